@@ -1,0 +1,113 @@
+// One try to deliver one message to one recipient, and the log events around it.
+//
+// Intake makes these values from log lines; everything later works on them and never sees a line
+// again. Plain values, no invariant beyond the comments. Times are those printed in the log.
+
+#ifndef DEFERD_POLICY_ATTEMPT_H_
+#define DEFERD_POLICY_ATTEMPT_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "policy/identity.h"
+
+namespace deferd {
+
+// The first four count (expired as failed); the others are shown to people.
+enum class Outcome : uint8_t {
+  kDelivered,
+  kDeferred,
+  kFailed,
+  kExpired,
+  kQueued,
+  kHeld,
+  kRejected,
+  kDiscarded,
+  kFiltered,
+  kArchived,
+};
+
+// "delivered", "deferred", ...
+absl::string_view OutcomeName(Outcome outcome);
+
+// A message of this node. Ids are reused after days, so the arrival time belongs to the key.
+struct MessageKey {
+  std::string id;
+  absl::Time arrival = absl::InfinitePast();  // InfinitePast: the arrival line was never seen
+
+  friend bool operator==(const MessageKey&, const MessageKey&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const MessageKey& key) {
+    return H::combine(std::move(h), key.id, key.arrival);
+  }
+};
+
+struct Attempt {
+  absl::Time time;
+  MessageKey message;
+  Identity identity;      // empty when the arrival was never seen
+  std::string recipient;  // the final address, as the MTA names it
+  std::string original;   // the address before aliases and forwards; empty if the same
+  Outcome outcome = Outcome::kDelivered;
+  std::string router;
+  std::string transport;
+  std::string host;          // the remote server's name
+  std::string host_ip;       // and its address
+  std::string reply;         // what it answered, or what the MTA says went wrong
+  bool remote = false;       // a remote host was involved
+  bool bare_expiry = false;  // the MTA gave up and gives no other reason ("retry timeout exceeded")
+
+  bool attributed() const { return message.arrival != absl::InfinitePast(); }
+};
+
+// What a log line can tell, in the order of the log. For kCompleted only `time` and `message` of
+// the attempt are set: the message has left the queue and is forgotten.
+struct LogEvent {
+  enum class Kind : uint8_t { kAttempt, kCompleted };
+  Kind kind = Kind::kAttempt;
+  Attempt attempt;
+};
+
+// How many lines were read, and what they were. Every line is exactly one of the last four.
+struct LineCounts {
+  int64_t lines = 0;
+  int64_t attempts = 0;
+  int64_t not_mine = 0;   // another line of the MTA (arrivals, completions, daemon messages ...)
+  int64_t rejected = 0;   // mail refused at SMTP time: shown, no attempt
+  int64_t malformed = 0;  // not understood, though it should have been; over-long lines too
+
+  LineCounts& operator+=(const LineCounts& other);
+  friend bool operator==(const LineCounts&, const LineCounts&) = default;
+};
+
+// What travels from a follower to the recorder. Elements are reused (see Clear), so that reading a
+// log allocates next to nothing.
+class EventBatch {
+ public:
+  // A slot to fill; its strings hold old text, assign every field.
+  LogEvent* Add() {
+    if (size_ == events_.size()) events_.emplace_back();
+    return &events_[size_++];
+  }
+  void DropLast() { --size_; }
+  void Clear() {
+    size_ = 0;
+    counts = {};
+  }
+  size_t size() const { return size_; }
+  const LogEvent& operator[](size_t i) const { return events_[i]; }
+
+  LineCounts counts;
+
+ private:
+  std::vector<LogEvent> events_;
+  size_t size_ = 0;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_POLICY_ATTEMPT_H_

@@ -1,0 +1,96 @@
+// Charge: the one function that decides who pays for a message.
+//
+// Intake's attempts and the MTA's questions both go through it, so a subject is never asked about
+// under another name than it is charged under. Only proven identities are charged, in the order
+// that the operator chose (`[charge] order`):
+//   login   an authenticated id: its map entry, else the domain after its '@', or without '@' the
+//           one that the MTA identified;
+//   user    a local system user: the domain that the MTA identified, else the map entry, else
+//           local:USER@HOST. A client host without a login for which the MTA identified a domain
+//           (POP before SMTP) belongs here too;
+//   relay   a host listed in relay_hosts: the envelope sender's domain.
+// Mail from outside is charged to nobody, except a forward: kind forward, the domain it came to.
+// What the MTA makes itself (null sender) is charged to nobody.
+//
+// Pure; the lists are an immutable value, safe to share between threads.
+
+#ifndef DEFERD_POLICY_CHARGE_H_
+#define DEFERD_POLICY_CHARGE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "policy/attempt.h"
+#include "policy/domain_name.h"
+#include "policy/identity.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+enum class ChargeStep : uint8_t { kLogin, kUser, kRelay, kSender };
+
+// Reads "login,user,relay" (spaces are ignored). "sender" must stand alone and is meant for replay:
+// every attempt to its envelope sender's domain, proven or not.
+absl::StatusOr<std::vector<ChargeStep>> ParseChargeOrder(absl::string_view text);
+
+// Hosts and networks: "192.0.2.1", "2001:db8::/32", or a host name (compared without case).
+class HostList {
+ public:
+  // Adds one entry. InvalidArgument if it is neither an address, a network nor a name.
+  absl::Status Add(absl::string_view entry);
+  bool empty() const { return networks_.empty() && names_.empty(); }
+  bool ContainsAddress(absl::string_view ip) const;
+  bool ContainsName(absl::string_view name) const;
+
+ private:
+  struct Network {
+    std::string bytes;  // 4 or 16, network order
+    int prefix;         // bits
+  };
+  std::vector<Network> networks_;
+  std::vector<std::string> names_;
+};
+
+// The lists of `[charge]`. Absent lists are empty.
+struct ChargeLists {
+  std::vector<ChargeStep> order = {ChargeStep::kLogin, ChargeStep::kUser, ChargeStep::kRelay};
+  absl::flat_hash_map<std::string, std::string> users;   // system user -> domain
+  absl::flat_hash_map<std::string, std::string> logins;  // login -> domain or address
+  DomainSet hosted;  // empty: every charged domain counts as hosted here
+  HostList relay_hosts;
+  HostList internal_hosts;
+  bool local = false;              // deliveries without a remote host count too
+  std::string host = "localhost";  // HOST of local:USER@HOST
+};
+
+// Adds a map file's text to `map`: "key: value" a line, or "key value"; '#' starts a comment. A
+// value is a domain, or an address whose domain is meant. `swap` is for the form of
+// /etc/userdomains, "domain: user"; its "*" lines are skipped. A key that is listed twice keeps its
+// first value, as in an Exim lsearch. InvalidArgument holds all mistakes, one a line, each
+// beginning with `name:LINE:`.
+absl::Status ReadMap(absl::string_view text, absl::string_view name, bool swap,
+                     absl::flat_hash_map<std::string, std::string>* map);
+
+struct Charged {
+  Subject subject;
+  bool hosted = true;  // false: counted and shown, never blocked by a rule
+
+  friend bool operator==(const Charged&, const Charged&) = default;
+};
+
+// The narrowest subject first, a domain's after it.
+using ChargedSubjects = absl::InlinedVector<Charged, 2>;
+
+// `original` is the recipient's address before forwarding, empty if it was not forwarded or is not
+// known (questions).
+ChargedSubjects Charge(const ChargeLists& lists, const Identity& identity,
+                       absl::string_view original);
+
+}  // namespace deferd
+
+#endif  // DEFERD_POLICY_CHARGE_H_

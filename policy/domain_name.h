@@ -1,0 +1,80 @@
+// A mail domain in its one form: lower case, IDN as A-label, no trailing dot.
+//
+// Two spellings of one domain must never be two subjects, so Parse is the only way to make one. It
+// accepts what stands after the last '@' of an address:
+//   - names: RFC 5321 section 4.1.2 (LDH labels; '_' too, which real mail domains use), at most 63
+//     bytes a label, 253 in all; UTF-8 names become A-labels (IDNA2008, mapped as in UTS 46);
+//   - address literals: "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3), kept as they
+//     are written, in lower case.
+// A value type; immutable; safe to share between threads.
+
+#ifndef DEFERD_POLICY_DOMAIN_NAME_H_
+#define DEFERD_POLICY_DOMAIN_NAME_H_
+
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace deferd {
+
+class DomainName {
+ public:
+  // InvalidArgument, worded for the person who typed it, if `text` is no domain.
+  static absl::StatusOr<DomainName> Parse(absl::string_view text);
+
+  // The domain of a mail address: what stands after the last '@' (a quoted local part may hold
+  // others). InvalidArgument if there is none.
+  static absl::StatusOr<DomainName> OfAddress(absl::string_view address);
+
+  const std::string& text() const { return text_; }
+
+  friend bool operator==(const DomainName&, const DomainName&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const DomainName& name) {
+    return H::combine(std::move(h), name.text_);
+  }
+
+ private:
+  explicit DomainName(std::string text) : text_(std::move(text)) {}
+  std::string text_;
+};
+
+// A list entry that names domains: "example.com" (that one) or "*.example.com" (every name below
+// it, not itself). Used by rules, exemptions and the set of hosted domains.
+class DomainPattern {
+ public:
+  static absl::StatusOr<DomainPattern> Parse(absl::string_view text);
+  bool Matches(absl::string_view domain) const;  // `domain` in DomainName's form
+  std::string ToString() const;
+
+  bool below() const { return below_; }              // "*.name"
+  const std::string& name() const { return name_; }  // in DomainName's form
+
+ private:
+  DomainPattern(bool below, std::string name) : below_(below), name_(std::move(name)) {}
+  bool below_;
+  std::string name_;
+};
+
+// Many patterns at once: a look-up takes a few hash probes, however many there are, since it runs
+// for every attempt and a hosting machine lists thousands of domains.
+class DomainSet {
+ public:
+  void push_back(const DomainPattern& pattern);
+  bool empty() const { return names_.empty(); }
+  bool Matches(absl::string_view domain) const;  // `domain` in DomainName's form
+
+ private:
+  struct Listed {
+    bool itself = false;
+    bool below = false;
+  };
+  absl::flat_hash_map<std::string, Listed> names_;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_POLICY_DOMAIN_NAME_H_

@@ -1,0 +1,26 @@
+// Lengths of time as people write them in files and on the command line.
+//
+// Abseil's own functions take no days, and print "1h0m0s". Callers write deferd::FormatDuration,
+// since argument-dependent lookup finds Abseil's too.
+
+#ifndef DEFERD_POLICY_DURATION_H_
+#define DEFERD_POLICY_DURATION_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace deferd {
+
+// Reads "90s", "30m", "1h", "7d" or "1h30m": whole numbers with units from the longest to the
+// shortest. InvalidArgument if `text` is none, or nothing ("0s").
+absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
+
+// The shortest such form of the whole seconds: "1h", "90s".
+std::string FormatDuration(absl::Duration duration);
+
+}  // namespace deferd
+
+#endif  // DEFERD_POLICY_DURATION_H_

@@ -1,0 +1,38 @@
+#include "policy/evaluate.h"
+
+namespace deferd {
+
+Decision Evaluate(const Rule& rule, const Counts& counts) {
+  Decision decision;
+  decision.rule = &rule;
+  decision.counts = counts;
+  decision.percent = counts.percent();
+  decision.tripped =
+      !rule.off() && counts.bad() >= rule.min_bad && decision.percent >= rule.percent;
+  return decision;
+}
+
+std::vector<Decision> EvaluateAll(const Policy& policy, const Subject& subject,
+                                  const std::function<Counts(absl::Duration window)>& counts_of) {
+  std::vector<Decision> decisions;
+  for (const Rule& rule : policy.rules) {
+    if (rule.AppliesTo(subject)) decisions.push_back(Evaluate(rule, counts_of(rule.window)));
+  }
+  return decisions;
+}
+
+const Decision* Strictest(const Policy& policy, const std::vector<Decision>& decisions,
+                          bool shadow) {
+  const Decision* strictest = nullptr;
+  for (const Decision& decision : decisions) {
+    const bool in_shadow = policy.mode == Mode::kShadow || decision.rule->shadow;
+    if (!decision.tripped || in_shadow != shadow) continue;
+    if (strictest == nullptr ||
+        decision.rule->action.Strictest() > strictest->rule->action.Strictest()) {
+      strictest = &decision;
+    }
+  }
+  return strictest;
+}
+
+}  // namespace deferd

@@ -1,0 +1,42 @@
+// The judgement: does a subject's window trip a rule?
+//
+// Tripped iff bad >= min_bad and percent >= the rule's percent, where percent is
+// round(100 * bad / (bad + delivered)), rounded half up to a whole number before it is compared
+// (the rounding of the system that deferd replaces, whose worked table is a test). Pure.
+
+#ifndef DEFERD_POLICY_EVALUATE_H_
+#define DEFERD_POLICY_EVALUATE_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "policy/counts.h"
+#include "policy/policy.h"
+
+namespace deferd {
+
+// Why a rule tripped or did not; prints as the refusal, the log line and the page `why` alike.
+struct Decision {
+  const Rule* rule = nullptr;  // of the policy that was judged by
+  bool tripped = false;
+  Counts counts;
+  int percent = 0;  // the whole number that was compared
+};
+
+Decision Evaluate(const Rule& rule, const Counts& counts);
+
+// Judges `subject` by every rule that applies to it, in the policy's order. `counts_of` gives its
+// counts in a window of that length.
+std::vector<Decision> EvaluateAll(const Policy& policy, const Subject& subject,
+                                  const std::function<Counts(absl::Duration window)>& counts_of);
+
+// The tripped decision that a case names: the strictest action, the first of those. Only rules in
+// shadow, or only enforced ones, as `shadow` says (a policy in mode shadow has all in shadow), so
+// that a shadow rule never changes what an enforced one does. nullptr if none tripped.
+const Decision* Strictest(const Policy& policy, const std::vector<Decision>& decisions,
+                          bool shadow);
+
+}  // namespace deferd
+
+#endif  // DEFERD_POLICY_EVALUATE_H_

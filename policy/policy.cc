@@ -1,0 +1,102 @@
+#include "policy/policy.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr std::array<Verdict, 4> kVerdicts = {Verdict::kPass, Verdict::kHold, Verdict::kReject,
+                                              Verdict::kDiscard};
+constexpr std::array<Source, kSources> kAllSources = {Source::kSubmission, Source::kLocal,
+                                                      Source::kQueued, Source::kRelay};
+
+bool AnyMatches(const std::vector<DomainPattern>& patterns, absl::string_view domain) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const DomainPattern& pattern) { return pattern.Matches(domain); });
+}
+
+}  // namespace
+
+absl::string_view VerdictName(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kPass:
+      return "pass";
+    case Verdict::kHold:
+      return "hold";
+    case Verdict::kReject:
+      return "reject";
+    case Verdict::kDiscard:
+      return "discard";
+  }
+  return "unknown";
+}
+
+absl::StatusOr<Verdict> ParseVerdict(absl::string_view text) {
+  for (Verdict verdict : kVerdicts) {
+    if (VerdictName(verdict) == text) return verdict;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(Quoted(text), " is no verdict; give pass, hold, reject or discard"));
+}
+
+absl::string_view SourceName(Source source) {
+  switch (source) {
+    case Source::kSubmission:
+      return "submission";
+    case Source::kLocal:
+      return "local";
+    case Source::kQueued:
+      return "queued";
+    case Source::kRelay:
+      return "relay";
+  }
+  return "unknown";
+}
+
+absl::StatusOr<Source> ParseSource(absl::string_view text) {
+  for (Source source : kAllSources) {
+    if (SourceName(source) == text) return source;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(Quoted(text), " is no source; give submission, local, queued or relay"));
+}
+
+Verdict Action::Strictest() const { return *std::max_element(by_source.begin(), by_source.end()); }
+
+std::string Action::ToString() const {
+  if (std::equal(by_source.begin() + 1, by_source.end(), by_source.begin())) {
+    return std::string(VerdictName(by_source.front()));
+  }
+  std::string text;
+  for (Source source : kAllSources) {
+    absl::StrAppend(&text, text.empty() ? "" : " ", SourceName(source), "=",
+                    VerdictName(For(source)));
+  }
+  return text;
+}
+
+bool Rule::AppliesTo(const Subject& subject) const {
+  if (subject.kind != kind) return false;
+  return domains.empty() || AnyMatches(domains, subject.DomainPart());
+}
+
+bool Policy::Exempts(const Subject& subject) const {
+  return AnyMatches(exempt, subject.DomainPart());
+}
+
+std::vector<absl::Duration> Policy::Windows() const {
+  std::vector<absl::Duration> windows;
+  for (const Rule& rule : rules) {
+    if (std::find(windows.begin(), windows.end(), rule.window) == windows.end()) {
+      windows.push_back(rule.window);
+    }
+  }
+  if (windows.empty()) windows.push_back(absl::Hours(1));
+  return windows;
+}
+
+}  // namespace deferd

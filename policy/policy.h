@@ -1,0 +1,82 @@
+// The policy: what is too much, for whom, and what happens then.
+//
+// An immutable value that is loaded whole and swapped whole. policy_file.h reads it from TOML;
+// evaluate.h judges by it.
+
+#ifndef DEFERD_POLICY_POLICY_H_
+#define DEFERD_POLICY_POLICY_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "policy/domain_name.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+// The answer to an MTA, from mild to strict.
+enum class Verdict : uint8_t { kPass, kHold, kReject, kDiscard };
+absl::string_view VerdictName(Verdict verdict);
+absl::StatusOr<Verdict> ParseVerdict(absl::string_view text);
+
+// Where the mail that an MTA asks about comes from.
+enum class Source : uint8_t { kSubmission, kLocal, kQueued, kRelay };
+inline constexpr int kSources = 4;
+absl::string_view SourceName(Source source);
+absl::StatusOr<Source> ParseSource(absl::string_view text);
+
+// A verdict for each source, indexed by Source.
+struct Action {
+  std::array<Verdict, kSources> by_source = {Verdict::kReject, Verdict::kHold, Verdict::kHold,
+                                             Verdict::kHold};
+
+  Verdict For(Source source) const { return by_source[static_cast<int>(source)]; }
+  Verdict Strictest() const;
+  // "reject" when all are the same, else "submission=reject local=hold ...".
+  std::string ToString() const;
+  friend bool operator==(const Action&, const Action&) = default;
+};
+
+struct Rule {
+  std::string name;
+  int64_t min_bad = 0;
+  int percent = 0;                         // 0: the rule gives none and is off
+  absl::Duration window = absl::Hours(1);  // a multiple of 60 s
+  absl::Duration block_for = absl::Hours(1);
+  Action action;
+  bool shadow = false;
+  SubjectKind kind = SubjectKind::kDomain;  // the kind of subject that it judges
+  std::vector<DomainPattern> domains;       // empty: all
+
+  bool off() const { return percent == 0; }
+  bool AppliesTo(const Subject& subject) const;
+};
+
+enum class Mode : uint8_t { kEnforce, kShadow };
+enum class Profile : uint8_t { kFair, kCpanel };
+enum class CountMode : uint8_t { kOnce, kAttempts };
+
+struct Policy {
+  Mode mode = Mode::kEnforce;
+  Profile profile = Profile::kFair;
+  CountMode count = CountMode::kOnce;
+  std::vector<Rule> rules;            // in the file's order
+  std::vector<DomainPattern> exempt;  // counted, never blocked by a rule
+  std::string text;  // the sentence's template, empty: the default (refusal_text.h)
+
+  std::string path;  // where it was read, "built-in" if nowhere
+  std::string hash;  // of its text: 16 hex digits
+
+  bool Exempts(const Subject& subject) const;
+  // The distinct windows of all rules, the first rule's first. Never empty: an hour without rules.
+  std::vector<absl::Duration> Windows() const;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_POLICY_POLICY_H_

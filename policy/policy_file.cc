@@ -1,0 +1,247 @@
+#include "policy/policy_file.h"
+
+#include <openssl/evp.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "policy/duration.h"
+#include "policy/refusal_text.h"
+#include "policy/text.h"
+#include "policy/toml_reader.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr absl::Duration kMinWindow = absl::Minutes(1);
+constexpr absl::Duration kMaxWindow = absl::Hours(7 * 24);
+constexpr absl::Duration kMaxBlock = absl::Hours(30 * 24);
+constexpr size_t kMaxRuleName = 40;
+
+constexpr absl::string_view kBuiltInPolicy =
+    R"(# The policy that is in force when deferd.toml names none.
+#
+# A rule blocks a domain when, within its window, at least min_bad deliveries were deferred or
+# failed AND they are at least percent of all. A rule without percent is off.
+
+mode = "enforce"  # "shadow": judge, count and show, but never answer an MTA
+profile = "fair"  # "cpanel": count every kind of reply, and word refusals as cPanel does
+count = "once"    # a message and recipient counts once; "attempts": each retry counts again
+
+# Half of a domain's mail goes wrong: a bad list, a stolen password, a broken script.
+[rule.ratio]
+min_bad = 10
+percent = 50
+window = "1h"
+block_for = "1h"
+# What the MTA is told, by where the mail comes from: people at their mail program see a refusal at
+# once; what nobody would see refused is held and goes out later.
+action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
+
+# So much goes wrong that a smaller share is enough, as when spam hides among a newsletter.
+[rule.runaway]
+min_bad = 100
+percent = 10
+window = "1h"
+block_for = "1h"
+action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
+)";
+
+std::string HashOf(absl::string_view text) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr) != 1) return "";
+  return absl::BytesToHexString({reinterpret_cast<const char*>(digest), 8});
+}
+
+bool IsRuleName(absl::string_view name) {
+  return !name.empty() && name.size() <= kMaxRuleName &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") ==
+             absl::string_view::npos;
+}
+
+// Reads one file into one Policy; mistakes go to the reader.
+class PolicyReader {
+ public:
+  PolicyReader(TomlReader* reader, Policy* policy) : reader_(reader), policy_(policy) {}
+
+  void Read() {
+    TomlTable* root = reader_->root();
+    ReadWord(root, "mode", {{"enforce", Mode::kEnforce}, {"shadow", Mode::kShadow}},
+             &policy_->mode);
+    ReadWord(root, "profile", {{"fair", Profile::kFair}, {"cpanel", Profile::kCpanel}},
+             &policy_->profile);
+    ReadWord(root, "count", {{"once", CountMode::kOnce}, {"attempts", CountMode::kAttempts}},
+             &policy_->count);
+    if (auto text = root->String("text")) {
+      NoteUnlessOk(text->place, CheckRefusalTemplate(text->text));
+      policy_->text = text->text;
+    }
+    for (auto& [name, table] : root->Tables("rule")) {
+      policy_->rules.push_back(ReadRule(name, table));
+    }
+    if (TomlTable* exempt = root->Table("exempt")) policy_->exempt = ReadDomains(exempt);
+  }
+
+ private:
+  template <typename T>
+  using Words = std::vector<std::pair<absl::string_view, T>>;
+
+  void NoteUnlessOk(TomlPlace place, const absl::Status& status) {
+    if (!status.ok()) reader_->Error(place, status.message());
+  }
+
+  template <typename T>
+  void ReadWord(TomlTable* table, absl::string_view key, const Words<T>& words, T* value) {
+    std::optional<TomlText> text = table->String(key);
+    if (!text.has_value()) return;
+    std::string choices;
+    for (const auto& [word, meaning] : words) {
+      if (word == text->text) {
+        *value = meaning;
+        return;
+      }
+      absl::StrAppend(&choices, choices.empty() ? "" : " or ", "\"", word, "\"");
+    }
+    reader_->Error(text->place, absl::StrCat(key, " is ", Quoted(text->text), "; give ", choices));
+  }
+
+  Rule ReadRule(const std::string& name, TomlTable* table) {
+    Rule rule;
+    rule.name = name;
+    if (!IsRuleName(name)) {
+      reader_->Error(table->place(), absl::StrCat("rule name ", Quoted(name),
+                                                  "; use 1 to 40 of a-z, 0-9, '_' and '-'"));
+    }
+    ReadLimits(table, &rule);
+    ReadTimes(table, &rule);
+    ReadAction(table, &rule.action);
+    if (auto shadow = table->Bool("shadow")) rule.shadow = *shadow;
+    if (auto kind = table->String("kind")) {
+      absl::StatusOr<SubjectKind> parsed = ParseSubjectKind(kind->text);
+      NoteUnlessOk(kind->place, parsed.status());
+      if (parsed.ok()) rule.kind = *parsed;
+    }
+    rule.domains = ReadDomains(table);
+    return rule;
+  }
+
+  void ReadLimits(TomlTable* table, Rule* rule) {
+    constexpr int64_t kLeast = std::numeric_limits<int64_t>::min();
+    constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+    if (auto min_bad = table->Integer("min_bad", 1, kMost)) rule->min_bad = *min_bad;
+    if (auto percent = table->Integer("percent", kLeast, kMost)) {
+      if (*percent >= 1 && *percent <= 100) {
+        rule->percent = static_cast<int>(*percent);
+      } else {
+        reader_->Error(table->PlaceOf("percent"),
+                       absl::StrCat("percent is ", *percent,
+                                    "; give a whole number from 1 to 100, or leave it out to "
+                                    "switch the rule off"));
+      }
+    }
+    // Without a least count, one bad delivery of one would be 100 percent.
+    if (table->Has("percent") && !table->Has("min_bad")) {
+      reader_->Error(table->place(), absl::StrCat("rule ", Quoted(rule->name),
+                                                  " has no min_bad; give a whole number of at "
+                                                  "least 1"));
+    }
+  }
+
+  void ReadTimes(TomlTable* table, Rule* rule) {
+    if (auto window = table->Duration("window")) {
+      rule->window = *window;
+      if (*window < kMinWindow || *window > kMaxWindow ||
+          absl::Trunc(*window, absl::Minutes(1)) != *window) {
+        reader_->Error(table->PlaceOf("window"),
+                       absl::StrCat("window is ", deferd::FormatDuration(*window),
+                                    "; give whole minutes from \"1m\" to \"7d\""));
+      }
+    }
+    if (auto block_for = table->Duration("block_for")) {
+      rule->block_for = *block_for;
+      if (*block_for > kMaxBlock) {
+        reader_->Error(table->PlaceOf("block_for"),
+                       absl::StrCat("block_for is ", deferd::FormatDuration(*block_for),
+                                    "; give at most \"30d\""));
+      }
+    }
+  }
+
+  // One verdict for all, or a table of them by source, where a source that is not named passes.
+  void ReadAction(TomlTable* table, Action* action) {
+    if (!table->IsTable("action")) {
+      if (auto text = table->String("action")) action->by_source.fill(VerdictOf(*text));
+      return;
+    }
+    TomlTable* by_source = table->Table("action");
+    action->by_source.fill(Verdict::kPass);
+    for (int i = 0; i < kSources; ++i) {
+      std::optional<TomlText> text = by_source->String(SourceName(static_cast<Source>(i)));
+      if (text.has_value()) action->by_source[i] = VerdictOf(*text);
+    }
+  }
+
+  Verdict VerdictOf(const TomlText& text) {
+    absl::StatusOr<Verdict> verdict = ParseVerdict(text.text);
+    NoteUnlessOk(text.place, verdict.status());
+    return verdict.value_or(Verdict::kPass);
+  }
+
+  std::vector<DomainPattern> ReadDomains(TomlTable* table) {
+    std::vector<DomainPattern> domains;
+    absl::flat_hash_set<std::string> seen;
+    for (const TomlText& entry : table->Strings("domains")) {
+      absl::StatusOr<DomainPattern> pattern = DomainPattern::Parse(entry.text);
+      if (!pattern.ok()) {
+        reader_->Error(entry.place, pattern.status().message());
+      } else if (!seen.insert(pattern->ToString()).second) {
+        reader_->Error(entry.place,
+                       absl::StrCat(Quoted(entry.text), " is listed twice; take one out"));
+      } else {
+        domains.push_back(*std::move(pattern));
+      }
+    }
+    return domains;
+  }
+
+  TomlReader* const reader_;
+  Policy* const policy_;
+};
+
+}  // namespace
+
+absl::StatusOr<Policy> ParsePolicy(absl::string_view text, absl::string_view name) {
+  absl::StatusOr<std::unique_ptr<TomlReader>> reader = TomlReader::Parse(text, name);
+  if (!reader.ok()) return reader.status();
+  Policy policy;
+  policy.path = std::string(name);
+  policy.hash = HashOf(text);
+  PolicyReader(reader->get(), &policy).Read();
+  absl::Status finished = (*reader)->Finish();
+  if (!finished.ok()) return finished;
+  return policy;
+}
+
+absl::string_view BuiltInPolicyText() { return kBuiltInPolicy; }
+
+const Policy& BuiltInPolicy() {
+  static const Policy& policy = *[] {
+    absl::StatusOr<Policy> parsed = ParsePolicy(kBuiltInPolicy, "built-in");
+    if (!parsed.ok()) std::abort();
+    return new Policy(*std::move(parsed));
+  }();
+  return policy;
+}
+
+}  // namespace deferd

@@ -1,0 +1,58 @@
+// Who is charged for an attempt.
+//
+// A subject is a kind and an id, both plain values. The usual kind is `domain`; the narrower ones
+// (login, account, script) stand for a part of a domain's mail, `local` for a system user that is
+// mapped to no domain, `forward` for mail that only passes through. On the command line a bare
+// "example.com" is the domain; the others are "KIND:ID".
+
+#ifndef DEFERD_POLICY_SUBJECT_H_
+#define DEFERD_POLICY_SUBJECT_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "policy/domain_name.h"
+
+namespace deferd {
+
+enum class SubjectKind : uint8_t { kDomain, kLogin, kAccount, kScript, kLocal, kForward };
+inline constexpr int kSubjectKinds = 6;
+
+// "domain", "login", ...
+absl::string_view SubjectKindName(SubjectKind kind);
+absl::StatusOr<SubjectKind> ParseSubjectKind(absl::string_view name);
+
+struct Subject {
+  SubjectKind kind = SubjectKind::kDomain;
+  std::string id;
+
+  static Subject Domain(const DomainName& name) { return {SubjectKind::kDomain, name.text()}; }
+
+  // A subject of another kind, in the form that Parse gives it too: if `id` ends in "@" and a
+  // domain, that is made a DomainName; everything else stays as it is.
+  static Subject Narrow(SubjectKind kind, absl::string_view id);
+
+  // Reads the command-line form. The ids of domain and forward are made DomainNames, the others are
+  // read as Narrow does. InvalidArgument says which form was expected.
+  static absl::StatusOr<Subject> Parse(absl::string_view text);
+
+  // The command-line form; Parse(ToString()) gives the same subject back.
+  std::string ToString() const;
+
+  // The domain that the id names: itself, or what stands after its last '@'. Empty if none. Points
+  // into the id.
+  absl::string_view DomainPart() const;
+
+  friend bool operator==(const Subject&, const Subject&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const Subject& subject) {
+    return H::combine(std::move(h), subject.kind, subject.id);
+  }
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_POLICY_SUBJECT_H_

@@ -1,0 +1,141 @@
+#include "policy/policy_file.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "policy/duration.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+
+const char* const kFiles = DEFERD_TESTDATA "/policy";
+
+std::string Contents(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file) << path << " is missing";
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// The stems of all files in a folder, whatever their extension.
+std::vector<std::string> Stems(const std::string& folder) {
+  std::set<std::string> stems;
+  for (const auto& entry : std::filesystem::directory_iterator(absl::StrCat(kFiles, "/", folder))) {
+    stems.insert(entry.path().stem().string());
+  }
+  return {stems.begin(), stems.end()};
+}
+
+std::string TestName(const testing::TestParamInfo<std::string>& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+// What a policy means, as a person would list it.
+std::string Described(const Policy& policy) {
+  std::string text =
+      absl::StrCat("mode ", policy.mode == Mode::kShadow ? "shadow" : "enforce", "\nprofile ",
+                   policy.profile == Profile::kCpanel ? "cpanel" : "fair", "\ncount ",
+                   policy.count == CountMode::kAttempts ? "attempts" : "once", "\n");
+  if (!policy.text.empty()) absl::StrAppend(&text, "text ", policy.text, "\n");
+  auto patterns = [](const std::vector<DomainPattern>& domains) {
+    std::string list;
+    for (const DomainPattern& domain : domains) absl::StrAppend(&list, " ", domain.ToString());
+    return list;
+  };
+  for (const Rule& rule : policy.rules) {
+    absl::StrAppend(&text, "rule ", rule.name, rule.off() ? " off" : "",
+                    rule.shadow ? " shadow" : "", "\n  ", rule.min_bad, " and ", rule.percent,
+                    "% in ", deferd::FormatDuration(rule.window), ", for ",
+                    deferd::FormatDuration(rule.block_for), "\n  ", rule.action.ToString(),
+                    "\n  kind ", SubjectKindName(rule.kind), patterns(rule.domains), "\n");
+  }
+  return absl::StrCat(text, "exempt", patterns(policy.exempt), "\n");
+}
+
+std::string Rules(Policy policy) {
+  policy.mode = Mode::kEnforce;
+  return Described(policy);
+}
+
+class BadPolicyTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(BadPolicyTest, SaysWhatIsWrongAndWhere) {
+  const std::string stem = absl::StrCat(kFiles, "/bad/", GetParam());
+  absl::StatusOr<Policy> policy = ParsePolicy(Contents(stem + ".toml"), GetParam() + ".toml");
+  const std::string expected = Contents(stem + ".error");
+  ASSERT_EQ(policy.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(absl::StrCat(policy.status().message(), "\n"), expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, BadPolicyTest, testing::ValuesIn(Stems("bad")), TestName);
+
+class GoodPolicyTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(GoodPolicyTest, MeansWhatItSays) {
+  const std::string stem = absl::StrCat(kFiles, "/good/", GetParam());
+  absl::StatusOr<Policy> policy = ParsePolicy(Contents(stem + ".toml"), GetParam() + ".toml");
+  ASSERT_THAT(policy, IsOk());
+  EXPECT_EQ(Described(*policy), Contents(stem + ".meaning"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, GoodPolicyTest, testing::ValuesIn(Stems("good")), TestName);
+
+TEST(BuiltInPolicy, HoldsBothRules) {
+  const Policy& policy = BuiltInPolicy();
+  EXPECT_EQ(Described(policy),
+            "mode enforce\nprofile fair\ncount once\n"
+            "rule ratio\n  10 and 50% in 1h, for 1h\n"
+            "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
+            "rule runaway\n  100 and 10% in 1h, for 1h\n"
+            "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
+            "exempt\n");
+  EXPECT_EQ(policy.path, "built-in");
+  EXPECT_EQ(&BuiltInPolicy(), &policy);
+}
+
+TEST(BuiltInPolicy, IsItsOwnText) {
+  absl::StatusOr<Policy> parsed = ParsePolicy(BuiltInPolicyText(), "built-in");
+  ASSERT_THAT(parsed, IsOk());
+  EXPECT_EQ(Described(*parsed), Described(BuiltInPolicy()));
+  EXPECT_EQ(parsed->hash, BuiltInPolicy().hash);
+}
+
+TEST(DeployedPolicy, IsTheBuiltInOneInShadow) {
+  absl::StatusOr<Policy> deployed =
+      ParsePolicy(Contents(DEFERD_SOURCE_DIR "/deploy/policy.toml"), "policy.toml");
+  ASSERT_THAT(deployed, IsOk());
+  EXPECT_EQ(deployed->mode, Mode::kShadow);
+  EXPECT_EQ(Rules(*deployed), Rules(BuiltInPolicy()));
+}
+
+TEST(ParsePolicy, KeepsItsNameAndHash) {
+  // printf '' | sha256sum
+  EXPECT_EQ(ParsePolicy("", "a/policy.toml")->hash, "e3b0c44298fc1c14");
+  EXPECT_EQ(ParsePolicy("", "a/policy.toml")->path, "a/policy.toml");
+  // printf 'mode = "shadow"\n' | sha256sum
+  EXPECT_EQ(ParsePolicy("mode = \"shadow\"\n", "x")->hash, "2fb657a5e49acca1");
+}
+
+TEST(ParsePolicy, SyntaxIsReportedAlone) {
+  EXPECT_THAT(ParsePolicy("mode = 5\nrule =\n", "policy.toml"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       testing::AllOf(testing::StartsWith("policy.toml:2:7: not TOML: "),
+                                      testing::Not(HasSubstr("\n")))));
+}
+
+}  // namespace
+}  // namespace deferd

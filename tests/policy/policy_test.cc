@@ -1,0 +1,85 @@
+#include "policy/policy.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+DomainPattern Pattern(absl::string_view text) { return DomainPattern::Parse(text).value(); }
+Subject Of(absl::string_view text) { return Subject::Parse(text).value(); }
+
+TEST(Verdict, ComesBackFromItsName) {
+  for (Verdict verdict : {Verdict::kPass, Verdict::kHold, Verdict::kReject, Verdict::kDiscard}) {
+    EXPECT_EQ(ParseVerdict(VerdictName(verdict)).value(), verdict);
+  }
+  EXPECT_THAT(ParseVerdict("deny"), StatusIs(absl::StatusCode::kInvalidArgument,
+                                             HasSubstr("give pass, hold, reject or discard")));
+  EXPECT_FALSE(ParseVerdict("").ok());
+}
+
+TEST(Source, ComesBackFromItsName) {
+  for (Source source : {Source::kSubmission, Source::kLocal, Source::kQueued, Source::kRelay}) {
+    EXPECT_EQ(ParseSource(SourceName(source)).value(), source);
+  }
+  EXPECT_THAT(ParseSource("smtp"), StatusIs(absl::StatusCode::kInvalidArgument,
+                                            HasSubstr("give submission, local, queued or relay")));
+}
+
+TEST(Action, IsOneWordIfAllAreTheSame) {
+  Action action;
+  EXPECT_EQ(action.ToString(), "submission=reject local=hold queued=hold relay=hold");
+  EXPECT_EQ(action.Strictest(), Verdict::kReject);
+  EXPECT_EQ(action.For(Source::kQueued), Verdict::kHold);
+  action.by_source.fill(Verdict::kHold);
+  EXPECT_EQ(action.ToString(), "hold");
+  EXPECT_EQ(action.Strictest(), Verdict::kHold);
+}
+
+TEST(Rule, IsForItsKindAndDomains) {
+  Rule rule;
+  EXPECT_TRUE(rule.AppliesTo(Of("example.com")));
+  EXPECT_FALSE(rule.AppliesTo(Of("login:bob@example.com")));
+  rule.domains = {Pattern("example.com"), Pattern("*.example.net")};
+  EXPECT_TRUE(rule.AppliesTo(Of("example.com")));
+  EXPECT_TRUE(rule.AppliesTo(Of("a.example.net")));
+  EXPECT_FALSE(rule.AppliesTo(Of("example.net")));
+  rule.kind = SubjectKind::kLogin;
+  EXPECT_TRUE(rule.AppliesTo(Of("login:bob@example.com")));
+  EXPECT_FALSE(rule.AppliesTo(Of("login:bob@example.org")));
+  EXPECT_FALSE(rule.AppliesTo(Of("login:bob")));
+  EXPECT_FALSE(rule.AppliesTo(Of("example.com")));
+  rule.kind = SubjectKind::kForward;
+  EXPECT_TRUE(rule.AppliesTo(Of("forward:example.com")));
+}
+
+TEST(Policy, ExemptsByDomainPart) {
+  Policy policy;
+  EXPECT_FALSE(policy.Exempts(Of("example.com")));
+  policy.exempt = {Pattern("example.com"), Pattern("*.example.net")};
+  EXPECT_TRUE(policy.Exempts(Of("example.com")));
+  EXPECT_TRUE(policy.Exempts(Of("a.example.net")));
+  EXPECT_TRUE(policy.Exempts(Of("login:bob@example.com")));
+  EXPECT_TRUE(policy.Exempts(Of("account:bob@example.com")));
+  EXPECT_TRUE(policy.Exempts(Of("forward:example.com")));
+  EXPECT_FALSE(policy.Exempts(Of("login:bob")));
+  EXPECT_FALSE(policy.Exempts(Of("account:example.com")));
+  EXPECT_FALSE(policy.Exempts(Of("example.org")));
+}
+
+TEST(Policy, WindowsAreDistinctAndInOrder) {
+  Policy policy;
+  EXPECT_THAT(policy.Windows(), ElementsAre(absl::Hours(1)));
+  for (absl::Duration window :
+       {absl::Hours(24), absl::Hours(1), absl::Hours(24), absl::Minutes(10)}) {
+    policy.rules.emplace_back().window = window;
+  }
+  EXPECT_THAT(policy.Windows(), ElementsAre(absl::Hours(24), absl::Hours(1), absl::Minutes(10)));
+}
+
+}  // namespace
+}  // namespace deferd

@@ -1,0 +1,123 @@
+#include "policy/refusal_text.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+
+class RefusalTextTest : public testing::Test {
+ protected:
+  std::string Text(Verdict verdict) const { return RefusalText(policy_, refusal_, verdict); }
+
+  Policy policy_;
+  Refusal refusal_ = {
+      Subject{SubjectKind::kDomain, "example.com"}, 7, 5, 20,
+      absl::FromCivil(absl::CivilSecond(2024, 5, 1, 14, 5, 59), absl::UTCTimeZone())};
+};
+
+TEST_F(RefusalTextTest, SaysWhatHappensToTheMessage) {
+  EXPECT_EQ(Text(Verdict::kHold),
+            "Domain example.com has exceeded the max defers and failures per hour (7/5 (20%)) "
+            "allowed. Message held until it recovers.");
+  EXPECT_EQ(Text(Verdict::kReject),
+            "Domain example.com has exceeded the max defers and failures per hour (7/5 (20%)) "
+            "allowed. Message rejected, try again after 14:05 UTC.");
+  EXPECT_EQ(Text(Verdict::kDiscard),
+            "Domain example.com has exceeded the max defers and failures per hour (7/5 (20%)) "
+            "allowed. Message discarded.");
+  EXPECT_EQ(Text(Verdict::kPass), "");
+}
+
+TEST_F(RefusalTextTest, ProfileCpanelKeepsTheVendorsEnding) {
+  policy_.profile = Profile::kCpanel;
+  for (Verdict verdict : {Verdict::kHold, Verdict::kReject, Verdict::kDiscard}) {
+    EXPECT_EQ(Text(verdict),
+              "Domain example.com has exceeded the max defers and failures per hour (7/5 (20%)) "
+              "allowed. Message discarded.");
+  }
+}
+
+TEST_F(RefusalTextTest, NamesTheKindOfSubject) {
+  auto begins = [this](absl::string_view subject) {
+    refusal_.subject = Subject::Parse(subject).value();
+    const std::string text = Text(Verdict::kHold);
+    return text.substr(0, text.find(" has "));
+  };
+  EXPECT_EQ(begins("login:bob@example.com"), "Login bob@example.com");
+  EXPECT_EQ(begins("account:acct1"), "Account acct1");
+  EXPECT_EQ(begins("script:/srv/form.php"), "Script /srv/form.php");
+  EXPECT_EQ(begins("local:www-data@web1"), "Local user www-data@web1");
+  EXPECT_EQ(begins("forward:example.com"), "Forward of example.com");
+}
+
+TEST_F(RefusalTextTest, APersonsBlockHasNoCounts) {
+  refusal_.by_person = true;
+  policy_.text = "ours {bad}";
+  EXPECT_EQ(
+      Text(Verdict::kReject),
+      "Mail of example.com was stopped by the administrator. Message rejected, try again after "
+      "14:05 UTC.");
+  EXPECT_EQ(
+      Text(Verdict::kHold),
+      "Mail of example.com was stopped by the administrator. Message held until it recovers.");
+}
+
+TEST_F(RefusalTextTest, ThePolicysTextTakesItsPlace) {
+  policy_.text = "{kind} {subject}: {bad} of {min_bad}, {percent} %, {until}. {ending}";
+  EXPECT_EQ(Text(Verdict::kHold),
+            "Domain example.com: 7 of 5, 20 %, 14:05 UTC. Message held until it recovers.");
+}
+
+TEST_F(RefusalTextTest, WhatIsPutInIsNotReadAgain) {
+  refusal_.subject = {SubjectKind::kLogin, "{ending}{bad}"};
+  policy_.text = "{subject}";
+  EXPECT_EQ(Text(Verdict::kHold), "{ending}{bad}");
+}
+
+TEST_F(RefusalTextTest, IsOneLineOfPrintableAscii) {
+  refusal_.subject = {SubjectKind::kLogin, "b\xC3\xBC\r\nRCPT@example.com"};
+  EXPECT_THAT(Text(Verdict::kHold), testing::StartsWith("Login b????RCPT@example.com has"));
+}
+
+TEST_F(RefusalTextTest, ALongSubjectDoesNotPushTheEndingOut) {
+  refusal_.subject = {SubjectKind::kForward, std::string(1000, 'x')};
+  refusal_.bad = refusal_.min_bad = 999999;
+  const std::string text = Text(Verdict::kReject);
+  EXPECT_LE(text.size(), kMaxRefusalText);
+  EXPECT_THAT(text, EndsWith("Message rejected, try again after 14:05 UTC."));
+  policy_.text = std::string(390, 'y') + "{subject}";
+  EXPECT_EQ(Text(Verdict::kReject).size(), kMaxRefusalText);
+}
+
+TEST(RefusalTemplate, KnowsItsPlaceholders) {
+  EXPECT_THAT(CheckRefusalTemplate("Stop."), IsOk());
+  EXPECT_THAT(
+      CheckRefusalTemplate("{kind}{subject} {bad}/{min_bad} {percent}% {until} {ending}{ending}"),
+      IsOk());
+}
+
+TEST(RefusalTemplate, SaysWhatIsWrong) {
+  auto message = [](absl::string_view text) {
+    return std::string(CheckRefusalTemplate(text).message());
+  };
+  EXPECT_THAT(message(""), HasSubstr("text is empty; leave it out"));
+  EXPECT_THAT(message("{domain}"), HasSubstr("text has '{domain}'; the placeholders are {kind} {"));
+  EXPECT_THAT(message("{bad} {Bad}"), HasSubstr("text has '{Bad}'"));
+  EXPECT_THAT(message("{{bad}}"), HasSubstr("text has '{{bad}'"));
+  EXPECT_THAT(message("{}"), HasSubstr("text has '{}'"));
+  EXPECT_THAT(message("{bad"), HasSubstr("text has '{'"));
+  EXPECT_THAT(message("bad}"), HasSubstr("text has '}'"));
+  EXPECT_THAT(message("a\nb"), HasSubstr("a line break or another byte"));
+  EXPECT_THAT(message("é"), HasSubstr("a line break or another byte"));
+  EXPECT_THAT(message(std::string(401, 'x')), HasSubstr("longer than 400 bytes"));
+}
+
+}  // namespace
+}  // namespace deferd
