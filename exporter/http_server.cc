@@ -1,0 +1,283 @@
+#include "exporter/http_server.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "limiter/port/log.h"
+
+namespace deferd {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr ev_ssize_t kMaxHeaders = 8 << 10;
+constexpr ev_ssize_t kMaxBody = 1 << 10;
+// What a connection may last in all, and be silent for. Each serves one request.
+constexpr std::chrono::seconds kMaxLife{5};
+// More than these wait in the kernel. Strangers must not use up the descriptors of the MTA's door.
+constexpr size_t kMaxConnections = 128;
+constexpr timeval kTick = {.tv_sec = 1, .tv_usec = 0};
+
+constexpr char kPlain[] = "text/plain; charset=utf-8";
+constexpr char kExposition[] = "text/plain; version=0.0.4; charset=utf-8";
+
+struct Free {
+  void operator()(event_base* base) const { event_base_free(base); }
+  void operator()(event* e) const { event_free(e); }
+  void operator()(evhttp* http) const { evhttp_free(http); }
+  void operator()(evbuffer* buffer) const { evbuffer_free(buffer); }
+};
+template <typename T>
+using Owned = std::unique_ptr<T, Free>;
+
+// Whether a Host header means this machine. A page in somebody's browser that was bound to
+// 127.0.0.1 by DNS says its own name there.
+bool IsLoopbackHost(absl::string_view host) {
+  const size_t colon = host.find(':', absl::StartsWith(host, "[") ? host.find(']') : 0);
+  if (colon != absl::string_view::npos) {
+    const absl::string_view port = host.substr(colon + 1);
+    if (!std::all_of(port.begin(), port.end(), absl::ascii_isdigit)) return false;
+    host = host.substr(0, colon);
+  }
+  const bool loopback_v4 = absl::StartsWith(host, "127.") &&
+                           host.find_first_not_of("0123456789.") == absl::string_view::npos;
+  return absl::EqualsIgnoreCase(host, "localhost") || loopback_v4 || host == "[::1]";
+}
+
+class EventHttpServer : public HttpServer {
+ public:
+  EventHttpServer(Listener listener, HttpHandlers handlers)
+      : listener_(std::move(listener)), handlers_(std::move(handlers)) {}
+  ~EventHttpServer() override;
+
+  absl::Status Open();
+  void Run();
+
+ private:
+  // A reference of our own to a connection's bufferevent: how its end is seen, since evhttp neither
+  // counts connections nor tells when one is over.
+  struct Connection {
+    bufferevent* bev;
+    SteadyClock::time_point since;
+    bool over() const {
+      bufferevent_event_cb on_event = nullptr;
+      bufferevent_getcb(bev, nullptr, nullptr, &on_event, nullptr);
+      return on_event == nullptr;  // evhttp has let go of it
+    }
+  };
+
+  absl::Status Failed(absl::string_view what) const {
+    return absl::UnavailableError(absl::StrCat(listener_.address(), ": ", what));
+  }
+  bufferevent* OnConnection();
+  void OnTick();
+  void Sweep();
+  void OnRequest(evhttp_request* request);
+  void Answer(evhttp_request* request, int code, const char* reason, const char* type,
+              absl::string_view text);
+
+  Listener listener_;
+  const HttpHandlers handlers_;
+  int stop_fd_ = -1;
+  Owned<event_base> base_;
+  Owned<event> stop_event_;
+  Owned<event> tick_event_;
+  Owned<evhttp> http_;
+  evconnlistener* accepting_ = nullptr;  // of http_
+  std::vector<Connection> connections_;  // at most kMaxConnections
+  std::optional<SteadyClock::time_point> warned_;
+  std::thread thread_;
+};
+
+EventHttpServer::~EventHttpServer() {
+  if (thread_.joinable()) {
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(stop_fd_, &one, sizeof(one));
+    thread_.join();
+  }
+  http_.reset();
+  for (const Connection& connection : connections_) bufferevent_decref(connection.bev);
+  tick_event_.reset();
+  stop_event_.reset();
+  base_.reset();
+  if (stop_fd_ >= 0) close(stop_fd_);
+}
+
+absl::Status EventHttpServer::Open() {
+  event_config* config = event_config_new();
+  if (config == nullptr) return Failed("out of memory");
+  event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+  base_.reset(event_base_new_with_config(config));
+  event_config_free(config);
+  stop_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (base_ == nullptr || stop_fd_ < 0) return Failed("no event loop can be made");
+
+  stop_event_.reset(event_new(
+      base_.get(), stop_fd_, EV_READ,
+      [](int, short, void* base) { event_base_loopbreak(static_cast<event_base*>(base)); },
+      base_.get()));
+  tick_event_.reset(event_new(
+      base_.get(), -1, 0,
+      [](int, short, void* self) { static_cast<EventHttpServer*>(self)->OnTick(); }, this));
+  http_.reset(evhttp_new(base_.get()));
+  if (stop_event_ == nullptr || tick_event_ == nullptr || http_ == nullptr ||
+      event_add(stop_event_.get(), nullptr) != 0 || event_add(tick_event_.get(), &kTick) != 0) {
+    return Failed("the event loop is out of memory");
+  }
+  evhttp_set_max_headers_size(http_.get(), kMaxHeaders);
+  evhttp_set_max_body_size(http_.get(), kMaxBody);
+  evhttp_set_timeout(http_.get(), static_cast<int>(kMaxLife.count()));
+  evhttp_set_allowed_methods(http_.get(), EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+  evhttp_set_gencb(
+      http_.get(),
+      [](evhttp_request* request, void* self) {
+        static_cast<EventHttpServer*>(self)->OnRequest(request);
+      },
+      this);
+  evhttp_set_bevcb(
+      http_.get(),
+      [](event_base*, void* self) { return static_cast<EventHttpServer*>(self)->OnConnection(); },
+      this);
+
+  // evhttp closes the descriptor that it is given.
+  const int fd = fcntl(listener_.fd(), F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return Failed("no descriptor left");
+  evhttp_bound_socket* bound = evhttp_accept_socket_with_handle(http_.get(), fd);
+  if (bound == nullptr) {
+    close(fd);
+    return Failed("libevent does not take the socket");
+  }
+  accepting_ = evhttp_bound_socket_get_listener(bound);
+  // Without descriptors the socket stays readable: accepting pauses until the next tick.
+  evconnlistener_set_error_cb(
+      accepting_, [](evconnlistener* accepting, void*) { evconnlistener_disable(accepting); });
+  thread_ = std::thread([this] { Run(); });
+  return absl::OkStatus();
+}
+
+void EventHttpServer::Run() {
+  // Bufferevents write without MSG_NOSIGNAL; a client that is gone must not end the process.
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+  event_base_dispatch(base_.get());
+}
+
+bufferevent* EventHttpServer::OnConnection() {
+  if (connections_.size() + 1 >= kMaxConnections) Sweep();
+  // Closing with the last reference keeps the descriptor's number from being taken before that.
+  bufferevent* bev = bufferevent_socket_new(base_.get(), -1, BEV_OPT_CLOSE_ON_FREE);
+  if (bev == nullptr) return nullptr;
+  bufferevent_incref(bev);
+  connections_.push_back({bev, SteadyClock::now()});
+  if (connections_.size() >= kMaxConnections) {
+    evconnlistener_disable(accepting_);
+    const auto now = SteadyClock::now();
+    if (!warned_.has_value() || now - *warned_ >= std::chrono::minutes(1)) {
+      warned_ = now;
+      spdlog::warn("{}: {} connections at once, further ones wait", listener_.address(),
+                   kMaxConnections);
+    }
+  }
+  return bev;
+}
+
+void EventHttpServer::OnTick() {
+  Sweep();
+  const auto now = SteadyClock::now();
+  for (const Connection& connection : connections_) {
+    if (now - connection.since < kMaxLife) continue;
+    bufferevent_trigger_event(connection.bev, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
+  }
+  Sweep();
+  if (connections_.size() < kMaxConnections) evconnlistener_enable(accepting_);
+  event_add(tick_event_.get(), &kTick);
+}
+
+// Lets go of the connections that are over.
+void EventHttpServer::Sweep() {
+  const auto live = std::partition(connections_.begin(), connections_.end(),
+                                   [](const Connection& one) { return !one.over(); });
+  std::for_each(live, connections_.end(),
+                [](const Connection& one) { bufferevent_decref(one.bev); });
+  connections_.erase(live, connections_.end());
+}
+
+void EventHttpServer::OnRequest(evhttp_request* request) {
+  const char* header = evhttp_find_header(evhttp_request_get_input_headers(request), "Host");
+  const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
+  const char* uri_host = evhttp_uri_get_host(uri);  // of GET http://HOST/PATH
+  if ((header != nullptr && !IsLoopbackHost(header)) ||
+      (uri_host != nullptr && !IsLoopbackHost(uri_host))) {
+    Answer(request, 403, "Forbidden", kPlain,
+           "the Host header must be localhost, 127.0.0.1 or [::1]\n");
+    return;
+  }
+  const char* raw_path = evhttp_uri_get_path(uri);
+  const absl::string_view path = raw_path == nullptr ? "" : raw_path;
+  if (path == "/metrics") {
+    Answer(request, HTTP_OK, "OK", kExposition, handlers_.metrics());
+  } else if (path == "/healthz") {
+    Answer(request, HTTP_OK, "OK", kPlain, "ok\n");
+  } else if (path == "/readyz") {
+    const std::string missing = handlers_.not_ready();
+    if (missing.empty()) {
+      Answer(request, HTTP_OK, "OK", kPlain, "ready\n");
+    } else {
+      Answer(request, HTTP_SERVUNAVAIL, "Service Unavailable", kPlain,
+             absl::StrCat(absl::StripSuffix(missing, "\n"), "\n"));
+    }
+  } else {
+    Answer(request, HTTP_NOTFOUND, "Not Found", kPlain, "/metrics, /healthz or /readyz\n");
+  }
+}
+
+void EventHttpServer::Answer(evhttp_request* request, int code, const char* reason,
+                             const char* type, absl::string_view text) {
+  evkeyvalq* headers = evhttp_request_get_output_headers(request);
+  evhttp_add_header(headers, "Content-Type", type);
+  evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+  evhttp_add_header(headers, "Connection", "close");
+  evhttp_add_header(headers, "Content-Length", absl::StrCat(text.size()).c_str());
+  Owned<evbuffer> body(evbuffer_new());
+  if (body != nullptr && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) {
+    evbuffer_add(body.get(), text.data(), text.size());
+  }
+  // The connection ends after this; its place is free in the next turn of the loop.
+  evhttp_request_set_on_complete_cb(
+      request,
+      [](evhttp_request*, void* tick) { event_active(static_cast<event*>(tick), EV_TIMEOUT, 0); },
+      tick_event_.get());
+  evhttp_send_reply(request, code, reason, body.get());
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(Listener listener,
+                                                              HttpHandlers handlers) {
+  auto server = std::make_unique<EventHttpServer>(std::move(listener), std::move(handlers));
+  if (absl::Status status = server->Open(); !status.ok()) return status;
+  return server;
+}
+
+}  // namespace deferd

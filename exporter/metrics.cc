@@ -1,0 +1,288 @@
+#include "exporter/metrics.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "policy/text.h"
+
+namespace deferd {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+// The one table of all metrics. `label` is empty where there is one series.
+struct Entry {
+  std::string_view name;
+  MetricType type;
+  std::string_view label;
+  std::string_view help;
+};
+
+constexpr Entry kTable[] = {
+    {"deferd_log_lines_total", MetricType::Counter, "result",
+     "Log lines read: attempt (at least one attempt), not_mine (another line of the MTA), rejected "
+     "(refused at SMTP time), malformed (not understood, though it should have been)."},
+    {"deferd_attempts_total", MetricType::Counter, "outcome",
+     "Delivery attempts by outcome, those left out included; expired is failed."},
+    {"deferd_attempts_left_out_total", MetricType::Counter, "reason",
+     "Attempts that do not count, by the reason why; part of deferd_attempts_total."},
+    {"deferd_case_changes_total", MetricType::Counter, "change",
+     "What happened to cases: opened, extended and ended by a rule or by time; blocked and "
+     "unblocked by a person."},
+    {"deferd_cases_open", MetricType::Gauge, "mode",
+     "Cases in state blocked: enforce (MTAs are told), shadow (only shown)."},
+    {"deferd_questions_total", MetricType::Counter, "verdict",
+     "Questions of MTAs, by the verdict that was answered."},
+    {"deferd_questions_unchecked_total", MetricType::Counter, "",
+     "Questions that were answered pass because deferd could not know."},
+    {"deferd_questions_malformed_total", MetricType::Counter, "",
+     "Questions that were not understood and were answered with an error."},
+    {"deferd_question_duration_seconds", MetricType::Histogram, "",
+     "Time from a whole question to its answer."},
+    {"deferd_source_lag_seconds", MetricType::Gauge, "path",
+     "How far reading is behind the end of a followed log."},
+    {"deferd_source_gaps_total", MetricType::Counter, "path",
+     "Times that part of a followed log was lost before it was read."},
+    {"deferd_source_read_bytes_total", MetricType::Counter, "path",
+     "Bytes read of a followed log."},
+    {"deferd_source_readable", MetricType::Gauge, "path",
+     "1 if a followed log can be read, 0 if not."},
+    {"deferd_open_messages", MetricType::Gauge, "",
+     "Messages in the MTA's queue whose arrival is remembered."},
+    {"deferd_evicted_messages_total", MetricType::Counter, "",
+     "Messages that were forgotten before they left the queue, for want of room."},
+    {"deferd_subjects", MetricType::Gauge, "", "Subjects with something in their window."},
+    {"deferd_queued_batches", MetricType::Gauge, "",
+     "Batches of log lines that wait for the recorder."},
+    {"deferd_unchecked", MetricType::Gauge, "",
+     "1 while deferd does not know enough, so that every pass it answers is unchecked."},
+    {"deferd_policy_age_seconds", MetricType::Gauge, "", "Time since the policy was loaded."},
+    {"deferd_policy_stale", MetricType::Gauge, "",
+     "1 if the last reload failed and the policy before it is still in force."},
+    {"deferd_policy_reloads_total", MetricType::Counter, "result",
+     "Reloads of the policy: ok, failed."},
+    {"deferd_hook_connections", MetricType::Gauge, "", "Connections of MTAs now."},
+    {"deferd_hook_connections_refused_total", MetricType::Counter, "",
+     "Connections of MTAs that were closed because there were too many."},
+    {"deferd_start_time_seconds", MetricType::Gauge, "",
+     "When the daemon started, in seconds since 1970 UTC."},
+    {"deferd_build_info", MetricType::Gauge, "version",
+     "Always 1; the label says which version runs."},
+};
+
+// A metric of the table by its name; another name does not compile.
+class MetricName {
+ public:
+  consteval MetricName(const char* name) {  // NOLINT(google-explicit-constructor)
+    while (kTable[index_].name != name) ++index_;
+  }
+  constexpr size_t index() const { return index_; }
+
+ private:
+  size_t index_ = 0;
+};
+
+std::string_view TypeName(MetricType type) {
+  switch (type) {
+    case MetricType::Counter:
+      return "counter";
+    case MetricType::Gauge:
+      return "gauge";
+    case MetricType::Histogram:
+      return "histogram";
+    default:
+      return "untyped";
+  }
+}
+
+// All families of the table, to be filled.
+class Page {
+ public:
+  Page() {
+    families_.reserve(std::size(kTable));
+    for (const Entry& entry : kTable) {
+      families_.push_back(
+          {std::string(entry.name), std::string(entry.help), entry.type, /*metric=*/{}});
+    }
+  }
+
+  template <typename Number>
+  requires std::is_arithmetic_v<Number>
+  void Add(MetricName name, Number value, absl::string_view label_value = "") {
+    ClientMetric& metric = AddSeries(name, label_value);
+    if (families_[name.index()].type == MetricType::Counter) {
+      metric.counter.value = static_cast<double>(value);
+    } else {
+      metric.gauge.value = static_cast<double>(value);
+    }
+  }
+  void Add(MetricName name, const std::atomic<int64_t>& value, absl::string_view label_value = "") {
+    Add(name, value.load(std::memory_order_relaxed), label_value);
+  }
+  void Add(MetricName name, ClientMetric::Histogram histogram) {
+    AddSeries(name, "").histogram = std::move(histogram);
+  }
+
+  std::string ToText() const { return prometheus::TextSerializer().Serialize(families_); }
+
+ private:
+  ClientMetric& AddSeries(MetricName name, absl::string_view label_value) {
+    ClientMetric& metric = families_[name.index()].metric.emplace_back();
+    if (const std::string_view label = kTable[name.index()].label; !label.empty()) {
+      metric.label.push_back({std::string(label), std::string(label_value)});
+    }
+    return metric;
+  }
+
+  std::vector<MetricFamily> families_;
+};
+
+std::string LabelWord(absl::string_view words) {
+  return absl::StrReplaceAll(words, {{" ", "_"}, {"-", "_"}});
+}
+
+// A label value for each path. Two series must never be the same: Prometheus would refuse the whole
+// page.
+std::vector<std::string> PathLabels(const std::vector<Gauges::SourceGauge>& sources) {
+  std::vector<std::string> labels;
+  for (const Gauges::SourceGauge& source : sources) {
+    std::string label = PrintableUtf8(source.path);
+    while (std::find(labels.begin(), labels.end(), label) != labels.end()) label += "'";
+    labels.push_back(std::move(label));
+  }
+  return labels;
+}
+
+void Count(std::atomic<int64_t>* counter, int64_t by = 1) {
+  counter->fetch_add(by, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void Metrics::OnLines(const LineCounts& counts) {
+  Count(&lines_[0], counts.attempts);
+  Count(&lines_[1], counts.not_mine);
+  Count(&lines_[2], counts.rejected);
+  Count(&lines_[3], counts.malformed);
+}
+
+void Metrics::OnAttempt(const Attempt& attempt, const ChargedSubjects& /*charged*/,
+                        LeftOut left_out) {
+  switch (attempt.outcome) {
+    case Outcome::kDelivered:
+      Count(&attempts_[0]);
+      break;
+    case Outcome::kDeferred:
+      Count(&attempts_[1]);
+      break;
+    case Outcome::kFailed:
+    case Outcome::kExpired:
+      Count(&attempts_[2]);
+      break;
+    default:
+      return;  // shown to people, never counted
+  }
+  Count(&left_out_[static_cast<size_t>(left_out)]);
+}
+
+void Metrics::OnCase(CaseChange change, const Case& /*record*/) {
+  Count(&case_changes_[static_cast<size_t>(change)]);
+}
+
+void Metrics::OnAnswer(Verdict verdict, bool unchecked, absl::Duration took) {
+  Count(&answers_[static_cast<size_t>(verdict)]);
+  if (unchecked) Count(&unchecked_);
+  took = std::max(took, absl::ZeroDuration());
+  const auto bucket =
+      std::lower_bound(kBuckets.begin(), kBuckets.end(), absl::ToDoubleSeconds(took));
+  Count(&answer_buckets_[static_cast<size_t>(bucket - kBuckets.begin())]);
+  Count(&answer_nanos_, absl::ToInt64Nanoseconds(took));
+}
+
+void Metrics::OnMalformedQuestion() { Count(&malformed_questions_); }
+
+std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
+  Page page;
+
+  constexpr const char* kResults[] = {"attempt", "not_mine", "rejected", "malformed"};
+  for (size_t i = 0; i < lines_.size(); ++i) {
+    page.Add("deferd_log_lines_total", lines_[i], kResults[i]);
+  }
+  constexpr Outcome kOutcomes[] = {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed};
+  for (size_t i = 0; i < attempts_.size(); ++i) {
+    page.Add("deferd_attempts_total", attempts_[i], OutcomeName(kOutcomes[i]));
+  }
+  for (size_t i = 0; i < left_out_.size(); ++i) {
+    const auto reason = static_cast<LeftOut>(i);
+    if (reason == LeftOut::kCounts) continue;
+    page.Add("deferd_attempts_left_out_total", left_out_[i], LabelWord(LeftOutName(reason)));
+  }
+
+  for (size_t i = 0; i < case_changes_.size(); ++i) {
+    page.Add("deferd_case_changes_total", case_changes_[i],
+             LabelWord(CaseChangeName(static_cast<CaseChange>(i))));
+  }
+  page.Add("deferd_cases_open", gauges.open_cases, "enforce");
+  page.Add("deferd_cases_open", gauges.shadow_cases, "shadow");
+
+  for (size_t i = 0; i < answers_.size(); ++i) {
+    page.Add("deferd_questions_total", answers_[i], VerdictName(static_cast<Verdict>(i)));
+  }
+  page.Add("deferd_questions_unchecked_total", unchecked_);
+  page.Add("deferd_questions_malformed_total", malformed_questions_);
+  ClientMetric::Histogram took;
+  for (size_t i = 0; i < answer_buckets_.size(); ++i) {
+    took.sample_count += answer_buckets_[i].load(std::memory_order_relaxed);
+    // The serializer adds the bucket without a bound.
+    if (i < kBuckets.size()) took.bucket.push_back({took.sample_count, kBuckets[i]});
+  }
+  took.sample_sum = static_cast<double>(answer_nanos_.load(std::memory_order_relaxed)) / 1e9;
+  page.Add("deferd_question_duration_seconds", std::move(took));
+
+  const std::vector<std::string> paths = PathLabels(gauges.sources);
+  for (size_t i = 0; i < paths.size(); ++i) {
+    const Gauges::SourceGauge& source = gauges.sources[i];
+    page.Add("deferd_source_lag_seconds", source.lag_seconds, paths[i]);
+    page.Add("deferd_source_gaps_total", source.gaps, paths[i]);
+    page.Add("deferd_source_read_bytes_total", source.bytes, paths[i]);
+    page.Add("deferd_source_readable", source.readable, paths[i]);
+  }
+  page.Add("deferd_open_messages", gauges.open_messages);
+  page.Add("deferd_evicted_messages_total", gauges.evicted_messages);
+  page.Add("deferd_subjects", gauges.subjects);
+  page.Add("deferd_queued_batches", gauges.queued_batches);
+  page.Add("deferd_unchecked", gauges.unchecked);
+
+  page.Add("deferd_policy_age_seconds",
+           std::max(0.0, absl::ToDoubleSeconds(now - gauges.policy_loaded)));
+  page.Add("deferd_policy_stale", gauges.policy_stale);
+  page.Add("deferd_policy_reloads_total", gauges.policy_reloads, "ok");
+  page.Add("deferd_policy_reloads_total", gauges.policy_reload_failures, "failed");
+  page.Add("deferd_hook_connections", gauges.hook_connections);
+  page.Add("deferd_hook_connections_refused_total", gauges.hook_refused);
+  page.Add("deferd_start_time_seconds", absl::ToDoubleSeconds(gauges.started - absl::UnixEpoch()));
+  page.Add("deferd_build_info", 1, PrintableUtf8(gauges.version));
+  return page.ToText();
+}
+
+std::string Metrics::MarkdownTable() {
+  std::string table = "| metric | type | meaning |\n|---|---|---|\n";
+  for (const Entry& entry : kTable) {
+    absl::StrAppend(&table, "| `", ToAbsl(entry.name));
+    if (!entry.label.empty()) absl::StrAppend(&table, "{", ToAbsl(entry.label), "}");
+    absl::StrAppend(&table, "` | ", ToAbsl(TypeName(entry.type)), " | ", ToAbsl(entry.help),
+                    " |\n");
+  }
+  return table;
+}
+
+}  // namespace deferd

@@ -1,0 +1,92 @@
+// All metrics of deferd, pulled.
+//
+// The daemon's threads add to plain counters here (as the limiter's observer, and from the hook);
+// a scrape turns one snapshot of them, together with what the app reads off at that moment
+// (Gauges), into the Prometheus text format. Names, types and help texts stand in one table in
+// metrics.cc, from which README's table is made. No label has more values than the code has words:
+// domains never become labels.
+//
+// Safe from any thread.
+
+#ifndef DEFERD_EXPORTER_METRICS_H_
+#define DEFERD_EXPORTER_METRICS_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "limiter/observer.h"
+#include "limiter/port/mutex.h"
+#include "policy/policy.h"
+
+namespace deferd {
+
+// What is read off at scrape time.
+struct Gauges {
+  struct SourceGauge {
+    std::string path;  // one series a followed log
+    double lag_seconds = 0;
+    int64_t gaps = 0;
+    int64_t bytes = 0;
+    bool readable = false;
+  };
+  std::vector<SourceGauge> sources;
+  size_t open_messages = 0;
+  int64_t evicted_messages = 0;
+  size_t subjects = 0;
+  size_t open_cases = 0;
+  size_t shadow_cases = 0;
+  size_t queued_batches = 0;
+  bool unchecked = false;
+  absl::Time policy_loaded;
+  bool policy_stale = false;  // the last reload failed, the old policy is in force
+  int64_t policy_reloads = 0;
+  int64_t policy_reload_failures = 0;
+  int64_t hook_connections = 0;
+  int64_t hook_refused = 0;
+  absl::Time started;
+  std::string version;
+};
+
+class Metrics : public Observer {
+ public:
+  Metrics() = default;
+
+  void OnLines(const LineCounts& counts) override;
+  void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out) override;
+  void OnCase(CaseChange change, const Case& record) override;
+
+  // From the hook's thread.
+  void OnAnswer(Verdict verdict, bool unchecked, absl::Duration took);
+  void OnMalformedQuestion();
+
+  // The text exposition format, version 0.0.4; `now` gives ages.
+  std::string Text(const Gauges& gauges, absl::Time now) const;
+
+  // Name, type and help of every metric, as a Markdown table: what README shows.
+  static std::string MarkdownTable();
+
+ private:
+  // Upper bounds of the answer histogram, in seconds; one more bucket for the rest.
+  static constexpr std::array<double, 9> kBuckets = {1e-6, 2e-6, 5e-6, 1e-5, 5e-5,
+                                                     1e-4, 1e-3, 1e-2, 1e-1};
+
+  std::array<std::atomic<int64_t>, 4> lines_{};     // attempt, not_mine, rejected, malformed
+  std::array<std::atomic<int64_t>, 3> attempts_{};  // delivered, deferred, failed
+  std::array<std::atomic<int64_t>, kLeftOutReasons> left_out_{};
+  std::array<std::atomic<int64_t>, kCaseChanges> case_changes_{};
+  std::array<std::atomic<int64_t>, 4> answers_{};  // by Verdict
+  std::atomic<int64_t> unchecked_{0};
+  std::atomic<int64_t> malformed_questions_{0};
+  std::array<std::atomic<int64_t>, kBuckets.size() + 1> answer_buckets_{};
+  std::atomic<int64_t> answer_nanos_{0};
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_EXPORTER_METRICS_H_

@@ -1,0 +1,58 @@
+// The verbs that a running daemon answers.
+//
+// Arguments and results are the JSON that `deferctl --json` shows; deferctl prints its pages from
+// the same values (admin_pages.h). Called on the admin door's thread. Everything it works on must
+// outlive it.
+
+#ifndef DEFERD_LIMITER_ADMIN_ADMIN_API_H_
+#define DEFERD_LIMITER_ADMIN_ADMIN_API_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "limiter/admin/json.h"
+#include "limiter/case_table.h"
+#include "limiter/freshness.h"
+#include "limiter/gate.h"
+#include "limiter/limiter.h"
+#include "limiter/port/clock.h"
+#include "limiter/port/socket_server.h"
+
+namespace deferd {
+
+class AdminApi {
+ public:
+  struct Parts {
+    Limiter* limiter = nullptr;
+    const CaseTable* cases = nullptr;
+    const Gate* gate = nullptr;
+    const Freshness* freshness = nullptr;
+    const Clock* clock = nullptr;
+    std::function<Json()> status;  // the daemon's own account of itself
+    std::function<Json()> policy;  // {path, hash, loaded, toml}
+    std::function<absl::Status()> reload;
+  };
+
+  explicit AdminApi(Parts parts) : parts_(std::move(parts)) {}
+
+  absl::StatusOr<Json> Handle(const std::string& verb, const Json& args, const Peer& peer) const;
+
+ private:
+  absl::StatusOr<Json> Status(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Check(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Why(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Blocks(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Block(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Unblock(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Top(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> ShowPolicy(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Reload(const Json& args, const Peer& peer) const;
+
+  const Parts parts_;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_ADMIN_ADMIN_API_H_

@@ -1,0 +1,81 @@
+#include "limiter/admin/admin_client.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace deferd {
+
+namespace {
+
+absl::Status CannotConnect(const std::string& path, int error) {
+  if (error == EACCES || error == EPERM) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(path, ": not allowed; run deferctl as root or as a member of its group"));
+  }
+  return absl::UnavailableError(absl::StrCat(
+      path, ": no deferd answers there (", std::strerror(error),
+      "); is it running, and is this its [admin] socket? (--socket PATH or DEFERD_SOCKET)"));
+}
+
+}  // namespace
+
+absl::StatusOr<Json> AskDaemon(const std::string& path, const std::string& verb, const Json& args,
+                               absl::Duration limit) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": too long for a unix socket"));
+  }
+  path.copy(address.sun_path, path.size());
+
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return absl::UnavailableError(absl::StrCat("socket: ", std::strerror(errno)));
+  absl::Cleanup close_fd = [fd] { close(fd); };
+  const timeval timeout = absl::ToTimeval(limit);
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
+    return CannotConnect(path, errno);
+  }
+
+  const std::string request = Dump(Json{{"verb", verb}, {"args", args}}) + "\n";
+  for (size_t sent = 0; sent < request.size();) {
+    ssize_t n = send(fd, request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return CannotConnect(path, errno);
+    sent += static_cast<size_t>(n);
+  }
+  shutdown(fd, SHUT_WR);
+
+  std::string answer;
+  char buffer[16 << 10];
+  while (!absl::EndsWith(answer, "\n")) {
+    ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      return absl::UnavailableError(
+          absl::StrCat(path, ": deferd did not answer within ", absl::FormatDuration(limit)));
+    }
+    if (n == 0) break;
+    answer.append(buffer, static_cast<size_t>(n));
+  }
+  const Json json = Json::parse(answer, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("ok")) {
+    return absl::UnavailableError(absl::StrCat(path, ": what answers there is no deferd"));
+  }
+  if (json["ok"] != true) {
+    return absl::FailedPreconditionError(json.value("error", "deferd refused without a reason"));
+  }
+  return json["result"];
+}
+
+}  // namespace deferd

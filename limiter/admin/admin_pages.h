@@ -1,0 +1,23 @@
+// What deferctl prints on a terminal, from the same JSON that --json shows. 80 columns.
+
+#ifndef DEFERD_LIMITER_ADMIN_ADMIN_PAGES_H_
+#define DEFERD_LIMITER_ADMIN_ADMIN_PAGES_H_
+
+#include <string>
+
+#include "limiter/admin/json.h"
+
+namespace deferd {
+
+std::string StatusPage(const Json& status);
+std::string CheckPage(const Json& check);
+std::string WhyPage(const Json& why);
+std::string BlocksPage(const Json& blocks);
+std::string BlockedPage(const Json& block);
+std::string UnblockedPage(const Json& block);
+std::string TopPage(const Json& top);
+std::string ReloadedPage(const Json& policy);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_ADMIN_ADMIN_PAGES_H_

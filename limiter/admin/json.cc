@@ -1,0 +1,84 @@
+#include "limiter/admin/json.h"
+
+#include "policy/text.h"
+#include "policy/toml_reader.h"
+
+namespace deferd {
+
+namespace {
+std::string Text(absl::string_view text) { return std::string(text); }
+}  // namespace
+
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string DumpPretty(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string FormatUtc(absl::Time t) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", t, absl::UTCTimeZone());
+}
+
+Json CountsJson(const Counts& counts) {
+  return {{"delivered", counts.delivered},
+          {"deferred", counts.deferred},
+          {"failed", counts.failed},
+          {"bad", counts.bad()},
+          {"percent", counts.percent()}};
+}
+
+Json CaseJson(const Case& record) {
+  Json json = {
+      {"id", record.id},
+      {"subject", record.subject.ToString()},
+      {"state", Text(CaseStateName(record.state))},
+      {"rule", record.manual ? Json(nullptr) : Json(record.rule)},
+      {"action", record.action.ToString()},
+      {"since", FormatUtc(record.since)},
+      {"until", FormatUtc(record.until)},
+      {"count", record.counts.bad()},
+      {"min_bad", record.min_bad},
+      {"percent", record.percent},
+      {"percent_limit", record.percent_limit},
+      {"by", record.by},
+      {"reason", record.reason},
+      {"manual", record.manual},
+      {"shadow", record.shadow},
+      {"history", record.history},
+      {"extended", record.extended},
+      {"delivered", record.counts.delivered},
+      {"deferred", record.counts.deferred},
+      {"failed", record.counts.failed},
+      {"window", deferd::FormatDuration(record.window)},
+      {"policy_hash", record.policy_hash},
+  };
+  if (record.state == CaseState::kClosed) {
+    json["closed_at"] = FormatUtc(record.closed_at);
+    json["closed_by"] = record.closed_by;
+    json["closed_reason"] = record.closed_reason;
+  }
+  return json;
+}
+
+Json CaseEventJson(const CaseEvent& event) {
+  const Case& record = event.record;
+  const bool closed = record.state == CaseState::kClosed;
+  return {{"time", FormatUtc(event.time)},
+          {"change", Text(CaseChangeName(event.change))},
+          {"case", record.id},
+          {"by", closed ? record.closed_by : record.by},
+          {"rule", closed || record.manual ? "" : record.rule},
+          {"reason", closed ? record.closed_reason : record.reason},
+          {"until", FormatUtc(record.until)},
+          {"shadow", record.shadow}};
+}
+
+Json SubjectCountsJson(const SubjectCounts& counts) {
+  Json json = {{"subject", counts.subject.ToString()}};
+  json.update(CountsJson(counts.counts));
+  return json;
+}
+
+}  // namespace deferd

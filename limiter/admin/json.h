@@ -1,0 +1,33 @@
+// JSON as deferd writes it: values of the limiter in the shapes that scripts rely on.
+//
+// Times are RFC 3339 UTC. Text from logs may hold any bytes: Dump replaces what is no UTF-8.
+
+#ifndef DEFERD_LIMITER_ADMIN_JSON_H_
+#define DEFERD_LIMITER_ADMIN_JSON_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "limiter/case.h"
+#include "limiter/case_table.h"
+#include "limiter/limiter.h"
+#include "nlohmann/json.hpp"
+#include "policy/counts.h"
+
+namespace deferd {
+
+using Json = nlohmann::ordered_json;
+
+std::string Dump(const Json& json);        // one line
+std::string DumpPretty(const Json& json);  // indented, with LF
+
+std::string FormatUtc(absl::Time t);  // "2026-11-22T10:15:04Z", with a fraction if it has one
+
+Json CountsJson(const Counts& counts);  // delivered deferred failed bad percent
+Json CaseJson(const Case& record);
+Json CaseEventJson(const CaseEvent& event);
+Json SubjectCountsJson(const SubjectCounts& counts);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_ADMIN_JSON_H_

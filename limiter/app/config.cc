@@ -1,0 +1,291 @@
+#include "limiter/app/config.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "policy/policy_file.h"
+#include "policy/toml_reader.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr off_t kMaxFile = 16 << 20;
+
+// The tables of deferd.toml, each read by its own function into one Config.
+class ConfigReader {
+ public:
+  ConfigReader(TomlReader* reader, Config* config) : reader_(reader), config_(config) {}
+
+  void Read() {
+    TomlTable* root = reader_->root();
+    if (auto text = root->String("state_dir")) config_->state_dir = text->text;
+    if (auto text = root->String("policy")) config_->policy_path = text->text;
+    if (TomlTable* table = root->Table("intake")) ReadIntake(table);
+    if (TomlTable* table = root->Table("charge")) ReadCharge(table);
+    if (TomlTable* table = root->Table("hook")) ReadHook(table);
+    if (TomlTable* table = root->Table("admin")) ReadAdmin(table);
+    if (TomlTable* table = root->Table("http")) ReadHttp(table);
+    if (TomlTable* table = root->Table("shared")) {
+      table->String("redis");
+      NotYet(table, "redis", "sharing through Redis");
+    }
+    if (TomlTable* table = root->Table("ledger")) {
+      if (table->Duration("keep").has_value()) {
+        config_->warnings.push_back("[ledger] keep: this version keeps no ledger yet");
+      }
+    }
+  }
+
+ private:
+  void NotYet(TomlTable* table, absl::string_view key, absl::string_view what) {
+    if (!table->Has(key)) return;
+    reader_->Error(table->PlaceOf(key),
+                   absl::StrCat(key, ": ", what, " is not in this version; take the line out"));
+  }
+
+  void ReadIntake(TomlTable* table) {
+    for (const TomlText& path : table->Strings("exim")) {
+      if (!absl::StartsWith(path.text, "/")) {
+        reader_->Error(path.place,
+                       absl::StrCat("'", path.text, "' is no absolute path; begin with /"));
+      }
+      config_->exim_logs.push_back(path.text);
+    }
+    table->Strings("postfix");
+    NotYet(table, "postfix", "reading Postfix's log");
+    if (auto zone = table->String("timezone")) {
+      config_->zone_name = zone->text;
+      if (!absl::LoadTimeZone(zone->text, &config_->zone)) {
+        reader_->Error(zone->place, absl::StrCat("timezone '", zone->text,
+                                                 "' is not known; use a name such as "
+                                                 "\"Europe/Berlin\" or \"UTC\""));
+      }
+    }
+  }
+
+  void ReadCharge(TomlTable* table) {
+    ChargeLists& lists = config_->charge;
+    if (table->Has("order")) {
+      std::vector<std::string> words;
+      for (const TomlText& word : table->Strings("order")) words.push_back(word.text);
+      absl::StatusOr<std::vector<ChargeStep>> order = ParseChargeOrder(absl::StrJoin(words, ","));
+      if (!order.ok()) {
+        reader_->Error(table->PlaceOf("order"), ToView(order.status()));
+      } else if (order->front() == ChargeStep::kSender) {
+        reader_->Error(table->PlaceOf("order"),
+                       "'sender' is for replay alone, since anyone can write any sender; list "
+                       "trusted hosts in relay_hosts and use \"relay\"");
+      } else {
+        lists.order = *order;
+      }
+    }
+    for (const TomlText& path : table->Strings("users")) ReadMapFile(path, &lists.users);
+    for (const TomlText& path : table->Strings("logins")) ReadMapFile(path, &lists.logins);
+    for (const TomlText& entry : ListEntries(table->Strings("hosted"))) {
+      absl::StatusOr<DomainPattern> pattern = DomainPattern::Parse(entry.text);
+      if (pattern.ok()) {
+        lists.hosted.push_back(*std::move(pattern));
+      } else {
+        reader_->Error(entry.place, ToView(pattern.status()));
+      }
+    }
+    ReadHosts(table->Strings("relay_hosts"), &lists.relay_hosts);
+    ReadHosts(table->Strings("internal_hosts"), &lists.internal_hosts);
+    if (auto local = table->Bool("local")) lists.local = *local;
+    char name[256] = {};
+    if (gethostname(name, sizeof(name) - 1) == 0 && name[0] != '\0') lists.host = name;
+  }
+
+  // An entry that begins with '/' is a file with one entry a line.
+  std::vector<TomlText> ListEntries(const std::vector<TomlText>& written) {
+    std::vector<TomlText> entries;
+    for (const TomlText& one : written) {
+      if (!absl::StartsWith(one.text, "/")) {
+        entries.push_back(one);
+        continue;
+      }
+      absl::StatusOr<std::string> text = ReadTextFile(one.text);
+      if (!text.ok()) {
+        reader_->Error(one.place, ToView(text.status()));
+        continue;
+      }
+      for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+        line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
+        if (!line.empty()) entries.push_back({std::string(line), one.place});
+      }
+    }
+    return entries;
+  }
+
+  void ReadHosts(const std::vector<TomlText>& written, HostList* hosts) {
+    for (const TomlText& entry : ListEntries(written)) {
+      absl::Status added = hosts->Add(entry.text);
+      if (!added.ok()) reader_->Error(entry.place, ToView(added));
+    }
+  }
+
+  void ReadMapFile(const TomlText& path, absl::flat_hash_map<std::string, std::string>* map) {
+    absl::StatusOr<std::string> text = ReadTextFile(path.text);
+    absl::Status read = text.status();
+    if (text.ok()) read = ReadMap(*text, path.text, BeginsWithDomain(*text), map);
+    if (read.ok()) return;
+    for (absl::string_view mistake : absl::StrSplit(read.message(), '\n')) {
+      reader_->Error(path.place, mistake);
+    }
+  }
+
+  // Tells "domain: user" (/etc/userdomains) from "user: domain" by the first entry.
+  static bool BeginsWithDomain(absl::string_view text) {
+    for (absl::string_view line : absl::StrSplit(text, '\n')) {
+      line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
+      if (line.empty() || line[0] == '*') continue;
+      std::pair<absl::string_view, absl::string_view> parts =
+          absl::StrSplit(line, absl::MaxSplits(absl::ByAnyChar(": \t"), 1));
+      return absl::StrContains(parts.first, '.') && !absl::StrContains(parts.second, '.');
+    }
+    return false;
+  }
+
+  std::string ReadAddress(TomlTable* table, absl::string_view key) {
+    std::optional<TomlText> text = table->String(key);
+    if (!text.has_value()) return "";
+    absl::Status valid = Listener::CheckAddress(text->text);
+    if (!valid.ok()) reader_->Error(text->place, ToView(valid));
+    return text->text;
+  }
+
+  void ReadPermissions(TomlTable* table, ListenOptions* options) {
+    if (auto mode = table->String("mode")) {
+      int value = 0;
+      bool octal = !mode->text.empty() && mode->text.size() <= 4;
+      for (char c : mode->text) {
+        octal = octal && c >= '0' && c <= '7';
+        value = value * 8 + (c - '0');
+      }
+      if (octal && value <= 0777) {
+        options->mode = value;
+      } else {
+        reader_->Error(mode->place, absl::StrCat("mode '", mode->text,
+                                                 "' is no file mode; write it as \"0660\""));
+      }
+    }
+    if (auto group = table->String("group")) options->group = group->text;
+  }
+
+  void ReadHook(TomlTable* table) {
+    config_->hook_exim = ReadAddress(table, "exim");
+    table->String("postfix");
+    NotYet(table, "postfix", "Postfix's policy delegation");
+    ReadPermissions(table, &config_->hook_options);
+  }
+
+  void ReadAdmin(TomlTable* table) {
+    if (auto socket = table->String("socket")) {
+      config_->admin_socket = std::string(absl::StripPrefix(socket->text, "unix:"));
+      if (!absl::StartsWith(config_->admin_socket, "/")) {
+        reader_->Error(socket->place, "the admin socket is a unix socket; give an absolute path");
+      }
+    }
+    ReadPermissions(table, &config_->admin_options);
+  }
+
+  void ReadHttp(TomlTable* table) {
+    config_->http_listen = ReadAddress(table, "listen");
+    if (absl::StartsWith(config_->http_listen, "unix:")) {
+      reader_->Error(table->PlaceOf("listen"), "HTTP listens on loopback TCP; give 127.0.0.1:PORT");
+    }
+  }
+
+  static absl::string_view ToView(const absl::Status& status) { return status.message(); }
+
+  TomlReader* const reader_;
+  Config* const config_;
+};
+
+}  // namespace
+
+absl::StatusOr<Config> LoadConfig(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadTextFile(path);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<std::unique_ptr<TomlReader>> reader = TomlReader::Parse(*text, path);
+  if (!reader.ok()) return reader.status();
+  Config config;
+  config.path = path;
+  ConfigReader(reader->get(), &config).Read();
+  absl::Status finished = (*reader)->Finish();
+  if (!finished.ok()) return finished;
+  return config;
+}
+
+std::vector<std::string> NeedRestart(const Config& running, const Config& loaded) {
+  auto same_socket = [](const ListenOptions& a, const ListenOptions& b) {
+    return a.mode == b.mode && a.group == b.group;
+  };
+  std::vector<std::string> changed;
+  if (running.state_dir != loaded.state_dir) changed.push_back("state_dir");
+  if (running.exim_logs != loaded.exim_logs || running.zone_name != loaded.zone_name) {
+    changed.push_back("[intake]");
+  }
+  if (running.hook_exim != loaded.hook_exim ||
+      !same_socket(running.hook_options, loaded.hook_options)) {
+    changed.push_back("[hook]");
+  }
+  if (running.admin_socket != loaded.admin_socket ||
+      !same_socket(running.admin_options, loaded.admin_options)) {
+    changed.push_back("[admin]");
+  }
+  if (running.http_listen != loaded.http_listen) changed.push_back("[http]");
+  return changed;
+}
+
+absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path) {
+  if (path.empty()) {
+    return LoadedPolicy{std::make_shared<Policy>(BuiltInPolicy()),
+                        std::string(BuiltInPolicyText())};
+  }
+  absl::StatusOr<std::string> text = ReadTextFile(path);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<Policy> policy = ParsePolicy(*text, path);
+  if (!policy.ok()) return policy.status();
+  return LoadedPolicy{std::make_shared<Policy>(*std::move(policy)), *std::move(text)};
+}
+
+absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
+  const int fd = path == "-" ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    const std::string message = absl::StrCat(path, ": ", std::strerror(errno));
+    if (errno == ENOENT) return absl::NotFoundError(message);
+    return absl::PermissionDeniedError(message);
+  }
+  absl::Cleanup close_fd = [fd] { close(fd); };
+  struct stat info;
+  if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is a folder; name a file"));
+  }
+  std::string text;
+  char buffer[64 << 10];
+  while (true) {
+    ssize_t n = read(fd, buffer, sizeof(buffer));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return absl::UnavailableError(absl::StrCat(path, ": ", std::strerror(errno)));
+    if (n == 0) return text;
+    text.append(buffer, static_cast<size_t>(n));
+    if (static_cast<off_t>(text.size()) > kMaxFile) {
+      return absl::InvalidArgumentError(absl::StrCat(path, ": over 16 MiB; is it the right file?"));
+    }
+  }
+}
+
+}  // namespace deferd

@@ -1,0 +1,63 @@
+// deferd.toml: where things are. What is allowed stands in the policy file.
+//
+// Read strictly, with the policy's own reader: all mistakes at once, each with its place and
+// remedy. The keys, their defaults and their meaning are those of deploy/deferd.toml.
+
+#ifndef DEFERD_LIMITER_APP_CONFIG_H_
+#define DEFERD_LIMITER_APP_CONFIG_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "limiter/limiter.h"
+#include "limiter/port/listener.h"
+#include "policy/charge.h"
+#include "policy/policy.h"
+
+namespace deferd {
+
+struct Config {
+  std::string path;
+  std::string state_dir = "/var/lib/deferd";
+  std::string policy_path;  // empty: the built-in policy
+
+  std::vector<std::string> exim_logs;
+  absl::TimeZone zone = absl::LocalTimeZone();
+  std::string zone_name;  // as written; empty: the machine's
+
+  ChargeLists charge;
+
+  std::string hook_exim;  // an address (limiter/port/listener.h); empty: not asked
+  ListenOptions hook_options;
+  std::string admin_socket = "/run/deferd/admin.sock";  // a path
+  ListenOptions admin_options{.mode = 0660, .group = ""};
+  std::string http_listen;  // empty: no HTTP
+
+  std::vector<std::string> warnings;  // what is accepted but does nothing yet
+};
+
+// InvalidArgument holds all mistakes, one a line; NotFound if the file is missing.
+absl::StatusOr<Config> LoadConfig(const std::string& path);
+
+// What differs between the two that a reload does not take: "[hook]", "state_dir" ...
+std::vector<std::string> NeedRestart(const Config& running, const Config& loaded);
+
+// The policy that `config` names (or the built-in one), as text and as value.
+struct LoadedPolicy {
+  std::shared_ptr<const Policy> policy;
+  std::string toml;
+};
+absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path);
+
+// A whole file. NotFound, PermissionDenied, or InvalidArgument (a folder, over 16 MiB), each naming
+// the path.
+absl::StatusOr<std::string> ReadTextFile(const std::string& path);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_APP_CONFIG_H_

@@ -1,0 +1,465 @@
+#include "limiter/app/daemon.h"
+
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "exporter/http_server.h"
+#include "exporter/metrics.h"
+#include "limiter/admin/admin_api.h"
+#include "limiter/admin/admin_session.h"
+#include "limiter/app/freshness_watch.h"
+#include "limiter/app/journal.h"
+#include "limiter/app/state_dir.h"
+#include "limiter/case_table.h"
+#include "limiter/freshness.h"
+#include "limiter/gate.h"
+#include "limiter/hook/exim_session.h"
+#include "limiter/intake/exim_reader.h"
+#include "limiter/intake/follower.h"
+#include "limiter/intake/log_file.h"
+#include "limiter/limiter.h"
+#include "limiter/port/clock.h"
+#include "limiter/port/log.h"
+#include "limiter/port/socket_server.h"
+#include "limiter/recorder.h"
+#include "policy/toml_reader.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr absl::Duration kDrain = absl::Seconds(2);
+
+Settings MakeSettings(const Config& config, const LoadedPolicy& loaded) {
+  return {loaded.policy, std::make_shared<ChargeLists>(config.charge)};
+}
+
+class RunningDaemon : public Daemon {
+ public:
+  RunningDaemon(Config config, LoadedPolicy policy, StateDir state_dir)
+      : config_(std::move(config)),
+        state_dir_(std::move(state_dir)),
+        started_(clock_.Now()),
+        policy_(std::move(policy)),
+        policy_loaded_(started_),
+        freshness_(started_),
+        freshness_watch_(&freshness_, config_.exim_logs.size()),
+        gate_(&cases_, &freshness_, &clock_, MakeSettings(config_, policy_)),
+        observers_({&metrics_, &journal_, &line_totals_}),
+        limiter_({.node = state_dir_.node(), .incarnation = state_dir_.incarnation()},
+                 MakeSettings(config_, policy_), &clock_, &cases_, &observers_),
+        api_({.limiter = &limiter_,
+              .cases = &cases_,
+              .gate = &gate_,
+              .freshness = &freshness_,
+              .clock = &clock_,
+              .status = [this] { return StatusJson(); },
+              .policy = [this] { return PolicyJson(); },
+              .reload = [this] { return Reload(); }}) {}
+
+  ~RunningDaemon() override { Stop(); }
+
+  absl::Status OpenDoors();
+  void FollowLogs();
+  void Run() override;
+
+ private:
+  // Lines since the start, for `status`; the metrics have the same by label.
+  class LineTotals : public Observer {
+   public:
+    void OnLines(const LineCounts& counts) override {
+      MutexLock lock(&mutex_);
+      totals_ += counts;
+    }
+    LineCounts Get() const {
+      MutexLock lock(&mutex_);
+      return totals_;
+    }
+
+   private:
+    mutable Mutex mutex_;
+    LineCounts totals_ ABSL_GUARDED_BY(mutex_);
+  };
+  struct Door {
+    std::unique_ptr<SocketServer> server;
+    std::thread thread;
+  };
+
+  absl::StatusOr<Listener> Listen(const std::string& name, const std::string& address,
+                                  const ListenOptions& options);
+  absl::Status OpenHook();
+  absl::Status OpenAdmin();
+  absl::Status OpenHttp();
+  absl::Status Reload();
+  bool LookAtFreshness(size_t pending);
+  void Stop();
+  std::vector<FollowerStatus> Sources() const;
+  Gauges ReadGauges() const;
+  Json StatusJson() const;
+  Json PolicyJson() const;
+  std::string NotReady() const;
+
+  const Config config_;
+  const StateDir state_dir_;
+  const SystemClock clock_;
+  const absl::Time started_;
+
+  Mutex reload_mutex_;
+  mutable Mutex policy_mutex_;
+  LoadedPolicy policy_ ABSL_GUARDED_BY(policy_mutex_);
+  absl::Time policy_loaded_ ABSL_GUARDED_BY(policy_mutex_);
+  std::string policy_error_
+      ABSL_GUARDED_BY(policy_mutex_);  // of the last reload; empty: it went well
+  int64_t reloads_ ABSL_GUARDED_BY(policy_mutex_) = 0;
+  int64_t reload_failures_ ABSL_GUARDED_BY(policy_mutex_) = 0;
+
+  CaseTable cases_;
+  Freshness freshness_;
+  FreshnessWatch freshness_watch_;  // confined to the recorder's tick
+  Gate gate_;
+  Metrics metrics_;
+  Journal journal_;
+  LineTotals line_totals_;
+  ObserverList observers_;
+  Limiter limiter_;
+  AdminApi api_;
+
+  std::unique_ptr<Recorder> recorder_;
+  mutable Mutex followers_mutex_;
+  std::vector<std::unique_ptr<Follower>> followers_ ABSL_GUARDED_BY(followers_mutex_);
+
+  Door hook_;
+  Door admin_;
+  std::unique_ptr<HttpServer> http_;
+  std::vector<std::pair<std::string, std::string>> listening_;  // door, address; fixed after start
+  bool stopped_ = false;
+};
+
+absl::StatusOr<Listener> RunningDaemon::Listen(const std::string& name, const std::string& address,
+                                               const ListenOptions& options) {
+  absl::StatusOr<Listener> listener = Listener::Open(address, options);
+  if (listener.ok()) listening_.emplace_back(name, listener->address());
+  return listener;
+}
+
+absl::Status RunningDaemon::OpenDoors() {
+  for (auto open :
+       {&RunningDaemon::OpenAdmin, &RunningDaemon::OpenHook, &RunningDaemon::OpenHttp}) {
+    absl::Status opened = (this->*open)();
+    if (!opened.ok()) return opened;
+  }
+  for (const auto& [name, address] : listening_) spdlog::info("{}: listening on {}", name, address);
+  return absl::OkStatus();
+}
+
+absl::Status RunningDaemon::OpenHook() {
+  if (config_.hook_exim.empty()) return absl::OkStatus();
+  absl::StatusOr<Listener> listener = Listen("exim", config_.hook_exim, config_.hook_options);
+  if (!listener.ok()) return listener.status();
+  absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
+  if (!server.ok()) return server.status();
+  auto answer = [this](const Question& question) {
+    GateAnswer found = question.subject.has_value() ? gate_.Ask(*question.subject, question.source)
+                                                    : gate_.Ask(question.identity, question.source);
+    return Answer{found.verdict, found.unchecked, std::move(found.text)};
+  };
+  auto answered = [this](const Answer& given, absl::Duration took) {
+    metrics_.OnAnswer(given.verdict, given.unchecked, took);
+  };
+  auto malformed = [this] { metrics_.OnMalformedQuestion(); };
+  absl::Status added =
+      (*server)->Listen(*std::move(listener), {}, [answer, answered, malformed](const Peer&) {
+        return std::make_unique<EximSession>(answer, answered, malformed);
+      });
+  if (!added.ok()) return added;
+  hook_.server = *std::move(server);
+  hook_.thread = std::thread([this] { hook_.server->Run(); });
+  return absl::OkStatus();
+}
+
+absl::Status RunningDaemon::OpenAdmin() {
+  absl::StatusOr<Listener> listener =
+      Listen("admin", absl::StrCat("unix:", config_.admin_socket), config_.admin_options);
+  if (!listener.ok()) return listener.status();
+  absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
+  if (!server.ok()) return server.status();
+  AdminHandler handler = [this](const std::string& verb, const Json& args, const Peer& peer) {
+    return api_.Handle(verb, args, peer);
+  };
+  // A list of a million subjects is a large answer, asked for by a trusted person.
+  absl::Status added = (*server)->Listen(
+      *std::move(listener),
+      {.idle = absl::Seconds(30), .max_connections = 64, .max_pending_output = 1 << 30},
+      [handler](const Peer& peer) { return std::make_unique<AdminSession>(peer, handler); });
+  if (!added.ok()) return added;
+  admin_.server = *std::move(server);
+  admin_.thread = std::thread([this] { admin_.server->Run(); });
+  return absl::OkStatus();
+}
+
+absl::Status RunningDaemon::OpenHttp() {
+  if (config_.http_listen.empty()) return absl::OkStatus();
+  absl::StatusOr<Listener> listener = Listen("http", config_.http_listen, {});
+  if (!listener.ok()) return listener.status();
+  absl::StatusOr<std::unique_ptr<HttpServer>> http =
+      HttpServer::Start(*std::move(listener),
+                        {.metrics = [this] { return metrics_.Text(ReadGauges(), clock_.Now()); },
+                         .not_ready = [this] { return NotReady(); }});
+  if (!http.ok()) return http.status();
+  http_ = *std::move(http);
+  return absl::OkStatus();
+}
+
+// The last hour, and the arrivals of what is still queued, may stand in the file before the present
+// one: read first, so that a restart after midnight knows them.
+void ReadRotated(const std::string& path, LogReader* reader, const Follower::Sink& submit) {
+  for (const char* suffix : {".1", ".1.gz"}) {
+    absl::StatusOr<std::unique_ptr<LogFile>> file = LogFile::Open(path + suffix);
+    if (!file.ok()) continue;
+    spdlog::info("reading {}{} first", path, suffix);
+    bool more = true;
+    while (more) {
+      auto batch = std::make_unique<EventBatch>();
+      absl::StatusOr<bool> read =
+          (*file)->Read(reader, FollowerOptions().batch_events, batch.get());
+      if (!read.ok()) spdlog::warn("{}", read.status());
+      more = read.value_or(false);
+      if (!submit(std::move(batch))) return;
+    }
+    return;
+  }
+}
+
+void RunningDaemon::FollowLogs() {
+  recorder_ = std::make_unique<Recorder>(
+      &limiter_, [this](size_t pending) { return LookAtFreshness(pending); });
+  auto submit = [this](std::unique_ptr<EventBatch> batch) {
+    return recorder_->Submit(std::move(batch));
+  };
+  for (const std::string& path : config_.exim_logs) {
+    spdlog::info("following {}", path);
+    FollowerOptions options;
+    options.path = path;
+    std::unique_ptr<LogReader> reader = NewEximReader({.zone = config_.zone});
+    ReadRotated(path, reader.get(), submit);
+    MutexLock lock(&followers_mutex_);
+    followers_.push_back(Follower::Start(options, std::move(reader), &clock_, submit));
+  }
+}
+
+std::vector<FollowerStatus> RunningDaemon::Sources() const {
+  MutexLock lock(&followers_mutex_);
+  std::vector<FollowerStatus> sources;
+  for (const auto& follower : followers_) sources.push_back(follower->status());
+  return sources;
+}
+
+bool RunningDaemon::LookAtFreshness(size_t pending) {
+  const std::vector<FollowerStatus> sources = Sources();
+  if (sources.size() < config_.exim_logs.size()) return false;  // still starting them
+  absl::Duration longest;
+  for (absl::Duration window : limiter_.settings().policy->Windows()) {
+    longest = std::max(longest, window);
+  }
+  return freshness_watch_.Look(sources, pending == 0, longest, clock_.Now());
+}
+
+absl::Status RunningDaemon::Reload() {
+  MutexLock reload_lock(&reload_mutex_);  // SIGHUP and `deferctl reload` come on two threads
+  sd_notify(0, "RELOADING=1");
+  absl::StatusOr<Config> config = LoadConfig(config_.path);
+  absl::StatusOr<LoadedPolicy> policy =
+      config.ok() ? LoadPolicy(config->policy_path) : absl::StatusOr<LoadedPolicy>(config.status());
+  sd_notify(0, "READY=1");
+  if (!policy.ok()) {
+    {
+      MutexLock lock(&policy_mutex_);
+      policy_error_ = std::string(policy.status().message());
+      ++reload_failures_;
+    }
+    for (absl::string_view line : absl::StrSplit(policy.status().message(), '\n')) {
+      spdlog::error("reload: {}", line);
+    }
+    spdlog::error("reload failed: the policy of before stays in force");
+    return policy.status();
+  }
+  for (const std::string& warning : config->warnings) spdlog::warn("{}: {}", config->path, warning);
+  for (const std::string& table : NeedRestart(config_, *config)) {
+    spdlog::warn("{}: {} has changed; that takes a restart", config->path, table);
+  }
+  const Settings settings = MakeSettings(*config, *policy);
+  gate_.SetSettings(settings);
+  limiter_.SetSettings(settings);
+  MutexLock lock(&policy_mutex_);
+  policy_ = *std::move(policy);
+  policy_loaded_ = clock_.Now();
+  policy_error_.clear();
+  ++reloads_;
+  spdlog::info("reloaded: policy {} ({}), mode {}", policy_.policy->path, policy_.policy->hash,
+               policy_.policy->mode == Mode::kShadow ? "shadow" : "enforce");
+  return absl::OkStatus();
+}
+
+void RunningDaemon::Run() {
+  sd_notify(0, "READY=1\nSTATUS=following logs and answering");
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  while (true) {
+    const int signal = sigwaitinfo(&signals, nullptr);
+    if (signal == SIGHUP) {
+      Reload().IgnoreError();  // told in the log; the old policy stays
+    } else if (signal == SIGTERM || signal == SIGINT) {
+      spdlog::info("ending: {}", strsignal(signal));
+      break;
+    }
+  }
+  sd_notify(0, "STOPPING=1");
+  Stop();
+}
+
+// Doors first, so that no answer is given from a table that is no longer kept; then the logs, then
+// what was read of them.
+void RunningDaemon::Stop() {
+  if (std::exchange(stopped_, true)) return;
+  http_.reset();
+  for (Door* door : {&hook_, &admin_}) {
+    if (!door->thread.joinable()) continue;
+    door->server->Stop(kDrain);
+    door->thread.join();
+  }
+  std::vector<std::unique_ptr<Follower>> followers;
+  {
+    MutexLock lock(&followers_mutex_);
+    followers.swap(followers_);
+  }
+  followers.clear();
+  if (recorder_ != nullptr) recorder_->Stop();
+}
+
+Gauges RunningDaemon::ReadGauges() const {
+  Gauges gauges;
+  for (const FollowerStatus& source : Sources()) {
+    gauges.sources.push_back({.path = source.path,
+                              .lag_seconds = absl::ToDoubleSeconds(source.lag),
+                              .gaps = source.gaps,
+                              .bytes = source.bytes,
+                              .readable = source.readable});
+    gauges.open_messages += source.open_messages;
+    gauges.evicted_messages += source.evicted;
+  }
+  const Limiter::Stats stats = limiter_.stats();
+  gauges.subjects = stats.subjects;
+  gauges.evicted_messages += stats.evicted;
+  gauges.open_cases = cases_.CountOpen(/*shadow=*/false);
+  gauges.shadow_cases = cases_.CountOpen(/*shadow=*/true);
+  gauges.queued_batches = recorder_->pending();
+  gauges.unchecked = freshness_.unchecked();
+  if (hook_.server != nullptr) {
+    gauges.hook_connections = hook_.server->stats().open;
+    gauges.hook_refused = hook_.server->stats().refused;
+  }
+  gauges.started = started_;
+  gauges.version = kVersion;
+  MutexLock lock(&policy_mutex_);
+  gauges.policy_loaded = policy_loaded_;
+  gauges.policy_stale = !policy_error_.empty();
+  gauges.policy_reloads = reloads_;
+  gauges.policy_reload_failures = reload_failures_;
+  return gauges;
+}
+
+Json RunningDaemon::StatusJson() const {
+  Json sources = Json::array();
+  for (const FollowerStatus& source : Sources()) {
+    sources.push_back({{"path", source.path},
+                       {"lag_seconds", absl::ToDoubleSeconds(source.lag)},
+                       {"gaps", source.gaps},
+                       {"at_end", source.at_end},
+                       {"problem", source.problem},
+                       {"bytes", source.bytes},
+                       {"open_messages", source.open_messages}});
+  }
+  Json listening = Json::object();
+  for (const auto& [name, address] : listening_) listening[name] = address;
+  const LineCounts lines = line_totals_.Get();
+  const Freshness::State freshness = freshness_.Get();
+  const Json policy = PolicyJson();
+  return {{"version", kVersion},
+          {"node", state_dir_.node()},
+          {"incarnation", state_dir_.incarnation()},
+          {"mode", policy["mode"]},
+          {"policy",
+           {{"path", policy["path"]},
+            {"hash", policy["hash"]},
+            {"loaded", policy["loaded"]},
+            {"stale", policy["stale"]},
+            {"error", policy["error"]}}},
+          {"unchecked", !freshness.causes.empty()},
+          {"causes", freshness.causes},
+          {"sources", sources},
+          {"shared", nullptr},
+          {"uptime", deferd::FormatDuration(absl::Seconds(1) + absl::Trunc(clock_.Now() - started_,
+                                                                           absl::Seconds(1)))},
+          {"lines",
+           {{"lines", lines.lines},
+            {"attempts", lines.attempts},
+            {"not_mine", lines.not_mine},
+            {"rejected", lines.rejected},
+            {"malformed", lines.malformed}}},
+          {"subjects", limiter_.stats().subjects},
+          {"blocked", cases_.CountOpen(/*shadow=*/false)},
+          {"shadow", cases_.CountOpen(/*shadow=*/true)},
+          {"listening", listening}};
+}
+
+Json RunningDaemon::PolicyJson() const {
+  MutexLock lock(&policy_mutex_);
+  return {{"path", policy_.policy->path},
+          {"hash", policy_.policy->hash},
+          {"loaded", FormatUtc(policy_loaded_)},
+          {"mode", policy_.policy->mode == Mode::kShadow ? "shadow" : "enforce"},
+          {"stale", !policy_error_.empty()},
+          {"error", policy_error_},
+          {"toml", policy_.toml}};
+}
+
+std::string RunningDaemon::NotReady() const {
+  const Freshness::State freshness = freshness_.Get();
+  std::string missing;
+  for (const std::string& cause : freshness.causes) absl::StrAppend(&missing, cause, "\n");
+  return missing;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config) {
+  absl::StatusOr<LoadedPolicy> policy = LoadPolicy(config.policy_path);
+  if (!policy.ok()) return policy.status();
+  absl::StatusOr<StateDir> state_dir = StateDir::Open(config.state_dir);
+  if (!state_dir.ok()) return state_dir.status();
+  for (const std::string& warning : config.warnings) spdlog::warn("{}: {}", config.path, warning);
+  if (config.exim_logs.empty()) {
+    spdlog::warn("{}: [intake] names no log: only what a person blocks will be blocked",
+                 config.path);
+  }
+  spdlog::info("deferd {} starts: node {}, policy {} ({}), mode {}", kVersion, state_dir->node(),
+               policy->policy->path, policy->policy->hash,
+               policy->policy->mode == Mode::kShadow ? "shadow" : "enforce");
+  auto daemon =
+      std::make_unique<RunningDaemon>(std::move(config), *std::move(policy), *std::move(state_dir));
+  daemon->FollowLogs();
+  absl::Status opened = daemon->OpenDoors();
+  if (!opened.ok()) return opened;
+  return daemon;
+}
+
+}  // namespace deferd

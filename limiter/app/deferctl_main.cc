@@ -1,0 +1,270 @@
+// deferctl: one table of verbs. Exit status: 0 done, 1 failed, 2 usage. Errors go to stderr.
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "limiter/admin/admin_client.h"
+#include "limiter/admin/admin_pages.h"
+#include "limiter/app/config.h"
+#include "limiter/app/replay.h"
+#include "policy/charge.h"
+#include "policy/policy_file.h"
+#include "policy/toml_reader.h"
+
+namespace deferd {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+constexpr absl::Duration kDaemonLimit = absl::Seconds(30);
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "deferctl: %s\n", std::string(status.message()).c_str());
+  return kFailed;
+}
+
+int FailUsage(const std::string& message) {
+  std::fprintf(stderr, "deferctl: %s\n", message.c_str());
+  return kUsage;
+}
+
+int Print(const std::string& text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  return written && std::fflush(stdout) == 0 ? 0 : kFailed;
+}
+
+// A bar on a terminal, redrawn at most once a percent; nothing elsewhere.
+std::function<void(double)> ProgressBar() {
+  if (isatty(STDERR_FILENO) == 0) return {};
+  return [last = -1](double done) mutable {
+    const int percent = std::min(100, static_cast<int>(done * 100));
+    if (percent == last) return;
+    last = percent;
+    const std::string bar(percent / 2, '#');
+    std::fprintf(stderr, "\r[%-50s] %3d%%%s", bar.c_str(), percent,
+                 percent == 100 ? "\r\033[K" : "");
+  };
+}
+
+// What the command line said.
+struct Arguments {
+  std::string socket = "/run/deferd/admin.sock";
+  bool json = false;
+  std::string subject;
+  std::string source;
+  std::string duration;
+  std::string reason;
+  bool all = false;
+  int64_t limit = 20;
+  std::string format = "exim";
+  std::string policy;
+  std::string charge;
+  std::string timezone;
+  std::string config;
+  std::vector<std::string> logs;
+  std::string file;
+  bool built_in = false;
+};
+
+// A verb that the daemon answers: its result as JSON or as a page.
+int AskAndPrint(const Arguments& args, const std::string& verb, const Json& request,
+                std::string (*page)(const Json&)) {
+  absl::StatusOr<Json> result = AskDaemon(args.socket, verb, request, kDaemonLimit);
+  if (!result.ok()) return Fail(result.status());
+  return Print(args.json ? DumpPretty(*result) : page(*result));
+}
+
+int RunStatus(const Arguments& a) { return AskAndPrint(a, "status", Json::object(), StatusPage); }
+int RunReload(const Arguments& a) { return AskAndPrint(a, "reload", Json::object(), ReloadedPage); }
+int RunCheck(const Arguments& a) {
+  return AskAndPrint(a, "check", {{"subject", a.subject}, {"source", a.source}}, CheckPage);
+}
+int RunWhy(const Arguments& a) { return AskAndPrint(a, "why", {{"subject", a.subject}}, WhyPage); }
+int RunBlocks(const Arguments& a) { return AskAndPrint(a, "blocks", {{"all", a.all}}, BlocksPage); }
+int RunTop(const Arguments& a) { return AskAndPrint(a, "top", {{"limit", a.limit}}, TopPage); }
+int RunBlock(const Arguments& a) {
+  return AskAndPrint(
+      a, "block", {{"subject", a.subject}, {"for", a.duration}, {"reason", a.reason}}, BlockedPage);
+}
+int RunUnblock(const Arguments& a) {
+  return AskAndPrint(a, "unblock", {{"subject", a.subject}, {"reason", a.reason}}, UnblockedPage);
+}
+
+int RunReplay(const Arguments& args) {
+  if (args.format != "exim") {
+    return FailUsage("replay: this version reads --format exim alone");
+  }
+  ReplayOptions options;
+  options.paths = args.logs;
+  if (!args.config.empty()) {
+    absl::StatusOr<Config> config = LoadConfig(args.config);
+    if (!config.ok()) return Fail(config.status());
+    options.lists = config->charge;
+    options.zone = config->zone;
+  }
+  if (!args.timezone.empty() && !absl::LoadTimeZone(args.timezone, &options.zone)) {
+    return FailUsage(absl::StrCat("--timezone '", args.timezone,
+                                  "' is not known; use a name such as Europe/Berlin or UTC"));
+  }
+  if (!args.charge.empty()) {
+    absl::StatusOr<std::vector<ChargeStep>> order = ParseChargeOrder(args.charge);
+    if (!order.ok()) {
+      return FailUsage(absl::StrCat("--charge: ", order.status().message()));
+    }
+    options.lists.order = *std::move(order);
+  }
+  absl::StatusOr<LoadedPolicy> policy = LoadPolicy(args.policy);
+  if (!policy.ok()) return Fail(policy.status());
+  options.policy = policy->policy;
+  options.progress = ProgressBar();
+  absl::StatusOr<Json> result = Replay(options);
+  if (!result.ok()) return Fail(result.status());
+  return Print(args.json ? DumpPretty(*result) : ReplayPage(*result));
+}
+
+Json RuleJson(const Rule& rule) {
+  Json domains = Json::array();
+  for (const DomainPattern& pattern : rule.domains) domains.push_back(pattern.ToString());
+  return {{"name", rule.name},
+          {"min_bad", rule.min_bad},
+          {"percent", rule.off() ? Json(nullptr) : Json(rule.percent)},
+          {"window", deferd::FormatDuration(rule.window)},
+          {"block_for", deferd::FormatDuration(rule.block_for)},
+          {"action", rule.action.ToString()},
+          {"shadow", rule.shadow},
+          {"kind", std::string(SubjectKindName(rule.kind))},
+          {"domains", std::move(domains)}};
+}
+
+Json PolicyJson(const LoadedPolicy& loaded) {
+  const Policy& policy = *loaded.policy;
+  Json rules = Json::array();
+  for (const Rule& rule : policy.rules) rules.push_back(RuleJson(rule));
+  return {{"path", policy.path},
+          {"hash", policy.hash},
+          {"mode", policy.mode == Mode::kShadow ? "shadow" : "enforce"},
+          {"profile", policy.profile == Profile::kCpanel ? "cpanel" : "fair"},
+          {"count", policy.count == CountMode::kOnce ? "once" : "attempts"},
+          {"rules", std::move(rules)},
+          {"toml", loaded.toml}};
+}
+
+int RunPolicyCheck(const Arguments& args) {
+  absl::StatusOr<LoadedPolicy> loaded = LoadPolicy(args.file);
+  if (!loaded.ok()) {
+    if (!args.json) return Fail(loaded.status());
+    Print(DumpPretty({{"ok", false}, {"error", std::string(loaded.status().message())}}));
+    return kFailed;
+  }
+  if (args.json) {
+    Json result = {{"ok", true}};
+    result.update(PolicyJson(*loaded));
+    return Print(DumpPretty(result));
+  }
+  std::string out = absl::StrFormat("%s: ok, mode %s, %d rules\n", loaded->policy->path,
+                                    loaded->policy->mode == Mode::kShadow ? "shadow" : "enforce",
+                                    loaded->policy->rules.size());
+  if (loaded->policy->rules.empty()) out += "  no rules: nothing is ever blocked by itself\n";
+  for (const Rule& rule : loaded->policy->rules) {
+    if (rule.off()) {
+      absl::StrAppend(&out, "  rule ", rule.name, ": off, since it gives no percent\n");
+    } else {
+      absl::StrAppendFormat(&out, "  rule %s: %d bad and %d%% within %s: %s for %s%s\n", rule.name,
+                            rule.min_bad, rule.percent, deferd::FormatDuration(rule.window),
+                            rule.action.ToString(), deferd::FormatDuration(rule.block_for),
+                            rule.shadow ? " (shadow)" : "");
+    }
+  }
+  return Print(out);
+}
+
+int RunPolicyShow(const Arguments& args) {
+  if (args.built_in) {
+    absl::StatusOr<LoadedPolicy> loaded = LoadPolicy("");
+    if (!loaded.ok()) return Fail(loaded.status());
+    return Print(args.json ? DumpPretty(PolicyJson(*loaded)) : loaded->toml);
+  }
+  absl::StatusOr<Json> result = AskDaemon(args.socket, "policy", Json::object(), kDaemonLimit);
+  if (!result.ok()) return Fail(result.status());
+  return Print(args.json ? DumpPretty(*result) : (*result)["toml"].get<std::string>());
+}
+
+// A verb's place on the command line.
+using Run = int (*)(const Arguments&);
+
+int Main(int argc, char** argv) {
+  Arguments args;
+  Run run = nullptr;
+  CLI::App app{"deferctl asks and tells deferd. Subjects: example.com, login:bob@example.com, ...",
+               "deferctl"};
+  app.set_version_flag("--version", std::string("deferctl ") + DEFERD_VERSION);
+  app.add_option("--socket", args.socket, "deferd's admin socket")
+      ->envname("DEFERD_SOCKET")
+      ->capture_default_str();
+  app.add_flag("--json", args.json, "print JSON");
+  app.require_subcommand(1);
+  app.fallthrough();
+
+  auto verb = [&](CLI::App* parent, const char* name, const char* help, Run todo) {
+    CLI::App* sub = parent->add_subcommand(name, help);
+    sub->fallthrough();
+    if (todo != nullptr) sub->callback([&run, todo] { run = todo; });
+    return sub;
+  };
+  verb(&app, "status", "how the daemon is: policy, logs, blocks", RunStatus);
+  CLI::App* check = verb(&app, "check", "what an MTA would be told", RunCheck);
+  check->add_option("SUBJECT", args.subject)->required();
+  check->add_option("--source", args.source, "submission, local, queued or relay");
+  CLI::App* why = verb(&app, "why", "the page of one subject: counts, limits, block", RunWhy);
+  why->add_option("SUBJECT", args.subject)->required();
+  CLI::App* blocks = verb(&app, "blocks", "who is blocked", RunBlocks);
+  blocks->add_flag("--all", args.all, "ended ones too");
+  CLI::App* block = verb(&app, "block", "block a subject by hand", RunBlock);
+  block->add_option("SUBJECT", args.subject)->required();
+  block->add_option("--for", args.duration, "how long: 30m, 2h, 7d")->required();
+  block->add_option("--reason", args.reason, "for the record")->required();
+  CLI::App* unblock = verb(&app, "unblock", "end a block; counting begins anew", RunUnblock);
+  unblock->add_option("SUBJECT", args.subject)->required();
+  unblock->add_option("--reason", args.reason, "for the record");
+  CLI::App* top = verb(&app, "top", "who has the most bad deliveries now", RunTop);
+  top->add_option("--limit", args.limit, "how many; 0 is all")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1'000'000'000));
+  CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
+  replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();
+  replay->add_option("--format", args.format)
+      ->check(CLI::IsMember({"exim", "postfix"}))
+      ->capture_default_str();
+  replay->add_option("--policy", args.policy, "a policy file; without it the built-in one");
+  replay->add_option("--charge", args.charge, "who pays: of login,user,relay; or sender alone");
+  replay->add_option("--timezone", args.timezone, "of stamps without one; the machine's");
+  replay->add_option("--config", args.config, "take [charge] and timezone from this deferd.toml");
+  CLI::App* policy = verb(&app, "policy", "check or show a policy", nullptr);
+  policy->require_subcommand(1);
+  CLI::App* policy_check = verb(policy, "check", "report every mistake of a file", RunPolicyCheck);
+  policy_check->add_option("FILE", args.file, "- is standard input")->required();
+  CLI::App* show = verb(policy, "show", "the policy in force", RunPolicyShow);
+  show->add_flag("--default", args.built_in, "the built-in one");
+  verb(&app, "reload", "read configuration and policy again", RunReload);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  return run(args);
+}
+
+}  // namespace
+}  // namespace deferd
+
+int main(int argc, char** argv) { return deferd::Main(argc, argv); }

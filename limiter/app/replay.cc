@@ -1,0 +1,304 @@
+#include "limiter/app/replay.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/node_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "limiter/case_table.h"
+#include "limiter/intake/exim_reader.h"
+#include "limiter/intake/log_file.h"
+#include "limiter/limiter.h"
+#include "limiter/observer.h"
+#include "limiter/port/clock.h"
+#include "policy/left_out.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+class Tally : public Observer {
+ public:
+  explicit Tally(const Policy& policy) : policy_(policy) {}
+
+  void OnLines(const LineCounts& counts) override { lines_ += counts; }
+
+  void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged,
+                 LeftOut left_out) override {
+    Count(attempt.outcome, &outcomes_);
+    if (!attempt.attributed()) ++unattributed_;
+    ++left_out_[static_cast<int>(left_out)];
+    for (const Charged& one : charged) {
+      // A part of a domain is told apart where a rule judges such parts.
+      if (&one == &charged.back() || Judged(one.subject.kind)) {
+        Count(attempt.outcome, &Of(one.subject)->all);
+      }
+    }
+  }
+
+  void OnContribution(const Subject& subject, CountedOutcome outcome, int delta) override {
+    Counts& counted = Of(subject)->counted;
+    switch (outcome) {
+      case CountedOutcome::kDelivered:
+        counted.delivered += delta;
+        break;
+      case CountedOutcome::kDeferred:
+        counted.deferred += delta;
+        break;
+      case CountedOutcome::kFailed:
+        counted.failed += delta;
+        break;
+    }
+  }
+
+  void OnCase(CaseChange change, const Case& record) override {
+    std::vector<Case>& cases = Of(record.subject)->cases;
+    if (change == CaseChange::kOpened) {
+      cases.push_back(record);
+      return;
+    }
+    for (Case& one : cases) {
+      if (one.id == record.id) one = record;
+    }
+  }
+
+  Json Result() const;
+
+ private:
+  struct Totals {
+    Counts all;
+    Counts counted;
+    std::vector<Case> cases;
+  };
+
+  bool Judged(SubjectKind kind) const {
+    return std::any_of(policy_.rules.begin(), policy_.rules.end(),
+                       [&](const Rule& rule) { return rule.kind == kind; });
+  }
+
+  // Attempts come with their contribution right behind them: one look-up serves both.
+  Totals* Of(const Subject& subject) {
+    if (last_ == nullptr || last_->first != subject) last_ = &*subjects_.try_emplace(subject).first;
+    return &last_->second;
+  }
+
+  static void Count(Outcome outcome, Counts* counts) {
+    switch (outcome) {
+      case Outcome::kDelivered:
+        ++counts->delivered;
+        break;
+      case Outcome::kDeferred:
+        ++counts->deferred;
+        break;
+      default:
+        ++counts->failed;
+        break;
+    }
+  }
+
+  static Json Three(const Counts& counts) {
+    return {
+        {"delivered", counts.delivered}, {"deferred", counts.deferred}, {"failed", counts.failed}};
+  }
+
+  const Policy& policy_;
+  LineCounts lines_;
+  Counts outcomes_;
+  int64_t unattributed_ = 0;
+  int64_t left_out_[kLeftOutReasons] = {};
+  absl::node_hash_map<Subject, Totals> subjects_;
+  std::pair<const Subject, Totals>* last_ = nullptr;  // the entry used last
+};
+
+Json Tally::Result() const {
+  absl::btree_map<std::string, const Totals*> domains;
+  absl::btree_map<std::string, const Totals*> others;
+  for (const auto& [subject, totals] : subjects_) {
+    if (subject.kind == SubjectKind::kDomain) {
+      domains[subject.id] = &totals;
+    } else {
+      others[subject.ToString()] = &totals;
+    }
+  }
+  auto list = [](const absl::btree_map<std::string, const Totals*>& totals_by_name,
+                 const char* name_key) {
+    Json out = Json::array();
+    for (const auto& [name, totals] : totals_by_name) {
+      Json one = {{name_key, name}};
+      one.update(Three(totals->all));
+      one["counted"] = Three(totals->counted);
+      Json blocks = Json::array();
+      for (const Case& record : totals->cases) {
+        blocks.push_back({{"since", FormatUtc(record.since)},
+                          {"until", FormatUtc(record.until)},
+                          {"rule", record.rule},
+                          {"count", record.counts.bad()},
+                          {"min_bad", record.min_bad},
+                          {"percent", record.percent},
+                          {"shadow", record.shadow}});
+      }
+      one["blocks"] = std::move(blocks);
+      out.push_back(std::move(one));
+    }
+    return out;
+  };
+  Json left_out = Json::object();
+  for (int i = 1; i < kLeftOutReasons; ++i) {
+    left_out[std::string(LeftOutName(static_cast<LeftOut>(i)))] = left_out_[i];
+  }
+  return {{"outcomes", Three(outcomes_)},       {"lines", lines_.lines},
+          {"attempts", outcomes_.total()},      {"malformed", lines_.malformed},
+          {"rejected", lines_.rejected},        {"not_mine", lines_.not_mine},
+          {"unattributed", unattributed_},      {"left_out", std::move(left_out)},
+          {"domains", list(domains, "domain")}, {"subjects", list(others, "subject")}};
+}
+
+struct Input {
+  std::string path;
+  std::unique_ptr<LogFile> file;
+  absl::Time first;  // its first line's stamp
+};
+
+// The first stamp near a file's beginning, read by a reader of its own: a damaged first line must
+// not move the file to another place.
+absl::Time FirstStamp(LogFile* file, absl::TimeZone zone) {
+  std::unique_ptr<LogReader> reader = NewEximReader({.zone = zone});
+  reader->set_latest(std::min(file->modified(), SystemClock().Now()) + absl::Hours(24));
+  EventBatch ignored;
+  for (absl::string_view line : absl::StrSplit(file->head(), '\n')) {
+    reader->ReadLine(line, &ignored);
+    if (reader->last_stamp() != absl::InfinitePast()) break;
+  }
+  return reader->last_stamp();
+}
+
+}  // namespace
+
+absl::StatusOr<Json> Replay(const ReplayOptions& options) {
+  std::vector<Input> inputs;
+  int64_t total_bytes = 0;
+  for (const std::string& path : options.paths) {
+    absl::StatusOr<std::unique_ptr<LogFile>> file = LogFile::Open(path);
+    if (!file.ok()) return file.status();
+    total_bytes += (*file)->size();
+    inputs.push_back({path, *std::move(file), absl::InfinitePast()});
+  }
+  // mainlog* gives the newest first; counting needs the order of time.
+  if (inputs.size() > 1) {
+    for (Input& input : inputs) input.first = FirstStamp(input.file.get(), options.zone);
+    std::stable_sort(inputs.begin(), inputs.end(),
+                     [](const Input& a, const Input& b) { return a.first < b.first; });
+  }
+
+  const SystemClock clock;
+  CaseTable cases;
+  Tally tally(*options.policy);
+  Limiter limiter({.node = "replay", .max_messages = 10'000'000},
+                  {options.policy, std::make_shared<ChargeLists>(options.lists)}, &clock, &cases,
+                  &tally);
+  std::unique_ptr<LogReader> reader =
+      NewEximReader({.zone = options.zone, .max_open_messages = 10'000'000});
+  EventBatch batch;
+  int64_t done_bytes = 0;
+  for (Input& input : inputs) {
+    bool more = true;
+    while (more) {
+      batch.Clear();
+      absl::StatusOr<bool> read = input.file->Read(reader.get(), options.batch_events, &batch);
+      if (!read.ok()) return read.status();
+      more = *read;
+      limiter.Record(batch);
+      if (options.progress && total_bytes > 0) {
+        options.progress(static_cast<double>(done_bytes + input.file->bytes_read()) /
+                         static_cast<double>(total_bytes));
+      }
+    }
+    done_bytes += input.file->size();
+  }
+  batch.Clear();
+  reader->Finish(&batch);
+  limiter.Record(batch);
+  return tally.Result();
+}
+
+std::string ReplayPage(const Json& result) {
+  auto number = [](const Json& json, const char* name) { return json[name].get<int64_t>(); };
+  std::string out;
+  absl::StrAppendFormat(
+      &out, "%d lines: %d attempts, %d rejections, %d malformed, %d unattributed\n",
+      number(result, "lines"), number(result, "attempts"), number(result, "rejected"),
+      number(result, "malformed"), number(result, "unattributed"));
+  const Json& outcomes = result["outcomes"];
+  absl::StrAppendFormat(&out, "attempts: %d delivered, %d deferred, %d failed\n",
+                        number(outcomes, "delivered"), number(outcomes, "deferred"),
+                        number(outcomes, "failed"));
+  std::string reasons;
+  for (const auto& [reason, count] : result["left_out"].items()) {
+    if (count.get<int64_t>() == 0) continue;
+    absl::StrAppend(&reasons, reasons.empty() ? "" : ", ", reason, " ", count.get<int64_t>());
+  }
+  if (!reasons.empty()) absl::StrAppend(&out, "left out: ", reasons, "\n");
+
+  std::vector<const Json*> rows;
+  for (const char* list : {"domains", "subjects"}) {
+    for (const Json& one : result[list]) rows.push_back(&one);
+  }
+  auto bad = [&](const Json* one) {
+    return number((*one)["counted"], "deferred") + number((*one)["counted"], "failed");
+  };
+  std::stable_sort(rows.begin(), rows.end(),
+                   [&](const Json* a, const Json* b) { return bad(a) > bad(b); });
+  if (rows.empty()) {
+    out +=
+        "\nNobody was charged. Mail is charged to logins, local users and hosts listed in\n"
+        "[charge] relay_hosts; --charge sender charges every attempt to its envelope sender.\n";
+    return out;
+  }
+  constexpr size_t kShown = 20;
+  absl::StrAppendFormat(&out, "\n%9s %9s %9s  %s\n", "DELIVERED", "DEFERRED", "FAILED",
+                        "SUBJECT (counted; worst first)");
+  for (size_t i = 0; i < rows.size() && i < kShown; ++i) {
+    const Json& one = *rows[i];
+    const Json& counted = one["counted"];
+    const Json& name = one.contains("domain") ? one["domain"] : one["subject"];
+    absl::StrAppendFormat(&out, "%9d %9d %9d  %s\n", number(counted, "delivered"),
+                          number(counted, "deferred"), number(counted, "failed"),
+                          CutUtf8(PrintableUtf8(name.get<std::string>()), 47));
+  }
+  if (rows.size() > kShown) absl::StrAppendFormat(&out, "... and %d more\n", rows.size() - kShown);
+
+  struct Block {
+    std::string since;
+    std::string line;
+  };
+  std::vector<Block> blocks;
+  for (const Json* one : rows) {
+    const Json& name = one->contains("domain") ? (*one)["domain"] : (*one)["subject"];
+    for (const Json& block : (*one)["blocks"]) {
+      const std::string since = block["since"].get<std::string>();
+      blocks.push_back({since, absl::StrFormat("%s %s  %s rule %s: %d bad, %d%%, until %s%s\n",
+                                               since.substr(0, 10), since.substr(11, 5),
+                                               PrintableUtf8(name.get<std::string>()),
+                                               block["rule"].get<std::string>(),
+                                               number(block, "count"), number(block, "percent"),
+                                               block["until"].get<std::string>().substr(11, 5),
+                                               block["shadow"] == true ? " (shadow)" : "")});
+    }
+  }
+  std::stable_sort(blocks.begin(), blocks.end(),
+                   [](const Block& a, const Block& b) { return a.since < b.since; });
+  if (!blocks.empty()) out += "\nBlocks (UTC)\n";
+  for (size_t i = 0; i < blocks.size() && i < kShown; ++i) out += blocks[i].line;
+  if (blocks.size() > kShown) {
+    absl::StrAppendFormat(&out, "... and %d more\n", blocks.size() - kShown);
+  }
+  if (blocks.empty()) out += "\nNo blocks.\n";
+  return out;
+}
+
+}  // namespace deferd

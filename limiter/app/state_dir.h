@@ -1,0 +1,39 @@
+// The daemon's own folder: who this node is, and that there is only one of it.
+//
+//   lock         flock(2)ed while the daemon lives, holds its pid
+//   node         8 hex digits, random, made once
+//   incarnation  a number, one more at each start
+
+#ifndef DEFERD_LIMITER_APP_STATE_DIR_H_
+#define DEFERD_LIMITER_APP_STATE_DIR_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace deferd {
+
+class StateDir {
+ public:
+  // Makes the folder if its parent exists. AlreadyExists names the pid of the daemon that holds it;
+  // other errors say what could not be read or written.
+  static absl::StatusOr<StateDir> Open(const std::string& path);
+
+  StateDir(StateDir&& other) noexcept;
+  StateDir& operator=(StateDir&&) = delete;
+  ~StateDir();
+
+  const std::string& node() const { return node_; }
+  int64_t incarnation() const { return incarnation_; }
+
+ private:
+  StateDir() = default;
+  int lock_fd_ = -1;
+  std::string node_;
+  int64_t incarnation_ = 0;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_APP_STATE_DIR_H_

@@ -1,0 +1,64 @@
+// A case: the record of a subject's trouble.
+//
+// It is opened by a rule or a person, lasts until `until` or until a person ends it, and is kept
+// afterwards as a record. A *block* is a case in state blocked. A plain value.
+
+#ifndef DEFERD_LIMITER_CASE_H_
+#define DEFERD_LIMITER_CASE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "policy/counts.h"
+#include "policy/policy.h"
+#include "policy/refusal_text.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+enum class CaseState : uint8_t { kBlocked, kProbation, kClosed };
+absl::string_view CaseStateName(CaseState state);
+
+struct Case {
+  std::string id;  // NODE-INCARNATION-NUMBER
+  Subject subject;
+  CaseState state = CaseState::kBlocked;
+  bool manual = false;   // a person's, not a rule's
+  bool shadow = false;   // judged and shown, never answered
+  bool history = false;  // its time was over before it was found: never enforced
+  Action action;
+
+  std::string rule;  // the tripped rule; empty if manual
+  Counts counts;     // when it tripped
+  int64_t min_bad = 0;
+  int percent = 0;        // the whole number that was compared
+  int percent_limit = 0;  // the rule's
+  absl::Duration window;  // the rule's
+  std::string policy_hash;
+
+  absl::Time since;  // the tripping attempt's stamp, or when the person said so
+  absl::Time until;
+  absl::Time closed_at = absl::InfiniteFuture();
+  std::string by;         // "rule", or the person: "root", "uid 1000"
+  std::string reason;     // a person's words
+  std::string closed_by;  // "time", or the person
+  std::string closed_reason;
+  int extended = 0;  // how often `until` was moved on because it tripped again
+
+  // In force at `now`: what an MTA is told.
+  bool Enforced(absl::Time now) const {
+    return state == CaseState::kBlocked && !shadow && now < until;
+  }
+  Refusal ToRefusal() const { return {subject, counts.bad(), min_bad, percent, until, manual}; }
+};
+
+// What happened to a case; with the case it makes the record of who did what, when and why.
+enum class CaseChange : uint8_t { kOpened, kExtended, kEnded, kBlockedByPerson, kUnblocked };
+inline constexpr int kCaseChanges = 5;
+absl::string_view CaseChangeName(CaseChange change);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_CASE_H_

@@ -1,0 +1,60 @@
+// What each open message has contributed so far: the memory of counting "once".
+//
+// Per (message, recipient) there is at most one contribution: the outcome that it has now, dated
+// when it first got that outcome. A message is forgotten at its completion. Confined to the
+// recorder.
+
+#ifndef DEFERD_LIMITER_CONTRIBUTIONS_H_
+#define DEFERD_LIMITER_CONTRIBUTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "limiter/window.h"
+#include "policy/attempt.h"
+#include "policy/charge.h"
+#include "policy/left_out.h"
+
+namespace deferd {
+
+struct RecipientRecord {
+  std::optional<CountedOutcome> outcome;     // of the contribution; none yet
+  absl::Time dated;                          // when it first got this outcome
+  absl::Time last = absl::InfinitePast();    // the newest attempt that counted
+  LeftOut last_left_out = LeftOut::kCounts;  // what the last attempt was, for a bare expiry
+};
+
+struct MessageRecord {
+  // Who was charged when the message was first attempted: later attempts go to the same subjects,
+  // also when the lists were changed in between.
+  ChargedSubjects charged;
+  absl::flat_hash_map<std::string, RecipientRecord> recipients;
+};
+
+class Contributions {
+ public:
+  explicit Contributions(size_t max_messages) : max_messages_(max_messages) {}
+
+  // Makes it if it is new. Valid until the next call.
+  MessageRecord& OfMessage(const MessageKey& key);
+  void Forget(const MessageKey& key) { messages_.erase(key); }
+
+  size_t size() const { return messages_.size(); }
+  int64_t evicted() const { return evicted_; }
+
+ private:
+  void EvictOldest();
+
+  const size_t max_messages_;
+  absl::flat_hash_map<MessageKey, MessageRecord> messages_;
+  int64_t evicted_ = 0;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_CONTRIBUTIONS_H_

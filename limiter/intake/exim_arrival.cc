@@ -1,0 +1,307 @@
+// The arrival line, from "<= " on.
+//
+// A HELO name is the client's text, and with helo_accept_junk_hosts may hold blanks, brackets and
+// whole fields: "H=(x) [192.0.2.1] A=plain:someone) [203.0.113.9] P=esmtp ...". Of the ends that H=
+// may have, the right one is the leftmost behind which the line goes on to its very end as Exim
+// writes it: fields in Exim's order, each once, every quote closed, flags from a list. What a
+// client wrote cannot make a false end pass, since Exim's own " [IP] P=..." follows it and fits
+// nowhere in that grammar. The same holds for an RFC 1413 identity, a certificate name and an SNI.
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "limiter/intake/exim_scan.h"
+
+namespace deferd {
+namespace {
+
+// A client that writes more false ends than this into its HELO is believed nothing.
+constexpr int kMaxHostEnds = 32;
+
+// Where a field stands in Exim's order.
+enum Rank {
+  kAnywhere,
+  kInterface,
+  kUser,
+  kProtocol,
+  kCipher,
+  kVerified,
+  kPeerName,
+  kServerName,
+  kAuthenticator,
+  kSize,
+  kBodyType,
+  kDkim,
+  kReceiveTime,
+  kQueue,
+  kHeaderId,
+  kSubject,
+  kUnknown,  // KEY=value of a later Exim
+  kNone,     // no field
+};
+
+Rank RankOf(absl::string_view key) {
+  switch (key.size()) {
+    case 1:
+      switch (key[0]) {
+        case 'A':
+          return kAuthenticator;
+        case 'I':
+          return kInterface;
+        case 'P':
+          return kProtocol;
+        case 'Q':
+          return kQueue;
+        case 'R':
+          return kAnywhere;
+        case 'S':
+          return kSize;
+        case 'T':
+          return kSubject;
+        case 'U':
+          return kUser;
+        case 'X':
+          return kCipher;
+        default:
+          break;
+      }
+      break;
+    case 2:
+      if (key == "id") return kHeaderId;
+      if (key == "CV") return kVerified;
+      if (key == "DN") return kPeerName;
+      if (key == "RT") return kReceiveTime;
+      break;
+    case 3:
+      if (key == "id*") return kHeaderId;
+      if (key == "SNI") return kServerName;
+      if (key == "M8S") return kBodyType;
+      if (key == "PRX") return kAnywhere;
+      break;
+    case 4:
+      if (key == "DKIM") return kDkim;
+      break;
+    default:
+      break;
+  }
+  if (key.empty() || !absl::ascii_isupper(key[0])) return kNone;
+  for (char c : key) {
+    if (!absl::ascii_isupper(c) && !absl::ascii_isdigit(c)) return kNone;
+  }
+  return kUnknown;
+}
+
+bool IsFlag(absl::string_view token) {
+  for (absl::string_view flag :
+       {"L", "L-", "L.", "L.-", "K", "TFO", "TFO*", "DS", "DSN", "PRDR", "ARC"}) {
+    if (token == flag) return true;
+  }
+  return false;
+}
+
+// No quote, escaped or not: a closing quote is where forged text would have to meet Exim's own.
+bool IsPlain(absl::string_view text) { return !absl::StrContains(text, '"'); }
+
+// A sender, recipient or Message-ID: quoted words where a word may begin, and escaped characters.
+bool IsAddress(absl::string_view text) {
+  bool word_begins = true;
+  for (size_t at = 0; at < text.size();) {
+    if (word_begins && text[at] == '"') {
+      const size_t size = QuotedEnd(text.substr(at));
+      if (size == 0) return false;
+      at += size;
+      if (at < text.size() && text[at] != '.' && text[at] != '@') return false;
+      word_begins = false;
+    } else if (text[at] == '\\' && at + 1 < text.size()) {
+      at += 2;
+      word_begins = false;
+    } else if (text[at] == '"') {
+      return false;
+    } else {
+      word_begins = text[at] == '.';
+      ++at;
+    }
+  }
+  return true;
+}
+
+// " for a@b c@d ...": to the end of the line. Syslog may have cut the last one.
+bool TakeRecipients(absl::string_view in) {
+  while (TakePrefix(&in, " ")) {
+    const size_t size = AddressEnd(in, ' ');
+    if (size == absl::string_view::npos) return false;
+    const absl::string_view address = in.substr(0, size);
+    in.remove_prefix(size);
+    const bool looks_like_field =
+        !absl::StrContains(address, '@') && (address.empty() || absl::StrContains(address, '=') ||
+                                             address.front() == '<' || address.front() == '[');
+    if (!IsAddress(address) || (looks_like_field && !in.empty())) return false;
+  }
+  return in.empty();
+}
+
+// " from <a@b>" and " for ..." where the line ends with them.
+bool TakeEnvelope(absl::string_view in) {
+  if (TakePrefix(&in, " from ")) {
+    absl::string_view sender;
+    if (!TakeBracketed(&in, &sender)) return false;
+    if (!IsAddress(sender) || AddressEnd(sender, ' ') != sender.size()) return false;
+  }
+  if (TakePrefix(&in, " for")) return TakeRecipients(in);
+  return in.empty();
+}
+
+bool TakeValue(Rank rank, absl::string_view* in, absl::string_view* value) {
+  if (rank == kSubject) {
+    const size_t size = in->empty() || in->front() != '"' ? 0 : QuotedEnd(*in);
+    in->remove_prefix(size);
+    return size != 0;
+  }
+  if (rank == kPeerName || (rank == kServerName && absl::StartsWith(*in, "\""))) {
+    return TakeLooselyQuoted(in, value);
+  }
+  if (rank == kHeaderId) {
+    const size_t size = AddressEnd(*in, ' ');
+    if (size == absl::string_view::npos) return false;
+    *value = in->substr(0, size);
+    in->remove_prefix(size);
+    return IsAddress(*value);
+  }
+  *value = TakeToken(in);
+  return IsPlain(*value);
+}
+
+struct Fields {
+  absl::string_view user;
+  absl::string_view protocol;
+  absl::string_view login;
+  absl::string_view bounce_of;
+  // An ident answer, a certificate's name or an SNI came by, which the client wrote.
+  bool peer_text = false;
+};
+
+void SetField(Rank rank, absl::string_view key, absl::string_view value, Fields* fields) {
+  if (rank == kUser) {
+    fields->user = value;
+  } else if (rank == kProtocol) {
+    fields->protocol = value;
+  } else if (rank == kAuthenticator) {
+    // authenticator:id:sender, of which the last two are optional
+    const size_t colon = value.find(':');
+    if (colon == absl::string_view::npos) return;
+    value.remove_prefix(colon + 1);
+    fields->login = value.substr(0, value.find(':'));
+  } else if (key == "R" && IsEximId(value)) {
+    fields->bounce_of = value;
+  }
+}
+
+// Everything behind H=, or behind the sender of a local submission. True if all of it is as Exim
+// writes it; `fields` has what came before the first thing that is not.
+bool TakeFields(absl::string_view in, Fields* fields) {
+  Rank last = kAnywhere;
+  while (!in.empty()) {
+    if (in.front() != ' ') return false;
+    if (absl::StartsWith(in, " from <") || absl::StartsWith(in, " for ")) return TakeEnvelope(in);
+    in.remove_prefix(1);
+    size_t size = 0;
+    while (size < in.size() && in[size] != ' ' && in[size] != '=') ++size;
+    const absl::string_view key = in.substr(0, size);
+    in.remove_prefix(size);
+    if (!TakePrefix(&in, "=")) {
+      if (!IsFlag(key)) return false;
+      continue;
+    }
+    const Rank rank = RankOf(key);
+    if (rank == kNone) return false;
+    if (rank != kAnywhere && rank != kUnknown) {
+      if (rank <= last) return false;
+      last = rank;
+    }
+    absl::string_view value;
+    if (!TakeValue(rank, &in, &value)) return false;
+    SetField(rank, key, value, fields);
+    if (rank == kUser || rank == kPeerName || rank == kServerName) fields->peer_text = true;
+  }
+  return true;
+}
+
+bool BeginsWithField(absl::string_view in) {
+  if (!TakePrefix(&in, " ")) return false;
+  const size_t equals = in.find('=');
+  return equals != absl::string_view::npos && RankOf(in.substr(0, equals)) != kNone;
+}
+
+// Behind " H=".
+void TakeHostAndFields(absl::string_view in, const Fields& before, EximLine* line) {
+  HostEnd end;
+  HostEnd only;
+  Fields fields_of_only;
+  int ends = 0;
+  while (ends < kMaxHostEnds && NextHostEnd(in, end.size, &end)) {
+    ++ends;
+    Fields found = before;
+    if (TakeFields(in.substr(end.size), &found)) {
+      line->host_ip = end.ip;
+      line->login = found.login;
+      line->bounce_of = found.bounce_of;
+      return;
+    }
+    only = end;
+    fields_of_only = found;
+  }
+  // Where H= can end in one place alone, nothing before the misfit can be forged, unless the
+  // client's certificate name or SNI stands there; what comes first (A=) is Exim's own word.
+  if (ends == 1 && !fields_of_only.peer_text) {
+    line->host_ip = only.ip;
+    line->login = fields_of_only.login;
+    line->bounce_of = fields_of_only.bounce_of;
+  } else {
+    line->doubtful = true;
+    line->bounce_of = before.bounce_of;
+  }
+}
+
+}  // namespace
+
+bool ParseArrival(absl::string_view in, EximLine* line) {
+  const size_t sender_size = AddressEnd(in, ' ');
+  if (sender_size == 0 || sender_size == absl::string_view::npos) return false;
+  line->sender = in.substr(0, sender_size);
+  if (line->sender == "<>") {
+    line->sender = "";
+  } else if (absl::StrContains(line->sender, '=') && !absl::StrContains(line->sender, '@')) {
+    return false;  // the first field where the sender should be
+  }
+  in.remove_prefix(sender_size);
+
+  Fields fields;
+  for (absl::string_view rest = in; TakePrefix(&rest, " ");) {
+    const absl::string_view token = TakeToken(&rest);
+    if (absl::StartsWith(token, "R=")) {
+      SetField(kAnywhere, "R", token.substr(2), &fields);
+    } else if (token != "DS") {
+      break;
+    }
+    in = rest;
+  }
+
+  line->bounce_of = fields.bounce_of;
+  if (TakePrefix(&in, " H=")) {
+    TakeHostAndFields(in, fields, line);
+    return true;
+  }
+  // Nobody but this host's own users and programs wrote this.
+  if (!in.empty() && !BeginsWithField(in)) {
+    line->doubtful = true;
+    return true;
+  }
+  TakeFields(in, &fields);
+  line->login = fields.login;
+  line->local_submission =
+      absl::StartsWith(fields.protocol, "local") || absl::StartsWith(fields.protocol, "utf8local");
+  if (line->local_submission) line->user = fields.user;
+  line->bounce_of = fields.bounce_of;
+  return true;
+}
+
+}  // namespace deferd

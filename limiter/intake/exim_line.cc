@@ -1,0 +1,143 @@
+#include "limiter/intake/exim_line.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "limiter/intake/exim_scan.h"
+
+namespace deferd {
+namespace {
+
+constexpr size_t kShortId = 16;  // 6-6-2
+constexpr size_t kLongId = 23;   // 6-11-4
+
+bool IsBase62(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return absl::ascii_isalnum(c); });
+}
+
+// An id at the front, or nothing.
+absl::string_view LeadingId(absl::string_view text) {
+  for (size_t size : {kShortId, kLongId}) {
+    if (text.size() == size || (text.size() > size && text[size] == ' ')) {
+      const absl::string_view id = text.substr(0, size);
+      if (IsEximId(id)) return id;
+    }
+  }
+  return {};
+}
+
+bool BeginsRejection(absl::string_view in) {
+  return absl::StartsWith(in, "rejected ") || absl::StartsWith(in, "temporarily rejected ");
+}
+
+// "rejected from <..>", "H=(x) [ip] F=<..> rejected RCPT <..>", "U=joe F=<..> rejected by ...".
+bool IsRejection(absl::string_view in) {
+  if (BeginsRejection(in)) return true;
+  if (TakePrefix(&in, "H=")) {
+    HostEnd end;
+    if (!NextHostEnd(in, 0, &end)) return false;
+    in.remove_prefix(end.size);
+  } else if (absl::StartsWith(in, "U=") || absl::StartsWith(in, "F=<")) {
+    TakeToken(&in);
+  } else {
+    return false;
+  }
+  while (TakePrefix(&in, " ")) {
+    if (BeginsRejection(in)) return true;
+    absl::string_view ignored;
+    if (TakePrefix(&in, "F=")) {
+      if (!TakeBracketed(&in, &ignored)) return false;
+    } else if (TakePrefix(&in, "DN=")) {
+      if (!TakeLooselyQuoted(&in, &ignored)) return false;
+    } else {
+      const absl::string_view token = TakeToken(&in);
+      const bool flag = token.size() <= 4 && !absl::EndsWith(token, ":");
+      if (!flag && !absl::StrContains(token, '=')) return false;
+    }
+  }
+  return false;
+}
+
+EximLineKind KindOfFlag(absl::string_view flag) {
+  if (flag == "<=" || flag == "(=") return EximLineKind::kArrival;  // (= : control = fakereject
+  if (flag == "=>" || flag == "->" || flag == ">>") return EximLineKind::kDelivered;
+  if (flag == "==") return EximLineKind::kDeferred;
+  if (flag == "**") return EximLineKind::kFailed;
+  if (flag == "*>") return EximLineKind::kSuppressed;
+  return EximLineKind::kOther;
+}
+
+void ParseIdentification(absl::string_view in, EximLine* line) {
+  while (!in.empty()) {
+    if (TakePrefix(&in, " ")) continue;
+    const absl::string_view token = TakeToken(&in);
+    if (absl::StartsWith(token, "U=")) line->account = token.substr(2);
+    if (absl::StartsWith(token, "D=")) line->identified_domain = token.substr(2);
+    if (absl::StartsWith(token, "S=")) return;
+  }
+}
+
+// What follows the id.
+void ParseMessageLine(absl::string_view in, EximLine* line) {
+  line->kind = KindOfFlag(in.substr(0, 2));
+  bool good = true;
+  switch (line->kind) {
+    case EximLineKind::kArrival:
+      in.remove_prefix(2);
+      TakePrefix(&in, " ");
+      good = ParseArrival(in, line);
+      break;
+    case EximLineKind::kDelivered:
+    case EximLineKind::kDeferred:
+    case EximLineKind::kFailed:
+      good = ParseDelivery(in.substr(2), line);
+      break;
+    case EximLineKind::kSuppressed:
+      break;
+    default:
+      if (in == "Completed" || absl::StartsWith(in, "Completed ")) {
+        line->kind = EximLineKind::kCompleted;
+      } else if (TakePrefix(&in, "Sender identification ")) {
+        line->kind = EximLineKind::kIdentification;
+        ParseIdentification(in, line);
+      } else if (IsRejection(in)) {
+        line->kind = EximLineKind::kRejected;
+      }
+  }
+  if (!good) {
+    const absl::string_view id = line->id;
+    *line = EximLine{.kind = EximLineKind::kMalformed, .id = id};
+  }
+}
+
+}  // namespace
+
+bool IsEximId(absl::string_view text) {
+  size_t middle;
+  if (text.size() == kShortId) {
+    middle = 6;
+  } else if (text.size() == kLongId) {
+    middle = 11;
+  } else {
+    return false;
+  }
+  return text[6] == '-' && text[7 + middle] == '-' && IsBase62(text.substr(0, 6)) &&
+         IsBase62(text.substr(7, middle)) && IsBase62(text.substr(8 + middle));
+}
+
+EximLine ParseEximLine(absl::string_view text) {
+  EximLine line;
+  line.id = LeadingId(text);
+  if (line.id.empty()) {
+    if (IsRejection(text)) line.kind = EximLineKind::kRejected;
+    return line;
+  }
+  text.remove_prefix(line.id.size());
+  TakePrefix(&text, " ");
+  ParseMessageLine(text, &line);
+  return line;
+}
+
+}  // namespace deferd

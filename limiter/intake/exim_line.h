@@ -1,0 +1,69 @@
+// One line of Exim's main log, taken apart (Exim specification, chapter 53 "Log files").
+//
+// Read from left to right and never searched: what a remote server answered, a subject or a HELO
+// name is free text and may imitate every field. Fields that the chapter makes optional are
+// optional here; unknown ones are skipped. The views point into the line.
+
+#ifndef DEFERD_LIMITER_INTAKE_EXIM_LINE_H_
+#define DEFERD_LIMITER_INTAKE_EXIM_LINE_H_
+
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+
+namespace deferd {
+
+enum class EximLineKind : uint8_t {
+  kOther,           // a line of Exim's that is none of these: not ours
+  kMalformed,       // begins like one of these and does not go on so
+  kArrival,         // <=, also (= (accepted, and the client told otherwise)
+  kDelivered,       // =>  ->  >>
+  kSuppressed,      // *>  : delivery was suppressed (-N); no attempt
+  kDeferred,        // ==
+  kFailed,          // **
+  kCompleted,       // Completed
+  kIdentification,  // Sender identification U= D= S=  (hosting panels)
+  kRejected,        // refused at SMTP time; has no id where no message was accepted
+};
+
+struct EximLine {
+  EximLineKind kind = EximLineKind::kOther;
+  absl::string_view id;  // 6-6-2 or, since Exim 4.97, 6-11-4
+
+  // kArrival
+  absl::string_view sender;     // "" for <>
+  absl::string_view login;      // A=authenticator:LOGIN
+  absl::string_view user;       // U=, only of local submissions (a remote ident is nobody's proof)
+  absl::string_view host_ip;    // H=.. [IP]
+  absl::string_view bounce_of;  // R=: the message that this one is a bounce of
+  bool local_submission = false;  // P=local..., no H=
+  bool doubtful = false;          // not as Exim writes it: nothing but the sender is believed
+
+  // kDelivered, kDeferred, kFailed
+  // As printed. Of a bare local part with <original>, the original; of an address that is printed
+  // without its quotes and then with them, the latter.
+  absl::string_view recipient;
+  absl::string_view original;  // <..>, if printed and different but for case
+  absl::string_view router;
+  absl::string_view transport;
+  absl::string_view host;  // H=NAME (host_ip has its address)
+  absl::string_view text;  // reply or error; of a delivery, what is in C="", with its escapes
+  int defer_code = 0;      // == .. defer (CODE)
+  // H= was there, or the text begins as older Exims report a remote error; and the delivery was not
+  // to a pipe, file, autoreply or :blackhole:.
+  bool has_host = false;
+
+  // kIdentification
+  absl::string_view account;            // U=
+  absl::string_view identified_domain;  // D=
+};
+
+// `text` is the line behind stamp and [pid]. Returns by value; never fails, see kMalformed.
+EximLine ParseEximLine(absl::string_view text);
+
+// Whether `text` has the form of a message id.
+bool IsEximId(absl::string_view text);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_INTAKE_EXIM_LINE_H_

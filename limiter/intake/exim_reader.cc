@@ -1,0 +1,288 @@
+#include "limiter/intake/exim_reader.h"
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
+#include "limiter/intake/exim_line.h"
+#include "limiter/intake/open_messages.h"
+#include "limiter/intake/stamp.h"
+#include "limiter/intake/syslog_prefix.h"
+
+namespace deferd {
+namespace {
+
+// Deliveries of the cutthrough kind that wait for their arrival line; it comes next but for lines
+// of other processes.
+constexpr size_t kMaxEarly = 1000;
+
+constexpr absl::string_view kExpired = "retry timeout exceeded";
+
+void Assign(absl::string_view from, std::string* to) { to->assign(from.data(), from.size()); }
+
+void ToLower(std::string* text) {
+  for (char& c : *text) c = absl::ascii_tolower(c);
+}
+
+// Digits between brackets and a blank: "[15472] ".
+void SkipPid(absl::string_view* text) {
+  if (text->empty() || text->front() != '[') return;
+  size_t n = 1;
+  while (n < text->size() && absl::ascii_isdigit((*text)[n])) ++n;
+  if (n > 1 && absl::StartsWith(text->substr(n), "] ")) text->remove_prefix(n + 2);
+}
+
+// Exim's "[2\8] " or "[2/3] " in front of a record that it cut for syslog. 0 if there is none.
+int TakePiece(absl::string_view* text) {
+  if (text->empty() || text->front() != '[') return 0;
+  size_t n = 1;
+  int piece = 0;
+  while (n < text->size() && n < 6 && absl::ascii_isdigit((*text)[n])) {
+    piece = piece * 10 + ((*text)[n++] - '0');
+  }
+  if (piece == 0 || n == text->size() || ((*text)[n] != '\\' && (*text)[n] != '/')) return 0;
+  ++n;
+  while (n < text->size() && absl::ascii_isdigit((*text)[n])) ++n;
+  if (!absl::StartsWith(text->substr(n), "]")) return 0;
+  text->remove_prefix(n + 1);
+  absl::ConsumePrefix(text, " ");
+  return piece;
+}
+
+// -52, -53, -54: the retry time was not reached; -57: too many connections of our own.
+bool IsAttempt(const EximLine& line) {
+  return line.kind != EximLineKind::kDeferred ||
+         (line.defer_code != -52 && line.defer_code != -53 && line.defer_code != -54 &&
+          line.defer_code != -57);
+}
+
+Outcome OutcomeOf(const EximLine& line) {
+  if (line.kind == EximLineKind::kDelivered) return Outcome::kDelivered;
+  if (line.kind == EximLineKind::kDeferred) return Outcome::kDeferred;
+  return absl::EndsWith(line.text, kExpired) ? Outcome::kExpired : Outcome::kFailed;
+}
+
+// Commands and paths keep their case.
+bool IsMailbox(absl::string_view recipient) {
+  if (recipient.empty() || recipient.front() == '|' || recipient.front() == '/') return false;
+  return recipient.front() == '"' || !absl::StrContains(recipient, ' ');
+}
+
+// C="..." has a backslash before each quote and backslash.
+void AssignUnescaped(absl::string_view from, std::string* to) {
+  if (!absl::StrContains(from, '\\')) return Assign(from, to);
+  to->clear();
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (from[i] == '\\' && i + 1 < from.size()) ++i;
+    to->push_back(from[i]);
+  }
+}
+
+void Fill(const EximLine& line, absl::Time time, Attempt* attempt) {
+  attempt->time = time;
+  Assign(line.id, &attempt->message.id);
+  Assign(line.recipient, &attempt->recipient);
+  if (line.has_host || IsMailbox(line.recipient)) ToLower(&attempt->recipient);
+  Assign(line.original, &attempt->original);
+  attempt->outcome = OutcomeOf(line);
+  Assign(line.router, &attempt->router);
+  Assign(line.transport, &attempt->transport);
+  Assign(line.host, &attempt->host);
+  Assign(line.host_ip, &attempt->host_ip);
+  if (line.kind == EximLineKind::kDelivered) {
+    AssignUnescaped(line.text, &attempt->reply);
+  } else {
+    Assign(line.text, &attempt->reply);
+  }
+  attempt->remote = line.has_host;
+  attempt->bare_expiry =
+      line.kind == EximLineKind::kFailed && !line.has_host && line.text == kExpired;
+}
+
+void Attribute(const OpenMessage* message, Attempt* attempt) {
+  if (message != nullptr) {
+    attempt->message.arrival = message->arrival;
+    attempt->identity = message->identity;
+  } else {
+    attempt->message.arrival = absl::InfinitePast();
+    attempt->identity = Identity{};
+  }
+}
+
+class EximReader : public LogReader {
+ public:
+  explicit EximReader(const EximReaderOptions& options)
+      : stamps_(options.zone), messages_(options.max_open_messages) {}
+
+  void ReadLine(absl::string_view line, EventBatch* batch) override {
+    ++batch->counts.lines;
+    absl::ConsumeSuffix(&line, "\r");
+    switch (TakeHead(&line)) {
+      case Head::kNotMine:
+        ++batch->counts.not_mine;
+        return;
+      case Head::kMalformed:
+        ++batch->counts.malformed;
+        return;
+      case Head::kExim:
+        break;
+    }
+    ReadText(line, batch);
+  }
+
+  void SkipLine(EventBatch* batch) override {
+    ++batch->counts.lines;
+    ++batch->counts.malformed;
+  }
+
+  void Finish(EventBatch* batch) override {
+    for (Attempt& attempt : early_) *AddEvent(batch) = std::move(attempt);
+    early_.clear();
+  }
+
+  void set_latest(absl::Time latest) override { stamps_.set_latest(latest); }
+  size_t open_messages() const override { return messages_.size(); }
+  int64_t evicted() const override { return messages_.evicted(); }
+  absl::Time last_stamp() const override { return last_stamp_; }
+
+ private:
+  enum class Head { kExim, kNotMine, kMalformed };
+
+  // Takes everything before Exim's own text; its stamp is last_stamp_ then.
+  Head TakeHead(absl::string_view* line) {
+    if (line->empty()) return Head::kNotMine;
+    std::optional<absl::Time> time = stamps_.TakeExim(line);
+    if (!time) {
+      const std::optional<SyslogPrefix> prefix = TakeSyslogPrefix(&stamps_, line);
+      if (!prefix) return Head::kMalformed;
+      last_stamp_ = prefix->time;
+      const int piece = TakePiece(line);
+      time = stamps_.TakeExim(line);
+      if (!time && !absl::StartsWith(prefix->tag, "exim")) return Head::kNotMine;
+      if (!time) time = prefix->time;
+      if (piece > 1) return Head::kNotMine;
+    }
+    last_stamp_ = *time;
+    SkipPid(line);
+    return Head::kExim;
+  }
+
+  void ReadText(absl::string_view text, EventBatch* batch) {
+    const EximLine line = ParseEximLine(text);
+    switch (line.kind) {
+      case EximLineKind::kMalformed:
+        ++batch->counts.malformed;
+        return;
+      case EximLineKind::kRejected:
+        ++batch->counts.rejected;
+        return;
+      case EximLineKind::kDelivered:
+      case EximLineKind::kDeferred:
+      case EximLineKind::kFailed:
+        if (!IsAttempt(line)) break;
+        ++batch->counts.attempts;
+        AddAttempt(line, absl::StartsWith(text.substr(line.id.size()), " >>"), batch);
+        return;
+      case EximLineKind::kArrival:
+        Arrive(line, batch);
+        if (!line.doubtful) break;
+        ++batch->counts.malformed;  // a message all the same; that its login is unknown is told
+        return;
+      case EximLineKind::kCompleted:
+        Complete(line.id, batch);
+        break;
+      case EximLineKind::kIdentification:
+        Identify(line);
+        break;
+      case EximLineKind::kSuppressed:
+      case EximLineKind::kOther:
+        break;
+    }
+    ++batch->counts.not_mine;
+  }
+
+  void AddAttempt(const EximLine& line, bool cutthrough, EventBatch* batch) {
+    const OpenMessage* message = messages_.Find(line.id);
+    if (message == nullptr && cutthrough) {
+      // Logged before the arrival, since the arrival waits for the other server's answer.
+      if (early_.size() == kMaxEarly) {
+        *AddEvent(batch) = std::move(early_.front());
+        early_.pop_front();
+      }
+      Fill(line, last_stamp_, &early_.emplace_back());
+      return;
+    }
+    Attempt* attempt = AddEvent(batch);
+    Fill(line, last_stamp_, attempt);
+    Attribute(message, attempt);
+  }
+
+  static Attempt* AddEvent(EventBatch* batch) {
+    LogEvent* event = batch->Add();
+    event->kind = LogEvent::Kind::kAttempt;
+    return &event->attempt;
+  }
+
+  void Arrive(const EximLine& line, EventBatch* batch) {
+    OpenMessage* message = messages_.Open(line.id);
+    message->arrival = last_stamp_;
+    Identity& identity = message->identity;
+    Assign(line.sender, &identity.sender);
+    Assign(line.login, &identity.login);
+    Assign(line.user, &identity.user);
+    Assign(line.host_ip, &identity.host);
+    identity.identified_domain.clear();
+    identity.made_by_mta = line.sender.empty() && line.local_submission && !line.bounce_of.empty();
+    identity.sender_vouched = false;
+    if (!early_.empty()) ReleaseEarly(line.id, message, batch);
+  }
+
+  void Identify(const EximLine& line) {
+    OpenMessage* message = messages_.Find(line.id);
+    if (message == nullptr || line.identified_domain.empty() ||
+        line.identified_domain.front() == '-') {
+      return;
+    }
+    Assign(line.identified_domain, &message->identity.identified_domain);
+  }
+
+  void Complete(absl::string_view id, EventBatch* batch) {
+    const OpenMessage* message = messages_.Find(id);
+    if (!early_.empty()) ReleaseEarly(id, message, batch);
+    LogEvent* event = batch->Add();
+    event->kind = LogEvent::Kind::kCompleted;
+    event->attempt.time = last_stamp_;
+    Assign(id, &event->attempt.message.id);
+    event->attempt.message.arrival = message == nullptr ? absl::InfinitePast() : message->arrival;
+    messages_.Close(id);
+  }
+
+  void ReleaseEarly(absl::string_view id, const OpenMessage* message, EventBatch* batch) {
+    for (auto it = early_.begin(); it != early_.end();) {
+      if (it->message.id != id) {
+        ++it;
+        continue;
+      }
+      Attribute(message, &*it);
+      *AddEvent(batch) = std::move(*it);
+      it = early_.erase(it);
+    }
+  }
+
+  StampReader stamps_;
+  OpenMessages messages_;
+  std::deque<Attempt> early_;
+  absl::Time last_stamp_ = absl::InfinitePast();
+};
+
+}  // namespace
+
+std::unique_ptr<LogReader> NewEximReader(const EximReaderOptions& options) {
+  return std::make_unique<EximReader>(options);
+}
+
+}  // namespace deferd

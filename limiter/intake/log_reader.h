@@ -1,0 +1,45 @@
+// Lines to log events, whatever the MTA.
+//
+// One reader a source: it joins attempts with their message's arrival by message id, so it has
+// state and is not thread-safe. Lines come in the order of the log.
+
+#ifndef DEFERD_LIMITER_INTAKE_LOG_READER_H_
+#define DEFERD_LIMITER_INTAKE_LOG_READER_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "policy/attempt.h"
+
+namespace deferd {
+
+class LogReader {
+ public:
+  virtual ~LogReader() = default;
+
+  // Reads one line (without LF), adds what it tells to `batch`, counts it there.
+  virtual void ReadLine(absl::string_view line, EventBatch* batch) = 0;
+
+  // A line that was longer than any line of an MTA and was thrown away unread.
+  virtual void SkipLine(EventBatch* batch) = 0;
+
+  // Nothing more comes: attempts that waited for their arrival are handed over without it.
+  virtual void Finish(EventBatch* batch) = 0;
+
+  // Where stamps have no year: none is after this.
+  virtual void set_latest(absl::Time latest) = 0;
+
+  // Messages whose completion was not seen yet, and how many were forgotten because there were too
+  // many of them.
+  virtual size_t open_messages() const = 0;
+  virtual int64_t evicted() const = 0;
+
+  // The stamp of the last line that had one; InfinitePast before.
+  virtual absl::Time last_stamp() const = 0;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_INTAKE_LOG_READER_H_

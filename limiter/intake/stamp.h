@@ -1,0 +1,76 @@
+// Time stamps at the head of a log line.
+//
+// Exim's own: "2026-11-22 00:15:04", then optionally ".247" and " +0100" (Exim specification,
+// chapter 53). Syslog's: "Nov 22 00:15:04" without year or zone (RFC 3164), or RFC 3339. A stamp
+// without a zone is local to the configured zone; one that occurs twice (the hour that a clock goes
+// back) takes the reading nearest to the previous line's; one that never occurs takes the offset
+// before the jump. A stamp without a year takes the latest year that is not after `latest`; as long
+// as no `latest` was set, the year of the previous line.
+//
+// One reader a source: it remembers the previous line, and the last minute's conversion, since that
+// is what nearly every line repeats. Not thread-safe.
+
+#ifndef DEFERD_LIMITER_INTAKE_STAMP_H_
+#define DEFERD_LIMITER_INTAKE_STAMP_H_
+
+#include <cstddef>
+#include <cstring>
+#include <optional>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/civil_time.h"
+#include "absl/time/time.h"
+
+namespace deferd {
+
+class StampReader {
+ public:
+  explicit StampReader(absl::TimeZone zone) : zone_(zone) {}
+
+  // For stamps without a year: the file's modification time plus a day, or the clock's.
+  void set_latest(absl::Time latest) {
+    latest_ = latest;
+    traditional_.size = 0;
+  }
+
+  // Each takes a stamp and the blank after it off the front of `text`; nullopt, and `text` as it
+  // was, if there is none or its date does not exist.
+  std::optional<absl::Time> TakeExim(absl::string_view* text);
+  std::optional<absl::Time> TakeSyslog(absl::string_view* text);  // either kind
+
+ private:
+  // Longest text of a minute: "2026-11-22 00:15".
+  static constexpr size_t kMinuteSize = 16;
+
+  // The conversion of the last minute seen.
+  struct Minute {
+    bool Is(absl::string_view other) const {
+      return other.size() == size && std::memcmp(other.data(), text, size) == 0;
+    }
+    void Set(absl::string_view other, absl::Time time) {
+      std::memcpy(text, other.data(), other.size());
+      size = other.size();
+      start = time;
+    }
+
+    char text[kMinuteSize];
+    size_t size = 0;
+    absl::Time start;
+  };
+
+  std::optional<absl::Time> TakeTraditional(absl::string_view* text);
+  std::optional<absl::Time> TakeRfc3339(absl::string_view* text);
+
+  absl::Time Local(absl::CivilSecond civil) const;
+  std::optional<absl::Time> LatestYear(int month, int day, int hour, int minute) const;
+
+  absl::TimeZone zone_;
+  absl::Time latest_ = absl::InfiniteFuture();
+  absl::Time previous_ = absl::InfinitePast();
+  Minute exim_;
+  Minute traditional_;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_INTAKE_STAMP_H_

@@ -1,0 +1,329 @@
+#include "limiter/limiter.h"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace deferd {
+
+namespace {
+
+CountedOutcome Counted(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kDelivered:
+      return CountedOutcome::kDelivered;
+    case Outcome::kDeferred:
+      return CountedOutcome::kDeferred;
+    default:
+      return CountedOutcome::kFailed;
+  }
+}
+
+}  // namespace
+
+Limiter::Limiter(const LimiterOptions& options, Settings settings, const Clock* clock,
+                 CaseTable* cases, Observer* observer)
+    : options_(options),
+      clock_(clock),
+      cases_(cases),
+      observer_(observer),
+      settings_(std::move(settings)),
+      contributions_(options.max_messages),
+      batch_clock_(clock->Now()) {
+  for (absl::Duration window : settings_.policy->Windows()) {
+    window_clocks_.push_back({StepClock(window), 0, absl::InfinitePast()});
+  }
+  UsePolicy(*settings_.policy);
+  std::fill(std::begin(tracked_since_), std::end(tracked_since_), absl::InfinitePast());
+}
+
+void Limiter::UsePolicy(const Policy& policy) {
+  bool was_tracked[kSubjectKinds];
+  std::copy(std::begin(tracked_), std::end(tracked_), was_tracked);
+  std::fill(std::begin(tracked_), std::end(tracked_), false);
+  any_rule_[false] = any_rule_[true] = false;
+  for (const Rule& rule : policy.rules) {
+    tracked_[static_cast<int>(rule.kind)] = true;
+    any_rule_[rule.shadow || policy.mode == Mode::kShadow] = true;
+  }
+  for (int kind = 0; kind < kSubjectKinds; ++kind) {
+    if (tracked_[kind] && !was_tracked[kind]) tracked_since_[kind] = now_;
+  }
+}
+
+void Limiter::Record(const EventBatch& batch) {
+  MutexLock lock(&mutex_);
+  batch_clock_ = clock_->Now();
+  if (observer_ != nullptr) observer_->OnLines(batch.counts);
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const LogEvent& event = batch[i];
+    if (event.kind == LogEvent::Kind::kCompleted) {
+      contributions_.Forget(event.attempt.message);
+    } else {
+      RecordAttempt(event.attempt);
+    }
+  }
+}
+
+void Limiter::RecordAttempt(const Attempt& attempt) {
+  const bool future = attempt.time > batch_clock_ + kMaxAhead;
+  if (!future) AdvanceTo(attempt.time);
+
+  ChargedSubjects charged;
+  if (attempt.attributed()) {
+    charged = Charge(*settings_.lists, attempt.identity, attempt.original);
+  }
+  if (charged.empty() || future) {
+    if (observer_ != nullptr) {
+      observer_->OnAttempt(attempt, charged,
+                           !charged.empty()               ? LeftOut::kFuture
+                           : attempt.identity.made_by_mta ? LeftOut::kMadeByMta
+                                                          : LeftOut::kNobodyCharged);
+    }
+    return;
+  }
+
+  MessageRecord& message = contributions_.OfMessage(attempt.message);
+  RecipientRecord& recipient = message.recipients[attempt.recipient];
+  LeftOut left_out = WhyLeftOut(*settings_.lists, attempt, recipient.last_left_out);
+  recipient.last_left_out = left_out;
+  if (left_out == LeftOut::kCounts && !LiveSomewhere(attempt.time)) left_out = LeftOut::kLate;
+  // A forward's subject depends on the recipient, every other one on the message alone.
+  const bool by_message = charged.front().subject.kind != SubjectKind::kForward;
+  if (by_message && message.charged.empty()) message.charged = std::move(charged);
+  const ChargedSubjects& who = by_message ? message.charged : charged;
+  if (observer_ != nullptr) observer_->OnAttempt(attempt, who, left_out);
+  if (left_out == LeftOut::kCounts) Contribute(attempt, who, &recipient);
+}
+
+void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
+                         RecipientRecord* record) {
+  const CountedOutcome outcome = Counted(attempt.outcome);
+  if (settings_.policy->count == CountMode::kOnce) {
+    if (attempt.time < record->last) return;
+    record->last = attempt.time;
+    if (record->outcome == outcome) return;
+    if (record->outcome.has_value()) TakeOut(charged, record->dated, *record->outcome);
+    record->outcome = outcome;
+    record->dated = attempt.time;
+  }
+  Add(charged, attempt.time, outcome);
+  if (outcome == CountedOutcome::kDelivered) return;
+  for (const Charged& one : charged) Judge(one, charged, attempt.time);
+}
+
+void Limiter::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome) {
+  for (const Charged& one : charged) {
+    if (!Tracks(charged, one)) continue;
+    SubjectState& state = StateOf(one.subject);
+    for (size_t i = 0; i < window_clocks_.size(); ++i) {
+      const WindowClock& clock = window_clocks_[i];
+      const int64_t step = clock.steps.StepOf(dated);
+      if (!clock.steps.Live(step, clock.now_step)) continue;
+      state.windows[i].Add(step, outcome, clock.now_step);
+      if (i == 0 && observer_ != nullptr) observer_->OnContribution(one.subject, outcome, +1);
+    }
+  }
+}
+
+void Limiter::TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome) {
+  for (const Charged& one : charged) {
+    if (!Tracks(charged, one)) continue;
+    // What was added before a reload brought this kind or this window is not in it.
+    const bool widest = &one == &charged.back();
+    if (!widest && dated < tracked_since_[static_cast<int>(one.subject.kind)]) continue;
+    SubjectState& state = StateOf(one.subject);
+    for (size_t i = 0; i < window_clocks_.size(); ++i) {
+      const WindowClock& clock = window_clocks_[i];
+      const int64_t step = clock.steps.StepOf(dated);
+      if (dated < clock.since || !clock.steps.Live(step, clock.now_step)) continue;
+      if (state.windows[i].Remove(step, outcome) && i == 0 && observer_ != nullptr) {
+        observer_->OnContribution(one.subject, outcome, -1);
+      }
+    }
+  }
+}
+
+bool Limiter::TracksKind(SubjectKind kind) const { return tracked_[static_cast<int>(kind)]; }
+
+bool Limiter::Tracks(const ChargedSubjects& all, const Charged& one) const {
+  return &one == &all.back() || TracksKind(one.subject.kind);
+}
+
+Limiter::SubjectState& Limiter::StateOf(const Subject& subject) {
+  SubjectState& state = subjects_[subject];
+  if (state.windows.empty()) state.windows.resize(window_clocks_.size());
+  return state;
+}
+
+bool Limiter::LiveSomewhere(absl::Time t) const {
+  return std::any_of(window_clocks_.begin(), window_clocks_.end(), [&](const WindowClock& clock) {
+    return clock.steps.Live(clock.steps.StepOf(t), clock.now_step);
+  });
+}
+
+Counts Limiter::CountsOf(const Subject& subject, absl::Duration window, absl::Time now,
+                         absl::Time after, bool shadow) const {
+  auto state = subjects_.find(subject);
+  auto clock = std::find_if(window_clocks_.begin(), window_clocks_.end(),
+                            [&](const WindowClock& c) { return c.steps.window() == window; });
+  if (state == subjects_.end() || clock == window_clocks_.end()) return {};
+  const size_t i = clock - window_clocks_.begin();
+  auto cleared = cleared_.find(subject);
+  if (cleared != cleared_.end()) {
+    after = std::max(after, shadow ? cleared->second.shadow : cleared->second.enforced);
+  }
+  const StepClock& steps = clock->steps;
+  const int64_t now_step = steps.StepOf(now);
+  const int64_t after_step =
+      after == absl::InfinitePast() ? std::numeric_limits<int64_t>::min() : steps.StepOf(after);
+  Counts counts = state->second.windows[i].Sum(now_step, after_step);
+  auto narrower = narrower_open_.find(subject);
+  if (narrower == narrower_open_.end()) return counts;
+  for (const Subject& part : narrower->second) {
+    auto part_state = subjects_.find(part);
+    if (part_state == subjects_.end() || !TracksKind(part.kind)) continue;
+    const Counts apart = part_state->second.windows[i].Sum(now_step, after_step);
+    counts.delivered -= apart.delivered;
+    counts.deferred -= apart.deferred;
+    counts.failed -= apart.failed;
+  }
+  return counts;
+}
+
+void Limiter::AdvanceTo(absl::Time t) {
+  if (t <= now_) return;
+  EndCasesDue(t);
+  now_ = t;
+  absl::Duration longest;
+  for (WindowClock& clock : window_clocks_) {
+    clock.now_step = clock.steps.StepOf(now_);
+    longest = std::max(longest, clock.steps.window());
+  }
+  if (now_ - last_sweep_ > longest / 2) ForgetDeadSubjects();
+}
+
+void Limiter::ForgetDeadSubjects() {
+  last_sweep_ = now_;
+  for (auto it = subjects_.begin(); it != subjects_.end();) {
+    SubjectState& state = it->second;
+    bool dead = true;
+    for (size_t i = 0; i < window_clocks_.size(); ++i) {
+      const WindowClock& clock = window_clocks_[i];
+      state.windows[i].Expire(clock.now_step);
+      dead = dead && state.windows[i].empty();
+    }
+    if (dead) {
+      subjects_.erase(it++);
+    } else {
+      ++it;
+    }
+  }
+  absl::Duration longest;
+  for (const WindowClock& clock : window_clocks_) {
+    longest = std::max(longest, clock.steps.window());
+  }
+  absl::erase_if(cleared_, [oldest = now_ - longest](const auto& entry) {
+    return entry.second.enforced < oldest && entry.second.shadow < oldest;
+  });
+}
+
+void Limiter::SetSettings(Settings settings) {
+  MutexLock lock(&mutex_);
+  batch_clock_ = clock_->Now();
+  settings_ = std::move(settings);
+  UsePolicy(*settings_.policy);
+  std::vector<WindowClock> clocks;
+  std::vector<std::optional<size_t>> was_at;  // index among the old windows
+  for (absl::Duration window : settings_.policy->Windows()) {
+    auto old = std::find_if(window_clocks_.begin(), window_clocks_.end(),
+                            [&](const WindowClock& c) { return c.steps.window() == window; });
+    if (old != window_clocks_.end()) {
+      was_at.push_back(old - window_clocks_.begin());
+      clocks.push_back(*old);
+    } else {
+      was_at.push_back(std::nullopt);
+      StepClock steps(window);
+      clocks.push_back({steps, now_ == absl::InfinitePast() ? 0 : steps.StepOf(now_), now_});
+    }
+  }
+  for (auto& [subject, state] : subjects_) {
+    absl::InlinedVector<Window, 1> windows(clocks.size());
+    for (size_t i = 0; i < clocks.size(); ++i) {
+      if (was_at[i].has_value()) windows[i] = std::move(state.windows[*was_at[i]]);
+    }
+    state.windows = std::move(windows);
+  }
+  window_clocks_ = std::move(clocks);
+  CloseWhatIsNotEnforced();
+}
+
+Settings Limiter::settings() const {
+  MutexLock lock(&mutex_);
+  return settings_;
+}
+
+absl::Time Limiter::ShownNow() const { return std::max(clock_->Now(), now_); }
+
+std::vector<SubjectCounts> Limiter::Top(size_t limit) const {
+  std::vector<SubjectCounts> top;
+  {
+    MutexLock lock(&mutex_);
+    const absl::Time now = ShownNow();
+    const StepClock& steps = window_clocks_.front().steps;
+    const int64_t now_step = steps.StepOf(now);
+    for (const auto& [subject, state] : subjects_) {
+      auto cleared = cleared_.find(subject);
+      const int64_t after =
+          cleared == cleared_.end() || cleared->second.enforced == absl::InfinitePast()
+              ? std::numeric_limits<int64_t>::min()
+              : steps.StepOf(cleared->second.enforced);
+      Counts counts = state.windows.front().Sum(now_step, after);
+      if (counts.total() > 0) top.push_back({subject, counts});
+    }
+  }
+  auto worse = [](const SubjectCounts& a, const SubjectCounts& b) {
+    if (a.counts.bad() != b.counts.bad()) return a.counts.bad() > b.counts.bad();
+    if (a.counts.total() != b.counts.total()) return a.counts.total() < b.counts.total();
+    return std::tie(a.subject.id, a.subject.kind) < std::tie(b.subject.id, b.subject.kind);
+  };
+  if (limit == 0 || limit >= top.size()) {
+    std::sort(top.begin(), top.end(), worse);
+  } else {
+    std::partial_sort(top.begin(), top.begin() + limit, top.end(), worse);
+    top.resize(limit);
+  }
+  return top;
+}
+
+SubjectReport Limiter::Report(const Subject& subject) const {
+  MutexLock lock(&mutex_);
+  const Policy& policy = *settings_.policy;
+  const absl::Time now = ShownNow();
+  SubjectReport report;
+  report.counts =
+      CountsOf(subject, window_clocks_.front().steps.window(), now, absl::InfinitePast(), false);
+  for (const Rule& rule : policy.rules) {
+    if (!rule.AppliesTo(subject)) continue;
+    const bool shadow = rule.shadow || policy.mode == Mode::kShadow;
+    const Counts counts = CountsOf(subject, rule.window, now, absl::InfinitePast(), shadow);
+    const Decision decision = Evaluate(rule, counts);
+    report.rules.push_back({rule, counts, decision.percent, decision.tripped, shadow});
+  }
+  report.exempt = policy.Exempts(subject);
+  auto cleared = cleared_.find(subject);
+  if (cleared != cleared_.end()) report.cleared_at = cleared->second.enforced;
+  return report;
+}
+
+Limiter::Stats Limiter::stats() const {
+  MutexLock lock(&mutex_);
+  return {subjects_.size(), contributions_.size(), contributions_.evicted(), now_};
+}
+
+}  // namespace deferd

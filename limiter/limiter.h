@@ -1,0 +1,193 @@
+// The decision: attempts in, cases out.
+//
+// Charges every attempt, counts it in its subjects' windows, judges all rules after each attempt
+// that adds a bad contribution (in log order, at the greatest stamp accepted so far), and opens,
+// extends and ends cases in the case table. It knows no file, socket or thread of its own: the
+// daemon's recorder and `deferctl replay` drive the same object, so both come to the same result,
+// whatever the batches. Time is that of the log; the clock only bounds what is accepted (an attempt
+// more than kMaxAhead after it is `future`), ends cases while the log is quiet, and drives what is
+// shown.
+//
+// Every public method takes the one lock, for at most a batch. Safe from any thread.
+
+#ifndef DEFERD_LIMITER_LIMITER_H_
+#define DEFERD_LIMITER_LIMITER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "limiter/case.h"
+#include "limiter/case_table.h"
+#include "limiter/contributions.h"
+#include "limiter/observer.h"
+#include "limiter/port/clock.h"
+#include "limiter/port/mutex.h"
+#include "limiter/window.h"
+#include "policy/attempt.h"
+#include "policy/charge.h"
+#include "policy/evaluate.h"
+#include "policy/policy.h"
+
+namespace deferd {
+
+// What the operator chose; immutable, swapped whole.
+struct Settings {
+  std::shared_ptr<const Policy> policy;
+  std::shared_ptr<const ChargeLists> lists;
+};
+
+struct LimiterOptions {
+  std::string node = "local";
+  int64_t incarnation = 1;
+  size_t max_messages = 2'000'000;  // open messages remembered for counting once
+};
+
+// A subject's live window, by the first rule's length.
+struct SubjectCounts {
+  Subject subject;
+  Counts counts;
+};
+
+// Everything about one subject, for the page `why`.
+struct SubjectReport {
+  Counts counts;
+  struct RuleReport {
+    Rule rule;
+    Counts counts;
+    int percent = 0;
+    bool tripped = false;
+    bool shadow = false;  // the rule's own, or the policy's mode
+  };
+  std::vector<RuleReport> rules;  // those that judge this subject
+  bool exempt = false;
+  absl::Time cleared_at = absl::InfinitePast();
+};
+
+class Limiter {
+ public:
+  static constexpr absl::Duration kMaxAhead = absl::Minutes(5);
+
+  // `clock`, `cases` and `observer` (may be nullptr) must outlive it.
+  Limiter(const LimiterOptions& options, Settings settings, const Clock* clock, CaseTable* cases,
+          Observer* observer);
+
+  void Record(const EventBatch& batch);
+
+  // Ends the cases whose time was over by the clock `slack` ago. Call it now and then while the
+  // logs are read to their end: attempts that came before a case's end should be known by then.
+  void Tick(absl::Duration slack = absl::ZeroDuration());
+
+  // Takes a new policy and lists for what comes. Windows of lengths that the old policy had keep
+  // their counts. Open cases stay until they end, except those that the new policy would not
+  // enforce: its mode or their rule is in shadow now, their rule is gone, or the subject is exempt.
+  void SetSettings(Settings settings);
+  Settings settings() const;
+
+  // A person's decisions. `by` is who; both are recorded. A block of a subject that a rule blocked
+  // takes that case's place, and ends no earlier.
+  Case Block(const Subject& subject, absl::Duration duration, const std::string& by,
+             const std::string& reason);
+  // Ends every open case of the subject; only attempts of later steps count from now on. NotFound
+  // if none is open.
+  absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
+                               const std::string& reason);
+
+  // Live subjects, worst first (most bad, then highest share); limit 0: all.
+  std::vector<SubjectCounts> Top(size_t limit) const;
+  SubjectReport Report(const Subject& subject) const;
+
+  struct Stats {
+    size_t subjects = 0;
+    size_t messages = 0;                    // open ones with a contribution
+    int64_t evicted = 0;                    // messages forgotten because too many were open
+    absl::Time now = absl::InfinitePast();  // the greatest stamp accepted
+  };
+  Stats stats() const;
+
+ private:
+  struct SubjectState {
+    absl::InlinedVector<Window, 1> windows;  // by index into window_clocks_
+  };
+  // From when on a subject's attempts count, after a case has ended: for the rules that are
+  // enforced, and for those in shadow, which see the ends of shadow cases too.
+  struct Cleared {
+    absl::Time enforced = absl::InfinitePast();
+    absl::Time shadow = absl::InfinitePast();
+  };
+  struct WindowClock {
+    StepClock steps;
+    int64_t now_step;
+    absl::Time since;  // when the policy first had this length
+  };
+
+  void RecordAttempt(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Contribute(const Attempt& attempt, const ChargedSubjects& charged, RecipientRecord* record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Judge(const Charged& charged, const ChargedSubjects& all, absl::Time since)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenCase(const Subject& subject, const Decision& decision, bool shadow, absl::Time since,
+                const ChargedSubjects& all) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void AdvanceTo(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndCasesDue(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndOrExtend(Case record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetDeadSubjects() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  bool TracksKind(SubjectKind kind) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The parts of a domain are counted where a rule judges such parts, the widest subject always.
+  bool Tracks(const ChargedSubjects& all, const Charged& one) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void UsePolicy(const Policy& policy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CloseWhatIsNotEnforced() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  SubjectState& StateOf(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool LiveSomewhere(absl::Time t) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The subject's own counts at `now` of steps after `after`, less those of its narrower subjects
+  // with an open case.
+  Counts CountsOf(const Subject& subject, absl::Duration window, absl::Time now, absl::Time after,
+                  bool shadow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Changed(CaseChange change, absl::Time time, const Case& record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string NextCaseId() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The later of the clock and the log: what people are shown is as of then.
+  absl::Time ShownNow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const LimiterOptions options_;
+  const Clock* const clock_;
+  CaseTable* const cases_;
+  Observer* const observer_;
+
+  mutable Mutex mutex_;
+  Settings settings_ ABSL_GUARDED_BY(mutex_);
+  std::vector<WindowClock> window_clocks_ ABSL_GUARDED_BY(mutex_);  // Policy::Windows
+  bool tracked_[kSubjectKinds] ABSL_GUARDED_BY(mutex_) = {};        // by SubjectKind
+  absl::Time tracked_since_[kSubjectKinds] ABSL_GUARDED_BY(mutex_);
+  bool any_rule_[2] ABSL_GUARDED_BY(mutex_) = {};  // enforced, in shadow
+  absl::flat_hash_map<Subject, SubjectState> subjects_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<Subject, Cleared> cleared_ ABSL_GUARDED_BY(mutex_);
+  // Narrower subjects with an open case, by the domain that they are part of.
+  absl::flat_hash_map<Subject, std::vector<Subject>> narrower_open_ ABSL_GUARDED_BY(mutex_);
+  Contributions contributions_ ABSL_GUARDED_BY(mutex_);
+  absl::Time now_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Time batch_clock_ ABSL_GUARDED_BY(mutex_);  // the clock, read once a batch
+  absl::Time next_until_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  absl::Time last_sweep_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  int64_t case_number_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_LIMITER_H_

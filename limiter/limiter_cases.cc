@@ -1,0 +1,192 @@
+// The part of the limiter that opens, extends and ends cases.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "limiter/limiter.h"
+
+namespace deferd {
+
+void Limiter::Judge(const Charged& charged, const ChargedSubjects& all, absl::Time since) {
+  const Policy& policy = *settings_.policy;
+  const Subject& subject = charged.subject;
+  if (!charged.hosted || !TracksKind(subject.kind) || policy.Exempts(subject)) return;
+  for (bool shadow : {false, true}) {
+    if (!any_rule_[shadow] || cases_->FindOpen(subject, shadow).has_value()) continue;
+    const std::vector<Decision> decisions =
+        EvaluateAll(policy, subject, [&](absl::Duration window) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          return CountsOf(subject, window, now_, absl::InfinitePast(), shadow);
+        });
+    const Decision* decision = Strictest(policy, decisions, shadow);
+    if (decision != nullptr) OpenCase(subject, *decision, shadow, since, all);
+  }
+}
+
+void Limiter::OpenCase(const Subject& subject, const Decision& decision, bool shadow,
+                       absl::Time since, const ChargedSubjects& all) {
+  const Rule& rule = *decision.rule;
+  Case record;
+  record.id = NextCaseId();
+  record.subject = subject;
+  record.shadow = shadow;
+  record.action = rule.action;
+  record.rule = rule.name;
+  record.counts = decision.counts;
+  record.min_bad = rule.min_bad;
+  record.percent = decision.percent;
+  record.percent_limit = rule.percent;
+  record.window = rule.window;
+  record.policy_hash = settings_.policy->hash;
+  record.since = since;
+  record.until = since + rule.block_for;
+  record.history = record.until <= batch_clock_;
+  record.by = "rule";
+  if (!shadow && subject.kind != SubjectKind::kDomain) {
+    for (const Charged& other : all) {
+      if (other.subject.kind == SubjectKind::kDomain) {
+        narrower_open_[other.subject].push_back(subject);
+      }
+    }
+  }
+  Changed(CaseChange::kOpened, since, record);
+}
+
+void Limiter::Changed(CaseChange change, absl::Time time, const Case& record) {
+  if (record.state == CaseState::kClosed && !record.shadow) {
+    for (auto it = narrower_open_.begin(); it != narrower_open_.end();) {
+      auto& parts = it->second;
+      parts.erase(std::remove(parts.begin(), parts.end(), record.subject), parts.end());
+      if (parts.empty()) {
+        narrower_open_.erase(it++);
+      } else {
+        ++it;
+      }
+    }
+  }
+  cases_->Put(change, time, record);
+  next_until_ = cases_->EarliestUntil();
+  if (observer_ != nullptr) observer_->OnCase(change, record);
+}
+
+std::string Limiter::NextCaseId() {
+  return absl::StrCat(options_.node, "-", options_.incarnation, "-", ++case_number_);
+}
+
+void Limiter::EndCasesDue(absl::Time t) {
+  if (t < next_until_) return;  // nearly always, and without the table's lock
+  while (std::optional<Case> record = cases_->NextDue(t)) EndOrExtend(*std::move(record));
+}
+
+// At `until` only what came after the block took hold is judged: the block's own consequences, and
+// the burst that caused it, do not prolong it.
+void Limiter::EndOrExtend(Case record) {
+  const absl::Time at = record.until;
+  const Policy& policy = *settings_.policy;
+  if (!record.manual) {
+    const StepClock steps(record.window);
+    const absl::Time after = steps.EndOf(steps.StepOf(record.since) + 1);
+    const std::vector<Decision> decisions = EvaluateAll(
+        policy, record.subject, [&](absl::Duration window) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          return CountsOf(record.subject, window, at, after, record.shadow);
+        });
+    const Decision* again =
+        policy.Exempts(record.subject) ? nullptr : Strictest(policy, decisions, record.shadow);
+    if (again != nullptr) {
+      record.until = at + again->rule->block_for;
+      record.history = record.history && record.until <= batch_clock_;
+      ++record.extended;
+      Changed(CaseChange::kExtended, at, record);
+      return;
+    }
+    Clear(record.subject, after, !record.shadow, record.shadow);
+  }
+  record.state = CaseState::kClosed;
+  record.closed_at = at;
+  record.closed_by = "time";
+  Changed(CaseChange::kEnded, at, record);
+}
+
+void Limiter::Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow) {
+  Cleared& cleared = cleared_[subject];
+  if (enforced) cleared.enforced = std::max(cleared.enforced, at);
+  if (shadow) cleared.shadow = std::max(cleared.shadow, at);
+}
+
+void Limiter::Tick(absl::Duration slack) {
+  MutexLock lock(&mutex_);
+  batch_clock_ = clock_->Now();
+  EndCasesDue(batch_clock_ - slack);
+}
+
+void Limiter::CloseWhatIsNotEnforced() {
+  const Policy& policy = *settings_.policy;
+  for (Case& record : cases_->Open()) {
+    if (record.manual || record.shadow) continue;
+    const bool enforced =
+        std::any_of(policy.rules.begin(), policy.rules.end(), [&](const Rule& rule) {
+          return rule.name == record.rule && !rule.shadow && policy.mode == Mode::kEnforce;
+        });
+    if (enforced && !policy.Exempts(record.subject)) continue;
+    record.state = CaseState::kClosed;
+    record.closed_at = batch_clock_;
+    record.closed_by = "policy";
+    record.closed_reason = "the reloaded policy does not enforce it";
+    Changed(CaseChange::kEnded, batch_clock_, record);
+  }
+}
+
+Case Limiter::Block(const Subject& subject, absl::Duration duration, const std::string& by,
+                    const std::string& reason) {
+  MutexLock lock(&mutex_);
+  batch_clock_ = clock_->Now();
+  Case record;
+  record.id = NextCaseId();
+  record.subject = subject;
+  record.manual = true;
+  record.since = batch_clock_;
+  record.until = batch_clock_ + duration;
+  record.by = by;
+  record.reason = reason;
+  record.window = window_clocks_.front().steps.window();
+  record.policy_hash = settings_.policy->hash;
+  record.counts = CountsOf(subject, record.window, ShownNow(), absl::InfinitePast(), false);
+  record.percent = record.counts.percent();
+  if (std::optional<Case> before = cases_->FindOpen(subject, /*shadow=*/false)) {
+    record.until = std::max(record.until, before->until);
+    before->state = CaseState::kClosed;
+    before->closed_at = batch_clock_;
+    before->closed_by = by;
+    before->closed_reason = absl::StrCat("replaced by ", record.id);
+    Changed(CaseChange::kEnded, batch_clock_, *before);
+  }
+  if (subject.kind == SubjectKind::kLogin && !subject.DomainPart().empty()) {
+    narrower_open_[{SubjectKind::kDomain, std::string(subject.DomainPart())}].push_back(subject);
+  }
+  Changed(CaseChange::kBlockedByPerson, record.since, record);
+  return record;
+}
+
+absl::StatusOr<Case> Limiter::Unblock(const Subject& subject, const std::string& by,
+                                      const std::string& reason) {
+  MutexLock lock(&mutex_);
+  batch_clock_ = clock_->Now();
+  std::optional<Case> ended;
+  for (bool shadow : {true, false}) {
+    std::optional<Case> record = cases_->FindOpen(subject, shadow);
+    if (!record.has_value()) continue;
+    record->state = CaseState::kClosed;
+    record->closed_at = batch_clock_;
+    record->closed_by = by;
+    record->closed_reason = reason;
+    Changed(CaseChange::kUnblocked, batch_clock_, *record);
+    ended = std::move(record);
+  }
+  if (!ended.has_value()) {
+    return absl::NotFoundError(absl::StrCat(subject.ToString(), ": no block to end"));
+  }
+  Clear(subject, batch_clock_, /*enforced=*/true, /*shadow=*/true);
+  return *std::move(ended);
+}
+
+}  // namespace deferd

@@ -1,0 +1,73 @@
+// A queue between two roles that holds at most `capacity` items: a fast producer waits for a slow
+// consumer, so memory stays bounded. Any number of threads on either side.
+
+#ifndef DEFERD_LIMITER_PORT_BOUNDED_QUEUE_H_
+#define DEFERD_LIMITER_PORT_BOUNDED_QUEUE_H_
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "limiter/port/mutex.h"
+
+namespace deferd {
+
+template <typename T>
+class BoundedQueue {
+ public:
+  explicit BoundedQueue(size_t capacity) : capacity_(capacity) {}
+
+  // Waits while full. False if the queue was closed; `item` is then dropped.
+  bool Push(T item) {
+    MutexLock lock(&mutex_);
+    while (!closed_ && items_.size() >= capacity_) not_full_.Wait(&mutex_);
+    if (closed_) return false;
+    items_.push_back(std::move(item));
+    not_empty_.NotifyOne();
+    return true;
+  }
+
+  // Waits up to `timeout` for an item; nullopt if none came. After Close the rest can still be
+  // popped.
+  std::optional<T> Pop(absl::Duration timeout) {
+    MutexLock lock(&mutex_);
+    if (items_.empty() && !closed_) not_empty_.WaitFor(&mutex_, timeout);
+    if (items_.empty()) return std::nullopt;
+    T item = std::move(items_.front());
+    items_.pop_front();
+    not_full_.NotifyOne();
+    return item;
+  }
+
+  void Close() {
+    MutexLock lock(&mutex_);
+    closed_ = true;
+    not_empty_.NotifyAll();
+    not_full_.NotifyAll();
+  }
+
+  bool closed() const {
+    MutexLock lock(&mutex_);
+    return closed_;
+  }
+
+  size_t size() const {
+    MutexLock lock(&mutex_);
+    return items_.size();
+  }
+
+ private:
+  const size_t capacity_;
+  mutable Mutex mutex_;
+  CondVar not_empty_;
+  CondVar not_full_;
+  std::deque<T> items_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_PORT_BOUNDED_QUEUE_H_
