@@ -1,0 +1,60 @@
+"""An SMTP server that answers by recipient and remembers what it answered."""
+
+import socketserver
+import threading
+
+
+class _Session(socketserver.StreamRequestHandler):
+    def say(self, text):
+        self.wfile.write(text.encode() + b"\r\n")
+
+    def handle(self):
+        self.say("220 sink.example ESMTP")
+        sender, recipients = "", []
+        while line := self.rfile.readline().decode(errors="replace").strip():
+            word = line[:4].upper()
+            if word in ("EHLO", "HELO"):
+                self.say("250 sink.example")
+            elif word == "MAIL":
+                sender = line.split("<", 1)[1].split(">", 1)[0]
+                self.say("250 OK")
+            elif word == "RCPT":
+                local = line.split("<", 1)[1].split("@", 1)[0]
+                if local.startswith("nouser"):
+                    self.say("550 5.1.1 User unknown")
+                elif local.startswith("busy"):
+                    self.say("451 4.7.1 try again later")
+                else:
+                    recipients.append(line.split("<", 1)[1].split(">", 1)[0])
+                    self.say("250 OK")
+            elif word == "DATA":
+                if not recipients:
+                    self.say("503 no recipients")
+                    continue
+                self.say("354 go on")
+                while self.rfile.readline() not in (b".\r\n", b""):
+                    pass
+                self.server.accepted += [(sender, recipient) for recipient in recipients]
+                recipients = []
+                self.say("250 OK queued")
+            elif word == "QUIT":
+                self.say("221 bye")
+                return
+            else:
+                self.say("250 OK")
+
+
+class SmtpSink(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Session)
+        self.accepted = []  # (sender, recipient)
+        self.port = self.server_address[1]
+        self.thread = threading.Thread(target=self.serve_forever)
+        self.thread.start()
+
+    def close(self):
+        self.shutdown()
+        self.thread.join()
+        self.server_close()

@@ -1,0 +1,143 @@
+#include "limiter/admin/admin_api.h"
+
+#include "gmock/gmock.h"
+#include "tests/limiter/limiter_fixture.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr char kPolicy[] = "[rule.r]\nmin_bad = 3\npercent = 50\n";
+
+class AdminApiTest : public testing::Test, public LimiterFixture {
+ protected:
+  AdminApiTest()
+      : LimiterFixture(kPolicy, At(absl::Minutes(2))),
+        gate_(&cases_, &freshness_, &clock_, limiter_.settings()),
+        api_({.limiter = &limiter_,
+              .cases = &cases_,
+              .gate = &gate_,
+              .freshness = &freshness_,
+              .clock = &clock_,
+              .status =
+                  [] {
+                    return Json{{"version", "1"}};
+                  },
+              .policy =
+                  [] {
+                    return Json{{"toml", "x"}};
+                  },
+              .reload = [this] { return reload_; }}) {
+    freshness_.Set({}, clock_.Now());
+  }
+
+  absl::StatusOr<Json> Ask(const std::string& verb, const Json& args = Json::object()) {
+    return api_.Handle(verb, args, {.uid = 0});
+  }
+  void BlockByRule() { FeedMany(3, "a.example", absl::Minutes(1), Outcome::kFailed); }
+
+  Freshness freshness_{kMorning};
+  Gate gate_;
+  absl::Status reload_;
+  AdminApi api_;
+};
+
+TEST_F(AdminApiTest, CheckSaysWhatAnMtaWouldBeTold) {
+  BlockByRule();
+  absl::StatusOr<Json> check = Ask("check", {{"subject", "A.Example."}});
+  ASSERT_THAT(check, IsOk());
+  EXPECT_EQ((*check)["subject"], "a.example");
+  EXPECT_EQ((*check)["verdict"], "reject");
+  EXPECT_THAT((*check)["text"].get<std::string>(), HasSubstr("try again after 09:01 UTC."));
+  EXPECT_EQ((*check)["unchecked"], false);
+  EXPECT_EQ((*check)["age_seconds"], 0);
+  check = Ask("check", {{"subject", "a.example"}, {"source", "queued"}});
+  EXPECT_EQ((*check)["verdict"], "hold");
+}
+
+TEST_F(AdminApiTest, AnUncheckedPassTellsCauseAndAge) {
+  freshness_.Set({"log away"}, clock_.Now());
+  clock_.Advance(absl::Seconds(90));
+  absl::StatusOr<Json> check = Ask("check", {{"subject", "a.example"}});
+  EXPECT_EQ((*check)["unchecked"], true);
+  EXPECT_EQ((*check)["causes"], Json::array({"log away"}));
+  EXPECT_EQ((*check)["age_seconds"], 90);
+}
+
+TEST_F(AdminApiTest, WhyHasCountsRulesCaseAndRecord) {
+  BlockByRule();
+  absl::StatusOr<Json> why = Ask("why", {{"subject", "a.example"}});
+  ASSERT_THAT(why, IsOk());
+  EXPECT_EQ((*why)["state"], "blocked");
+  EXPECT_EQ((*why)["window"]["bad"], 3);
+  EXPECT_EQ((*why)["window"]["percent"], 100);
+  EXPECT_TRUE((*why)["window"]["left_out"].is_object());
+  EXPECT_EQ((*why)["rules"][0]["name"], "r");
+  EXPECT_EQ((*why)["rules"][0]["tripped"], true);
+  EXPECT_EQ((*why)["case"]["receipt"]["window_end"], "2026-11-22T08:01:00Z");
+  EXPECT_EQ((*why)["events"][0]["change"], "opened");
+  why = Ask("why", {{"subject", "b.example"}});
+  EXPECT_EQ((*why)["state"], "ok");
+  EXPECT_TRUE((*why)["case"].is_null());
+}
+
+TEST_F(AdminApiTest, BlockAndUnblockRecordWhoAndWhy) {
+  absl::StatusOr<Json> block =
+      Ask("block", {{"subject", "login:bob@b.example"}, {"for", "2h"}, {"reason", "abuse"}});
+  ASSERT_THAT(block, IsOk());
+  EXPECT_EQ((*block)["by"], "root");
+  EXPECT_EQ((*block)["until"], "2026-11-22T10:02:00Z");
+  EXPECT_TRUE((*block)["rule"].is_null());
+  ASSERT_THAT(Ask("unblock", {{"subject", "login:bob@b.example"}, {"reason", "settled"}}), IsOk());
+  absl::StatusOr<Json> why = Ask("why", {{"subject", "login:bob@b.example"}});
+  EXPECT_EQ((*why)["events"][0]["by"], "root");
+  EXPECT_EQ((*why)["events"][0]["reason"], "settled");
+  EXPECT_EQ(Ask("blocks")->size(), 0u);
+  EXPECT_EQ(Ask("blocks", {{"all", true}})->size(), 1u);
+}
+
+TEST_F(AdminApiTest, BadArgumentsAreSaid) {
+  const struct {
+    const char* verb;
+    Json args;
+    const char* error;
+  } kCases[] = {
+      {"check", Json::object(), ""},
+      {"check", {{"subject", 7}}, "subject: expected a string"},
+      {"check", {{"subject", "no domain"}}, ""},
+      {"check", {{"subject", "a.example"}, {"source", "moon"}}, ""},
+      {"block", {{"subject", "a.example"}, {"for", "soon"}}, ""},
+      {"block", {{"subject", "a.example"}, {"for", "9000d"}}, "at most 365 days"},
+      {"block",
+       {{"subject", "a.example"}, {"for", "1h"}, {"reason", std::string(501, 'x')}},
+       "reason"},
+      {"unblock", {{"subject", "a.example"}}, "a.example: no block to end"},
+      {"top", {{"limit", -1}}, "limit"},
+      {"top", {{"limit", "all"}}, "limit"},
+      {"dance", Json::object(), "verb 'dance' is not known"},
+  };
+  for (const auto& c : kCases) {
+    absl::StatusOr<Json> result = Ask(c.verb, c.args);
+    EXPECT_FALSE(result.ok()) << c.verb << " " << Dump(c.args);
+    EXPECT_THAT(std::string(result.status().message()), HasSubstr(c.error));
+  }
+}
+
+TEST_F(AdminApiTest, AFailedReloadIsAnError) {
+  EXPECT_THAT(Ask("reload"), IsOk());
+  reload_ = absl::InvalidArgumentError("policy.toml:3:1: no");
+  EXPECT_THAT(Ask("reload"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("policy.toml:3")));
+}
+
+TEST_F(AdminApiTest, TopIsLimited) {
+  FeedMany(1, "b.example", absl::Minutes(1), Outcome::kFailed);
+  FeedMany(2, "c.example", absl::Minutes(1), Outcome::kFailed);
+  EXPECT_EQ(Ask("top", {{"limit", 1}})->size(), 1u);
+  EXPECT_EQ((*Ask("top", {{"limit", 0}}))[0]["subject"], "c.example");
+}
+
+}  // namespace
+}  // namespace deferd

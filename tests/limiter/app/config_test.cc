@@ -1,0 +1,90 @@
+#include "limiter/app/config.h"
+
+#include <unistd.h>
+
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+
+std::string WriteFile(const std::string& name, const std::string& text) {
+  const std::string path = absl::StrCat(testing::TempDir(), "/deferd-config-", getpid(), "-", name);
+  std::ofstream(path) << text;
+  return path;
+}
+
+TEST(Config, TheFileThatIsInstalledIsValid) {
+  absl::StatusOr<Config> config = LoadConfig(DEFERD_SOURCE_DIR "/deploy/deferd.toml");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->state_dir, "/var/lib/deferd");
+  EXPECT_EQ(config->policy_path, "/etc/deferd/policy.toml");
+  EXPECT_THAT(config->exim_logs, testing::ElementsAre("/var/log/exim4/mainlog"));
+  EXPECT_EQ(config->hook_exim, "unix:/run/deferd/exim.sock");
+  EXPECT_EQ(config->hook_options.group, "Debian-exim");
+  EXPECT_EQ(config->hook_options.mode, 0660);
+  EXPECT_EQ(config->http_listen, "127.0.0.1:9780");
+}
+
+TEST(Config, AnEmptyFileHasTheDefaults) {
+  absl::StatusOr<Config> config = LoadConfig(WriteFile("empty", ""));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->admin_socket, "/run/deferd/admin.sock");
+  EXPECT_EQ(config->policy_path, "");
+  EXPECT_TRUE(config->http_listen.empty());
+}
+
+TEST(Config, ReadsTheListsOfCharge) {
+  const std::string users = WriteFile("userdomains", "shop.example: shop\n*: nobody\n");
+  const std::string plain = WriteFile("users", "# people\nann: ann.example\n");
+  const std::string hosted = WriteFile("hosted", "shop.example\n# old\n*.ann.example\n");
+  absl::StatusOr<Config> config = LoadConfig(
+      WriteFile("charge", absl::StrCat("[charge]\norder = [\"login\", \"relay\"]\nusers = [\"",
+                                       users, "\", \"", plain, "\"]\nhosted = \"", hosted,
+                                       "\"\nrelay_hosts = [\"192.0.2.0/24\"]\nlocal = true\n")));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->charge.order,
+            (std::vector<ChargeStep>{ChargeStep::kLogin, ChargeStep::kRelay}));
+  EXPECT_EQ(config->charge.users.at("shop"), "shop.example");
+  EXPECT_EQ(config->charge.users.at("ann"), "ann.example");
+  EXPECT_FALSE(config->charge.hosted.empty());
+  EXPECT_TRUE(config->charge.relay_hosts.ContainsAddress("192.0.2.77"));
+  EXPECT_TRUE(config->charge.local);
+}
+
+TEST(Config, EveryMistakeWithItsPlace) {
+  const std::string path = WriteFile(
+      "bad",
+      "[hook]\nexim = \"10.0.0.1:25\"\npostfix = \"unix:/x\"\nmode = \"0999\"\n"
+      "[charge]\norder = \"sender\"\nusers = \"/nowhere/map\"\n"
+      "[shared]\nredis = \"redis://x\"\n[http]\nlisten = \"unix:/x\"\n[admin]\nsocket = \"x\"\n");
+  absl::StatusOr<Config> config = LoadConfig(path);
+  ASSERT_FALSE(config.ok());
+  for (int line : {2, 3, 4, 6, 7, 9, 11, 13}) {
+    EXPECT_THAT(std::string(config.status().message()),
+                HasSubstr(absl::StrCat(path, ":", line, ":")));
+  }
+}
+
+TEST(Config, MissingFilesAreNamed) {
+  EXPECT_THAT(LoadConfig("/nowhere/deferd.toml"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nowhere/deferd.toml")));
+  EXPECT_THAT(LoadPolicy("/nowhere/policy.toml"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nowhere/policy.toml")));
+  EXPECT_THAT(ReadTextFile("/"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("folder")));
+}
+
+TEST(Config, WithoutANameThePolicyIsTheBuiltInOne) {
+  absl::StatusOr<LoadedPolicy> policy = LoadPolicy("");
+  ASSERT_THAT(policy, IsOk());
+  EXPECT_EQ(policy->policy->rules.size(), 2u);
+  EXPECT_EQ(policy->policy->path, "built-in");
+}
+
+}  // namespace
+}  // namespace deferd

@@ -1,0 +1,109 @@
+#include "limiter/gate.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/limiter/limiter_fixture.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+
+class GateTest : public testing::Test {
+ protected:
+  GateTest() { freshness_.Set({}, kMorning); }
+
+  Settings MakeSettings(const std::string& toml) {
+    return {LimiterFixture::ParsedPolicy(toml), std::make_shared<ChargeLists>()};
+  }
+  void Block(const Subject& subject, bool manual = false) {
+    Case record;
+    record.id = "n-1-1";
+    record.subject = subject;
+    record.manual = manual;
+    record.since = kMorning;
+    record.until = kMorning + absl::Minutes(90);
+    record.counts = {.delivered = 31, .failed = 5};
+    record.min_bad = 5;
+    record.percent = 14;
+    cases_.Put(CaseChange::kOpened, kMorning, record);
+  }
+  GateAnswer AskLogin(const std::string& login, Source source = Source::kSubmission) {
+    return gate_.Ask(Identity{.sender = "other@b.example", .login = login, .host = "192.0.2.1"},
+                     source);
+  }
+
+  ManualClock clock_{kMorning + absl::Minutes(1)};
+  CaseTable cases_;
+  Freshness freshness_{kMorning};
+  Gate gate_{&cases_, &freshness_, &clock_, MakeSettings("")};
+};
+
+TEST_F(GateTest, PassesWhoIsNotBlocked) {
+  Block({SubjectKind::kDomain, "b.example"});
+  GateAnswer answer = AskLogin("bob@a.example");
+  EXPECT_EQ(answer.verdict, Verdict::kPass);
+  EXPECT_FALSE(answer.unchecked);
+  EXPECT_EQ(answer.text, "");
+}
+
+TEST_F(GateTest, RefusesTheChargedDomainWithTheSentence) {
+  Block({SubjectKind::kDomain, "a.example"});
+  GateAnswer answer = AskLogin("bob@a.example");
+  EXPECT_EQ(answer.verdict, Verdict::kReject);
+  EXPECT_EQ(answer.text,
+            "Domain a.example has exceeded the max defers and failures per hour (5/5 (14%)) "
+            "allowed. Message rejected, try again after 09:30 UTC.");
+}
+
+TEST_F(GateTest, TheSourceChoosesTheVerdict) {
+  Block({SubjectKind::kDomain, "a.example"});
+  EXPECT_EQ(AskLogin("bob@a.example", Source::kQueued).verdict, Verdict::kHold);
+  EXPECT_THAT(AskLogin("bob@a.example", Source::kLocal).text,
+              HasSubstr("Message held until it recovers."));
+}
+
+TEST_F(GateTest, ABlockedLoginLeavesTheOthersOfItsDomain) {
+  Block({SubjectKind::kLogin, "bob@a.example"});
+  EXPECT_EQ(AskLogin("bob@a.example").verdict, Verdict::kReject);
+  EXPECT_EQ(AskLogin("eve@a.example").verdict, Verdict::kPass);
+}
+
+TEST_F(GateTest, MailFromOutsideIsNeverBlocked) {
+  Block({SubjectKind::kDomain, "a.example"});
+  GateAnswer answer =
+      gate_.Ask(Identity{.sender = "x@a.example", .host = "198.51.100.7"}, Source::kRelay);
+  EXPECT_EQ(answer.verdict, Verdict::kPass);
+}
+
+TEST_F(GateTest, ALoginAskedByNameIsToldWhatItsMailWouldBe) {
+  Block({SubjectKind::kDomain, "a.example"});
+  EXPECT_EQ(gate_.Ask({SubjectKind::kLogin, "bob@a.example"}, Source::kSubmission).verdict,
+            Verdict::kReject);
+}
+
+TEST_F(GateTest, EndsWithItsTime) {
+  Block({SubjectKind::kDomain, "a.example"});
+  clock_.Set(kMorning + absl::Minutes(90));
+  EXPECT_EQ(AskLogin("bob@a.example").verdict, Verdict::kPass);
+}
+
+TEST_F(GateTest, APassIsUncheckedWhileSomethingIsNotKnown) {
+  freshness_.Set({"/var/log/exim4/mainlog: read with a lag of 99 s"}, kMorning);
+  EXPECT_TRUE(AskLogin("bob@a.example").unchecked);
+  Block({SubjectKind::kDomain, "a.example"});
+  EXPECT_FALSE(AskLogin("bob@a.example").unchecked) << "a refusal stands all the same";
+}
+
+TEST_F(GateTest, ModeShadowStopsRulesAtOnceButNotAPerson) {
+  Block({SubjectKind::kDomain, "a.example"});
+  Block({SubjectKind::kDomain, "c.example"}, /*manual=*/true);
+  gate_.SetSettings(MakeSettings("mode = \"shadow\"\n"));
+  EXPECT_EQ(AskLogin("bob@a.example").verdict, Verdict::kPass);
+  GateAnswer answer = AskLogin("bob@c.example");
+  EXPECT_EQ(answer.verdict, Verdict::kReject);
+  EXPECT_THAT(answer.text, HasSubstr("Mail of c.example was stopped by the administrator."));
+}
+
+}  // namespace
+}  // namespace deferd

@@ -1,0 +1,149 @@
+// One question's text: what it asks about, and what is no question.
+
+#include <string>
+#include <vector>
+
+#include "limiter/hook/exim_session.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+
+Question Parsed(absl::string_view line) {
+  absl::StatusOr<Question> question = ParseEximQuestion(line);
+  EXPECT_THAT(question, IsOk()) << line;
+  return question.ok() ? *question : Question{};
+}
+
+TEST(EximQuestion, AllFields) {
+  const Question question = Parsed(
+      "check\tsender=bob@example.com\tlogin=bob\tuser=www\thost=192.0.2.7\tid=1a2b3c-000001-Xy"
+      "\tsource=queued");
+  EXPECT_EQ(question.identity.sender, "bob@example.com");
+  EXPECT_EQ(question.identity.login, "bob");
+  EXPECT_EQ(question.identity.host, "192.0.2.7");
+  EXPECT_EQ(question.id, "1a2b3c-000001-Xy");
+  EXPECT_EQ(question.source, Source::kQueued);
+  EXPECT_FALSE(question.subject.has_value());
+  EXPECT_FALSE(question.identity.sender_vouched);
+}
+
+TEST(EximQuestion, SubjectByName) {
+  for (const char* line : {"check example.com", "check example.com\r", "  check   example.com  "}) {
+    EXPECT_EQ(Parsed(line).subject, (Subject{SubjectKind::kDomain, "example.com"}));
+    EXPECT_EQ(Parsed(line).identity, Identity{});
+  }
+  EXPECT_EQ(Parsed("check login:bob@example.com").subject,
+            (Subject{SubjectKind::kLogin, "bob@example.com"}));
+}
+
+TEST(EximQuestion, SourceIsSubmissionUnlessSaid) {
+  const struct {
+    const char* text;
+    Source source;
+  } kCases[] = {{"", Source::kSubmission},
+                {"\tsource=submission", Source::kSubmission},
+                {"\tsource=local", Source::kLocal},
+                {"\tsource=queued", Source::kQueued},
+                {"\tsource=relay", Source::kRelay}};
+  for (const auto& c : kCases) {
+    EXPECT_EQ(Parsed(std::string("check\tlogin=bob") + c.text).source, c.source) << c.text;
+  }
+}
+
+TEST(EximQuestion, SenderFormsAreOne) {
+  const struct {
+    const char* value;
+    const char* sender;
+  } kCases[] = {{"bob@example.com", "bob@example.com"},
+                {"<bob@example.com>", "bob@example.com"},
+                {"", ""},
+                {"<>", ""},
+                {"<", "<"},
+                {"a=b@example.com", "a=b@example.com"},
+                {"\"a b\"@example.com", "\"a b\"@example.com"}};
+  for (const auto& c : kCases) {
+    EXPECT_EQ(Parsed(std::string("check\tlogin=bob\tsender=") + c.value).identity.sender, c.sender);
+  }
+}
+
+TEST(EximQuestion, SenderAloneIsVouchedFor) {
+  const struct {
+    const char* line;
+    bool vouched;
+  } kCases[] = {
+      {"check\tsender=a@example.com", true},
+      {"check\tsender=a@example.com\tid=x\tsource=relay\tother=1", true},
+      {"check\tsender=a@example.com\tlogin=\tuser=\thost=", false},
+      {"check\tsender=", true},
+      {"check\tsender=a@example.com\tlogin=bob", false},
+      {"check\tsender=a@example.com\tuser=www", false},
+      {"check\tsender=a@example.com\thost=192.0.2.7", false},
+      {"check\tsender=a@example.com\tuser=ident\thost=192.0.2.7", false},
+      {"check\tlogin=bob", false},
+  };
+  for (const auto& c : kCases) {
+    EXPECT_EQ(Parsed(c.line).identity.sender_vouched, c.vouched) << c.line;
+  }
+}
+
+TEST(EximQuestion, IdentAnswerIsNoUser) {
+  EXPECT_EQ(Parsed("check\tuser=root\thost=192.0.2.7").identity.user, "");
+  EXPECT_EQ(Parsed("check\tuser=root\thost=192.0.2.7\tsource=relay").identity.user, "");
+  EXPECT_EQ(Parsed("check\tuser=www\thost=").identity.user, "www");
+  EXPECT_EQ(Parsed("check\tsource=local\tuser=www\thost=127.0.0.1").identity.user, "www");
+}
+
+TEST(EximQuestion, FirstOfTwoEqualFieldsCounts) {
+  // A TAB in a quoted local part must not name a login, when sender= stands last.
+  const Question question =
+      Parsed("check\tlogin=\thost=192.0.2.7\tsender=\"x\tlogin=victim\ty\"@example.com");
+  EXPECT_EQ(question.identity.login, "");
+  EXPECT_EQ(question.identity.sender, "\"x");
+}
+
+TEST(EximQuestion, BlanksUnknownFieldsAndEmptyOnesDoNotMatter) {
+  const Question plain = Parsed("check\tsender=a@example.com\tlogin=bob");
+  for (const char* line :
+       {"check\t sender=a@example.com \tlogin=bob \r",
+        "check \tsender=a@example.com\t\tlogin=bob\t",
+        " check\tcolour=red\tsender=a@example.com\tSENDER=b\tword\t=\tlogin=bob"}) {
+    EXPECT_EQ(Parsed(line).identity, plain.identity) << line;
+  }
+}
+
+TEST(EximQuestion, NoQuestionSaysWhatWasExpected) {
+  const struct {
+    std::string line;
+    const char* says;
+  } kCases[] = {
+      {"", "first word check"},
+      {"\r", "first word check"},
+      {"\t", "first word check"},
+      {"CHECK example.com", "first word check"},
+      {"checks example.com", "first word check"},
+      {"GET / HTTP/1.1", "first word check"},
+      {"check", "nobody is named"},
+      {"check ", "nobody is named"},
+      {"check\t", "nobody is named"},
+      {"check\texample.com", "nobody is named"},
+      {"check\tid=1\tsource=queued", "nobody is named"},
+      {"check example.com example.net", "one subject"},
+      {"check example.com\tlogin=bob", "one subject"},
+      {"check\tlogin=bob\tsource=moon", "source=moon is none of submission, local, queued, relay"},
+      {"check\tlogin=bob\tsource=", "none of submission, local, queued, relay"},
+      {std::string("check\tlogin=b\0b", 15), "zero byte"},
+      {std::string("\0", 1), "zero byte"},
+  };
+  for (const auto& c : kCases) {
+    EXPECT_THAT(ParseEximQuestion(c.line),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.says)))
+        << c.line;
+  }
+  EXPECT_THAT(ParseEximQuestion("check ..").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace deferd

@@ -1,0 +1,306 @@
+#include "limiter/intake/exim_reader.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "tests/limiter/intake/log_text.h"
+
+namespace deferd {
+namespace {
+
+constexpr char kId[] = "1hIAif-00H7J4-Lb";
+
+absl::Time Utc(const std::string& text) {
+  absl::Time time;
+  std::string error;
+  return absl::ParseTime("%Y-%m-%d %H:%M:%S", text, &time, &error) ? time : absl::InfinitePast();
+}
+
+std::string At(absl::string_view clock, absl::string_view rest) {
+  return absl::StrCat("2026-11-22 ", clock, " ", kId, " ", rest);
+}
+
+constexpr char kArrival[] =
+    "<= a@s.example H=(c) [192.0.2.1] P=esmtpsa A=plain:joe@s.example S=337 id=m@x";
+constexpr char kDelivery[] = "=> r@d.example R=r1 T=t1 H=mx [192.0.2.9] C=\"250 2.0.0 \\\"ok\\\"\"";
+
+LineCounts Counts(int64_t attempts, int64_t not_mine, int64_t rejected, int64_t malformed) {
+  return {.lines = attempts + not_mine + rejected + malformed,
+          .attempts = attempts,
+          .not_mine = not_mine,
+          .rejected = rejected,
+          .malformed = malformed};
+}
+
+// Which of the four a line is.
+std::string Class(absl::string_view line) {
+  const LineCounts counts = LogText().Line(line).Take().counts;
+  if (counts == Counts(1, 0, 0, 0)) return "attempt";
+  if (counts == Counts(0, 1, 0, 0)) return "not mine";
+  if (counts == Counts(0, 0, 1, 0)) return "rejected";
+  if (counts == Counts(0, 0, 0, 1)) return "malformed";
+  return "?";
+}
+
+TEST(EximReader, JoinsADeliveryWithItsArrival) {
+  const Reading reading = LogText()
+                              .Line(At("00:15:04", kArrival))
+                              .Line(At("00:15:05.5", kDelivery))
+                              .Line(At("00:15:06", "Completed"))
+                              .Take();
+  EXPECT_EQ(reading.counts, Counts(1, 2, 0, 0));
+  ASSERT_EQ(reading.attempts.size(), 1u);
+  const Attempt& attempt = reading.attempts[0];
+  EXPECT_EQ(attempt.time, Utc("2026-11-22 00:15:05") + absl::Milliseconds(500));
+  EXPECT_EQ(attempt.message, (MessageKey{kId, Utc("2026-11-22 00:15:04")}));
+  EXPECT_EQ(attempt.identity,
+            (Identity{.sender = "a@s.example", .login = "joe@s.example", .host = "192.0.2.1"}));
+  EXPECT_EQ(attempt.recipient, "r@d.example");
+  EXPECT_EQ(attempt.original, "");
+  EXPECT_EQ(attempt.outcome, Outcome::kDelivered);
+  EXPECT_EQ(attempt.router, "r1");
+  EXPECT_EQ(attempt.transport, "t1");
+  EXPECT_EQ(attempt.host, "mx");
+  EXPECT_EQ(attempt.host_ip, "192.0.2.9");
+  EXPECT_EQ(attempt.reply, "250 2.0.0 \"ok\"");
+  EXPECT_TRUE(attempt.remote);
+  EXPECT_FALSE(attempt.bare_expiry);
+  ASSERT_EQ(reading.completed.size(), 1u);
+  EXPECT_EQ(reading.completed[0], attempt.message);
+}
+
+TEST(EximReader, ArrivalNeverSeenGivesNoIdentity) {
+  const Reading reading =
+      LogText().Line(At("00:15:05", kDelivery)).Line(At("00:15:06", "Completed")).Take();
+  ASSERT_EQ(reading.attempts.size(), 1u);
+  EXPECT_FALSE(reading.attempts[0].attributed());
+  EXPECT_EQ(reading.attempts[0].identity, Identity{});
+  EXPECT_EQ(reading.completed[0], (MessageKey{kId, absl::InfinitePast()}));
+}
+
+TEST(EximReader, SlotsOfABatchKeepNothingOld) {
+  LogText log;
+  log.Line(At("00:15:04", kArrival))
+      .Line(At("00:15:05", "** x@y <o@y> R=r1 T=t1 H=h [192.0.2.1]: no"))
+      .Line(At("00:15:05", "Completed"))
+      .Take();
+  const Reading reading = log.Line(At("00:15:06", "== z@y routing defer (-1): later")).Take();
+  const Attempt& attempt = reading.attempts[0];
+  EXPECT_EQ(attempt.original + attempt.router + attempt.transport + attempt.host + attempt.host_ip +
+                attempt.identity.sender,
+            "");
+  EXPECT_FALSE(attempt.remote);
+  EXPECT_EQ(attempt.reply, "later");
+}
+
+TEST(EximReader, IdUsedAgainIsANewMessage) {
+  LogText log;
+  log.Line(At("00:15:04", kArrival)).Line(At("01:00:00", "<= b@t.example U=b P=local S=1"));
+  const Reading reading = log.Line(At("01:00:01", kDelivery)).Take();
+  EXPECT_EQ(reading.attempts[0].message.arrival, Utc("2026-11-22 01:00:00"));
+  EXPECT_EQ(reading.attempts[0].identity, (Identity{.sender = "b@t.example", .user = "b"}));
+  EXPECT_EQ(log.reader().open_messages(), 1u);
+}
+
+TEST(EximReader, CompletedMessageIsForgotten) {
+  LogText log;
+  log.Line(At("00:15:04", kArrival)).Line(At("00:15:05", "Completed QT=0.1s"));
+  EXPECT_EQ(log.reader().open_messages(), 0u);
+  const Reading reading = log.Line(At("00:15:06", kDelivery)).Take();
+  EXPECT_FALSE(reading.attempts[0].attributed());
+}
+
+TEST(EximReader, OldestMessageIsForgottenWhenThereAreTooMany) {
+  LogText log({.zone = absl::UTCTimeZone(), .max_open_messages = 2});
+  for (int i = 0; i < 3; ++i) {
+    log.Line(absl::StrCat("2026-11-22 00:00:00 1hIAif-00H7J4-L", i, " <= a@s U=a P=local S=1"));
+  }
+  EXPECT_EQ(log.reader().open_messages(), 2u);
+  EXPECT_EQ(log.reader().evicted(), 1);
+  const Reading reading = log.Line("2026-11-22 00:00:01 1hIAif-00H7J4-L0 => r@d R=r")
+                              .Line("2026-11-22 00:00:01 1hIAif-00H7J4-L1 => r@d R=r")
+                              .Take();
+  EXPECT_FALSE(reading.attempts[0].attributed());
+  EXPECT_TRUE(reading.attempts[1].attributed());
+}
+
+TEST(EximReader, SenderIdentificationNamesTheDomain) {
+  LogText log;
+  log.Line(At("00:00:00", kArrival))
+      .Line(At("00:00:00", "Sender identification U=acct D=main.example S=joe@s.example"))
+      .Line(At("00:00:00", "Sender identification U=-remote- D=-system- S=joe@s.example"))
+      .Line(At("00:00:01", kDelivery));
+  EXPECT_EQ(log.Take().attempts[0].identity.identified_domain, "main.example");
+  log.Line(At("00:01:00", kArrival)).Line(At("00:01:01", kDelivery));
+  EXPECT_EQ(log.Take().attempts[0].identity.identified_domain, "");
+}
+
+TEST(EximReader, OnlyBouncesAreMadeByTheMta) {
+  const auto made_by_mta = [](absl::string_view arrival) {
+    return LogText()
+        .Line(At("00:00:00", arrival))
+        .Line(At("00:00:01", kDelivery))
+        .Take()
+        .attempts[0]
+        .identity.made_by_mta;
+  };
+  EXPECT_TRUE(made_by_mta("<= <> R=1hIAif-00H7J4-La U=mail P=local S=1"));
+  EXPECT_FALSE(made_by_mta("<= <> U=mail P=local S=1"));
+  EXPECT_FALSE(made_by_mta("<= a@s R=1hIAif-00H7J4-La U=mail P=local S=1"));
+  EXPECT_FALSE(made_by_mta("<= <> R=1hIAif-00H7J4-La H=(c) [192.0.2.1] P=esmtp S=1"));
+  EXPECT_FALSE(made_by_mta("<= <> H=(c) [192.0.2.1] P=esmtpa A=plain:joe S=1"));
+}
+
+TEST(EximReader, Outcomes) {
+  struct {
+    const char* rest;
+    Outcome outcome;
+    bool remote;
+    bool bare_expiry;
+  } const kCases[] = {
+      {"=> r@d R=r T=t H=h [192.0.2.1]", Outcome::kDelivered, true, false},
+      {"-> r@d R=r T=t H=h [192.0.2.1]", Outcome::kDelivered, true, false},
+      {"=> :blackhole: <r@d> R=r", Outcome::kDelivered, false, false},
+      {"=> |cmd <r@d> R=r T=t H=h [192.0.2.1]", Outcome::kDelivered, false, false},
+      {"== r@d R=r T=t defer (-44) H=h [192.0.2.1]: x", Outcome::kDeferred, true, false},
+      {"** r@d R=r T=t H=h [192.0.2.1]: x", Outcome::kFailed, true, false},
+      {"** r@d: retry timeout exceeded", Outcome::kExpired, false, true},
+      {"** r@d: Unrouteable address", Outcome::kFailed, false, false},
+      {"** r@d R=r T=t H=h [192.0.2.1]: 451 x: retry timeout exceeded", Outcome::kExpired, true,
+       false},
+      {"** r@d R=r T=t: retry timeout exceeded", Outcome::kExpired, false, true},
+      {"** r@d R=r T=t H=h [192.0.2.1]: retry timeout exceeded", Outcome::kExpired, true, false},
+      {"** r@d R=r: retry timeout exceeded for x", Outcome::kFailed, false, false},
+  };
+  for (const auto& c : kCases) {
+    const Reading reading = LogText().Line(At("00:00:00", c.rest)).Take();
+    ASSERT_EQ(reading.attempts.size(), 1u) << c.rest;
+    EXPECT_EQ(reading.attempts[0].outcome, c.outcome) << c.rest;
+    EXPECT_EQ(reading.attempts[0].remote, c.remote) << c.rest;
+    EXPECT_EQ(reading.attempts[0].bare_expiry, c.bare_expiry) << c.rest;
+  }
+}
+
+TEST(EximReader, ARecipientHasOneSpelling) {
+  LogText log;
+  const Reading reading = log.Line(At("00:00:00", "== Bob.R@D.Example R=r defer (-1): x"))
+                              .Line(At("00:00:00", "=> bob <Bob@Local.Example> R=r T=t"))
+                              .Line(At("00:00:00", "=> |/Usr/Bin <Bob@Local.Example> R=r T=t"))
+                              .Line(At("00:00:00", "=> x@y <Bob@Local.Example> R=r T=t"))
+                              .Take();
+  EXPECT_EQ(reading.attempts[0].recipient, "bob.r@d.example");
+  EXPECT_EQ(reading.attempts[1].recipient, "bob@local.example");
+  EXPECT_EQ(reading.attempts[2].recipient, "|/Usr/Bin");
+  EXPECT_EQ(reading.attempts[3].original, "Bob@Local.Example");
+}
+
+TEST(EximReader, CutthroughDeliveryIsLoggedBeforeItsArrival) {
+  LogText log;
+  log.Line(At("00:00:00", ">> r@d.example R=r T=t H=mx [192.0.2.9] C=\"250 ok\""));
+  EXPECT_EQ(log.Take().counts, Counts(1, 0, 0, 0));
+  const Reading reading =
+      log.Line(At("00:00:01", kArrival)).Line(At("00:00:01", "Completed")).Take();
+  EXPECT_EQ(reading.counts, Counts(0, 2, 0, 0));
+  ASSERT_EQ(reading.attempts.size(), 1u);
+  EXPECT_EQ(reading.attempts[0].time, Utc("2026-11-22 00:00:00"));
+  EXPECT_EQ(reading.attempts[0].identity.login, "joe@s.example");
+  EXPECT_TRUE(reading.attempts[0].attributed());
+}
+
+TEST(EximReader, CutthroughDeliveryWithoutArrivalComesAtCompletion) {
+  LogText log;
+  log.Line(At("00:00:00", ">> r@d.example R=r T=t H=mx [192.0.2.9]"));
+  const Reading reading = log.Line(At("00:00:01", "Completed")).Take();
+  ASSERT_EQ(reading.attempts.size(), 1u);
+  EXPECT_FALSE(reading.attempts[0].attributed());
+}
+
+TEST(EximReader, EachLineIsOneOfFour) {
+  struct {
+    const char* line;
+    const char* want;
+  } const kCases[] = {
+      {"", "not mine"},
+      {"\r", "not mine"},
+      {"2026-11-22 00:00:00 exim 4.96 daemon started", "not mine"},
+      {"2026-11-22 00:00:00", "not mine"},
+      {"2026-11-22 00:00:00 1hIAif-00H7J4-Lb => r@d R=r", "attempt"},
+      {"2026-11-22 00:00:00 1hIAif-00H7J4-Lb => r@d R=r\r", "attempt"},
+      {"2026-11-22 00:00:00.123 +0100 [99] 1hIAif-00H7J4-Lb => r@d R=r", "attempt"},
+      {"2026-11-22 00:00:00 1wtMbN-00000004FD2-1H7i => r@d R=r", "attempt"},
+      {"2026-11-22 00:00:00 1hIAif-00H7J4-Lb *> r@d R=r", "not mine"},
+      {"2026-11-22 00:00:00 1hIAif-00H7J4-Lb == r@d R=r defer (-51): x", "attempt"},
+      {"2026-11-22 00:00:00 1hIAif-00H7J4-Lb == r@d R=r defer (-52): x", "not mine"},
+      {"2026-11-22 00:00:00 1hIAif-00H7J4-Lb == r@d R=r defer (-53): x", "not mine"},
+      {"2026-11-22 00:00:00 1hIAif-00H7J4-Lb == r@d R=r defer (-54): x", "not mine"},
+      {"2026-11-22 00:00:00 1hIAif-00H7J4-Lb == r@d R=r defer (-57): x", "not mine"},
+      {"2026-11-22 00:00:00 1hIAif-00H7J4-Lb == r@d R=r", "malformed"},
+      {"2026-11-22 00:00:00 1hIAif-00H7J4-Lb =>", "malformed"},
+      {"2026-11-22 00:00:00 H=(x) [192.0.2.1] rejected MAIL <a@b>: x", "rejected"},
+      {"2026-11-31 00:00:00 1hIAif-00H7J4-Lb => r@d R=r", "malformed"},
+      {"1hIAif-00H7J4-Lb => r@d R=r", "malformed"},
+      {" 2026-11-22 00:00:00 1hIAif-00H7J4-Lb => r@d R=r", "malformed"},
+      {"no log at all", "malformed"},
+      {"\xff\xfe\x80", "malformed"},
+      {"Nov 21 19:24:40 vm exim[1]: 2026-11-21 19:24:40 1hIAif-00H7J4-Lb => r@d R=r", "attempt"},
+      {"Nov 21 19:24:40 vm exim[1]: 1hIAif-00H7J4-Lb => r@d R=r", "attempt"},
+      {"Nov 21 19:24:40 vm exim4[1]: [1] 1hIAif-00H7J4-Lb => r@d R=r", "attempt"},
+      {"<22>Nov 21 19:24:40 vm exim: 1hIAif-00H7J4-Lb => r@d R=r", "attempt"},
+      {"Nov 21 19:24:40 exim[1]: 1hIAif-00H7J4-Lb => r@d R=r", "attempt"},
+      {"2026-11-21T19:24:39.361Z vm exim[1]: 1hIAif-00H7J4-Lb => r@d R=r", "attempt"},
+      {"Nov 21 19:24:40 vm mta[1]: 2026-11-21 19:24:40 1hIAif-00H7J4-Lb => r@d R=r", "attempt"},
+      {"Nov 21 19:24:40 vm mta[1]: 1hIAif-00H7J4-Lb => r@d R=r", "not mine"},
+      {"Nov 21 19:24:40 vm postfix/smtp[1]: 9C8D7: to=<a@b>, status=sent", "not mine"},
+      {"Nov 21 19:24:40 vm last message repeated 3 times", "not mine"},
+      {"Nov 21 19:24:40", "not mine"},
+      {"Nov 31 19:24:40 vm exim[1]: 1hIAif-00H7J4-Lb => r@d R=r", "malformed"},
+      {"Nov 21 19:24:40 vm exim[1]: [1\\8] 2026-11-21 19:24:40 1hIAif-00H7J4-Lb => r@d R=r",
+       "attempt"},
+      {"Nov 21 19:24:40 vm exim[1]: [1/3] 1hIAif-00H7J4-Lb => r@d R=r", "attempt"},
+      {"Nov 21 19:24:40 vm exim[1]: [2\\8] 1hIAif-00H7J4-Lb => r@d R=r", "not mine"},
+      {"Nov 21 19:24:40 vm exim[1]: [3/3] ** r@d: x", "not mine"},
+  };
+  for (const auto& c : kCases) EXPECT_EQ(Class(c.line), c.want) << c.line;
+  EXPECT_EQ(Class(absl::string_view("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 22)),
+            "malformed");
+}
+
+TEST(EximReader, SkippedLineIsMalformed) {
+  auto reader = NewEximReader({});
+  EventBatch batch;
+  reader->SkipLine(&batch);
+  EXPECT_EQ(batch.counts, Counts(0, 0, 0, 1));
+}
+
+TEST(EximReader, EximsOwnStampWinsOverSyslogs) {
+  LogText log;
+  log.Line("2026-11-21T20:00:00Z vm exim[1]: 2026-11-21 19:24:39.361 [1] " + std::string(kId) +
+           " => r@d R=r");
+  EXPECT_EQ(log.Take().attempts[0].time, Utc("2026-11-21 19:24:39") + absl::Milliseconds(361));
+  log.Line("2026-11-21T20:00:00Z vm exim[1]: " + std::string(kId) + " => r@d R=r");
+  EXPECT_EQ(log.Take().attempts[0].time, Utc("2026-11-21 20:00:00"));
+  EXPECT_EQ(log.reader().last_stamp(), Utc("2026-11-21 20:00:00"));
+}
+
+TEST(EximReader, RealLogsHaveNothingMalformed) {
+  for (const char* name : {"exim-default.log", "exim-all-head.log", "exim-syslog-head.log"}) {
+    const std::vector<std::string> lines = TestdataLines(std::string("exim/") + name);
+    LogText log;
+    log.reader().set_latest(Utc("2026-12-01 00:00:00"));
+    const Reading reading = log.Lines(lines).Take();
+    EXPECT_EQ(reading.counts.malformed, 0) << name;
+    EXPECT_EQ(reading.counts.lines, static_cast<int64_t>(lines.size())) << name;
+    EXPECT_GT(reading.counts.attempts, 10) << name;
+    for (const Attempt& attempt : reading.attempts) EXPECT_TRUE(attempt.attributed()) << name;
+  }
+}
+
+TEST(EximReader, CpanelLogCounts) {
+  const Reading reading = LogText().Lines(TestdataLines("exim/cpanel.log")).Take();
+  // Line 11 has lost its stamp; line 21 is no attempt.
+  EXPECT_EQ(reading.counts, Counts(16, 16, 2, 1));
+}
+
+}  // namespace
+}  // namespace deferd
