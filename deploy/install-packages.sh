@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that are missing: install-packages.sh build|test
+# build: what compiling deferd takes; test: what the tests take besides.
+set -euo pipefail
+
+packages=(g++ cmake ninja-build pkg-config libabsl-dev libevent-dev libspdlog-dev
+  libtomlplusplus-dev libcli11-dev nlohmann-json3-dev prometheus-cpp-dev libidn2-dev libssl-dev
+  libsystemd-dev zlib1g-dev)
+case ${1:-build} in
+build) ;;
+test)
+  packages+=(libgtest-dev libgmock-dev python3 prometheus clang clang-format libclang-rt-14-dev)
+  ;;
+*)
+  echo "usage: install-packages.sh build|test" >&2
+  exit 2
+  ;;
+esac
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
+    missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || {
+    echo "missing packages: ${missing[*]}; install them as root, or install sudo" >&2
+    exit 1
+  }
+  as_root=(sudo)
+fi
+# No service is to start because the tests want its programs: a policy-rc.d of ours says no.
+echo "installing: ${missing[*]}"
+"${as_root[@]}" apt-get update -qq
+guard=/usr/sbin/policy-rc.d
+if [ ! -e $guard ]; then
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $guard >/dev/null
+  "${as_root[@]}" chmod +x $guard
+  trap '"${as_root[@]}" rm -f $guard' EXIT
+fi
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+  --no-install-recommends "${missing[@]}" |
+  grep --line-buffered -E '^(Get|Unpacking|Setting up)' || true
+# promtool is wanted, not a Prometheus that starts at the next boot.
+case " ${missing[*]} " in
+*" prometheus "*)
+  "${as_root[@]}" systemctl disable --quiet prometheus prometheus-node-exporter 2>/dev/null || true
+  ;;
+esac
+for package in "${missing[@]}"; do
+  dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || {
+    echo "package $package could not be installed" >&2
+    exit 1
+  }
+done
