@@ -7,6 +7,7 @@
 #define DEFERD_POLICY_ATTEMPT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "policy/identity.h"
+#include "policy/log_position.h"
 
 namespace deferd {
 
@@ -30,6 +32,7 @@ enum class Outcome : uint8_t {
   kFiltered,
   kArchived,
 };
+inline constexpr int kOutcomes = 10;
 
 // "delivered", "deferred", ...
 absl::string_view OutcomeName(Outcome outcome);
@@ -58,16 +61,23 @@ struct Attempt {
   std::string host;          // the remote server's name
   std::string host_ip;       // and its address
   std::string reply;         // what it answered, or what the MTA says went wrong
+  std::string mail_subject;  // the message's Subject: line, where the MTA logs it (kArrived alone)
   bool remote = false;       // a remote host was involved
   bool bare_expiry = false;  // the MTA gave up and gives no other reason ("retry timeout exceeded")
 
   bool attributed() const { return message.arrival != absl::InfinitePast(); }
 };
 
-// What a log line can tell, in the order of the log. For kCompleted only `time` and `message` of
-// the attempt are set: the message has left the queue and is forgotten.
+// What a log line can tell, in the order of the log.
 struct LogEvent {
-  enum class Kind : uint8_t { kAttempt, kCompleted };
+  enum class Kind : uint8_t {
+    kAttempt,
+    kArrived,     // the message is in the queue now: time, message, identity, mail_subject
+    kIdentified,  // more is known of who sent an open message: time, message, identity
+    kCompleted,   // the message has left the queue: time, message
+    kForgotten,   // an open message was given up, too many were open: message
+    kShown,  // for people alone, in no figure: an attempt's fields, outcome kHeld, kRejected ...
+  };
   Kind kind = Kind::kAttempt;
   Attempt attempt;
 };
@@ -97,11 +107,14 @@ class EventBatch {
   void Clear() {
     size_ = 0;
     counts = {};
+    position.reset();
   }
   size_t size() const { return size_; }
   const LogEvent& operator[](size_t i) const { return events_[i]; }
 
   LineCounts counts;
+  // How far its source is read with this batch, if that is kept.
+  std::optional<SourcePosition> position;
 
  private:
   std::vector<LogEvent> events_;

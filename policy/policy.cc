@@ -9,8 +9,8 @@ namespace deferd {
 
 namespace {
 
-constexpr std::array<Verdict, 4> kVerdicts = {Verdict::kPass, Verdict::kHold, Verdict::kReject,
-                                              Verdict::kDiscard};
+constexpr std::array<Verdict, kVerdicts> kAllVerdicts = {Verdict::kPass, Verdict::kHold,
+                                                         Verdict::kReject, Verdict::kDiscard};
 constexpr std::array<Source, kSources> kAllSources = {Source::kSubmission, Source::kLocal,
                                                       Source::kQueued, Source::kRelay};
 
@@ -36,7 +36,7 @@ absl::string_view VerdictName(Verdict verdict) {
 }
 
 absl::StatusOr<Verdict> ParseVerdict(absl::string_view text) {
-  for (Verdict verdict : kVerdicts) {
+  for (Verdict verdict : kAllVerdicts) {
     if (VerdictName(verdict) == text) return verdict;
   }
   return absl::InvalidArgumentError(

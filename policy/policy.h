@@ -21,6 +21,7 @@ namespace deferd {
 
 // The answer to an MTA, from mild to strict.
 enum class Verdict : uint8_t { kPass, kHold, kReject, kDiscard };
+inline constexpr int kVerdicts = 4;
 absl::string_view VerdictName(Verdict verdict);
 absl::StatusOr<Verdict> ParseVerdict(absl::string_view text);
 
