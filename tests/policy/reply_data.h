@@ -1,0 +1,27 @@
+// The replies of testdata/replies.
+
+#ifndef DEFERD_TESTS_POLICY_REPLY_DATA_H_
+#define DEFERD_TESTS_POLICY_REPLY_DATA_H_
+
+#include <string>
+#include <vector>
+
+#include "policy/reply_class.h"
+
+namespace deferd {
+
+struct KnownReply {
+  std::string text;
+  std::string reply_class;
+  std::string permanence;         // "-" where the text does not tell
+  std::vector<std::string> also;  // classes that would be right, too
+  bool hold_out = false;          // rules were written without a look at it
+};
+
+// Real ones with their source (real.tsv), and those of our own (own.tsv).
+std::vector<KnownReply> RealReplies();
+std::vector<KnownReply> OwnReplies();
+
+}  // namespace deferd
+
+#endif  // DEFERD_TESTS_POLICY_REPLY_DATA_H_
