@@ -1,0 +1,141 @@
+// What a node remembers at home: how far its logs are read, the messages that are open, windows,
+// cases, and the ledger.
+//
+// One commit takes everything that a number of log batches changed, whole or not at all, so that
+// positions and counts always belong together: after any crash the daemon loads and reads on where
+// the positions say. The store knows no rule, no clock and no socket; it speaks values, and those
+// that only the limiter understands are text to it.
+//
+// Commit and Load are called by one thread at a time. Searches go through readers, each with a
+// connection of its own: they see whole commits only and never make a commit wait. Errors:
+// Unavailable = the disk is full or cannot be written, try again; FailedPrecondition = it may not
+// be written; DataLoss = stored bytes are damaged.
+
+#ifndef DEFERD_LIMITER_STORE_LOCAL_STORE_H_
+#define DEFERD_LIMITER_STORE_LOCAL_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "limiter/store/ledger.h"
+#include "policy/log_position.h"
+#include "policy/open_message.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+// The window of one subject, of one length.
+struct StoredWindow {
+  Subject subject;
+  absl::Duration length;
+  std::string row;  // window_row.h; empty: forget it
+};
+
+// An open message of one source; without `message`: forget it.
+struct StoredOpenMessage {
+  std::string source;
+  std::string id;
+  std::optional<OpenMessage> message;
+};
+
+// A value under a name; empty: forget it.
+struct StoredText {
+  std::string name;
+  std::string text;
+};
+
+// One line of the record of cases, kept for people.
+struct StoredCaseEvent {
+  absl::Time time;
+  std::string text;
+};
+
+// Later elements win over earlier ones of the same name.
+struct StoreBatch {
+  std::vector<SourcePosition> positions;
+  std::vector<StoredOpenMessage> open_messages;
+  std::vector<StoredWindow> windows;
+  std::vector<StoredText> contributions;  // by message key: what it has contributed so far
+  std::vector<StoredText> clearings;      // by subject: from when on its attempts count
+  std::vector<StoredText> cases;          // by case id; forgetting one forgets its receipt too
+  std::vector<StoredText> receipts;       // by case id
+  std::vector<StoredCaseEvent> events;
+  std::vector<StoredText> facts;  // few: the greatest stamp, the next case number ...
+  std::vector<LedgerRow> ledger;  // in the order read
+  absl::Time now;                 // the clock's: segments older than the retention are dropped
+  // The caller wants it on the disk before it goes on, as for a person's decision. Otherwise a
+  // power failure (not a crash of deferd) may undo the last commits, positions and all.
+  bool durable = false;
+
+  bool empty() const;
+};
+
+// Takes what is stored, at the start. Texts are those of StoreBatch.
+class StateVisitor {
+ public:
+  virtual ~StateVisitor() = default;
+  virtual absl::Status OnPosition(SourcePosition position) = 0;
+  virtual absl::Status OnOpenMessage(std::string source, OpenMessage message) = 0;  // by arrival
+  virtual absl::Status OnWindow(StoredWindow window) = 0;
+  virtual absl::Status OnContribution(StoredText contribution) = 0;
+  virtual absl::Status OnClearing(StoredText clearing) = 0;
+  virtual absl::Status OnCase(StoredText record) = 0;
+  virtual absl::Status OnEvent(StoredCaseEvent event) = 0;  // in the order they were stored
+  virtual absl::Status OnFact(StoredText fact) = 0;
+};
+
+struct LedgerOptions {
+  bool enabled = true;
+  absl::Duration keep = absl::Hours(7 * 24);
+  int64_t max_bytes = int64_t{8} << 30;  // of the whole database; the oldest segment goes first
+  int64_t segment_rows = 1'000'000;      // or fewer: it ends at an eighth of keep or max_bytes too
+  bool hash_recipients = false;          // store a keyed hash in place of a recipient's local part
+  absl::Duration search_deadline = absl::Seconds(5);  // of one call of a reader
+};
+
+// What people look up. Safe from any thread; calls wait for each other.
+class LedgerReader {
+ public:
+  virtual ~LedgerReader() = default;
+
+  // DeadlineExceeded if it took too long, with a hint to narrow it; FailedPrecondition if no ledger
+  // is kept.
+  virtual absl::StatusOr<LedgerPage> Search(const LedgerQuery& query) = 0;
+
+  // NotFound if the case has none.
+  virtual absl::StatusOr<std::string> Receipt(absl::string_view case_id) = 0;
+};
+
+class LocalStore {
+ public:
+  // Events of cases kept; the oldest go first.
+  static constexpr int64_t kMaxEvents = 10'000;
+
+  virtual ~LocalStore() = default;
+
+  // Facts first, then positions, then the rest. Stops at the visitor's first error.
+  virtual absl::Status Load(StateVisitor* visitor) = 0;
+  virtual absl::Status Commit(const StoreBatch& batch) = 0;
+
+  // Must not outlive the store.
+  virtual std::unique_ptr<LedgerReader> NewReader() = 0;
+
+  struct Stats {
+    int64_t ledger_rows = 0;
+    int64_t segments = 0;
+    int64_t dropped_segments = 0;  // since the start
+    int64_t bytes = 0;             // of the files
+  };
+  virtual Stats stats() const = 0;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_STORE_LOCAL_STORE_H_

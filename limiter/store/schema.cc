@@ -1,0 +1,197 @@
+#include "limiter/store/schema.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr int64_t kApplicationId = 0x64667264;  // "dfrd"
+
+// Comments stay in the file: `.schema` shows them.
+constexpr char kTables[] = R"sql(
+CREATE TABLE log (  -- how far each log is read
+  source TEXT PRIMARY KEY,
+  reader TEXT NOT NULL,
+  gaps INTEGER NOT NULL,
+  last_gap INTEGER
+) WITHOUT ROWID;
+CREATE TABLE log_file (  -- the files of a log, in the order in which they had its name
+  source TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  device INTEGER NOT NULL,
+  inode INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  head_length INTEGER NOT NULL,
+  head_hash INTEGER NOT NULL,
+  tail_length INTEGER NOT NULL,
+  tail_hash INTEGER NOT NULL,
+  rotated INTEGER NOT NULL,
+  PRIMARY KEY (source, number)
+) WITHOUT ROWID;
+CREATE TABLE open_message (  -- messages in the queue
+  source TEXT NOT NULL,
+  id TEXT NOT NULL,
+  message_id TEXT NOT NULL,
+  arrival INTEGER,
+  sender TEXT NOT NULL,
+  login TEXT NOT NULL,
+  user TEXT NOT NULL,
+  host TEXT NOT NULL,
+  identified_domain TEXT NOT NULL,
+  made_by_mta INTEGER NOT NULL,
+  sender_vouched INTEGER NOT NULL,
+  PRIMARY KEY (source, id)
+) WITHOUT ROWID;
+CREATE TABLE window (
+  kind INTEGER NOT NULL,  -- 0 domain, 1 login, 2 account, 3 script, 4 local, 5 forward
+  id TEXT NOT NULL,
+  seconds INTEGER NOT NULL,
+  row BLOB NOT NULL,
+  PRIMARY KEY (kind, id, seconds)
+) WITHOUT ROWID;
+CREATE TABLE contribution (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE clearing (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE block_case (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE receipt (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;  -- by case
+CREATE TABLE fact (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE case_event (
+  number INTEGER PRIMARY KEY,
+  time INTEGER,
+  text TEXT NOT NULL
+);
+CREATE TABLE ledger (  -- of all segments together
+  name TEXT PRIMARY KEY,  -- recipient_key: of the recipients' hashes
+  value BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE ledger_segment (  -- each has the tables ledger_NUMBER and ledger_index_NUMBER
+  number INTEGER PRIMARY KEY,
+  node TEXT NOT NULL,
+  started INTEGER,
+  newest INTEGER,  -- the latest time of its rows, or the clock's where that was earlier
+  rows INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,  -- of its rows and index, without the pages' own
+  first_row INTEGER NOT NULL,
+  last_row INTEGER NOT NULL
+);
+CREATE TABLE ledger_run (  -- the parts of each segment's index
+  segment INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  level INTEGER NOT NULL,
+  rows INTEGER NOT NULL,
+  buckets INTEGER NOT NULL,
+  first_row INTEGER NOT NULL,
+  last_row INTEGER NOT NULL,
+  PRIMARY KEY (segment, number)
+) WITHOUT ROWID;
+)sql";
+
+// Overwriting freed pages (Debian's default) would write each dropped segment once more. Checking
+// cells costs little, and damage is then an error where it would else be a wild read.
+constexpr char kPragmas[] =
+    "PRAGMA secure_delete = OFF; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;"
+    "PRAGMA temp_store = MEMORY;";
+
+absl::Status CheckFormat(Database* db) {
+  absl::StatusOr<int64_t> format = db->Number("PRAGMA user_version");
+  if (!format.ok()) return format.status();
+  absl::StatusOr<int64_t> application = db->Number("PRAGMA application_id");
+  if (!application.ok()) return application.status();
+  absl::StatusOr<int64_t> tables = db->Number("SELECT count(*) FROM sqlite_master");
+  if (!tables.ok()) return tables.status();
+  if (*application != kApplicationId && (*tables > 0 || *format != 0)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(db->path(),
+                     ": is a database of another program; give deferd a state_dir of "
+                     "its own"));
+  }
+  if (*format > kStoreFormat) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(db->path(), ": is of a newer deferd (format ", *format, ", this one knows ",
+                     kStoreFormat, "); install that version, or give this one another state_dir"));
+  }
+  return absl::OkStatus();
+}
+
+// Two that start at once: the second waits for the first, and finds the tables.
+absl::Status MakeTables(Database* db) {
+  absl::Status status = db->Execute("BEGIN IMMEDIATE");
+  if (!status.ok()) return status;
+  absl::StatusOr<int64_t> format = db->Number("PRAGMA user_version");
+  status = format.status();
+  if (status.ok() && *format == 0) {
+    status = db->Execute(absl::StrCat(kTables, "PRAGMA application_id = ", kApplicationId,
+                                      "; PRAGMA user_version = ", kStoreFormat));
+  }
+  if (status.ok()) status = db->Execute("COMMIT");
+  if (!status.ok()) db->Rollback();
+  return status;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Database>> OpenForWriting(const std::string& path) {
+  // SQLite would make it readable by everyone. Only a new file: closing a descriptor of one that is
+  // open elsewhere in this process would drop its locks.
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+  if (fd >= 0) close(fd);
+
+  absl::StatusOr<std::unique_ptr<Database>> db =
+      Database::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  if (!db.ok()) return db.status();
+  absl::Status status = (*db)->Execute(absl::StrCat("PRAGMA busy_timeout = 2000;", kPragmas));
+  if (!status.ok()) return status;
+  if ((*db)->read_only()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, ": may not be written; it and its folder must be writable for deferd's user"));
+  }
+  status = CheckFormat(db->get());
+  if (!status.ok()) return status;
+  // 16 MiB hold what one commit touches of windows; the ledger is written at its ends alone. The
+  // log of changes shrinks again after a search has held it up.
+  status = (*db)->Execute(
+      "PRAGMA auto_vacuum = NONE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+      "PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864;");
+  if (!status.ok()) return status;
+  absl::StatusOr<Statement> mode = (*db)->Prepare("PRAGMA journal_mode");
+  if (!mode.ok()) return mode.status();
+  absl::StatusOr<bool> row = mode->Step();
+  if (!row.ok()) return row.status();
+  if (!*row || mode->Text(0) != "wal") {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": cannot keep a write-ahead log; state_dir must be on a local disk"));
+  }
+  mode->Reset();
+  status = MakeTables(db->get());
+  if (!status.ok()) return status;
+  return db;
+}
+
+absl::StatusOr<std::unique_ptr<Database>> OpenForReading(const std::string& path) {
+  absl::StatusOr<std::unique_ptr<Database>> db = Database::Open(path, SQLITE_OPEN_READONLY);
+  if (!db.ok()) return db.status();
+  absl::Status status = (*db)->Execute(
+      absl::StrCat("PRAGMA busy_timeout = 1000; PRAGMA cache_size = -16384;", kPragmas));
+  if (!status.ok()) return status;
+  return db;
+}
+
+std::optional<int64_t> ToColumn(absl::Time time) {
+  if (time == absl::InfinitePast()) return std::nullopt;
+  return absl::ToUnixMicros(time);
+}
+
+absl::Time TimeColumn(const Statement& row, int column) {
+  if (row.IsNull(column)) return absl::InfinitePast();
+  const int64_t micros = row.Int(column);
+  if (micros == std::numeric_limits<int64_t>::max()) return absl::InfiniteFuture();
+  return absl::FromUnixMicros(micros);
+}
+
+}  // namespace deferd

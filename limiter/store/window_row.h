@@ -1,0 +1,54 @@
+// The stored form of one window: what a node says about one subject, now.
+//
+//   row  = version f64, format u8 = 1, policy hash u32, first step u32, cell*   (little endian)
+//   cell = 0gggggkk                     one event of kind kk, g steps (0..31) after the cell before
+//        | 1gggggkk count               several events of kind kk
+//        | 1ggggg11 mask count*         several kinds: a count for each bit of mask, lowest first
+//        | 01111111 n cell              n more steps (1..255) before the cell
+//   count = varint, seven bits a byte, lowest first
+//
+// kk: 0 delivered, 1 deferred, 2 failed. The first cell stands at the first step, each later one at
+// a later step. Twenty single events, each within 31 steps of the one before, take 37 bytes. Bits
+// of `mask` from 3 on are room for later counters, which are skipped.
+//
+// Pure functions on bytes.
+
+#ifndef DEFERD_LIMITER_STORE_WINDOW_ROW_H_
+#define DEFERD_LIMITER_STORE_WINDOW_ROW_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace deferd {
+
+struct WindowCell {
+  uint32_t step = 0;
+  int64_t delivered = 0;
+  int64_t deferred = 0;
+  int64_t failed = 0;
+
+  friend bool operator==(const WindowCell&, const WindowCell&) = default;
+};
+
+struct WindowRow {
+  double version = 0;  // a whole number from 0 to below 2^53; the greater one is newer
+  uint32_t policy_hash = 0;
+  std::vector<WindowCell> cells;  // by step; no step twice
+
+  friend bool operator==(const WindowRow&, const WindowRow&) = default;
+};
+
+// Cells that hold nothing are left out; counts must not be negative.
+std::string EncodeWindowRow(const WindowRow& row);
+
+// Unimplemented: of a format that this deferd does not know. DataLoss: malformed, for example cut
+// short or of cells out of order.
+absl::StatusOr<WindowRow> DecodeWindowRow(absl::string_view bytes);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_STORE_WINDOW_ROW_H_
