@@ -1,17 +1,22 @@
 #include "limiter/intake/directory_watch.h"
 
-#include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace deferd {
 namespace {
 
-constexpr int kOtherHalfMs = 10;
+// The other half of a rename comes at once, unless it is in another directory; but the renaming
+// process may be held up between the two.
+constexpr std::chrono::seconds kOtherHalf{2};
+
+// More files than any rotation keeps moving.
+constexpr size_t kMaxFormer = 1000;
 
 }  // namespace
 
@@ -42,67 +47,107 @@ void DirectoryWatch::ForgetFile(int watch) {
   if (watch >= 0) inotify_rm_watch(fd_, watch);
 }
 
-bool DirectoryWatch::Take(NameChanges* changes) {
+bool DirectoryWatch::Take() {
   if (fd_ < 0) return false;
-  bool any = Drain(changes);
-  if (!moving_.empty()) {
-    // The other half of a rename comes at once, unless it is in another directory.
-    pollfd readable = {.fd = fd_, .events = POLLIN};
-    poll(&readable, 1, kOtherHalfMs);
-    any |= Drain(changes);
-    for (const auto& [cookie, name] : moving_) Vanished(name, changes);
-    moving_.clear();
-  }
-  return any;
-}
-
-bool DirectoryWatch::Drain(NameChanges* changes) {
-  bool any = false;
   alignas(inotify_event) char buffer[16 << 10];
-  for (ssize_t n; (n = read(fd_, buffer, sizeof(buffer))) > 0; any = true) {
+  for (ssize_t n; (n = read(fd_, buffer, sizeof(buffer))) > 0;) {
     for (const char* at = buffer; at < buffer + n;) {
       const auto* event = reinterpret_cast<const inotify_event*>(at);
-      Handle(*event, changes);
+      Handle(*event);
       at += sizeof(inotify_event) + event->len;
     }
   }
-  return any;
+  const auto now = std::chrono::steady_clock::now();
+  absl::erase_if(moving_, [&](const auto& entry) {
+    if (now - entry.second.since < kOtherHalf) return false;
+    Vanished(entry.second.from);
+    return true;
+  });
+  return std::exchange(changed_, false);
 }
 
-void DirectoryWatch::Handle(const inotify_event& event, NameChanges* changes) {
+void DirectoryWatch::Forget(FileId id) {
+  former_.erase(std::remove_if(former_.begin(), former_.end(),
+                               [id](const Former& former) { return former.id == id; }),
+                former_.end());
+}
+
+void DirectoryWatch::Handle(const inotify_event& event) {
+  if ((event.mask & IN_Q_OVERFLOW) != 0) {
+    overflow_ = true;
+    changed_ = true;
+    former_.clear();
+    moving_.clear();
+    gone_ = {};
+    return;
+  }
   if (event.wd != folder_watch_) return;
   if ((event.mask & IN_MOVE_SELF) != 0) inotify_rm_watch(fd_, folder_watch_);
   if ((event.mask & (IN_MOVE_SELF | IN_IGNORED)) != 0) folder_watch_ = -1;
   if (event.len == 0) return;
   const std::string name = event.name;
+  if ((event.mask & IN_ATTRIB) == 0 && absl::StartsWith(name, name_)) changed_ = true;
   if ((event.mask & IN_MOVED_FROM) != 0) {
-    moving_[event.cookie] = name;
+    moving_[event.cookie] = {name, std::chrono::steady_clock::now()};
   } else if ((event.mask & IN_MOVED_TO) != 0) {
-    if (const auto it = moving_.find(event.cookie); it != moving_.end()) {
-      Renamed(it->second, name, changes);
-      moving_.erase(it);
-    }
+    const auto it = moving_.find(event.cookie);
+    Renamed(it == moving_.end() ? "" : it->second.from, name);
+    if (it != moving_.end()) moving_.erase(it);
+  } else if ((event.mask & IN_CREATE) != 0) {
+    if (name != name_) return;
+    present_ = true;
+    current_.reset();
   } else if ((event.mask & IN_DELETE) != 0) {
-    Vanished(name, changes);
+    Vanished(name);
   }
 }
 
-void DirectoryWatch::Renamed(const std::string& from, const std::string& to, NameChanges* changes) {
-  std::vector<std::string>& renamed = changes->renamed;
-  if (std::find(renamed.begin(), renamed.end(), to) != renamed.end()) Vanished(to, changes);
+// An empty `from` is another directory's.
+void DirectoryWatch::Renamed(const std::string& from, const std::string& to) {
+  if (to != name_ || present_) Vanished(to);
+  std::optional<FileId> id;
   if (from == name_) {
-    renamed.push_back(to);
+    id = std::exchange(current_, std::nullopt);
+    present_ = false;
   } else {
-    std::replace(renamed.begin(), renamed.end(), from, to);
+    const auto it = std::find_if(former_.begin(), former_.end(),
+                                 [&](const Former& former) { return former.name == from; });
+    if (it == former_.end()) {
+      if (to != name_) return;
+    } else {
+      id = it->id;
+      if (to != name_) {
+        it->name = to;
+        it->moved = true;
+        it->looks = 0;
+        return;
+      }
+      former_.erase(it);
+    }
   }
+  if (to == name_) {
+    present_ = true;
+    current_ = id;
+    return;
+  }
+  if (former_.size() == kMaxFormer) {
+    Count(former_.front().id);
+    former_.erase(former_.begin());
+  }
+  former_.push_back({.name = to, .id = id});
 }
 
-void DirectoryWatch::Vanished(const std::string& name, NameChanges* changes) {
-  std::vector<std::string>& renamed = changes->renamed;
-  const auto it = std::find(renamed.begin(), renamed.end(), name);
-  const bool ours = it != renamed.end() || name == name_;
-  if (it != renamed.end()) renamed.erase(it);
-  if (ours) ++changes->vanished;
+void DirectoryWatch::Vanished(const std::string& name) {
+  if (name == name_) {
+    Count(std::exchange(current_, std::nullopt));
+    present_ = false;
+    return;
+  }
+  const auto it = std::find_if(former_.begin(), former_.end(),
+                               [&](const Former& former) { return former.name == name; });
+  if (it == former_.end()) return;
+  Count(it->id);
+  former_.erase(it);
 }
 
 }  // namespace deferd

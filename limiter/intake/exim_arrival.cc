@@ -153,6 +153,7 @@ bool TakeEnvelope(absl::string_view in) {
 bool TakeValue(Rank rank, absl::string_view* in, absl::string_view* value) {
   if (rank == kSubject) {
     const size_t size = in->empty() || in->front() != '"' ? 0 : QuotedEnd(*in);
+    if (size != 0) *value = in->substr(1, size - 2);
     in->remove_prefix(size);
     return size != 0;
   }
@@ -175,6 +176,7 @@ struct Fields {
   absl::string_view protocol;
   absl::string_view login;
   absl::string_view bounce_of;
+  absl::string_view subject;
   // An ident answer, a certificate's name or an SNI came by, which the client wrote.
   bool peer_text = false;
 };
@@ -190,6 +192,8 @@ void SetField(Rank rank, absl::string_view key, absl::string_view value, Fields*
     if (colon == absl::string_view::npos) return;
     value.remove_prefix(colon + 1);
     fields->login = value.substr(0, value.find(':'));
+  } else if (rank == kSubject) {
+    fields->subject = value;
   } else if (key == "R" && IsEximId(value)) {
     fields->bounce_of = value;
   }
@@ -244,6 +248,7 @@ void TakeHostAndFields(absl::string_view in, const Fields& before, EximLine* lin
       line->host_ip = end.ip;
       line->login = found.login;
       line->bounce_of = found.bounce_of;
+      line->subject = found.subject;
       return;
     }
     only = end;
@@ -295,7 +300,7 @@ bool ParseArrival(absl::string_view in, EximLine* line) {
     line->doubtful = true;
     return true;
   }
-  TakeFields(in, &fields);
+  if (TakeFields(in, &fields)) line->subject = fields.subject;
   line->login = fields.login;
   line->local_submission =
       absl::StartsWith(fields.protocol, "local") || absl::StartsWith(fields.protocol, "utf8local");

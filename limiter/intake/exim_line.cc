@@ -28,38 +28,6 @@ absl::string_view LeadingId(absl::string_view text) {
   return {};
 }
 
-bool BeginsRejection(absl::string_view in) {
-  return absl::StartsWith(in, "rejected ") || absl::StartsWith(in, "temporarily rejected ");
-}
-
-// "rejected from <..>", "H=(x) [ip] F=<..> rejected RCPT <..>", "U=joe F=<..> rejected by ...".
-bool IsRejection(absl::string_view in) {
-  if (BeginsRejection(in)) return true;
-  if (TakePrefix(&in, "H=")) {
-    HostEnd end;
-    if (!NextHostEnd(in, 0, &end)) return false;
-    in.remove_prefix(end.size);
-  } else if (absl::StartsWith(in, "U=") || absl::StartsWith(in, "F=<")) {
-    TakeToken(&in);
-  } else {
-    return false;
-  }
-  while (TakePrefix(&in, " ")) {
-    if (BeginsRejection(in)) return true;
-    absl::string_view ignored;
-    if (TakePrefix(&in, "F=")) {
-      if (!TakeBracketed(&in, &ignored)) return false;
-    } else if (TakePrefix(&in, "DN=")) {
-      if (!TakeLooselyQuoted(&in, &ignored)) return false;
-    } else {
-      const absl::string_view token = TakeToken(&in);
-      const bool flag = token.size() <= 4 && !absl::EndsWith(token, ":");
-      if (!flag && !absl::StrContains(token, '=')) return false;
-    }
-  }
-  return false;
-}
-
 EximLineKind KindOfFlag(absl::string_view flag) {
   if (flag == "<=" || flag == "(=") return EximLineKind::kArrival;  // (= : control = fakereject
   if (flag == "=>" || flag == "->" || flag == ">>") return EximLineKind::kDelivered;
@@ -102,7 +70,11 @@ void ParseMessageLine(absl::string_view in, EximLine* line) {
       } else if (TakePrefix(&in, "Sender identification ")) {
         line->kind = EximLineKind::kIdentification;
         ParseIdentification(in, line);
-      } else if (IsRejection(in)) {
+      } else if (absl::StartsWith(in, "Message is frozen") || absl::StartsWith(in, "frozen by ") ||
+                 absl::StartsWith(in, "Frozen (")) {
+        line->kind = EximLineKind::kFrozen;
+        line->text = in;
+      } else if (ParseRejection(in, line)) {
         line->kind = EximLineKind::kRejected;
       }
   }
@@ -131,7 +103,7 @@ EximLine ParseEximLine(absl::string_view text) {
   EximLine line;
   line.id = LeadingId(text);
   if (line.id.empty()) {
-    if (IsRejection(text)) line.kind = EximLineKind::kRejected;
+    if (ParseRejection(text, &line)) line.kind = EximLineKind::kRejected;
     return line;
   }
   text.remove_prefix(line.id.size());

@@ -24,6 +24,7 @@ enum class EximLineKind : uint8_t {
   kCompleted,       // Completed
   kIdentification,  // Sender identification U= D= S=  (hosting panels)
   kRejected,        // refused at SMTP time; has no id where no message was accepted
+  kFrozen,          // "Message is frozen", "frozen by ...", "Frozen (...)": text
 };
 
 struct EximLine {
@@ -35,6 +36,7 @@ struct EximLine {
   absl::string_view login;      // A=authenticator:LOGIN
   absl::string_view user;       // U=, only of local submissions (a remote ident is nobody's proof)
   absl::string_view host_ip;    // H=.. [IP]
+  absl::string_view subject;    // T="...", with its escapes
   absl::string_view bounce_of;  // R=: the message that this one is a bounce of
   bool local_submission = false;  // P=local..., no H=
   bool doubtful = false;          // not as Exim writes it: nothing but the sender is believed
@@ -52,6 +54,10 @@ struct EximLine {
   // H= was there, or the text begins as older Exims report a remote error; and the delivery was not
   // to a pipe, file, autoreply or :blackhole:.
   bool has_host = false;
+
+  // kRejected, of which also sender (F=), login, host, host_ip, recipient and text (the reason) are
+  // filled; unless it is doubtful whose words these are: then nothing but text, the whole of it.
+  absl::string_view refused;  // what was refused: "RCPT", "after DATA", ...
 
   // kIdentification
   absl::string_view account;            // U=

@@ -1,15 +1,18 @@
 #include "limiter/intake/exim_reader.h"
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
 #include "limiter/intake/exim_line.h"
 #include "limiter/intake/open_messages.h"
+#include "limiter/intake/reader_state.h"
 #include "limiter/intake/stamp.h"
 #include "limiter/intake/syslog_prefix.h"
 
@@ -98,12 +101,13 @@ void Fill(const EximLine& line, absl::Time time, Attempt* attempt) {
   } else {
     Assign(line.text, &attempt->reply);
   }
+  attempt->mail_subject.clear();
   attempt->remote = line.has_host;
   attempt->bare_expiry =
       line.kind == EximLineKind::kFailed && !line.has_host && line.text == kExpired;
 }
 
-void Attribute(const OpenMessage* message, Attempt* attempt) {
+void Attribute(const ArrivedMessage* message, Attempt* attempt) {
   if (message != nullptr) {
     attempt->message.arrival = message->arrival;
     attempt->identity = message->identity;
@@ -116,7 +120,9 @@ void Attribute(const OpenMessage* message, Attempt* attempt) {
 class EximReader : public LogReader {
  public:
   explicit EximReader(const EximReaderOptions& options)
-      : stamps_(options.zone), messages_(options.max_open_messages) {}
+      : tell_all_(options.open_messages),
+        stamps_(options.zone),
+        messages_(options.max_open_messages) {}
 
   void ReadLine(absl::string_view line, EventBatch* batch) override {
     ++batch->counts.lines;
@@ -149,6 +155,27 @@ class EximReader : public LogReader {
   int64_t evicted() const override { return messages_.evicted(); }
   absl::Time last_stamp() const override { return last_stamp_; }
 
+  std::string SaveState() const override {
+    return EncodeReaderState({.stamps = stamps_.state(), .last_stamp = last_stamp_}, early_);
+  }
+
+  absl::Status Restore(std::vector<OpenMessage> open, absl::string_view state) override {
+    ReaderState decoded;
+    std::deque<Attempt> early;
+    absl::Status status = DecodeReaderState(state, &decoded, &early);
+    if (!status.ok()) return status;
+    stamps_.Restore(decoded.stamps);
+    last_stamp_ = decoded.last_stamp;
+    early_ = std::move(early);
+    std::stable_sort(open.begin(), open.end(), [](const OpenMessage& a, const OpenMessage& b) {
+      return a.key.arrival < b.key.arrival;
+    });
+    for (OpenMessage& message : open) {
+      *messages_.Open(message.key.id) = {message.key.arrival, std::move(message.identity)};
+    }
+    return absl::OkStatus();
+  }
+
  private:
   enum class Head { kExim, kNotMine, kMalformed };
 
@@ -179,6 +206,7 @@ class EximReader : public LogReader {
         return;
       case EximLineKind::kRejected:
         ++batch->counts.rejected;
+        if (tell_all_) ShowRejected(line, batch);
         return;
       case EximLineKind::kDelivered:
       case EximLineKind::kDeferred:
@@ -196,7 +224,10 @@ class EximReader : public LogReader {
         Complete(line.id, batch);
         break;
       case EximLineKind::kIdentification:
-        Identify(line);
+        Identify(line, batch);
+        break;
+      case EximLineKind::kFrozen:
+        if (tell_all_) ShowFrozen(line, batch);
         break;
       case EximLineKind::kSuppressed:
       case EximLineKind::kOther:
@@ -206,7 +237,7 @@ class EximReader : public LogReader {
   }
 
   void AddAttempt(const EximLine& line, bool cutthrough, EventBatch* batch) {
-    const OpenMessage* message = messages_.Find(line.id);
+    const ArrivedMessage* message = messages_.Find(line.id);
     if (message == nullptr && cutthrough) {
       // Logged before the arrival, since the arrival waits for the other server's answer.
       if (early_.size() == kMaxEarly) {
@@ -227,8 +258,33 @@ class EximReader : public LogReader {
     return &event->attempt;
   }
 
+  // An event that says nothing yet.
+  Attempt* AddBlank(LogEvent::Kind kind, EventBatch* batch) {
+    LogEvent* event = batch->Add();
+    event->kind = kind;
+    Attempt& attempt = event->attempt;
+    attempt.time = last_stamp_;
+    for (std::string* text : {&attempt.message.id, &attempt.recipient, &attempt.original,
+                              &attempt.router, &attempt.transport, &attempt.host, &attempt.host_ip,
+                              &attempt.reply, &attempt.mail_subject}) {
+      text->clear();
+    }
+    Attribute(nullptr, &attempt);
+    attempt.outcome = Outcome::kDelivered;
+    attempt.remote = false;
+    attempt.bare_expiry = false;
+    return &attempt;
+  }
+
   void Arrive(const EximLine& line, EventBatch* batch) {
-    OpenMessage* message = messages_.Open(line.id);
+    ArrivedMessage* message = messages_.Open(line.id, tell_all_ ? &forgotten_ : nullptr);
+    if (!forgotten_.id.empty()) {
+      const MessageKey again = {std::string(line.id), last_stamp_};
+      if (!(forgotten_ == again)) {
+        AddBlank(LogEvent::Kind::kForgotten, batch)->message = forgotten_;
+      }
+      forgotten_.id.clear();
+    }
     message->arrival = last_stamp_;
     Identity& identity = message->identity;
     Assign(line.sender, &identity.sender);
@@ -238,30 +294,71 @@ class EximReader : public LogReader {
     identity.identified_domain.clear();
     identity.made_by_mta = line.sender.empty() && line.local_submission && !line.bounce_of.empty();
     identity.sender_vouched = false;
+    if (tell_all_) {
+      Attempt* arrived = TellOf(LogEvent::Kind::kArrived, line.id, message, batch);
+      AssignUnescaped(line.subject, &arrived->mail_subject);
+    }
     if (!early_.empty()) ReleaseEarly(line.id, message, batch);
   }
 
-  void Identify(const EximLine& line) {
-    OpenMessage* message = messages_.Find(line.id);
+  void Identify(const EximLine& line, EventBatch* batch) {
+    ArrivedMessage* message = messages_.Find(line.id);
     if (message == nullptr || line.identified_domain.empty() ||
-        line.identified_domain.front() == '-') {
+        line.identified_domain.front() == '-' ||
+        line.identified_domain == message->identity.identified_domain) {
       return;
     }
     Assign(line.identified_domain, &message->identity.identified_domain);
+    if (tell_all_) TellOf(LogEvent::Kind::kIdentified, line.id, message, batch);
+  }
+
+  // An event of a message that may be open.
+  Attempt* TellOf(LogEvent::Kind kind, absl::string_view id, const ArrivedMessage* message,
+                  EventBatch* batch) {
+    Attempt* attempt = AddBlank(kind, batch);
+    Assign(id, &attempt->message.id);
+    Attribute(message, attempt);
+    return attempt;
+  }
+
+  void ShowFrozen(const EximLine& line, EventBatch* batch) {
+    Attempt* shown = TellOf(LogEvent::Kind::kShown, line.id, messages_.Find(line.id), batch);
+    shown->outcome = Outcome::kHeld;
+    Assign(line.text, &shown->reply);
+  }
+
+  // Who it was from is what the client said, and its login; the host's address is Exim's word.
+  void ShowRejected(const EximLine& line, EventBatch* batch) {
+    const ArrivedMessage* message = messages_.Find(line.id);
+    Attempt* shown = TellOf(LogEvent::Kind::kShown, line.id, message, batch);
+    if (message == nullptr) {
+      Assign(line.sender, &shown->identity.sender);
+      Assign(line.login, &shown->identity.login);
+      Assign(line.host_ip, &shown->identity.host);
+    }
+    shown->outcome = Outcome::kRejected;
+    Assign(line.recipient, &shown->recipient);
+    Assign(line.host, &shown->host);
+    Assign(line.host_ip, &shown->host_ip);
+    Assign(line.text, &shown->reply);
   }
 
   void Complete(absl::string_view id, EventBatch* batch) {
-    const OpenMessage* message = messages_.Find(id);
+    const ArrivedMessage* message = messages_.Find(id);
     if (!early_.empty()) ReleaseEarly(id, message, batch);
-    LogEvent* event = batch->Add();
-    event->kind = LogEvent::Kind::kCompleted;
-    event->attempt.time = last_stamp_;
-    Assign(id, &event->attempt.message.id);
-    event->attempt.message.arrival = message == nullptr ? absl::InfinitePast() : message->arrival;
+    if (tell_all_) {
+      TellOf(LogEvent::Kind::kCompleted, id, message, batch);
+    } else {
+      LogEvent* event = batch->Add();
+      event->kind = LogEvent::Kind::kCompleted;
+      event->attempt.time = last_stamp_;
+      Assign(id, &event->attempt.message.id);
+      event->attempt.message.arrival = message == nullptr ? absl::InfinitePast() : message->arrival;
+    }
     messages_.Close(id);
   }
 
-  void ReleaseEarly(absl::string_view id, const OpenMessage* message, EventBatch* batch) {
+  void ReleaseEarly(absl::string_view id, const ArrivedMessage* message, EventBatch* batch) {
     for (auto it = early_.begin(); it != early_.end();) {
       if (it->message.id != id) {
         ++it;
@@ -273,8 +370,10 @@ class EximReader : public LogReader {
     }
   }
 
+  const bool tell_all_;
   StampReader stamps_;
   OpenMessages messages_;
+  MessageKey forgotten_;  // by the last arrival, if its id is not empty
   std::deque<Attempt> early_;
   absl::Time last_stamp_ = absl::InfinitePast();
 };

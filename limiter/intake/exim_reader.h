@@ -18,6 +18,9 @@ namespace deferd {
 struct EximReaderOptions {
   absl::TimeZone zone = absl::LocalTimeZone();
   size_t max_open_messages = 1'000'000;  // beyond, the oldest arrival is forgotten and counted
+  // Tells what becomes of messages, and lines for people (all kinds of LogEvent), not attempts and
+  // completions alone.
+  bool open_messages = false;
 };
 
 std::unique_ptr<LogReader> NewEximReader(const EximReaderOptions& options);

@@ -62,6 +62,9 @@ bool NextHostEnd(absl::string_view value, size_t after, HostEnd* end);
 bool ParseArrival(absl::string_view in, EximLine* line);
 bool ParseDelivery(absl::string_view in, EximLine* line);
 
+// A refusal, from behind the id or the stamp on. False, and `line` as it was: it is none.
+bool ParseRejection(absl::string_view in, EximLine* line);
+
 }  // namespace deferd
 
 #endif  // DEFERD_LIMITER_INTAKE_EXIM_SCAN_H_

@@ -2,22 +2,17 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
-#include <optional>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "limiter/intake/directory_watch.h"
+#include "limiter/intake/open_files.h"
 #include "limiter/intake/tailed_file.h"
 #include "limiter/port/mutex.h"
 
@@ -34,9 +29,14 @@ class FollowerThread : public Follower {
         clock_(clock),
         sink_(std::move(sink)),
         reader_(std::move(reader)),
-        watch_(options.path),
+        files_(options.path, clock),
         wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
     status_.path = options_.path;
+    if (options_.resume) {
+      sent_ = *options_.resume;
+      status_.gaps = sent_.gaps;
+      status_.last_gap = sent_.last_gap;
+    }
     thread_ = std::thread([this] { Run(); });
   }
 
@@ -59,8 +59,11 @@ class FollowerThread : public Follower {
 
  private:
   void Run() {
+    CountGaps(
+        files_.Begin(options_.resume ? &*options_.resume : nullptr, options_.read_rotated_first));
     while (!stop_) {
-      Look();
+      CountGaps(files_.Look());
+      SayWhatIsAtPath();
       ReadAll();
       CloseRotated();
       Flush();
@@ -71,99 +74,45 @@ class FollowerThread : public Follower {
   }
 
   void Wait() {
-    pollfd fds[] = {{.fd = wake_fd_, .events = POLLIN}, {.fd = watch_.fd(), .events = POLLIN}};
+    pollfd fds[] = {{.fd = wake_fd_, .events = POLLIN}, {.fd = files_.fd(), .events = POLLIN}};
     poll(fds, 2, kLookEveryMs);
   }
 
-  // Finds out which file is at the path, and what became of those that were.
-  void Look() {
-    watch_.Arm();
-    NameChanges changes;
-    std::optional<FileId> at_path;
-    do {  // until what stat said is newer than every event
-      at_path = IdAtPath();
-    } while (watch_.Take(&changes));
-
-    bool left = false;
-    if (current_ != nullptr && at_path != current_->id()) {
-      left = true;
-      Rotate(current_);
-    }
-    for (const std::string& name : changes.renamed) {
-      left = FollowRenamed(name, left);
-    }
-    // One of the vanished may be the file that we have open.
-    if (changes.vanished > (left ? 1 : 0)) CountGaps(changes.vanished - (left ? 1 : 0));
-    if (current_ == nullptr) OpenPath();
-  }
-
-  std::optional<FileId> IdAtPath() const {
-    struct stat info;
-    if (stat(options_.path.c_str(), &info) != 0) return std::nullopt;
-    return FileId{.device = info.st_dev, .inode = info.st_ino};
-  }
-
-  // A file that had our name and now has another. Returns `left`, or false if it is the one that
-  // was open and has left the path.
-  bool FollowRenamed(const std::string& name, bool left) {
-    auto file = TailedFile::Open(absl::StrCat(watch_.folder(), "/", name));
-    if (!file.ok()) {
-      if (!left) CountGaps(1);
-      return false;
-    }
-    if (Held((*file)->id()) != nullptr) return false;
-    Rotate(Hold(*std::move(file)));
-    return left;
-  }
-
-  void OpenPath() {
-    absl::StatusOr<std::unique_ptr<TailedFile>> file = TailedFile::Open(options_.path);
-    const bool missing = absl::IsNotFound(file.status());
-    if (file.ok()) {
-      TailedFile* held = Held((*file)->id());
-      current_ = held != nullptr ? held : Hold(*std::move(file));
-      current_->rotated_at = absl::InfiniteFuture();
-    }
+  void SayWhatIsAtPath() {
     MutexLock lock(&mutex_);
-    status_.readable = current_ != nullptr;
-    status_.problem = current_ != nullptr ? "" : std::string(file.status().message());
-    nothing_to_read_ = missing;
-  }
-
-  TailedFile* Hold(std::unique_ptr<TailedFile> file) {
-    file->watch = watch_.WatchFile(file->fd());
-    files_.push_back(std::move(file));
-    return files_.back().get();
-  }
-
-  TailedFile* Held(FileId id) const {
-    for (const auto& file : files_) {
-      if (file->id() == id) return file.get();
-    }
-    return nullptr;
-  }
-
-  void Rotate(TailedFile* file) {
-    file->rotated_at = clock_->Now();
-    if (file == current_) current_ = nullptr;
+    // That it cannot be read is found by reading; see ReadAll.
+    if (files_.current() != nullptr && unreadable_ == files_.current()) return;
+    status_.readable = files_.current() != nullptr;
+    status_.problem = status_.readable ? "" : std::string(files_.problem().message());
+    nothing_to_read_ = !status_.readable && absl::IsNotFound(files_.problem());
   }
 
   void ReadAll() {
-    for (const auto& file : files_) {
-      absl::string_view bytes;
-      for (bool more = true; more && !stop_;) {
+    for (size_t i = 0; i < files_.files().size(); ++i) {
+      for (bool more = !files_.files()[i]->damaged; more && !stop_;) {
+        TailedFile* file = files_.files()[i].get();
+        absl::string_view bytes;
         switch (file->Read(&bytes)) {
           case TailedFile::Result::kBytes:
-            Feed(bytes, file.get());
+            SayReadable(file);
+            Feed(bytes, file);
             break;
           case TailedFile::Result::kCut:
-            ReadRestFromCopy(file.get());
+            if (files_.TakeUpCopy(i)) {
+              files_.files()[i + 1]->Restart();
+            } else {
+              file->Restart();
+              CountGaps(1);
+            }
             break;
           case TailedFile::Result::kEnd:
+            SayReadable(file);
             more = false;
+            if (file->packed() && file != files_.current()) FinishLine(file);
+            EndCopy(file);
             break;
           case TailedFile::Result::kError:
-            SayProblem(absl::StrCat(options_.path, ": cannot be read"));
+            SayUnreadable(file);
             more = false;
             break;
         }
@@ -171,51 +120,38 @@ class FollowerThread : public Follower {
     }
   }
 
-  // The file was cut. If a copy of it was made before, nothing is lost but what came in between.
-  void ReadRestFromCopy(TailedFile* file) {
-    bool found = false;
-    for (const std::string& path : Siblings()) {
-      auto copy = TailedFile::Open(path);
-      if (!copy.ok() || Held((*copy)->id()) != nullptr) continue;
-      if (!(*copy)->SkipWhatWasReadOf(*file)) continue;
-      found = true;
-      absl::string_view bytes;
-      while (!stop_ && (*copy)->Read(&bytes) == TailedFile::Result::kBytes) Feed(bytes, file);
-      break;
-    }
-    if (!found || file->splitter.mid_line()) CountGaps(1);
-    file->splitter.Reset();
-    file->Restart();
+  // Of a copy the file goes on elsewhere, from a new line on: half a line is lost.
+  void EndCopy(TailedFile* file) {
+    if (!file->is_copy || file->packed() || !file->splitter.mid_line()) return;
+    file->splitter.Reset(file->splitter.fed());
+    file->MarkLine(file->splitter.line_end());
+    file->is_copy = false;
+    CountGaps(1);
   }
 
-  // "mainlog.1", "mainlog-20261122" and so on.
-  std::vector<std::string> Siblings() const {
-    std::vector<std::string> paths;
-    std::error_code error;
-    std::filesystem::directory_iterator entry(watch_.folder(), error), end;
-    for (; !error && entry != end; entry.increment(error)) {
-      const std::string name = entry->path().filename().string();
-      if (name.size() > watch_.name().size() && absl::StartsWith(name, watch_.name())) {
-        paths.push_back(entry->path().string());
-      }
-    }
-    return paths;
+  // Nobody is going to end the last line: it is one.
+  void FinishLine(TailedFile* file) {
+    feeding_ = file;
+    file->splitter.Finish([this](absl::string_view line) { TakeLine(line); },
+                          [this] { SkipLine(); });
+    file->MarkLine(file->splitter.line_end());
+    feeding_ = nullptr;
   }
 
-  // Rotated files that nobody is expected to write to any more, and that were read to their end.
+  // Files that nobody is expected to write to any more, and that were read to their end.
   void CloseRotated() {
     if (stop_) return;
     const absl::Time now = clock_->Now();
-    for (auto it = files_.begin(); it != files_.end();) {
-      TailedFile& file = **it;
-      if (&file == current_ || now - file.rotated_at < options_.keep_rotated) {
-        ++it;
+    for (size_t i = 0; i < files_.files().size();) {
+      TailedFile* file = files_.files()[i].get();
+      const bool over = now - file->rotated_at >= options_.keep_rotated;
+      if (file == files_.current() || !over) {
+        ++i;
         continue;
       }
-      file.splitter.Finish([this](absl::string_view line) { TakeLine(line); },
-                           [this] { SkipLine(); });
-      watch_.ForgetFile(file.watch);
-      it = files_.erase(it);
+      FinishLine(file);
+      if (unreadable_ == file) unreadable_ = nullptr;
+      files_.Close(i);
     }
   }
 
@@ -223,15 +159,14 @@ class FollowerThread : public Follower {
     {
       MutexLock lock(&mutex_);
       behind_ = true;
-      if (file == current_ && !status_.readable) {
-        status_.readable = true;
-        status_.problem.clear();
-      }
       status_.bytes += static_cast<int64_t>(bytes.size());
     }
     reader_->set_latest(clock_->Now() + absl::Hours(24));
+    feeding_ = file;
     file->splitter.Feed(
         bytes, [this](absl::string_view line) { TakeLine(line); }, [this] { SkipLine(); });
+    file->MarkLine(file->splitter.line_end());
+    feeding_ = nullptr;
   }
 
   void TakeLine(absl::string_view line) {
@@ -246,14 +181,27 @@ class FollowerThread : public Follower {
     return batch_.get();
   }
 
+  LogPosition Position() {
+    if (feeding_ != nullptr) feeding_->MarkLine(feeding_->splitter.line_end());
+    LogPosition position = {.files = files_.Positions(), .reader = reader_->SaveState()};
+    MutexLock lock(&mutex_);
+    position.gaps = status_.gaps;
+    position.last_gap = status_.last_gap;
+    return position;
+  }
+
   void Flush() {
-    if (batch_ == nullptr) return;
+    LogPosition position = Position();
+    const bool moved = !(position == sent_);
+    if (batch_ == nullptr && !moved) return;
     {
       MutexLock lock(&mutex_);
       last_stamp_ = reader_->last_stamp();
       status_.open_messages = reader_->open_messages();
       status_.evicted = reader_->evicted();
     }
+    Batch()->position = {.source = options_.path, .position = position};
+    sent_ = std::move(position);
     if (refused_ || !sink_(std::exchange(batch_, nullptr))) {
       refused_ = true;
       stop_ = true;
@@ -266,16 +214,33 @@ class FollowerThread : public Follower {
     if (status_.readable || nothing_to_read_) status_.at_end = true;
   }
 
-  void SayProblem(absl::string_view problem) {
-    absl::ConsumePrefix(&problem, absl::StrCat(options_.path, ": "));  // stands beside it already
+  void SayUnreadable(TailedFile* file) {
+    if (file->packed() && file != files_.current()) {
+      // What it had before the damage was read. It stays, to be known again.
+      file->damaged = true;
+      CountGaps(1);
+      return;
+    }
+    if (file != files_.current()) return;
+    unreadable_ = file;
     MutexLock lock(&mutex_);
     status_.readable = false;
-    status_.problem = std::string(problem);
+    status_.problem = "cannot be read";
+  }
+
+  void SayReadable(const TailedFile* file) {
+    if (unreadable_ != file) return;
+    unreadable_ = nullptr;
+    MutexLock lock(&mutex_);
+    status_.readable = true;
+    status_.problem.clear();
   }
 
   void CountGaps(int gaps) {
+    if (gaps == 0) return;
     MutexLock lock(&mutex_);
     status_.gaps += gaps;
+    status_.last_gap = clock_->Now();
   }
 
   const FollowerOptions options_;
@@ -290,9 +255,10 @@ class FollowerThread : public Follower {
 
   // The thread's own.
   std::unique_ptr<LogReader> reader_;
-  DirectoryWatch watch_;
-  std::vector<std::unique_ptr<TailedFile>> files_;  // in the order in which they had the name
-  TailedFile* current_ = nullptr;                   // the one that has it, if open
+  OpenFiles files_;
+  TailedFile* feeding_ = nullptr;           // whose lines are being read
+  const TailedFile* unreadable_ = nullptr;  // the one at the path, if its last read failed
+  LogPosition sent_;                        // with the last batch, or where this began
   std::unique_ptr<EventBatch> batch_;
   bool refused_ = false;  // the sink wants no more
 

@@ -7,6 +7,7 @@
 #ifndef DEFERD_LIMITER_INTAKE_LINE_SPLITTER_H_
 #define DEFERD_LIMITER_INTAKE_LINE_SPLITTER_H_
 
+#include <cstdint>
 #include <cstring>
 #include <string>
 
@@ -26,6 +27,7 @@ class LineSplitter {
     while (!bytes.empty()) {
       const void* end = std::memchr(bytes.data(), '\n', bytes.size());
       size_t n = end == nullptr ? bytes.size() : static_cast<const char*>(end) - bytes.data();
+      fed_ += static_cast<int64_t>(end == nullptr ? n : n + 1);
       absl::string_view piece = bytes.substr(0, n);
       if (partial_.size() + n > kMaxLine) skipping_ = true;
       if (end == nullptr) {
@@ -36,6 +38,7 @@ class LineSplitter {
         }
         return;
       }
+      line_end_ = fed_;
       if (skipping_) {
         on_skipped();
       } else if (partial_.empty()) {
@@ -53,25 +56,35 @@ class LineSplitter {
   // The end of a file that does not grow any more: an unfinished last line is a line.
   template <typename OnLine, typename OnSkipped>
   void Finish(OnLine&& on_line, OnSkipped&& on_skipped) {
+    line_end_ = fed_;
     if (skipping_) {
       on_skipped();
     } else if (!partial_.empty()) {
       on_line(absl::string_view(partial_));
     }
-    Reset();
+    Reset(fed_);
   }
 
-  // Forgets an unfinished line.
-  void Reset() {
+  // Forgets an unfinished line; the next byte fed is that at `offset`.
+  void Reset(int64_t offset = 0) {
     partial_.clear();
     skipping_ = false;
+    fed_ = offset;
+    line_end_ = offset;
   }
+
+  // The offset behind the last line that was handed out, already while it is.
+  int64_t line_end() const { return line_end_; }
+
+  int64_t fed() const { return fed_; }
 
   bool mid_line() const { return skipping_ || !partial_.empty(); }
 
  private:
   std::string partial_;
   bool skipping_ = false;
+  int64_t fed_ = 0;
+  int64_t line_end_ = 0;
 };
 
 }  // namespace deferd

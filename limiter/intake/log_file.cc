@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <cerrno>
 #include <cstring>
@@ -12,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "limiter/intake/inflater.h"
 #include "limiter/intake/line_splitter.h"
 #include "limiter/port/clock.h"
 
@@ -20,7 +20,6 @@ namespace {
 
 constexpr size_t kChunk = 256 << 10;
 constexpr size_t kHead = 64 << 10;
-constexpr absl::string_view kGzipMagic = "\x1f\x8b";
 
 // Bytes of a descriptor, with a buffer of its own.
 class RawBytes {
@@ -55,52 +54,6 @@ class RawBytes {
   const std::string name_;
   std::vector<char> buffer_;
   int64_t count_ = 0;
-};
-
-// Inflates one or several gzip members.
-class Inflater {
- public:
-  Inflater() : buffer_(kChunk) { ok_ = inflateInit2(&stream_, 16 + MAX_WBITS) == Z_OK; }
-  ~Inflater() {
-    if (ok_) inflateEnd(&stream_);
-  }
-  Inflater(const Inflater&) = delete;
-  Inflater& operator=(const Inflater&) = delete;
-
-  // Inflates from the front of `*in`; false if that is damaged. Some of `*in` may be left, for the
-  // next call; `*out` is valid until then.
-  bool Inflate(absl::string_view* in, absl::string_view* out) {
-    *out = {};
-    if (!ok_) return false;
-    if (at_end_) {
-      // Zeros may follow the last member (tapes), and nothing else but another member.
-      if (!absl::StartsWith(kGzipMagic, in->substr(0, 1))) {
-        const bool zeros = in->find_first_not_of('\0') == absl::string_view::npos;
-        *in = {};
-        return zeros;
-      }
-      if (inflateReset(&stream_) != Z_OK) return false;
-      at_end_ = false;
-    }
-    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in->data()));
-    stream_.avail_in = static_cast<uInt>(in->size());
-    stream_.next_out = reinterpret_cast<Bytef*>(buffer_.data());
-    stream_.avail_out = static_cast<uInt>(buffer_.size());
-    const int result = inflate(&stream_, Z_NO_FLUSH);
-    in->remove_prefix(in->size() - stream_.avail_in);
-    *out = absl::string_view(buffer_.data(), buffer_.size() - stream_.avail_out);
-    at_end_ = result == Z_STREAM_END;
-    return result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR;
-  }
-
-  // Whether the last member is complete.
-  bool at_end() const { return at_end_; }
-
- private:
-  z_stream stream_ = {};
-  std::vector<char> buffer_;
-  bool ok_ = false;
-  bool at_end_ = false;
 };
 
 class OpenedFile : public LogFile {

@@ -8,10 +8,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "policy/attempt.h"
+#include "policy/open_message.h"
 
 namespace deferd {
 
@@ -38,6 +42,16 @@ class LogReader {
 
   // The stamp of the last line that had one; InfinitePast before.
   virtual absl::Time last_stamp() const = 0;
+
+  // What a new reader needs to go on as this one would, but for the open messages, which their
+  // events tell: ASCII text, for Restore.
+  virtual std::string SaveState() const = 0;
+
+  // Before the first line: makes this reader one that has read what `state` (of SaveState; empty:
+  // nothing) and `open` tell of. The order of `open` stands for messages that arrived at the same
+  // time; otherwise the earlier arrival is the older message. DataLoss if the state is not one;
+  // then the reader is as new.
+  virtual absl::Status Restore(std::vector<OpenMessage> open, absl::string_view state) = 0;
 };
 
 }  // namespace deferd

@@ -2,13 +2,22 @@
 
 namespace deferd {
 
-OpenMessage* OpenMessages::Open(absl::string_view id) {
+ArrivedMessage* OpenMessages::Open(absl::string_view id, MessageKey* forgotten) {
+  if (forgotten != nullptr) forgotten->id.clear();
+  const auto forget = [&](const Slot& slot) {
+    if (forgotten == nullptr) return;
+    const absl::string_view text = Text(slot.id);
+    forgotten->id.assign(text.data(), text.size());
+    forgotten->arrival = slot.message.arrival;
+  };
   const Id key = MakeId(id);
   const auto [it, is_new] = slot_of_.try_emplace(key, kNone);
   if (!is_new) {
+    forget(slots_[it->second]);
     Unlink(it->second);
   } else if (slot_of_.size() > capacity_) {
     const uint32_t reused = oldest_;
+    forget(slots_[reused]);
     Unlink(reused);
     it->second = reused;
     slot_of_.erase(slots_[reused].id);
@@ -29,7 +38,7 @@ OpenMessage* OpenMessages::Open(absl::string_view id) {
   return &slots_[index].message;
 }
 
-OpenMessage* OpenMessages::Find(absl::string_view id) {
+ArrivedMessage* OpenMessages::Find(absl::string_view id) {
   const auto it = slot_of_.find(MakeId(id));
   return it == slot_of_.end() ? nullptr : &slots_[it->second].message;
 }

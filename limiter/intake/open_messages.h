@@ -16,11 +16,12 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "policy/attempt.h"
 #include "policy/identity.h"
 
 namespace deferd {
 
-struct OpenMessage {
+struct ArrivedMessage {
   absl::Time arrival;
   Identity identity;
 };
@@ -32,11 +33,13 @@ class OpenMessages {
 
   explicit OpenMessages(size_t capacity) : capacity_(capacity == 0 ? 1 : capacity) {}
 
-  // The slot of a message that has just arrived, the newest now. Its fields hold old values.
-  OpenMessage* Open(absl::string_view id);
+  // The slot of a message that has just arrived, the newest now. Its fields hold old values. The
+  // key of a message that was forgotten for it goes into `*forgotten`, whose id is empty otherwise:
+  // the oldest one, or an earlier one of the same id.
+  ArrivedMessage* Open(absl::string_view id, MessageKey* forgotten = nullptr);
 
   // Null if its arrival was not seen. Valid until the next Open or Close.
-  OpenMessage* Find(absl::string_view id);
+  ArrivedMessage* Find(absl::string_view id);
 
   void Close(absl::string_view id);
 
@@ -51,13 +54,17 @@ class OpenMessages {
     Id id;
     uint32_t older = kNone;
     uint32_t newer = kNone;
-    OpenMessage message;
+    ArrivedMessage message;
   };
 
   static Id MakeId(absl::string_view text) {
     Id id = {};
     std::memcpy(id.data(), text.data(), text.size() < kMaxId ? text.size() : kMaxId);
     return id;
+  }
+  static absl::string_view Text(const Id& id) {
+    const auto* text = reinterpret_cast<const char*>(id.data());
+    return absl::string_view(text, strnlen(text, kMaxId));
   }
   void Append(uint32_t index);
   void Unlink(uint32_t index);

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstring>
 #include <optional>
+#include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/civil_time.h"
@@ -38,6 +39,19 @@ class StampReader {
   std::optional<absl::Time> TakeExim(absl::string_view* text);
   std::optional<absl::Time> TakeSyslog(absl::string_view* text);  // either kind
 
+  // What readings of later stamps depend on: the previous line's, and the minutes' conversions.
+  struct State {
+    absl::Time previous = absl::InfinitePast();
+    std::string exim_minute;
+    absl::Time exim_start;
+  };
+  State state() const { return {previous_, std::string(exim_.text, exim_.size), exim_.start}; }
+  void Restore(const State& state) {
+    previous_ = state.previous;
+    exim_.Set(state.exim_minute, state.exim_start);
+    traditional_.size = 0;
+  }
+
  private:
   // Longest text of a minute: "2026-11-22 00:15".
   static constexpr size_t kMinuteSize = 16;
@@ -48,8 +62,8 @@ class StampReader {
       return other.size() == size && std::memcmp(other.data(), text, size) == 0;
     }
     void Set(absl::string_view other, absl::Time time) {
-      std::memcpy(text, other.data(), other.size());
-      size = other.size();
+      size = other.size() < kMinuteSize ? other.size() : kMinuteSize;
+      std::memcpy(text, other.data(), size);
       start = time;
     }
 

@@ -37,6 +37,8 @@ absl::string_view KindName(EximLineKind kind) {
       return "completed";
     case EximLineKind::kIdentification:
       return "identification";
+    case EximLineKind::kFrozen:
+      return "frozen";
     case EximLineKind::kRejected:
       return "rejected";
   }
@@ -52,6 +54,7 @@ void AppendIf(absl::string_view name, absl::string_view value, std::string* to) 
 std::string Describe(absl::string_view text) {
   const EximLine line = ParseEximLine(text);
   std::string said(KindName(line.kind));
+  if (line.kind == EximLineKind::kRejected) return said;  // see DescribeRefusal
   AppendIf("rcpt", line.recipient, &said);
   AppendIf("orig", line.original, &said);
   AppendIf("R", line.router, &said);
@@ -256,8 +259,9 @@ TEST(EximLine, OtherLines) {
        "identification account=-remote- domain=-system-"},
       {"1hIAif-00H7J4-Lb H=mx [192.0.2.1]: SMTP error from remote mail server: 451 x", "other"},
       {"1hIAif-00H7J4-Lb H=mx [192.0.2.1] Connection refused", "other"},
-      {"1hIAif-00H7J4-Lb Frozen (delivery error message)", "other"},
-      {"1hIAif-00H7J4-Lb Message is frozen", "other"},
+      {"1hIAif-00H7J4-Lb Frozen (delivery error message)",
+       "frozen text=Frozen (delivery error message)"},
+      {"1hIAif-00H7J4-Lb Message is frozen", "frozen text=Message is frozen"},
       {"1hIAif-00H7J4-Lb Unfrozen by forced delivery", "other"},
       {"1hIAif-00H7J4-Lb cancelled by root", "other"},
       {"1hIAif-00H7J4-Lb removed by root", "other"},
@@ -277,6 +281,48 @@ TEST(EximLine, OtherLines) {
       {"1hIAif-00H7J4-Lb F=<a@b> rejected by non-SMTP ACL: x", "rejected"},
   };
   for (const auto& c : kCases) EXPECT_EQ(Describe(c.text), c.want) << c.text;
+}
+
+std::string DescribeRefusal(absl::string_view text) {
+  const EximLine line = ParseEximLine(text);
+  if (line.kind != EximLineKind::kRejected) return "none";
+  std::string said(line.refused);
+  AppendIf("sender", line.sender, &said);
+  AppendIf("login", line.login, &said);
+  AppendIf("host", line.host, &said);
+  AppendIf("ip", line.host_ip, &said);
+  AppendIf("rcpt", line.recipient, &said);
+  AppendIf("text", line.text, &said);
+  return said;
+}
+
+TEST(EximLine, Refusals) {
+  const struct {
+    absl::string_view text;
+    absl::string_view want;
+  } kCases[] = {
+      {"H=mx.example (helo) [192.0.2.1]:99 I=[192.0.2.2]:25 X=TLS CV=no A=plain:joe@s.example "
+       "F=<a@s.example> rejected RCPT <r@d.example>: Unrouteable address",
+       "RCPT sender=a@s.example login=joe@s.example host=mx.example ip=192.0.2.1 rcpt=r@d.example "
+       "text=Unrouteable address"},
+      {"H=(helo) [192.0.2.1] F=<> temporarily rejected RCPT r@d.example: later",
+       "RCPT host=helo ip=192.0.2.1 rcpt=r@d.example text=later"},
+      {"H=[192.0.2.1] rejected MAIL <a@b>: no", "MAIL sender=a@b ip=192.0.2.1 text=no"},
+      {"1hIAif-00H7J4-Lb H=(x) [192.0.2.1] F=<a@b> rejected after DATA: rejected RCPT <c@d>: spam",
+       "after DATA sender=a@b host=x ip=192.0.2.1 text=rejected RCPT <c@d>: spam"},
+      {"H=(x) [192.0.2.1] rejected EHLO or HELO a: b",
+       "EHLO or HELO a host=x ip=192.0.2.1 text=EHLO or HELO a: b"},
+      {"1hIAif-00H7J4-Lb rejected from <a@b> H=(x) [192.0.2.1]: message too big",
+       "from sender=a@b text=from <a@b> H=(x) [192.0.2.1]: message too big"},
+      // The HELO name is a whole refusal: whose address is it?
+      {"H=(x) [192.0.2.7] F=<victim@v> rejected RCPT <r@d>: ) [192.0.2.1] F=<a@b> rejected RCPT "
+       "<r@d>: no",
+       " text=rejected RCPT <r@d>: ) [192.0.2.1] F=<a@b> rejected RCPT <r@d>: no"},
+      // So is the certificate's name.
+      {R"(H=(x) [192.0.2.1] DN="CN=x" A=plain:boss" F=<a@b> rejected RCPT <r@d>: no)",
+       " text=rejected RCPT <r@d>: no"},
+  };
+  for (const auto& c : kCases) EXPECT_EQ(DescribeRefusal(c.text), c.want) << c.text;
 }
 
 // The lines of cpanel.log by their number, without stamp.

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <optional>
@@ -367,6 +368,20 @@ TEST_F(FollowerTest, InodeUsedAgain) {
     Append(Line(n) + Line(n + 100));
     EXPECT_THAT(Take(2), ElementsAre(n, n + 100));
   }
+  EXPECT_EQ(follower_->status().gaps, 0);
+}
+
+// As sed -i and the like do it.
+TEST_F(FollowerTest, FileWrittenAnewWithTheSameLinesIsReadOnWhereItWas) {
+  Append(Lines(1, 5));
+  Start();
+  EXPECT_EQ(Take(5), Range(1, 5));
+  std::filesystem::copy_file(path_, path_ + ".tmp");
+  std::filesystem::rename(path_ + ".tmp", path_);
+  Append(Line(6));
+  EXPECT_EQ(Take(1), Range(6, 6));
+  Append(Line(7));
+  EXPECT_EQ(Take(1), Range(7, 7));
   EXPECT_EQ(follower_->status().gaps, 0);
 }
 

@@ -13,7 +13,7 @@ void Arrive(OpenMessages* messages, absl::string_view id, absl::string_view send
 }
 
 std::string Sender(OpenMessages* messages, absl::string_view id) {
-  const OpenMessage* message = messages->Find(id);
+  const ArrivedMessage* message = messages->Find(id);
   return message == nullptr ? "none" : message->identity.sender;
 }
 

@@ -68,8 +68,15 @@ class SocketClient {
   }
   ~SocketClient() { Close(); }
 
-  bool Connect(absl::string_view address) {
+  // Takes a descriptor; the Connect that follows takes none.
+  bool Prepare(int family) {
     Close();
+    fd_ = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    prepared_ = fd_ >= 0;
+    return prepared_;
+  }
+  bool Connect(absl::string_view address) {
+    if (!std::exchange(prepared_, false)) Close();
     if (absl::ConsumePrefix(&address, "unix:")) {
       sockaddr_un where{};
       where.sun_family = AF_UNIX;
@@ -180,13 +187,14 @@ class SocketClient {
 
  private:
   bool ConnectTo(const sockaddr* where, socklen_t size) {
-    fd_ = socket(where->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd_ < 0) fd_ = socket(where->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd_ >= 0 && connect(fd_, where, size) == 0) return true;
     Close();
     return false;
   }
 
   int fd_ = -1;
+  bool prepared_ = false;
 };
 
 }  // namespace deferd

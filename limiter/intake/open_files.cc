@@ -1,0 +1,228 @@
+#include "limiter/intake/open_files.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace deferd {
+namespace {
+
+// Rotation is a burst of renames. One that goes on longer than this many looks is seen in parts.
+constexpr int kMaxRounds = 1000;
+
+// A name that an event told of and that is not there: the next event is on its way.
+constexpr int kMaxMisses = 100;
+
+}  // namespace
+
+// What one round of a look opened.
+struct OpenFiles::Seen {
+  std::optional<FileId> at_path;
+  absl::StatusOr<std::unique_ptr<TailedFile>> path_file = nullptr;  // if it is not current_
+  std::vector<absl::StatusOr<std::unique_ptr<TailedFile>>> former;  // nullptr: known already
+};
+
+OpenFiles::OpenFiles(const std::string& path, const Clock* clock)
+    : path_(path), clock_(clock), watch_(path) {}
+
+int OpenFiles::Begin(const LogPosition* resume, bool read_rotated_first) {
+  watch_.Arm();
+  if (resume == nullptr && !read_rotated_first) return 0;
+  Resumed resumed;
+  for (int round = 0; round < kMaxRounds; ++round) {
+    watch_.Take();
+    if (resume != nullptr) {
+      resumed = FindAgain(path_, *resume, read_rotated_first);
+    } else if (read_rotated_first) {
+      resumed = BeginWithRotated(path_);
+    }
+    if (!watch_.Take()) break;
+  }
+  // What happened to names so far is in what was found.
+  watch_.TakeGone();
+  watch_.TakeOverflow();
+  watch_.former().clear();
+  return Adopt(std::move(resumed));
+}
+
+int OpenFiles::Adopt(Resumed resumed) {
+  for (auto& file : resumed.files) Hold(std::move(file))->rotated_at = clock_->Now();
+  if (resumed.has_current) {
+    current_ = files_.back().get();
+    current_->rotated_at = absl::InfiniteFuture();
+    watch_.KnowCurrent(current_->id());
+  }
+  return resumed.gaps;
+}
+
+int OpenFiles::Look() {
+  watch_.Arm();
+  Seen seen;
+  for (int round = 0; round < kMaxRounds; ++round) {
+    watch_.Take();
+    seen = {};
+    seen.at_path = IdAtPath();
+    if (current_ == nullptr || seen.at_path != current_->id()) {
+      seen.path_file = TailedFile::Open(path_);
+    }
+    for (const DirectoryWatch::Former& former : watch_.former()) {
+      seen.former.push_back(nullptr);
+      if (former.moved) seen.former.back() = TailedFile::Open(PathOf(former.name));
+    }
+    if (!watch_.Take()) break;
+  }
+  if (seen.path_file.ok() && *seen.path_file != nullptr) seen.at_path = (*seen.path_file)->id();
+
+  bool left = false;
+  if (current_ != nullptr && seen.at_path != current_->id()) {
+    left = true;
+    // An editor writes the same log to another file, and puts that in its place.
+    const bool opened = seen.path_file.ok() && *seen.path_file != nullptr;
+    if (opened && Held((*seen.path_file)->id()) == nullptr) {
+      (*seen.path_file)->TakeOver(*current_);
+    }
+    Rotate(current_);
+  }
+  int gaps = TakeFormer(&seen);
+  gaps += CountGone();
+  // Nothing else tells what was between the file that has left and the one that is there now.
+  if (watch_.TakeOverflow() || (left && !watch_.armed())) {
+    if (!HoldUnseen() && left) ++gaps;
+  }
+  if (current_ == nullptr) {
+    problem_ = seen.path_file.status();
+    if (seen.path_file.ok() && *seen.path_file != nullptr) {
+      TailedFile* held = Held(*seen.at_path);
+      current_ = held != nullptr ? held : Hold(*std::move(seen.path_file));
+      current_->rotated_at = absl::InfiniteFuture();
+    }
+  }
+  if (current_ != nullptr) watch_.KnowCurrent(current_->id());
+  return gaps;
+}
+
+// Opens the files that have had the name since the last look, each once.
+int OpenFiles::TakeFormer(Seen* seen) {
+  int gaps = 0;
+  std::vector<DirectoryWatch::Former>& formers = watch_.former();
+  // Events that came after the last round are the next look's.
+  const size_t n = std::min(seen->former.size(), formers.size());
+  std::vector<size_t> done;
+  for (size_t i = 0; i < n; ++i) {
+    DirectoryWatch::Former& former = formers[i];
+    if (!former.moved) continue;
+    auto& file = seen->former[i];
+    if (file.ok() && *file != nullptr) {
+      former.id = (*file)->id();
+      former.moved = false;
+      if (Held(*former.id) == nullptr) Rotate(Hold(*std::move(file)));
+      continue;
+    }
+    if (absl::IsNotFound(file.status()) && ++former.looks < kMaxMisses) continue;
+    if (!former.id) ++gaps;
+    done.push_back(i);
+  }
+  for (auto it = done.rbegin(); it != done.rend(); ++it) {
+    formers.erase(formers.begin() + static_cast<std::ptrdiff_t>(*it));
+  }
+  return gaps;
+}
+
+// Files that had the name and are gone: one that is open is not lost, nor one that was compressed.
+int OpenFiles::CountGone() {
+  const DirectoryWatch::Gone gone = watch_.TakeGone();
+  int deleted = 0;
+  for (const auto& file : files_) {
+    struct stat info;
+    if (file->seen_deleted || fstat(file->fd(), &info) != 0 || info.st_nlink > 0) continue;
+    file->seen_deleted = true;
+    ++deleted;
+  }
+  spare_gone_ = std::max(0, spare_gone_ + deleted - gone.known);
+  const int spared = std::min(gone.unknown, spare_gone_);
+  spare_gone_ -= spared;
+  const int lost = gone.unknown - spared;
+  if (lost == 0) return 0;
+  return std::max(0, lost - HoldUnseen().value_or(0));
+}
+
+// Rotated files that are younger than all that is open. nullopt if that cannot be told.
+std::optional<int> OpenFiles::HoldUnseen() {
+  if (files_.empty()) return std::nullopt;
+  const TailedFile* newest = files_.back().get();
+  if (newest == current_) return 0;
+  std::vector<const TailedFile*> read;
+  for (const auto& file : files_) read.push_back(file.get());
+  auto unseen = UnseenRotated(path_, SiblingsOf(path_), newest, read);
+  if (!unseen) return std::nullopt;
+  const int found = static_cast<int>(unseen->size());
+  for (auto& file : *unseen) Rotate(Hold(std::move(file)));
+  return found;
+}
+
+std::optional<FileId> OpenFiles::IdAtPath() const {
+  struct stat info;
+  if (stat(path_.c_str(), &info) != 0) return std::nullopt;
+  return FileId{.device = info.st_dev, .inode = info.st_ino};
+}
+
+TailedFile* OpenFiles::Hold(std::unique_ptr<TailedFile> file) {
+  if (!file->packed()) file->watch = watch_.WatchFile(file->fd());
+  files_.push_back(std::move(file));
+  return files_.back().get();
+}
+
+TailedFile* OpenFiles::Held(FileId id) const {
+  for (const auto& file : files_) {
+    if (file->id() == id) return file.get();
+  }
+  return nullptr;
+}
+
+void OpenFiles::Rotate(TailedFile* file) {
+  file->rotated_at = clock_->Now();
+  if (file == current_) current_ = nullptr;
+}
+
+bool OpenFiles::TakeUpCopy(size_t at) {
+  for (int round = 0; round < kMaxRounds; ++round) {
+    watch_.Take();
+    std::vector<Sibling> siblings = SiblingsOf(path_);
+    for (auto it = siblings.rbegin(); it != siblings.rend(); ++it) {  // the youngest first
+      auto copy = TailedFile::Open(it->path);
+      if (!copy.ok() || Held((*copy)->id()) != nullptr) continue;
+      if (!(*copy)->TakeOver(*files_[at])) continue;
+      (*copy)->is_copy = true;
+      Rotate(Hold(*std::move(copy)));
+      std::rotate(files_.begin() + static_cast<std::ptrdiff_t>(at), files_.end() - 1, files_.end());
+      return true;
+    }
+    if (!watch_.Take()) break;
+  }
+  return false;
+}
+
+void OpenFiles::Close(size_t at) {
+  const auto it = files_.begin() + static_cast<std::ptrdiff_t>(at);
+  const FilePosition position = (*it)->position();
+  if (position.offset > 0) last_read_ = position;
+  watch_.ForgetFile((*it)->watch);
+  watch_.Forget((*it)->id());
+  if (it->get() == current_) current_ = nullptr;
+  files_.erase(it);
+}
+
+// While nothing was read of those that are open, the last one before them says where to look for
+// files that come unseen.
+std::vector<FilePosition> OpenFiles::Positions() const {
+  std::vector<FilePosition> positions;
+  for (const auto& file : files_) positions.push_back(file->position());
+  if (last_read_ && std::none_of(positions.begin(), positions.end(),
+                                 [](const FilePosition& p) { return p.offset > 0; })) {
+    positions.insert(positions.begin(), *last_read_);
+  }
+  return positions;
+}
+
+}  // namespace deferd

@@ -1,0 +1,103 @@
+#include "limiter/intake/reader_state.h"
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "nlohmann/json.hpp"
+
+namespace deferd {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int64_t kPast = std::numeric_limits<int64_t>::min();
+
+// Nanoseconds hold the years 1678 to 2262; a stamp beyond them is as good as none.
+int64_t FromTime(absl::Time time) {
+  const int64_t nanos = absl::ToUnixNanos(time);
+  return nanos == std::numeric_limits<int64_t>::max() ? kPast : nanos;
+}
+absl::Time ToTime(int64_t nanos) {
+  return nanos == kPast ? absl::InfinitePast() : absl::FromUnixNanos(nanos);
+}
+
+std::array<std::string*, 8> Texts(Attempt* attempt) {
+  return {&attempt->message.id, &attempt->recipient, &attempt->original, &attempt->router,
+          &attempt->transport,  &attempt->host,      &attempt->host_ip,  &attempt->reply};
+}
+
+bool TakeText(const Json& json, std::string* text) {
+  const auto* escaped = json.get_ptr<const Json::string_t*>();
+  return escaped != nullptr && absl::CUnescape(*escaped, text);
+}
+
+bool TakeTime(const Json& json, absl::Time* time) {
+  if (!json.is_number_integer()) return false;
+  *time = ToTime(json.get<int64_t>());
+  return true;
+}
+
+bool TakeAttempt(const Json& json, Attempt* attempt) {
+  const auto texts = Texts(attempt);
+  if (!json.is_array() || json.size() != texts.size() + 4) return false;
+  size_t at = 0;
+  for (std::string* text : texts) {
+    if (!TakeText(json[at++], text)) return false;
+  }
+  if (!TakeTime(json[at], &attempt->time) || !json[at + 1].is_number_unsigned() ||
+      !json[at + 2].is_boolean() || !json[at + 3].is_boolean()) {
+    return false;
+  }
+  const auto outcome = json[at + 1].get<uint64_t>();
+  if (outcome > static_cast<uint64_t>(Outcome::kArchived)) return false;
+  attempt->outcome = static_cast<Outcome>(outcome);
+  attempt->remote = json[at + 2].get<bool>();
+  attempt->bare_expiry = json[at + 3].get<bool>();
+  return true;
+}
+
+}  // namespace
+
+std::string EncodeReaderState(const ReaderState& state, const std::deque<Attempt>& early) {
+  Json waiting = Json::array();
+  for (Attempt attempt : early) {
+    Json fields = Json::array();
+    for (std::string* text : Texts(&attempt)) fields.push_back(absl::CEscape(*text));
+    fields.push_back(FromTime(attempt.time));
+    fields.push_back(static_cast<uint64_t>(attempt.outcome));
+    fields.push_back(attempt.remote);
+    fields.push_back(attempt.bare_expiry);
+    waiting.push_back(std::move(fields));
+  }
+  return Json::array({1, FromTime(state.last_stamp), FromTime(state.stamps.previous),
+                      absl::CEscape(state.stamps.exim_minute), FromTime(state.stamps.exim_start),
+                      std::move(waiting)})
+      .dump();
+}
+
+absl::Status DecodeReaderState(absl::string_view text, ReaderState* state,
+                               std::deque<Attempt>* early) {
+  ReaderState decoded;
+  std::deque<Attempt> waiting;
+  if (!text.empty()) {
+    const absl::Status damaged = absl::DataLossError("not a log reader's state");
+    const Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+    if (!json.is_array() || json.size() != 6 || json[0] != 1 || !json[5].is_array()) return damaged;
+    if (!TakeTime(json[1], &decoded.last_stamp) || !TakeTime(json[2], &decoded.stamps.previous) ||
+        !TakeText(json[3], &decoded.stamps.exim_minute) ||
+        !TakeTime(json[4], &decoded.stamps.exim_start)) {
+      return damaged;
+    }
+    for (const Json& fields : json[5]) {
+      if (!TakeAttempt(fields, &waiting.emplace_back())) return damaged;
+    }
+  }
+  *state = std::move(decoded);
+  *early = std::move(waiting);
+  return absl::OkStatus();
+}
+
+}  // namespace deferd

@@ -1,0 +1,32 @@
+// The text that a reader leaves behind for the one after a restart: what it knows beside the open
+// messages. One line of ASCII (JSON, strings C-escaped, since log text is no sure UTF-8).
+
+#ifndef DEFERD_LIMITER_INTAKE_READER_STATE_H_
+#define DEFERD_LIMITER_INTAKE_READER_STATE_H_
+
+#include <deque>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "limiter/intake/stamp.h"
+#include "policy/attempt.h"
+
+namespace deferd {
+
+struct ReaderState {
+  StampReader::State stamps;
+  absl::Time last_stamp = absl::InfinitePast();
+};
+
+// `early`: attempts that wait for their arrival, which have no identity yet.
+std::string EncodeReaderState(const ReaderState& state, const std::deque<Attempt>& early);
+
+// Empty text is the state of a reader that has read nothing. DataLoss if `text` is no state.
+absl::Status DecodeReaderState(absl::string_view text, ReaderState* state,
+                               std::deque<Attempt>* early);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_INTAKE_READER_STATE_H_

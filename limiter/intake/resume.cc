@@ -1,0 +1,236 @@
+#include "limiter/intake/resume.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+
+namespace deferd {
+namespace {
+
+using Files = std::vector<std::unique_ptr<TailedFile>>;
+
+std::pair<std::string, std::string> Split(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return {".", path};
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+std::unique_ptr<TailedFile> OpenOrNull(const std::string& path) {
+  auto file = TailedFile::Open(path);
+  return file.ok() ? *std::move(file) : nullptr;
+}
+
+// Whether one of the two can be a copy of the other, made while that was growing.
+bool BeginAlike(const std::string& a, const std::string& b) {
+  const size_t n = std::min(a.size(), b.size());
+  return n > 0 && a.compare(0, n, b, 0, n) == 0;
+}
+
+bool Holds(const Files& files, FileId id) {
+  return std::any_of(files.begin(), files.end(), [id](const auto& f) { return f->id() == id; });
+}
+
+class Search {
+ public:
+  explicit Search(const std::string& path) : path_(path), siblings_(SiblingsOf(path)) {
+    if (auto current = OpenOrNull(path)) at_path_ = current->id();
+  }
+
+  Resumed FindAgain(const LogPosition& position, bool read_rotated_first) {
+    const TailedFile* newest_read = nullptr;
+    bool lost = false;
+    bool empty_lost = false;
+    bool any_read = false;
+    for (const FilePosition& file : position.files) {
+      any_read |= file.offset > 0;
+      std::unique_ptr<TailedFile> found = Find(file);
+      if (found == nullptr) {
+        (file.offset > 0 ? lost : empty_lost) = true;
+        continue;
+      }
+      if (file.offset > 0) newest_read = found.get();
+      found_.files.push_back(std::move(found));
+    }
+    std::optional<Files> unseen;
+    if (newest_read == nullptr ? !any_read && read_rotated_first : newest_read->id() != at_path_) {
+      unseen = Unseen(newest_read);
+    }
+    // A file of which nothing was read is known by its inode alone, which a compressed one has not.
+    found_.gaps = lost || (empty_lost && (!unseen || unseen->empty())) ? 1 : 0;
+    if (newest_read == nullptr && !any_read && !read_rotated_first && HasRotated()) found_.gaps = 1;
+    if (newest_read == nullptr && !unseen) KeepYoungest();
+    if (unseen) Insert(*std::move(unseen), newest_read);
+    PutCurrentLast();
+    return std::move(found_);
+  }
+
+  Resumed BeginWithRotated() {
+    std::optional<Files> rotated = Unseen(nullptr);
+    if (rotated && !rotated->empty()) found_.files.push_back(std::move(rotated->back()));
+    PutCurrentLast();
+    return std::move(found_);
+  }
+
+ private:
+  bool HasRotated() const {
+    return std::any_of(siblings_.begin(), siblings_.end(),
+                       [](const Sibling& s) { return s.rotated.has_value(); });
+  }
+
+  // By its inode, else by what is in it: plain files and younger ones first, the path last, since
+  // what is there will be written on and must rather be a file of its own.
+  std::unique_ptr<TailedFile> Find(const FilePosition& position) {
+    const FileId id = {.device = static_cast<dev_t>(position.device),
+                       .inode = static_cast<ino_t>(position.inode)};
+    std::vector<std::string> candidates;
+    if (at_path_ == id) candidates.push_back(path_);
+    for (const Sibling& sibling : siblings_) {
+      if (sibling.id == id) candidates.push_back(sibling.path);
+    }
+    if (position.offset > 0) {
+      for (auto it = siblings_.rbegin(); it != siblings_.rend(); ++it) {
+        if (!absl::EndsWith(it->path, ".gz")) candidates.push_back(it->path);
+      }
+      for (auto it = siblings_.rbegin(); it != siblings_.rend(); ++it) {
+        if (absl::EndsWith(it->path, ".gz")) candidates.push_back(it->path);
+      }
+      candidates.push_back(path_);
+    }
+    for (const std::string& path : candidates) {
+      std::unique_ptr<TailedFile> file = OpenOrNull(path);
+      if (file == nullptr || Holds(found_.files, file->id())) continue;
+      if (position.offset == 0 && (!(file->id() == id) || IsCopy(*file))) continue;
+      if (file->GoTo(position)) return file;
+    }
+    return nullptr;
+  }
+
+  // Nothing that was read is there any more. From the youngest rotated file on, which is not read,
+  // the next start can tell what is new.
+  void KeepYoungest() {
+    for (auto it = siblings_.rbegin(); it != siblings_.rend(); ++it) {
+      if (!it->rotated || Holds(found_.files, it->id)) continue;
+      std::unique_ptr<TailedFile> file = OpenOrNull(it->path);
+      if (file == nullptr || !file->SkipToEnd()) continue;
+      if (file->position().offset == 0) continue;
+      found_.files.insert(found_.files.begin(), std::move(file));
+      return;
+    }
+  }
+
+  // Whether it begins like one that was found.
+  bool IsCopy(const TailedFile& file) const {
+    const std::string head = file.Head();
+    return std::any_of(found_.files.begin(), found_.files.end(),
+                       [&](const auto& other) { return BeginAlike(head, other->Head()); });
+  }
+
+  std::optional<Files> Unseen(const TailedFile* known) const {
+    std::vector<const TailedFile*> read;
+    for (const auto& file : found_.files) read.push_back(file.get());
+    return UnseenRotated(path_, siblings_, known, read);
+  }
+
+  // Behind `newest_read`, among the files of which nothing was read, by age.
+  void Insert(Files unseen, const TailedFile* newest_read) {
+    size_t at = 0;
+    while (newest_read != nullptr && found_.files[at++].get() != newest_read) {
+    }
+    for (auto& file : unseen) found_.files.push_back(std::move(file));
+    std::stable_sort(found_.files.begin() + static_cast<std::ptrdiff_t>(at), found_.files.end(),
+                     [this](const auto& a, const auto& b) { return Age(*a) < Age(*b); });
+  }
+
+  std::ptrdiff_t Age(const TailedFile& file) const {
+    const auto is_it = [&](const Sibling& sibling) { return sibling.id == file.id(); };
+    return std::find_if(siblings_.begin(), siblings_.end(), is_it) - siblings_.begin();
+  }
+
+  void PutCurrentLast() {
+    if (!at_path_) return;
+    auto it = std::find_if(found_.files.begin(), found_.files.end(),
+                           [this](const auto& file) { return file->id() == *at_path_; });
+    if (it == found_.files.end()) {
+      std::unique_ptr<TailedFile> current = OpenOrNull(path_);
+      if (current == nullptr || !(current->id() == *at_path_)) return;  // it has just changed
+      found_.files.push_back(std::move(current));
+    } else {
+      std::rotate(it, it + 1, found_.files.end());
+    }
+    found_.has_current = true;
+  }
+
+  const std::string path_;
+  const std::vector<Sibling> siblings_;
+  std::optional<FileId> at_path_;
+  Resumed found_;
+};
+
+}  // namespace
+
+std::vector<Sibling> SiblingsOf(const std::string& path) {
+  const auto [folder, base] = Split(path);
+  std::vector<Sibling> siblings;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(folder, error), end;
+  for (; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.size() <= base.size() || !absl::StartsWith(name, base)) continue;
+    Sibling sibling = {.path = folder + "/" + name, .rotated = ParseRotatedName(base, name)};
+    struct stat info;
+    if (stat(sibling.path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    sibling.id = {.device = info.st_dev, .inode = info.st_ino};
+    sibling.modified = info.st_mtim.tv_sec;
+    siblings.push_back(std::move(sibling));
+  }
+  std::sort(siblings.begin(), siblings.end());
+  return siblings;
+}
+
+std::optional<Files> UnseenRotated(const std::string& path, const std::vector<Sibling>& siblings,
+                                   const TailedFile* known,
+                                   const std::vector<const TailedFile*>& read) {
+  auto it = siblings.begin();
+  if (known != nullptr) {
+    it = std::find_if(siblings.begin(), siblings.end(),
+                      [known](const Sibling& sibling) { return sibling.id == known->id(); });
+    if (it == siblings.end()) return std::nullopt;
+    ++it;
+  }
+  std::vector<std::string> heads;
+  for (const TailedFile* file : read) heads.push_back(file->Head());
+  if (auto current = OpenOrNull(path)) heads.push_back(current->Head());
+  Files unseen;
+  for (; it != siblings.end(); ++it) {
+    if (!it->rotated) continue;
+    std::unique_ptr<TailedFile> file = OpenOrNull(it->path);
+    if (file == nullptr) continue;
+    if (std::any_of(read.begin(), read.end(),
+                    [&](const TailedFile* other) { return other->id() == file->id(); })) {
+      continue;
+    }
+    std::string head = file->Head();
+    // Nothing to read, or a copy that is just being made: of what, cannot be told yet.
+    if (head.empty()) continue;
+    if (std::any_of(heads.begin(), heads.end(),
+                    [&](const std::string& other) { return BeginAlike(head, other); })) {
+      continue;
+    }
+    heads.push_back(std::move(head));
+    unseen.push_back(std::move(file));
+  }
+  return unseen;
+}
+
+Resumed FindAgain(const std::string& path, const LogPosition& position, bool read_rotated_first) {
+  return Search(path).FindAgain(position, read_rotated_first);
+}
+
+Resumed BeginWithRotated(const std::string& path) { return Search(path).BeginWithRotated(); }
+
+}  // namespace deferd

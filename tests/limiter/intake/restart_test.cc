@@ -1,0 +1,243 @@
+// A follower that is killed and goes on at the last position that its sink accepted.
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/limiter/intake/log_station.h"
+
+namespace deferd {
+namespace {
+
+using testing::ElementsAre;
+
+constexpr int kLines = 4;
+
+struct Trouble {
+  const char* name;
+  // What happens to the log while nobody looks. The rest of line 4 is in the log by then.
+  void (*happen)(LogStation* log);
+  int last;       // the last line that is then in the files
+  bool may_lose;  // then a gap must be said
+};
+
+void PrintTo(const Trouble& trouble, std::ostream* out) { *out << trouble.name; }
+
+const Trouble kTroubles[] = {
+    {"Nothing", [](LogStation*) {}, kLines, false},
+    {"Grown", [](LogStation* log) { log->Append(LogStation::Lines(5, 6)); }, 6, false},
+    {"Renamed",
+     [](LogStation* log) {
+       log->Rotate();
+       log->Append(LogStation::Lines(5, 6));
+     },
+     6, false},
+    {"RenamedAndNothingNew", [](LogStation* log) { log->Rotate(); }, kLines, false},
+    {"RenamedTwice",
+     [](LogStation* log) {
+       log->Rotate();
+       log->Append(LogStation::Line(5));
+       log->Rotate();
+       log->Append(LogStation::Line(6));
+     },
+     6, false},
+    {"Copied",
+     [](LogStation* log) {
+       log->CopyTruncate();
+       log->Append(LogStation::Lines(5, 6));
+     },
+     6, false},
+    {"CopiedTwice",
+     [](LogStation* log) {
+       log->CopyTruncate();
+       log->Append(LogStation::Line(5));
+       log->CopyTruncate();
+       log->Append(LogStation::Line(6));
+     },
+     6, false},
+    {"CopiedAndNothingNew", [](LogStation* log) { log->CopyTruncate(); }, kLines, false},
+    {"Compressed",
+     [](LogStation* log) {
+       log->Rotate();
+       log->Compress("mainlog.1");
+       log->Append(LogStation::Lines(5, 6));
+     },
+     6, false},
+    {"CompressedTwice",
+     [](LogStation* log) {
+       log->Rotate();
+       log->Compress("mainlog.1");
+       log->Append(LogStation::Line(5));
+       log->Rotate();
+       log->Compress("mainlog.1");
+       log->Append(LogStation::Line(6));
+     },
+     6, false},
+    {"CopiedAndCompressed",
+     [](LogStation* log) {
+       log->CopyTruncate();
+       log->Compress("mainlog.1");
+       log->Append(LogStation::Lines(5, 6));
+     },
+     6, false},
+    {"Dated",
+     [](LogStation* log) {
+       log->Rename("mainlog", "mainlog-20261122");
+       log->Append(LogStation::Line(5));
+       log->Rename("mainlog", "mainlog-20261123");
+       log->Compress("mainlog-20261122");
+       log->Append(LogStation::Line(6));
+     },
+     6, false},
+    {"DeletedAndMadeAgain",
+     [](LogStation* log) {
+       log->Delete();  // most file systems give the next file the same inode
+       log->Append(LogStation::Lines(5, 9));
+     },
+     9, true},
+    {"CutWithoutACopy",
+     [](LogStation* log) {
+       log->Cut();
+       log->Append(LogStation::Lines(5, 9));
+     },
+     9, true},
+};
+
+class RestartAfter : public testing::TestWithParam<Trouble> {};
+
+TEST_P(RestartAfter, AtEveryByteOfTheLog) {
+  const std::string text = LogStation::Lines(1, kLines);
+  for (size_t killed_at = 0; killed_at <= text.size(); ++killed_at) {
+    SCOPED_TRACE(absl::StrCat("killed at byte ", killed_at));
+    LogStation log;
+    log.Append(text.substr(0, killed_at));
+    log.RunToEnd();
+    const std::vector<int> before = log.numbers();
+    log.Append(text.substr(killed_at));
+    GetParam().happen(&log);
+    log.RunToEnd();
+    if (!GetParam().may_lose) {
+      ASSERT_EQ(log.numbers(), LogStation::Range(1, GetParam().last));
+      ASSERT_EQ(log.gaps(), 0);
+    } else {
+      std::vector<int> want = before;
+      for (int n = kLines + 1; n <= GetParam().last; ++n) want.push_back(n);
+      ASSERT_EQ(log.numbers(), want);
+      // Nothing tells a log of which no line was read from one that was emptied.
+      if (!before.empty()) {
+        ASSERT_EQ(log.gaps(), 1);
+        ASSERT_EQ(log.position()->last_gap, log.clock().Now());
+      }
+    }
+    ASSERT_EQ(log.counts().malformed, 0);
+    const std::vector<int> all = log.numbers();
+    log.RunToEnd();
+    ASSERT_EQ(log.numbers(), all);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Troubles, RestartAfter, testing::ValuesIn(kTroubles),
+                         [](const auto& trouble) { return std::string(trouble.param.name); });
+
+TEST(Restart, AfterEveryBatch) {
+  for (size_t batch_events : {1, 2, 7}) {
+    LogStation log;
+    log.Append(LogStation::Lines(1, 10));
+    log.Rotate();
+    log.Append(LogStation::Lines(11, 20));
+    for (int i = 0; i < 40; ++i) log.RunToEnd(/*accepted=*/1, batch_events);
+    EXPECT_EQ(log.numbers(), LogStation::Range(1, 20));
+    EXPECT_EQ(log.gaps(), 0);
+  }
+}
+
+TEST(Restart, LateLinesOfARotatedFile) {
+  LogStation log;
+  log.Append(LogStation::Line(1));
+  log.Start();
+  ASSERT_TRUE(log.BecomesSeen(1));
+  log.Rotate();
+  log.Append(LogStation::Line(2));
+  ASSERT_TRUE(log.BecomesSeen(2));
+  log.Append(LogStation::Line(3), "mainlog.1");
+  ASSERT_TRUE(log.BecomesSeen(3));
+  log.Kill();
+  EXPECT_EQ(log.position()->files.size(), 2u);
+  EXPECT_TRUE(log.position()->files[0].rotated);
+  EXPECT_FALSE(log.position()->files[1].rotated);
+  log.Append(LogStation::Line(4), "mainlog.1");
+  log.Append(LogStation::Line(5));
+  log.RunToEnd();
+  EXPECT_EQ(log.numbers(), LogStation::Range(1, 5));
+  EXPECT_EQ(log.gaps(), 0);
+}
+
+TEST(Restart, UnfinishedLastLineOfACompressedFileIsALine) {
+  LogStation log;
+  const std::string line = LogStation::Line(2);
+  log.Append(LogStation::Line(1) + line.substr(0, 20));
+  log.RunToEnd();
+  log.Append(line.substr(20, line.size() - 21));  // but for its LF
+  log.Rotate();
+  log.Compress("mainlog.1");
+  log.Append(LogStation::Line(3));
+  log.RunToEnd();
+  EXPECT_EQ(log.numbers(), LogStation::Range(1, 3));
+  log.RunToEnd();
+  EXPECT_EQ(log.numbers(), LogStation::Range(1, 3));
+}
+
+TEST(Restart, CopyBesideTheLogIsNotReadTwice) {
+  LogStation log;
+  log.Append(LogStation::Lines(1, 3));
+  log.RunToEnd();
+  std::filesystem::copy_file(log.Path(), log.Path("mainlog.1"));  // logrotate's `copy`
+  log.Append(LogStation::Line(4));
+  log.RunToEnd();
+  EXPECT_EQ(log.numbers(), LogStation::Range(1, 4));
+}
+
+TEST(Restart, LinesWithoutEventsMoveThePosition) {
+  LogStation log;
+  log.Append(LogStation::Line(1));
+  log.Start();
+  ASSERT_TRUE(log.BecomesSeen(1));
+  const std::string text = "2026-11-22 00:00:00 Start queue run: pid=1\n";
+  log.Append(text);
+  ASSERT_TRUE(log.Becomes([&](const FollowerStatus&) { return log.counts().lines == 2; }));
+  log.Kill();
+  EXPECT_EQ(log.position()->files[0].offset,
+            static_cast<int64_t>(LogStation::Line(1).size() + text.size()));
+}
+
+TEST(Restart, WithoutAPositionTheYoungestRotatedFileIsReadFirst) {
+  LogStation log;
+  log.Append(LogStation::Line(1), "mainlog.2");
+  log.Append(LogStation::Line(2), "mainlog.1");
+  log.Append(LogStation::Line(3));
+  log.Compress("mainlog.1");
+  log.RunToEnd();
+  EXPECT_THAT(log.numbers(), ElementsAre(2, 3));
+}
+
+TEST(Restart, GapsAreCarriedOn) {
+  LogStation log;
+  log.Append(LogStation::Lines(1, 3));
+  log.RunToEnd();
+  for (int gaps = 1; gaps <= 3; ++gaps) {
+    log.clock().Advance(absl::Hours(1));
+    log.Cut();
+    log.Append(LogStation::Lines(10 * gaps, 10 * gaps + gaps));
+    log.RunToEnd();
+    EXPECT_EQ(log.gaps(), gaps);
+    EXPECT_EQ(log.position()->last_gap, log.clock().Now());
+  }
+  const absl::Time last = log.clock().Now();
+  log.clock().Advance(absl::Hours(1));
+  log.Start();
+  EXPECT_EQ(log.follower().status().gaps, 3);
+  EXPECT_EQ(log.follower().status().last_gap, last);
+}
+
+}  // namespace
+}  // namespace deferd
