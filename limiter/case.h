@@ -24,6 +24,7 @@ absl::string_view CaseStateName(CaseState state);
 struct Case {
   std::string id;  // NODE-INCARNATION-NUMBER
   Subject subject;
+  Subject within;  // the domain that a narrower subject is part of; no id: none
   CaseState state = CaseState::kBlocked;
   bool manual = false;   // a person's, not a rule's
   bool shadow = false;   // judged and shown, never answered

@@ -1,6 +1,7 @@
 #include "limiter/case_table.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 #include <utility>
 
@@ -24,18 +25,49 @@ void CaseTable::Put(CaseChange change, absl::Time time, Case record) {
   MutexLock lock(&mutex_);
   events_.push_front({time, change, record});
   if (events_.size() > kMaxHistory) events_.pop_back();
+  Keep(std::move(record));
+}
+
+void CaseTable::Keep(Case record) {
   Key key{record.subject, record.shadow};
   auto before = open_.find(key);
   if (before != open_.end()) by_until_.erase({before->second.until, key});
   if (record.state == CaseState::kClosed) {
     if (before != open_.end()) open_.erase(before);
     closed_.push_front(std::move(record));
-    if (closed_.size() > kMaxHistory) closed_.pop_back();
+    if (closed_.size() > kMaxHistory) ForgetOldest();
   } else {
     by_until_.emplace(record.until, key);
     open_.insert_or_assign(std::move(key), std::move(record));
   }
   open_count_.store(open_.size(), std::memory_order_relaxed);
+}
+
+void CaseTable::ForgetOldest() {
+  if (forgotten_.size() < kMaxHistory) forgotten_.push_back(std::move(closed_.back().id));
+  closed_.pop_back();
+}
+
+void CaseTable::Restore(std::vector<Case> cases, std::vector<CaseEvent> events) {
+  std::stable_sort(cases.begin(), cases.end(),
+                   [](const Case& a, const Case& b) { return a.closed_at < b.closed_at; });
+  MutexLock lock(&mutex_);
+  open_.clear();
+  by_until_.clear();
+  closed_.clear();
+  for (Case& record : cases) Keep(std::move(record));
+  events_.assign(std::make_move_iterator(events.rbegin()), std::make_move_iterator(events.rend()));
+  if (events_.size() > kMaxHistory) events_.resize(kMaxHistory);
+}
+
+void CaseTable::ForgetClosed(absl::Time t) {
+  MutexLock lock(&mutex_);
+  while (!closed_.empty() && closed_.back().closed_at < t) ForgetOldest();
+}
+
+std::vector<std::string> CaseTable::TakeForgotten() {
+  MutexLock lock(&mutex_);
+  return std::exchange(forgotten_, {});
 }
 
 absl::Time CaseTable::EarliestUntil() const {

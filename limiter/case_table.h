@@ -47,6 +47,15 @@ class CaseTable {
   // leaves the open ones and joins the history.
   void Put(CaseChange change, absl::Time time, Case record);
 
+  // What a store kept: all cases, and their record in the order of the events. Replaces everything.
+  void Restore(std::vector<Case> cases, std::vector<CaseEvent> events);
+
+  // Forgets the cases that were closed before `t`.
+  void ForgetClosed(absl::Time t);
+  // The ids of closed cases that were forgotten, by age or because there were too many, since the
+  // last call.
+  std::vector<std::string> TakeForgotten();
+
   // When the next open case ends; InfiniteFuture if none is open.
   absl::Time EarliestUntil() const;
   // The open case that ends first, if it ends by `t`; of several at once the first by subject.
@@ -78,10 +87,14 @@ class CaseTable {
     }
   };
 
+  void Keep(Case record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   mutable Mutex mutex_;
   absl::flat_hash_map<Key, Case> open_ ABSL_GUARDED_BY(mutex_);
   absl::btree_set<std::pair<absl::Time, Key>> by_until_ ABSL_GUARDED_BY(mutex_);  // of open_
-  std::deque<Case> closed_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Case> closed_ ABSL_GUARDED_BY(mutex_);                               // newest first
+  std::vector<std::string> forgotten_ ABSL_GUARDED_BY(mutex_);
   std::deque<CaseEvent> events_ ABSL_GUARDED_BY(mutex_);
   std::atomic<size_t> open_count_{0};
 };

@@ -1,6 +1,7 @@
 #include "limiter/contributions.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace deferd {
@@ -12,6 +13,33 @@ MessageRecord& Contributions::OfMessage(const MessageKey& key) {
   return messages_[key];
 }
 
+MessageRecord* Contributions::Find(const MessageKey& key) {
+  auto it = messages_.find(key);
+  return it == messages_.end() ? nullptr : &it->second;
+}
+
+void Contributions::Forget(const MessageKey& key) {
+  auto it = messages_.find(key);
+  if (it == messages_.end()) return;
+  if (it->second.stored) gone_.push_back(key);
+  messages_.erase(it);
+}
+
+void Contributions::Changed(const MessageKey& key, MessageRecord* record) {
+  if (!tell_changes_ || record->changed) return;
+  record->changed = true;
+  changed_.push_back(key);
+}
+
+std::vector<MessageKey> Contributions::TakeChanged() {
+  for (const MessageKey& key : changed_) {
+    if (MessageRecord* record = Find(key)) record->changed = false;
+  }
+  return std::exchange(changed_, {});
+}
+
+std::vector<MessageKey> Contributions::TakeGone() { return std::exchange(gone_, {}); }
+
 // Messages whose completion was never logged would pile up; the oldest tenth goes at once, so that
 // the scan is paid rarely.
 void Contributions::EvictOldest() {
@@ -22,7 +50,11 @@ void Contributions::EvictOldest() {
   std::nth_element(arrivals.begin(), cut, arrivals.end());
   const absl::Time oldest_kept = *cut;
   size_t before = messages_.size();
-  absl::erase_if(messages_, [&](const auto& entry) { return entry.first.arrival <= oldest_kept; });
+  absl::erase_if(messages_, [&](const auto& entry) {
+    if (entry.first.arrival > oldest_kept) return false;
+    if (entry.second.stored) gone_.push_back(entry.first);
+    return true;
+  });
   evicted_ += static_cast<int64_t>(before - messages_.size());
 }
 

@@ -1,8 +1,8 @@
 // What each open message has contributed so far: the memory of counting "once".
 //
 // Per (message, recipient) there is at most one contribution: the outcome that it has now, dated
-// when it first got that outcome. A message is forgotten at its completion. Confined to the
-// recorder.
+// when it first got that outcome. A message is forgotten at its completion. Which messages have
+// changed since they were last stored is remembered, if asked for. Confined to the recorder.
 
 #ifndef DEFERD_LIMITER_CONTRIBUTIONS_H_
 #define DEFERD_LIMITER_CONTRIBUTIONS_H_
@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
@@ -34,15 +35,29 @@ struct MessageRecord {
   // also when the lists were changed in between.
   ChargedSubjects charged;
   absl::flat_hash_map<std::string, RecipientRecord> recipients;
+
+  // Of the store's copy.
+  bool changed = false;
+  bool stored = false;
 };
 
 class Contributions {
  public:
-  explicit Contributions(size_t max_messages) : max_messages_(max_messages) {}
+  Contributions(size_t max_messages, bool tell_changes)
+      : max_messages_(max_messages), tell_changes_(tell_changes) {}
 
   // Makes it if it is new. Valid until the next call.
   MessageRecord& OfMessage(const MessageKey& key);
-  void Forget(const MessageKey& key) { messages_.erase(key); }
+  // Null if there is none.
+  MessageRecord* Find(const MessageKey& key);
+  void Forget(const MessageKey& key);
+
+  // `record`, which belongs to `key`, differs from what is stored of it.
+  void Changed(const MessageKey& key, MessageRecord* record);
+  // Those that changed since the last call, each once; some may be gone.
+  std::vector<MessageKey> TakeChanged();
+  // Those with `stored` that were forgotten since the last call.
+  std::vector<MessageKey> TakeGone();
 
   size_t size() const { return messages_.size(); }
   int64_t evicted() const { return evicted_; }
@@ -51,7 +66,10 @@ class Contributions {
   void EvictOldest();
 
   const size_t max_messages_;
+  const bool tell_changes_;
   absl::flat_hash_map<MessageKey, MessageRecord> messages_;
+  std::vector<MessageKey> changed_;
+  std::vector<MessageKey> gone_;
   int64_t evicted_ = 0;
 };
 

@@ -13,6 +13,9 @@ namespace deferd {
 
 namespace {
 
+// Closed cases are shown for this long at least, and as long as the longest window.
+constexpr absl::Duration kKeepClosed = absl::Hours(7 * 24);
+
 CountedOutcome Counted(Outcome outcome) {
   switch (outcome) {
     case Outcome::kDelivered:
@@ -33,7 +36,7 @@ Limiter::Limiter(const LimiterOptions& options, Settings settings, const Clock* 
       cases_(cases),
       observer_(observer),
       settings_(std::move(settings)),
-      contributions_(options.max_messages),
+      contributions_(options.max_messages, options.keep),
       batch_clock_(clock->Now()) {
   for (absl::Duration window : settings_.policy->Windows()) {
     window_clocks_.push_back({StepClock(window), 0, absl::InfinitePast()});
@@ -62,11 +65,16 @@ void Limiter::Record(const EventBatch& batch) {
   if (observer_ != nullptr) observer_->OnLines(batch.counts);
   for (size_t i = 0; i < batch.size(); ++i) {
     const LogEvent& event = batch[i];
-    if (event.kind == LogEvent::Kind::kCompleted) {
-      contributions_.Forget(event.attempt.message);
-    } else {
+    if (event.kind == LogEvent::Kind::kAttempt) {
       RecordAttempt(event.attempt);
+      continue;
     }
+    if (event.kind == LogEvent::Kind::kCompleted) contributions_.Forget(event.attempt.message);
+    if (observer_ == nullptr || !options_.keep) continue;
+    const bool shown =
+        event.kind == LogEvent::Kind::kArrived || event.kind == LogEvent::Kind::kShown;
+    observer_->OnMessage(
+        event, shown ? Charge(*settings_.lists, event.attempt.identity, "") : ChargedSubjects());
   }
 }
 
@@ -98,6 +106,7 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
   if (by_message && message.charged.empty()) message.charged = std::move(charged);
   const ChargedSubjects& who = by_message ? message.charged : charged;
   if (observer_ != nullptr) observer_->OnAttempt(attempt, who, left_out);
+  contributions_.Changed(attempt.message, &message);
   if (left_out == LeftOut::kCounts) Contribute(attempt, who, &recipient);
 }
 
@@ -114,7 +123,7 @@ void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
   }
   Add(charged, attempt.time, outcome);
   if (outcome == CountedOutcome::kDelivered) return;
-  for (const Charged& one : charged) Judge(one, charged, attempt.time);
+  for (const Charged& one : charged) Judge(one, charged, attempt);
 }
 
 void Limiter::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome) {
@@ -126,6 +135,7 @@ void Limiter::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutco
       const int64_t step = clock.steps.StepOf(dated);
       if (!clock.steps.Live(step, clock.now_step)) continue;
       state.windows[i].Add(step, outcome, clock.now_step);
+      SubjectChanged(one.subject, &state);
       if (i == 0 && observer_ != nullptr) observer_->OnContribution(one.subject, outcome, +1);
     }
   }
@@ -142,9 +152,9 @@ void Limiter::TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedO
       const WindowClock& clock = window_clocks_[i];
       const int64_t step = clock.steps.StepOf(dated);
       if (dated < clock.since || !clock.steps.Live(step, clock.now_step)) continue;
-      if (state.windows[i].Remove(step, outcome) && i == 0 && observer_ != nullptr) {
-        observer_->OnContribution(one.subject, outcome, -1);
-      }
+      if (!state.windows[i].Remove(step, outcome)) continue;
+      SubjectChanged(one.subject, &state);
+      if (i == 0 && observer_ != nullptr) observer_->OnContribution(one.subject, outcome, -1);
     }
   }
 }
@@ -219,6 +229,7 @@ void Limiter::ForgetDeadSubjects() {
       dead = dead && state.windows[i].empty();
     }
     if (dead) {
+      if (state.stored) SubjectChanged(it->first, &state);
       subjects_.erase(it++);
     } else {
       ++it;
@@ -228,9 +239,17 @@ void Limiter::ForgetDeadSubjects() {
   for (const WindowClock& clock : window_clocks_) {
     longest = std::max(longest, clock.steps.window());
   }
-  absl::erase_if(cleared_, [oldest = now_ - longest](const auto& entry) {
-    return entry.second.enforced < oldest && entry.second.shadow < oldest;
-  });
+  for (auto it = cleared_.begin(); it != cleared_.end();) {
+    const Cleared& cleared = it->second;
+    const bool over = cleared.enforced < now_ - longest && cleared.shadow < now_ - longest;
+    if (over && options_.keep) changes_.clearings.push_back(it->first);
+    if (over) {
+      cleared_.erase(it++);
+    } else {
+      ++it;
+    }
+  }
+  cases_->ForgetClosed(now_ - std::max(longest, kKeepClosed));
 }
 
 void Limiter::SetSettings(Settings settings) {
@@ -253,6 +272,14 @@ void Limiter::SetSettings(Settings settings) {
     }
   }
   for (auto& [subject, state] : subjects_) {
+    for (const WindowClock& old : window_clocks_) {
+      const bool stays = std::any_of(clocks.begin(), clocks.end(), [&](const WindowClock& clock) {
+        return clock.steps.window() == old.steps.window();
+      });
+      if (options_.keep && !stays) {
+        changes_.stale_windows.emplace_back(subject, old.steps.window());
+      }
+    }
     absl::InlinedVector<Window, 1> windows(clocks.size());
     for (size_t i = 0; i < clocks.size(); ++i) {
       if (was_at[i].has_value()) windows[i] = std::move(state.windows[*was_at[i]]);

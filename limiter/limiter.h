@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -30,6 +31,8 @@
 #include "limiter/observer.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
+#include "limiter/state_text.h"
+#include "limiter/store/local_store.h"
 #include "limiter/window.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
@@ -48,6 +51,7 @@ struct LimiterOptions {
   std::string node = "local";
   int64_t incarnation = 1;
   size_t max_messages = 2'000'000;  // open messages remembered for counting once
+  bool keep = false;  // remember what has changed, for CollectChanges: somebody stores it
 };
 
 // A subject's live window, by the first rule's length.
@@ -100,6 +104,23 @@ class Limiter {
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
                                const std::string& reason);
 
+  // Adds to `batch` what has changed since the last call: windows, contributions, clearings, cases,
+  // events and the facts. Call ChangesSaved before the next one.
+  void CollectChanges(StoreBatch* batch);
+  // Whether what the last CollectChanges gave was stored. If not, it is collected again.
+  void ChangesSaved(bool saved);
+
+  // What a store gives back, before anything is recorded: the facts first, FinishRestore last,
+  // which takes account of settings that differ from those of before. DataLoss if the bytes are
+  // damaged.
+  absl::Status RestoreFacts(absl::string_view text);
+  absl::Status RestoreWindow(const StoredWindow& window);
+  absl::Status RestoreContribution(absl::string_view text);
+  absl::Status RestoreClearing(absl::string_view text);
+  absl::Status RestoreCase(absl::string_view text);
+  absl::Status RestoreEvent(absl::string_view text);
+  void FinishRestore();
+
   // Live subjects, worst first (most bad, then highest share); limit 0: all.
   std::vector<SubjectCounts> Top(size_t limit) const;
   SubjectReport Report(const Subject& subject) const;
@@ -115,12 +136,9 @@ class Limiter {
  private:
   struct SubjectState {
     absl::InlinedVector<Window, 1> windows;  // by index into window_clocks_
-  };
-  // From when on a subject's attempts count, after a case has ended: for the rules that are
-  // enforced, and for those in shadow, which see the ends of shadow cases too.
-  struct Cleared {
-    absl::Time enforced = absl::InfinitePast();
-    absl::Time shadow = absl::InfinitePast();
+    // Of the store's copy.
+    bool changed = false;
+    bool stored = false;
   };
   struct WindowClock {
     StepClock steps;
@@ -135,15 +153,21 @@ class Limiter {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Judge(const Charged& charged, const ChargedSubjects& all, absl::Time since)
+  void Judge(const Charged& charged, const ChargedSubjects& all, const Attempt& attempt)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OpenCase(const Subject& subject, const Decision& decision, bool shadow, absl::Time since,
-                const ChargedSubjects& all) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenCase(const Subject& subject, const Decision& decision, bool shadow,
+                const Attempt& attempt, const ChargedSubjects& all)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void AdvanceTo(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndCasesDue(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndOrExtend(Case record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetDeadSubjects() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SubjectChanged(const Subject& subject, SubjectState* state)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectSubject(const Subject& subject, StoreBatch* batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  LimiterFacts Facts() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   bool TracksKind(SubjectKind kind) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The parts of a domain are counted where a rule judges such parts, the widest subject always.
@@ -186,6 +210,28 @@ class Limiter {
   absl::Time next_until_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   absl::Time last_sweep_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t case_number_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  // What differs from the store, if it is kept: by name, since a value that changes again before
+  // the commit is stored once.
+  struct Changes {
+    std::vector<Subject> subjects;
+    std::vector<MessageKey> messages;
+    std::vector<MessageKey> gone;  // messages that the store has and that are over
+    std::vector<Subject> clearings;
+    std::vector<CaseEvent> events;  // with the cases as they became
+    std::vector<std::string> forgotten_cases;
+    std::vector<std::pair<Subject, absl::Duration>> stale_windows;  // of lengths no longer judged
+  };
+  Changes changes_ ABSL_GUARDED_BY(mutex_);
+  Changes being_saved_ ABSL_GUARDED_BY(mutex_);
+
+  // While restoring.
+  struct Restored {
+    LimiterFacts facts;
+    std::vector<Case> cases;
+    std::vector<CaseEvent> events;
+  };
+  Restored restored_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace deferd

@@ -8,7 +8,7 @@
 
 namespace deferd {
 
-void Limiter::Judge(const Charged& charged, const ChargedSubjects& all, absl::Time since) {
+void Limiter::Judge(const Charged& charged, const ChargedSubjects& all, const Attempt& attempt) {
   const Policy& policy = *settings_.policy;
   const Subject& subject = charged.subject;
   if (!charged.hosted || !TracksKind(subject.kind) || policy.Exempts(subject)) return;
@@ -19,12 +19,12 @@ void Limiter::Judge(const Charged& charged, const ChargedSubjects& all, absl::Ti
           return CountsOf(subject, window, now_, absl::InfinitePast(), shadow);
         });
     const Decision* decision = Strictest(policy, decisions, shadow);
-    if (decision != nullptr) OpenCase(subject, *decision, shadow, since, all);
+    if (decision != nullptr) OpenCase(subject, *decision, shadow, attempt, all);
   }
 }
 
 void Limiter::OpenCase(const Subject& subject, const Decision& decision, bool shadow,
-                       absl::Time since, const ChargedSubjects& all) {
+                       const Attempt& attempt, const ChargedSubjects& all) {
   const Rule& rule = *decision.rule;
   Case record;
   record.id = NextCaseId();
@@ -38,33 +38,28 @@ void Limiter::OpenCase(const Subject& subject, const Decision& decision, bool sh
   record.percent_limit = rule.percent;
   record.window = rule.window;
   record.policy_hash = settings_.policy->hash;
-  record.since = since;
-  record.until = since + rule.block_for;
+  record.since = attempt.time;
+  record.until = record.since + rule.block_for;
   record.history = record.until <= batch_clock_;
   record.by = "rule";
   if (!shadow && subject.kind != SubjectKind::kDomain) {
     for (const Charged& other : all) {
-      if (other.subject.kind == SubjectKind::kDomain) {
-        narrower_open_[other.subject].push_back(subject);
-      }
+      if (other.subject.kind == SubjectKind::kDomain) record.within = other.subject;
     }
   }
-  Changed(CaseChange::kOpened, since, record);
+  if (!record.within.id.empty()) narrower_open_[record.within].push_back(subject);
+  Changed(CaseChange::kOpened, record.since, record);
 }
 
 void Limiter::Changed(CaseChange change, absl::Time time, const Case& record) {
-  if (record.state == CaseState::kClosed && !record.shadow) {
-    for (auto it = narrower_open_.begin(); it != narrower_open_.end();) {
-      auto& parts = it->second;
-      parts.erase(std::remove(parts.begin(), parts.end(), record.subject), parts.end());
-      if (parts.empty()) {
-        narrower_open_.erase(it++);
-      } else {
-        ++it;
-      }
-    }
+  auto within = narrower_open_.find(record.within);
+  if (record.state == CaseState::kClosed && within != narrower_open_.end()) {
+    auto& parts = within->second;
+    parts.erase(std::remove(parts.begin(), parts.end(), record.subject), parts.end());
+    if (parts.empty()) narrower_open_.erase(within);
   }
   cases_->Put(change, time, record);
+  if (options_.keep) changes_.events.push_back({time, change, record});
   next_until_ = cases_->EarliestUntil();
   if (observer_ != nullptr) observer_->OnCase(change, record);
 }
@@ -111,6 +106,7 @@ void Limiter::Clear(const Subject& subject, absl::Time at, bool enforced, bool s
   Cleared& cleared = cleared_[subject];
   if (enforced) cleared.enforced = std::max(cleared.enforced, at);
   if (shadow) cleared.shadow = std::max(cleared.shadow, at);
+  if (options_.keep) changes_.clearings.push_back(subject);
 }
 
 void Limiter::Tick(absl::Duration slack) {
@@ -161,7 +157,8 @@ Case Limiter::Block(const Subject& subject, absl::Duration duration, const std::
     Changed(CaseChange::kEnded, batch_clock_, *before);
   }
   if (subject.kind == SubjectKind::kLogin && !subject.DomainPart().empty()) {
-    narrower_open_[{SubjectKind::kDomain, std::string(subject.DomainPart())}].push_back(subject);
+    record.within = {SubjectKind::kDomain, std::string(subject.DomainPart())};
+    narrower_open_[record.within].push_back(subject);
   }
   Changed(CaseChange::kBlockedByPerson, record.since, record);
   return record;

@@ -6,6 +6,9 @@
 #ifndef DEFERD_LIMITER_OBSERVER_H_
 #define DEFERD_LIMITER_OBSERVER_H_
 
+#include <utility>
+#include <vector>
+
 #include "limiter/case.h"
 #include "limiter/window.h"
 #include "policy/attempt.h"
@@ -27,12 +30,43 @@ class Observer {
     (void)attempt, (void)charged, (void)left_out;
   }
 
+  // What a log tells besides attempts, in its place among them; `charged` is empty where nobody is.
+  virtual void OnMessage(const LogEvent& event, const ChargedSubjects& charged) {
+    (void)event, (void)charged;
+  }
+
   // A contribution to the first rule's window: delta +1 added, -1 taken out again.
   virtual void OnContribution(const Subject& subject, CountedOutcome outcome, int delta) {
     (void)subject, (void)outcome, (void)delta;
   }
 
   virtual void OnCase(CaseChange change, const Case& record) { (void)change, (void)record; }
+};
+
+// Tells each of several observers, in order. They must outlive it.
+class ObserverList : public Observer {
+ public:
+  explicit ObserverList(std::vector<Observer*> observers) : observers_(std::move(observers)) {}
+
+  void OnLines(const LineCounts& counts) override {
+    for (Observer* one : observers_) one->OnLines(counts);
+  }
+  void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged,
+                 LeftOut left_out) override {
+    for (Observer* one : observers_) one->OnAttempt(attempt, charged, left_out);
+  }
+  void OnMessage(const LogEvent& event, const ChargedSubjects& charged) override {
+    for (Observer* one : observers_) one->OnMessage(event, charged);
+  }
+  void OnContribution(const Subject& subject, CountedOutcome outcome, int delta) override {
+    for (Observer* one : observers_) one->OnContribution(subject, outcome, delta);
+  }
+  void OnCase(CaseChange change, const Case& record) override {
+    for (Observer* one : observers_) one->OnCase(change, record);
+  }
+
+ private:
+  const std::vector<Observer*> observers_;
 };
 
 }  // namespace deferd

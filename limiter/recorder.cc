@@ -1,5 +1,6 @@
 #include "limiter/recorder.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -10,10 +11,12 @@ namespace {
 constexpr size_t kQueuedBatches = 64;
 constexpr absl::Duration kTick = absl::Milliseconds(200);
 constexpr absl::Duration kSlack = absl::Seconds(2);
+constexpr size_t kCommitEvents = 50'000;
 }  // namespace
 
-Recorder::Recorder(Limiter* limiter, Tick tick)
+Recorder::Recorder(Limiter* limiter, StateKeeper* keeper, Tick tick)
     : limiter_(limiter),
+      keeper_(keeper),
       tick_(std::move(tick)),
       queue_(kQueuedBatches),
       thread_([this] { Run(); }) {}
@@ -34,20 +37,33 @@ void Recorder::Stop() {
 
 void Recorder::Run() {
   auto last_tick = std::chrono::steady_clock::now();
+  auto not_before = last_tick;  // the next commit
+  size_t events = 0;            // counted and not committed
   while (true) {
     std::optional<std::unique_ptr<EventBatch>> batch = queue_.Pop(kTick);
     if (batch.has_value()) {
-      limiter_->Record(**batch);
+      keeper_->Record(**batch);
+      events += (*batch)->size() + 1;
       pending_.fetch_sub(1);
-    } else if (queue_.closed()) {
-      return;
     }
+    const bool ending = !batch.has_value() && queue_.closed();
     const auto now = std::chrono::steady_clock::now();
-    if (now - last_tick < absl::ToChronoMilliseconds(kTick)) continue;
-    last_tick = now;
+    const bool tick = now - last_tick >= absl::ToChronoMilliseconds(kTick);
     // A line may be written a moment after its own stamp; a case is not enforced after its end
     // anyway.
-    if (tick_(pending())) limiter_->Tick(kSlack);
+    if (tick && !ending && tick_(pending())) limiter_->Tick(kSlack);
+    if (tick) last_tick = now;
+    // A commit that failed is tried again after a while: its changes wait, counting does not.
+    const bool due = ending || tick || (events > 0 && (pending() == 0 || events > kCommitEvents));
+    if (due && (ending || now >= not_before)) {
+      const bool committed = keeper_->Commit().ok();  // told by its status
+      const auto after = std::chrono::steady_clock::now();
+      not_before = committed ? after
+                             : after + std::max<std::chrono::steady_clock::duration>(
+                                           std::chrono::seconds(1), 5 * (after - now));
+      events = 0;
+    }
+    if (ending) return;
   }
 }
 

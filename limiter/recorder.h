@@ -1,8 +1,9 @@
 // The one thread that counts.
 //
 // Followers hand over batches (they wait while the queue is full, so memory is bounded); the
-// recorder gives them to the limiter in the order they came, and while there is nothing to record
-// it lets the clock end cases. Stopping records what is queued first.
+// recorder counts them in the order they came and commits what they changed, many batches at once
+// when many wait; while there is nothing to record it lets the clock end cases. Stopping records
+// and commits what is queued first.
 
 #ifndef DEFERD_LIMITER_RECORDER_H_
 #define DEFERD_LIMITER_RECORDER_H_
@@ -14,6 +15,7 @@
 
 #include "limiter/limiter.h"
 #include "limiter/port/bounded_queue.h"
+#include "limiter/state_keeper.h"
 #include "policy/attempt.h"
 
 namespace deferd {
@@ -24,8 +26,8 @@ class Recorder {
   // nothing that is in the logs waits to be read, so the clock may end cases.
   using Tick = std::function<bool(size_t pending)>;
 
-  // `limiter` must outlive the recorder.
-  Recorder(Limiter* limiter, Tick tick);
+  // `limiter` and `keeper` must outlive the recorder.
+  Recorder(Limiter* limiter, StateKeeper* keeper, Tick tick);
   ~Recorder();
 
   // From any follower's thread; waits while the queue is full. False once stopped.
@@ -41,6 +43,7 @@ class Recorder {
   void Run();
 
   Limiter* const limiter_;
+  StateKeeper* const keeper_;
   const Tick tick_;
   BoundedQueue<std::unique_ptr<EventBatch>> queue_;
   std::atomic<size_t> pending_{0};

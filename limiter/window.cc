@@ -52,6 +52,22 @@ Counts Window::Sum(int64_t now_step, int64_t after_step) const {
   return {.delivered = sums[0], .deferred = sums[1], .failed = sums[2]};
 }
 
+void Window::ForEach(
+    absl::FunctionRef<void(int64_t step, CountedOutcome outcome, int64_t count)> tell) const {
+  for (const Cell cell : cells_) {
+    tell(StepOf(cell), static_cast<CountedOutcome>(KeyOf(cell) % 4), cell & kMaxCount);
+  }
+}
+
+void Window::Restore(int64_t step, CountedOutcome outcome, int64_t count) {
+  if (cells_.empty()) base_ = step;
+  if (step < base_ || step >= base_ + kMaxSpan) return;
+  const Cell key = static_cast<Cell>(step - base_) * 4 + static_cast<Cell>(outcome);
+  for (; count > 0; count -= kMaxCount) {
+    cells_.push_back(key << 24 | static_cast<Cell>(std::min<int64_t>(count, kMaxCount)));
+  }
+}
+
 void Window::Expire(int64_t now_step) {
   auto live = std::find_if(cells_.begin(), cells_.end(),
                            [&](Cell cell) { return StepOf(cell) > now_step - StepClock::kSteps; });

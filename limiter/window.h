@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "policy/counts.h"
 
@@ -62,6 +63,11 @@ class Window {
   void Expire(int64_t now_step);
 
   bool empty() const { return cells_.empty(); }
+
+  // What is counted, step by step, in order.
+  void ForEach(absl::FunctionRef<void(int64_t step, CountedOutcome outcome, int64_t count)>) const;
+  // Puts back what ForEach told: `step` and `outcome` not before those put back already.
+  void Restore(int64_t step, CountedOutcome outcome, int64_t count);
 
  private:
   // What one cell holds: 8 bits of key, (step - base_) * 4 + outcome, above 24 bits of count. A

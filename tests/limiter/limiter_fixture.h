@@ -12,7 +12,10 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "limiter/limiter.h"
+#include "limiter/state_keeper.h"
+#include "limiter/store/memory_store.h"
 #include "policy/policy_file.h"
+#include "tests/limiter/store/faulty_store.h"
 
 namespace deferd {
 
@@ -44,10 +47,25 @@ class RecordingObserver : public Observer {
 class LimiterFixture {
  public:
   explicit LimiterFixture(const std::string& policy_toml,
-                          absl::Time clock = kMorning + absl::Hours(2))
-      : clock_(clock),
-        limiter_({.node = "0badcafe"}, {ParsedPolicy(policy_toml), std::make_shared<ChargeLists>()},
-                 &clock_, &cases_, &observer_) {}
+                          absl::Time clock = kMorning + absl::Hours(2), bool ledger = true)
+      : ledger_(ledger),
+        clock_(clock),
+        settings_{ParsedPolicy(policy_toml), std::make_shared<ChargeLists>()},
+        store_(std::make_unique<FaultyStore>(NewMemoryStore("0badcafe", {}))) {
+    Start();
+  }
+
+  // Another limiter, with what the store has: what a crash or a restart leaves.
+  void Start() {
+    cases_ = std::make_unique<CaseTable>();
+    keeper_ =
+        std::make_unique<StateKeeper>(StateKeeperOptions{.ledger = ledger_}, store_.get(), &clock_);
+    observers_ = std::make_unique<ObserverList>(std::vector<Observer*>{&observer_, keeper_.get()});
+    limiter_ = std::make_unique<Limiter>(LimiterOptions{.node = "0badcafe", .keep = true},
+                                         settings_, &clock_, cases_.get(), observers_.get());
+    const absl::Status loaded = keeper_->Load(limiter_.get());
+    EXPECT_TRUE(loaded.ok()) << loaded;
+  }
 
   static std::shared_ptr<const Policy> ParsedPolicy(const std::string& toml) {
     absl::StatusOr<Policy> policy = ParsePolicy(toml, "test.toml");
@@ -74,7 +92,7 @@ class LimiterFixture {
   void Feed(const Attempt& attempt) {
     EventBatch batch;
     *batch.Add() = {LogEvent::Kind::kAttempt, attempt};
-    limiter_.Record(batch);
+    keeper_->Record(batch);
   }
   void Feed(const std::string& domain, absl::Duration at, Outcome outcome,
             const std::string& message = "", const std::string& recipient = "r@x") {
@@ -88,20 +106,25 @@ class LimiterFixture {
     LogEvent* event = batch.Add();
     event->kind = LogEvent::Kind::kCompleted;
     event->attempt.message = {message, kMorning};
-    limiter_.Record(batch);
+    keeper_->Record(batch);
   }
 
   Counts CountsNow(const std::string& domain) const {
-    return limiter_.Report({SubjectKind::kDomain, domain}).counts;
+    return limiter_->Report({SubjectKind::kDomain, domain}).counts;
   }
   std::optional<Case> OpenCase(const std::string& domain, bool shadow = false) const {
-    return cases_.FindOpen({SubjectKind::kDomain, domain}, shadow);
+    return cases_->FindOpen({SubjectKind::kDomain, domain}, shadow);
   }
 
+  const bool ledger_;
   ManualClock clock_;
-  CaseTable cases_;
+  Settings settings_;
+  std::unique_ptr<FaultyStore> store_;
   RecordingObserver observer_;
-  Limiter limiter_;
+  std::unique_ptr<CaseTable> cases_;
+  std::unique_ptr<StateKeeper> keeper_;
+  std::unique_ptr<ObserverList> observers_;
+  std::unique_ptr<Limiter> limiter_;
 };
 
 }  // namespace deferd

@@ -128,7 +128,7 @@ TEST(Limiter, ABacklogBlocksNobodyToday) {
   ASSERT_TRUE(open.has_value());
   EXPECT_TRUE(open->history);
   EXPECT_FALSE(open->Enforced(f.clock_.Now()));
-  EXPECT_FALSE(f.cases_.FindEnforced(Domain("a.example"), f.clock_.Now()).has_value());
+  EXPECT_FALSE(f.cases_->FindEnforced(Domain("a.example"), f.clock_.Now()).has_value());
 }
 
 TEST(Limiter, LateAndFutureAttemptsDoNotCount) {
@@ -161,7 +161,7 @@ TEST(Limiter, AtUntilACalmedSubjectIsFreeAndStartsAnew) {
   f.FeedMany(9, "a.example", Minutes(1), Outcome::kFailed);  // the block's own consequences
   ASSERT_TRUE(f.OpenCase("a.example").has_value());
   f.clock_.Set(At(Minutes(60)));
-  f.limiter_.Tick();
+  f.limiter_->Tick();
   EXPECT_FALSE(f.OpenCase("a.example").has_value());
   EXPECT_EQ(f.observer_.cases_.back().change, CaseChange::kEnded);
   // Two more are below the limit: those of before no longer count.
@@ -177,7 +177,7 @@ TEST(Limiter, AtUntilAStillBadSubjectKeepsItsCase) {
   f.clock_.Set(At(Minutes(30)));
   f.FeedMany(3, "a.example", Minutes(30), Outcome::kFailed);
   f.clock_.Set(At(Minutes(60)));
-  f.limiter_.Tick();
+  f.limiter_->Tick();
   std::optional<Case> open = f.OpenCase("a.example");
   ASSERT_TRUE(open.has_value());
   EXPECT_EQ(open->since, At(Minutes(0)));
@@ -197,7 +197,7 @@ TEST(Limiter, TheLogsOwnTimeEndsCasesInABacklog) {
 TEST(Limiter, UnblockCountsOnlyLaterSteps) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(5) + Seconds(30)));
   f.FeedMany(5, "a.example", Minutes(5), Outcome::kFailed);
-  absl::StatusOr<Case> ended = f.limiter_.Unblock(Domain("a.example"), "root", "fixed the form");
+  absl::StatusOr<Case> ended = f.limiter_->Unblock(Domain("a.example"), "root", "fixed the form");
   ASSERT_THAT(ended, IsOk());
   EXPECT_EQ(ended->state, CaseState::kClosed);
   EXPECT_EQ(ended->closed_by, "root");
@@ -211,16 +211,16 @@ TEST(Limiter, UnblockCountsOnlyLaterSteps) {
 
 TEST(Limiter, UnblockingWhoIsNotBlockedSaysSo) {
   LimiterFixture f(kThreeBadHalf);
-  EXPECT_THAT(f.limiter_.Unblock(Domain("a.example"), "root", ""),
+  EXPECT_THAT(f.limiter_->Unblock(Domain("a.example"), "root", ""),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("a.example: no block to end")));
 }
 
 TEST(Limiter, APersonsBlockEndsByTheClockAndIsNotJudged) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(0)));
-  f.limiter_.Block(Domain("a.example"), Minutes(30), "root", "complaint");
+  f.limiter_->Block(Domain("a.example"), Minutes(30), "root", "complaint");
   f.FeedMany(9, "a.example", Minutes(20), Outcome::kFailed);
   f.clock_.Set(At(Minutes(30)));
-  f.limiter_.Tick();
+  f.limiter_->Tick();
   EXPECT_FALSE(f.OpenCase("a.example").has_value());
   EXPECT_EQ(f.observer_.cases_.front().change, CaseChange::kBlockedByPerson);
 }
@@ -258,7 +258,7 @@ TEST(Limiter, ADomainIsNotBlockedByItsBlockedLogin) {
       "[rule.login]\nkind = \"login\"\nmin_bad = 3\npercent = 50\n"
       "[rule.domain]\nmin_bad = 5\npercent = 50\n");
   f.FeedMany(8, "a.example", Minutes(1), Outcome::kFailed);  // all by login bob@a.example
-  EXPECT_TRUE(f.cases_.FindOpen({SubjectKind::kLogin, "bob@a.example"}, false).has_value());
+  EXPECT_TRUE(f.cases_->FindOpen({SubjectKind::kLogin, "bob@a.example"}, false).has_value());
   EXPECT_FALSE(f.OpenCase("a.example").has_value());
   for (int i = 0; i < 5; ++i) {
     Attempt attempt = LimiterFixture::MakeAttempt("a.example", At(Minutes(2)), Outcome::kFailed);
@@ -271,13 +271,13 @@ TEST(Limiter, ADomainIsNotBlockedByItsBlockedLogin) {
 TEST(Limiter, AReloadKeepsTheCountsOfWindowsThatStay) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(2)));
   f.FeedMany(2, "a.example", Minutes(1), Outcome::kFailed);
-  f.limiter_.SetSettings(
+  f.limiter_->SetSettings(
       {LimiterFixture::ParsedPolicy("[rule.short]\nmin_bad = 1\npercent = 1\nwindow = \"10m\"\n"
                                     "[rule.r]\nmin_bad = 3\npercent = 50\n"),
        std::make_shared<ChargeLists>()});
   f.Feed("a.example", Minutes(2), Outcome::kDelivered);
   f.Feed("a.example", Minutes(2), Outcome::kFailed);
-  SubjectReport report = f.limiter_.Report(Domain("a.example"));
+  SubjectReport report = f.limiter_->Report(Domain("a.example"));
   ASSERT_EQ(report.rules.size(), 2u);
   EXPECT_EQ(report.rules[0].counts.failed, 1) << "a new window begins at the reload";
   EXPECT_EQ(report.rules[1].counts.failed, 3);
@@ -305,20 +305,20 @@ TEST(Limiter, ABareLoginIsCountedThoughNoRuleAsks) {
     f.Feed(attempt);
   }
   const Subject bob = {SubjectKind::kLogin, "bob"};
-  EXPECT_EQ(f.limiter_.Report(bob).counts.failed, 5);
-  EXPECT_FALSE(f.cases_.FindOpen(bob, false).has_value()) << "no rule judges logins";
+  EXPECT_EQ(f.limiter_->Report(bob).counts.failed, 5);
+  EXPECT_FALSE(f.cases_->FindOpen(bob, false).has_value()) << "no rule judges logins";
 }
 
 TEST(Limiter, APersonsBlockTakesTheRulesPlaceAndEndsNoEarlier) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(0)));
   f.FeedMany(3, "a.example", Minutes(0), Outcome::kFailed);
-  const Case block = f.limiter_.Block(Domain("a.example"), Minutes(1), "root", "sure is sure");
+  const Case block = f.limiter_->Block(Domain("a.example"), Minutes(1), "root", "sure is sure");
   EXPECT_EQ(block.until, At(Minutes(60)));
-  ASSERT_EQ(f.cases_.Open().size(), 1u);
-  EXPECT_TRUE(f.cases_.Open()[0].manual);
-  ASSERT_EQ(f.cases_.Closed(9).size(), 1u);
-  EXPECT_EQ(f.cases_.Closed(9)[0].rule, "r");
-  EXPECT_THAT(f.cases_.Closed(9)[0].closed_reason, HasSubstr("replaced by"));
+  ASSERT_EQ(f.cases_->Open().size(), 1u);
+  EXPECT_TRUE(f.cases_->Open()[0].manual);
+  ASSERT_EQ(f.cases_->Closed(9).size(), 1u);
+  EXPECT_EQ(f.cases_->Closed(9)[0].rule, "r");
+  EXPECT_THAT(f.cases_->Closed(9)[0].closed_reason, HasSubstr("replaced by"));
 }
 
 TEST(Limiter, AReloadEndsWhatItDoesNotEnforce) {
@@ -329,8 +329,9 @@ TEST(Limiter, AReloadEndsWhatItDoesNotEnforce) {
         "[rule.r]\nmin_bad = 3\npercent = 50\n[exempt]\ndomains = [\"a.example\"]\n"}) {
     LimiterFixture f(kThreeBadHalf, At(Minutes(0)));
     f.FeedMany(3, "a.example", Minutes(0), Outcome::kFailed);
-    f.limiter_.Block(Domain("b.example"), Hours(1), "root", "abuse");
-    f.limiter_.SetSettings({LimiterFixture::ParsedPolicy(policy), std::make_shared<ChargeLists>()});
+    f.limiter_->Block(Domain("b.example"), Hours(1), "root", "abuse");
+    f.limiter_->SetSettings(
+        {LimiterFixture::ParsedPolicy(policy), std::make_shared<ChargeLists>()});
     EXPECT_FALSE(f.OpenCase("a.example").has_value()) << policy;
     EXPECT_TRUE(f.OpenCase("b.example").has_value()) << "a person's block stays";
   }
@@ -342,7 +343,7 @@ TEST(Limiter, ABurstOverThousandsOfDomainsEndsInOrder) {
     f.Feed(absl::StrCat("d", i, ".example"), Seconds(i % 600), Outcome::kFailed);
   }
   f.Feed("last.example", Hours(5), Outcome::kDelivered);
-  EXPECT_TRUE(f.cases_.Open().empty());
+  EXPECT_TRUE(f.cases_->Open().empty());
   absl::Time last = absl::InfinitePast();
   for (const SeenCase& seen : f.observer_.cases_) {
     if (seen.change != CaseChange::kEnded) continue;
@@ -357,18 +358,18 @@ TEST(Limiter, TopIsWorstFirst) {
   f.FeedMany(5, "c.example", Minutes(1), Outcome::kDelivered);
   f.FeedMany(2, "a.example", Minutes(1), Outcome::kDeferred);
   f.FeedMany(1, "a.example", Minutes(1), Outcome::kDelivered);
-  std::vector<SubjectCounts> top = f.limiter_.Top(0);
+  std::vector<SubjectCounts> top = f.limiter_->Top(0);
   ASSERT_EQ(top.size(), 3u);
   EXPECT_EQ(top[0].subject.id, "b.example");
   EXPECT_EQ(top[1].subject.id, "a.example");
-  EXPECT_EQ(f.limiter_.Top(1).size(), 1u);
+  EXPECT_EQ(f.limiter_->Top(1).size(), 1u);
 }
 
 TEST(Limiter, SubjectsWithoutLiveCellsAreForgotten) {
   LimiterFixture f(kThreeBadHalf, At(Hours(30)));
   f.Feed("a.example", Minutes(0), Outcome::kFailed);
   f.Feed("b.example", Hours(3), Outcome::kFailed);
-  EXPECT_EQ(f.limiter_.stats().subjects, 1u);
+  EXPECT_EQ(f.limiter_->stats().subjects, 1u);
 }
 
 TEST(Limiter, ABareExpiryAfterOurOwnRefusalDoesNotCount) {
@@ -416,7 +417,7 @@ TEST(Limiter, BatchesDoNotChangeTheResult) {
       for (size_t i = begin; i < std::min(begin + batch_size, attempts.size()); ++i) {
         *batch.Add() = {LogEvent::Kind::kAttempt, attempts[i]};
       }
-      f.limiter_.Record(batch);
+      f.limiter_->Record(batch);
     }
     std::string result;
     for (const SeenCase& seen : f.observer_.cases_) {

@@ -1,0 +1,244 @@
+// The part of the limiter that tells a store what has changed, and takes it back at the start.
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "limiter/limiter.h"
+#include "limiter/store/window_row.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr absl::Duration kPatience = absl::Hours(6);
+
+std::string RowText(const Window& window) {
+  WindowRow row;
+  window.ForEach([&](int64_t step, CountedOutcome outcome, int64_t count) {
+    if (step < 0) return;  // of a log from before 1970
+    const auto stored = static_cast<uint32_t>(step);
+    if (row.cells.empty() || row.cells.back().step != stored) row.cells.push_back({.step = stored});
+    WindowCell& cell = row.cells.back();
+    switch (outcome) {
+      case CountedOutcome::kDelivered:
+        cell.delivered += count;
+        break;
+      case CountedOutcome::kDeferred:
+        cell.deferred += count;
+        break;
+      case CountedOutcome::kFailed:
+        cell.failed += count;
+        break;
+    }
+  });
+  return EncodeWindowRow(row);
+}
+
+template <typename T>
+void PutBack(std::vector<T>* saved, std::vector<T>* changes) {
+  saved->insert(saved->end(), std::make_move_iterator(changes->begin()),
+                std::make_move_iterator(changes->end()));
+  *changes = std::move(*saved);
+}
+
+}  // namespace
+
+void Limiter::SubjectChanged(const Subject& subject, SubjectState* state) {
+  if (!options_.keep || state->changed) return;
+  state->changed = true;
+  changes_.subjects.push_back(subject);
+}
+
+void Limiter::CollectSubject(const Subject& subject, StoreBatch* batch) {
+  auto found = subjects_.find(subject);
+  for (size_t i = 0; i < window_clocks_.size(); ++i) {
+    StoredWindow& stored = batch->windows.emplace_back();
+    stored.subject = subject;
+    stored.length = window_clocks_[i].steps.window();
+    if (found == subjects_.end()) continue;
+    const Window& window = found->second.windows[i];
+    if (!window.empty()) stored.row = RowText(window);
+  }
+  if (found == subjects_.end()) return;
+  found->second.changed = false;
+  found->second.stored = true;
+}
+
+LimiterFacts Limiter::Facts() const {
+  LimiterFacts facts;
+  facts.now = now_;
+  facts.last_sweep = last_sweep_;
+  facts.case_number = case_number_;
+  for (const WindowClock& clock : window_clocks_) {
+    facts.windows.emplace_back(clock.steps.window(), clock.since);
+  }
+  for (int kind = 0; kind < kSubjectKinds; ++kind) {
+    if (tracked_[kind]) {
+      facts.kinds.emplace_back(static_cast<SubjectKind>(kind), tracked_since_[kind]);
+    }
+  }
+  return facts;
+}
+
+void Limiter::CollectChanges(StoreBatch* batch) {
+  MutexLock lock(&mutex_);
+  for (MessageKey& key : contributions_.TakeChanged()) changes_.messages.push_back(std::move(key));
+  for (MessageKey& key : contributions_.TakeGone()) changes_.gone.push_back(std::move(key));
+  for (std::string& id : cases_->TakeForgotten()) changes_.forgotten_cases.push_back(std::move(id));
+  being_saved_ = std::exchange(changes_, {});
+
+  // Later ones win: a length may have gone and come back.
+  for (const auto& [subject, length] : being_saved_.stale_windows) {
+    batch->windows.push_back({subject, length, ""});
+  }
+  for (const Subject& subject : being_saved_.subjects) CollectSubject(subject, batch);
+  for (const MessageKey& key : being_saved_.gone) batch->contributions.push_back({NameOf(key), ""});
+  for (const MessageKey& key : being_saved_.messages) {
+    const MessageRecord* record = contributions_.Find(key);
+    if (record == nullptr) continue;
+    batch->contributions.push_back({NameOf(key), ContributionText(key, *record)});
+  }
+  for (const Subject& subject : being_saved_.clearings) {
+    auto cleared = cleared_.find(subject);
+    batch->clearings.push_back(
+        {NameOf(subject), cleared == cleared_.end() ? "" : ClearingText(subject, cleared->second)});
+  }
+  for (const CaseEvent& event : being_saved_.events) {
+    batch->cases.push_back({event.record.id, CaseText(event.record)});
+    batch->events.push_back({event.time, CaseEventText(event)});
+  }
+  for (const std::string& id : being_saved_.forgotten_cases) batch->cases.push_back({id, ""});
+  batch->facts.push_back({"limiter", FactsText(Facts())});
+}
+
+void Limiter::ChangesSaved(bool saved) {
+  MutexLock lock(&mutex_);
+  Changes changes = std::exchange(being_saved_, {});
+  for (const MessageKey& key : changes.messages) {
+    MessageRecord* record = contributions_.Find(key);
+    if (record == nullptr) continue;  // it came and went meanwhile
+    if (saved) {
+      record->stored = true;
+    } else {
+      contributions_.Changed(key, record);
+    }
+  }
+  if (saved) return;
+  for (const Subject& subject : changes.subjects) {
+    auto found = subjects_.find(subject);
+    if (found != subjects_.end()) found->second.changed = true;
+  }
+  PutBack(&changes.subjects, &changes_.subjects);
+  PutBack(&changes.gone, &changes_.gone);
+  PutBack(&changes.clearings, &changes_.clearings);
+  PutBack(&changes.events, &changes_.events);
+  PutBack(&changes.forgotten_cases, &changes_.forgotten_cases);
+  PutBack(&changes.stale_windows, &changes_.stale_windows);
+}
+
+absl::Status Limiter::RestoreFacts(absl::string_view text) {
+  absl::StatusOr<LimiterFacts> facts = ParseFacts(text);
+  if (!facts.ok()) return facts.status();
+  // A clock that was ahead for a while, with the log's stamps, would make all that comes late until
+  // the real time has reached it; a step back of less is met with patience.
+  const absl::Time latest = clock_->Now() + kMaxAhead;
+  if (facts->now > latest + kPatience) {
+    facts->now = latest;
+    facts->last_sweep = std::min(facts->last_sweep, latest);
+  }
+  MutexLock lock(&mutex_);
+  now_ = facts->now;
+  last_sweep_ = facts->last_sweep;
+  case_number_ = facts->case_number;
+  for (WindowClock& clock : window_clocks_) {
+    if (now_ != absl::InfinitePast()) clock.now_step = clock.steps.StepOf(now_);
+  }
+  restored_.facts = *std::move(facts);
+  return absl::OkStatus();
+}
+
+absl::Status Limiter::RestoreWindow(const StoredWindow& window) {
+  absl::StatusOr<WindowRow> row = DecodeWindowRow(window.row);
+  if (!row.ok()) return row.status();
+  MutexLock lock(&mutex_);
+  auto clock =
+      std::find_if(window_clocks_.begin(), window_clocks_.end(),
+                   [&](const WindowClock& one) { return one.steps.window() == window.length; });
+  if (clock == window_clocks_.end()) {
+    changes_.stale_windows.emplace_back(window.subject, window.length);
+    return absl::OkStatus();
+  }
+  SubjectState& state = StateOf(window.subject);
+  state.stored = true;
+  Window& counted = state.windows[clock - window_clocks_.begin()];
+  for (const WindowCell& cell : row->cells) {
+    if (!clock->steps.Live(cell.step, clock->now_step)) continue;
+    counted.Restore(cell.step, CountedOutcome::kDelivered, cell.delivered);
+    counted.Restore(cell.step, CountedOutcome::kDeferred, cell.deferred);
+    counted.Restore(cell.step, CountedOutcome::kFailed, cell.failed);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Limiter::RestoreContribution(absl::string_view text) {
+  auto parsed = ParseContribution(text);
+  if (!parsed.ok()) return parsed.status();
+  MutexLock lock(&mutex_);
+  MessageRecord& record = contributions_.OfMessage(parsed->first);
+  record = std::move(parsed->second);
+  record.stored = true;
+  return absl::OkStatus();
+}
+
+absl::Status Limiter::RestoreClearing(absl::string_view text) {
+  auto parsed = ParseClearing(text);
+  if (!parsed.ok()) return parsed.status();
+  MutexLock lock(&mutex_);
+  cleared_[parsed->first] = parsed->second;
+  return absl::OkStatus();
+}
+
+absl::Status Limiter::RestoreCase(absl::string_view text) {
+  absl::StatusOr<Case> record = ParseCase(text);
+  if (!record.ok()) return record.status();
+  MutexLock lock(&mutex_);
+  restored_.cases.push_back(*std::move(record));
+  return absl::OkStatus();
+}
+
+absl::Status Limiter::RestoreEvent(absl::string_view text) {
+  absl::StatusOr<CaseEvent> event = ParseCaseEvent(text);
+  if (!event.ok()) return event.status();
+  MutexLock lock(&mutex_);
+  restored_.events.push_back(*std::move(event));
+  return absl::OkStatus();
+}
+
+void Limiter::FinishRestore() {
+  MutexLock lock(&mutex_);
+  batch_clock_ = clock_->Now();
+  Restored restored = std::exchange(restored_, {});
+  // A length or kind that the settings of before did not have is counted from here on.
+  for (WindowClock& clock : window_clocks_) {
+    clock.since = now_;
+    for (const auto& [length, since] : restored.facts.windows) {
+      if (length == clock.steps.window()) clock.since = since;
+    }
+  }
+  std::fill(std::begin(tracked_since_), std::end(tracked_since_), now_);
+  for (const auto& [kind, since] : restored.facts.kinds) {
+    tracked_since_[static_cast<int>(kind)] = since;
+  }
+  for (const Case& record : restored.cases) {
+    const bool open = record.state != CaseState::kClosed;
+    if (open && !record.within.id.empty()) {
+      narrower_open_[record.within].push_back(record.subject);
+    }
+  }
+  cases_->Restore(std::move(restored.cases), std::move(restored.events));
+  next_until_ = cases_->EarliestUntil();
+  CloseWhatIsNotEnforced();
+}
+
+}  // namespace deferd

@@ -1,0 +1,295 @@
+#include "limiter/state_text.h"
+
+#include <functional>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+using Json = nlohmann::json;
+
+// Infinite times are null.
+Json Micros(absl::Time t) {
+  if (t == absl::InfinitePast() || t == absl::InfiniteFuture()) return nullptr;
+  return absl::ToUnixMicros(t);
+}
+
+absl::Time TimeOf(const Json& json, absl::Time otherwise) {
+  return json.is_null() ? otherwise : absl::FromUnixMicros(json.get<int64_t>());
+}
+
+absl::Time TimeAt(const Json& json, const char* key, absl::Time otherwise) {
+  auto it = json.find(key);
+  return it == json.end() ? otherwise : TimeOf(*it, otherwise);
+}
+
+// A number that stands for one of `count` enumerators.
+template <typename Enum>
+Enum EnumOf(const Json& json, int count) {
+  const int64_t number = json.get<int64_t>();
+  if (number < 0 || number >= count) throw std::out_of_range("no such enumerator");
+  return static_cast<Enum>(number);
+}
+
+Json SubjectJson(const Subject& subject) {
+  return Json::array({static_cast<int>(subject.kind), subject.id});
+}
+
+Subject SubjectOf(const Json& json) {
+  return {EnumOf<SubjectKind>(json.at(0), kSubjectKinds), json.at(1).get<std::string>()};
+}
+
+std::string Bytes(const Json& json) {
+  std::string text;
+  Json::to_msgpack(json, text);
+  return text;
+}
+
+// nlohmann-json and EnumOf throw where the shape is another than expected; it ends here.
+template <typename T>
+absl::StatusOr<T> Parse(absl::string_view text, const char* what,
+                        const std::function<T(const Json&)>& read) {
+  try {
+    return read(Json::from_msgpack(text.begin(), text.end()));
+  } catch (const std::exception& error) {
+    return absl::DataLossError(absl::StrCat("stored ", what, " is damaged: ", error.what()));
+  }
+}
+
+Json CaseValue(const Case& record) {
+  return {{"id", record.id},
+          {"subject", SubjectJson(record.subject)},
+          {"within", SubjectJson(record.within)},
+          {"state", static_cast<int>(record.state)},
+          {"manual", record.manual},
+          {"shadow", record.shadow},
+          {"history", record.history},
+          {"action",
+           [&] {
+             Json verdicts = Json::array();
+             for (Verdict verdict : record.action.by_source) {
+               verdicts.push_back(static_cast<int>(verdict));
+             }
+             return verdicts;
+           }()},
+          {"rule", record.rule},
+          {"counts", {record.counts.delivered, record.counts.deferred, record.counts.failed}},
+          {"min_bad", record.min_bad},
+          {"percent", record.percent},
+          {"percent_limit", record.percent_limit},
+          {"window", absl::ToInt64Seconds(record.window)},
+          {"policy_hash", record.policy_hash},
+          {"since", Micros(record.since)},
+          {"until", Micros(record.until)},
+          {"closed_at", Micros(record.closed_at)},
+          {"by", record.by},
+          {"reason", record.reason},
+          {"closed_by", record.closed_by},
+          {"closed_reason", record.closed_reason},
+          {"extended", record.extended}};
+}
+
+Case CaseOf(const Json& json) {
+  Case record;
+  record.id = json.at("id").get<std::string>();
+  record.subject = SubjectOf(json.at("subject"));
+  record.within = SubjectOf(json.at("within"));
+  record.state = EnumOf<CaseState>(json.at("state"), 3);
+  record.manual = json.value("manual", false);
+  record.shadow = json.value("shadow", false);
+  record.history = json.value("history", false);
+  size_t source = 0;
+  for (const Json& verdict : json.at("action")) {
+    if (source == record.action.by_source.size()) break;
+    record.action.by_source[source++] = EnumOf<Verdict>(verdict, kVerdicts);
+  }
+  record.rule = json.value("rule", "");
+  const Json& counts = json.at("counts");
+  record.counts = {counts.at(0).get<int64_t>(), counts.at(1).get<int64_t>(),
+                   counts.at(2).get<int64_t>()};
+  record.min_bad = json.value("min_bad", int64_t{0});
+  record.percent = json.value("percent", 0);
+  record.percent_limit = json.value("percent_limit", 0);
+  record.window = absl::Seconds(json.value("window", int64_t{3600}));
+  record.policy_hash = json.value("policy_hash", "");
+  record.since = TimeAt(json, "since", absl::InfinitePast());
+  record.until = TimeAt(json, "until", absl::InfinitePast());
+  record.closed_at = TimeAt(json, "closed_at", absl::InfiniteFuture());
+  record.by = json.value("by", "");
+  record.reason = json.value("reason", "");
+  record.closed_by = json.value("closed_by", "");
+  record.closed_reason = json.value("closed_reason", "");
+  record.extended = json.value("extended", 0);
+  return record;
+}
+
+}  // namespace
+
+std::string NameOf(const Subject& subject) {
+  return absl::StrCat(SubjectKindName(subject.kind), ":", subject.id);
+}
+
+std::string NameOf(const MessageKey& key) {
+  return absl::StrCat(key.id, " ", absl::ToUnixMicros(key.arrival));
+}
+
+std::string ContributionText(const MessageKey& key, const MessageRecord& record) {
+  Json charged = Json::array();
+  for (const Charged& one : record.charged) {
+    charged.push_back({SubjectJson(one.subject), one.hosted});
+  }
+  Json recipients = Json::array();
+  for (const auto& [name, recipient] : record.recipients) {
+    const int outcome = recipient.outcome.has_value() ? static_cast<int>(*recipient.outcome) : -1;
+    recipients.push_back({name, outcome, Micros(recipient.dated), Micros(recipient.last),
+                          static_cast<int>(recipient.last_left_out)});
+  }
+  return Bytes({{"id", key.id},
+                {"arrival", Micros(key.arrival)},
+                {"charged", std::move(charged)},
+                {"recipients", std::move(recipients)}});
+}
+
+absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::string_view text) {
+  return Parse<std::pair<MessageKey, MessageRecord>>(text, "contribution", [](const Json& json) {
+    std::pair<MessageKey, MessageRecord> result;
+    auto& [key, record] = result;
+    key.id = json.at("id").get<std::string>();
+    key.arrival = TimeOf(json.at("arrival"), absl::InfinitePast());
+    for (const Json& one : json.at("charged")) {
+      record.charged.push_back({SubjectOf(one.at(0)), one.at(1).get<bool>()});
+    }
+    for (const Json& one : json.at("recipients")) {
+      RecipientRecord& recipient = record.recipients[one.at(0).get<std::string>()];
+      if (one.at(1).get<int>() >= 0) recipient.outcome = EnumOf<CountedOutcome>(one.at(1), 3);
+      recipient.dated = TimeOf(one.at(2), absl::InfinitePast());
+      recipient.last = TimeOf(one.at(3), absl::InfinitePast());
+      recipient.last_left_out = EnumOf<LeftOut>(one.at(4), kLeftOutReasons);
+    }
+    return result;
+  });
+}
+
+std::string CaseText(const Case& record) { return Bytes(CaseValue(record)); }
+
+absl::StatusOr<Case> ParseCase(absl::string_view text) { return Parse<Case>(text, "case", CaseOf); }
+
+std::string CaseEventText(const CaseEvent& event) {
+  return Bytes({{"time", Micros(event.time)},
+                {"change", static_cast<int>(event.change)},
+                {"case", CaseValue(event.record)}});
+}
+
+absl::StatusOr<CaseEvent> ParseCaseEvent(absl::string_view text) {
+  return Parse<CaseEvent>(text, "case event", [](const Json& json) {
+    return CaseEvent{TimeOf(json.at("time"), absl::InfinitePast()),
+                     EnumOf<CaseChange>(json.at("change"), kCaseChanges), CaseOf(json.at("case"))};
+  });
+}
+
+std::string ReceiptText(const std::vector<LedgerRow>& rows) {
+  Json list = Json::array();
+  for (const LedgerRow& row : rows) {
+    list.push_back({{"row", row.row},
+                    {"time", Micros(row.time)},
+                    {"node", row.node},
+                    {"message_id", row.message_id},
+                    {"arrival", Micros(row.arrival)},
+                    {"subject", row.subject},
+                    {"narrower", row.narrower},
+                    {"sender", row.sender},
+                    {"login", row.login},
+                    {"user", row.user},
+                    {"mail_subject", row.mail_subject},
+                    {"recipient", row.recipient},
+                    {"router", row.router},
+                    {"transport", row.transport},
+                    {"host", row.host},
+                    {"host_ip", row.host_ip},
+                    {"outcome", static_cast<int>(row.outcome)},
+                    {"left_out", static_cast<int>(row.left_out)},
+                    {"reply_class", row.reply_class},
+                    {"reply", row.reply}});
+  }
+  return Bytes(list);
+}
+
+absl::StatusOr<std::vector<LedgerRow>> ParseReceipt(absl::string_view text) {
+  return Parse<std::vector<LedgerRow>>(text, "receipt", [](const Json& json) {
+    std::vector<LedgerRow> rows;
+    for (const Json& one : json) {
+      LedgerRow& row = rows.emplace_back();
+      row.row = one.at("row").get<int64_t>();
+      row.time = TimeAt(one, "time", absl::InfinitePast());
+      row.arrival = TimeAt(one, "arrival", absl::InfinitePast());
+      row.outcome = EnumOf<Outcome>(one.at("outcome"), kOutcomes);
+      row.left_out = EnumOf<LeftOut>(one.at("left_out"), kLeftOutReasons);
+      const std::pair<const char*, std::string*> kTexts[] = {
+          {"node", &row.node},           {"message_id", &row.message_id},
+          {"subject", &row.subject},     {"narrower", &row.narrower},
+          {"sender", &row.sender},       {"login", &row.login},
+          {"user", &row.user},           {"mail_subject", &row.mail_subject},
+          {"recipient", &row.recipient}, {"router", &row.router},
+          {"transport", &row.transport}, {"host", &row.host},
+          {"host_ip", &row.host_ip},     {"reply_class", &row.reply_class},
+          {"reply", &row.reply}};
+      for (const auto& [name, field] : kTexts) *field = one.value(name, "");
+    }
+    return rows;
+  });
+}
+
+std::string ClearingText(const Subject& subject, const Cleared& cleared) {
+  return Bytes({{"subject", SubjectJson(subject)},
+                {"enforced", Micros(cleared.enforced)},
+                {"shadow", Micros(cleared.shadow)}});
+}
+
+absl::StatusOr<std::pair<Subject, Cleared>> ParseClearing(absl::string_view text) {
+  return Parse<std::pair<Subject, Cleared>>(text, "clearing", [](const Json& json) {
+    return std::make_pair(SubjectOf(json.at("subject")),
+                          Cleared{TimeAt(json, "enforced", absl::InfinitePast()),
+                                  TimeAt(json, "shadow", absl::InfinitePast())});
+  });
+}
+
+std::string FactsText(const LimiterFacts& facts) {
+  Json windows = Json::array();
+  for (const auto& [length, since] : facts.windows) {
+    windows.push_back({absl::ToInt64Seconds(length), Micros(since)});
+  }
+  Json kinds = Json::array();
+  for (const auto& [kind, since] : facts.kinds) {
+    kinds.push_back({static_cast<int>(kind), Micros(since)});
+  }
+  return Bytes({{"now", Micros(facts.now)},
+                {"last_sweep", Micros(facts.last_sweep)},
+                {"case_number", facts.case_number},
+                {"windows", std::move(windows)},
+                {"kinds", std::move(kinds)}});
+}
+
+absl::StatusOr<LimiterFacts> ParseFacts(absl::string_view text) {
+  return Parse<LimiterFacts>(text, "limiter state", [](const Json& json) {
+    LimiterFacts facts;
+    facts.now = TimeAt(json, "now", absl::InfinitePast());
+    facts.last_sweep = TimeAt(json, "last_sweep", absl::InfinitePast());
+    facts.case_number = json.at("case_number").get<int64_t>();
+    for (const Json& one : json.at("windows")) {
+      facts.windows.emplace_back(absl::Seconds(one.at(0).get<int64_t>()),
+                                 TimeOf(one.at(1), absl::InfinitePast()));
+    }
+    for (const Json& one : json.at("kinds")) {
+      facts.kinds.emplace_back(EnumOf<SubjectKind>(one.at(0), kSubjectKinds),
+                               TimeOf(one.at(1), absl::InfinitePast()));
+    }
+    return facts;
+  });
+}
+
+}  // namespace deferd

@@ -1,0 +1,63 @@
+// The limiter's own values as the bytes that a store keeps for it, and back.
+//
+// MessagePack, since texts from logs may hold any bytes. Unknown keys are ignored and missing ones
+// take their defaults, so an older deferd's bytes can be read; DataLoss if they are no MessagePack
+// or of another shape.
+
+#ifndef DEFERD_LIMITER_STATE_TEXT_H_
+#define DEFERD_LIMITER_STATE_TEXT_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "limiter/case.h"
+#include "limiter/case_table.h"
+#include "limiter/contributions.h"
+#include "limiter/store/ledger.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+// The name under which a store keeps what belongs to a subject or a message.
+std::string NameOf(const Subject& subject);
+std::string NameOf(const MessageKey& key);
+
+std::string ContributionText(const MessageKey& key, const MessageRecord& record);
+absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::string_view text);
+
+std::string CaseText(const Case& record);
+absl::StatusOr<Case> ParseCase(absl::string_view text);
+
+std::string CaseEventText(const CaseEvent& event);
+absl::StatusOr<CaseEvent> ParseCaseEvent(absl::string_view text);
+
+std::string ReceiptText(const std::vector<LedgerRow>& rows);
+absl::StatusOr<std::vector<LedgerRow>> ParseReceipt(absl::string_view text);
+
+// From when on a subject's attempts count, after a case has ended: for the rules that are enforced,
+// and for those in shadow, which see the ends of shadow cases too.
+struct Cleared {
+  absl::Time enforced = absl::InfinitePast();
+  absl::Time shadow = absl::InfinitePast();
+};
+std::string ClearingText(const Subject& subject, const Cleared& cleared);
+absl::StatusOr<std::pair<Subject, Cleared>> ParseClearing(absl::string_view text);
+
+// What the limiter is between two batches, besides its tables.
+struct LimiterFacts {
+  absl::Time now = absl::InfinitePast();
+  absl::Time last_sweep = absl::InfinitePast();
+  int64_t case_number = 0;
+  std::vector<std::pair<absl::Duration, absl::Time>> windows;  // length, counted since
+  std::vector<std::pair<SubjectKind, absl::Time>> kinds;       // narrower ones, counted since
+};
+std::string FactsText(const LimiterFacts& facts);
+absl::StatusOr<LimiterFacts> ParseFacts(absl::string_view text);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_STATE_TEXT_H_
