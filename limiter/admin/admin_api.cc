@@ -46,6 +46,12 @@ absl::StatusOr<std::string> ReasonArg(const Json& args) {
   return reason;
 }
 
+// "10 bad of 12 (83%)": the share with its denominator.
+std::string ShareText(const Case& record) {
+  return absl::StrCat(record.counts.bad(), " bad of ", record.counts.total(), " (", record.percent,
+                      "%)");
+}
+
 // "root", "alice", or "uid 1000" where the name is not known.
 std::string PersonName(const Peer& peer) {
   if (peer.uid < 0) return "unknown";
@@ -69,7 +75,7 @@ absl::StatusOr<Json> AdminApi::Handle(const std::string& verb, const Json& args,
       {"why", &AdminApi::Why},       {"blocks", &AdminApi::Blocks},
       {"block", &AdminApi::Block},   {"unblock", &AdminApi::Unblock},
       {"top", &AdminApi::Top},       {"policy", &AdminApi::ShowPolicy},
-      {"reload", &AdminApi::Reload},
+      {"reload", &AdminApi::Reload}, {"track", &AdminApi::TrackDelivery},
   };
   for (const Verb& known : kVerbs) {
     if (verb == known.name) return (this->*known.handle)(args, peer);
@@ -132,12 +138,17 @@ absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
   if (open.has_value()) {
     if (!open->shadow) state = std::string(CaseStateName(open->state));
     case_json = CaseJson(*open);
+    Json attempts = Json::array();
+    for (const LedgerRow& row : parts_.receipt(*open)) attempts.push_back(LedgerRowJson(row));
     case_json["receipt"] = {{"counts", CountsJson(open->counts)},
                             {"min_bad", open->min_bad},
                             {"percent_limit", open->percent_limit},
                             {"window_begin", FormatUtc(open->since - open->window)},
                             {"window_end", FormatUtc(open->since)},
-                            {"policy_hash", open->policy_hash}};
+                            {"policy_hash", open->policy_hash},
+                            {"rule", case_json["rule"]},
+                            {"share", ShareText(*open)},
+                            {"attempts", std::move(attempts)}};
   }
   Json events = Json::array();
   for (const CaseEvent& event : parts_.cases->EventsOf(*subject, 10)) {
@@ -176,7 +187,7 @@ absl::StatusOr<Json> AdminApi::Block(const Json& args, const Peer& peer) const {
   }
   absl::StatusOr<std::string> reason = ReasonArg(args);
   if (!reason.ok()) return reason.status();
-  return CaseJson(parts_.limiter->Block(*subject, *duration, PersonName(peer), *reason));
+  return Saved(parts_.limiter->Block(*subject, *duration, PersonName(peer), *reason));
 }
 
 absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const {
@@ -186,7 +197,18 @@ absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const
   if (!reason.ok()) return reason.status();
   absl::StatusOr<Case> ended = parts_.limiter->Unblock(*subject, PersonName(peer), *reason);
   if (!ended.ok()) return ended.status();
-  return CaseJson(*ended);
+  return Saved(*ended);
+}
+
+Json AdminApi::Saved(const Case& record) const {
+  Json json = CaseJson(record);
+  absl::Status saved = parts_.save();
+  json["not_saved"] = saved.ok() ? Json(nullptr) : Json(std::string(saved.message()));
+  return json;
+}
+
+absl::StatusOr<Json> AdminApi::TrackDelivery(const Json& args, const Peer&) const {
+  return Track(parts_.search, args, parts_.clock->Now());
 }
 
 absl::StatusOr<Json> AdminApi::Top(const Json& args, const Peer&) const {

@@ -9,10 +9,12 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "limiter/admin/json.h"
+#include "limiter/admin/track.h"
 #include "limiter/case_table.h"
 #include "limiter/freshness.h"
 #include "limiter/gate.h"
@@ -33,6 +35,12 @@ class AdminApi {
     std::function<Json()> status;  // the daemon's own account of itself
     std::function<Json()> policy;  // {path, hash, loaded, toml}
     std::function<absl::Status()> reload;
+    LedgerSearch search;
+    // Stores a person's decision for good. An error is no failure of the verb: the decision holds
+    // in memory, and the answer says so.
+    std::function<absl::Status()> save;
+    // The attempts that made a case trip, newest first.
+    std::function<std::vector<LedgerRow>(const Case&)> receipt;
   };
 
   explicit AdminApi(Parts parts) : parts_(std::move(parts)) {}
@@ -49,6 +57,10 @@ class AdminApi {
   absl::StatusOr<Json> Top(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> ShowPolicy(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Reload(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> TrackDelivery(const Json& args, const Peer& peer) const;
+
+  // The case as JSON, once it is stored, or with `not_saved` saying why it is not.
+  Json Saved(const Case& record) const;
 
   const Parts parts_;
 };

@@ -5,81 +5,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "limiter/admin/page_text.h"
 #include "policy/text.h"
 
 namespace deferd {
 
 namespace {
-
-constexpr size_t kWidth = 80;
-
-// A field as text that cannot disturb a terminal; "" if it is absent or null.
-std::string Field(const Json& json, const char* name) {
-  auto it = json.find(name);
-  if (it == json.end() || it->is_null()) return "";
-  return PrintableUtf8(it->is_string() ? it->get<std::string>() : Dump(*it));
-}
-
-int64_t Number(const Json& json, const char* name) {
-  auto it = json.find(name);
-  return it != json.end() && it->is_number() ? it->get<int64_t>() : 0;
-}
-
-bool Flag(const Json& json, const char* name) {
-  auto it = json.find(name);
-  return it != json.end() && *it == true;
-}
-
-// "2026-11-22 10:15:04" of an RFC 3339 time; the pages say once that times are UTC.
-std::string ShortTime(const std::string& utc) {
-  std::string text = utc.substr(0, 19);
-  std::replace(text.begin(), text.end(), 'T', ' ');
-  return text;
-}
-
-// Text in lines of at most kWidth, the first after `label`, the others below it.
-std::string Wrapped(const std::string& label, const std::string& text) {
-  std::string out;
-  std::string line = label;
-  size_t begin = 0;
-  const std::string indent(label.size(), ' ');
-  bool fresh = true;
-  while (begin < text.size()) {
-    size_t end = std::min(text.find(' ', begin), text.size());
-    const std::string word = text.substr(begin, end - begin);
-    if (!fresh && line.size() + 1 + word.size() > kWidth) {
-      absl::StrAppend(&out, line, "\n");
-      line = indent;
-      fresh = true;
-    }
-    absl::StrAppend(&line, fresh ? "" : " ", word);
-    fresh = false;
-    begin = end + 1;
-  }
-  absl::StrAppend(&out, line, "\n");
-  return out;
-}
-
-// A table: columns as wide as their widest cell, the last one cut so that a row fits.
-std::string Table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string out;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      absl::StrAppend(&line, row[i]);
-      if (i + 1 < row.size()) line.append(widths[i] - row[i].size() + 2, ' ');
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    if (line.size() > kWidth) line = absl::StrCat(CutUtf8(line, kWidth - 3), "...");
-    absl::StrAppend(&out, line, "\n");
-  }
-  return out;
-}
 
 std::string Cause(const Json& record) {
   if (Flag(record, "manual")) {
@@ -89,6 +20,32 @@ std::string Cause(const Json& record) {
   return absl::StrFormat("rule %s: %d bad, %d%% (limits %d, %d%%)", Field(record, "rule"),
                          Number(record, "count"), Number(record, "percent"),
                          Number(record, "min_bad"), Number(record, "percent_limit"));
+}
+
+// What a person must know whose decision a crash would undo.
+std::string NotSaved(const Json& block) {
+  const std::string why = Field(block, "not_saved");
+  if (why.empty()) return "";
+  return Wrapped("  ",
+                 absl::StrCat("done, but not yet saved, so a restart would forget it: ", why));
+}
+
+// The messages that made a case trip, as `why` shows them: the newest first.
+std::string ReceiptText(const Json& attempts) {
+  if (!attempts.is_array() || attempts.empty()) return "";
+  std::string out = "\nThe attempts that caused it (newest first)\n";
+  constexpr size_t kShown = 10;
+  for (size_t i = 0; i < attempts.size() && i < kShown; ++i) {
+    const Json& one = attempts[i];
+    absl::StrAppend(&out, "  ", ShortTime(Field(one, "time")), "  ", Field(one, "outcome"), "  ",
+                    CutUtf8(Field(one, "recipient"), 48), "\n");
+    const std::string reply = Field(one, "reply");
+    if (!reply.empty()) absl::StrAppend(&out, Wrapped("      ", reply));
+  }
+  if (attempts.size() > kShown) {
+    absl::StrAppend(&out, "  and ", attempts.size() - kShown, " more: --json, or deferctl track\n");
+  }
+  return out;
 }
 
 }  // namespace
@@ -114,6 +71,21 @@ std::string StatusPage(const Json& status) {
                         : problem,
                     "\n");
   }
+  const Json& store = status["store"];
+  const Json& ledger = store["ledger"];
+  const std::string trouble = Field(store, "problem");
+  absl::StrAppend(&out, "state    ", Field(store, "path"), ": ",
+                  absl::StrFormat("%d MB", Number(store, "bytes") >> 20),
+                  trouble.empty() ? ", saved" : ", NOT SAVED", "\n");
+  absl::StrAppend(
+      &out, "ledger   ",
+      Flag(ledger, "enabled")
+          ? absl::StrFormat("%d attempts, kept %s", Number(ledger, "rows"), Field(ledger, "keep"))
+          : "off",
+      Number(ledger, "lost_rows") == 0
+          ? ""
+          : absl::StrFormat(", %d LOST while the disk was full", Number(ledger, "lost_rows")),
+      "\n");
   const Json& lines = status["lines"];
   absl::StrAppendFormat(&out, "lines    %d read: %d attempts, %d rejections, %d malformed\n",
                         Number(lines, "lines"), Number(lines, "attempts"),
@@ -193,6 +165,9 @@ std::string WhyPage(const Json& why) {
     absl::StrAppend(&out, "  counted from the step after ", ShortTime(Field(why, "cleared_at")),
                     " UTC on: a block ended\n");
   }
+  if (!record.is_null() && record.contains("receipt")) {
+    out += ReceiptText(record["receipt"].value("attempts", Json(nullptr)));
+  }
   if (!why["events"].empty()) {
     out += "\nRecord (UTC)\n";
     rows.clear();
@@ -222,7 +197,7 @@ std::string BlocksPage(const Json& blocks) {
 
 std::string BlockedPage(const Json& block) {
   return absl::StrCat(Field(block, "subject"), ": blocked until ", ShortTime(Field(block, "until")),
-                      " UTC\n");
+                      " UTC\n", NotSaved(block));
 }
 
 std::string UnblockedPage(const Json& block) {
@@ -230,7 +205,7 @@ std::string UnblockedPage(const Json& block) {
       Field(block, "subject"), ": unblocked\n",
       Wrapped("  it was ", absl::StrCat(Flag(block, "shadow") ? "in shadow" : "blocked", " since ",
                                         ShortTime(Field(block, "since")), " UTC, ", Cause(block))),
-      "  only attempts from now on count\n");
+      "  only attempts from now on count\n", NotSaved(block));
 }
 
 std::string TopPage(const Json& top) {

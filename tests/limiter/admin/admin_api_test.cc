@@ -15,9 +15,9 @@ class AdminApiTest : public testing::Test, public LimiterFixture {
  protected:
   AdminApiTest()
       : LimiterFixture(kPolicy, At(absl::Minutes(2))),
-        gate_(&cases_, &freshness_, &clock_, limiter_.settings()),
-        api_({.limiter = &limiter_,
-              .cases = &cases_,
+        gate_(cases_.get(), &freshness_, &clock_, limiter_->settings()),
+        api_({.limiter = limiter_.get(),
+              .cases = cases_.get(),
               .gate = &gate_,
               .freshness = &freshness_,
               .clock = &clock_,
@@ -29,7 +29,10 @@ class AdminApiTest : public testing::Test, public LimiterFixture {
                   [] {
                     return Json{{"toml", "x"}};
                   },
-              .reload = [this] { return reload_; }}) {
+              .reload = [this] { return reload_; },
+              .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
+              .save = [this] { return keeper_->Commit(/*durable=*/true); },
+              .receipt = [this](const Case& record) { return keeper_->Receipt(record); }}) {
     freshness_.Set({}, clock_.Now());
   }
 
@@ -38,6 +41,7 @@ class AdminApiTest : public testing::Test, public LimiterFixture {
   }
   void BlockByRule() { FeedMany(3, "a.example", absl::Minutes(1), Outcome::kFailed); }
 
+  const std::unique_ptr<LedgerReader> reader_ = store_->NewReader();
   Freshness freshness_{kMorning};
   Gate gate_;
   absl::Status reload_;

@@ -1,0 +1,81 @@
+#include "limiter/admin/page_text.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+std::string Field(const Json& json, const char* name) {
+  auto it = json.find(name);
+  if (it == json.end() || it->is_null()) return "";
+  return PrintableUtf8(it->is_string() ? it->get<std::string>() : Dump(*it));
+}
+
+int64_t Number(const Json& json, const char* name) {
+  auto it = json.find(name);
+  return it != json.end() && it->is_number() ? it->get<int64_t>() : 0;
+}
+
+bool Flag(const Json& json, const char* name) {
+  auto it = json.find(name);
+  return it != json.end() && *it == true;
+}
+
+std::string ShortTime(const std::string& utc) {
+  std::string text = utc.substr(0, 19);
+  std::replace(text.begin(), text.end(), 'T', ' ');
+  return text;
+}
+
+std::string Wrapped(const std::string& label, const std::string& text) {
+  std::string out;
+  std::string line = label;
+  size_t begin = 0;
+  const std::string indent(label.size(), ' ');
+  bool fresh = true;
+  while (begin < text.size()) {
+    size_t end = std::min(text.find(' ', begin), text.size());
+    const std::string word = text.substr(begin, end - begin);
+    if (!fresh && line.size() + 1 + word.size() > kPageWidth) {
+      absl::StrAppend(&out, line, "\n");
+      line = indent;
+      fresh = true;
+    }
+    absl::StrAppend(&line, fresh ? "" : " ", word);
+    fresh = false;
+    begin = end + 1;
+  }
+  absl::StrAppend(&out, line, "\n");
+  return out;
+}
+
+std::string Table(std::vector<std::vector<std::string>> rows) {
+  // One long name must not push the other columns off every row.
+  constexpr size_t kWidest = 44;
+  for (auto& row : rows) {
+    for (size_t i = 0; i + 1 < row.size(); ++i) {
+      if (row[i].size() > kWidest) row[i] = absl::StrCat(CutUtf8(row[i], kWidest - 3), "...");
+    }
+  }
+  std::vector<size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      absl::StrAppend(&line, row[i]);
+      if (i + 1 < row.size()) line.append(widths[i] - row[i].size() + 2, ' ');
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    if (line.size() > kPageWidth) line = absl::StrCat(CutUtf8(line, kPageWidth - 3), "...");
+    absl::StrAppend(&out, line, "\n");
+  }
+  return out;
+}
+
+}  // namespace deferd
