@@ -63,6 +63,14 @@ constexpr Entry kTable[] = {
     {"deferd_subjects", MetricType::Gauge, "", "Subjects with something in their window."},
     {"deferd_queued_batches", MetricType::Gauge, "",
      "Batches of log lines that wait for the recorder."},
+    {"deferd_commits_total", MetricType::Counter, "result",
+     "Commits of counts, positions and ledger to the local store: ok, failed."},
+    {"deferd_store_bytes", MetricType::Gauge, "", "Size of the local store on the disk."},
+    {"deferd_ledger_rows", MetricType::Gauge, "", "Rows of the ledger that can be searched."},
+    {"deferd_ledger_lost_rows_total", MetricType::Counter, "",
+     "Rows that never reached the ledger, because the disk was full for too long."},
+    {"deferd_ledger_dropped_segments_total", MetricType::Counter, "",
+     "Segments of the ledger that were dropped for age or size."},
     {"deferd_unchecked", MetricType::Gauge, "",
      "1 while deferd does not know enough, so that every pass it answers is unchecked."},
     {"deferd_policy_age_seconds", MetricType::Gauge, "", "Time since the policy was loaded."},
@@ -217,9 +225,9 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   for (size_t i = 0; i < lines_.size(); ++i) {
     page.Add("deferd_log_lines_total", lines_[i], kResults[i]);
   }
-  constexpr Outcome kOutcomes[] = {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed};
+  constexpr Outcome kCounted[] = {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed};
   for (size_t i = 0; i < attempts_.size(); ++i) {
-    page.Add("deferd_attempts_total", attempts_[i], OutcomeName(kOutcomes[i]));
+    page.Add("deferd_attempts_total", attempts_[i], OutcomeName(kCounted[i]));
   }
   for (size_t i = 0; i < left_out_.size(); ++i) {
     const auto reason = static_cast<LeftOut>(i);
@@ -260,6 +268,12 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   page.Add("deferd_evicted_messages_total", gauges.evicted_messages);
   page.Add("deferd_subjects", gauges.subjects);
   page.Add("deferd_queued_batches", gauges.queued_batches);
+  page.Add("deferd_commits_total", gauges.commits, "ok");
+  page.Add("deferd_commits_total", gauges.failed_commits, "failed");
+  page.Add("deferd_store_bytes", gauges.store_bytes);
+  page.Add("deferd_ledger_rows", gauges.ledger_rows);
+  page.Add("deferd_ledger_lost_rows_total", gauges.ledger_lost_rows);
+  page.Add("deferd_ledger_dropped_segments_total", gauges.ledger_dropped_segments);
   page.Add("deferd_unchecked", gauges.unchecked);
 
   page.Add("deferd_policy_age_seconds",

@@ -42,6 +42,12 @@ struct Gauges {
   size_t open_cases = 0;
   size_t shadow_cases = 0;
   size_t queued_batches = 0;
+  int64_t commits = 0;
+  int64_t failed_commits = 0;
+  int64_t ledger_rows = 0;
+  int64_t ledger_lost_rows = 0;
+  int64_t ledger_dropped_segments = 0;
+  int64_t store_bytes = 0;
   bool unchecked = false;
   absl::Time policy_loaded;
   bool policy_stale = false;  // the last reload failed, the old policy is in force

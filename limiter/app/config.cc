@@ -41,11 +41,7 @@ class ConfigReader {
       table->String("redis");
       NotYet(table, "redis", "sharing through Redis");
     }
-    if (TomlTable* table = root->Table("ledger")) {
-      if (table->Duration("keep").has_value()) {
-        config_->warnings.push_back("[ledger] keep: this version keeps no ledger yet");
-      }
-    }
+    if (TomlTable* table = root->Table("ledger")) ReadLedger(table);
   }
 
  private:
@@ -201,6 +197,33 @@ class ConfigReader {
     ReadPermissions(table, &config_->admin_options);
   }
 
+  void ReadLedger(TomlTable* table) {
+    LedgerOptions& ledger = config_->ledger;
+    if (auto keep = table->String("keep")) {
+      absl::StatusOr<absl::Duration> duration = ParseDuration(keep->text);
+      if (keep->text == "off") {
+        ledger.enabled = false;
+      } else if (duration.ok()) {
+        ledger.keep = *duration;
+      } else {
+        reader_->Error(keep->place, absl::StrCat("keep '", keep->text,
+                                                 "' is no length of time; write it as \"7d\", or "
+                                                 "\"off\" for no ledger"));
+      }
+    }
+    if (auto megabytes = table->Integer("max_megabytes", 16, int64_t{1} << 30)) {
+      ledger.max_bytes = *megabytes << 20;
+    }
+    if (auto recipients = table->String("recipients")) {
+      ledger.hash_recipients = recipients->text == "hash";
+      if (recipients->text != "plain" && recipients->text != "hash") {
+        reader_->Error(recipients->place, absl::StrCat("recipients '", recipients->text,
+                                                       "' is not known; \"plain\" or \"hash\""));
+      }
+    }
+    if (auto subjects = table->Bool("subjects")) config_->ledger_subjects = *subjects;
+  }
+
   void ReadHttp(TomlTable* table) {
     config_->http_listen = ReadAddress(table, "listen");
     if (absl::StartsWith(config_->http_listen, "unix:")) {
@@ -247,6 +270,12 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
     changed.push_back("[admin]");
   }
   if (running.http_listen != loaded.http_listen) changed.push_back("[http]");
+  const LedgerOptions& a = running.ledger;
+  const LedgerOptions& b = loaded.ledger;
+  if (a.enabled != b.enabled || a.keep != b.keep || a.max_bytes != b.max_bytes ||
+      a.hash_recipients != b.hash_recipients || running.ledger_subjects != loaded.ledger_subjects) {
+    changed.push_back("[ledger]");
+  }
   return changed;
 }
 

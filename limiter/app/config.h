@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "limiter/limiter.h"
 #include "limiter/port/listener.h"
+#include "limiter/store/local_store.h"
 #include "policy/charge.h"
 #include "policy/policy.h"
 
@@ -26,7 +27,7 @@ struct Config {
   std::string state_dir = "/var/lib/deferd";
   std::string policy_path;  // empty: the built-in policy
 
-  std::vector<std::string> exim_logs;
+  std::vector<std::string> exim_logs;  // paths or patterns
   absl::TimeZone zone = absl::LocalTimeZone();
   std::string zone_name;  // as written; empty: the machine's
 
@@ -37,6 +38,9 @@ struct Config {
   std::string admin_socket = "/run/deferd/admin.sock";  // a path
   ListenOptions admin_options{.mode = 0660, .group = ""};
   std::string http_listen;  // empty: no HTTP
+
+  LedgerOptions ledger;
+  bool ledger_subjects = false;  // keep the messages' Subject: lines
 
   std::vector<std::string> warnings;  // what is accepted but does nothing yet
 };

@@ -15,6 +15,7 @@
 #include "exporter/metrics.h"
 #include "limiter/admin/admin_api.h"
 #include "limiter/admin/admin_session.h"
+#include "limiter/app/daemon_report.h"
 #include "limiter/app/freshness_watch.h"
 #include "limiter/app/journal.h"
 #include "limiter/app/state_dir.h"
@@ -24,12 +25,14 @@
 #include "limiter/hook/exim_session.h"
 #include "limiter/intake/exim_reader.h"
 #include "limiter/intake/follower.h"
-#include "limiter/intake/log_file.h"
+#include "limiter/intake/log_set.h"
 #include "limiter/limiter.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/log.h"
 #include "limiter/port/socket_server.h"
 #include "limiter/recorder.h"
+#include "limiter/state_keeper.h"
+#include "limiter/store/sqlite_store.h"
 #include "policy/toml_reader.h"
 
 namespace deferd {
@@ -44,18 +47,23 @@ Settings MakeSettings(const Config& config, const LoadedPolicy& loaded) {
 
 class RunningDaemon : public Daemon {
  public:
-  RunningDaemon(Config config, LoadedPolicy policy, StateDir state_dir)
+  RunningDaemon(Config config, LoadedPolicy policy, std::shared_ptr<const StateDir> state_dir,
+                std::unique_ptr<LocalStore> store)
       : config_(std::move(config)),
         state_dir_(std::move(state_dir)),
+        store_(std::move(store)),
         started_(clock_.Now()),
         policy_(std::move(policy)),
         policy_loaded_(started_),
         freshness_(started_),
-        freshness_watch_(&freshness_, config_.exim_logs.size()),
+        freshness_watch_(&freshness_),
         gate_(&cases_, &freshness_, &clock_, MakeSettings(config_, policy_)),
-        observers_({&metrics_, &journal_, &line_totals_}),
-        limiter_({.node = state_dir_.node(), .incarnation = state_dir_.incarnation()},
-                 MakeSettings(config_, policy_), &clock_, &cases_, &observers_),
+        keeper_({.ledger = config_.ledger.enabled, .mail_subjects = config_.ledger_subjects},
+                store_.get(), &clock_),
+        observers_({&metrics_, &journal_, &line_totals_, &keeper_}),
+        limiter_(
+            {.node = state_dir_->node(), .incarnation = state_dir_->incarnation(), .keep = true},
+            MakeSettings(config_, policy_), &clock_, &cases_, &observers_),
         api_({.limiter = &limiter_,
               .cases = &cases_,
               .gate = &gate_,
@@ -63,10 +71,14 @@ class RunningDaemon : public Daemon {
               .clock = &clock_,
               .status = [this] { return StatusJson(); },
               .policy = [this] { return PolicyJson(); },
-              .reload = [this] { return Reload(); }}) {}
+              .reload = [this] { return Reload(); },
+              .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
+              .save = [this] { return keeper_.Commit(/*durable=*/true); },
+              .receipt = [this](const Case& record) { return keeper_.Receipt(record); }}) {}
 
   ~RunningDaemon() override { Stop(); }
 
+  absl::Status Load() { return keeper_.Load(&limiter_); }
   absl::Status OpenDoors();
   void FollowLogs();
   void Run() override;
@@ -108,7 +120,9 @@ class RunningDaemon : public Daemon {
   std::string NotReady() const;
 
   const Config config_;
-  const StateDir state_dir_;
+  const std::shared_ptr<const StateDir> state_dir_;
+  const std::unique_ptr<LocalStore> store_;
+  const std::unique_ptr<LedgerReader> reader_ = store_->NewReader();  // for the admin door
   const SystemClock clock_;
   const absl::Time started_;
 
@@ -128,13 +142,14 @@ class RunningDaemon : public Daemon {
   Metrics metrics_;
   Journal journal_;
   LineTotals line_totals_;
+  StateKeeper keeper_;
   ObserverList observers_;
   Limiter limiter_;
   AdminApi api_;
 
   std::unique_ptr<Recorder> recorder_;
-  mutable Mutex followers_mutex_;
-  std::vector<std::unique_ptr<Follower>> followers_ ABSL_GUARDED_BY(followers_mutex_);
+  mutable Mutex logs_mutex_;
+  std::unique_ptr<LogSet> logs_ ABSL_GUARDED_BY(logs_mutex_);
 
   Door hook_;
   Door admin_;
@@ -218,58 +233,41 @@ absl::Status RunningDaemon::OpenHttp() {
   return absl::OkStatus();
 }
 
-// The last hour, and the arrivals of what is still queued, may stand in the file before the present
-// one: read first, so that a restart after midnight knows them.
-void ReadRotated(const std::string& path, LogReader* reader, const Follower::Sink& submit) {
-  for (const char* suffix : {".1", ".1.gz"}) {
-    absl::StatusOr<std::unique_ptr<LogFile>> file = LogFile::Open(path + suffix);
-    if (!file.ok()) continue;
-    spdlog::info("reading {}{} first", path, suffix);
-    bool more = true;
-    while (more) {
-      auto batch = std::make_unique<EventBatch>();
-      absl::StatusOr<bool> read =
-          (*file)->Read(reader, FollowerOptions().batch_events, batch.get());
-      if (!read.ok()) spdlog::warn("{}", read.status());
-      more = read.value_or(false);
-      if (!submit(std::move(batch))) return;
-    }
-    return;
-  }
-}
-
 void RunningDaemon::FollowLogs() {
   recorder_ = std::make_unique<Recorder>(
-      &limiter_, [this](size_t pending) { return LookAtFreshness(pending); });
-  auto submit = [this](std::unique_ptr<EventBatch> batch) {
-    return recorder_->Submit(std::move(batch));
-  };
-  for (const std::string& path : config_.exim_logs) {
-    spdlog::info("following {}", path);
-    FollowerOptions options;
-    options.path = path;
-    std::unique_ptr<LogReader> reader = NewEximReader({.zone = config_.zone});
-    ReadRotated(path, reader.get(), submit);
-    MutexLock lock(&followers_mutex_);
-    followers_.push_back(Follower::Start(options, std::move(reader), &clock_, submit));
+      &limiter_, &keeper_, [this](size_t pending) { return LookAtFreshness(pending); });
+  for (const std::string& pattern : config_.exim_logs) spdlog::info("following {}", pattern);
+  std::map<std::string, SourceState> known;
+  for (auto& [source, kept] : keeper_.TakeSources()) {
+    known[source] = {std::move(kept.position), std::move(kept.open_messages)};
   }
+  // The last hour, and the arrivals of what is still queued, may stand in the rotated file.
+  auto logs = LogSet::Start(
+      {.patterns = config_.exim_logs, .follower = {.read_rotated_first = true}}, std::move(known),
+      [this] { return NewEximReader({.zone = config_.zone, .open_messages = true}); }, &clock_,
+      [this](std::unique_ptr<EventBatch> batch) { return recorder_->Submit(std::move(batch)); });
+  MutexLock lock(&logs_mutex_);
+  logs_ = std::move(logs);
 }
 
 std::vector<FollowerStatus> RunningDaemon::Sources() const {
-  MutexLock lock(&followers_mutex_);
-  std::vector<FollowerStatus> sources;
-  for (const auto& follower : followers_) sources.push_back(follower->status());
-  return sources;
+  MutexLock lock(&logs_mutex_);
+  return logs_ == nullptr ? std::vector<FollowerStatus>() : logs_->status();
 }
 
 bool RunningDaemon::LookAtFreshness(size_t pending) {
+  {
+    // Before all logs are followed, and while they are let go of, nothing is known of their ends.
+    MutexLock lock(&logs_mutex_);
+    if (logs_ == nullptr) return false;
+  }
   const std::vector<FollowerStatus> sources = Sources();
-  if (sources.size() < config_.exim_logs.size()) return false;  // still starting them
   absl::Duration longest;
   for (absl::Duration window : limiter_.settings().policy->Windows()) {
     longest = std::max(longest, window);
   }
-  return freshness_watch_.Look(sources, pending == 0, longest, clock_.Now());
+  return freshness_watch_.Look(sources, pending == 0, keeper_.status().problem, longest,
+                               clock_.Now());
 }
 
 absl::Status RunningDaemon::Reload() {
@@ -336,12 +334,12 @@ void RunningDaemon::Stop() {
     door->server->Stop(kDrain);
     door->thread.join();
   }
-  std::vector<std::unique_ptr<Follower>> followers;
+  std::unique_ptr<LogSet> logs;
   {
-    MutexLock lock(&followers_mutex_);
-    followers.swap(followers_);
+    MutexLock lock(&logs_mutex_);
+    logs.swap(logs_);
   }
-  followers.clear();
+  logs.reset();
   if (recorder_ != nullptr) recorder_->Stop();
 }
 
@@ -367,6 +365,14 @@ Gauges RunningDaemon::ReadGauges() const {
     gauges.hook_connections = hook_.server->stats().open;
     gauges.hook_refused = hook_.server->stats().refused;
   }
+  const StateKeeper::Status kept = keeper_.status();
+  gauges.commits = kept.commits;
+  gauges.failed_commits = kept.failures;
+  gauges.ledger_lost_rows = kept.lost_rows;
+  const LocalStore::Stats store = store_->stats();
+  gauges.ledger_rows = store.ledger_rows;
+  gauges.ledger_dropped_segments = store.dropped_segments;
+  gauges.store_bytes = store.bytes;
   gauges.started = started_;
   gauges.version = kVersion;
   MutexLock lock(&policy_mutex_);
@@ -378,24 +384,14 @@ Gauges RunningDaemon::ReadGauges() const {
 }
 
 Json RunningDaemon::StatusJson() const {
-  Json sources = Json::array();
-  for (const FollowerStatus& source : Sources()) {
-    sources.push_back({{"path", source.path},
-                       {"lag_seconds", absl::ToDoubleSeconds(source.lag)},
-                       {"gaps", source.gaps},
-                       {"at_end", source.at_end},
-                       {"problem", source.problem},
-                       {"bytes", source.bytes},
-                       {"open_messages", source.open_messages}});
-  }
   Json listening = Json::object();
   for (const auto& [name, address] : listening_) listening[name] = address;
   const LineCounts lines = line_totals_.Get();
   const Freshness::State freshness = freshness_.Get();
   const Json policy = PolicyJson();
   return {{"version", kVersion},
-          {"node", state_dir_.node()},
-          {"incarnation", state_dir_.incarnation()},
+          {"node", state_dir_->node()},
+          {"incarnation", state_dir_->incarnation()},
           {"mode", policy["mode"]},
           {"policy",
            {{"path", policy["path"]},
@@ -405,7 +401,8 @@ Json RunningDaemon::StatusJson() const {
             {"error", policy["error"]}}},
           {"unchecked", !freshness.causes.empty()},
           {"causes", freshness.causes},
-          {"sources", sources},
+          {"sources", SourcesJson(Sources())},
+          {"store", StoreJson(config_, keeper_.status(), store_->stats())},
           {"shared", nullptr},
           {"uptime", deferd::FormatDuration(absl::Seconds(1) + absl::Trunc(clock_.Now() - started_,
                                                                            absl::Seconds(1)))},
@@ -439,9 +436,22 @@ std::string RunningDaemon::NotReady() const {
   return missing;
 }
 
+// Opens and loads the state; nullptr into `daemon` if that fails.
+absl::Status OpenAndLoad(const Config& config, const LoadedPolicy& policy,
+                         const std::shared_ptr<const StateDir>& state_dir,
+                         std::unique_ptr<RunningDaemon>* daemon) {
+  absl::StatusOr<std::unique_ptr<LocalStore>> store =
+      OpenSqliteStore(StatePath(config.state_dir), state_dir->node(), config.ledger);
+  if (!store.ok()) return store.status();
+  auto made = std::make_unique<RunningDaemon>(config, policy, state_dir, *std::move(store));
+  absl::Status loaded = made->Load();
+  if (loaded.ok()) *daemon = std::move(made);
+  return loaded;
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config) {
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_aside) {
   absl::StatusOr<LoadedPolicy> policy = LoadPolicy(config.policy_path);
   if (!policy.ok()) return policy.status();
   absl::StatusOr<StateDir> state_dir = StateDir::Open(config.state_dir);
@@ -454,8 +464,26 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config) {
   spdlog::info("deferd {} starts: node {}, policy {} ({}), mode {}", kVersion, state_dir->node(),
                policy->policy->path, policy->policy->hash,
                policy->policy->mode == Mode::kShadow ? "shadow" : "enforce");
-  auto daemon =
-      std::make_unique<RunningDaemon>(std::move(config), *std::move(policy), *std::move(state_dir));
+  const auto held = std::make_shared<const StateDir>(*std::move(state_dir));
+  std::unique_ptr<RunningDaemon> daemon;
+  absl::Status loaded = OpenAndLoad(config, *policy, held, &daemon);
+  // Asked to look after damage, one looks everywhere.
+  if (loaded.ok() && set_aside) loaded = CheckSqliteStore(StatePath(config.state_dir));
+  if (absl::IsDataLoss(loaded) && set_aside) {
+    spdlog::error("{}", loaded);
+    spdlog::warn("{} is set aside: what people blocked and unblocked is forgotten with it",
+                 StatePath(config.state_dir));
+    daemon.reset();
+    loaded = SetAside(config.state_dir, SystemClock().Now());
+    if (loaded.ok()) loaded = OpenAndLoad(config, *policy, held, &daemon);
+  }
+  if (absl::IsDataLoss(loaded)) {
+    return absl::DataLossError(
+        absl::StrCat(loaded.message(),
+                     "; deferd --set-aside-damaged-state renames it and counts "
+                     "the logs anew"));
+  }
+  if (!loaded.ok()) return loaded;
   daemon->FollowLogs();
   absl::Status opened = daemon->OpenDoors();
   if (!opened.ok()) return opened;

@@ -21,7 +21,9 @@ class Daemon {
  public:
   // Signals SIGHUP, SIGTERM and SIGINT must be blocked in all threads before. The errors are for
   // the operator.
-  static absl::StatusOr<std::unique_ptr<Daemon>> Start(Config config);
+  // A damaged state is an error, unless `set_aside` says that it may be moved away: then the counts
+  // are read from the logs anew.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(Config config, bool set_aside);
   virtual ~Daemon() = default;
 
   // Until SIGTERM or SIGINT.

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,7 +15,9 @@
 #include "absl/strings/str_format.h"
 #include "limiter/admin/admin_client.h"
 #include "limiter/admin/admin_pages.h"
+#include "limiter/admin/track.h"
 #include "limiter/app/config.h"
+#include "limiter/app/explain.h"
 #include "limiter/app/replay.h"
 #include "policy/charge.h"
 #include "policy/policy_file.h"
@@ -73,6 +76,12 @@ struct Arguments {
   std::vector<std::string> logs;
   std::string file;
   bool built_in = false;
+  std::string reply;
+  struct {
+    std::string what, domain, sender, recipient, id, host, outcome, since, until;
+    int64_t limit = 50;
+    int64_t before = 0;
+  } track;
 };
 
 // A verb that the daemon answers: its result as JSON or as a page.
@@ -97,6 +106,23 @@ int RunBlock(const Arguments& a) {
 }
 int RunUnblock(const Arguments& a) {
   return AskAndPrint(a, "unblock", {{"subject", a.subject}, {"reason", a.reason}}, UnblockedPage);
+}
+
+int RunTrack(const Arguments& args) {
+  const auto& t = args.track;
+  const Json request = {{"what", t.what},           {"domain", t.domain}, {"sender", t.sender},
+                        {"recipient", t.recipient}, {"id", t.id},         {"host", t.host},
+                        {"outcome", t.outcome},     {"since", t.since},   {"until", t.until},
+                        {"limit", t.limit},         {"before", t.before}};
+  absl::StatusOr<Json> rows = AskDaemon(args.socket, "track", request, kDaemonLimit);
+  if (!rows.ok()) return Fail(rows.status());
+  if (args.json) return Print(DumpPretty(*rows));
+  std::string page = TrackPage(*rows);
+  if (t.limit > 0 && rows->size() == static_cast<size_t>(t.limit)) {
+    absl::StrAppend(&page, "older ones: the same with --before ",
+                    rows->back()["row"].get<std::string>(), "\n");
+  }
+  return Print(page);
 }
 
 int RunReplay(const Arguments& args) {
@@ -129,6 +155,14 @@ int RunReplay(const Arguments& args) {
   absl::StatusOr<Json> result = Replay(options);
   if (!result.ok()) return Fail(result.status());
   return Print(args.json ? DumpPretty(*result) : ReplayPage(*result));
+}
+
+int RunExplain(const Arguments& args) {
+  const absl::Status status =
+      Explain(args.reply, args.json, std::cin, [](const std::string& answer) {
+        return Print(answer) == 0 ? absl::OkStatus() : absl::UnavailableError("cannot write");
+      });
+  return status.ok() ? 0 : Fail(status);
 }
 
 Json RuleJson(const Rule& rule) {
@@ -239,6 +273,21 @@ int Main(int argc, char** argv) {
   top->add_option("--limit", args.limit, "how many; 0 is all")
       ->capture_default_str()
       ->check(CLI::Range(0, 1'000'000'000));
+  CLI::App* track = verb(&app, "track", "what became of messages: track delivery", RunTrack);
+  track->add_option("WHAT", args.track.what, "a domain, an address, a message id, login:NAME");
+  track->add_option("--domain", args.track.domain, "who is charged, or else the sender's");
+  track->add_option("--sender", args.track.sender, "the envelope sender");
+  track->add_option("--recipient", args.track.recipient);
+  track->add_option("--id", args.track.id, "one message's life, from its beginning");
+  track->add_option("--host", args.track.host, "the remote server, by name or address");
+  track->add_option("--outcome", args.track.outcome,
+                    "bad, or some of delivered,deferred,failed,queued,held,rejected,discarded");
+  track->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\" (UTC)");
+  track->add_option("--until", args.track.until);
+  track->add_option("--limit", args.track.limit, "how many; 0 is 10000")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 10'000));
+  track->add_option("--before", args.track.before, "the row where the last page ended");
   CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
   replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();
   replay->add_option("--format", args.format)
@@ -248,6 +297,8 @@ int Main(int argc, char** argv) {
   replay->add_option("--charge", args.charge, "who pays: of login,user,relay; or sender alone");
   replay->add_option("--timezone", args.timezone, "of stamps without one; the machine's");
   replay->add_option("--config", args.config, "take [charge] and timezone from this deferd.toml");
+  CLI::App* explain = verb(&app, "explain", "what a server's answer means", RunExplain);
+  explain->add_option("TEXT", args.reply, "the answer; - reads one a line")->required();
   CLI::App* policy = verb(&app, "policy", "check or show a policy", nullptr);
   policy->require_subcommand(1);
   CLI::App* policy_check = verb(policy, "check", "report every mistake of a file", RunPolicyCheck);

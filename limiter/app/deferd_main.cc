@@ -30,8 +30,11 @@ int Main(int argc, char** argv) {
       "deferd"};
   std::string config_path = "/etc/deferd/deferd.toml";
   bool check = false;
+  bool set_aside = false;
   app.add_option("--config", config_path, "the configuration file")->capture_default_str();
   app.add_flag("--check", check, "read configuration and policy, report every mistake, and exit");
+  app.add_flag("--set-aside-damaged-state", set_aside,
+               "if state.db is damaged, rename it and count the logs anew");
   app.set_version_flag("--version", std::string("deferd ") + kVersion);
   try {
     app.parse(argc, argv);
@@ -58,13 +61,14 @@ int Main(int argc, char** argv) {
   for (int signal : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is met as a full disk is
 
   auto logger = spdlog::stderr_logger_mt("deferd");
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
 
-  absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(*std::move(config));
+  absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(*std::move(config), set_aside);
   if (!daemon.ok()) {
     spdlog::error("{}", daemon.status());
     return 1;

@@ -8,16 +8,12 @@
 namespace deferd {
 
 bool FreshnessWatch::Look(const std::vector<FollowerStatus>& sources, bool all_counted,
-                          absl::Duration longest_window, absl::Time now) {
+                          const std::string& save_problem, absl::Duration longest_window,
+                          absl::Time now) {
   bool all_at_end = all_counted;
   bool behind = !all_counted;
   std::vector<std::string> causes;
-  for (size_t i = 0; i < sources.size(); ++i) {
-    const FollowerStatus& source = sources[i];
-    if (source.gaps > seen_gaps_[i].count) {
-      spdlog::warn("{}: lines are lost ({} gaps so far)", source.path, source.gaps);
-      seen_gaps_[i] = {source.gaps, now};
-    }
+  for (const FollowerStatus& source : sources) {
     if (!source.readable) {
       causes.push_back(absl::StrCat(source.path, ": ", source.problem));
       continue;
@@ -28,35 +24,48 @@ bool FreshnessWatch::Look(const std::vector<FollowerStatus>& sources, bool all_c
       causes.push_back(absl::StrCat(source.path, ": read with a lag of ",
                                     absl::ToInt64Seconds(source.lag), " s"));
     }
-    if (now - seen_gaps_[i].last < longest_window) {
+    if (now - source.last_gap < longest_window) {
       causes.push_back(absl::StrCat(source.path, ": lines were lost within the window"));
     }
   }
-  if (sources.empty()) causes.push_back("no log is followed: [intake] names none");
-  if (all_at_end) caught_up_once_ = true;
+  if (!save_problem.empty()) {
+    causes.push_back(absl::StrCat("counts cannot be saved: ", save_problem));
+  }
+  if (sources.empty()) causes.push_back("no log is followed: [intake] names none that is there");
+  const bool caught_up = all_at_end && !caught_up_once_;
+  if (caught_up) caught_up_once_ = true;
   if (!caught_up_once_ && causes.empty()) {
     causes.push_back("starting: the logs are not read to their end yet");
   }
   const std::string first = causes.empty() ? "" : causes.front();
   const bool turned = freshness_->Set(std::move(causes), now);
   TellProblems(sources);
+  if (save_problem.empty() && !told_save_problem_.empty()) {
+    spdlog::info("counts are saved again");
+  } else if (!save_problem.empty() && told_save_problem_.empty()) {
+    spdlog::error("counts cannot be saved, counting goes on in memory: {}", save_problem);
+  }
+  told_save_problem_ = save_problem;
   if (turned && first.empty()) {
     spdlog::info("all logs are read to their end: answers are checked from now on");
-  } else if (turned) {
+  } else if (turned || (caught_up && !first.empty())) {
     spdlog::warn("answers are unchecked: {}", first);
   }
   return caught_up_once_ && !behind;
 }
 
 void FreshnessWatch::TellProblems(const std::vector<FollowerStatus>& sources) {
-  for (size_t i = 0; i < sources.size(); ++i) {
-    if (sources[i].problem == told_problems_[i]) continue;
-    told_problems_[i] = sources[i].problem;
-    if (sources[i].problem.empty()) {
-      spdlog::info("{}: can be read now", sources[i].path);
-    } else {
-      spdlog::warn("{}: {}", sources[i].path, sources[i].problem);
+  for (const FollowerStatus& source : sources) {
+    Told& told = told_[source.path];
+    if (source.gaps > told.gaps) {
+      spdlog::warn("{}: lines are lost ({} gaps so far)", source.path, source.gaps);
     }
+    if (source.problem.empty() && !told.problem.empty()) {
+      spdlog::info("{}: can be read now", source.path);
+    } else if (source.problem != told.problem) {
+      spdlog::warn("{}: {}", source.path, source.problem);
+    }
+    told = {source.gaps, source.problem};
   }
 }
 

@@ -111,4 +111,16 @@ StateDir::~StateDir() {
   if (lock_fd_ >= 0) close(lock_fd_);
 }
 
+std::string StatePath(const std::string& state_dir) { return state_dir + "/state.db"; }
+
+absl::Status SetAside(const std::string& state_dir, absl::Time now) {
+  const std::string stamp = absl::FormatTime("%Y%m%dT%H%M%SZ", now, absl::UTCTimeZone());
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    const std::string from = StatePath(state_dir) + suffix;
+    const std::string to = absl::StrCat(StatePath(state_dir), ".damaged-", stamp, suffix);
+    if (rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) return Trouble(from, "rename");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace deferd

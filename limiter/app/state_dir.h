@@ -3,6 +3,7 @@
 //   lock         flock(2)ed while the daemon lives, holds its pid
 //   node         8 hex digits, random, made once
 //   incarnation  a number, one more at each start
+//   state.db     what is counted (limiter/store), with state.db-wal and state.db-shm beside it
 
 #ifndef DEFERD_LIMITER_APP_STATE_DIR_H_
 #define DEFERD_LIMITER_APP_STATE_DIR_H_
@@ -10,7 +11,9 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace deferd {
 
@@ -33,6 +36,11 @@ class StateDir {
   std::string node_;
   int64_t incarnation_ = 0;
 };
+
+std::string StatePath(const std::string& state_dir);
+
+// Renames state.db and what belongs to it to names that say when.
+absl::Status SetAside(const std::string& state_dir, absl::Time now);
 
 }  // namespace deferd
 

@@ -20,13 +20,14 @@ class FreshnessWatchTest : public testing::Test {
     source_.at_end = true;
   }
   std::vector<std::string> Look(absl::Time now = kNow, bool all_counted = true) {
-    watch_.Look({source_}, all_counted, absl::Hours(1), now);
+    watch_.Look({source_}, all_counted, save_problem_, absl::Hours(1), now);
     return freshness_.Get().causes;
   }
 
   Freshness freshness_{kNow};
-  FreshnessWatch watch_{&freshness_, 1};
+  FreshnessWatch watch_{&freshness_};
   FollowerStatus source_;
+  std::string save_problem_;
 };
 
 TEST_F(FreshnessWatchTest, NothingIsKnownBeforeTheFirstLook) {
@@ -63,14 +64,23 @@ TEST_F(FreshnessWatchTest, AnUnreadableLog) {
 TEST_F(FreshnessWatchTest, LostLinesUntilTheWindowHasPassed) {
   Look();
   source_.gaps = 1;
+  source_.last_gap = kNow;
   EXPECT_THAT(Look(kNow), ElementsAre(HasSubstr("lines were lost")));
   EXPECT_THAT(Look(kNow + absl::Minutes(59)), ElementsAre(HasSubstr("lines were lost")));
   EXPECT_THAT(Look(kNow + absl::Minutes(60)), IsEmpty());
 }
 
+TEST_F(FreshnessWatchTest, AStateThatCannotBeSaved) {
+  Look();
+  save_problem_ = "state.db: the disk is full";
+  EXPECT_THAT(Look(), ElementsAre("counts cannot be saved: state.db: the disk is full"));
+  save_problem_.clear();
+  EXPECT_THAT(Look(), IsEmpty());
+}
+
 TEST_F(FreshnessWatchTest, TheClockMayEndCasesOnlyAtTheEndOfAllLogs) {
   auto look = [&](bool all_counted) {
-    return watch_.Look({source_}, all_counted, absl::Hours(1), kNow);
+    return watch_.Look({source_}, all_counted, "", absl::Hours(1), kNow);
   };
   source_.at_end = false;
   EXPECT_FALSE(look(true));
@@ -82,8 +92,8 @@ TEST_F(FreshnessWatchTest, TheClockMayEndCasesOnlyAtTheEndOfAllLogs) {
 }
 
 TEST_F(FreshnessWatchTest, WithoutALogNothingIsKnown) {
-  FreshnessWatch none(&freshness_, 0);
-  none.Look({}, true, absl::Hours(1), kNow);
+  FreshnessWatch none(&freshness_);
+  none.Look({}, true, "", absl::Hours(1), kNow);
   EXPECT_THAT(freshness_.Get().causes, ElementsAre(HasSubstr("no log is followed")));
 }
 

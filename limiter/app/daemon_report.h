@@ -1,0 +1,22 @@
+// What the daemon says of its logs and its store, as JSON.
+
+#ifndef DEFERD_LIMITER_APP_DAEMON_REPORT_H_
+#define DEFERD_LIMITER_APP_DAEMON_REPORT_H_
+
+#include <vector>
+
+#include "limiter/admin/json.h"
+#include "limiter/app/config.h"
+#include "limiter/intake/follower.h"
+#include "limiter/state_keeper.h"
+#include "limiter/store/local_store.h"
+
+namespace deferd {
+
+Json SourcesJson(const std::vector<FollowerStatus>& sources);
+Json StoreJson(const Config& config, const StateKeeper::Status& kept,
+               const LocalStore::Stats& store);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_APP_DAEMON_REPORT_H_
