@@ -29,6 +29,9 @@ percent = 50
 action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
 """
 
+# bob's question, as Exim asks it.
+ASK = "check\tsource=submission\tsender=bob@bad.example\tlogin=bob@bad.example\thost=192.0.2.1"
+
 
 def run(*arguments, stdin=None, env=None):
     """Runs a program to its end: (exit status, stdout, stderr)."""
@@ -71,6 +74,7 @@ listen = "127.0.0.1:0"
 {config}
 """)
         self.lines = []
+        self.arguments = []
         self.process = None
         self.start(wait)
 
@@ -90,7 +94,7 @@ listen = "127.0.0.1:0"
         notify.bind(notify_path)
         notify.settimeout(LIMIT)
         self.process = subprocess.Popen(
-            [DEFERD, "--config", self.config_path], stderr=subprocess.PIPE, text=True,
+            [DEFERD, "--config", self.config_path, *self.arguments], stderr=subprocess.PIPE, text=True,
             errors="replace", env={**os.environ, "NOTIFY_SOCKET": notify_path})
         self.queue = queue.Queue()
         self.reader = threading.Thread(target=self._read, args=(self.process, self.queue))
@@ -177,6 +181,14 @@ class DeferdTest(unittest.TestCase):
     def deferd(self, *arguments, **options):
         daemon = Deferd(*arguments, **options)
         self.addCleanup(daemon.remove)
+        return daemon
+
+    def blocked(self, **options):
+        """One that has blocked bad.example, by five failures of bob."""
+        daemon = self.deferd(**options)
+        daemon.wait_log("answers are checked")
+        daemon.append("".join(message("failed") for _ in range(5)))
+        daemon.wait_log("BLOCKED")
         return daemon
 
 

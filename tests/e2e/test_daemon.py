@@ -1,23 +1,15 @@
 """The daemon's day: a log in, a block out, the MTA asks, a person unblocks."""
 
 import os
+import shutil
 import stat
 import subprocess
 import unittest
 
-from deferd_process import DEFERD, POLICY, DeferdTest, message, run
-
-ASK = "check\tsource=submission\tsender=bob@bad.example\tlogin=bob@bad.example\thost=192.0.2.1"
+from deferd_process import ASK, DEFERD, POLICY, DeferdTest, message, run
 
 
 class Day(DeferdTest):
-    def blocked(self, **options):
-        daemon = self.deferd(**options)
-        daemon.wait_log("answers are checked")
-        daemon.append("".join(message("failed") for _ in range(5)))
-        daemon.wait_log("BLOCKED")
-        return daemon
-
     def test_block_ask_unblock(self):
         daemon = self.deferd()
         daemon.wait_log("answers are checked")
@@ -140,11 +132,12 @@ class Day(DeferdTest):
         daemon.append("".join(message("failed") for _ in range(2)))
         self.assertIn("5 bad", daemon.wait_log("BLOCKED"))
 
-    def test_a_restart_after_rotation_knows_the_hour_before(self):
+    def test_a_first_start_after_rotation_knows_the_hour_before(self):
         daemon = self.blocked()
         daemon.stop()
         os.rename(daemon.log_path, daemon.log_path + ".1")
         daemon.write("mainlog", message("delivered"))
+        shutil.rmtree(daemon.path("state"))
         daemon.start()
         daemon.wait_log("BLOCKED")
         self.assertEqual(daemon.json("why", "bad.example")["window"]["failed"], 5)
