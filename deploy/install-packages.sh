@@ -5,11 +5,11 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libabsl-dev libevent-dev libspdlog-dev
   libtomlplusplus-dev libcli11-dev nlohmann-json3-dev prometheus-cpp-dev libidn2-dev libssl-dev
-  libsystemd-dev zlib1g-dev)
+  libsystemd-dev zlib1g-dev libsqlite3-dev libre2-dev)
 case ${1:-build} in
 build) ;;
 test)
-  packages+=(libgtest-dev libgmock-dev python3 prometheus clang clang-format libclang-rt-14-dev)
+  packages+=(libgtest-dev libgmock-dev python3 logrotate prometheus clang clang-format libclang-rt-14-dev)
   ;;
 *)
   echo "usage: install-packages.sh build|test" >&2
