@@ -130,7 +130,8 @@ class State(DeferdTest):
 """)
         wrote = []
         count = {"delivered": 0, "deferred": 0, "failed": 0}
-        for number in range(40):
+
+        def append():
             for _ in range(rng.randrange(1, 12)):
                 outcome = rng.choice(["delivered", "delivered", "deferred", "failed"])
                 text = message(outcome, login=f"u@d{rng.randrange(5)}.example")
@@ -139,16 +140,30 @@ class State(DeferdTest):
                 at = rng.randrange(len(text))
                 daemon.append(text[:at])
                 daemon.append(text[at:])
-            if rng.random() < 0.3:
-                done = subprocess.run(["logrotate", "--force", "--state",
-                                       daemon.path("logrotate.state"), conf],
-                                      capture_output=True, text=True, check=False)
-                # Twice within the stamp of a file's name: it rotates next time.
-                if "already exists" not in done.stderr:
-                    self.assertEqual(done.returncode, 0, done.stderr)
-            if number % 2 == 1:
-                self.kill(daemon)
-                daemon.start()
+
+        def rotate():
+            done = subprocess.run(["logrotate", "--force", "--state",
+                                   daemon.path("logrotate.state"), conf],
+                                  capture_output=True, text=True, check=False)
+            # Twice within the stamp of a file's name: it rotates next time.
+            if "already exists" not in done.stderr:
+                self.assertEqual(done.returncode, 0, done.stderr)
+
+        for _ in range(20):
+            append()
+            if rng.random() < 0.4:
+                # What is compressed before it was ever opened may be told as a gap, though it is
+                # found: so the daemon has seen it.
+                self.caught_up(daemon, sum(count.values()))
+                rotate()
+                append()
+            self.kill(daemon)
+            while rng.random() < 0.4:
+                append()
+                rotate()
+            if rng.random() < 0.5:
+                append()
+            daemon.start()
         total = sum(count.values())
         rows = self.caught_up(daemon, total)
         self.assertEqual(len(rows), total, "nothing twice")
