@@ -37,6 +37,11 @@ std::string Wrapped(const std::string& label, const std::string& text) {
   bool fresh = true;
   while (begin < text.size()) {
     size_t end = std::min(text.find(' ', begin), text.size());
+    // A word longer than a line is broken, between characters.
+    const size_t room = kPageWidth - label.size();
+    const size_t longest = CutUtf8(absl::string_view(text).substr(begin, end - begin), room).size();
+    const bool broken = begin + longest < end && longest > 0;
+    if (broken) end = begin + longest;
     const std::string word = text.substr(begin, end - begin);
     if (!fresh && line.size() + 1 + word.size() > kPageWidth) {
       absl::StrAppend(&out, line, "\n");
@@ -45,7 +50,12 @@ std::string Wrapped(const std::string& label, const std::string& text) {
     }
     absl::StrAppend(&line, fresh ? "" : " ", word);
     fresh = false;
-    begin = end + 1;
+    begin = broken ? end : end + 1;
+    if (broken && begin < text.size()) {
+      absl::StrAppend(&out, line, "\n");
+      line = indent;
+      fresh = true;
+    }
   }
   absl::StrAppend(&out, line, "\n");
   return out;

@@ -22,8 +22,8 @@ bool Flag(const Json& json, const char* name);
 // "2026-11-22 10:15:04" of an RFC 3339 time; the pages say once that times are UTC.
 std::string ShortTime(const std::string& utc);
 
-// Text in lines of at most kPageWidth, the first after `label`, the others below it. A longer word
-// has a line of its own.
+// Text in lines of at most kPageWidth, the first after `label`, the others below it. Longer words
+// are broken.
 std::string Wrapped(const std::string& label, const std::string& text);
 
 // A table: columns as wide as their widest cell, long cells cut, the last one so that a row fits.

@@ -78,10 +78,8 @@ int OpenFiles::Look() {
   if (current_ != nullptr && seen.at_path != current_->id()) {
     left = true;
     // An editor writes the same log to another file, and puts that in its place.
-    const bool opened = seen.path_file.ok() && *seen.path_file != nullptr;
-    if (opened && Held((*seen.path_file)->id()) == nullptr) {
-      (*seen.path_file)->TakeOver(*current_);
-    }
+    TailedFile* anew = seen.path_file.ok() ? seen.path_file->get() : nullptr;
+    if (anew != nullptr && !anew->packed() && !anew->TakeOver(*current_)) anew->Restart();
     Rotate(current_);
   }
   int gaps = TakeFormer(&seen);

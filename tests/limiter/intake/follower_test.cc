@@ -385,6 +385,17 @@ TEST_F(FollowerTest, FileWrittenAnewWithTheSameLinesIsReadOnWhereItWas) {
   EXPECT_EQ(follower_->status().gaps, 0);
 }
 
+// A new log that is longer than the old one when it is first seen, and is no copy of it.
+TEST_F(FollowerTest, LongerFileInThePlaceOfAShorterOneIsReadFromItsBeginning) {
+  Append(Line(1));
+  Start();
+  EXPECT_EQ(Take(1), Range(1, 1));
+  std::ofstream(path_ + ".tmp") << Lines(2, 9);
+  std::filesystem::rename(path_ + ".tmp", path_);
+  EXPECT_EQ(Take(8), Range(2, 9));
+  EXPECT_EQ(follower_->status().gaps, 0);
+}
+
 TEST_F(FollowerTest, MissingAtFirst) {
   Start();
   EXPECT_TRUE(BecomesUnreadable());
