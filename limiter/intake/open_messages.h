@@ -59,7 +59,9 @@ class OpenMessages {
 
   static Id MakeId(absl::string_view text) {
     Id id = {};
-    std::memcpy(id.data(), text.data(), text.size() < kMaxId ? text.size() : kMaxId);
+    if (!text.empty()) {  // which may have no data
+      std::memcpy(id.data(), text.data(), text.size() < kMaxId ? text.size() : kMaxId);
+    }
     return id;
   }
   static absl::string_view Text(const Id& id) {
