@@ -33,6 +33,9 @@ constexpr Entry kTable[] = {
      "(refused at SMTP time), malformed (not understood, though it should have been)."},
     {"deferd_attempts_total", MetricType::Counter, "outcome",
      "Delivery attempts by outcome, those left out included; expired is failed."},
+    {"deferd_bad_attempts_total", MetricType::Counter, "class",
+     "Attempts that were deferred or failed, by the class of the remote server's answer (deferctl "
+     "explain); those left out included."},
     {"deferd_attempts_left_out_total", MetricType::Counter, "reason",
      "Attempts that do not count, by the reason why; part of deferd_attempts_total."},
     {"deferd_case_changes_total", MetricType::Counter, "change",
@@ -184,7 +187,7 @@ void Metrics::OnLines(const LineCounts& counts) {
 }
 
 void Metrics::OnAttempt(const Attempt& attempt, const ChargedSubjects& /*charged*/,
-                        LeftOut left_out) {
+                        LeftOut left_out, const Classification* answer) {
   switch (attempt.outcome) {
     case Outcome::kDelivered:
       Count(&attempts_[0]);
@@ -200,6 +203,7 @@ void Metrics::OnAttempt(const Attempt& attempt, const ChargedSubjects& /*charged
       return;  // shown to people, never counted
   }
   Count(&left_out_[static_cast<size_t>(left_out)]);
+  if (answer != nullptr) Count(&classes_[static_cast<size_t>(answer->reply_class)]);
 }
 
 void Metrics::OnCase(CaseChange change, const Case& /*record*/) {
@@ -233,6 +237,9 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
     const auto reason = static_cast<LeftOut>(i);
     if (reason == LeftOut::kCounts) continue;
     page.Add("deferd_attempts_left_out_total", left_out_[i], LabelWord(LeftOutName(reason)));
+  }
+  for (const ReplyClassInfo& info : ReplyClassTable()) {
+    page.Add("deferd_bad_attempts_total", classes_[static_cast<size_t>(info.id)], info.name);
   }
 
   for (size_t i = 0; i < case_changes_.size(); ++i) {

@@ -64,7 +64,8 @@ class Metrics : public Observer {
   Metrics() = default;
 
   void OnLines(const LineCounts& counts) override;
-  void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out) override;
+  void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out,
+                 const Classification* answer) override;
   void OnCase(CaseChange change, const Case& record) override;
 
   // From the hook's thread.
@@ -85,6 +86,7 @@ class Metrics : public Observer {
   std::array<std::atomic<int64_t>, 4> lines_{};     // attempt, not_mine, rejected, malformed
   std::array<std::atomic<int64_t>, 3> attempts_{};  // delivered, deferred, failed
   std::array<std::atomic<int64_t>, kLeftOutReasons> left_out_{};
+  std::array<std::atomic<int64_t>, kReplyClasses> classes_{};
   std::array<std::atomic<int64_t>, kCaseChanges> case_changes_{};
   std::array<std::atomic<int64_t>, 4> answers_{};  // by Verdict
   std::atomic<int64_t> unchecked_{0};

@@ -20,14 +20,19 @@
 #include "policy/attempt.h"
 #include "policy/charge.h"
 #include "policy/left_out.h"
+#include "policy/reply_class.h"
 
 namespace deferd {
 
 struct RecipientRecord {
-  std::optional<CountedOutcome> outcome;     // of the contribution; none yet
-  absl::Time dated;                          // when it first got this outcome
-  absl::Time last = absl::InfinitePast();    // the newest attempt that counted
-  LeftOut last_left_out = LeftOut::kCounts;  // what the last attempt was, for a bare expiry
+  std::optional<CountedOutcome> outcome;   // of the contribution; none yet
+  absl::Time dated;                        // when it first got this outcome
+  absl::Time last = absl::InfinitePast();  // the newest attempt that counted
+  // What the last attempt was and its answer meant, for a bare expiry.
+  LeftOut last_left_out = LeftOut::kCounts;
+  std::optional<ReplyClass> last_class;
+  ReplyScope last_scope = ReplyScope::kDestination;
+  std::optional<ReplyClass> left_out;  // as what it is shown among what is left out; not yet
 };
 
 struct MessageRecord {

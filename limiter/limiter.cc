@@ -71,10 +71,13 @@ void Limiter::Record(const EventBatch& batch) {
     }
     if (event.kind == LogEvent::Kind::kCompleted) contributions_.Forget(event.attempt.message);
     if (observer_ == nullptr || !options_.keep) continue;
-    const bool shown =
-        event.kind == LogEvent::Kind::kArrived || event.kind == LogEvent::Kind::kShown;
+    const bool shown = event.kind == LogEvent::Kind::kShown;
+    const bool charged = shown || event.kind == LogEvent::Kind::kArrived;
+    std::optional<Classification> answer;
+    if (shown && !event.attempt.reply.empty()) answer = AnswerOf(event.attempt, nullptr);
     observer_->OnMessage(
-        event, shown ? Charge(*settings_.lists, event.attempt.identity, "") : ChargedSubjects());
+        event, charged ? Charge(*settings_.lists, event.attempt.identity, "") : ChargedSubjects(),
+        answer.has_value() ? &*answer : nullptr);
   }
 }
 
@@ -82,17 +85,22 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
   const bool future = attempt.time > batch_clock_ + kMaxAhead;
   if (!future) AdvanceTo(attempt.time);
 
+  std::optional<Classification> answer;
+  if (attempt.outcome != Outcome::kDelivered && !attempt.bare_expiry) {
+    answer = AnswerOf(attempt, nullptr);
+  }
   ChargedSubjects charged;
   if (attempt.attributed()) {
     charged = Charge(*settings_.lists, attempt.identity, attempt.original);
   }
   if (charged.empty() || future) {
-    if (observer_ != nullptr) {
-      observer_->OnAttempt(attempt, charged,
-                           !charged.empty()               ? LeftOut::kFuture
-                           : attempt.identity.made_by_mta ? LeftOut::kMadeByMta
-                                                          : LeftOut::kNobodyCharged);
-    }
+    if (observer_ == nullptr) return;
+    if (attempt.bare_expiry) answer = AnswerOf(attempt, nullptr);
+    observer_->OnAttempt(attempt, charged,
+                         !charged.empty()               ? LeftOut::kFuture
+                         : attempt.identity.made_by_mta ? LeftOut::kMadeByMta
+                                                        : LeftOut::kNobodyCharged,
+                         answer.has_value() ? &*answer : nullptr);
     return;
   }
 
@@ -100,14 +108,68 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
   RecipientRecord& recipient = message.recipients[attempt.recipient];
   LeftOut left_out = WhyLeftOut(*settings_.lists, attempt, recipient.last_left_out);
   recipient.last_left_out = left_out;
+  if (attempt.bare_expiry) answer = AnswerOf(attempt, &recipient);
+  if (answer.has_value()) {
+    recipient.last_class = answer->reply_class;
+    recipient.last_scope = answer->scope;
+  }
   if (left_out == LeftOut::kCounts && !LiveSomewhere(attempt.time)) left_out = LeftOut::kLate;
+  if (left_out == LeftOut::kCounts && answer.has_value())
+    left_out = WhyAnswerLeftOut(*answer, attempt);
   // A forward's subject depends on the recipient, every other one on the message alone.
   const bool by_message = charged.front().subject.kind != SubjectKind::kForward;
   if (by_message && message.charged.empty()) message.charged = std::move(charged);
   const ChargedSubjects& who = by_message ? message.charged : charged;
-  if (observer_ != nullptr) observer_->OnAttempt(attempt, who, left_out);
+  if (observer_ != nullptr) {
+    observer_->OnAttempt(attempt, who, left_out, answer.has_value() ? &*answer : nullptr);
+  }
   contributions_.Changed(attempt.message, &message);
-  if (left_out == LeftOut::kCounts) Contribute(attempt, who, &recipient);
+  if (left_out == LeftOut::kCounts) {
+    Contribute(attempt, who, &recipient);
+  } else if (left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident) {
+    ShowLeftOut(attempt, who, answer->reply_class, &recipient);
+  }
+}
+
+Classification Limiter::AnswerOf(const Attempt& attempt, const RecipientRecord* recipient) const {
+  const bool deferred = attempt.outcome == Outcome::kDeferred;
+  if (!attempt.bare_expiry) {
+    return settings_.policy->replies().Classify(
+        attempt.reply, {.logged = deferred ? Permanence::kTransient : Permanence::kPermanent,
+                        .host = attempt.host});
+  }
+  Classification answer;
+  answer.reply_class = ReplyClass::kNetwork;  // RFC 3463 puts X.4.7, delivery time expired, there
+  answer.scope = InfoOf(answer.reply_class).scope;
+  if (recipient != nullptr && recipient->last_class.has_value()) {
+    answer.reply_class = *recipient->last_class;
+    answer.scope = recipient->last_scope;
+  }
+  answer.permanence = deferred ? Permanence::kTransient : Permanence::kPermanent;
+  return answer;
+}
+
+LeftOut Limiter::WhyAnswerLeftOut(const Classification& answer, const Attempt& attempt) const {
+  const bool failure = attempt.outcome != Outcome::kDeferred;
+  if (settings_.policy->Counts(answer.reply_class, answer.scope, failure)) return LeftOut::kCounts;
+  const bool ours = answer.scope == ReplyScope::kIp || answer.scope == ReplyScope::kServer;
+  return ours ? LeftOut::kIncident : LeftOut::kReplyClass;
+}
+
+void Limiter::ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged,
+                          ReplyClass reply_class, RecipientRecord* record) {
+  if (settings_.policy->count == CountMode::kOnce && record->left_out == reply_class) return;
+  record->left_out = reply_class;
+  const WindowClock& clock = window_clocks_.front();
+  const int64_t step = clock.steps.StepOf(attempt.time);
+  if (!clock.steps.Live(step, clock.now_step)) return;
+  for (const Charged& one : charged) {
+    if (!Tracks(charged, one)) continue;
+    SubjectState& state = StateOf(one.subject);
+    if (state.left_out == nullptr) state.left_out = std::make_unique<LeftOutWindows>();
+    state.left_out->Of(reply_class)->Add(step, Counted(attempt.outcome), clock.now_step);
+    SubjectChanged(one.subject, &state);
+  }
 }
 
 void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
@@ -228,6 +290,10 @@ void Limiter::ForgetDeadSubjects() {
       state.windows[i].Expire(clock.now_step);
       dead = dead && state.windows[i].empty();
     }
+    if (state.left_out != nullptr) {
+      state.left_out->Expire(window_clocks_.front().now_step);
+      dead = dead && state.left_out->empty();
+    }
     if (dead) {
       if (state.stored) SubjectChanged(it->first, &state);
       subjects_.erase(it++);
@@ -271,14 +337,20 @@ void Limiter::SetSettings(Settings settings) {
       clocks.push_back({steps, now_ == absl::InfinitePast() ? 0 : steps.StepOf(now_), now_});
     }
   }
+  const absl::Duration first_was = window_clocks_.front().steps.window();
   for (auto& [subject, state] : subjects_) {
     for (const WindowClock& old : window_clocks_) {
       const bool stays = std::any_of(clocks.begin(), clocks.end(), [&](const WindowClock& clock) {
         return clock.steps.window() == old.steps.window();
       });
       if (options_.keep && !stays) {
-        changes_.stale_windows.emplace_back(subject, old.steps.window());
+        changes_.stale_windows.push_back({subject, old.steps.window(), ""});
       }
+    }
+    // What is left out is told of the first rule's window.
+    if (state.left_out != nullptr && first_was != clocks.front().steps.window()) {
+      if (options_.keep) changes_.stale_windows.push_back({subject, first_was, "", true});
+      state.left_out.reset();
     }
     absl::InlinedVector<Window, 1> windows(clocks.size());
     for (size_t i = 0; i < clocks.size(); ++i) {
@@ -328,6 +400,19 @@ std::vector<SubjectCounts> Limiter::Top(size_t limit) const {
   return top;
 }
 
+std::vector<std::pair<ReplyClass, int64_t>> Limiter::LeftOutOf(const Subject& subject,
+                                                               absl::Time now) const {
+  auto state = subjects_.find(subject);
+  if (state == subjects_.end() || state->second.left_out == nullptr) return {};
+  const StepClock& steps = window_clocks_.front().steps;
+  auto cleared = cleared_.find(subject);
+  const int64_t after =
+      cleared == cleared_.end() || cleared->second.enforced == absl::InfinitePast()
+          ? std::numeric_limits<int64_t>::min()
+          : steps.StepOf(cleared->second.enforced);
+  return state->second.left_out->Sum(steps.StepOf(now), after);
+}
+
 SubjectReport Limiter::Report(const Subject& subject) const {
   MutexLock lock(&mutex_);
   const Policy& policy = *settings_.policy;
@@ -335,6 +420,7 @@ SubjectReport Limiter::Report(const Subject& subject) const {
   SubjectReport report;
   report.counts =
       CountsOf(subject, window_clocks_.front().steps.window(), now, absl::InfinitePast(), false);
+  report.left_out = LeftOutOf(subject, now);
   for (const Rule& rule : policy.rules) {
     if (!rule.AppliesTo(subject)) continue;
     const bool shadow = rule.shadow || policy.mode == Mode::kShadow;

@@ -28,6 +28,7 @@
 #include "limiter/case.h"
 #include "limiter/case_table.h"
 #include "limiter/contributions.h"
+#include "limiter/left_out_windows.h"
 #include "limiter/observer.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
@@ -36,6 +37,7 @@
 #include "limiter/window.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
+#include "policy/classify.h"
 #include "policy/evaluate.h"
 #include "policy/policy.h"
 
@@ -63,6 +65,7 @@ struct SubjectCounts {
 // Everything about one subject, for the page `why`.
 struct SubjectReport {
   Counts counts;
+  std::vector<std::pair<ReplyClass, int64_t>> left_out;  // by class of the answers, the most first
   struct RuleReport {
     Rule rule;
     Counts counts;
@@ -135,7 +138,8 @@ class Limiter {
 
  private:
   struct SubjectState {
-    absl::InlinedVector<Window, 1> windows;  // by index into window_clocks_
+    absl::InlinedVector<Window, 1> windows;    // by index into window_clocks_
+    std::unique_ptr<LeftOutWindows> left_out;  // of the first one's length; null: nothing
     // Of the store's copy.
     bool changed = false;
     bool stored = false;
@@ -147,6 +151,19 @@ class Limiter {
   };
 
   void RecordAttempt(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the answer of a bad attempt means; a bare expiry means what the recipient's last deferral
+  // did. `recipient` may be null.
+  Classification AnswerOf(const Attempt& attempt, const RecipientRecord* recipient) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // kCounts, or why the policy leaves it out.
+  LeftOut WhyAnswerLeftOut(const Classification& answer, const Attempt& attempt) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<std::pair<ReplyClass, int64_t>> LeftOutOf(const Subject& subject,
+                                                        absl::Time now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Counts it among what is shown and left out.
+  void ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged, ReplyClass reply_class,
+                   RecipientRecord* record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Contribute(const Attempt& attempt, const ChargedSubjects& charged, RecipientRecord* record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome)
@@ -220,7 +237,7 @@ class Limiter {
     std::vector<Subject> clearings;
     std::vector<CaseEvent> events;  // with the cases as they became
     std::vector<std::string> forgotten_cases;
-    std::vector<std::pair<Subject, absl::Duration>> stale_windows;  // of lengths no longer judged
+    std::vector<StoredWindow> stale_windows;  // to forget: of lengths no longer judged
   };
   Changes changes_ ABSL_GUARDED_BY(mutex_);
   Changes being_saved_ ABSL_GUARDED_BY(mutex_);

@@ -5,35 +5,13 @@
 #include <utility>
 
 #include "limiter/limiter.h"
-#include "limiter/store/window_row.h"
+#include "limiter/window_text.h"
 
 namespace deferd {
 
 namespace {
 
 constexpr absl::Duration kPatience = absl::Hours(6);
-
-std::string RowText(const Window& window) {
-  WindowRow row;
-  window.ForEach([&](int64_t step, CountedOutcome outcome, int64_t count) {
-    if (step < 0) return;  // of a log from before 1970
-    const auto stored = static_cast<uint32_t>(step);
-    if (row.cells.empty() || row.cells.back().step != stored) row.cells.push_back({.step = stored});
-    WindowCell& cell = row.cells.back();
-    switch (outcome) {
-      case CountedOutcome::kDelivered:
-        cell.delivered += count;
-        break;
-      case CountedOutcome::kDeferred:
-        cell.deferred += count;
-        break;
-      case CountedOutcome::kFailed:
-        cell.failed += count;
-        break;
-    }
-  });
-  return EncodeWindowRow(row);
-}
 
 template <typename T>
 void PutBack(std::vector<T>* saved, std::vector<T>* changes) {
@@ -59,6 +37,16 @@ void Limiter::CollectSubject(const Subject& subject, StoreBatch* batch) {
     if (found == subjects_.end()) continue;
     const Window& window = found->second.windows[i];
     if (!window.empty()) stored.row = RowText(window);
+  }
+  // Most subjects have nothing left out; of one that is gone it is not known.
+  if (found == subjects_.end() || found->second.left_out != nullptr) {
+    StoredWindow& left_out = batch->windows.emplace_back();
+    left_out.subject = subject;
+    left_out.length = window_clocks_.front().steps.window();
+    left_out.left_out = true;
+    if (found != subjects_.end() && !found->second.left_out->empty()) {
+      left_out.row = LeftOutText(*found->second.left_out);
+    }
   }
   if (found == subjects_.end()) return;
   found->second.changed = false;
@@ -89,9 +77,7 @@ void Limiter::CollectChanges(StoreBatch* batch) {
   being_saved_ = std::exchange(changes_, {});
 
   // Later ones win: a length may have gone and come back.
-  for (const auto& [subject, length] : being_saved_.stale_windows) {
-    batch->windows.push_back({subject, length, ""});
-  }
+  batch->windows = being_saved_.stale_windows;
   for (const Subject& subject : being_saved_.subjects) CollectSubject(subject, batch);
   for (const MessageKey& key : being_saved_.gone) batch->contributions.push_back({NameOf(key), ""});
   for (const MessageKey& key : being_saved_.messages) {
@@ -159,26 +145,23 @@ absl::Status Limiter::RestoreFacts(absl::string_view text) {
 }
 
 absl::Status Limiter::RestoreWindow(const StoredWindow& window) {
-  absl::StatusOr<WindowRow> row = DecodeWindowRow(window.row);
-  if (!row.ok()) return row.status();
   MutexLock lock(&mutex_);
   auto clock =
       std::find_if(window_clocks_.begin(), window_clocks_.end(),
                    [&](const WindowClock& one) { return one.steps.window() == window.length; });
-  if (clock == window_clocks_.end()) {
-    changes_.stale_windows.emplace_back(window.subject, window.length);
+  // What is left out is told of the first rule's window.
+  if (clock == window_clocks_.end() || (window.left_out && clock != window_clocks_.begin())) {
+    changes_.stale_windows.push_back({window.subject, window.length, "", window.left_out});
     return absl::OkStatus();
   }
   SubjectState& state = StateOf(window.subject);
   state.stored = true;
-  Window& counted = state.windows[clock - window_clocks_.begin()];
-  for (const WindowCell& cell : row->cells) {
-    if (!clock->steps.Live(cell.step, clock->now_step)) continue;
-    counted.Restore(cell.step, CountedOutcome::kDelivered, cell.delivered);
-    counted.Restore(cell.step, CountedOutcome::kDeferred, cell.deferred);
-    counted.Restore(cell.step, CountedOutcome::kFailed, cell.failed);
+  if (!window.left_out) {
+    return ReadRow(window.row, clock->steps, clock->now_step,
+                   &state.windows[clock - window_clocks_.begin()]);
   }
-  return absl::OkStatus();
+  state.left_out = std::make_unique<LeftOutWindows>();
+  return ReadLeftOut(window.row, clock->steps, clock->now_step, state.left_out.get());
 }
 
 absl::Status Limiter::RestoreContribution(absl::string_view text) {

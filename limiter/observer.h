@@ -13,6 +13,7 @@
 #include "limiter/window.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
+#include "policy/classify.h"
 #include "policy/left_out.h"
 #include "policy/subject.h"
 
@@ -25,14 +26,18 @@ class Observer {
   // Lines of one batch, before its attempts.
   virtual void OnLines(const LineCounts& counts) { (void)counts; }
 
-  // Every attempt, with who was charged and whether it counts.
-  virtual void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out) {
-    (void)attempt, (void)charged, (void)left_out;
+  // Every attempt, with who was charged, whether it counts, and what the answer means (null of what
+  // was delivered).
+  virtual void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out,
+                         const Classification* answer) {
+    (void)attempt, (void)charged, (void)left_out, (void)answer;
   }
 
-  // What a log tells besides attempts, in its place among them; `charged` is empty where nobody is.
-  virtual void OnMessage(const LogEvent& event, const ChargedSubjects& charged) {
-    (void)event, (void)charged;
+  // What a log tells besides attempts, in its place among them; `charged` is empty where nobody is,
+  // `answer` null where there is none.
+  virtual void OnMessage(const LogEvent& event, const ChargedSubjects& charged,
+                         const Classification* answer) {
+    (void)event, (void)charged, (void)answer;
   }
 
   // A contribution to the first rule's window: delta +1 added, -1 taken out again.
@@ -51,12 +56,13 @@ class ObserverList : public Observer {
   void OnLines(const LineCounts& counts) override {
     for (Observer* one : observers_) one->OnLines(counts);
   }
-  void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged,
-                 LeftOut left_out) override {
-    for (Observer* one : observers_) one->OnAttempt(attempt, charged, left_out);
+  void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out,
+                 const Classification* answer) override {
+    for (Observer* one : observers_) one->OnAttempt(attempt, charged, left_out, answer);
   }
-  void OnMessage(const LogEvent& event, const ChargedSubjects& charged) override {
-    for (Observer* one : observers_) one->OnMessage(event, charged);
+  void OnMessage(const LogEvent& event, const ChargedSubjects& charged,
+                 const Classification* answer) override {
+    for (Observer* one : observers_) one->OnMessage(event, charged, answer);
   }
   void OnContribution(const Subject& subject, CountedOutcome outcome, int delta) override {
     for (Observer* one : observers_) one->OnContribution(subject, outcome, delta);

@@ -103,15 +103,16 @@ void StateKeeper::Record(const EventBatch& batch) {
 
 // OnAttempt and OnMessage are called by the limiter from within Record, which holds mutex_.
 void StateKeeper::OnAttempt(const Attempt& attempt, const ChargedSubjects& charged,
-                            LeftOut left_out) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  AddRow(attempt, charged, attempt.outcome, left_out);
+                            LeftOut left_out,
+                            const Classification* answer) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  AddRow(attempt, charged, attempt.outcome, left_out, answer);
 }
 
-void StateKeeper::OnMessage(const LogEvent& event,
-                            const ChargedSubjects& charged) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+void StateKeeper::OnMessage(const LogEvent& event, const ChargedSubjects& charged,
+                            const Classification* answer) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   switch (event.kind) {
     case LogEvent::Kind::kArrived:
-      AddRow(event.attempt, charged, Outcome::kQueued, LeftOut::kCounts);
+      AddRow(event.attempt, charged, Outcome::kQueued, LeftOut::kCounts, nullptr);
       KeepOpen(event);
       break;
     case LogEvent::Kind::kIdentified:
@@ -122,7 +123,7 @@ void StateKeeper::OnMessage(const LogEvent& event,
       KeepClosed(event.attempt.message.id);
       break;
     case LogEvent::Kind::kShown:
-      AddRow(event.attempt, charged, event.attempt.outcome, LeftOut::kCounts);
+      AddRow(event.attempt, charged, event.attempt.outcome, LeftOut::kCounts, answer);
       break;
     case LogEvent::Kind::kAttempt:
       break;
@@ -148,7 +149,7 @@ void StateKeeper::KeepClosed(const std::string& id) {
 }
 
 void StateKeeper::AddRow(const Attempt& attempt, const ChargedSubjects& charged, Outcome outcome,
-                         LeftOut left_out) {
+                         LeftOut left_out, const Classification* answer) {
   if (!options_.ledger) return;
   if (rows_.size() >= kMaxHeldRows) {
     MutexLock lock(&status_mutex_);
@@ -173,6 +174,7 @@ void StateKeeper::AddRow(const Attempt& attempt, const ChargedSubjects& charged,
   row.host_ip = attempt.host_ip;
   row.outcome = outcome;
   row.left_out = left_out;
+  if (answer != nullptr) row.reply_class = std::string(ReplyClassName(answer->reply_class));
   row.reply = attempt.reply;
 }
 

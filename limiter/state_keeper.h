@@ -92,15 +92,17 @@ class StateKeeper : public Observer {
   size_t ReceiptsDue() const;
 
   // Of the batch that Record is counting.
-  void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out) override;
-  void OnMessage(const LogEvent& event, const ChargedSubjects& charged) override;
+  void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out,
+                 const Classification* answer) override;
+  void OnMessage(const LogEvent& event, const ChargedSubjects& charged,
+                 const Classification* answer) override;
   void OnCase(CaseChange change, const Case& record) override;
 
  private:
   class Visitor;
 
   void AddRow(const Attempt& attempt, const ChargedSubjects& charged, Outcome outcome,
-              LeftOut left_out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+              LeftOut left_out, const Classification* answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepOpen(const LogEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepClosed(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Settle(const absl::Status& committed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

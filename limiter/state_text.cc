@@ -44,6 +44,16 @@ Subject SubjectOf(const Json& json) {
   return {EnumOf<SubjectKind>(json.at(0), kSubjectKinds), json.at(1).get<std::string>()};
 }
 
+// -1 is none.
+int ClassNumber(const std::optional<ReplyClass>& reply_class) {
+  return reply_class.has_value() ? static_cast<int>(*reply_class) : -1;
+}
+
+std::optional<ReplyClass> ClassOf(const Json& json) {
+  if (json.get<int>() < 0) return std::nullopt;
+  return EnumOf<ReplyClass>(json, kReplyClasses);
+}
+
 std::string Bytes(const Json& json) {
   std::string text;
   Json::to_msgpack(json, text);
@@ -147,7 +157,9 @@ std::string ContributionText(const MessageKey& key, const MessageRecord& record)
   for (const auto& [name, recipient] : record.recipients) {
     const int outcome = recipient.outcome.has_value() ? static_cast<int>(*recipient.outcome) : -1;
     recipients.push_back({name, outcome, Micros(recipient.dated), Micros(recipient.last),
-                          static_cast<int>(recipient.last_left_out)});
+                          static_cast<int>(recipient.last_left_out),
+                          ClassNumber(recipient.last_class), static_cast<int>(recipient.last_scope),
+                          ClassNumber(recipient.left_out)});
   }
   return Bytes({{"id", key.id},
                 {"arrival", Micros(key.arrival)},
@@ -170,6 +182,10 @@ absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::str
       recipient.dated = TimeOf(one.at(2), absl::InfinitePast());
       recipient.last = TimeOf(one.at(3), absl::InfinitePast());
       recipient.last_left_out = EnumOf<LeftOut>(one.at(4), kLeftOutReasons);
+      if (one.size() < 8) continue;  // of a version that knew no classes
+      recipient.last_class = ClassOf(one.at(5));
+      recipient.last_scope = EnumOf<ReplyScope>(one.at(6), kReplyScopes);
+      recipient.left_out = ClassOf(one.at(7));
     }
     return result;
   });

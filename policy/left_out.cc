@@ -111,6 +111,10 @@ absl::string_view LeftOutName(LeftOut reason) {
       return "late";
     case LeftOut::kFuture:
       return "future";
+    case LeftOut::kReplyClass:
+      return "reply class";
+    case LeftOut::kIncident:
+      return "incident";
   }
   return "unknown";
 }

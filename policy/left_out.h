@@ -20,13 +20,15 @@ enum class LeftOut : uint8_t {
   kOwnRefusal,     // deferd's own sentence came back as a failure
   kLate,           // before the live window
   kFuture,         // more than five minutes after the clock
+  kReplyClass,     // the policy leaves out answers of this class
+  kIncident,       // our server or the destination is in trouble, not the sender
 };
-inline constexpr int kLeftOutReasons = 8;
+inline constexpr int kLeftOutReasons = 10;
 
 // "own refusal", "late", ...
 absl::string_view LeftOutName(LeftOut reason);
 
-// What the attempt alone tells; kLate and kFuture need a clock and are the limiter's. A bare expiry
+// What the attempt alone tells; the others from kLate on are the limiter's. A bare expiry
 // ("retry timeout exceeded") names no host, so it takes after the recipient's last attempt:
 // `previous` is what that one was (kCounts if there was none).
 LeftOut WhyLeftOut(const ChargeLists& lists, const Attempt& attempt, LeftOut previous);

@@ -1,6 +1,7 @@
 #include "policy/policy.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "policy/text.h"
@@ -82,6 +83,24 @@ std::string Action::ToString() const {
 bool Rule::AppliesTo(const Subject& subject) const {
   if (subject.kind != kind) return false;
   return domains.empty() || AnyMatches(domains, subject.DomainPart());
+}
+
+const ReplyClassifier& Policy::replies() const {
+  if (classifier != nullptr) return *classifier;
+  static const ReplyClassifier& built_in = *[] {
+    absl::StatusOr<std::unique_ptr<ReplyClassifier>> created = ReplyClassifier::Create();
+    if (!created.ok()) std::abort();  // the tests read the built-in table
+    return created->release();
+  }();
+  return built_in;
+}
+
+bool Policy::Counts(ReplyClass reply_class, ReplyScope scope, bool failure) const {
+  const ClassChoice& choice = classes[static_cast<size_t>(reply_class)];
+  const std::optional<bool>& chosen = failure ? choice.failure : choice.deferral;
+  if (chosen.has_value()) return *chosen;
+  if (profile == Profile::kCpanel) return reply_class != ReplyClass::kLocal;
+  return CountsByDefault(reply_class, scope, failure);
 }
 
 bool Policy::Exempts(const Subject& subject) const {

@@ -8,13 +8,18 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "policy/classify.h"
 #include "policy/domain_name.h"
+#include "policy/reply_class.h"
+#include "policy/reply_rules.h"
 #include "policy/subject.h"
 
 namespace deferd {
@@ -62,16 +67,31 @@ enum class Mode : uint8_t { kEnforce, kShadow };
 enum class Profile : uint8_t { kFair, kCpanel };
 enum class CountMode : uint8_t { kOnce, kAttempts };
 
+// Whether attempts with answers of one class count, where the operator says so.
+struct ClassChoice {
+  std::optional<bool> deferral;
+  std::optional<bool> failure;
+};
+
 struct Policy {
   Mode mode = Mode::kEnforce;
   Profile profile = Profile::kFair;
   CountMode count = CountMode::kOnce;
-  std::vector<Rule> rules;            // in the file's order
-  std::vector<DomainPattern> exempt;  // counted, never blocked by a rule
+  std::vector<Rule> rules;                         // in the file's order
+  std::vector<DomainPattern> exempt;               // counted, never blocked by a rule
+  std::array<ClassChoice, kReplyClasses> classes;  // by ReplyClass
+  std::vector<ReplyRule> reply_rules;              // the operator's own, ahead of the built-in ones
+  std::shared_ptr<const ReplyClassifier> classifier;  // with those; none: the built-in one
   std::string text;  // the sentence's template, empty: the default (refusal_text.h)
 
   std::string path;  // where it was read, "built-in" if nowhere
   std::string hash;  // of its text: 16 hex digits
+
+  // What tells the classes of answers.
+  const ReplyClassifier& replies() const;
+  // Whether a deferral or failure with such an answer counts: as the operator says, else in profile
+  // cpanel all but `local`, else as is fair (CountsByDefault).
+  bool Counts(ReplyClass reply_class, ReplyScope scope, bool failure) const;
 
   bool Exempts(const Subject& subject) const;
   // The distinct windows of all rules, the first rule's first. Never empty: an hour without rules.

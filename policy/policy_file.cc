@@ -14,6 +14,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "policy/duration.h"
 #include "policy/refusal_text.h"
 #include "policy/text.h"
@@ -91,6 +92,8 @@ class PolicyReader {
       policy_->rules.push_back(ReadRule(name, table));
     }
     if (TomlTable* exempt = root->Table("exempt")) policy_->exempt = ReadDomains(exempt);
+    if (TomlTable* classes = root->Table("classes")) ReadClasses(classes);
+    for (auto& [name, table] : root->Tables("reply")) ReadReplyRule(name, table);
   }
 
  private:
@@ -198,6 +201,85 @@ class PolicyReader {
     return verdict.value_or(Verdict::kPass);
   }
 
+  // A class is counted or left out, as a whole or deferrals and failures apart.
+  void ReadClasses(TomlTable* table) {
+    for (const ReplyClassInfo& info : ReplyClassTable()) {
+      ClassChoice& choice = policy_->classes[static_cast<size_t>(info.id)];
+      if (!table->IsTable(info.name)) {
+        choice.deferral = choice.failure = ReadCounting(table, info.name);
+        continue;
+      }
+      TomlTable* apart = table->Table(info.name);
+      choice.deferral = ReadCounting(apart, "deferred");
+      choice.failure = ReadCounting(apart, "failed");
+    }
+  }
+
+  std::optional<bool> ReadCounting(TomlTable* table, absl::string_view key) {
+    std::optional<bool> counts;
+    ReadWord<std::optional<bool>>(table, key, {{"counts", true}, {"left_out", false}}, &counts);
+    return counts;
+  }
+
+  // [reply.NAME]: an answer with `pattern` in it is of `class`.
+  void ReadReplyRule(const std::string& name, TomlTable* table) {
+    if (!IsRuleName(name)) {
+      reader_->Error(table->place(), absl::StrCat("reply name ", Quoted(name),
+                                                  "; use 1 to 40 of a-z, 0-9, '_' and '-'"));
+    }
+    ReplyRule rule;
+    rule.id = absl::StrCat("own.", name);
+    std::optional<TomlText> reply_class = table->String("class");
+    if (!reply_class.has_value()) {
+      if (!table->Has("class")) {
+        reader_->Error(table->place(), absl::StrCat("reply ", Quoted(name),
+                                                    " has no class; give one of ", ClassNames()));
+      }
+    } else if (std::optional<ReplyClass> known = ParseReplyClass(reply_class->text)) {
+      rule.reply_class = *known;
+    } else {
+      reader_->Error(reply_class->place, absl::StrCat("class is ", Quoted(reply_class->text),
+                                                      "; give one of ", ClassNames()));
+    }
+    rule.scope = InfoOf(rule.reply_class).scope;
+    rule.permanence = InfoOf(rule.reply_class).permanence;
+    Words<ReplyScope> scopes;
+    for (int i = 0; i < kReplyScopes; ++i) {
+      const auto scope = static_cast<ReplyScope>(i);
+      scopes.emplace_back(ReplyScopeName(scope), scope);
+    }
+    ReadWord(table, "scope", scopes, &rule.scope);
+    const std::vector<TomlText> patterns = table->Strings("pattern");
+    if (patterns.empty() && !table->Has("pattern")) {
+      reader_->Error(table->place(),
+                     absl::StrCat("reply ", Quoted(name),
+                                  " has no pattern; give what its answers have in common"));
+    }
+    for (const TomlText& pattern : patterns) {
+      // Rules are matched in a form of the answer that has small letters alone.
+      rule.patterns = {absl::StrCat("(?i)", pattern.text)};
+      absl::StatusOr<std::unique_ptr<ReplyClassifier>> alone =
+          ReplyClassifier::CreateFrom({.rules = {rule}});
+      if (!alone.ok()) {
+        reader_->Error(pattern.place,
+                       absl::StrCat("pattern ", Quoted(pattern.text),
+                                    " is no regular expression; write it in RE2's syntax (",
+                                    alone.status().message(), ")"));
+      }
+    }
+    rule.patterns.clear();
+    for (const TomlText& pattern : patterns) {
+      rule.patterns.push_back(absl::StrCat("(?i)", pattern.text));
+    }
+    if (!rule.patterns.empty()) policy_->reply_rules.push_back(std::move(rule));
+  }
+
+  static std::string ClassNames() {
+    return absl::StrJoin(ReplyClassTable(), ", ", [](std::string* out, const ReplyClassInfo& info) {
+      absl::StrAppend(out, info.name);
+    });
+  }
+
   std::vector<DomainPattern> ReadDomains(TomlTable* table) {
     std::vector<DomainPattern> domains;
     absl::flat_hash_set<std::string> seen;
@@ -230,6 +312,14 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, absl::string_view nam
   PolicyReader(reader->get(), &policy).Read();
   absl::Status finished = (*reader)->Finish();
   if (!finished.ok()) return finished;
+  if (!policy.reply_rules.empty()) {
+    absl::StatusOr<std::unique_ptr<ReplyClassifier>> classifier =
+        ReplyClassifier::Create(policy.reply_rules);
+    if (!classifier.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(name, ": ", classifier.status().message()));
+    }
+    policy.classifier = *std::move(classifier);
+  }
   return policy;
 }
 

@@ -10,7 +10,6 @@ constexpr auto kTransient = Permanence::kTransient;
 constexpr auto kPermanent = Permanence::kPermanent;
 constexpr auto kCounts = ReplyCounting::kCounts;
 constexpr auto kLeftOut = ReplyCounting::kLeftOut;
-constexpr auto kByScope = ReplyCounting::kByScope;
 
 // In the order of the enum; the test holds it. The texts are read by people who know no SMTP.
 constexpr std::array<ReplyClassInfo, kReplyClasses> kTable = {{
@@ -45,7 +44,7 @@ constexpr std::array<ReplyClassInfo, kReplyClasses> kTable = {{
      "our server if an IP is named, the sender if a domain or link is",
      "Open the list's lookup page if one is named, stop the source of the spam, then ask for "
      "removal.",
-     kPermanent, ReplyScope::kIp, kByScope, kByScope},
+     kPermanent, ReplyScope::kIp, kCounts, kCounts},
     {ReplyClass::kAuthentication, "authentication",
      "SPF, DKIM or DMARC is missing, fails or does not fit the sender's address.",
      "the sender (DNS of its domain), sometimes a forwarder",
@@ -161,11 +160,8 @@ absl::string_view PermanenceName(Permanence permanence) {
 
 bool CountsByDefault(ReplyClass reply_class, ReplyScope scope, bool failure) {
   const ReplyClassInfo& info = InfoOf(reply_class);
-  const ReplyCounting counting = failure ? info.failure : info.deferral;
-  if (counting == ReplyCounting::kByScope) {
-    return scope != ReplyScope::kIp && scope != ReplyScope::kServer;
-  }
-  return counting == ReplyCounting::kCounts;
+  if (scope == ReplyScope::kIp || scope == ReplyScope::kServer) return false;
+  return (failure ? info.failure : info.deferral) == ReplyCounting::kCounts;
 }
 
 }  // namespace deferd

@@ -51,12 +51,9 @@ inline constexpr int kReplyScopes = 5;
 
 enum class Permanence : uint8_t { kTransient, kPermanent };
 
-// How a class counts if the policy says nothing (profile fair).
-enum class ReplyCounting : uint8_t {
-  kCounts,
-  kLeftOut,
-  kByScope,  // counts, unless the answer is about an IP or a server
-};
+// How a class counts if the policy says nothing (profile fair) and the answer is about no IP or
+// server.
+enum class ReplyCounting : uint8_t { kCounts, kLeftOut };
 
 // One row of the table of classes.
 struct ReplyClassInfo {
@@ -84,7 +81,8 @@ std::optional<ReplyScope> ParseReplyScope(absl::string_view name);
 // "transient", "permanent"
 absl::string_view PermanenceName(Permanence permanence);
 
-// Whether an attempt with this answer counts in profile fair.
+// Whether an attempt with this answer counts in profile fair. One about an IP or a server never
+// does: every domain that shares it gets the same.
 bool CountsByDefault(ReplyClass reply_class, ReplyScope scope, bool failure);
 
 }  // namespace deferd

@@ -117,7 +117,11 @@ absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
   const SubjectReport report = parts_.limiter->Report(*subject);
 
   Json window = CountsJson(report.counts);
-  window["left_out"] = Json::object();
+  Json left_out = Json::object();
+  for (const auto& [reply_class, count] : report.left_out) {
+    left_out[std::string(ReplyClassName(reply_class))] = count;
+  }
+  window["left_out"] = std::move(left_out);
   Json rules = Json::array();
   for (const SubjectReport::RuleReport& rule : report.rules) {
     rules.push_back({{"name", rule.rule.name},

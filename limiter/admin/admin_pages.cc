@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "limiter/admin/page_text.h"
 #include "policy/text.h"
 
@@ -146,6 +147,13 @@ std::string WhyPage(const Json& why) {
   absl::StrAppendFormat(&out, "Now: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",
                         Number(window, "delivered"), Number(window, "deferred"),
                         Number(window, "failed"), Number(window, "bad"), Number(window, "percent"));
+  std::string left_out;
+  const Json classes = window.value("left_out", Json::object());
+  for (const auto& [name, count] : classes.items()) {
+    absl::StrAppend(&left_out, left_out.empty() ? "" : ", ",
+                    absl::StrReplaceAll(name, {{"_", " "}}), " ", count.get<int64_t>());
+  }
+  if (!left_out.empty()) absl::StrAppend(&out, Wrapped("left out: ", left_out));
   std::vector<std::vector<std::string>> rows;
   for (const Json& rule : why["rules"]) {
     std::string verdict = "not reached";

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "limiter/admin/page_text.h"
 #include "limiter/case_table.h"
 #include "limiter/intake/exim_reader.h"
 #include "limiter/intake/log_file.h"
@@ -28,11 +29,12 @@ class Tally : public Observer {
 
   void OnLines(const LineCounts& counts) override { lines_ += counts; }
 
-  void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged,
-                 LeftOut left_out) override {
+  void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out,
+                 const Classification* answer) override {
     Count(attempt.outcome, &outcomes_);
     if (!attempt.attributed()) ++unattributed_;
     ++left_out_[static_cast<int>(left_out)];
+    if (answer != nullptr) ++classes_[static_cast<int>(answer->reply_class)];
     for (const Charged& one : charged) {
       // A part of a domain is told apart where a rule judges such parts.
       if (&one == &charged.back() || Judged(one.subject.kind)) {
@@ -111,6 +113,7 @@ class Tally : public Observer {
   Counts outcomes_;
   int64_t unattributed_ = 0;
   int64_t left_out_[kLeftOutReasons] = {};
+  int64_t classes_[kReplyClasses] = {};  // of bad attempts
   absl::node_hash_map<Subject, Totals> subjects_;
   std::pair<const Subject, Totals>* last_ = nullptr;  // the entry used last
 };
@@ -151,11 +154,17 @@ Json Tally::Result() const {
   for (int i = 1; i < kLeftOutReasons; ++i) {
     left_out[std::string(LeftOutName(static_cast<LeftOut>(i)))] = left_out_[i];
   }
+  Json classes = Json::object();
+  for (const ReplyClassInfo& info : ReplyClassTable()) {
+    const int64_t n = classes_[static_cast<size_t>(info.id)];
+    if (n > 0) classes[std::string(info.name)] = n;
+  }
   return {{"outcomes", Three(outcomes_)},       {"lines", lines_.lines},
           {"attempts", outcomes_.total()},      {"malformed", lines_.malformed},
           {"rejected", lines_.rejected},        {"not_mine", lines_.not_mine},
           {"unattributed", unattributed_},      {"left_out", std::move(left_out)},
-          {"domains", list(domains, "domain")}, {"subjects", list(others, "subject")}};
+          {"classes", std::move(classes)},      {"domains", list(domains, "domain")},
+          {"subjects", list(others, "subject")}};
 }
 
 struct Input {
@@ -242,7 +251,17 @@ std::string ReplayPage(const Json& result) {
     if (count.get<int64_t>() == 0) continue;
     absl::StrAppend(&reasons, reasons.empty() ? "" : ", ", reason, " ", count.get<int64_t>());
   }
-  if (!reasons.empty()) absl::StrAppend(&out, "left out: ", reasons, "\n");
+  if (!reasons.empty()) absl::StrAppend(&out, Wrapped("left out: ", reasons));
+  std::vector<std::pair<int64_t, std::string>> classes;
+  for (const auto& [name, count] : result["classes"].items()) {
+    classes.emplace_back(-count.get<int64_t>(), name);
+  }
+  std::sort(classes.begin(), classes.end());
+  std::string answers;
+  for (const auto& [minus, name] : classes) {
+    absl::StrAppend(&answers, answers.empty() ? "" : ", ", name, " ", -minus);
+  }
+  if (!answers.empty()) absl::StrAppend(&out, Wrapped("answers:  ", answers));
 
   std::vector<const Json*> rows;
   for (const char* list : {"domains", "subjects"}) {

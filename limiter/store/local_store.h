@@ -35,7 +35,8 @@ namespace deferd {
 struct StoredWindow {
   Subject subject;
   absl::Duration length;
-  std::string row;  // window_row.h; empty: forget it
+  std::string row;  // window_row.h, or the limiter's own form of what is left out; empty: forget it
+  bool left_out = false;  // not what counts, but what is left out
 };
 
 // An open message of one source; without `message`: forget it.

@@ -56,8 +56,8 @@ class MemoryStore : public LocalStore {
       return visitor->OnOpenMessage(std::get<0>(one.first), one.second);
     });
     each(windows_, [&](const auto& one) {
-      const auto& [kind, id, length] = one.first;
-      return visitor->OnWindow({{kind, id}, length, one.second});
+      const auto& [kind, id, length, left_out] = one.first;
+      return visitor->OnWindow({{kind, id}, length, one.second, left_out});
     });
     each(contributions_, [&](const auto& one) {
       return visitor->OnContribution({one.first, one.second});
@@ -79,7 +79,7 @@ class MemoryStore : public LocalStore {
       }
     }
     for (const StoredWindow& one : batch.windows) {
-      const auto key = std::tuple(one.subject.kind, one.subject.id, one.length);
+      const auto key = std::tuple(one.subject.kind, one.subject.id, one.length, one.left_out);
       if (one.row.empty()) {
         windows_.erase(key);
       } else {
@@ -189,7 +189,7 @@ class MemoryStore : public LocalStore {
   mutable Mutex mutex_;
   std::map<std::string, LogPosition> positions_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, OpenMessage> open_messages_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::tuple<SubjectKind, std::string, absl::Duration>, std::string> windows_
+  std::map<std::tuple<SubjectKind, std::string, absl::Duration, bool>, std::string> windows_
       ABSL_GUARDED_BY(mutex_);
   Texts contributions_ ABSL_GUARDED_BY(mutex_);
   Texts clearings_ ABSL_GUARDED_BY(mutex_);

@@ -92,6 +92,17 @@ CREATE TABLE ledger_run (  -- the parts of each segment's index
 ) WITHOUT ROWID;
 )sql";
 
+// What format 2 has beyond format 1.
+constexpr char kTablesOfFormat2[] = R"sql(
+CREATE TABLE left_out (  -- answers that are shown and do not count, by class
+  kind INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  seconds INTEGER NOT NULL,
+  row BLOB NOT NULL,
+  PRIMARY KEY (kind, id, seconds)
+) WITHOUT ROWID;
+)sql";
+
 // Overwriting freed pages (Debian's default) would write each dropped segment once more. Checking
 // cells costs little, and damage is then an error where it would else be a wild read.
 constexpr char kPragmas[] =
@@ -125,8 +136,9 @@ absl::Status MakeTables(Database* db) {
   if (!status.ok()) return status;
   absl::StatusOr<int64_t> format = db->Number("PRAGMA user_version");
   status = format.status();
-  if (status.ok() && *format == 0) {
-    status = db->Execute(absl::StrCat(kTables, "PRAGMA application_id = ", kApplicationId,
+  if (status.ok() && *format < kStoreFormat) {
+    status = db->Execute(absl::StrCat(*format == 0 ? kTables : "", kTablesOfFormat2,
+                                      "PRAGMA application_id = ", kApplicationId,
                                       "; PRAGMA user_version = ", kStoreFormat));
   }
   if (status.ok()) status = db->Execute("COMMIT");

@@ -67,11 +67,14 @@ absl::Status StateTables::Prepare() {
                         "INSERT OR REPLACE INTO open_message "
                         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   status.Update(prepare(&forget_open_, "DELETE FROM open_message WHERE source = ? AND id = ?"));
-  status.Update(prepare(&put_window_,
-                        "INSERT INTO window VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
-                        "SET row = excluded.row"));
-  status.Update(
-      prepare(&forget_window_, "DELETE FROM window WHERE kind = ? AND id = ? AND seconds = ?"));
+  for (auto [table, name] : {std::pair(&windows_, "window"), std::pair(&left_out_, "left_out")}) {
+    status.Update(prepare(&table->put, absl::StrCat("INSERT INTO ", name,
+                                                    " VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
+                                                    "SET row = excluded.row")));
+    status.Update(
+        prepare(&table->forget,
+                absl::StrCat("DELETE FROM ", name, " WHERE kind = ? AND id = ? AND seconds = ?")));
+  }
   status.Update(prepare(&put_event_, "INSERT INTO case_event (time, text) VALUES (?, ?)"));
   status.Update(prepare(&forget_events_,
                         "DELETE FROM case_event "
@@ -138,8 +141,9 @@ absl::Status StateTables::WriteOpenMessage(const StoredOpenMessage& open) {
 absl::Status StateTables::WriteWindow(const StoredWindow& window) {
   const int kind = static_cast<int>(window.subject.kind);
   const int64_t seconds = absl::ToInt64Seconds(window.length);
-  if (window.row.empty()) return forget_window_.Run(kind, window.subject.id, seconds);
-  return put_window_.Run(kind, window.subject.id, seconds, Blob{window.row});
+  WindowTable& table = window.left_out ? left_out_ : windows_;
+  if (window.row.empty()) return table.forget.Run(kind, window.subject.id, seconds);
+  return table.put.Run(kind, window.subject.id, seconds, Blob{window.row});
 }
 
 absl::Status StateTables::WriteEvents(const std::vector<StoredCaseEvent>& events) {
@@ -155,7 +159,9 @@ absl::Status StateTables::Load(StateVisitor* visitor) {
       ForEachText(db_, "fact", [&](StoredText text) { return visitor->OnFact(std::move(text)); });
   if (status.ok()) status = LoadPositions(visitor);
   if (status.ok()) status = LoadOpenMessages(visitor);
-  if (status.ok()) status = LoadWindows(visitor);
+  for (bool left_out : {false, true}) {
+    if (status.ok()) status = LoadWindows(visitor, left_out);
+  }
   if (status.ok()) {
     status = ForEachText(db_, "contribution",
                          [&](StoredText text) { return visitor->OnContribution(std::move(text)); });
@@ -220,9 +226,10 @@ absl::Status StateTables::LoadOpenMessages(StateVisitor* visitor) {
                  });
 }
 
-absl::Status StateTables::LoadWindows(StateVisitor* visitor) {
+absl::Status StateTables::LoadWindows(StateVisitor* visitor, bool left_out) {
   return ForEach(
-      db_, "SELECT kind, id, seconds, row FROM window", [&](const Statement& row) -> absl::Status {
+      db_, absl::StrCat("SELECT kind, id, seconds, row FROM ", left_out ? "left_out" : "window"),
+      [&](const Statement& row) -> absl::Status {
         const int64_t kind = row.Int(0);
         if (kind < 0 || kind >= kSubjectKinds) {
           return absl::DataLossError(
@@ -232,7 +239,8 @@ absl::Status StateTables::LoadWindows(StateVisitor* visitor) {
         }
         return visitor->OnWindow({{static_cast<SubjectKind>(kind), String(row, 1)},
                                   absl::Seconds(row.Int(2)),
-                                  String(row, 3)});
+                                  String(row, 3),
+                                  left_out});
       });
 }
 

@@ -36,14 +36,18 @@ class StateTables {
 
   absl::Status LoadPositions(StateVisitor* visitor);
   absl::Status LoadOpenMessages(StateVisitor* visitor);
-  absl::Status LoadWindows(StateVisitor* visitor);
+  absl::Status LoadWindows(StateVisitor* visitor, bool left_out);
   absl::Status LoadEvents(StateVisitor* visitor);
 
   Database* db_;
   TextTable contributions_, clearings_, cases_, receipts_, facts_;
   Statement put_log_, forget_files_, put_file_;
   Statement put_open_, forget_open_;
-  Statement put_window_, forget_window_;
+  struct WindowTable {
+    Statement put;
+    Statement forget;
+  };
+  WindowTable windows_, left_out_;
   Statement put_event_, forget_events_;
 };
 

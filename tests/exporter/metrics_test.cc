@@ -53,10 +53,11 @@ class MetricsTest : public testing::Test {
     return -1;
   }
 
-  void See(Outcome outcome, LeftOut left_out = LeftOut::kCounts) {
+  void See(Outcome outcome, LeftOut left_out = LeftOut::kCounts,
+           const Classification* answer = nullptr) {
     Attempt attempt;
     attempt.outcome = outcome;
-    metrics_.OnAttempt(attempt, {}, left_out);
+    metrics_.OnAttempt(attempt, {}, left_out, answer);
   }
 
   static std::set<std::string> NamesOfTable() {

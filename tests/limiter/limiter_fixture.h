@@ -31,7 +31,8 @@ struct SeenCase {
 
 class RecordingObserver : public Observer {
  public:
-  void OnAttempt(const Attempt&, const ChargedSubjects& charged, LeftOut left_out) override {
+  void OnAttempt(const Attempt&, const ChargedSubjects& charged, LeftOut left_out,
+                 const Classification* /*answer*/) override {
     left_out_.push_back(left_out);
     charged_.push_back(charged);
   }

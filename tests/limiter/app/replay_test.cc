@@ -107,7 +107,8 @@ TEST(Replay, CountedIsOnceAndBlocksAreNamed) {
     log << head << "<= bob@a.example H=pc [192.0.2.1] P=esmtpsa A=plain:bob@a.example S=1\n";
     for (int retry = 0; retry < 3; ++retry) {
       log << head << "== r@far.example R=dnslookup T=remote_smtp defer (-44) H=mx [198.51.100.1]: "
-          << "SMTP error from remote mail server after RCPT TO:<r@far.example>: 451 later\n";
+          << "SMTP error from remote mail server after RCPT TO:<r@far.example>: "
+          << "450 4.1.1 <r@far.example>: User unknown\n";
     }
   }
   log.close();

@@ -1,0 +1,82 @@
+#include "limiter/window_text.h"
+
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "limiter/store/window_row.h"
+#include "nlohmann/json.hpp"
+
+namespace deferd {
+
+namespace {
+
+using Json = nlohmann::json;
+
+}  // namespace
+
+std::string RowText(const Window& window) {
+  WindowRow row;
+  window.ForEach([&](int64_t step, CountedOutcome outcome, int64_t count) {
+    if (step < 0) return;  // of a log from before 1970
+    const auto stored = static_cast<uint32_t>(step);
+    if (row.cells.empty() || row.cells.back().step != stored) row.cells.push_back({.step = stored});
+    WindowCell& cell = row.cells.back();
+    switch (outcome) {
+      case CountedOutcome::kDelivered:
+        cell.delivered += count;
+        break;
+      case CountedOutcome::kDeferred:
+        cell.deferred += count;
+        break;
+      case CountedOutcome::kFailed:
+        cell.failed += count;
+        break;
+    }
+  });
+  return EncodeWindowRow(row);
+}
+
+absl::Status ReadRow(absl::string_view text, const StepClock& steps, int64_t now_step,
+                     Window* window) {
+  absl::StatusOr<WindowRow> row = DecodeWindowRow(text);
+  if (!row.ok()) return row.status();
+  for (const WindowCell& cell : row->cells) {
+    if (!steps.Live(cell.step, now_step)) continue;
+    window->Restore(cell.step, CountedOutcome::kDelivered, cell.delivered);
+    window->Restore(cell.step, CountedOutcome::kDeferred, cell.deferred);
+    window->Restore(cell.step, CountedOutcome::kFailed, cell.failed);
+  }
+  return absl::OkStatus();
+}
+
+std::string LeftOutText(const LeftOutWindows& windows) {
+  Json rows = Json::array();
+  windows.ForEach([&](ReplyClass reply_class, const Window& window) {
+    const std::string row = RowText(window);
+    rows.push_back({std::string(ReplyClassName(reply_class)),
+                    Json::binary(std::vector<uint8_t>(row.begin(), row.end()))});
+  });
+  std::string text;
+  Json::to_msgpack(rows, text);
+  return text;
+}
+
+absl::Status ReadLeftOut(absl::string_view text, const StepClock& steps, int64_t now_step,
+                         LeftOutWindows* windows) {
+  try {  // nlohmann-json throws where the shape is another than expected; it ends here
+    for (const Json& one : Json::from_msgpack(text.begin(), text.end())) {
+      const std::optional<ReplyClass> known = ParseReplyClass(one.at(0).get<std::string>());
+      if (!known.has_value()) continue;  // of another version
+      const std::vector<uint8_t>& bytes = one.at(1).get_binary();
+      const std::string row(bytes.begin(), bytes.end());
+      absl::Status read = ReadRow(row, steps, now_step, windows->Of(*known));
+      if (!read.ok()) return read;
+    }
+  } catch (const std::exception& error) {
+    return absl::DataLossError(absl::StrCat("stored left-out counts are damaged: ", error.what()));
+  }
+  windows->Expire(now_step);
+  return absl::OkStatus();
+}
+
+}  // namespace deferd

@@ -1,0 +1,30 @@
+// Windows in the form in which a store keeps them.
+//
+// Pure. A row is that of store/window_row.h; of what is left out there is one row a class.
+
+#ifndef DEFERD_LIMITER_WINDOW_TEXT_H_
+#define DEFERD_LIMITER_WINDOW_TEXT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "limiter/left_out_windows.h"
+#include "limiter/window.h"
+
+namespace deferd {
+
+std::string RowText(const Window& window);
+std::string LeftOutText(const LeftOutWindows& windows);
+
+// Puts back what is still live at `now_step` into an empty window. DataLoss if the bytes are
+// damaged.
+absl::Status ReadRow(absl::string_view row, const StepClock& steps, int64_t now_step,
+                     Window* window);
+absl::Status ReadLeftOut(absl::string_view text, const StepClock& steps, int64_t now_step,
+                         LeftOutWindows* windows);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_WINDOW_TEXT_H_
