@@ -43,6 +43,9 @@ constexpr Entry kTable[] = {
      "unblocked by a person."},
     {"deferd_cases_open", MetricType::Gauge, "mode",
      "Cases in state blocked: enforce (MTAs are told), shadow (only shown)."},
+    {"deferd_incidents_open", MetricType::Gauge, "scope",
+     "Troubles that are no sender's and are left out: ip and server (answers about our own), "
+     "destination (it fails for many at once)."},
     {"deferd_questions_total", MetricType::Counter, "verdict",
      "Questions of MTAs, by the verdict that was answered."},
     {"deferd_questions_unchecked_total", MetricType::Counter, "",
@@ -248,6 +251,11 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   }
   page.Add("deferd_cases_open", gauges.open_cases, "enforce");
   page.Add("deferd_cases_open", gauges.shadow_cases, "shadow");
+
+  for (ReplyScope scope : {ReplyScope::kIp, ReplyScope::kServer, ReplyScope::kDestination}) {
+    page.Add("deferd_incidents_open", gauges.open_incidents[static_cast<size_t>(scope)],
+             ReplyScopeName(scope));
+  }
 
   for (size_t i = 0; i < answers_.size(); ++i) {
     page.Add("deferd_questions_total", answers_[i], VerdictName(static_cast<Verdict>(i)));

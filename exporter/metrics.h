@@ -41,6 +41,7 @@ struct Gauges {
   size_t subjects = 0;
   size_t open_cases = 0;
   size_t shadow_cases = 0;
+  std::array<int64_t, kReplyScopes> open_incidents = {};  // by ReplyScope
   size_t queued_batches = 0;
   int64_t commits = 0;
   int64_t failed_commits = 0;

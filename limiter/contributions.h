@@ -32,6 +32,7 @@ struct RecipientRecord {
   LeftOut last_left_out = LeftOut::kCounts;
   std::optional<ReplyClass> last_class;
   ReplyScope last_scope = ReplyScope::kDestination;
+  std::string place;                   // where the contribution is remembered (incidents.h); none
   std::optional<ReplyClass> left_out;  // as what it is shown among what is left out; not yet
 };
 

@@ -37,6 +37,7 @@ Limiter::Limiter(const LimiterOptions& options, Settings settings, const Clock* 
       observer_(observer),
       settings_(std::move(settings)),
       contributions_(options.max_messages, options.keep),
+      incidents_(options.keep),
       batch_clock_(clock->Now()) {
   for (absl::Duration window : settings_.policy->Windows()) {
     window_clocks_.push_back({StepClock(window), 0, absl::InfinitePast()});
@@ -114,18 +115,22 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
     recipient.last_scope = answer->scope;
   }
   if (left_out == LeftOut::kCounts && !LiveSomewhere(attempt.time)) left_out = LeftOut::kLate;
-  if (left_out == LeftOut::kCounts && answer.has_value())
-    left_out = WhyAnswerLeftOut(*answer, attempt);
+  const Classification* const meant = answer.has_value() ? &*answer : nullptr;
+  if (left_out == LeftOut::kCounts && meant != nullptr) {
+    left_out = WhyAnswerLeftOut(*meant, attempt);
+  }
   // A forward's subject depends on the recipient, every other one on the message alone.
   const bool by_message = charged.front().subject.kind != SubjectKind::kForward;
   if (by_message && message.charged.empty()) message.charged = std::move(charged);
   const ChargedSubjects& who = by_message ? message.charged : charged;
-  if (observer_ != nullptr) {
-    observer_->OnAttempt(attempt, who, left_out, answer.has_value() ? &*answer : nullptr);
+  if (left_out == LeftOut::kCounts || left_out == LeftOut::kReplyClass ||
+      left_out == LeftOut::kIncident) {
+    left_out = WatchPlace(attempt, who, meant, left_out);
   }
+  if (observer_ != nullptr) observer_->OnAttempt(attempt, who, left_out, meant);
   contributions_.Changed(attempt.message, &message);
   if (left_out == LeftOut::kCounts) {
-    Contribute(attempt, who, &recipient);
+    Contribute(attempt, who, meant, &recipient);
   } else if (left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident) {
     ShowLeftOut(attempt, who, answer->reply_class, &recipient);
   }
@@ -173,17 +178,28 @@ void Limiter::ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged
 }
 
 void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
-                         RecipientRecord* record) {
+                         const Classification* answer, RecipientRecord* record) {
   const CountedOutcome outcome = Counted(attempt.outcome);
   if (settings_.policy->count == CountMode::kOnce) {
     if (attempt.time < record->last) return;
     record->last = attempt.time;
     if (record->outcome == outcome) return;
     if (record->outcome.has_value()) TakeOut(charged, record->dated, *record->outcome);
+    if (!record->place.empty()) {
+      incidents_.Remove({ReplyScope::kDestination, record->place}, attempt.message,
+                        attempt.recipient);
+      record->place.clear();
+    }
     record->outcome = outcome;
     record->dated = attempt.time;
   }
   Add(charged, attempt.time, outcome);
+  const std::optional<Incidents::Key> place = PlaceOf(attempt, answer);
+  if (place.has_value() && place->first == ReplyScope::kDestination) {
+    record->place = place->second;
+    incidents_.Add(
+        *place, {attempt.message, attempt.recipient, charged, attempt.time, outcome, case_number_});
+  }
   if (outcome == CountedOutcome::kDelivered) return;
   for (const Charged& one : charged) Judge(one, charged, attempt);
 }
@@ -271,6 +287,7 @@ Counts Limiter::CountsOf(const Subject& subject, absl::Duration window, absl::Ti
 void Limiter::AdvanceTo(absl::Time t) {
   if (t <= now_) return;
   EndCasesDue(t);
+  EndIncidentsDue(t);
   now_ = t;
   absl::Duration longest;
   for (WindowClock& clock : window_clocks_) {

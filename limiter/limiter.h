@@ -28,6 +28,7 @@
 #include "limiter/case.h"
 #include "limiter/case_table.h"
 #include "limiter/contributions.h"
+#include "limiter/incidents.h"
 #include "limiter/left_out_windows.h"
 #include "limiter/observer.h"
 #include "limiter/port/clock.h"
@@ -122,11 +123,15 @@ class Limiter {
   absl::Status RestoreClearing(absl::string_view text);
   absl::Status RestoreCase(absl::string_view text);
   absl::Status RestoreEvent(absl::string_view text);
+  absl::Status RestorePlace(absl::string_view text);
   void FinishRestore();
 
   // Live subjects, worst first (most bad, then highest share); limit 0: all.
   std::vector<SubjectCounts> Top(size_t limit) const;
   SubjectReport Report(const Subject& subject) const;
+
+  // Open incidents, then those that ended lately.
+  std::vector<Incident> ShownIncidents() const;
 
   struct Stats {
     size_t subjects = 0;
@@ -161,10 +166,26 @@ class Limiter {
   std::vector<std::pair<ReplyClass, int64_t>> LeftOutOf(const Subject& subject,
                                                         absl::Time now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Watches who fails where: `left_out`, or kIncident because of what goes on at the place.
+  LeftOut WatchPlace(const Attempt& attempt, const ChargedSubjects& charged,
+                     const Classification* answer, LeftOut left_out)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Where an answer's contribution is remembered, if it is.
+  std::optional<Incidents::Key> PlaceOf(const Attempt& attempt, const Classification* answer)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const std::string& OrganisationAt(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes out of the windows what an incident has contributed, and ends the cases that rest on it.
+  void TakeOutIncident(const Incidents::Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CloseIfItRestedOn(const Incidents::Key& key, const Subject& subject,
+                         const std::vector<PlaceContribution>& taken_out)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndIncidentsDue(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellIncident(const Incident& incident) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Counts it among what is shown and left out.
   void ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged, ReplyClass reply_class,
                    RecipientRecord* record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Contribute(const Attempt& attempt, const ChargedSubjects& charged, RecipientRecord* record)
+  void Contribute(const Attempt& attempt, const ChargedSubjects& charged,
+                  const Classification* answer, RecipientRecord* record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -222,6 +243,8 @@ class Limiter {
   // Narrower subjects with an open case, by the domain that they are part of.
   absl::flat_hash_map<Subject, std::vector<Subject>> narrower_open_ ABSL_GUARDED_BY(mutex_);
   Contributions contributions_ ABSL_GUARDED_BY(mutex_);
+  Incidents incidents_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, std::string> organisations_ ABSL_GUARDED_BY(mutex_);  // by host
   absl::Time now_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time batch_clock_ ABSL_GUARDED_BY(mutex_);  // the clock, read once a batch
   absl::Time next_until_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
@@ -237,6 +260,7 @@ class Limiter {
     std::vector<Subject> clearings;
     std::vector<CaseEvent> events;  // with the cases as they became
     std::vector<std::string> forgotten_cases;
+    std::vector<Incidents::Key> places;
     std::vector<StoredWindow> stale_windows;  // to forget: of lengths no longer judged
   };
   Changes changes_ ABSL_GUARDED_BY(mutex_);

@@ -113,6 +113,7 @@ void Limiter::Tick(absl::Duration slack) {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
   EndCasesDue(batch_clock_ - slack);
+  EndIncidentsDue(batch_clock_ - slack);
 }
 
 void Limiter::CloseWhatIsNotEnforced() {

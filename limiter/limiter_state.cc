@@ -73,6 +73,11 @@ void Limiter::CollectChanges(StoreBatch* batch) {
   MutexLock lock(&mutex_);
   for (MessageKey& key : contributions_.TakeChanged()) changes_.messages.push_back(std::move(key));
   for (MessageKey& key : contributions_.TakeGone()) changes_.gone.push_back(std::move(key));
+  std::vector<std::pair<Incidents::Key, const Place*>> places = incidents_.TakeChanged();
+  for (const auto& [key, place] : places) {
+    changes_.places.push_back(key);
+    batch->places.push_back({NameOf(key), place == nullptr ? "" : PlaceText(key, *place)});
+  }
   for (std::string& id : cases_->TakeForgotten()) changes_.forgotten_cases.push_back(std::move(id));
   being_saved_ = std::exchange(changes_, {});
 
@@ -115,6 +120,7 @@ void Limiter::ChangesSaved(bool saved) {
     auto found = subjects_.find(subject);
     if (found != subjects_.end()) found->second.changed = true;
   }
+  for (const Incidents::Key& key : changes.places) incidents_.SetChanged(key);
   PutBack(&changes.subjects, &changes_.subjects);
   PutBack(&changes.gone, &changes_.gone);
   PutBack(&changes.clearings, &changes_.clearings);
@@ -195,6 +201,14 @@ absl::Status Limiter::RestoreEvent(absl::string_view text) {
   if (!event.ok()) return event.status();
   MutexLock lock(&mutex_);
   restored_.events.push_back(*std::move(event));
+  return absl::OkStatus();
+}
+
+absl::Status Limiter::RestorePlace(absl::string_view text) {
+  absl::StatusOr<std::pair<Incidents::Key, Place>> place = ParsePlace(text);
+  if (!place.ok()) return place.status();
+  MutexLock lock(&mutex_);
+  incidents_.Restore(place->first, std::move(place->second));
   return absl::OkStatus();
 }
 

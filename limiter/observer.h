@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "limiter/case.h"
+#include "limiter/incidents.h"
 #include "limiter/window.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
@@ -46,6 +47,9 @@ class Observer {
   }
 
   virtual void OnCase(CaseChange change, const Case& record) { (void)change, (void)record; }
+
+  // An incident opened, or ended.
+  virtual void OnIncident(const Incident& incident) { (void)incident; }
 };
 
 // Tells each of several observers, in order. They must outlive it.
@@ -66,6 +70,9 @@ class ObserverList : public Observer {
   }
   void OnContribution(const Subject& subject, CountedOutcome outcome, int delta) override {
     for (Observer* one : observers_) one->OnContribution(subject, outcome, delta);
+  }
+  void OnIncident(const Incident& incident) override {
+    for (Observer* one : observers_) one->OnIncident(incident);
   }
   void OnCase(CaseChange change, const Case& record) override {
     for (Observer* one : observers_) one->OnCase(change, record);

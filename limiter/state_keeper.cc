@@ -38,6 +38,7 @@ class StateKeeper::Visitor : public StateVisitor {
   absl::Status OnClearing(StoredText clearing) override {
     return limiter_->RestoreClearing(clearing.text);
   }
+  absl::Status OnPlace(StoredText place) override { return limiter_->RestorePlace(place.text); }
   absl::Status OnCase(StoredText record) override {
     const auto due = due_.find(record.name);
     if (due != due_.end()) {
@@ -209,8 +210,8 @@ absl::Status StateKeeper::CommitOnce(bool durable) {
   batch.durable = durable;
   const bool nothing = batch.positions.empty() && batch.windows.empty() && batch.events.empty() &&
                        batch.clearings.empty() && batch.contributions.empty() &&
-                       batch.cases.empty() && batch.receipts.empty() && batch.ledger.empty() &&
-                       !(durable && undurable_);
+                       batch.places.empty() && batch.cases.empty() && batch.receipts.empty() &&
+                       batch.ledger.empty() && !(durable && undurable_);
   absl::Status committed = nothing ? absl::OkStatus() : store_->Commit(batch);
   limiter_->ChangesSaved(committed.ok());
   if (committed.ok() && !nothing) undurable_ = !durable;

@@ -44,6 +44,20 @@ Subject SubjectOf(const Json& json) {
   return {EnumOf<SubjectKind>(json.at(0), kSubjectKinds), json.at(1).get<std::string>()};
 }
 
+Json ChargedJson(const ChargedSubjects& charged) {
+  Json list = Json::array();
+  for (const Charged& one : charged) list.push_back({SubjectJson(one.subject), one.hosted});
+  return list;
+}
+
+ChargedSubjects ChargedOf(const Json& json) {
+  ChargedSubjects charged;
+  for (const Json& one : json) {
+    charged.push_back({SubjectOf(one.at(0)), one.at(1).get<bool>()});
+  }
+  return charged;
+}
+
 // -1 is none.
 int ClassNumber(const std::optional<ReplyClass>& reply_class) {
   return reply_class.has_value() ? static_cast<int>(*reply_class) : -1;
@@ -149,21 +163,17 @@ std::string NameOf(const MessageKey& key) {
 }
 
 std::string ContributionText(const MessageKey& key, const MessageRecord& record) {
-  Json charged = Json::array();
-  for (const Charged& one : record.charged) {
-    charged.push_back({SubjectJson(one.subject), one.hosted});
-  }
   Json recipients = Json::array();
   for (const auto& [name, recipient] : record.recipients) {
     const int outcome = recipient.outcome.has_value() ? static_cast<int>(*recipient.outcome) : -1;
     recipients.push_back({name, outcome, Micros(recipient.dated), Micros(recipient.last),
                           static_cast<int>(recipient.last_left_out),
                           ClassNumber(recipient.last_class), static_cast<int>(recipient.last_scope),
-                          ClassNumber(recipient.left_out)});
+                          ClassNumber(recipient.left_out), recipient.place});
   }
   return Bytes({{"id", key.id},
                 {"arrival", Micros(key.arrival)},
-                {"charged", std::move(charged)},
+                {"charged", ChargedJson(record.charged)},
                 {"recipients", std::move(recipients)}});
 }
 
@@ -173,19 +183,18 @@ absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::str
     auto& [key, record] = result;
     key.id = json.at("id").get<std::string>();
     key.arrival = TimeOf(json.at("arrival"), absl::InfinitePast());
-    for (const Json& one : json.at("charged")) {
-      record.charged.push_back({SubjectOf(one.at(0)), one.at(1).get<bool>()});
-    }
+    record.charged = ChargedOf(json.at("charged"));
     for (const Json& one : json.at("recipients")) {
       RecipientRecord& recipient = record.recipients[one.at(0).get<std::string>()];
       if (one.at(1).get<int>() >= 0) recipient.outcome = EnumOf<CountedOutcome>(one.at(1), 3);
       recipient.dated = TimeOf(one.at(2), absl::InfinitePast());
       recipient.last = TimeOf(one.at(3), absl::InfinitePast());
       recipient.last_left_out = EnumOf<LeftOut>(one.at(4), kLeftOutReasons);
-      if (one.size() < 8) continue;  // of a version that knew no classes
+      if (one.size() < 9) continue;  // of a version that knew no classes
       recipient.last_class = ClassOf(one.at(5));
       recipient.last_scope = EnumOf<ReplyScope>(one.at(6), kReplyScopes);
       recipient.left_out = ClassOf(one.at(7));
+      recipient.place = one.at(8).get<std::string>();
     }
     return result;
   });
@@ -205,6 +214,76 @@ absl::StatusOr<CaseEvent> ParseCaseEvent(absl::string_view text) {
   return Parse<CaseEvent>(text, "case event", [](const Json& json) {
     return CaseEvent{TimeOf(json.at("time"), absl::InfinitePast()),
                      EnumOf<CaseChange>(json.at("change"), kCaseChanges), CaseOf(json.at("case"))};
+  });
+}
+
+std::string NameOf(const Incidents::Key& key) {
+  return absl::StrCat(ReplyScopeName(key.first), " ", key.second);
+}
+
+std::string PlaceText(const Incidents::Key& key, const Place& place) {
+  Json failing = Json::array();
+  for (const auto& [subject, time] : place.failing) {
+    failing.push_back({SubjectJson(subject), Micros(time)});
+  }
+  Json incident = nullptr;
+  if (place.incident.has_value()) {
+    incident = {{"class", static_cast<int>(place.incident->reply_class)},
+                {"reply", place.incident->reply},
+                {"since", Micros(place.incident->since)},
+                {"last", Micros(place.incident->last)},
+                {"attempts", place.incident->attempts},
+                {"subjects", Json(place.incident->subjects)}};
+  }
+  Json contributions = Json::array();
+  for (const PlaceContribution& one : place.contributions) {
+    contributions.push_back({one.message.id, Micros(one.message.arrival), one.recipient,
+                             ChargedJson(one.charged), Micros(one.dated),
+                             static_cast<int>(one.outcome), one.cases_before});
+  }
+  return Bytes({{"scope", static_cast<int>(key.first)},
+                {"where", key.second},
+                {"failing", std::move(failing)},
+                {"last", Micros(place.last)},
+                {"recovered", place.recovered},
+                {"incident", std::move(incident)},
+                {"contributions", std::move(contributions)}});
+}
+
+absl::StatusOr<std::pair<Incidents::Key, Place>> ParsePlace(absl::string_view text) {
+  return Parse<std::pair<Incidents::Key, Place>>(text, "incident", [](const Json& json) {
+    std::pair<Incidents::Key, Place> result;
+    auto& [key, place] = result;
+    key = {EnumOf<ReplyScope>(json.at("scope"), kReplyScopes), json.at("where").get<std::string>()};
+    for (const Json& one : json.at("failing")) {
+      place.failing.emplace_back(SubjectOf(one.at(0)), TimeOf(one.at(1), absl::InfinitePast()));
+    }
+    place.last = TimeAt(json, "last", absl::InfinitePast());
+    place.recovered = json.at("recovered").get<int>();
+    const Json& open = json.at("incident");
+    if (!open.is_null()) {
+      Incident& incident = place.incident.emplace();
+      incident.scope = key.first;
+      incident.where = key.second;
+      incident.reply_class = EnumOf<ReplyClass>(open.at("class"), kReplyClasses);
+      incident.reply = open.at("reply").get<std::string>();
+      incident.since = TimeAt(open, "since", absl::InfinitePast());
+      incident.last = TimeAt(open, "last", absl::InfinitePast());
+      incident.attempts = open.at("attempts").get<int64_t>();
+      for (const Json& subject : open.at("subjects")) {
+        incident.subjects.insert(subject.get<std::string>());
+      }
+    }
+    for (const Json& one : json.at("contributions")) {
+      place.contributions.push_back(
+          {{one.at(0).get<std::string>(), TimeOf(one.at(1), absl::InfinitePast())},
+           one.at(2).get<std::string>(),
+           ChargedOf(one.at(3)),
+           TimeOf(one.at(4), absl::InfinitePast()),
+           EnumOf<CountedOutcome>(one.at(5), 3),
+           one.at(6).get<int64_t>()});
+    }
+    return result;
   });
 }
 

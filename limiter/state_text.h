@@ -17,6 +17,7 @@
 #include "limiter/case.h"
 #include "limiter/case_table.h"
 #include "limiter/contributions.h"
+#include "limiter/incidents.h"
 #include "limiter/store/ledger.h"
 #include "policy/subject.h"
 
@@ -34,6 +35,11 @@ absl::StatusOr<Case> ParseCase(absl::string_view text);
 
 std::string CaseEventText(const CaseEvent& event);
 absl::StatusOr<CaseEvent> ParseCaseEvent(absl::string_view text);
+
+// A place that fails, and what its answers are about.
+std::string NameOf(const Incidents::Key& key);
+std::string PlaceText(const Incidents::Key& key, const Place& place);
+absl::StatusOr<std::pair<Incidents::Key, Place>> ParsePlace(absl::string_view text);
 
 std::string ReceiptText(const std::vector<LedgerRow>& rows);
 absl::StatusOr<std::vector<LedgerRow>> ParseReceipt(absl::string_view text);

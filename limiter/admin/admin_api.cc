@@ -2,6 +2,7 @@
 
 #include <pwd.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -71,11 +72,17 @@ absl::StatusOr<Json> AdminApi::Handle(const std::string& verb, const Json& args,
     absl::StatusOr<Json> (AdminApi::*handle)(const Json&, const Peer&) const;
   };
   static constexpr Verb kVerbs[] = {
-      {"status", &AdminApi::Status}, {"check", &AdminApi::Check},
-      {"why", &AdminApi::Why},       {"blocks", &AdminApi::Blocks},
-      {"block", &AdminApi::Block},   {"unblock", &AdminApi::Unblock},
-      {"top", &AdminApi::Top},       {"policy", &AdminApi::ShowPolicy},
-      {"reload", &AdminApi::Reload}, {"track", &AdminApi::TrackDelivery},
+      {"status", &AdminApi::Status},
+      {"check", &AdminApi::Check},
+      {"why", &AdminApi::Why},
+      {"blocks", &AdminApi::Blocks},
+      {"block", &AdminApi::Block},
+      {"unblock", &AdminApi::Unblock},
+      {"top", &AdminApi::Top},
+      {"policy", &AdminApi::ShowPolicy},
+      {"reload", &AdminApi::Reload},
+      {"track", &AdminApi::TrackDelivery},
+      {"incidents", &AdminApi::Incidents},
   };
   for (const Verb& known : kVerbs) {
     if (verb == known.name) return (this->*known.handle)(args, peer);
@@ -154,6 +161,12 @@ absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
                             {"share", ShareText(*open)},
                             {"attempts", std::move(attempts)}};
   }
+  std::vector<Incident> incidents = parts_.limiter->ShownIncidents();
+  incidents.erase(std::remove_if(incidents.begin(), incidents.end(),
+                                 [&](const Incident& one) {
+                                   return !one.subjects.contains(subject->ToString());
+                                 }),
+                  incidents.end());
   Json events = Json::array();
   for (const CaseEvent& event : parts_.cases->EventsOf(*subject, 10)) {
     events.push_back(CaseEventJson(event));
@@ -163,6 +176,7 @@ absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
               {"window", window},
               {"rules", rules},
               {"case", case_json},
+              {"incidents", IncidentsJson(incidents, /*ended=*/false)},
               {"exempt", report.exempt},
               {"cleared_at", report.cleared_at == absl::InfinitePast()
                                  ? Json(nullptr)
@@ -213,6 +227,11 @@ Json AdminApi::Saved(const Case& record) const {
 
 absl::StatusOr<Json> AdminApi::TrackDelivery(const Json& args, const Peer&) const {
   return Track(parts_.search, args, parts_.clock->Now());
+}
+
+absl::StatusOr<Json> AdminApi::Incidents(const Json& args, const Peer&) const {
+  return IncidentsJson(parts_.limiter->ShownIncidents(),
+                       args.contains("all") && args["all"] == true);
 }
 
 absl::StatusOr<Json> AdminApi::Top(const Json& args, const Peer&) const {

@@ -54,6 +54,7 @@ class AdminApi {
   absl::StatusOr<Json> Blocks(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Block(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Unblock(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Incidents(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Top(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> ShowPolicy(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Reload(const Json& args, const Peer& peer) const;

@@ -94,6 +94,12 @@ std::string StatusPage(const Json& status) {
   absl::StrAppendFormat(&out, "subjects %d live, %d blocked, %d in shadow\n",
                         Number(status, "subjects"), Number(status, "blocked"),
                         Number(status, "shadow"));
+  for (const Json& incident : status.value("incidents", Json::array())) {
+    absl::StrAppend(&out, Wrapped("incident ", absl::StrCat(Field(incident, "where"), " (",
+                                                            Field(incident, "scope"), "), ",
+                                                            Number(incident, "subject_count"),
+                                                            " senders: deferctl incidents")));
+  }
   for (const auto& [door, address] : status["listening"].items()) {
     absl::StrAppendFormat(&out, "%-8s %s\n", door, PrintableUtf8(address.get<std::string>()));
   }
@@ -176,6 +182,15 @@ std::string WhyPage(const Json& why) {
   if (!record.is_null() && record.contains("receipt")) {
     out += ReceiptText(record["receipt"].value("attempts", Json(nullptr)));
   }
+  const Json incidents = why.value("incidents", Json::array());
+  if (!incidents.empty())
+    absl::StrAppend(&out, "\nLeft out, since it is not this sender's doing\n");
+  for (const Json& one : incidents) {
+    absl::StrAppend(&out, Wrapped("  ", absl::StrCat(Field(one, "where"), ", since ",
+                                                     ShortTime(Field(one, "since")), " UTC, for ",
+                                                     Number(one, "subject_count"),
+                                                     " senders: ", Field(one, "reply"))));
+  }
   if (!why["events"].empty()) {
     out += "\nRecord (UTC)\n";
     rows.clear();
@@ -214,6 +229,30 @@ std::string UnblockedPage(const Json& block) {
       Wrapped("  it was ", absl::StrCat(Flag(block, "shadow") ? "in shadow" : "blocked", " since ",
                                         ShortTime(Field(block, "since")), " UTC, ", Cause(block))),
       "  only attempts from now on count\n", NotSaved(block));
+}
+
+std::string IncidentsPage(const Json& incidents) {
+  if (incidents.empty()) return "no incidents\n";
+  std::string out;
+  for (const Json& one : incidents) {
+    const std::string ended = Field(one, "ended");
+    const bool theirs = Field(one, "scope") == "destination";
+    absl::StrAppend(
+        &out,
+        Wrapped("",
+                absl::StrCat(
+                    Field(one, "where"), theirs ? " fails for " : " refuses our own server, for ",
+                    Number(one, "subject_count"), " senders since ", ShortTime(Field(one, "since")),
+                    " UTC", ended.empty() ? "" : absl::StrCat(", over at ", ShortTime(ended)))),
+        Wrapped("    ", absl::StrCat(Number(one, "attempts"),
+                                     " answers, left out; the newest: ", Field(one, "reply"))));
+    std::string names;
+    for (const Json& subject : one["subjects"]) {
+      absl::StrAppend(&names, names.empty() ? "" : ", ", PrintableUtf8(subject.get<std::string>()));
+    }
+    absl::StrAppend(&out, Wrapped("    ", names));
+  }
+  return out;
 }
 
 std::string TopPage(const Json& top) {

@@ -15,6 +15,7 @@ std::string WhyPage(const Json& why);
 std::string BlocksPage(const Json& blocks);
 std::string BlockedPage(const Json& block);
 std::string UnblockedPage(const Json& block);
+std::string IncidentsPage(const Json& incidents);
 std::string TopPage(const Json& top);
 std::string ReloadedPage(const Json& policy);
 

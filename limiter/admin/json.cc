@@ -75,6 +75,30 @@ Json CaseEventJson(const CaseEvent& event) {
           {"shadow", record.shadow}};
 }
 
+Json IncidentsJson(const std::vector<Incident>& incidents, bool ended) {
+  constexpr size_t kNamed = 20;
+  Json list = Json::array();
+  for (const Incident& incident : incidents) {
+    if (!ended && !incident.open()) continue;
+    Json subjects = Json::array();
+    for (const std::string& subject : incident.subjects) {
+      if (subjects.size() == kNamed) break;
+      subjects.push_back(subject);
+    }
+    list.push_back({{"scope", Text(ReplyScopeName(incident.scope))},
+                    {"where", incident.where},
+                    {"class", Text(ReplyClassName(incident.reply_class))},
+                    {"since", FormatUtc(incident.since)},
+                    {"last", FormatUtc(incident.last)},
+                    {"ended", incident.open() ? Json(nullptr) : Json(FormatUtc(incident.ended))},
+                    {"attempts", incident.attempts},
+                    {"subject_count", incident.subjects.size()},
+                    {"subjects", std::move(subjects)},
+                    {"reply", incident.reply}});
+  }
+  return list;
+}
+
 Json SubjectCountsJson(const SubjectCounts& counts) {
   Json json = {{"subject", counts.subject.ToString()}};
   json.update(CountsJson(counts.counts));

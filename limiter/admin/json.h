@@ -6,10 +6,12 @@
 #define DEFERD_LIMITER_ADMIN_JSON_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "limiter/case.h"
 #include "limiter/case_table.h"
+#include "limiter/incidents.h"
 #include "limiter/limiter.h"
 #include "nlohmann/json.hpp"
 #include "policy/counts.h"
@@ -26,6 +28,8 @@ std::string FormatUtc(absl::Time t);  // "2026-11-22T10:15:04Z", with a fraction
 Json CountsJson(const Counts& counts);  // delivered deferred failed bad percent
 Json CaseJson(const Case& record);
 Json CaseEventJson(const CaseEvent& event);
+// Open ones, and with `ended` those that ended lately.
+Json IncidentsJson(const std::vector<Incident>& incidents, bool ended);
 Json SubjectCountsJson(const SubjectCounts& counts);
 
 }  // namespace deferd

@@ -359,6 +359,9 @@ Gauges RunningDaemon::ReadGauges() const {
   gauges.evicted_messages += stats.evicted;
   gauges.open_cases = cases_.CountOpen(/*shadow=*/false);
   gauges.shadow_cases = cases_.CountOpen(/*shadow=*/true);
+  for (const Incident& incident : limiter_.ShownIncidents()) {
+    if (incident.open()) ++gauges.open_incidents[static_cast<size_t>(incident.scope)];
+  }
   gauges.queued_batches = recorder_->pending();
   gauges.unchecked = freshness_.unchecked();
   if (hook_.server != nullptr) {
@@ -415,6 +418,7 @@ Json RunningDaemon::StatusJson() const {
           {"subjects", limiter_.stats().subjects},
           {"blocked", cases_.CountOpen(/*shadow=*/false)},
           {"shadow", cases_.CountOpen(/*shadow=*/true)},
+          {"incidents", IncidentsJson(limiter_.ShownIncidents(), /*ended=*/false)},
           {"listening", listening}};
 }
 

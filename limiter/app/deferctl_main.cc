@@ -99,6 +99,9 @@ int RunCheck(const Arguments& a) {
 }
 int RunWhy(const Arguments& a) { return AskAndPrint(a, "why", {{"subject", a.subject}}, WhyPage); }
 int RunBlocks(const Arguments& a) { return AskAndPrint(a, "blocks", {{"all", a.all}}, BlocksPage); }
+int RunIncidents(const Arguments& a) {
+  return AskAndPrint(a, "incidents", {{"all", a.all}}, IncidentsPage);
+}
 int RunTop(const Arguments& a) { return AskAndPrint(a, "top", {{"limit", a.limit}}, TopPage); }
 int RunBlock(const Arguments& a) {
   return AskAndPrint(
@@ -262,6 +265,9 @@ int Main(int argc, char** argv) {
   why->add_option("SUBJECT", args.subject)->required();
   CLI::App* blocks = verb(&app, "blocks", "who is blocked", RunBlocks);
   blocks->add_flag("--all", args.all, "ended ones too");
+  CLI::App* incidents =
+      verb(&app, "incidents", "troubles of servers, that are no sender's", RunIncidents);
+  incidents->add_flag("--all", args.all, "ended ones too");
   CLI::App* block = verb(&app, "block", "block a subject by hand", RunBlock);
   block->add_option("SUBJECT", args.subject)->required();
   block->add_option("--for", args.duration, "how long: 30m, 2h, 7d")->required();

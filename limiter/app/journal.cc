@@ -52,4 +52,22 @@ void Journal::OnCase(CaseChange change, const Case& record) {
   }
 }
 
+void Journal::OnIncident(const Incident& incident) {
+  const std::string where = PrintableUtf8(incident.where);
+  if (!incident.open()) {
+    spdlog::info("incident at {} is over: {} answers to {} senders, none of them counted", where,
+                 incident.attempts, incident.subjects.size());
+    return;
+  }
+  const std::string reply = PrintableUtf8(incident.reply);
+  if (incident.scope == ReplyScope::kDestination) {
+    spdlog::warn(
+        "INCIDENT: {} fails for {} senders at once, which is not their doing and is left out: {}",
+        where, incident.subjects.size(), reply);
+  } else {
+    spdlog::warn("INCIDENT: {} refuses our {}, whoever sends; left out, and yours to mend: {}",
+                 where, incident.scope == ReplyScope::kIp ? "IP address" : "server", reply);
+  }
+}
+
 }  // namespace deferd

@@ -10,6 +10,7 @@ namespace deferd {
 class Journal : public Observer {
  public:
   void OnCase(CaseChange change, const Case& record) override;
+  void OnIncident(const Incident& incident) override;
 };
 
 }  // namespace deferd

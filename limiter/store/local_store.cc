@@ -4,8 +4,8 @@ namespace deferd {
 
 bool StoreBatch::empty() const {
   return positions.empty() && open_messages.empty() && windows.empty() && contributions.empty() &&
-         clearings.empty() && cases.empty() && receipts.empty() && events.empty() &&
-         facts.empty() && ledger.empty();
+         clearings.empty() && places.empty() && cases.empty() && receipts.empty() &&
+         events.empty() && facts.empty() && ledger.empty();
 }
 
 }  // namespace deferd

@@ -65,6 +65,7 @@ struct StoreBatch {
   std::vector<StoredWindow> windows;
   std::vector<StoredText> contributions;  // by message key: what it has contributed so far
   std::vector<StoredText> clearings;      // by subject: from when on its attempts count
+  std::vector<StoredText> places;         // by name: servers that fail now, and incidents there
   std::vector<StoredText> cases;          // by case id; forgetting one forgets its receipt too
   std::vector<StoredText> receipts;       // by case id
   std::vector<StoredCaseEvent> events;
@@ -87,6 +88,7 @@ class StateVisitor {
   virtual absl::Status OnWindow(StoredWindow window) = 0;
   virtual absl::Status OnContribution(StoredText contribution) = 0;
   virtual absl::Status OnClearing(StoredText clearing) = 0;
+  virtual absl::Status OnPlace(StoredText place) = 0;
   virtual absl::Status OnCase(StoredText record) = 0;
   virtual absl::Status OnEvent(StoredCaseEvent event) = 0;  // in the order they were stored
   virtual absl::Status OnFact(StoredText fact) = 0;

@@ -63,6 +63,7 @@ class MemoryStore : public LocalStore {
       return visitor->OnContribution({one.first, one.second});
     });
     each(clearings_, [&](const auto& one) { return visitor->OnClearing({one.first, one.second}); });
+    each(places_, [&](const auto& one) { return visitor->OnPlace({one.first, one.second}); });
     each(cases_, [&](const auto& one) { return visitor->OnCase({one.first, one.second}); });
     each(events_, [&](const auto& one) { return visitor->OnEvent(one); });
     return status;
@@ -88,6 +89,7 @@ class MemoryStore : public LocalStore {
     }
     Put(batch.contributions, &contributions_);
     Put(batch.clearings, &clearings_);
+    Put(batch.places, &places_);
     Put(batch.cases, &cases_);
     Put(batch.receipts, &receipts_);
     for (const StoredText& one : batch.cases) {
@@ -193,6 +195,7 @@ class MemoryStore : public LocalStore {
       ABSL_GUARDED_BY(mutex_);
   Texts contributions_ ABSL_GUARDED_BY(mutex_);
   Texts clearings_ ABSL_GUARDED_BY(mutex_);
+  Texts places_ ABSL_GUARDED_BY(mutex_);
   Texts cases_ ABSL_GUARDED_BY(mutex_);
   Texts receipts_ ABSL_GUARDED_BY(mutex_);
   Texts facts_ ABSL_GUARDED_BY(mutex_);

@@ -101,6 +101,7 @@ CREATE TABLE left_out (  -- answers that are shown and do not count, by class
   row BLOB NOT NULL,
   PRIMARY KEY (kind, id, seconds)
 ) WITHOUT ROWID;
+CREATE TABLE place (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;  -- that fails now
 )sql";
 
 // Overwriting freed pages (Debian's default) would write each dropped segment once more. Checking

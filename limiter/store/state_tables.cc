@@ -49,9 +49,10 @@ absl::Status StateTables::Prepare() {
     return prepared.status();
   };
   absl::Status status = absl::OkStatus();
-  for (auto [table, name] : {std::pair(&contributions_, "contribution"),
-                             std::pair(&clearings_, "clearing"), std::pair(&cases_, "block_case"),
-                             std::pair(&receipts_, "receipt"), std::pair(&facts_, "fact")}) {
+  for (auto [table, name] :
+       {std::pair(&contributions_, "contribution"), std::pair(&clearings_, "clearing"),
+        std::pair(&places_, "place"), std::pair(&cases_, "block_case"),
+        std::pair(&receipts_, "receipt"), std::pair(&facts_, "fact")}) {
     status.Update(prepare(&table->put, absl::StrCat("INSERT INTO ", name,
                                                     " VALUES (?, ?) ON CONFLICT DO UPDATE "
                                                     "SET text = excluded.text")));
@@ -95,6 +96,7 @@ absl::Status StateTables::Write(const StoreBatch& batch) {
   }
   if (status.ok()) status = Write(batch.contributions, &contributions_);
   if (status.ok()) status = Write(batch.clearings, &clearings_);
+  if (status.ok()) status = Write(batch.places, &places_);
   if (status.ok()) status = Write(batch.cases, &cases_);
   if (status.ok()) status = Write(batch.receipts, &receipts_);
   for (size_t i = 0; status.ok() && i < batch.cases.size(); ++i) {
@@ -169,6 +171,10 @@ absl::Status StateTables::Load(StateVisitor* visitor) {
   if (status.ok()) {
     status = ForEachText(db_, "clearing",
                          [&](StoredText text) { return visitor->OnClearing(std::move(text)); });
+  }
+  if (status.ok()) {
+    status = ForEachText(db_, "place",
+                         [&](StoredText text) { return visitor->OnPlace(std::move(text)); });
   }
   if (status.ok()) {
     status = ForEachText(db_, "block_case",

@@ -215,7 +215,7 @@ def message(outcome, login="bob@bad.example", when=None, recipient=None):
                      f"remote mail server after RCPT TO:<{recipient}>: 550 5.1.1 User unknown")
     else:
         lines.append(f"{when} {name} == {recipient} {host} defer (-44) H=mx [198.51.100.1]: SMTP "
-                     f"error from remote mail server after RCPT TO:<{recipient}>: 451 try later")
+                     f"error from remote mail server after RCPT TO:<{recipient}>: 450 4.1.1 User unknown")
         return "\n".join(lines) + "\n"
     lines.append(f"{when} {name} Completed")
     return "\n".join(lines) + "\n"

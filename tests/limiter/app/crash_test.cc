@@ -190,7 +190,7 @@ class CrashTest : public testing::Test {
   std::string Deferral(const std::string& id) {
     return Line(absl::StrCat(id,
                              " == r@there.example R=dnslookup T=remote_smtp defer (-44) "
-                             "H=mx.there.example [198.51.100.1]: 451 4.7.1 come back later"));
+                             "H=mx.there.example [198.51.100.1]: 450 4.1.1 User unknown"));
   }
   std::string Delivery(const std::string& id) {
     return Line(absl::StrCat(id,

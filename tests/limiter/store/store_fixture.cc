@@ -34,8 +34,8 @@ absl::Status StoreContents::OnOpenMessage(std::string source, OpenMessage messag
 }
 absl::Status StoreContents::OnWindow(StoredWindow window) {
   order.push_back("window");
-  windows[{window.subject.kind, window.subject.id, absl::ToInt64Seconds(window.length)}] =
-      window.row;
+  auto& kept = window.left_out ? left_out : windows;
+  kept[{window.subject.kind, window.subject.id, absl::ToInt64Seconds(window.length)}] = window.row;
   return absl::OkStatus();
 }
 absl::Status StoreContents::OnContribution(StoredText contribution) {
@@ -46,6 +46,11 @@ absl::Status StoreContents::OnContribution(StoredText contribution) {
 absl::Status StoreContents::OnClearing(StoredText clearing) {
   order.push_back("clearing");
   clearings[clearing.name] = clearing.text;
+  return absl::OkStatus();
+}
+absl::Status StoreContents::OnPlace(StoredText place) {
+  order.push_back("place");
+  places[place.name] = place.text;
   return absl::OkStatus();
 }
 absl::Status StoreContents::OnCase(StoredText record) {
@@ -224,6 +229,7 @@ StoreBatch RandomBatches::Next(int max_rows) {
   };
   texts("message ", &batch.contributions);
   texts("subject ", &batch.clearings);
+  texts("place ", &batch.places);
   texts("case ", &batch.cases);
   texts("fact ", &batch.facts);
   texts("case ", &batch.receipts);

@@ -42,23 +42,24 @@ class StoreContents : public StateVisitor {
   absl::Status OnWindow(StoredWindow window) override;
   absl::Status OnContribution(StoredText contribution) override;
   absl::Status OnClearing(StoredText clearing) override;
+  absl::Status OnPlace(StoredText place) override;
   absl::Status OnCase(StoredText record) override;
   absl::Status OnEvent(StoredCaseEvent event) override;
   absl::Status OnFact(StoredText fact) override;
 
   std::map<std::string, LogPosition> positions;
   std::vector<std::pair<std::string, OpenMessage>> open_messages;
-  std::map<std::tuple<SubjectKind, std::string, int64_t>, std::string> windows;
-  std::map<std::string, std::string> contributions, clearings, cases, facts;
+  std::map<std::tuple<SubjectKind, std::string, int64_t>, std::string> windows, left_out;
+  std::map<std::string, std::string> contributions, clearings, places, cases, facts;
   std::vector<std::pair<absl::Time, std::string>> events;
   std::vector<std::string> order;  // "fact", "position", ... as they came
 
   // All that is stored, without the order.
   friend bool operator==(const StoreContents& a, const StoreContents& b) {
     return a.positions == b.positions && a.open_messages == b.open_messages &&
-           a.windows == b.windows && a.contributions == b.contributions &&
-           a.clearings == b.clearings && a.cases == b.cases && a.facts == b.facts &&
-           a.events == b.events;
+           a.windows == b.windows && a.left_out == b.left_out && a.places == b.places &&
+           a.contributions == b.contributions && a.clearings == b.clearings && a.cases == b.cases &&
+           a.facts == b.facts && a.events == b.events;
   }
 };
 

@@ -96,6 +96,7 @@ TEST_P(StoreTest, KeepsEveryFieldThroughAReopen) {
                    {Subject::Parse("shop.example").value(), absl::Hours(24), "day"}};
   batch.contributions = {{"message", "contribution"}};
   batch.clearings = {{"shop.example", "clearing"}};
+  batch.places = {{"destination far.example", "place"}};
   batch.cases = {{"0a1b2c3d-1-1", "case"}};
   batch.receipts = {{"0a1b2c3d-1-1", "receipt"}};
   batch.events = {{Noon(), "first"}, {absl::InfinitePast(), "second"}};
@@ -133,6 +134,7 @@ TEST_P(StoreTest, KeepsEveryFieldThroughAReopen) {
   EXPECT_EQ(contents.windows.at({SubjectKind::kDomain, "shop.example", 86400}), "day");
   EXPECT_EQ(contents.contributions.at("message"), "contribution");
   EXPECT_EQ(contents.clearings.at("shop.example"), "clearing");
+  EXPECT_EQ(contents.places.at("destination far.example"), "place");
   EXPECT_EQ(contents.cases.at("0a1b2c3d-1-1"), "case");
   EXPECT_EQ(contents.facts.at("now"), "1795348800");
   EXPECT_THAT(contents.events,
