@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -46,6 +47,12 @@ struct Case {
   std::string reason;     // a person's words
   std::string closed_by;  // "time", or the person
   std::string closed_reason;
+  // What its counts were taken of: the live window at `judged_at`, later than `counted_after` (an
+  // earlier case ended then), without these narrower subjects, which had cases of their own.
+  absl::Time judged_at;
+  absl::Time counted_after = absl::InfinitePast();
+  std::vector<std::string> apart;
+  bool once = true;  // each message and recipient counted once (Policy::count)
   int extended = 0;  // how often `until` was moved on because it tripped again
 
   // In force at `now`: what an MTA is told.

@@ -435,6 +435,7 @@ SubjectReport Limiter::Report(const Subject& subject) const {
   const Policy& policy = *settings_.policy;
   const absl::Time now = ShownNow();
   SubjectReport report;
+  report.window = window_clocks_.front().steps.window();
   report.counts =
       CountsOf(subject, window_clocks_.front().steps.window(), now, absl::InfinitePast(), false);
   report.left_out = LeftOutOf(subject, now);
@@ -443,7 +444,8 @@ SubjectReport Limiter::Report(const Subject& subject) const {
     const bool shadow = rule.shadow || policy.mode == Mode::kShadow;
     const Counts counts = CountsOf(subject, rule.window, now, absl::InfinitePast(), shadow);
     const Decision decision = Evaluate(rule, counts);
-    report.rules.push_back({rule, counts, decision.percent, decision.tripped, shadow});
+    const Counts recent = CountsOf(subject, rule.window, now, now - rule.window / 4, shadow);
+    report.rules.push_back({rule, counts, recent, decision.percent, decision.tripped, shadow});
   }
   report.exempt = policy.Exempts(subject);
   auto cleared = cleared_.find(subject);

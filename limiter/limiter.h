@@ -65,11 +65,13 @@ struct SubjectCounts {
 
 // Everything about one subject, for the page `why`.
 struct SubjectReport {
-  Counts counts;
+  Counts counts;                                         // of the first rule's window
+  absl::Duration window;                                 // its length
   std::vector<std::pair<ReplyClass, int64_t>> left_out;  // by class of the answers, the most first
   struct RuleReport {
     Rule rule;
     Counts counts;
+    Counts recent;  // of the window's last quarter
     int percent = 0;
     bool tripped = false;
     bool shadow = false;  // the rule's own, or the policy's mode

@@ -42,6 +42,16 @@ void Limiter::OpenCase(const Subject& subject, const Decision& decision, bool sh
   record.until = record.since + rule.block_for;
   record.history = record.until <= batch_clock_;
   record.by = "rule";
+  record.judged_at = now_;
+  record.once = settings_.policy->count == CountMode::kOnce;
+  if (auto cleared = cleared_.find(subject); cleared != cleared_.end()) {
+    record.counted_after = shadow ? cleared->second.shadow : cleared->second.enforced;
+  }
+  if (auto narrower = narrower_open_.find(subject); narrower != narrower_open_.end()) {
+    for (const Subject& part : narrower->second) {
+      if (TracksKind(part.kind)) record.apart.push_back(part.ToString());
+    }
+  }
   if (!shadow && subject.kind != SubjectKind::kDomain) {
     for (const Charged& other : all) {
       if (other.subject.kind == SubjectKind::kDomain) record.within = other.subject;

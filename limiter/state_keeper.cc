@@ -2,7 +2,6 @@
 
 #include <optional>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -234,44 +233,23 @@ bool StateKeeper::GatherReceipts() {
   for (int n = 0; n < kAtOnce && !receipts_due_.empty(); ++n) {
     DueReceipt due = std::move(receipts_due_.front());
     receipts_due_.pop_front();
-    absl::StatusOr<std::vector<LedgerRow>> rows = Gather(due);
-    if (!rows.ok() && ++due.tries < kMaxTries) {
+    absl::StatusOr<Receipt> receipt = GatherReceipt(due.record, due.row, gatherer_.get());
+    if (!receipt.ok() && ++due.tries < kMaxTries) {
       receipts_due_.push_back(std::move(due));
       return !receipts_.empty();
     }
-    receipts_.push_back({due.record.id, ReceiptText(rows.value_or(std::vector<LedgerRow>()))});
+    if (receipt.ok()) receipts_.push_back({due.record.id, ReceiptText(*receipt)});
     facts_.push_back({absl::StrCat(kDueFact, due.record.id), ""});
   }
   return !receipts_.empty();
 }
 
-// Each message and recipient once, with the newest of its attempts up to the one that tripped.
-absl::StatusOr<std::vector<LedgerRow>> StateKeeper::Gather(const DueReceipt& due) const {
-  const Case& record = due.record;
-  const StepClock steps(record.window);
-  LedgerQuery query;
-  query.subject = record.subject.ToString();
-  query.outcomes = {Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
-  query.since = steps.EndOf(steps.StepOf(record.since) - StepClock::kSteps) + absl::Seconds(1);
-  query.before = due.row + 1;
-  query.limit = 10 * kMaxReceipt;
-  absl::StatusOr<LedgerPage> page = gatherer_->Search(query);
-  if (!page.ok()) return page.status();
-  std::vector<LedgerRow> rows;
-  absl::flat_hash_set<std::pair<std::string, std::string>> seen;
-  for (LedgerRow& row : page->rows) {
-    if (row.left_out != LeftOut::kCounts) continue;
-    if (!seen.emplace(row.message_id, row.recipient).second) continue;
-    rows.push_back(std::move(row));
-    if (rows.size() == kMaxReceipt) break;
-  }
-  return rows;
-}
-
-std::vector<LedgerRow> StateKeeper::Receipt(const Case& record) const {
+std::optional<Receipt> StateKeeper::ReceiptOf(const Case& record) const {
   absl::StatusOr<std::string> text = reader_->Receipt(record.id);
-  if (!text.ok()) return {};
-  return ParseReceipt(*text).value_or(std::vector<LedgerRow>());
+  if (!text.ok()) return std::nullopt;
+  absl::StatusOr<Receipt> receipt = ParseReceipt(*text);
+  if (!receipt.ok()) return std::nullopt;
+  return *std::move(receipt);
 }
 
 void StateKeeper::Settle(const absl::Status& committed) {

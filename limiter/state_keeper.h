@@ -37,6 +37,7 @@
 #include "limiter/observer.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
+#include "limiter/receipt.h"
 #include "limiter/store/local_store.h"
 #include "policy/attempt.h"
 #include "policy/log_position.h"
@@ -58,7 +59,6 @@ struct StateKeeperOptions {
 class StateKeeper : public Observer {
  public:
   static constexpr size_t kMaxHeldRows = 200'000;
-  static constexpr size_t kMaxReceipt = 50;  // attempts
 
   // `store` and `clock` must outlive it.
   StateKeeper(const StateKeeperOptions& options, LocalStore* store, const Clock* clock);
@@ -84,9 +84,9 @@ class StateKeeper : public Observer {
   };
   Status status() const;
 
-  // The attempts that made `record` trip, newest first; empty of a person's block, without a
-  // ledger, or while it is not stored. Safe from any thread.
-  std::vector<LedgerRow> Receipt(const Case& record) const;
+  // The evidence in `record`; none of a person's block, without a ledger, or while it is not
+  // stored. Safe from any thread.
+  std::optional<Receipt> ReceiptOf(const Case& record) const;
 
   // Cases whose receipt comes with one of the next commits.
   size_t ReceiptsDue() const;
@@ -115,12 +115,11 @@ class StateKeeper : public Observer {
   };
   // Some of those that are due, for the next commit. True if there were any.
   bool GatherReceipts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<std::vector<LedgerRow>> Gather(const DueReceipt& due) const;
 
   const StateKeeperOptions options_;
   LocalStore* const store_;
   const std::unique_ptr<LedgerReader> gatherer_;  // confined to whoever holds mutex_
-  const std::unique_ptr<LedgerReader> reader_;    // for Receipt
+  const std::unique_ptr<LedgerReader> reader_;    // for ReceiptOf
   const Clock* const clock_;
   Limiter* limiter_ = nullptr;  // fixed by Load
   std::map<std::string, KeptSource> sources_;

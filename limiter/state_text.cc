@@ -85,6 +85,12 @@ absl::StatusOr<T> Parse(absl::string_view text, const char* what,
   }
 }
 
+Json CountsJson(const Counts& counts) { return {counts.delivered, counts.deferred, counts.failed}; }
+
+Counts CountsOf(const Json& json) {
+  return {json.at(0).get<int64_t>(), json.at(1).get<int64_t>(), json.at(2).get<int64_t>()};
+}
+
 Json CaseValue(const Case& record) {
   return {{"id", record.id},
           {"subject", SubjectJson(record.subject)},
@@ -102,7 +108,7 @@ Json CaseValue(const Case& record) {
              return verdicts;
            }()},
           {"rule", record.rule},
-          {"counts", {record.counts.delivered, record.counts.deferred, record.counts.failed}},
+          {"counts", CountsJson(record.counts)},
           {"min_bad", record.min_bad},
           {"percent", record.percent},
           {"percent_limit", record.percent_limit},
@@ -115,7 +121,11 @@ Json CaseValue(const Case& record) {
           {"reason", record.reason},
           {"closed_by", record.closed_by},
           {"closed_reason", record.closed_reason},
-          {"extended", record.extended}};
+          {"extended", record.extended},
+          {"judged_at", Micros(record.judged_at)},
+          {"counted_after", Micros(record.counted_after)},
+          {"apart", record.apart},
+          {"once", record.once}};
 }
 
 Case CaseOf(const Json& json) {
@@ -133,9 +143,7 @@ Case CaseOf(const Json& json) {
     record.action.by_source[source++] = EnumOf<Verdict>(verdict, kVerdicts);
   }
   record.rule = json.value("rule", "");
-  const Json& counts = json.at("counts");
-  record.counts = {counts.at(0).get<int64_t>(), counts.at(1).get<int64_t>(),
-                   counts.at(2).get<int64_t>()};
+  record.counts = CountsOf(json.at("counts"));
   record.min_bad = json.value("min_bad", int64_t{0});
   record.percent = json.value("percent", 0);
   record.percent_limit = json.value("percent_limit", 0);
@@ -149,7 +157,61 @@ Case CaseOf(const Json& json) {
   record.closed_by = json.value("closed_by", "");
   record.closed_reason = json.value("closed_reason", "");
   record.extended = json.value("extended", 0);
+  record.judged_at = TimeAt(json, "judged_at", record.since);
+  record.counted_after = TimeAt(json, "counted_after", absl::InfinitePast());
+  record.once = json.value("once", true);
+  record.apart = json.value("apart", std::vector<std::string>());
   return record;
+}
+
+Json RowsJson(const std::vector<LedgerRow>& rows) {
+  Json list = Json::array();
+  for (const LedgerRow& row : rows) {
+    list.push_back({{"row", row.row},
+                    {"time", Micros(row.time)},
+                    {"node", row.node},
+                    {"message_id", row.message_id},
+                    {"arrival", Micros(row.arrival)},
+                    {"subject", row.subject},
+                    {"narrower", row.narrower},
+                    {"sender", row.sender},
+                    {"login", row.login},
+                    {"user", row.user},
+                    {"mail_subject", row.mail_subject},
+                    {"recipient", row.recipient},
+                    {"router", row.router},
+                    {"transport", row.transport},
+                    {"host", row.host},
+                    {"host_ip", row.host_ip},
+                    {"outcome", static_cast<int>(row.outcome)},
+                    {"left_out", static_cast<int>(row.left_out)},
+                    {"reply_class", row.reply_class},
+                    {"reply", row.reply}});
+  }
+  return list;
+}
+
+std::vector<LedgerRow> RowsOf(const Json& json) {
+  std::vector<LedgerRow> rows;
+  for (const Json& one : json) {
+    LedgerRow& row = rows.emplace_back();
+    row.row = one.at("row").get<int64_t>();
+    row.time = TimeAt(one, "time", absl::InfinitePast());
+    row.arrival = TimeAt(one, "arrival", absl::InfinitePast());
+    row.outcome = EnumOf<Outcome>(one.at("outcome"), kOutcomes);
+    row.left_out = EnumOf<LeftOut>(one.at("left_out"), kLeftOutReasons);
+    const std::pair<const char*, std::string*> kTexts[] = {
+        {"node", &row.node},           {"message_id", &row.message_id},
+        {"subject", &row.subject},     {"narrower", &row.narrower},
+        {"sender", &row.sender},       {"login", &row.login},
+        {"user", &row.user},           {"mail_subject", &row.mail_subject},
+        {"recipient", &row.recipient}, {"router", &row.router},
+        {"transport", &row.transport}, {"host", &row.host},
+        {"host_ip", &row.host_ip},     {"reply_class", &row.reply_class},
+        {"reply", &row.reply}};
+    for (const auto& [name, field] : kTexts) *field = one.value(name, "");
+  }
+  return rows;
 }
 
 }  // namespace
@@ -287,55 +349,46 @@ absl::StatusOr<std::pair<Incidents::Key, Place>> ParsePlace(absl::string_view te
   });
 }
 
-std::string ReceiptText(const std::vector<LedgerRow>& rows) {
-  Json list = Json::array();
-  for (const LedgerRow& row : rows) {
-    list.push_back({{"row", row.row},
-                    {"time", Micros(row.time)},
-                    {"node", row.node},
-                    {"message_id", row.message_id},
-                    {"arrival", Micros(row.arrival)},
-                    {"subject", row.subject},
-                    {"narrower", row.narrower},
-                    {"sender", row.sender},
-                    {"login", row.login},
-                    {"user", row.user},
-                    {"mail_subject", row.mail_subject},
-                    {"recipient", row.recipient},
-                    {"router", row.router},
-                    {"transport", row.transport},
-                    {"host", row.host},
-                    {"host_ip", row.host_ip},
-                    {"outcome", static_cast<int>(row.outcome)},
-                    {"left_out", static_cast<int>(row.left_out)},
-                    {"reply_class", row.reply_class},
-                    {"reply", row.reply}});
-  }
-  return Bytes(list);
+std::string LedgerRowsText(const std::vector<LedgerRow>& rows) { return Bytes(RowsJson(rows)); }
+
+absl::StatusOr<std::vector<LedgerRow>> ParseLedgerRows(absl::string_view text) {
+  return Parse<std::vector<LedgerRow>>(text, "receipt",
+                                       [](const Json& json) { return RowsOf(json); });
 }
 
-absl::StatusOr<std::vector<LedgerRow>> ParseReceipt(absl::string_view text) {
-  return Parse<std::vector<LedgerRow>>(text, "receipt", [](const Json& json) {
-    std::vector<LedgerRow> rows;
-    for (const Json& one : json) {
-      LedgerRow& row = rows.emplace_back();
-      row.row = one.at("row").get<int64_t>();
-      row.time = TimeAt(one, "time", absl::InfinitePast());
-      row.arrival = TimeAt(one, "arrival", absl::InfinitePast());
-      row.outcome = EnumOf<Outcome>(one.at("outcome"), kOutcomes);
-      row.left_out = EnumOf<LeftOut>(one.at("left_out"), kLeftOutReasons);
-      const std::pair<const char*, std::string*> kTexts[] = {
-          {"node", &row.node},           {"message_id", &row.message_id},
-          {"subject", &row.subject},     {"narrower", &row.narrower},
-          {"sender", &row.sender},       {"login", &row.login},
-          {"user", &row.user},           {"mail_subject", &row.mail_subject},
-          {"recipient", &row.recipient}, {"router", &row.router},
-          {"transport", &row.transport}, {"host", &row.host},
-          {"host_ip", &row.host_ip},     {"reply_class", &row.reply_class},
-          {"reply", &row.reply}};
-      for (const auto& [name, field] : kTexts) *field = one.value(name, "");
-    }
-    return rows;
+std::string ReceiptText(const Receipt& receipt) {
+  return Bytes({{"rule", receipt.rule},
+                {"min_bad", receipt.min_bad},
+                {"percent_limit", receipt.percent_limit},
+                {"window", absl::ToInt64Seconds(receipt.window)},
+                {"policy_hash", receipt.policy_hash},
+                {"counts", CountsJson(receipt.counts)},
+                {"percent", receipt.percent},
+                {"tripping_row", receipt.tripping_row},
+                {"complete", receipt.complete},
+                {"recounted", CountsJson(receipt.recounted)},
+                {"total", receipt.total},
+                {"digest", receipt.digest},
+                {"rows", RowsJson(receipt.rows)}});
+}
+
+absl::StatusOr<Receipt> ParseReceipt(absl::string_view text) {
+  return Parse<Receipt>(text, "receipt", [](const Json& json) {
+    Receipt receipt;
+    receipt.rule = json.at("rule").get<std::string>();
+    receipt.min_bad = json.at("min_bad").get<int64_t>();
+    receipt.percent_limit = json.at("percent_limit").get<int>();
+    receipt.window = absl::Seconds(json.at("window").get<int64_t>());
+    receipt.policy_hash = json.at("policy_hash").get<std::string>();
+    receipt.counts = CountsOf(json.at("counts"));
+    receipt.percent = json.at("percent").get<int>();
+    receipt.tripping_row = json.at("tripping_row").get<int64_t>();
+    receipt.complete = json.at("complete").get<bool>();
+    receipt.recounted = CountsOf(json.at("recounted"));
+    receipt.total = json.at("total").get<int64_t>();
+    receipt.digest = json.at("digest").get<std::string>();
+    receipt.rows = RowsOf(json.at("rows"));
+    return receipt;
   });
 }
 

@@ -18,6 +18,7 @@
 #include "limiter/case_table.h"
 #include "limiter/contributions.h"
 #include "limiter/incidents.h"
+#include "limiter/receipt.h"
 #include "limiter/store/ledger.h"
 #include "policy/subject.h"
 
@@ -41,8 +42,11 @@ std::string NameOf(const Incidents::Key& key);
 std::string PlaceText(const Incidents::Key& key, const Place& place);
 absl::StatusOr<std::pair<Incidents::Key, Place>> ParsePlace(absl::string_view text);
 
-std::string ReceiptText(const std::vector<LedgerRow>& rows);
-absl::StatusOr<std::vector<LedgerRow>> ParseReceipt(absl::string_view text);
+std::string LedgerRowsText(const std::vector<LedgerRow>& rows);
+absl::StatusOr<std::vector<LedgerRow>> ParseLedgerRows(absl::string_view text);
+
+std::string ReceiptText(const Receipt& receipt);
+absl::StatusOr<Receipt> ParseReceipt(absl::string_view text);
 
 // From when on a subject's attempts count, after a case has ended: for the rules that are enforced,
 // and for those in shadow, which see the ends of shadow cases too.

@@ -2,10 +2,10 @@
 
 #include <pwd.h>
 
-#include <algorithm>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "limiter/admin/why.h"
 #include "limiter/port/log.h"
 #include "policy/toml_reader.h"
 
@@ -45,12 +45,6 @@ absl::StatusOr<std::string> ReasonArg(const Json& args) {
         absl::StrCat("reason: longer than ", kMaxReason, " bytes; say it shorter"));
   }
   return reason;
-}
-
-// "10 bad of 12 (83%)": the share with its denominator.
-std::string ShareText(const Case& record) {
-  return absl::StrCat(record.counts.bad(), " bad of ", record.counts.total(), " (", record.percent,
-                      "%)");
 }
 
 // "root", "alice", or "uid 1000" where the name is not known.
@@ -121,67 +115,14 @@ absl::StatusOr<Json> AdminApi::Check(const Json& args, const Peer&) const {
 absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
   absl::StatusOr<Subject> subject = SubjectArg(args);
   if (!subject.ok()) return subject.status();
-  const SubjectReport report = parts_.limiter->Report(*subject);
-
-  Json window = CountsJson(report.counts);
-  Json left_out = Json::object();
-  for (const auto& [reply_class, count] : report.left_out) {
-    left_out[std::string(ReplyClassName(reply_class))] = count;
+  const WhyParts parts = {.limiter = parts_.limiter,
+                          .cases = parts_.cases,
+                          .search = parts_.search,
+                          .receipt = parts_.receipt};
+  if (args.contains("verify") && args["verify"] == true) {
+    return VerifyJson(parts, parts_.ledger, *subject);
   }
-  window["left_out"] = std::move(left_out);
-  Json rules = Json::array();
-  for (const SubjectReport::RuleReport& rule : report.rules) {
-    rules.push_back({{"name", rule.rule.name},
-                     {"min_bad", rule.rule.min_bad},
-                     {"percent", rule.rule.percent},
-                     {"tripped", rule.tripped},
-                     {"off", rule.rule.off()},
-                     {"shadow", rule.shadow},
-                     {"window", deferd::FormatDuration(rule.rule.window)},
-                     {"bad", rule.counts.bad()},
-                     {"bad_percent", rule.percent}});
-  }
-
-  std::optional<Case> open = parts_.cases->FindOpen(*subject, /*shadow=*/false);
-  if (!open.has_value()) open = parts_.cases->FindOpen(*subject, /*shadow=*/true);
-  Json case_json = nullptr;
-  std::string state = "ok";
-  if (open.has_value()) {
-    if (!open->shadow) state = std::string(CaseStateName(open->state));
-    case_json = CaseJson(*open);
-    Json attempts = Json::array();
-    for (const LedgerRow& row : parts_.receipt(*open)) attempts.push_back(LedgerRowJson(row));
-    case_json["receipt"] = {{"counts", CountsJson(open->counts)},
-                            {"min_bad", open->min_bad},
-                            {"percent_limit", open->percent_limit},
-                            {"window_begin", FormatUtc(open->since - open->window)},
-                            {"window_end", FormatUtc(open->since)},
-                            {"policy_hash", open->policy_hash},
-                            {"rule", case_json["rule"]},
-                            {"share", ShareText(*open)},
-                            {"attempts", std::move(attempts)}};
-  }
-  std::vector<Incident> incidents = parts_.limiter->ShownIncidents();
-  incidents.erase(std::remove_if(incidents.begin(), incidents.end(),
-                                 [&](const Incident& one) {
-                                   return !one.subjects.contains(subject->ToString());
-                                 }),
-                  incidents.end());
-  Json events = Json::array();
-  for (const CaseEvent& event : parts_.cases->EventsOf(*subject, 10)) {
-    events.push_back(CaseEventJson(event));
-  }
-  return Json{{"subject", subject->ToString()},
-              {"state", state},
-              {"window", window},
-              {"rules", rules},
-              {"case", case_json},
-              {"incidents", IncidentsJson(incidents, /*ended=*/false)},
-              {"exempt", report.exempt},
-              {"cleared_at", report.cleared_at == absl::InfinitePast()
-                                 ? Json(nullptr)
-                                 : Json(FormatUtc(report.cleared_at))},
-              {"events", events}};
+  return WhyJson(parts, *subject, parts_.clock->Now());
 }
 
 absl::StatusOr<Json> AdminApi::Blocks(const Json& args, const Peer&) const {

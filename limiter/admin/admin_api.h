@@ -8,8 +8,8 @@
 #define DEFERD_LIMITER_ADMIN_ADMIN_API_H_
 
 #include <functional>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -39,8 +39,8 @@ class AdminApi {
     // Stores a person's decision for good. An error is no failure of the verb: the decision holds
     // in memory, and the answer says so.
     std::function<absl::Status()> save;
-    // The attempts that made a case trip, newest first.
-    std::function<std::vector<LedgerRow>(const Case&)> receipt;
+    std::function<std::optional<Receipt>(const Case&)> receipt;  // a case's evidence
+    LedgerReader* ledger = nullptr;                              // for counting it again
   };
 
   explicit AdminApi(Parts parts) : parts_(std::move(parts)) {}

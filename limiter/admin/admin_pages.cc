@@ -5,23 +5,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
 #include "limiter/admin/page_text.h"
 #include "policy/text.h"
 
 namespace deferd {
 
 namespace {
-
-std::string Cause(const Json& record) {
-  if (Flag(record, "manual")) {
-    const std::string reason = Field(record, "reason");
-    return absl::StrCat("by ", Field(record, "by"), reason.empty() ? "" : ": ", reason);
-  }
-  return absl::StrFormat("rule %s: %d bad, %d%% (limits %d, %d%%)", Field(record, "rule"),
-                         Number(record, "count"), Number(record, "percent"),
-                         Number(record, "min_bad"), Number(record, "percent_limit"));
-}
 
 // What a person must know whose decision a crash would undo.
 std::string NotSaved(const Json& block) {
@@ -31,25 +20,17 @@ std::string NotSaved(const Json& block) {
                  absl::StrCat("done, but not yet saved, so a restart would forget it: ", why));
 }
 
-// The messages that made a case trip, as `why` shows them: the newest first.
-std::string ReceiptText(const Json& attempts) {
-  if (!attempts.is_array() || attempts.empty()) return "";
-  std::string out = "\nThe attempts that caused it (newest first)\n";
-  constexpr size_t kShown = 10;
-  for (size_t i = 0; i < attempts.size() && i < kShown; ++i) {
-    const Json& one = attempts[i];
-    absl::StrAppend(&out, "  ", ShortTime(Field(one, "time")), "  ", Field(one, "outcome"), "  ",
-                    CutUtf8(Field(one, "recipient"), 48), "\n");
-    const std::string reply = Field(one, "reply");
-    if (!reply.empty()) absl::StrAppend(&out, Wrapped("      ", reply));
-  }
-  if (attempts.size() > kShown) {
-    absl::StrAppend(&out, "  and ", attempts.size() - kShown, " more: --json, or deferctl track\n");
-  }
-  return out;
-}
-
 }  // namespace
+
+std::string CauseOf(const Json& record) {
+  if (Flag(record, "manual")) {
+    const std::string reason = Field(record, "reason");
+    return absl::StrCat("by ", Field(record, "by"), reason.empty() ? "" : ": ", reason);
+  }
+  return absl::StrFormat("rule %s: %d bad, %d%% (limits %d, %d%%)", Field(record, "rule"),
+                         Number(record, "count"), Number(record, "percent"),
+                         Number(record, "min_bad"), Number(record, "percent_limit"));
+}
 
 std::string StatusPage(const Json& status) {
   const Json& policy = status["policy"];
@@ -125,86 +106,6 @@ std::string CheckPage(const Json& check) {
   return out;
 }
 
-std::string WhyPage(const Json& why) {
-  const Json& window = why["window"];
-  const Json& record = why["case"];
-  std::string out = absl::StrCat(Field(why, "subject"), ": ", Field(why, "state"), "\n\n");
-  if (!record.is_null()) {
-    absl::StrAppend(&out, Flag(record, "shadow") ? "Would be blocked (shadow) " : "Blocked ",
-                    ShortTime(Field(record, "since")), " until ", ShortTime(Field(record, "until")),
-                    " UTC\n");
-    absl::StrAppend(&out, Wrapped("  ", Cause(record)));
-    if (!Flag(record, "manual")) {
-      absl::StrAppendFormat(
-          &out, "  counted then: %d delivered, %d deferred, %d failed; %d of %d is %d%%\n",
-          Number(record, "delivered"), Number(record, "deferred"), Number(record, "failed"),
-          Number(record, "count"), Number(record, "count") + Number(record, "delivered"),
-          Number(record, "percent"));
-    }
-    const bool shadow = Flag(record, "shadow");
-    absl::StrAppend(
-        &out, Wrapped("  ", absl::StrCat(shadow ? "an MTA would be told: " : "an MTA is told: ",
-                                         Field(record, "action"))));
-    if (!shadow) {
-      absl::StrAppend(&out, "  to end it now: deferctl unblock ", Field(why, "subject"), "\n");
-    }
-    out += "\n";
-  }
-  absl::StrAppendFormat(&out, "Now: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",
-                        Number(window, "delivered"), Number(window, "deferred"),
-                        Number(window, "failed"), Number(window, "bad"), Number(window, "percent"));
-  std::string left_out;
-  const Json classes = window.value("left_out", Json::object());
-  for (const auto& [name, count] : classes.items()) {
-    absl::StrAppend(&left_out, left_out.empty() ? "" : ", ",
-                    absl::StrReplaceAll(name, {{"_", " "}}), " ", count.get<int64_t>());
-  }
-  if (!left_out.empty()) absl::StrAppend(&out, Wrapped("left out: ", left_out));
-  std::vector<std::vector<std::string>> rows;
-  for (const Json& rule : why["rules"]) {
-    std::string verdict = "not reached";
-    if (Flag(rule, "off")) verdict = "off: it gives no percent";
-    if (Flag(rule, "tripped")) verdict = "REACHED";
-    if (Flag(rule, "shadow")) verdict += " (shadow)";
-    rows.push_back(
-        {"  rule " + Field(rule, "name"),
-         absl::StrCat(Number(rule, "bad"), " of ", Number(rule, "min_bad"), " bad"),
-         absl::StrCat(Number(rule, "bad_percent"), "% of ", Number(rule, "percent"), "%"),
-         "in " + Field(rule, "window"), verdict});
-  }
-  out += Table(rows);
-  if (why["rules"].empty()) out += "  no rule judges this subject\n";
-  if (Flag(why, "exempt")) out += "  exempt: counted, never blocked by a rule\n";
-  if (!Field(why, "cleared_at").empty()) {
-    absl::StrAppend(&out, "  counted from the step after ", ShortTime(Field(why, "cleared_at")),
-                    " UTC on: a block ended\n");
-  }
-  if (!record.is_null() && record.contains("receipt")) {
-    out += ReceiptText(record["receipt"].value("attempts", Json(nullptr)));
-  }
-  const Json incidents = why.value("incidents", Json::array());
-  if (!incidents.empty())
-    absl::StrAppend(&out, "\nLeft out, since it is not this sender's doing\n");
-  for (const Json& one : incidents) {
-    absl::StrAppend(&out, Wrapped("  ", absl::StrCat(Field(one, "where"), ", since ",
-                                                     ShortTime(Field(one, "since")), " UTC, for ",
-                                                     Number(one, "subject_count"),
-                                                     " senders: ", Field(one, "reply"))));
-  }
-  if (!why["events"].empty()) {
-    out += "\nRecord (UTC)\n";
-    rows.clear();
-    for (const Json& event : why["events"]) {
-      rows.push_back({"  " + ShortTime(Field(event, "time")), Field(event, "change"),
-                      absl::StrCat("by ", Field(event, "by"),
-                                   Field(event, "by") == "rule" ? " " : "", Field(event, "rule")),
-                      Field(event, "reason")});
-    }
-    out += Table(rows);
-  }
-  return out;
-}
-
 std::string BlocksPage(const Json& blocks) {
   if (blocks.empty()) return "no blocks\n";
   std::vector<std::vector<std::string>> rows = {{"SUBJECT", "STATE", "UNTIL (UTC)", "CAUSE"}};
@@ -213,7 +114,7 @@ std::string BlocksPage(const Json& blocks) {
     const bool closed = Field(record, "state") == "closed";
     rows.push_back({Field(record, "subject"), shadow ? "shadow" : Field(record, "state"),
                     ShortTime(Field(record, closed ? "closed_at" : "until")).substr(0, 16),
-                    Cause(record)});
+                    CauseOf(record)});
   }
   return Table(rows);
 }
@@ -226,8 +127,9 @@ std::string BlockedPage(const Json& block) {
 std::string UnblockedPage(const Json& block) {
   return absl::StrCat(
       Field(block, "subject"), ": unblocked\n",
-      Wrapped("  it was ", absl::StrCat(Flag(block, "shadow") ? "in shadow" : "blocked", " since ",
-                                        ShortTime(Field(block, "since")), " UTC, ", Cause(block))),
+      Wrapped("  it was ",
+              absl::StrCat(Flag(block, "shadow") ? "in shadow" : "blocked", " since ",
+                           ShortTime(Field(block, "since")), " UTC, ", CauseOf(block))),
       "  only attempts from now on count\n", NotSaved(block));
 }
 

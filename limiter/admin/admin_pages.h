@@ -11,13 +11,15 @@ namespace deferd {
 
 std::string StatusPage(const Json& status);
 std::string CheckPage(const Json& check);
-std::string WhyPage(const Json& why);
 std::string BlocksPage(const Json& blocks);
 std::string BlockedPage(const Json& block);
 std::string UnblockedPage(const Json& block);
 std::string IncidentsPage(const Json& incidents);
 std::string TopPage(const Json& top);
 std::string ReloadedPage(const Json& policy);
+
+// Why a case was opened, in a line: by whom, or which rule with which figures.
+std::string CauseOf(const Json& record);
 
 }  // namespace deferd
 

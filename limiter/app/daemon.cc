@@ -74,7 +74,8 @@ class RunningDaemon : public Daemon {
               .reload = [this] { return Reload(); },
               .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
               .save = [this] { return keeper_.Commit(/*durable=*/true); },
-              .receipt = [this](const Case& record) { return keeper_.Receipt(record); }}) {}
+              .receipt = [this](const Case& record) { return keeper_.ReceiptOf(record); },
+              .ledger = reader_.get()}) {}
 
   ~RunningDaemon() override { Stop(); }
 

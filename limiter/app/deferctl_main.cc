@@ -16,6 +16,7 @@
 #include "limiter/admin/admin_client.h"
 #include "limiter/admin/admin_pages.h"
 #include "limiter/admin/track.h"
+#include "limiter/admin/why.h"
 #include "limiter/app/config.h"
 #include "limiter/app/explain.h"
 #include "limiter/app/replay.h"
@@ -67,6 +68,7 @@ struct Arguments {
   std::string duration;
   std::string reason;
   bool all = false;
+  bool verify = false;
   int64_t limit = 20;
   std::string format = "exim";
   std::string policy;
@@ -97,7 +99,10 @@ int RunReload(const Arguments& a) { return AskAndPrint(a, "reload", Json::object
 int RunCheck(const Arguments& a) {
   return AskAndPrint(a, "check", {{"subject", a.subject}, {"source", a.source}}, CheckPage);
 }
-int RunWhy(const Arguments& a) { return AskAndPrint(a, "why", {{"subject", a.subject}}, WhyPage); }
+int RunWhy(const Arguments& a) {
+  return AskAndPrint(a, "why", {{"subject", a.subject}, {"verify", a.verify}},
+                     a.verify ? VerifyPage : WhyPage);
+}
 int RunBlocks(const Arguments& a) { return AskAndPrint(a, "blocks", {{"all", a.all}}, BlocksPage); }
 int RunIncidents(const Arguments& a) {
   return AskAndPrint(a, "incidents", {{"all", a.all}}, IncidentsPage);
@@ -263,6 +268,7 @@ int Main(int argc, char** argv) {
   check->add_option("--source", args.source, "submission, local, queued or relay");
   CLI::App* why = verb(&app, "why", "the page of one subject: counts, limits, block", RunWhy);
   why->add_option("SUBJECT", args.subject)->required();
+  why->add_flag("--verify", args.verify, "count the block's evidence again, out of the ledger");
   CLI::App* blocks = verb(&app, "blocks", "who is blocked", RunBlocks);
   blocks->add_flag("--all", args.all, "ended ones too");
   CLI::App* incidents =

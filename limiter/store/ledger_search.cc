@@ -214,6 +214,17 @@ class SqliteReader : public LedgerReader {
         "; narrow it by a time (since, until), a domain, a sender, a recipient or a message id"));
   }
 
+  absl::StatusOr<absl::Time> OldestTime() override {
+    if (!options_.enabled) return LedgerIsOff();
+    MutexLock lock(&mutex_);
+    absl::Status status = Begin();
+    if (!status.ok()) return status;
+    absl::StatusOr<std::vector<LedgerSegment>> segments = ReadLedgerSegments(db_.get());
+    End(segments.status());
+    if (!segments.ok()) return segments.status();
+    return OldestOf(*segments);
+  }
+
   absl::StatusOr<std::string> Receipt(absl::string_view case_id) override {
     MutexLock lock(&mutex_);
     absl::Status status = Begin();

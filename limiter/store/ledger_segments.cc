@@ -228,6 +228,11 @@ bool IsExpired(const LedgerSegment& segment, absl::Time now, const LedgerOptions
   return segment.newest < now - options.keep;
 }
 
+absl::Time OldestOf(const std::vector<LedgerSegment>& segments) {
+  if (segments.empty() || segments.front().number <= 1) return absl::InfinitePast();
+  return TimeOfRowKey(segments.front().first_row);
+}
+
 int64_t LedgerBytes(const LedgerRow& row, size_t keys) {
   const size_t texts = row.message_id.size() + row.subject.size() + row.narrower.size() +
                        row.sender.size() + row.login.size() + row.user.size() +

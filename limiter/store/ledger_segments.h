@@ -41,6 +41,9 @@ bool IsFull(const LedgerSegment& segment, absl::Time now, const LedgerOptions& o
 // All of it is older than the retention.
 bool IsExpired(const LedgerSegment& segment, absl::Time now, const LedgerOptions& options);
 
+// The time of the first row, or InfinitePast if `segments` (oldest first) begin with the first one.
+absl::Time OldestOf(const std::vector<LedgerSegment>& segments);
+
 // What a row takes on disk, nearly.
 int64_t LedgerBytes(const LedgerRow& row, size_t keys);
 

@@ -112,6 +112,10 @@ class LedgerReader {
   // is kept.
   virtual absl::StatusOr<LedgerPage> Search(const LedgerQuery& query) = 0;
 
+  // What is older was dropped with its segment: the time of the oldest row there is, or
+  // InfinitePast if nothing ever was.
+  virtual absl::StatusOr<absl::Time> OldestTime() = 0;
+
   // NotFound if the case has none.
   virtual absl::StatusOr<std::string> Receipt(absl::string_view case_id) = 0;
 };

@@ -103,6 +103,14 @@ class MemoryStore : public LocalStore {
 
   std::unique_ptr<LedgerReader> NewReader() override;
 
+  absl::StatusOr<absl::Time> OldestTime() const {
+    if (!options_.enabled) return LedgerIsOff();
+    MutexLock lock(&mutex_);
+    std::vector<LedgerSegment> records;
+    if (!segments_.empty()) records.push_back(segments_.front().record);
+    return OldestOf(records);
+  }
+
   absl::StatusOr<LedgerPage> Search(const LedgerQuery& query) const {
     if (!options_.enabled) return LedgerIsOff();
     MutexLock lock(&mutex_);
@@ -211,6 +219,7 @@ class MemoryReader : public LedgerReader {
   absl::StatusOr<LedgerPage> Search(const LedgerQuery& query) override {
     return store_->Search(query);
   }
+  absl::StatusOr<absl::Time> OldestTime() override { return store_->OldestTime(); }
   absl::StatusOr<std::string> Receipt(absl::string_view case_id) override {
     return store_->Receipt(case_id);
   }

@@ -168,15 +168,16 @@ TEST_F(StateKeeperTest, AReceiptHoldsTheAttemptsThatMadeItTrip) {
                   MakeAttempt("a.example", At(absl::Minutes(3)), Outcome::kFailed, "m4")};
   keeper_->Record(batch);
   const Case record = *OpenCase("a.example");
-  EXPECT_THAT(keeper_->Receipt(record), IsEmpty());
+  EXPECT_FALSE(keeper_->ReceiptOf(record).has_value());
   ASSERT_THAT(keeper_->Commit(), IsOk());
   auto ids = [&] {
     std::vector<std::string> found;
-    for (const LedgerRow& row : keeper_->Receipt(record)) found.push_back(row.message_id);
+    for (const LedgerRow& row : keeper_->ReceiptOf(record)->rows) found.push_back(row.message_id);
     return found;
   };
   EXPECT_THAT(ids(), ElementsAre("m3", "m2", "m1"));
-  EXPECT_EQ(keeper_->Receipt(record)[2].time, At(absl::Minutes(2)));
+  EXPECT_EQ(keeper_->ReceiptOf(record)->rows[2].time, At(absl::Minutes(1)))
+      << "when it got its outcome";
   Start();
   EXPECT_THAT(ids(), ElementsAre("m3", "m2", "m1"));
 }
@@ -188,10 +189,10 @@ TEST_F(StateKeeperTest, AReceiptThatACrashCutOffIsGatheredAfterwards) {
   ASSERT_THAT(keeper_->Commit(), IsOk());
   ASSERT_NE(keeper_->status().problem, "");
   Start();
-  EXPECT_THAT(keeper_->Receipt(record), IsEmpty());
+  EXPECT_FALSE(keeper_->ReceiptOf(record).has_value());
   EXPECT_EQ(keeper_->ReceiptsDue(), 1u);
   ASSERT_THAT(keeper_->Commit(), IsOk());
-  EXPECT_THAT(keeper_->Receipt(record), SizeIs(3));
+  EXPECT_THAT(keeper_->ReceiptOf(record)->rows, SizeIs(3));
   EXPECT_EQ(keeper_->ReceiptsDue(), 0u);
 }
 

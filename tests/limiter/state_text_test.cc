@@ -111,7 +111,7 @@ TEST(StateText, ClearingsFactsAndReceiptsComeBackWhole) {
   row.recipient = kOddBytes;
   row.outcome = Outcome::kExpired;
   row.left_out = LeftOut::kLate;
-  absl::StatusOr<std::vector<LedgerRow>> rows = ParseReceipt(ReceiptText({row, LedgerRow()}));
+  absl::StatusOr<std::vector<LedgerRow>> rows = ParseLedgerRows(LedgerRowsText({row, LedgerRow()}));
   ASSERT_THAT(rows, IsOk());
   ASSERT_EQ(rows->size(), 2u);
   EXPECT_EQ((*rows)[0], row);
@@ -123,7 +123,7 @@ TEST(StateText, DamagedBytesAreDataLossAndNothingWorse) {
                                ContributionText({"id", kMorning}, {}),
                                FactsText({}),
                                ClearingText({SubjectKind::kDomain, "a.example"}, {}),
-                               ReceiptText({LedgerRow()})};
+                               ReceiptText({.rows = {LedgerRow()}})};
   auto parse_all = [](absl::string_view text) {
     return std::vector<absl::Status>{
         ParseCase(text).status(),  ParseCaseEvent(text).status(), ParseContribution(text).status(),

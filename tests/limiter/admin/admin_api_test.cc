@@ -32,7 +32,8 @@ class AdminApiTest : public testing::Test, public LimiterFixture {
               .reload = [this] { return reload_; },
               .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
               .save = [this] { return keeper_->Commit(/*durable=*/true); },
-              .receipt = [this](const Case& record) { return keeper_->Receipt(record); }}) {
+              .receipt = [this](const Case& record) { return keeper_->ReceiptOf(record); },
+              .ledger = reader_.get()}) {
     freshness_.Set({}, clock_.Now());
   }
 

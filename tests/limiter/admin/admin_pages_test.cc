@@ -1,5 +1,7 @@
 #include "limiter/admin/admin_pages.h"
 
+#include "limiter/admin/why.h"
+
 #include <algorithm>
 #include "absl/strings/str_split.h"
 

@@ -119,7 +119,10 @@ std::string Everything(LocalStore* store, absl::Time now) {
   for (const Case& record : p.cases.Closed(CaseTable::kMaxHistory)) cases.push_back(record);
   for (const Case& record : cases) {
     std::vector<std::string> receipt;
-    for (const LedgerRow& row : p.keeper.Receipt(record)) receipt.push_back(absl::StrCat(row.row));
+    const std::optional<Receipt> evidence = p.keeper.ReceiptOf(record);
+    for (const LedgerRow& row : evidence.value_or(Receipt()).rows) {
+      receipt.push_back(absl::StrCat(row.row));
+    }
     lines.push_back(absl::StrCat("case ", Dump(CaseJson(record)), " ", receipt.size(), " ",
                                  absl::StrJoin(receipt, " ")));
   }

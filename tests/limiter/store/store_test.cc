@@ -141,7 +141,7 @@ TEST_P(StoreTest, KeepsEveryFieldThroughAReopen) {
               ElementsAre(std::pair(Noon(), "first"), std::pair(absl::InfinitePast(), "second")));
   EXPECT_THAT(contents.order,
               ElementsAre("fact", "position", "position", "open message", "window", "window",
-                          "window", "contribution", "clearing", "case", "event", "event"));
+                          "window", "contribution", "clearing", "place", "case", "event", "event"));
   EXPECT_EQ(store_->NewReader()->Receipt("0a1b2c3d-1-1").value_or(""), "receipt");
   row.node = kNode;
   EXPECT_THAT(FindAll(store_.get()), ElementsAre(row));

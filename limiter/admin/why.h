@@ -1,0 +1,49 @@
+// The page of one subject: what the rules say of it, who and what caused that, and how it ends.
+//
+// Counts and cases come from memory; who caused how much, what servers answered and the very
+// messages from the ledger, as far as it is kept: without one the page says less, and never fails
+// for it. Called on the admin door's thread.
+
+#ifndef DEFERD_LIMITER_ADMIN_WHY_H_
+#define DEFERD_LIMITER_ADMIN_WHY_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "limiter/admin/json.h"
+#include "limiter/admin/track.h"
+#include "limiter/case_table.h"
+#include "limiter/limiter.h"
+#include "limiter/receipt.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+struct WhyParts {
+  const Limiter* limiter = nullptr;
+  const CaseTable* cases = nullptr;
+  LedgerSearch search;
+  std::function<std::optional<Receipt>(const Case&)> receipt;
+};
+
+Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now);
+
+// The verdict of `why --verify`: {subject, case, finding, remarks, recounted}. NotFound if there is
+// no case of a rule, or no receipt of it.
+absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
+                                const Subject& subject);
+
+// When the rule would trip if the deliveries of the last `over` went on: their counts are added for
+// each minute to come. None if that is not within the rule's window.
+std::optional<absl::Time> WhenReached(const Rule& rule, const Counts& counts, const Counts& recent,
+                                      absl::Duration over, absl::Time now);
+
+std::string WhyPage(const Json& why);  // at most 80 columns
+std::string VerifyPage(const Json& verified);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_ADMIN_WHY_H_

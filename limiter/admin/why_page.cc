@@ -1,0 +1,211 @@
+// What `deferctl why` prints: one screen that a reader understands who knows no log.
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "limiter/admin/admin_pages.h"
+#include "limiter/admin/page_text.h"
+#include "limiter/admin/why.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+std::string Words(const std::string& name) { return absl::StrReplaceAll(name, {{"_", " "}}); }
+
+std::string CaseText(const Json& why, const Json& record) {
+  const bool shadow = Flag(record, "shadow");
+  std::string out = absl::StrCat(shadow ? "Would be blocked (shadow) " : "Blocked ",
+                                 ShortTime(Field(record, "since")), " until ",
+                                 ShortTime(Field(record, "until")), " UTC\n");
+  absl::StrAppend(&out, Wrapped("  ", CauseOf(record)));
+  if (!Flag(record, "manual")) {
+    absl::StrAppendFormat(
+        &out, "  counted then: %d delivered, %d deferred, %d failed; %d of %d is %d%%\n",
+        Number(record, "delivered"), Number(record, "deferred"), Number(record, "failed"),
+        Number(record, "count"), Number(record, "count") + Number(record, "delivered"),
+        Number(record, "percent"));
+    if (record.contains("receipt")) {
+      const Json& receipt = record["receipt"];
+      absl::StrAppend(&out, "  counted from ", ShortTime(Field(receipt, "window_begin")), " to ",
+                      ShortTime(Field(receipt, "window_end")), "\n");
+    }
+  }
+  absl::StrAppend(&out,
+                  Wrapped("  ", absl::StrCat(shadow ? "an MTA would be told: " : "an MTA is told: ",
+                                             Field(record, "action"))));
+  if (shadow) return out + "\n";
+  if (!Flag(record, "manual")) {
+    absl::StrAppend(&out, "  it ends by itself then, if what came since is better\n");
+  }
+  absl::StrAppend(&out, "  to end it now: deferctl unblock ", Field(why, "subject"), "\n\n");
+  return out;
+}
+
+std::string RulesText(const Json& why) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& rule : why["rules"]) {
+    std::string verdict = "not reached";
+    if (Flag(rule, "off")) verdict = "off: it gives no percent";
+    if (Flag(rule, "tripped")) verdict = "REACHED";
+    if (Flag(rule, "shadow")) verdict += " (shadow)";
+    rows.push_back(
+        {"  rule " + Field(rule, "name"),
+         absl::StrCat(Number(rule, "bad"), " of ", Number(rule, "min_bad"), " bad"),
+         absl::StrCat(Number(rule, "bad_percent"), "% of ", Number(rule, "percent"), "%"),
+         "in " + Field(rule, "window"), verdict});
+  }
+  std::string out = Table(rows);
+  if (why["rules"].empty()) out += "  no rule judges this subject\n";
+  if (!why["case"].is_null()) return out;
+  for (const Json& rule : why["rules"]) {
+    const std::string when = Field(rule, "at_this_pace");
+    if (when.empty()) continue;
+    absl::StrAppend(&out, Wrapped("  ", absl::StrCat("at the pace of late, rule ",
+                                                     Field(rule, "name"), " is reached at about ",
+                                                     ShortTime(when).substr(0, 16), " UTC")));
+  }
+  return out;
+}
+
+// "login bob@example.com 12, web@example.com 3"
+std::string Names(const Json& list) {
+  std::string out;
+  for (const Json& one : list) {
+    absl::StrAppend(&out, out.empty() ? "" : ", ", Field(one, "name"), " ", Number(one, "bad"));
+  }
+  return out;
+}
+
+std::string CausesText(const Json& causes) {
+  std::string out;
+  const std::string problem = Field(causes, "problem");
+  if (!problem.empty()) return absl::StrCat("\n", Wrapped("causes:   ", problem));
+  const std::pair<const char*, const char*> kLists[] = {
+      {"senders", "  senders "}, {"logins", "  logins  "}, {"users", "  users   "}};
+  for (const auto& [key, label] : kLists) {
+    const std::string names = Names(causes.value(key, Json::array()));
+    if (!names.empty()) absl::StrAppend(&out, Wrapped(label, names));
+  }
+  if (!out.empty()) out = "\nWho caused how many of the bad ones\n" + out;
+  const Json answers = causes.value("answers", Json::array());
+  if (!answers.empty()) out += "\nWhat the servers answered\n";
+  for (const Json& one : answers) {
+    const int64_t counted = Number(one, "count"), left_out = Number(one, "left_out");
+    std::string head = absl::StrCat(counted + left_out, " ", Words(Field(one, "class")), ": ",
+                                    Field(one, "meaning"));
+    if (counted == 0) {
+      head += " Left out.";
+    } else if (left_out > 0) {
+      absl::StrAppend(&head, " ", left_out, " of them left out.");
+    }
+    absl::StrAppend(&out, Wrapped("  ", head), Wrapped("    who acts: ", Field(one, "side")),
+                    Wrapped("    do:       ", Field(one, "advice")),
+                    Wrapped("    such as:  ", Field(one, "sample")));
+  }
+  return out;
+}
+
+std::string AttemptsText(const Json& why) {
+  const Json& record = why["case"];
+  Json attempts = Json::array();
+  int64_t total = 0;
+  if (!record.is_null() && record.contains("receipt")) {
+    attempts = record["receipt"].value("attempts", Json::array());
+    total = std::max<int64_t>(Number(record["receipt"], "attempts_total"),
+                              static_cast<int64_t>(attempts.size()));
+  } else if (why.contains("causes")) {
+    attempts = why["causes"].value("attempts", Json::array());
+    total = static_cast<int64_t>(attempts.size());
+  }
+  if (attempts.empty()) return "";
+  std::string out = record.is_null() ? "\nThe bad attempts that count (newest first)\n"
+                                     : "\nThe attempts that caused it (newest first)\n";
+  constexpr int64_t kShown = 10;
+  int64_t shown = 0;
+  for (const Json& one : attempts) {
+    if (shown++ == kShown) break;
+    absl::StrAppend(&out, "  ", ShortTime(Field(one, "time")), "  ", Field(one, "outcome"), "  ",
+                    CutUtf8(Field(one, "recipient"), 48), "\n");
+    const std::string reply = Field(one, "reply");
+    if (!reply.empty()) absl::StrAppend(&out, Wrapped("      ", reply));
+  }
+  if (total > kShown) {
+    absl::StrAppend(&out, "  and ", total - kShown, " more: --json, or deferctl track\n");
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string WhyPage(const Json& why) {
+  const Json& window = why["window"];
+  const Json& record = why["case"];
+  std::string out = absl::StrCat(Field(why, "subject"), ": ", Field(why, "state"), "\n\n");
+  if (!record.is_null()) out += CaseText(why, record);
+  absl::StrAppendFormat(&out, "Now: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",
+                        Number(window, "delivered"), Number(window, "deferred"),
+                        Number(window, "failed"), Number(window, "bad"), Number(window, "percent"));
+  std::string left_out;
+  const Json classes = window.value("left_out", Json::object());
+  for (const auto& [name, count] : classes.items()) {
+    absl::StrAppend(&left_out, left_out.empty() ? "" : ", ", Words(name), " ",
+                    count.get<int64_t>());
+  }
+  if (!left_out.empty()) absl::StrAppend(&out, Wrapped("left out: ", left_out));
+  out += RulesText(why);
+  if (Flag(why, "exempt")) out += "  exempt: counted, never blocked by a rule\n";
+  if (!Field(why, "cleared_at").empty()) {
+    absl::StrAppend(&out, "  counted from the step after ", ShortTime(Field(why, "cleared_at")),
+                    " UTC on: a block ended\n");
+  }
+  if (why.contains("causes")) out += CausesText(why["causes"]);
+  out += AttemptsText(why);
+  const Json incidents = why.value("incidents", Json::array());
+  if (!incidents.empty()) out += "\nLeft out, since it is not this sender's doing\n";
+  for (const Json& one : incidents) {
+    absl::StrAppend(&out, Wrapped("  ", absl::StrCat(Field(one, "where"), ", since ",
+                                                     ShortTime(Field(one, "since")), " UTC, for ",
+                                                     Number(one, "subject_count"),
+                                                     " senders: ", Field(one, "reply"))));
+  }
+  if (!why["events"].empty()) {
+    out += "\nRecord (UTC)\n";
+    std::vector<std::vector<std::string>> rows;
+    for (const Json& event : why["events"]) {
+      rows.push_back({"  " + ShortTime(Field(event, "time")), Field(event, "change"),
+                      absl::StrCat("by ", Field(event, "by"),
+                                   Field(event, "by") == "rule" ? " " : "", Field(event, "rule")),
+                      Field(event, "reason")});
+    }
+    out += Table(rows);
+  }
+  return out;
+}
+
+std::string VerifyPage(const Json& verified) {
+  const Json& verdict = verified["verdict"];
+  const Json& recounted = verified["recounted"];
+  const std::string finding = Field(verified, "finding");
+  std::string out = absl::StrCat(Field(verified, "subject"), ": ", finding, "\n");
+  absl::StrAppend(
+      &out,
+      Wrapped("  ", absl::StrFormat("case %s: rule %s, %d bad, %d%% (limits %d, %d%%)",
+                                    Field(verified, "case"), Field(verdict, "rule"),
+                                    Number(verdict, "count"), Number(verdict, "percent"),
+                                    Number(verdict, "min_bad"), Number(verdict, "percent_limit"))));
+  absl::StrAppendFormat(&out, "  the ledger: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",
+                        Number(recounted, "delivered"), Number(recounted, "deferred"),
+                        Number(recounted, "failed"), Number(recounted, "bad"),
+                        Number(recounted, "percent"));
+  for (const Json& remark : verified["remarks"]) {
+    absl::StrAppend(&out, Wrapped("  - ", PrintableUtf8(remark.get<std::string>())));
+  }
+  return out;
+}
+
+}  // namespace deferd
