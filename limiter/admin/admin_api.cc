@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "limiter/admin/stats.h"
 #include "limiter/admin/why.h"
 #include "limiter/port/log.h"
 #include "policy/toml_reader.h"
@@ -77,6 +78,7 @@ absl::StatusOr<Json> AdminApi::Handle(const std::string& verb, const Json& args,
       {"reload", &AdminApi::Reload},
       {"track", &AdminApi::TrackDelivery},
       {"incidents", &AdminApi::Incidents},
+      {"stats", &AdminApi::SentStats},
   };
   for (const Verb& known : kVerbs) {
     if (verb == known.name) return (this->*known.handle)(args, peer);
@@ -164,6 +166,10 @@ Json AdminApi::Saved(const Case& record) const {
   absl::Status saved = parts_.save();
   json["not_saved"] = saved.ok() ? Json(nullptr) : Json(std::string(saved.message()));
   return json;
+}
+
+absl::StatusOr<Json> AdminApi::SentStats(const Json& args, const Peer&) const {
+  return Stats(parts_.search, *parts_.cases, args, parts_.clock->Now());
 }
 
 absl::StatusOr<Json> AdminApi::TrackDelivery(const Json& args, const Peer&) const {

@@ -58,6 +58,7 @@ class AdminApi {
   absl::StatusOr<Json> Top(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> ShowPolicy(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Reload(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> SentStats(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> TrackDelivery(const Json& args, const Peer& peer) const;
 
   // The case as JSON, once it is stored, or with `not_saved` saying why it is not.

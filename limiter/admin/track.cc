@@ -2,17 +2,22 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "limiter/admin/page_text.h"
+#include "limiter/admin/track_args.h"
+#include "limiter/store/ledger_filter.h"
 #include "policy/domain_name.h"
-#include "policy/duration.h"
+#include "policy/reply_class.h"
 #include "policy/subject.h"
 #include "policy/text.h"
 
@@ -22,28 +27,12 @@ namespace {
 
 constexpr size_t kMaxLimit = 10'000;
 constexpr size_t kLifeLimit = 1'000;
+constexpr size_t kMaxLooked = 2'000;
 
 constexpr Outcome kAllOutcomes[] = {Outcome::kDelivered, Outcome::kDeferred,  Outcome::kFailed,
                                     Outcome::kExpired,   Outcome::kQueued,    Outcome::kHeld,
                                     Outcome::kRejected,  Outcome::kDiscarded, Outcome::kFiltered,
                                     Outcome::kArchived};
-
-absl::StatusOr<std::string> Text(const Json& args, const char* name) {
-  auto it = args.find(name);
-  if (it == args.end() || it->is_null()) return std::string();
-  if (!it->is_string())
-    return absl::InvalidArgumentError(absl::StrCat(name, ": expected a string"));
-  return it->get<std::string>();
-}
-
-absl::StatusOr<int64_t> Whole(const Json& args, const char* name, int64_t otherwise) {
-  auto it = args.find(name);
-  if (it == args.end() || it->is_null()) return otherwise;
-  if (!it->is_number_integer() || it->get<int64_t>() < 0) {
-    return absl::InvalidArgumentError(absl::StrCat(name, ": expected a whole number from 0 up"));
-  }
-  return it->get<int64_t>();
-}
 
 // A queue id: letters, digits and dashes alone, no word of a domain.
 bool LooksLikeId(absl::string_view text) {
@@ -77,15 +66,25 @@ absl::StatusOr<std::vector<LedgerQuery>> QueriesFor(const std::string& what, Led
   return std::vector<LedgerQuery>{std::move(query)};
 }
 
-absl::StatusOr<LedgerQuery> ReadFilters(const Json& args, absl::Time now) {
+// The outcomes to look for, so that a filter finds all of its rows.
+std::vector<Outcome> OutcomesOf(const OutcomeFilter& filter) {
+  std::vector<Outcome> outcomes = filter.outcomes;
+  if (filter.in_progress) outcomes.push_back(Outcome::kQueued);
+  if (filter.blocked) {
+    outcomes.insert(outcomes.end(),
+                    {Outcome::kHeld, Outcome::kRejected, Outcome::kDiscarded, Outcome::kFailed});
+  }
+  return outcomes;
+}
+
+absl::StatusOr<LedgerQuery> ReadFilters(const Json& args, absl::Time now, OutcomeFilter* filter) {
   LedgerQuery query;
-  std::string domain, outcome, since, until;
+  std::string domain, outcome;
   const std::pair<const char*, std::string*> kTexts[] = {
       {"domain", &domain},       {"sender", &query.sender}, {"recipient", &query.recipient},
-      {"id", &query.message_id}, {"host", &query.host},     {"outcome", &outcome},
-      {"since", &since},         {"until", &until}};
+      {"id", &query.message_id}, {"host", &query.host},     {"outcome", &outcome}};
   for (const auto& [name, to] : kTexts) {
-    absl::StatusOr<std::string> text = Text(args, name);
+    absl::StatusOr<std::string> text = TextArg(args, name);
     if (!text.ok()) return text.status();
     *to = *std::move(text);
   }
@@ -94,63 +93,164 @@ absl::StatusOr<LedgerQuery> ReadFilters(const Json& args, absl::Time now) {
     if (!name.ok()) return name.status();
     query.domain = name->text();
   }
-  absl::StatusOr<std::vector<Outcome>> outcomes = ParseOutcomes(outcome);
+  absl::StatusOr<OutcomeFilter> outcomes = ParseOutcomes(outcome);
   if (!outcomes.ok()) return outcomes.status();
-  query.outcomes = *std::move(outcomes);
-  for (const auto& [text, to] :
-       {std::pair(&since, &query.since), std::pair(&until, &query.until)}) {
-    if (text->empty()) continue;
-    absl::StatusOr<absl::Time> when = ParseWhen(*text, now);
-    if (!when.ok()) return when.status();
-    *to = *when;
-  }
-  absl::StatusOr<int64_t> limit = Whole(args, "limit", 50);
+  *filter = *std::move(outcomes);
+  query.outcomes = OutcomesOf(*filter);
+  absl::StatusOr<TimeSpan> span = TimeArgs(args, now);
+  if (!span.ok()) return span.status();
+  query.since = span->since;
+  query.until = span->until;
+  absl::StatusOr<int64_t> limit = WholeArg(args, "limit", 50);
   if (!limit.ok()) return limit.status();
   query.limit = *limit == 0 ? kMaxLimit : std::min<size_t>(*limit, kMaxLimit);
-  absl::StatusOr<int64_t> before = Whole(args, "before", 0);
+  absl::StatusOr<int64_t> before = WholeArg(args, "before", 0);
   if (!before.ok()) return before.status();
   if (*before > 0) query.before = *before;
   return query;
 }
 
-}  // namespace
-
-absl::StatusOr<absl::Time> ParseWhen(absl::string_view text, absl::Time now) {
-  absl::StatusOr<absl::Duration> ago = ParseDuration(absl::StripSuffix(text, " ago"));
-  if (ago.ok()) return now - *ago;
-  absl::Time time;
-  std::string error;
-  for (const char* format : {absl::RFC3339_full, "%Y-%m-%d %H:%M:%E*S", "%Y-%m-%d %H:%M",
-                             "%Y-%m-%dT%H:%M:%E*S", "%Y-%m-%d"}) {
-    if (absl::ParseTime(format, text, absl::UTCTimeZone(), &time, &error)) return time;
+// Whether `row` is of those that its outcome alone does not tell.
+absl::StatusOr<bool> Passes(const LedgerSearch& search, const OutcomeFilter& filter,
+                            const LedgerRow& row) {
+  const auto named = [&] {
+    return std::find(filter.outcomes.begin(), filter.outcomes.end(), row.outcome) !=
+           filter.outcomes.end();
+  };
+  if ((!filter.in_progress && !filter.blocked) || named()) return true;
+  if (filter.blocked && row.outcome != Outcome::kQueued) {
+    return row.outcome != Outcome::kFailed || row.left_out == LeftOut::kOwnRefusal;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      Quoted(text), " is no time; write how long ago (2h, 7d), or 2026-11-22 10:00 (UTC)"));
+  if (!filter.in_progress || row.outcome != Outcome::kQueued) return false;
+  LedgerQuery attempts;
+  attempts.message_id = row.message_id;
+  attempts.since = row.time;
+  attempts.outcomes = {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed,
+                       Outcome::kExpired};
+  attempts.limit = 1;
+  absl::StatusOr<LedgerPage> page = search(attempts);
+  if (!page.ok()) return page.status();
+  return page->rows.empty();
 }
 
-absl::StatusOr<std::vector<Outcome>> ParseOutcomes(absl::string_view text) {
-  std::vector<Outcome> outcomes;
+// Up to query.limit rows. Where a filter has to look at each row, at most kMaxLooked are.
+absl::Status Find(const LedgerSearch& search, const OutcomeFilter& filter, LedgerQuery query,
+                  std::vector<LedgerRow>* rows) {
+  const size_t wanted = rows->size() + query.limit;
+  for (size_t looked = 0; looked < kMaxLooked;) {
+    absl::StatusOr<LedgerPage> page = search(query);
+    if (!page.ok()) return page.status();
+    for (LedgerRow& row : page->rows) {
+      ++looked;
+      absl::StatusOr<bool> passes = Passes(search, filter, row);
+      if (!passes.ok()) return passes.status();
+      if (*passes) rows->push_back(std::move(row));
+      if (rows->size() == wanted) return absl::OkStatus();
+    }
+    if (page->next == 0) break;
+    query.before = page->next;
+  }
+  return absl::OkStatus();
+}
+
+// The line that says what became of a message: its last failure, else a deferral that nothing good
+// came after. None if all of it was delivered, or nothing was tried.
+void MarkDecisive(const std::vector<LedgerRow>& life, Json* rows) {
+  std::map<std::string, size_t> now;  // by recipient: its last attempt
+  for (size_t i = 0; i < life.size(); ++i) {
+    if (life[i].outcome == Outcome::kQueued) continue;
+    now[life[i].recipient] = i;
+  }
+  std::optional<size_t> decisive;
+  const auto weight = [&](size_t i) {
+    const Outcome outcome = life[i].outcome;
+    return outcome == Outcome::kDelivered || outcome == Outcome::kArchived ? 0
+           : outcome == Outcome::kDeferred                                 ? 1
+                                                                           : 2;
+  };
+  for (const auto& [recipient, i] : now) {
+    if (weight(i) == 0) continue;
+    if (!decisive.has_value() ||
+        std::pair(weight(i), i) > std::pair(weight(*decisive), *decisive)) {
+      decisive = i;
+    }
+  }
+  if (!decisive.has_value()) return;
+  Json& row = (*rows)[*decisive];
+  row["decisive"] = true;
+  const std::optional<ReplyClass> reply_class = ParseReplyClass(life[*decisive].reply_class);
+  if (!reply_class.has_value()) return;
+  const ReplyClassInfo& info = InfoOf(*reply_class);
+  row["meaning"] = std::string(info.meaning);
+  row["side"] = std::string(info.side);
+  row["advice"] = std::string(info.advice);
+}
+
+// What the page that people know calls it.
+const char* TypeOf(const LedgerRow& row) {
+  switch (row.outcome) {
+    case Outcome::kDelivered:
+    case Outcome::kArchived:
+      return "success";
+    case Outcome::kDeferred:
+    case Outcome::kHeld:
+      return "defer";
+    case Outcome::kQueued:
+      return "inprogress";
+    default:
+      return "failure";
+  }
+}
+
+std::string DomainOfAddress(const std::string& address) {
+  const size_t at = address.rfind('@');
+  return at == std::string::npos ? "" : address.substr(at + 1);
+}
+
+}  // namespace
+
+absl::StatusOr<OutcomeFilter> ParseOutcomes(absl::string_view text) {
+  // Other words for outcomes, those of the pages that people know.
+  static constexpr std::pair<absl::string_view, absl::string_view> kWords[] = {
+      {"success", "delivered"}, {"successes", "delivered"}, {"sent", "delivered"},
+      {"defer", "deferred"},    {"deferring", "deferred"},  {"delayed", "deferred"},
+      {"failure", "failed"},    {"failures", "failed"},     {"error", "failed"},
+      {"bounced", "failed"},    {"expired", "failed"}};
+  OutcomeFilter filter;
   for (absl::string_view word : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
     word = absl::StripAsciiWhitespace(word);
-    if (absl::EqualsIgnoreCase(word, "all")) return std::vector<Outcome>();
-    const size_t before = outcomes.size();
-    const bool bad = absl::EqualsIgnoreCase(word, "bad");
+    if (absl::EqualsIgnoreCase(word, "all")) return OutcomeFilter();
+    if (absl::EqualsIgnoreCase(word, "in-progress") || absl::EqualsIgnoreCase(word, "inprogress")) {
+      filter.in_progress = true;
+      continue;
+    }
+    if (absl::EqualsIgnoreCase(word, "blocked")) {
+      filter.blocked = true;
+      continue;
+    }
+    absl::string_view asked = word;
+    for (const auto& [other, name] : kWords) {
+      if (absl::EqualsIgnoreCase(word, other)) asked = name;
+    }
+    const size_t before = filter.outcomes.size();
+    const bool bad = absl::EqualsIgnoreCase(asked, "bad");
     for (Outcome one : kAllOutcomes) {
       // What is expired has failed, to everybody who asks.
       const absl::string_view name = one == Outcome::kExpired ? "failed" : OutcomeName(one);
       const bool is_bad = name == "failed" || one == Outcome::kDeferred;
-      if (absl::EqualsIgnoreCase(word, name) || (bad && is_bad)) outcomes.push_back(one);
+      if (absl::EqualsIgnoreCase(asked, name) || (bad && is_bad)) filter.outcomes.push_back(one);
     }
-    if (outcomes.size() == before) {
+    if (filter.outcomes.size() == before) {
       std::vector<std::string> names;
       for (Outcome one : kAllOutcomes) {
         if (one != Outcome::kExpired) names.emplace_back(OutcomeName(one));
       }
-      return absl::InvalidArgumentError(
-          absl::StrCat(Quoted(word), " is no outcome; one of bad, ", absl::StrJoin(names, ", ")));
+      return absl::InvalidArgumentError(absl::StrCat(Quoted(word), " is no outcome; one of bad, ",
+                                                     absl::StrJoin(names, ", "),
+                                                     ", in-progress, blocked"));
     }
   }
-  return outcomes;
+  return filter;
 }
 
 Json LedgerRowJson(const LedgerRow& row) {
@@ -178,13 +278,27 @@ Json LedgerRowJson(const LedgerRow& row) {
       {"transport", row.transport},
       {"arrival",
        row.arrival == absl::InfinitePast() ? Json(nullptr) : Json(FormatUtc(row.arrival))},
-      {"row", absl::StrCat(row.row)}};
+      {"row", absl::StrCat(row.row)},
+      // The same under the names that scripts written for another system know.
+      {"type", TypeOf(row)},
+      {"msgid", row.message_id},
+      {"message", row.reply},
+      {"actionunixtime", absl::ToUnixSeconds(row.time)},
+      {"sendunixtime", row.arrival == absl::InfinitePast()
+                           ? Json(nullptr)
+                           : Json(absl::ToUnixSeconds(row.arrival))},
+      {"senderauth", row.login},
+      {"domain", LedgerDomain(row.subject, row.sender)},
+      {"deliveredto", row.recipient},
+      {"deliverydomain", DomainOfAddress(row.recipient)},
+      {"transport_is_remote", row.host.empty() && row.host_ip.empty() ? 0 : 1}};
 }
 
 absl::StatusOr<Json> Track(const LedgerSearch& search, const Json& args, absl::Time now) {
-  absl::StatusOr<LedgerQuery> filters = ReadFilters(args, now);
+  OutcomeFilter filter;
+  absl::StatusOr<LedgerQuery> filters = ReadFilters(args, now, &filter);
   if (!filters.ok()) return filters.status();
-  absl::StatusOr<std::string> what = Text(args, "what");
+  absl::StatusOr<std::string> what = TextArg(args, "what");
   if (!what.ok()) return what.status();
   absl::StatusOr<std::vector<LedgerQuery>> queries = QueriesFor(*what, *filters);
   if (!queries.ok()) return queries.status();
@@ -193,9 +307,8 @@ absl::StatusOr<Json> Track(const LedgerSearch& search, const Json& args, absl::T
   std::vector<LedgerRow> rows;
   for (LedgerQuery& query : *queries) {
     if (life) query.limit = kLifeLimit;
-    absl::StatusOr<LedgerPage> page = search(query);
-    if (!page.ok()) return page.status();
-    rows.insert(rows.end(), page->rows.begin(), page->rows.end());
+    absl::Status found = Find(search, filter, query, &rows);
+    if (!found.ok()) return found;
   }
   auto newer = [](const LedgerRow& a, const LedgerRow& b) { return a.row > b.row; };
   auto same = [](const LedgerRow& a, const LedgerRow& b) { return a.row == b.row; };
@@ -205,6 +318,7 @@ absl::StatusOr<Json> Track(const LedgerSearch& search, const Json& args, absl::T
   if (life) std::reverse(rows.begin(), rows.end());
   Json result = Json::array();
   for (const LedgerRow& row : rows) result.push_back(LedgerRowJson(row));
+  if (life) MarkDecisive(rows, &result);
   return result;
 }
 
@@ -214,9 +328,10 @@ std::string TrackPage(const Json& rows) {
   for (const Json& row : rows) {
     const std::string sender = Field(row, "sender");
     const std::string recipient = Field(row, "recipient");
-    std::string head = absl::StrCat(ShortTime(Field(row, "time")), "  ", Field(row, "outcome"),
-                                    Flag(row, "expired") ? " (given up)" : "", "  ",
-                                    sender.empty() ? "<>" : sender);
+    const bool decisive = Flag(row, "decisive");
+    std::string head = absl::StrCat(
+        decisive ? "=> " : "", ShortTime(Field(row, "time")), "  ", Field(row, "outcome"),
+        Flag(row, "expired") ? " (given up)" : "", "  ", sender.empty() ? "<>" : sender);
     if (!recipient.empty()) absl::StrAppend(&head, " -> ", recipient);
     absl::StrAppend(&out, Wrapped("", head));
     std::string host = Field(row, "host");
@@ -225,7 +340,14 @@ std::string TrackPage(const Json& rows) {
     if (!host.empty() || !reply.empty()) {
       absl::StrAppend(&out, Wrapped("    ", absl::StrCat(host, host.empty() ? "" : ": ", reply)));
     }
-    std::string facts = absl::StrCat("id ", Field(row, "id").empty() ? "-" : Field(row, "id"));
+    if (decisive && !Field(row, "meaning").empty()) {
+      absl::StrAppend(&out, Wrapped("    what it means: ", Field(row, "meaning")),
+                      Wrapped("    who acts:      ", Field(row, "side")),
+                      Wrapped("    what to do:    ", Field(row, "advice")));
+    }
+    std::string facts = absl::StrReplaceAll(Field(row, "class"), {{"_", " "}});
+    absl::StrAppend(&facts, facts.empty() ? "" : ", ", "id ",
+                    Field(row, "id").empty() ? "-" : Field(row, "id"));
     if (!Field(row, "login").empty()) absl::StrAppend(&facts, ", login ", Field(row, "login"));
     if (!Field(row, "user").empty()) absl::StrAppend(&facts, ", user ", Field(row, "user"));
     if (!Field(row, "subject").empty()) absl::StrAppend(&facts, ", of ", Field(row, "subject"));

@@ -1,10 +1,14 @@
 // Track delivery: what became of messages, out of the ledger.
 //
+// The fields of a row are named as in the system that people know (`type`, `msgid`, `message`,
+// `senderauth`, `deliveredto` ...) besides deferd's own where they mean the same.
+//
 // Arguments (all optional texts, any of them may be combined): `what` (a domain, an address of
 // either side, a message id, or a subject such as login:bob@example.com), `domain`, `sender`,
 // `recipient`, `id`, `host`, `outcome` (a list: "failed", "bad", ...), `since` and `until` ("2h"
 // ago, or a time), `limit`, `before` (the `row` of the last one seen, for the page after it). The
-// answer is a list, newest first; of one message, its life from the beginning.
+// answer is a list, newest first; of one message, its life from the
+// beginning, with `decisive` and an explanation at the line that says what became of it.
 
 #ifndef DEFERD_LIMITER_ADMIN_TRACK_H_
 #define DEFERD_LIMITER_ADMIN_TRACK_H_
@@ -29,11 +33,14 @@ absl::StatusOr<Json> Track(const LedgerSearch& search, const Json& args, absl::T
 // `row` is a text: it has more digits than JavaScript's numbers hold.
 Json LedgerRowJson(const LedgerRow& row);
 
-// "2h" (before `now`), RFC 3339, "2026-11-22 10:00[:00]" or "2026-11-22", in UTC.
-absl::StatusOr<absl::Time> ParseWhen(absl::string_view text, absl::Time now);
-
-// Words, separated by commas: an outcome, "bad" (deferred and failed) or "all".
-absl::StatusOr<std::vector<Outcome>> ParseOutcomes(absl::string_view text);
+// Which rows are asked for, by words separated by commas: an outcome, "bad" (deferred and failed),
+// "all", or as people say it "success", "defer", "failure".
+struct OutcomeFilter {
+  std::vector<Outcome> outcomes;  // empty: all
+  bool in_progress = false;       // "in-progress": queued, and no attempt is known yet
+  bool blocked = false;           // "blocked": stopped on our side, by deferd or the MTA
+};
+absl::StatusOr<OutcomeFilter> ParseOutcomes(absl::string_view text);
 
 // At 80 columns.
 std::string TrackPage(const Json& rows);

@@ -15,6 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "limiter/admin/admin_client.h"
 #include "limiter/admin/admin_pages.h"
+#include "limiter/admin/stats.h"
 #include "limiter/admin/track.h"
 #include "limiter/admin/why.h"
 #include "limiter/app/config.h"
@@ -69,6 +70,7 @@ struct Arguments {
   std::string reason;
   bool all = false;
   bool verify = false;
+  std::string by;
   int64_t limit = 20;
   std::string format = "exim";
   std::string policy;
@@ -131,6 +133,16 @@ int RunTrack(const Arguments& args) {
                     rows->back()["row"].get<std::string>(), "\n");
   }
   return Print(page);
+}
+
+int RunStats(const Arguments& a) {
+  return AskAndPrint(a, "stats",
+                     {{"subject", a.subject},
+                      {"by", a.by},
+                      {"since", a.track.since},
+                      {"until", a.track.until},
+                      {"limit", a.limit}},
+                     StatsPage);
 }
 
 int RunReplay(const Arguments& args) {
@@ -292,14 +304,23 @@ int Main(int argc, char** argv) {
   track->add_option("--recipient", args.track.recipient);
   track->add_option("--id", args.track.id, "one message's life, from its beginning");
   track->add_option("--host", args.track.host, "the remote server, by name or address");
-  track->add_option("--outcome", args.track.outcome,
-                    "bad, or some of delivered,deferred,failed,queued,held,rejected,discarded");
+  track->add_option(
+      "--outcome", args.track.outcome,
+      "bad, in-progress, blocked, or some of delivered,deferred,failed,queued,held,rejected");
   track->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\" (UTC)");
   track->add_option("--until", args.track.until);
   track->add_option("--limit", args.track.limit, "how many; 0 is 10000")
       ->capture_default_str()
       ->check(CLI::Range(0, 10'000));
   track->add_option("--before", args.track.before, "the row where the last page ended");
+  CLI::App* stats = verb(&app, "stats", "who sent how much, and what became of it", RunStats);
+  stats->add_option("SUBJECT", args.subject, "of this one, by sender; without it of all");
+  stats->add_option("--by", args.by, "subject or sender");
+  stats->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\" (UTC); a day");
+  stats->add_option("--until", args.track.until);
+  stats->add_option("--limit", args.limit, "how many; 0 is all")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1'000'000'000));
   CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
   replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();
   replay->add_option("--format", args.format)

@@ -1,5 +1,7 @@
 #include "limiter/admin/track.h"
 
+#include "limiter/admin/track_args.h"
+
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -30,12 +32,14 @@ TEST(ParseWhen, AgoAndTimes) {
 }
 
 TEST(ParseOutcomes, WordsForPeople) {
-  EXPECT_THAT(*ParseOutcomes(""), IsEmpty());
-  EXPECT_THAT(*ParseOutcomes("all"), IsEmpty());
-  EXPECT_THAT(*ParseOutcomes("Failed"), UnorderedElementsAre(Outcome::kFailed, Outcome::kExpired));
-  EXPECT_THAT(*ParseOutcomes("bad"),
+  EXPECT_THAT(ParseOutcomes("")->outcomes, IsEmpty());
+  EXPECT_THAT(ParseOutcomes("all")->outcomes, IsEmpty());
+  EXPECT_THAT(ParseOutcomes("Failed")->outcomes,
+              UnorderedElementsAre(Outcome::kFailed, Outcome::kExpired));
+  EXPECT_THAT(ParseOutcomes("bad")->outcomes,
               UnorderedElementsAre(Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired));
-  EXPECT_THAT(*ParseOutcomes("queued, held"), ElementsAre(Outcome::kQueued, Outcome::kHeld));
+  EXPECT_THAT(ParseOutcomes("queued, held")->outcomes,
+              ElementsAre(Outcome::kQueued, Outcome::kHeld));
   EXPECT_THAT(ParseOutcomes("lost"), StatusIs(absl::StatusCode::kInvalidArgument,
                                               HasSubstr("one of bad, delivered, deferred")));
 }

@@ -1,0 +1,300 @@
+#include "limiter/admin/why.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "limiter/admin/stats.h"
+#include "limiter/admin/track.h"
+#include "tests/limiter/limiter_fixture.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using absl::Minutes;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr char kPolicy[] = "[rule.r]\nmin_bad = 4\npercent = 50\n";
+
+class WhyTest : public testing::Test, public LimiterFixture {
+ protected:
+  WhyTest() : LimiterFixture(kPolicy, At(Minutes(30))) {}
+
+  void Send(absl::Duration at, Outcome outcome, const std::string& reply,
+            const std::string& login = "shop@a.example", const std::string& message = "",
+            const std::string& recipient = "ann@far.example") {
+    Attempt attempt = MakeAttempt("a.example", At(at), outcome, message, recipient);
+    attempt.identity.login = login;
+    attempt.identity.sender = login;
+    attempt.reply = reply;
+    attempt.host = "mx.far.example";
+    Feed(attempt);
+  }
+  void Queue(absl::Duration at, const std::string& message) {
+    EventBatch batch;
+    LogEvent* event = batch.Add();
+    event->kind = LogEvent::Kind::kArrived;
+    event->attempt = MakeAttempt("a.example", At(at), Outcome::kQueued, message, "");
+    keeper_->Record(batch);
+  }
+  WhyParts Parts() {
+    return {.limiter = limiter_.get(),
+            .cases = cases_.get(),
+            .search = Search(),
+            .receipt = [this](const Case& record) { return keeper_->ReceiptOf(record); }};
+  }
+  LedgerSearch Search() {
+    return [this](const LedgerQuery& query) { return ledger_reader_->Search(query); };
+  }
+  Json Why() {
+    EXPECT_THAT(keeper_->Commit(), IsOk());
+    return WhyJson(Parts(), {SubjectKind::kDomain, "a.example"}, clock_.Now());
+  }
+  Json Tracked(const Json& args) {
+    EXPECT_THAT(keeper_->Commit(), IsOk());
+    absl::StatusOr<Json> rows = Track(Search(), args, clock_.Now());
+    EXPECT_THAT(rows, IsOk());
+    return rows.value_or(Json::array());
+  }
+
+  const std::unique_ptr<LedgerReader> ledger_reader_ = store_->NewReader();
+};
+
+void ExpectFitsATerminal(const std::string& page) {
+  for (absl::string_view line : absl::StrSplit(page, '\n')) EXPECT_LE(line.size(), 80u) << line;
+}
+
+constexpr char kUnknown[] = "550 5.1.1 <ann@far.example>: No such user here";
+constexpr char kGrey[] = "451 4.7.1 Greylisted, please try again in 300 seconds";
+
+TEST_F(WhyTest, NamesCauseMeaningAndRemedy) {
+  Send(Minutes(1), Outcome::kDelivered, "250 ok");
+  for (int i = 2; i < 5; ++i) Send(Minutes(i), Outcome::kFailed, kUnknown);
+  Send(Minutes(5), Outcome::kDeferred, kGrey);
+  Send(Minutes(6), Outcome::kFailed, kUnknown, "web@a.example");
+  const Json why = Why();
+  EXPECT_EQ(why["state"], "blocked");
+  EXPECT_EQ(why["causes"]["senders"][0]["name"], "shop@a.example");
+  EXPECT_EQ(why["causes"]["senders"][0]["bad"], 3);
+  EXPECT_EQ(why["causes"]["logins"][1]["name"], "web@a.example");
+  EXPECT_EQ(why["causes"]["answers"][0]["class"], "invalid_recipient");
+  EXPECT_EQ(why["causes"]["answers"][0]["count"], 4);
+  EXPECT_EQ(why["causes"]["answers"][1]["class"], "greylisting");
+  EXPECT_EQ(why["causes"]["answers"][1]["left_out"], 1);
+  EXPECT_EQ(why["window"]["left_out"]["greylisting"], 1);
+  const Json& receipt = why["case"]["receipt"];
+  EXPECT_EQ(receipt["rule"]["min_bad"], 4);
+  EXPECT_EQ(receipt["share"], "4 bad of 5 (80%)");
+  EXPECT_EQ(receipt["window_begin"], "2026-11-22T07:07:00Z");
+  EXPECT_EQ(receipt["attempts"].size(), 4u);
+
+  const std::string page = WhyPage(why);
+  EXPECT_EQ(page,
+            "a.example: blocked\n"
+            "\n"
+            "Blocked 2026-11-22 08:06:00 until 2026-11-22 09:06:00 UTC\n"
+            "  rule r: 4 bad, 80% (limits 4, 50%)\n"
+            "  counted then: 1 delivered, 0 deferred, 4 failed; 4 of 5 is 80%\n"
+            "  counted from 2026-11-22 07:07:00 to 2026-11-22 08:06:00\n"
+            "  an MTA is told: submission=reject local=hold queued=hold relay=hold\n"
+            "  it ends by itself then, if what came since is better\n"
+            "  to end it now: deferctl unblock a.example\n"
+            "\n"
+            "Now: 1 delivered, 0 deferred, 4 failed; 4 bad, 80%\n"
+            "left out: greylisting 1\n"
+            "  rule r  4 of 4 bad  80% of 50%  in 1h  REACHED\n"
+            "\n"
+            "Who caused how many of the bad ones\n"
+            "  senders shop@a.example 3, web@a.example 1\n"
+            "  logins  shop@a.example 3, web@a.example 1\n"
+            "\n"
+            "What the servers answered\n"
+            "  4 invalid recipient: The address does not exist at the destination, or no\n"
+            "  longer does.\n"
+            "    who acts: the sender (a typo, or an old address in a list)\n"
+            "    do:       Check the spelling. Remove the address from lists, forms and\n"
+            "              forwarders. Do not send the message again unchanged.\n"
+            "    such as:  550 5.1.1 <ann@far.example>: No such user here\n"
+            "  1 greylisting: The server asks an unknown sender to try again shortly; nothing\n"
+            "  is wrong. Left out.\n"
+            "    who acts: nobody\n"
+            "    do:       Wait: the queue tries again by itself, usually within 1 to 60\n"
+            "              minutes. Do not send it again by hand. The recipient can permit\n"
+            "              the sender.\n"
+            "    such as:  451 4.7.1 Greylisted, please try again in 300 seconds\n"
+            "\n"
+            "The attempts that caused it (newest first)\n"
+            "  2026-11-22 08:06:00  failed  ann@far.example\n"
+            "      550 5.1.1 <ann@far.example>: No such user here\n"
+            "  2026-11-22 08:04:00  failed  ann@far.example\n"
+            "      550 5.1.1 <ann@far.example>: No such user here\n"
+            "  2026-11-22 08:03:00  failed  ann@far.example\n"
+            "      550 5.1.1 <ann@far.example>: No such user here\n"
+            "  2026-11-22 08:02:00  failed  ann@far.example\n"
+            "      550 5.1.1 <ann@far.example>: No such user here\n"
+            "\n"
+            "Record (UTC)\n"
+            "  2026-11-22 08:06:00  opened  by rule r\n");
+  ExpectFitsATerminal(page);
+}
+
+TEST_F(WhyTest, NotBlockedItSaysHowFarAndWhen) {
+  for (int i = 26; i < 28; ++i) Send(Minutes(i), Outcome::kFailed, kUnknown);
+  const Json why = Why();
+  EXPECT_EQ(why["state"], "ok");
+  EXPECT_EQ(why["rules"][0]["bad_missing"], 2);
+  EXPECT_EQ(why["rules"][0]["at_this_pace"], "2026-11-22T08:45:00Z");
+  EXPECT_EQ(why["causes"]["attempts"].size(), 2u);
+  const std::string page = WhyPage(why);
+  EXPECT_THAT(page, HasSubstr("rule r is reached at about 2026-11-22 08:45"));
+  EXPECT_THAT(page, HasSubstr("The bad attempts that count (newest first)"));
+}
+
+TEST_F(WhyTest, AQuietSubjectReachesNothing) {
+  Send(Minutes(29), Outcome::kDelivered, "250 ok");
+  EXPECT_TRUE(Why()["rules"][0]["at_this_pace"].is_null());
+}
+
+TEST(WhenReached, ShareAndCountBothHaveToBe) {
+  Rule rule;
+  rule.min_bad = 10;
+  rule.percent = 50;
+  const absl::Duration quarter = Minutes(15);
+  EXPECT_EQ(WhenReached(rule, {.failed = 5}, {.failed = 5}, quarter, kMorning),
+            kMorning + Minutes(15));
+  EXPECT_FALSE(WhenReached(rule, {.delivered = 90, .failed = 5}, {.delivered = 90, .failed = 5},
+                           quarter, kMorning));
+  EXPECT_FALSE(WhenReached(rule, {.failed = 9}, {}, quarter, kMorning));
+}
+
+TEST_F(WhyTest, WithoutALedgerThePageSaysLess) {
+  Send(Minutes(1), Outcome::kFailed, kUnknown);
+  WhyParts parts = Parts();
+  parts.search = [](const LedgerQuery&) -> absl::StatusOr<LedgerPage> {
+    return absl::FailedPreconditionError("no ledger of attempts is kept");
+  };
+  const std::string page =
+      WhyPage(WhyJson(parts, {SubjectKind::kDomain, "a.example"}, clock_.Now()));
+  EXPECT_THAT(page, HasSubstr("no ledger of attempts is kept"));
+  EXPECT_THAT(page, HasSubstr("Now: 0 delivered, 0 deferred, 1 failed"));
+}
+
+TEST_F(WhyTest, VerifyConfirmsAndFinds) {
+  for (int i = 1; i < 6; ++i) Send(Minutes(i), Outcome::kFailed, kUnknown);
+  ASSERT_THAT(keeper_->Commit(), IsOk());
+  const Subject subject = {SubjectKind::kDomain, "a.example"};
+  absl::StatusOr<Json> verified = VerifyJson(Parts(), ledger_reader_.get(), subject);
+  ASSERT_THAT(verified, IsOk());
+  EXPECT_EQ((*verified)["finding"], "confirmed");
+  EXPECT_THAT(VerifyPage(*verified), HasSubstr("the ledger: 0 delivered, 0 deferred, 4 failed"));
+  WhyParts parts = Parts();
+  parts.receipt = [this](const Case& record) {
+    std::optional<Receipt> receipt = keeper_->ReceiptOf(record);
+    receipt->rows[1].reply = "250 fine";
+    return receipt;
+  };
+  verified = VerifyJson(parts, ledger_reader_.get(), subject);
+  EXPECT_EQ((*verified)["finding"], "contradicted");
+  EXPECT_THAT(VerifyPage(*verified), HasSubstr("was changed in the ledger"));
+  // A block that is over can be verified still; who was never blocked cannot.
+  ASSERT_THAT(limiter_->Unblock(subject, "root", ""), IsOk());
+  EXPECT_THAT(VerifyJson(Parts(), ledger_reader_.get(), subject), IsOk());
+  EXPECT_THAT(VerifyJson(Parts(), ledger_reader_.get(), {SubjectKind::kDomain, "b.example"}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("nothing to verify")));
+}
+
+TEST_F(WhyTest, OneMessagesLifeMarksTheDecisiveLine) {
+  Queue(Minutes(1), "m");
+  Send(Minutes(2), Outcome::kDeferred, kGrey, "shop@a.example", "m", "ann@far.example");
+  Send(Minutes(2), Outcome::kDelivered, "250 ok", "shop@a.example", "m", "bob@far.example");
+  const Json waiting = Tracked({{"id", "m"}});
+  ASSERT_EQ(waiting.size(), 3u);
+  EXPECT_EQ(waiting[1]["decisive"], true) << "nothing good came after it";
+  Send(Minutes(9), Outcome::kFailed, kUnknown, "shop@a.example", "m", "ann@far.example");
+  const Json life = Tracked({{"id", "m"}});
+  EXPECT_FALSE(life[1].contains("decisive"));
+  EXPECT_EQ(life[3]["decisive"], true);
+  EXPECT_THAT(life[3]["advice"].get<std::string>(), HasSubstr("Check the spelling"));
+  const std::string page = TrackPage(life);
+  EXPECT_THAT(page, HasSubstr("=> 2026-11-22 08:09:00  failed"));
+  EXPECT_THAT(page, HasSubstr("what it means: The address does not exist"));
+  EXPECT_THAT(page, HasSubstr("greylisting, id m"));
+  ExpectFitsATerminal(page);
+}
+
+TEST_F(WhyTest, AMessageThatWasDeliveredInTheEndHasNoDecisiveLine) {
+  Send(Minutes(2), Outcome::kDeferred, kGrey, "shop@a.example", "m");
+  Send(Minutes(9), Outcome::kDelivered, "250 ok", "shop@a.example", "m");
+  EXPECT_THAT(TrackPage(Tracked({{"id", "m"}})), Not(HasSubstr("=>")));
+}
+
+TEST_F(WhyTest, TrackFiltersInProgressAndBlocked) {
+  Queue(Minutes(1), "waiting");
+  Queue(Minutes(1), "tried");
+  Send(Minutes(2), Outcome::kDeferred, kGrey, "shop@a.example", "tried");
+  Send(Minutes(3), Outcome::kFailed, kUnknown, "shop@a.example", "bad");
+  Send(Minutes(4), Outcome::kFailed,
+       "Domain a.example has exceeded the max defers and failures per hour (5/5 (14%)) allowed. "
+       "Message rejected, try again after 10:00 UTC.",
+       "shop@a.example", "refused");
+  const auto ids = [&](const char* outcome) {
+    std::vector<std::string> found;
+    for (const Json& row : Tracked({{"outcome", outcome}})) found.push_back(row["id"]);
+    return found;
+  };
+  EXPECT_THAT(ids("in-progress"), testing::ElementsAre("waiting"));
+  EXPECT_THAT(ids("blocked"), testing::ElementsAre("refused"));
+  EXPECT_THAT(ids("failures"), testing::ElementsAre("refused", "bad"));
+  EXPECT_THAT(ids("defer"), testing::ElementsAre("tried"));
+  EXPECT_THAT(ids("success"), testing::IsEmpty());
+  EXPECT_THAT(ids("in-progress,defer"), testing::UnorderedElementsAre("waiting", "tried"));
+}
+
+TEST_F(WhyTest, TrackHasTheNamesThatScriptsKnow) {
+  Send(Minutes(3), Outcome::kFailed, kUnknown, "shop@a.example", "bad");
+  const Json row = Tracked({{"what", "a.example"}})[0];
+  EXPECT_EQ(row["type"], "failure");
+  EXPECT_EQ(row["msgid"], "bad");
+  EXPECT_EQ(row["message"], kUnknown);
+  EXPECT_EQ(row["actionunixtime"], absl::ToUnixSeconds(At(Minutes(3))));
+  EXPECT_EQ(row["senderauth"], "shop@a.example");
+  EXPECT_EQ(row["domain"], "a.example");
+  EXPECT_EQ(row["deliverydomain"], "far.example");
+  EXPECT_EQ(row["transport_is_remote"], 1);
+  EXPECT_EQ(row["class"], "invalid_recipient");
+}
+
+TEST_F(WhyTest, StatsKeepMessagesRecipientsAndAttemptsApart) {
+  Queue(Minutes(1), "m");
+  for (int i = 2; i < 5; ++i) {
+    Send(Minutes(i), Outcome::kDeferred, kGrey, "shop@a.example", "m", "ann@far.example");
+  }
+  Send(Minutes(5), Outcome::kDelivered, "250 ok", "shop@a.example", "m", "ann@far.example");
+  Send(Minutes(5), Outcome::kFailed, kUnknown, "shop@a.example", "m", "bob@far.example");
+  Send(Minutes(6), Outcome::kDelivered, "250 ok", "web@a.example", "n");
+  ASSERT_THAT(keeper_->Commit(), IsOk());
+  absl::StatusOr<Json> stats = Stats(Search(), *cases_, {{"since", "1h"}}, clock_.Now());
+  ASSERT_THAT(stats, IsOk());
+  ASSERT_EQ((*stats)["rows"].size(), 1u);
+  const Json domain = (*stats)["rows"][0];
+  EXPECT_EQ(domain["subject"], "a.example");
+  EXPECT_EQ(domain["messages"], 2);
+  EXPECT_EQ(domain["recipients"], (Json{{"delivered", 2}, {"deferred", 0}, {"failed", 1}}));
+  EXPECT_EQ(domain["attempts"], (Json{{"delivered", 2}, {"deferred", 3}, {"failed", 1}}));
+  EXPECT_EQ(domain["blocked"], false);
+  stats = Stats(Search(), *cases_, {{"subject", "a.example"}}, clock_.Now());
+  ASSERT_THAT(stats, IsOk());
+  ASSERT_EQ((*stats)["rows"].size(), 3u) << "by sender; the queued line's is bob@a.example";
+  const std::string page = StatsPage(*stats);
+  EXPECT_THAT(page, HasSubstr("MESSAGES  DELIVERED"));
+  EXPECT_THAT(page, HasSubstr("web@a.example"));
+  ExpectFitsATerminal(page);
+  EXPECT_THAT(Stats(Search(), *cases_, {{"by", "moon"}}, clock_.Now()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("subject or sender")));
+  EXPECT_THAT(Stats(Search(), *cases_, {{"since", "soon"}}, clock_.Now()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is no time")));
+}
+
+}  // namespace
+}  // namespace deferd
