@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -48,6 +50,13 @@ struct Case {
   std::string closed_reason;
   int extended = 0;  // how often `until` was moved on because it tripped again
 
+  // Where nodes share: which of two records of a subject is newer (0: never shared), from when on
+  // attempts count, and whose attempts made it trip.
+  int64_t rev = 0;
+  int level = 0;
+  absl::Time cleared_at = absl::InfinitePast();
+  std::vector<std::pair<std::string, Counts>> counts_by_node;
+
   // In force at `now`: what an MTA is told.
   bool Enforced(absl::Time now) const {
     return state == CaseState::kBlocked && !shadow && now < until;
@@ -56,8 +65,16 @@ struct Case {
 };
 
 // What happened to a case; with the case it makes the record of who did what, when and why.
-enum class CaseChange : uint8_t { kOpened, kExtended, kEnded, kBlockedByPerson, kUnblocked };
-inline constexpr int kCaseChanges = 5;
+// kAdopted: another node says so.
+enum class CaseChange : uint8_t {
+  kOpened,
+  kExtended,
+  kEnded,
+  kBlockedByPerson,
+  kUnblocked,
+  kAdopted
+};
+inline constexpr int kCaseChanges = 6;
 absl::string_view CaseChangeName(CaseChange change);
 
 }  // namespace deferd

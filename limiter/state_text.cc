@@ -28,6 +28,11 @@ absl::Time TimeAt(const Json& json, const char* key, absl::Time otherwise) {
   return it == json.end() ? otherwise : TimeOf(*it, otherwise);
 }
 
+// JSON that other nodes read; a log's bytes may be no UTF-8.
+std::string Line(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 // A number that stands for one of `count` enumerators.
 template <typename Enum>
 Enum EnumOf(const Json& json, int count) {
@@ -77,9 +82,10 @@ std::string Bytes(const Json& json) {
 // nlohmann-json and EnumOf throw where the shape is another than expected; it ends here.
 template <typename T>
 absl::StatusOr<T> Parse(absl::string_view text, const char* what,
-                        const std::function<T(const Json&)>& read) {
+                        const std::function<T(const Json&)>& read, bool json_text = false) {
   try {
-    return read(Json::from_msgpack(text.begin(), text.end()));
+    return read(json_text ? Json::parse(text.begin(), text.end())
+                          : Json::from_msgpack(text.begin(), text.end()));
   } catch (const std::exception& error) {
     return absl::DataLossError(absl::StrCat("stored ", what, " is damaged: ", error.what()));
   }
@@ -115,7 +121,17 @@ Json CaseValue(const Case& record) {
           {"reason", record.reason},
           {"closed_by", record.closed_by},
           {"closed_reason", record.closed_reason},
-          {"extended", record.extended}};
+          {"extended", record.extended},
+          {"rev", record.rev},
+          {"level", record.level},
+          {"cleared_at", Micros(record.cleared_at)},
+          {"by_node", [&] {
+             Json nodes = Json::array();
+             for (const auto& [node, counts] : record.counts_by_node) {
+               nodes.push_back({node, counts.delivered, counts.deferred, counts.failed});
+             }
+             return nodes;
+           }()}};
 }
 
 Case CaseOf(const Json& json) {
@@ -149,6 +165,14 @@ Case CaseOf(const Json& json) {
   record.closed_by = json.value("closed_by", "");
   record.closed_reason = json.value("closed_reason", "");
   record.extended = json.value("extended", 0);
+  record.rev = json.value("rev", int64_t{0});
+  record.level = json.value("level", 0);
+  record.cleared_at = TimeAt(json, "cleared_at", absl::InfinitePast());
+  for (const Json& one : json.value("by_node", Json::array())) {
+    record.counts_by_node.emplace_back(
+        one.at(0).get<std::string>(),
+        Counts{one.at(1).get<int64_t>(), one.at(2).get<int64_t>(), one.at(3).get<int64_t>()});
+  }
   return record;
 }
 
@@ -203,6 +227,27 @@ absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::str
 std::string CaseText(const Case& record) { return Bytes(CaseValue(record)); }
 
 absl::StatusOr<Case> ParseCase(absl::string_view text) { return Parse<Case>(text, "case", CaseOf); }
+
+std::string SharedCaseText(const Case& record) {
+  Json json = CaseValue(record);
+  json.erase("subject");
+  json.erase("shadow");
+  json.erase("rev");
+  return Line(json);
+}
+
+absl::StatusOr<Case> ParseSharedCase(absl::string_view text, const Subject& subject, bool shadow) {
+  return Parse<Case>(
+      text, "case of another node",
+      [&](const Json& read) {
+        Json json = read;
+        json["subject"] = SubjectJson(subject);
+        Case record = CaseOf(json);
+        record.shadow = shadow;
+        return record;
+      },
+      /*json_text=*/true);
+}
 
 std::string CaseEventText(const CaseEvent& event) {
   return Bytes({{"time", Micros(event.time)},
@@ -287,7 +332,9 @@ absl::StatusOr<std::pair<Incidents::Key, Place>> ParsePlace(absl::string_view te
   });
 }
 
-std::string ReceiptText(const std::vector<LedgerRow>& rows) {
+namespace {
+
+Json ReceiptValue(const std::vector<LedgerRow>& rows) {
   Json list = Json::array();
   for (const LedgerRow& row : rows) {
     list.push_back({{"row", row.row},
@@ -311,32 +358,47 @@ std::string ReceiptText(const std::vector<LedgerRow>& rows) {
                     {"reply_class", row.reply_class},
                     {"reply", row.reply}});
   }
-  return Bytes(list);
+  return list;
 }
 
+std::vector<LedgerRow> ReceiptOf(const Json& json) {
+  std::vector<LedgerRow> rows;
+  for (const Json& one : json) {
+    LedgerRow& row = rows.emplace_back();
+    row.row = one.at("row").get<int64_t>();
+    row.time = TimeAt(one, "time", absl::InfinitePast());
+    row.arrival = TimeAt(one, "arrival", absl::InfinitePast());
+    row.outcome = EnumOf<Outcome>(one.at("outcome"), kOutcomes);
+    row.left_out = EnumOf<LeftOut>(one.at("left_out"), kLeftOutReasons);
+    const std::pair<const char*, std::string*> kTexts[] = {
+        {"node", &row.node},           {"message_id", &row.message_id},
+        {"subject", &row.subject},     {"narrower", &row.narrower},
+        {"sender", &row.sender},       {"login", &row.login},
+        {"user", &row.user},           {"mail_subject", &row.mail_subject},
+        {"recipient", &row.recipient}, {"router", &row.router},
+        {"transport", &row.transport}, {"host", &row.host},
+        {"host_ip", &row.host_ip},     {"reply_class", &row.reply_class},
+        {"reply", &row.reply}};
+    for (const auto& [name, field] : kTexts) *field = one.value(name, "");
+  }
+  return rows;
+}
+
+}  // namespace
+
+std::string ReceiptText(const std::vector<LedgerRow>& rows) { return Bytes(ReceiptValue(rows)); }
+
 absl::StatusOr<std::vector<LedgerRow>> ParseReceipt(absl::string_view text) {
-  return Parse<std::vector<LedgerRow>>(text, "receipt", [](const Json& json) {
-    std::vector<LedgerRow> rows;
-    for (const Json& one : json) {
-      LedgerRow& row = rows.emplace_back();
-      row.row = one.at("row").get<int64_t>();
-      row.time = TimeAt(one, "time", absl::InfinitePast());
-      row.arrival = TimeAt(one, "arrival", absl::InfinitePast());
-      row.outcome = EnumOf<Outcome>(one.at("outcome"), kOutcomes);
-      row.left_out = EnumOf<LeftOut>(one.at("left_out"), kLeftOutReasons);
-      const std::pair<const char*, std::string*> kTexts[] = {
-          {"node", &row.node},           {"message_id", &row.message_id},
-          {"subject", &row.subject},     {"narrower", &row.narrower},
-          {"sender", &row.sender},       {"login", &row.login},
-          {"user", &row.user},           {"mail_subject", &row.mail_subject},
-          {"recipient", &row.recipient}, {"router", &row.router},
-          {"transport", &row.transport}, {"host", &row.host},
-          {"host_ip", &row.host_ip},     {"reply_class", &row.reply_class},
-          {"reply", &row.reply}};
-      for (const auto& [name, field] : kTexts) *field = one.value(name, "");
-    }
-    return rows;
-  });
+  return Parse<std::vector<LedgerRow>>(text, "receipt", ReceiptOf);
+}
+
+std::string SharedReceiptText(const std::vector<LedgerRow>& rows) {
+  return Line(ReceiptValue(rows));
+}
+
+absl::StatusOr<std::vector<LedgerRow>> ParseSharedReceipt(absl::string_view text) {
+  return Parse<std::vector<LedgerRow>>(text, "receipt of another node", ReceiptOf,
+                                       /*json_text=*/true);
 }
 
 std::string ClearingText(const Subject& subject, const Cleared& cleared) {

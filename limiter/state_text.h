@@ -33,6 +33,11 @@ absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::str
 std::string CaseText(const Case& record);
 absl::StatusOr<Case> ParseCase(absl::string_view text);
 
+// The same as one line of JSON, for other nodes to read. The subject and shadow are not in it: they
+// are the record's name there. Bytes that are no UTF-8 are replaced.
+std::string SharedCaseText(const Case& record);
+absl::StatusOr<Case> ParseSharedCase(absl::string_view text, const Subject& subject, bool shadow);
+
 std::string CaseEventText(const CaseEvent& event);
 absl::StatusOr<CaseEvent> ParseCaseEvent(absl::string_view text);
 
@@ -41,7 +46,10 @@ std::string NameOf(const Incidents::Key& key);
 std::string PlaceText(const Incidents::Key& key, const Place& place);
 absl::StatusOr<std::pair<Incidents::Key, Place>> ParsePlace(absl::string_view text);
 
+// The second form is JSON, for other nodes to read.
 std::string ReceiptText(const std::vector<LedgerRow>& rows);
+std::string SharedReceiptText(const std::vector<LedgerRow>& rows);
+absl::StatusOr<std::vector<LedgerRow>> ParseSharedReceipt(absl::string_view text);
 absl::StatusOr<std::vector<LedgerRow>> ParseReceipt(absl::string_view text);
 
 // From when on a subject's attempts count, after a case has ended: for the rules that are enforced,
