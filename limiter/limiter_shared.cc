@@ -17,7 +17,8 @@ constexpr absl::Duration kTellClosed = absl::Hours(7 * 24);
 // A person's word, which goes before a rule's of the same rev.
 bool PersonDecided(const Case& record) {
   if (record.state != CaseState::kClosed) return record.manual;
-  return !record.closed_by.empty() && record.closed_by != "time" && record.closed_by != "policy";
+  return !record.closed_by.empty() && record.closed_by != "time" && record.closed_by != "policy" &&
+         record.closed_by != "incident";
 }
 
 void Move(Case* record, absl::Duration by) {
