@@ -5,11 +5,12 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libabsl-dev libevent-dev libspdlog-dev
   libtomlplusplus-dev libcli11-dev nlohmann-json3-dev prometheus-cpp-dev libidn2-dev libssl-dev
-  libsystemd-dev zlib1g-dev libsqlite3-dev libre2-dev libpsl-dev)
+  libsystemd-dev zlib1g-dev libsqlite3-dev libre2-dev libpsl-dev libhiredis-dev)
 case ${1:-build} in
 build) ;;
 test)
-  packages+=(libgtest-dev libgmock-dev python3 logrotate prometheus clang clang-format libclang-rt-14-dev)
+  packages+=(libgtest-dev libgmock-dev python3 logrotate prometheus clang clang-format libclang-rt-14-dev
+    redis-server redis-sentinel redis-tools)
   ;;
 *)
   echo "usage: install-packages.sh build|test" >&2
@@ -44,12 +45,17 @@ fi
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
   --no-install-recommends "${missing[@]}" |
   grep --line-buffered -E '^(Get|Unpacking|Setting up)' || true
-# promtool is wanted, not a Prometheus that starts at the next boot.
+# Programs are wanted, not services that start at the next boot.
 case " ${missing[*]} " in
 *" prometheus "*)
   "${as_root[@]}" systemctl disable --quiet prometheus prometheus-node-exporter 2>/dev/null || true
   ;;
 esac
+for service in redis-server redis-sentinel; do
+  case " ${missing[*]} " in
+  *" $service "*) "${as_root[@]}" systemctl disable --quiet "$service" 2>/dev/null || true ;;
+  esac
+done
 for package in "${missing[@]}"; do
   dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || {
     echo "package $package could not be installed" >&2

@@ -40,7 +40,7 @@ constexpr Entry kTable[] = {
      "Attempts that do not count, by the reason why; part of deferd_attempts_total."},
     {"deferd_case_changes_total", MetricType::Counter, "change",
      "What happened to cases: opened, extended and ended by a rule or by time; blocked and "
-     "unblocked by a person."},
+     "unblocked by a person; adopted from another node."},
     {"deferd_cases_open", MetricType::Gauge, "mode",
      "Cases in state blocked: enforce (MTAs are told), shadow (only shown)."},
     {"deferd_incidents_open", MetricType::Gauge, "scope",
@@ -77,6 +77,25 @@ constexpr Entry kTable[] = {
      "Rows that never reached the ledger, because the disk was full for too long."},
     {"deferd_ledger_dropped_segments_total", MetricType::Counter, "",
      "Segments of the ledger that were dropped for age or size."},
+    {"deferd_shared_up", MetricType::Gauge, "",
+     "1 if what this node knows is shared through Redis, 0 while there is trouble."},
+    {"deferd_shared_silent_seconds", MetricType::Gauge, "",
+     "Time since Redis last answered a beat; over 10 s, answers are unchecked."},
+    {"deferd_shared_troubles_total", MetricType::Counter, "trouble",
+     "Times that sharing failed: gone, slow, read-only, out-of-memory, loading, password, "
+     "wrong-type, not-saving, no-master, claimed (another daemon has this name or log), "
+     "unexpected."},
+    {"deferd_shared_nodes", MetricType::Gauge, "", "Nodes that were seen within 10 s."},
+    {"deferd_shared_clock_offset_seconds", MetricType::Gauge, "",
+     "Redis's clock minus this node's."},
+    {"deferd_shared_waiting_subjects", MetricType::Gauge, "",
+     "Subjects whose rows wait to be put into Redis."},
+    {"deferd_shared_waiting_cases", MetricType::Gauge, "", "Cases that wait to be put into Redis."},
+    {"deferd_shared_rows_put_total", MetricType::Counter, "", "Rows put into Redis."},
+    {"deferd_shared_cases_put_total", MetricType::Counter, "result",
+     "Cases put into Redis: won (this node's is the newest), lost (another node's was)."},
+    {"deferd_shared_unreadable_total", MetricType::Counter, "",
+     "Rows and cases of other nodes in a form that this deferd does not know."},
     {"deferd_unchecked", MetricType::Gauge, "",
      "1 while deferd does not know enough, so that every pass it answers is unchecked."},
     {"deferd_policy_age_seconds", MetricType::Gauge, "", "Time since the policy was loaded."},
@@ -289,6 +308,22 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   page.Add("deferd_ledger_rows", gauges.ledger_rows);
   page.Add("deferd_ledger_lost_rows_total", gauges.ledger_lost_rows);
   page.Add("deferd_ledger_dropped_segments_total", gauges.ledger_dropped_segments);
+  if (gauges.shared.has_value()) {
+    const SharedGauges& shared = *gauges.shared;
+    page.Add("deferd_shared_up", shared.up);
+    page.Add("deferd_shared_silent_seconds", shared.silent_seconds);
+    for (const auto& [trouble, times] : shared.troubles) {
+      page.Add("deferd_shared_troubles_total", times, trouble);
+    }
+    page.Add("deferd_shared_nodes", shared.nodes);
+    page.Add("deferd_shared_clock_offset_seconds", shared.offset_seconds);
+    page.Add("deferd_shared_waiting_subjects", shared.waiting_subjects);
+    page.Add("deferd_shared_waiting_cases", shared.waiting_cases);
+    page.Add("deferd_shared_rows_put_total", shared.rows_put);
+    page.Add("deferd_shared_cases_put_total", shared.cases_won, "won");
+    page.Add("deferd_shared_cases_put_total", shared.cases_lost, "lost");
+    page.Add("deferd_shared_unreadable_total", shared.unreadable);
+  }
   page.Add("deferd_unchecked", gauges.unchecked);
 
   page.Add("deferd_policy_age_seconds",

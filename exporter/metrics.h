@@ -15,7 +15,9 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -25,6 +27,21 @@
 #include "policy/policy.h"
 
 namespace deferd {
+
+// Of `[shared]`.
+struct SharedGauges {
+  bool up = false;
+  double silent_seconds = 0;
+  double offset_seconds = 0;
+  int64_t nodes = 0;
+  size_t waiting_subjects = 0;
+  size_t waiting_cases = 0;
+  int64_t rows_put = 0;
+  int64_t cases_won = 0;
+  int64_t cases_lost = 0;
+  int64_t unreadable = 0;
+  std::vector<std::pair<std::string, int64_t>> troubles;  // name, how often
+};
 
 // What is read off at scrape time.
 struct Gauges {
@@ -49,6 +66,7 @@ struct Gauges {
   int64_t ledger_lost_rows = 0;
   int64_t ledger_dropped_segments = 0;
   int64_t store_bytes = 0;
+  std::optional<SharedGauges> shared;  // none: one machine
   bool unchecked = false;
   absl::Time policy_loaded;
   bool policy_stale = false;  // the last reload failed, the old policy is in force

@@ -26,6 +26,8 @@ absl::string_view CaseChangeName(CaseChange change) {
       return "blocked";
     case CaseChange::kUnblocked:
       return "unblocked";
+    case CaseChange::kAdopted:
+      return "adopted";
   }
   return "unknown";
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -55,6 +56,13 @@ struct Case {
   bool once = true;  // each message and recipient counted once (Policy::count)
   int extended = 0;  // how often `until` was moved on because it tripped again
 
+  // Where nodes share: which of two records of a subject is newer (0: never shared), from when on
+  // attempts count, and whose attempts made it trip.
+  int64_t rev = 0;
+  int level = 0;
+  absl::Time cleared_at = absl::InfinitePast();
+  std::vector<std::pair<std::string, Counts>> counts_by_node;
+
   // In force at `now`: what an MTA is told.
   bool Enforced(absl::Time now) const {
     return state == CaseState::kBlocked && !shadow && now < until;
@@ -63,8 +71,16 @@ struct Case {
 };
 
 // What happened to a case; with the case it makes the record of who did what, when and why.
-enum class CaseChange : uint8_t { kOpened, kExtended, kEnded, kBlockedByPerson, kUnblocked };
-inline constexpr int kCaseChanges = 5;
+// kAdopted: another node says so.
+enum class CaseChange : uint8_t {
+  kOpened,
+  kExtended,
+  kEnded,
+  kBlockedByPerson,
+  kUnblocked,
+  kAdopted
+};
+inline constexpr int kCaseChanges = 6;
 absl::string_view CaseChangeName(CaseChange change);
 
 }  // namespace deferd

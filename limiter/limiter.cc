@@ -36,6 +36,8 @@ Limiter::Limiter(const LimiterOptions& options, Settings settings, const Clock* 
       cases_(cases),
       observer_(observer),
       settings_(std::move(settings)),
+      shared_(options.shared ? std::make_unique<SharedState>(options.node, options.incarnation)
+                             : nullptr),
       contributions_(options.max_messages, options.keep),
       incidents_(options.keep),
       batch_clock_(clock->Now()) {
@@ -201,7 +203,10 @@ void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
         *place, {attempt.message, attempt.recipient, charged, attempt.time, outcome, case_number_});
   }
   if (outcome == CountedOutcome::kDelivered) return;
-  for (const Charged& one : charged) Judge(one, charged, attempt);
+  for (const Charged& one : charged) {
+    if (shared_ != nullptr && Tracks(charged, one)) shared_->subjects[one.subject].bad = true;
+    Judge(one, charged, attempt);
+  }
 }
 
 void Limiter::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome) {
@@ -260,7 +265,8 @@ Counts Limiter::CountsOf(const Subject& subject, absl::Duration window, absl::Ti
   auto state = subjects_.find(subject);
   auto clock = std::find_if(window_clocks_.begin(), window_clocks_.end(),
                             [&](const WindowClock& c) { return c.steps.window() == window; });
-  if (state == subjects_.end() || clock == window_clocks_.end()) return {};
+  if (clock == window_clocks_.end()) return {};
+  if (state == subjects_.end() && shared_ == nullptr) return {};
   const size_t i = clock - window_clocks_.begin();
   auto cleared = cleared_.find(subject);
   if (cleared != cleared_.end()) {
@@ -270,13 +276,20 @@ Counts Limiter::CountsOf(const Subject& subject, absl::Duration window, absl::Ti
   const int64_t now_step = steps.StepOf(now);
   const int64_t after_step =
       after == absl::InfinitePast() ? std::numeric_limits<int64_t>::min() : steps.StepOf(after);
-  Counts counts = state->second.windows[i].Sum(now_step, after_step);
+  auto all_nodes = [&](auto found, const Subject& whose) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    Counts sum;
+    if (found != subjects_.end()) sum = found->second.windows[i].Sum(now_step, after_step);
+    if (shared_ == nullptr) return sum;
+    const Counts others = shared_->Others(whose, window, now_step, after_step);
+    return Counts{sum.delivered + others.delivered, sum.deferred + others.deferred,
+                  sum.failed + others.failed};
+  };
+  Counts counts = all_nodes(state, subject);
   auto narrower = narrower_open_.find(subject);
   if (narrower == narrower_open_.end()) return counts;
   for (const Subject& part : narrower->second) {
-    auto part_state = subjects_.find(part);
-    if (part_state == subjects_.end() || !TracksKind(part.kind)) continue;
-    const Counts apart = part_state->second.windows[i].Sum(now_step, after_step);
+    if (!TracksKind(part.kind)) continue;
+    const Counts apart = all_nodes(subjects_.find(part), part);
     counts.delivered -= apart.delivered;
     counts.deferred -= apart.deferred;
     counts.failed -= apart.failed;
@@ -333,6 +346,7 @@ void Limiter::ForgetDeadSubjects() {
     }
   }
   cases_->ForgetClosed(now_ - std::max(longest, kKeepClosed));
+  if (shared_ != nullptr) ForgetShared();
 }
 
 void Limiter::SetSettings(Settings settings) {
@@ -377,6 +391,7 @@ void Limiter::SetSettings(Settings settings) {
   }
   window_clocks_ = std::move(clocks);
   CloseWhatIsNotEnforced();
+  if (shared_ != nullptr) ShareEverything();
 }
 
 Settings Limiter::settings() const {
@@ -393,14 +408,27 @@ std::vector<SubjectCounts> Limiter::Top(size_t limit) const {
     const absl::Time now = ShownNow();
     const StepClock& steps = window_clocks_.front().steps;
     const int64_t now_step = steps.StepOf(now);
-    for (const auto& [subject, state] : subjects_) {
+    auto add = [&](const Subject& subject, const Window* window) ABSL_NO_THREAD_SAFETY_ANALYSIS {
       auto cleared = cleared_.find(subject);
       const int64_t after =
           cleared == cleared_.end() || cleared->second.enforced == absl::InfinitePast()
               ? std::numeric_limits<int64_t>::min()
               : steps.StepOf(cleared->second.enforced);
-      Counts counts = state.windows.front().Sum(now_step, after);
+      Counts counts;
+      if (window != nullptr) counts = window->Sum(now_step, after);
+      if (shared_ != nullptr) {
+        const Counts others = shared_->Others(subject, steps.window(), now_step, after);
+        counts.delivered += others.delivered;
+        counts.deferred += others.deferred;
+        counts.failed += others.failed;
+      }
       if (counts.total() > 0) top.push_back({subject, counts});
+    };
+    for (const auto& [subject, state] : subjects_) add(subject, &state.windows.front());
+    if (shared_ != nullptr) {
+      shared_->ForEachOther([&](const Subject& subject) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        if (!subjects_.contains(subject)) add(subject, nullptr);
+      });
     }
   }
   auto worse = [](const SubjectCounts& a, const SubjectCounts& b) {

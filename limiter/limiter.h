@@ -14,6 +14,7 @@
 #define DEFERD_LIMITER_LIMITER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,6 +26,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "limiter/case.h"
 #include "limiter/case_table.h"
 #include "limiter/contributions.h"
@@ -33,8 +35,10 @@
 #include "limiter/observer.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
+#include "limiter/shared_state.h"
 #include "limiter/state_text.h"
 #include "limiter/store/local_store.h"
+#include "limiter/store/shared_store.h"
 #include "limiter/window.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
@@ -54,7 +58,8 @@ struct LimiterOptions {
   std::string node = "local";
   int64_t incarnation = 1;
   size_t max_messages = 2'000'000;  // open messages remembered for counting once
-  bool keep = false;  // remember what has changed, for CollectChanges: somebody stores it
+  bool keep = false;    // remember what has changed, for CollectChanges: somebody stores it
+  bool shared = false;  // count with other nodes: the methods of limiter_shared.cc; needs `keep`
 };
 
 // A subject's live window, by the first rule's length.
@@ -135,6 +140,51 @@ class Limiter {
   // Open incidents, then those that ended lately.
   std::vector<Incident> ShownIncidents() const;
 
+  // Sharing (limiter_shared.cc). What has changed here is put into the shared store by whoever
+  // calls these, after it is stored at home; what other nodes say comes back by them. `wake` is
+  // called with the lock held when something begins to wait; be quick.
+  void OnSharedWork(std::function<void()> wake);
+
+  // Rows of at most `most` subjects that wait, as they are now. Each must come back, with the
+  // answers or to wait again.
+  std::vector<RowPut> TakeRowsToPut(size_t most);
+  void RowsNotPut(absl::Span<const RowPut> puts);
+  // All nodes' rows of the keys put. Judges again what became worse. True if a case was opened.
+  bool RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers);
+  // The same of keys that were only read: nothing is judged.
+  void RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers);
+  // The keys of a subject's rows.
+  std::vector<RowKey> RowKeysOf(const Subject& subject) const;
+  // Everything live waits: the store may have lost it.
+  void ShareAll();
+  // Subjects whose case ends within `soon` wait, so that it is judged by all nodes' newest rows.
+  void ShareCasesDue(absl::Duration soon);
+  // The store's clock minus this one.
+  void SetClockOffset(absl::Duration offset);
+
+  // Cases that wait to be put, as the store keeps them.
+  std::vector<SharedCase> TakeCasesToPut();
+  // What became of one. Theirs is adopted, unless a person decided here: then that is to be put on
+  // top of theirs. True if it changed anything here.
+  bool CasePut(const SharedCase& sent, const CasePutAnswer& answer);
+  // Cases that other nodes put; `all`: everything that the store has, so what it lacks, or has in
+  // an older form, is put again.
+  void MergeCases(const std::vector<SharedCase>& theirs, bool all);
+  // Whether a case of the subject waits to be put.
+  bool CaseWaits(const Subject& subject) const;
+  // People are told of the cases opened here that could not be shared: nobody else may have them.
+  void AnnounceUnshared();
+  // Cases long over, once each, to be dropped from the store.
+  std::vector<std::pair<SharedState::CaseName, int64_t>> TakeCasesToDrop();
+
+  struct SharedStats {
+    size_t waiting_subjects = 0;
+    size_t waiting_cases = 0;
+    int64_t unreadable_rows = 0;  // of other nodes, in a form that this deferd does not know
+    int64_t unreadable_cases = 0;
+  };
+  SharedStats shared_stats() const;
+
   struct Stats {
     size_t subjects = 0;
     size_t messages = 0;                    // open ones with a contribution
@@ -155,6 +205,19 @@ class Limiter {
     StepClock steps;
     int64_t now_step;
     absl::Time since;  // when the policy first had this length
+  };
+
+  // What differs from the store, if it is kept: by name, since a value that changes again before
+  // the commit is stored once.
+  struct Changes {
+    std::vector<Subject> subjects;
+    std::vector<MessageKey> messages;
+    std::vector<MessageKey> gone;  // messages that the store has and that are over
+    std::vector<Subject> clearings;
+    std::vector<CaseEvent> events;  // with the cases as they became
+    std::vector<std::string> forgotten_cases;
+    std::vector<Incidents::Key> places;
+    std::vector<StoredWindow> stale_windows;  // to forget: of lengths no longer judged
   };
 
   void RecordAttempt(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -195,9 +258,12 @@ class Limiter {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Judge(const Charged& charged, const ChargedSubjects& all, const Attempt& attempt)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OpenCase(const Subject& subject, const Decision& decision, bool shadow,
-                const Attempt& attempt, const ChargedSubjects& all)
+  // Opens the case that the rules ask for, judged as of `now`. `within`: the domain that it is part
+  // of, if any.
+  void JudgeAt(const Subject& subject, absl::Time now, absl::Time since, const Subject& within)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenCase(const Subject& subject, const Decision& decision, bool shadow, absl::Time since,
+                const Subject& within) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void AdvanceTo(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndCasesDue(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -226,6 +292,20 @@ class Limiter {
   void Changed(CaseChange change, absl::Time time, const Case& record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string NextCaseId() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void ShareEverything() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  SharedState::RowsNews SetRows(const RowKey& key, const RowAnswer& answer)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool JudgeAgain(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<std::pair<std::string, Counts>> CountsByNode(const Case& record, absl::Time now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ShareSaved(const Changes& changes, bool saved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ShareChange(CaseChange change, Case* record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ShareRestored(const std::vector<Case>& cases) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MergeCase(const SharedCase& theirs) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Adopt(const SharedState::CaseName& name, Case theirs) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetShared() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration LongestWindow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The later of the clock and the log: what people are shown is as of then.
   absl::Time ShownNow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -236,8 +316,9 @@ class Limiter {
 
   mutable Mutex mutex_;
   Settings settings_ ABSL_GUARDED_BY(mutex_);
-  std::vector<WindowClock> window_clocks_ ABSL_GUARDED_BY(mutex_);  // Policy::Windows
-  bool tracked_[kSubjectKinds] ABSL_GUARDED_BY(mutex_) = {};        // by SubjectKind
+  const std::unique_ptr<SharedState> shared_ ABSL_PT_GUARDED_BY(mutex_);  // null: one machine
+  std::vector<WindowClock> window_clocks_ ABSL_GUARDED_BY(mutex_);        // Policy::Windows
+  bool tracked_[kSubjectKinds] ABSL_GUARDED_BY(mutex_) = {};              // by SubjectKind
   absl::Time tracked_since_[kSubjectKinds] ABSL_GUARDED_BY(mutex_);
   bool any_rule_[2] ABSL_GUARDED_BY(mutex_) = {};  // enforced, in shadow
   absl::flat_hash_map<Subject, SubjectState> subjects_ ABSL_GUARDED_BY(mutex_);
@@ -253,18 +334,6 @@ class Limiter {
   absl::Time last_sweep_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t case_number_ ABSL_GUARDED_BY(mutex_) = 0;
 
-  // What differs from the store, if it is kept: by name, since a value that changes again before
-  // the commit is stored once.
-  struct Changes {
-    std::vector<Subject> subjects;
-    std::vector<MessageKey> messages;
-    std::vector<MessageKey> gone;  // messages that the store has and that are over
-    std::vector<Subject> clearings;
-    std::vector<CaseEvent> events;  // with the cases as they became
-    std::vector<std::string> forgotten_cases;
-    std::vector<Incidents::Key> places;
-    std::vector<StoredWindow> stale_windows;  // to forget: of lengths no longer judged
-  };
   Changes changes_ ABSL_GUARDED_BY(mutex_);
   Changes being_saved_ ABSL_GUARDED_BY(mutex_);
 

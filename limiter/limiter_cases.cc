@@ -12,19 +12,31 @@ void Limiter::Judge(const Charged& charged, const ChargedSubjects& all, const At
   const Policy& policy = *settings_.policy;
   const Subject& subject = charged.subject;
   if (!charged.hosted || !TracksKind(subject.kind) || policy.Exempts(subject)) return;
+  Subject within;
+  if (subject.kind != SubjectKind::kDomain) {
+    for (const Charged& other : all) {
+      if (other.subject.kind == SubjectKind::kDomain) within = other.subject;
+    }
+  }
+  JudgeAt(subject, now_, attempt.time, within);
+}
+
+void Limiter::JudgeAt(const Subject& subject, absl::Time now, absl::Time since,
+                      const Subject& within) {
+  const Policy& policy = *settings_.policy;
   for (bool shadow : {false, true}) {
     if (!any_rule_[shadow] || cases_->FindOpen(subject, shadow).has_value()) continue;
     const std::vector<Decision> decisions =
         EvaluateAll(policy, subject, [&](absl::Duration window) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-          return CountsOf(subject, window, now_, absl::InfinitePast(), shadow);
+          return CountsOf(subject, window, now, absl::InfinitePast(), shadow);
         });
     const Decision* decision = Strictest(policy, decisions, shadow);
-    if (decision != nullptr) OpenCase(subject, *decision, shadow, attempt, all);
+    if (decision != nullptr) OpenCase(subject, *decision, shadow, since, within);
   }
 }
 
 void Limiter::OpenCase(const Subject& subject, const Decision& decision, bool shadow,
-                       const Attempt& attempt, const ChargedSubjects& all) {
+                       absl::Time since, const Subject& within) {
   const Rule& rule = *decision.rule;
   Case record;
   record.id = NextCaseId();
@@ -38,11 +50,11 @@ void Limiter::OpenCase(const Subject& subject, const Decision& decision, bool sh
   record.percent_limit = rule.percent;
   record.window = rule.window;
   record.policy_hash = settings_.policy->hash;
-  record.since = attempt.time;
+  record.since = since;
   record.until = record.since + rule.block_for;
   record.history = record.until <= batch_clock_;
   record.by = "rule";
-  record.judged_at = now_;
+  record.judged_at = std::max(now_, since);
   record.once = settings_.policy->count == CountMode::kOnce;
   if (auto cleared = cleared_.find(subject); cleared != cleared_.end()) {
     record.counted_after = shadow ? cleared->second.shadow : cleared->second.enforced;
@@ -52,16 +64,14 @@ void Limiter::OpenCase(const Subject& subject, const Decision& decision, bool sh
       if (TracksKind(part.kind)) record.apart.push_back(part.ToString());
     }
   }
-  if (!shadow && subject.kind != SubjectKind::kDomain) {
-    for (const Charged& other : all) {
-      if (other.subject.kind == SubjectKind::kDomain) record.within = other.subject;
-    }
-  }
+  if (!shadow) record.within = within;
   if (!record.within.id.empty()) narrower_open_[record.within].push_back(subject);
   Changed(CaseChange::kOpened, record.since, record);
 }
 
-void Limiter::Changed(CaseChange change, absl::Time time, const Case& record) {
+void Limiter::Changed(CaseChange change, absl::Time time, const Case& changed) {
+  Case record = changed;
+  if (shared_ != nullptr && change != CaseChange::kAdopted) ShareChange(change, &record);
   auto within = narrower_open_.find(record.within);
   if (record.state == CaseState::kClosed && within != narrower_open_.end()) {
     auto& parts = within->second;
@@ -71,7 +81,9 @@ void Limiter::Changed(CaseChange change, absl::Time time, const Case& record) {
   cases_->Put(change, time, record);
   if (options_.keep) changes_.events.push_back({time, change, record});
   next_until_ = cases_->EarliestUntil();
-  if (observer_ != nullptr) observer_->OnCase(change, record);
+  if (observer_ == nullptr) return;
+  observer_->OnCase(change, record);
+  if (change == CaseChange::kOpened && shared_ == nullptr) observer_->OnAnnounce(record);
 }
 
 std::string Limiter::NextCaseId() {
@@ -101,6 +113,7 @@ void Limiter::EndOrExtend(Case record) {
       record.until = at + again->rule->block_for;
       record.history = record.history && record.until <= batch_clock_;
       ++record.extended;
+      ++record.level;
       Changed(CaseChange::kExtended, at, record);
       return;
     }

@@ -115,6 +115,7 @@ void Limiter::ChangesSaved(bool saved) {
       contributions_.Changed(key, record);
     }
   }
+  if (shared_ != nullptr) ShareSaved(changes, saved);
   if (saved) return;
   for (const Subject& subject : changes.subjects) {
     auto found = subjects_.find(subject);
@@ -233,6 +234,7 @@ void Limiter::FinishRestore() {
       narrower_open_[record.within].push_back(record.subject);
     }
   }
+  if (shared_ != nullptr) ShareRestored(restored.cases);
   cases_->Restore(std::move(restored.cases), std::move(restored.events));
   next_until_ = cases_->EarliestUntil();
   CloseWhatIsNotEnforced();

@@ -50,6 +50,10 @@ class Observer {
 
   // An incident opened, or ended.
   virtual void OnIncident(const Incident& incident) { (void)incident; }
+
+  // A rule has opened `record`, and it falls to this node to tell people: just one of the nodes
+  // that share does, after OnCase told of the opening. One machine alone: at once.
+  virtual void OnAnnounce(const Case& record) { (void)record; }
 };
 
 // Tells each of several observers, in order. They must outlive it.
@@ -76,6 +80,9 @@ class ObserverList : public Observer {
   }
   void OnCase(CaseChange change, const Case& record) override {
     for (Observer* one : observers_) one->OnCase(change, record);
+  }
+  void OnAnnounce(const Case& record) override {
+    for (Observer* one : observers_) one->OnAnnounce(record);
   }
 
  private:

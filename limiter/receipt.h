@@ -42,6 +42,8 @@ struct Receipt {
   int64_t total = 0;            // bad contributions found there
   std::string digest;           // of all of them: SHA-256, hex
   std::vector<LedgerRow> rows;  // the newest of them, newest first, at most kMaxRows
+
+  std::vector<LedgerRow> others;  // of the other nodes' parts, where nodes share; not stored here
 };
 
 // Of the case whose tripping attempt is the ledger's row `tripping_row`.

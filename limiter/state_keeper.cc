@@ -101,6 +101,13 @@ void StateKeeper::Record(const EventBatch& batch) {
   if (batch.position.has_value()) positions_[*source_] = batch.position->position;
 }
 
+void StateKeeper::Between(absl::FunctionRef<void(Limiter*)> change) {
+  MutexLock lock(&mutex_);
+  between_ = true;
+  change(limiter_);
+  between_ = false;
+}
+
 // OnAttempt and OnMessage are called by the limiter from within Record, which holds mutex_.
 void StateKeeper::OnAttempt(const Attempt& attempt, const ChargedSubjects& charged,
                             LeftOut left_out,
@@ -178,12 +185,20 @@ void StateKeeper::AddRow(const Attempt& attempt, const ChargedSubjects& charged,
   row.reply = attempt.reply;
 }
 
-// Rules open cases while a batch is counted, and at no other time: the row of the attempt that made
-// it trip is the last one.
+// While a batch is counted, the row of the attempt that made a case trip is the last one. Between
+// batches a case is opened by what other nodes say: then it is any row up to that time.
 void StateKeeper::OnCase(CaseChange change, const Case& record) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  if (change != CaseChange::kOpened || rows_.empty()) return;
-  receipts_due_.push_back({record, rows_.back().row, 0});
-  facts_.push_back({absl::StrCat(kDueFact, record.id), absl::StrCat(rows_.back().row)});
+  if (change != CaseChange::kOpened && change != CaseChange::kAdopted) return;
+  if (change == CaseChange::kAdopted) {
+    if (record.manual || record.state != CaseState::kBlocked) return;
+    if (adopted_.size() > kMaxHeldRows) adopted_.clear();
+    if (!adopted_.insert(record.id).second) return;
+  }
+  if (between_ ? !options_.ledger : rows_.empty()) return;
+  const int64_t row =
+      between_ ? LedgerRowKey(record.since + absl::Seconds(1), 0) : rows_.back().row;
+  receipts_due_.push_back({record, row, 0});
+  facts_.push_back({absl::StrCat(kDueFact, record.id), absl::StrCat(row)});
 }
 
 absl::Status StateKeeper::Commit(bool durable) {
@@ -238,7 +253,10 @@ bool StateKeeper::GatherReceipts() {
       receipts_due_.push_back(std::move(due));
       return !receipts_.empty();
     }
-    if (receipt.ok()) receipts_.push_back({due.record.id, ReceiptText(*receipt)});
+    if (receipt.ok()) {
+      if (options_.on_receipt) options_.on_receipt(due.record, receipt->rows);
+      receipts_.push_back({due.record.id, ReceiptText(*receipt)});
+    }
     facts_.push_back({absl::StrCat(kDueFact, due.record.id), ""});
   }
   return !receipts_.empty();

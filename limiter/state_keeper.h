@@ -9,8 +9,8 @@
 // ledger and counted), status() says why, and the next commit that succeeds has it all. There is no
 // other path: it is one large batch.
 //
-// A case that a rule opened gets its receipt after the commit that brought it: the newest attempts
-// that made it trip, out of the ledger.
+// A case that a rule opened, here or on another node, gets its receipt after the commit that
+// brought it: the newest attempts that made it trip, out of the ledger.
 //
 // Record and Commit may be called from different threads; they wait for each other.
 
@@ -20,6 +20,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,6 +31,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -54,6 +57,8 @@ struct KeptSource {
 struct StateKeeperOptions {
   bool ledger = true;
   bool mail_subjects = false;  // keep the messages' Subject: lines
+  // Called with a case whose receipt was gathered here, for others to see; may be empty.
+  std::function<void(const Case&, const std::vector<LedgerRow>&)> on_receipt;
 };
 
 class StateKeeper : public Observer {
@@ -69,6 +74,9 @@ class StateKeeper : public Observer {
   std::map<std::string, KeptSource> TakeSources();
 
   void Record(const EventBatch& batch);
+
+  // Runs `change`, which may open cases, between two batches.
+  void Between(absl::FunctionRef<void(Limiter*)> change);
 
   // Stores what has changed since the last commit that succeeded. `durable`: it is on the disk
   // then.
@@ -140,6 +148,8 @@ class StateKeeper : public Observer {
       ABSL_GUARDED_BY(mutex_);
 
   std::deque<DueReceipt> receipts_due_ ABSL_GUARDED_BY(mutex_);
+  bool between_ ABSL_GUARDED_BY(mutex_) = false;  // a call of Between is running
+  absl::flat_hash_set<std::string> adopted_ ABSL_GUARDED_BY(mutex_);  // cases of other nodes
   std::vector<StoredText> receipts_ ABSL_GUARDED_BY(mutex_);
   std::vector<StoredText> facts_ ABSL_GUARDED_BY(mutex_);
 

@@ -28,6 +28,11 @@ absl::Time TimeAt(const Json& json, const char* key, absl::Time otherwise) {
   return it == json.end() ? otherwise : TimeOf(*it, otherwise);
 }
 
+// JSON that other nodes read; a log's bytes may be no UTF-8.
+std::string Line(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 // A number that stands for one of `count` enumerators.
 template <typename Enum>
 Enum EnumOf(const Json& json, int count) {
@@ -77,9 +82,10 @@ std::string Bytes(const Json& json) {
 // nlohmann-json and EnumOf throw where the shape is another than expected; it ends here.
 template <typename T>
 absl::StatusOr<T> Parse(absl::string_view text, const char* what,
-                        const std::function<T(const Json&)>& read) {
+                        const std::function<T(const Json&)>& read, bool json_text = false) {
   try {
-    return read(Json::from_msgpack(text.begin(), text.end()));
+    return read(json_text ? Json::parse(text.begin(), text.end())
+                          : Json::from_msgpack(text.begin(), text.end()));
   } catch (const std::exception& error) {
     return absl::DataLossError(absl::StrCat("stored ", what, " is damaged: ", error.what()));
   }
@@ -125,7 +131,17 @@ Json CaseValue(const Case& record) {
           {"judged_at", Micros(record.judged_at)},
           {"counted_after", Micros(record.counted_after)},
           {"apart", record.apart},
-          {"once", record.once}};
+          {"once", record.once},
+          {"rev", record.rev},
+          {"level", record.level},
+          {"cleared_at", Micros(record.cleared_at)},
+          {"by_node", [&] {
+             Json nodes = Json::array();
+             for (const auto& [node, counts] : record.counts_by_node) {
+               nodes.push_back({node, counts.delivered, counts.deferred, counts.failed});
+             }
+             return nodes;
+           }()}};
 }
 
 Case CaseOf(const Json& json) {
@@ -161,6 +177,14 @@ Case CaseOf(const Json& json) {
   record.counted_after = TimeAt(json, "counted_after", absl::InfinitePast());
   record.once = json.value("once", true);
   record.apart = json.value("apart", std::vector<std::string>());
+  record.rev = json.value("rev", int64_t{0});
+  record.level = json.value("level", 0);
+  record.cleared_at = TimeAt(json, "cleared_at", absl::InfinitePast());
+  for (const Json& one : json.value("by_node", Json::array())) {
+    record.counts_by_node.emplace_back(
+        one.at(0).get<std::string>(),
+        Counts{one.at(1).get<int64_t>(), one.at(2).get<int64_t>(), one.at(3).get<int64_t>()});
+  }
   return record;
 }
 
@@ -265,6 +289,27 @@ absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::str
 std::string CaseText(const Case& record) { return Bytes(CaseValue(record)); }
 
 absl::StatusOr<Case> ParseCase(absl::string_view text) { return Parse<Case>(text, "case", CaseOf); }
+
+std::string SharedCaseText(const Case& record) {
+  Json json = CaseValue(record);
+  json.erase("subject");
+  json.erase("shadow");
+  json.erase("rev");
+  return Line(json);
+}
+
+absl::StatusOr<Case> ParseSharedCase(absl::string_view text, const Subject& subject, bool shadow) {
+  return Parse<Case>(
+      text, "case of another node",
+      [&](const Json& read) {
+        Json json = read;
+        json["subject"] = SubjectJson(subject);
+        Case record = CaseOf(json);
+        record.shadow = shadow;
+        return record;
+      },
+      /*json_text=*/true);
+}
 
 std::string CaseEventText(const CaseEvent& event) {
   return Bytes({{"time", Micros(event.time)},
@@ -390,6 +435,14 @@ absl::StatusOr<Receipt> ParseReceipt(absl::string_view text) {
     receipt.rows = RowsOf(json.at("rows"));
     return receipt;
   });
+}
+
+std::string SharedReceiptText(const std::vector<LedgerRow>& rows) { return Line(RowsJson(rows)); }
+
+absl::StatusOr<std::vector<LedgerRow>> ParseSharedReceipt(absl::string_view text) {
+  return Parse<std::vector<LedgerRow>>(
+      text, "receipt of another node", [](const Json& json) { return RowsOf(json); },
+      /*json_text=*/true);
 }
 
 std::string ClearingText(const Subject& subject, const Cleared& cleared) {

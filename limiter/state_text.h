@@ -34,6 +34,11 @@ absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::str
 std::string CaseText(const Case& record);
 absl::StatusOr<Case> ParseCase(absl::string_view text);
 
+// The same as one line of JSON, for other nodes to read. The subject and shadow are not in it: they
+// are the record's name there. Bytes that are no UTF-8 are replaced.
+std::string SharedCaseText(const Case& record);
+absl::StatusOr<Case> ParseSharedCase(absl::string_view text, const Subject& subject, bool shadow);
+
 std::string CaseEventText(const CaseEvent& event);
 absl::StatusOr<CaseEvent> ParseCaseEvent(absl::string_view text);
 
@@ -47,6 +52,10 @@ absl::StatusOr<std::vector<LedgerRow>> ParseLedgerRows(absl::string_view text);
 
 std::string ReceiptText(const Receipt& receipt);
 absl::StatusOr<Receipt> ParseReceipt(absl::string_view text);
+
+// JSON, for other nodes to read.
+std::string SharedReceiptText(const std::vector<LedgerRow>& rows);
+absl::StatusOr<std::vector<LedgerRow>> ParseSharedReceipt(absl::string_view text);
 
 // From when on a subject's attempts count, after a case has ended: for the rules that are enforced,
 // and for those in shadow, which see the ends of shadow cases too.

@@ -3,7 +3,6 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "limiter/store/window_row.h"
 #include "nlohmann/json.hpp"
 
 namespace deferd {
@@ -14,9 +13,10 @@ using Json = nlohmann::json;
 
 }  // namespace
 
-std::string RowText(const Window& window) {
+WindowRow RowOf(const Window& window, int64_t shift) {
   WindowRow row;
-  window.ForEach([&](int64_t step, CountedOutcome outcome, int64_t count) {
+  window.ForEach([&](int64_t counted, CountedOutcome outcome, int64_t count) {
+    const int64_t step = counted + shift;
     if (step < 0) return;  // of a log from before 1970
     const auto stored = static_cast<uint32_t>(step);
     if (row.cells.empty() || row.cells.back().step != stored) row.cells.push_back({.step = stored});
@@ -33,8 +33,10 @@ std::string RowText(const Window& window) {
         break;
     }
   });
-  return EncodeWindowRow(row);
+  return row;
 }
+
+std::string RowText(const Window& window) { return EncodeWindowRow(RowOf(window)); }
 
 absl::Status ReadRow(absl::string_view text, const StepClock& steps, int64_t now_step,
                      Window* window) {

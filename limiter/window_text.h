@@ -11,10 +11,13 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "limiter/left_out_windows.h"
+#include "limiter/store/window_row.h"
 #include "limiter/window.h"
 
 namespace deferd {
 
+// Its cells as a row's, each `shift` steps later.
+WindowRow RowOf(const Window& window, int64_t shift = 0);
 std::string RowText(const Window& window);
 std::string LeftOutText(const LeftOutWindows& windows);
 

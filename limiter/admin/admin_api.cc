@@ -117,6 +117,7 @@ absl::StatusOr<Json> AdminApi::Check(const Json& args, const Peer&) const {
 absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
   absl::StatusOr<Subject> subject = SubjectArg(args);
   if (!subject.ok()) return subject.status();
+  if (parts_.refresh) parts_.refresh(&*subject);
   const WhyParts parts = {.limiter = parts_.limiter,
                           .cases = parts_.cases,
                           .search = parts_.search,
@@ -165,6 +166,8 @@ Json AdminApi::Saved(const Case& record) const {
   Json json = CaseJson(record);
   absl::Status saved = parts_.save();
   json["not_saved"] = saved.ok() ? Json(nullptr) : Json(std::string(saved.message()));
+  const absl::Status shared = parts_.share ? parts_.share(record.subject) : absl::OkStatus();
+  json["not_shared"] = shared.ok() ? Json(nullptr) : Json(std::string(shared.message()));
   return json;
 }
 
@@ -184,6 +187,7 @@ absl::StatusOr<Json> AdminApi::Incidents(const Json& args, const Peer&) const {
 absl::StatusOr<Json> AdminApi::Top(const Json& args, const Peer&) const {
   absl::StatusOr<int64_t> limit = IntegerArg(args, "limit", 20);
   if (!limit.ok()) return limit.status();
+  if (parts_.refresh) parts_.refresh(nullptr);
   Json top = Json::array();
   for (const SubjectCounts& one : parts_.limiter->Top(static_cast<size_t>(*limit))) {
     top.push_back(SubjectCountsJson(one));

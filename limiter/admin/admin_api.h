@@ -41,6 +41,11 @@ class AdminApi {
     std::function<absl::Status()> save;
     std::function<std::optional<Receipt>(const Case&)> receipt;  // a case's evidence
     LedgerReader* ledger = nullptr;                              // for counting it again
+    // Where nodes share; both may be empty. Waits a moment until other nodes can know of the
+    // subject's case; an error is no failure of the verb, the answer says so.
+    std::function<absl::Status(const Subject&)> share;
+    // Reads all nodes' counts of the subject, of all subjects where it is null.
+    std::function<void(const Subject*)> refresh;
   };
 
   explicit AdminApi(Parts parts) : parts_(std::move(parts)) {}

@@ -1,6 +1,7 @@
 #include "limiter/admin/admin_pages.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -14,10 +15,39 @@ namespace {
 
 // What a person must know whose decision a crash would undo.
 std::string NotSaved(const Json& block) {
-  const std::string why = Field(block, "not_saved");
-  if (why.empty()) return "";
-  return Wrapped("  ",
-                 absl::StrCat("done, but not yet saved, so a restart would forget it: ", why));
+  std::string out;
+  const std::string unsaved = Field(block, "not_saved");
+  if (!unsaved.empty()) {
+    out = Wrapped("  ",
+                  absl::StrCat("done, but not yet saved, so a restart would forget it: ", unsaved));
+  }
+  const std::string unshared = Field(block, "not_shared");
+  if (!unshared.empty()) {
+    out += Wrapped("  ", absl::StrCat("done here, not yet shared with other nodes: ", unshared));
+  }
+  return out;
+}
+
+// The nodes that share, in the page `status`.
+std::string SharedText(const Json& shared) {
+  const std::string problem = Field(shared, "problem");
+  std::string out = absl::StrCat("shared   ", Field(shared, "redis"), "\n");
+  if (!problem.empty()) {
+    out += Wrapped("         ", absl::StrCat("NOT SHARED: ", problem));
+  }
+  const int64_t waiting = Number(shared, "waiting_subjects") + Number(shared, "waiting_cases");
+  if (waiting > 0) absl::StrAppend(&out, "         ", waiting, " wait to be shared\n");
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& node : shared["nodes"]) {
+    const double offset =
+        node["offset_seconds"].is_number() ? node["offset_seconds"].get<double>() : 0;
+    const double lag = node["lag_seconds"].is_number() ? node["lag_seconds"].get<double>() : 0;
+    rows.push_back({"  node", Field(node, "node") + (Flag(node, "here") ? "*" : ""),
+                    Field(node, "host"), Field(node, "policy_hash").substr(0, 8),
+                    absl::StrFormat("%.1f s behind", lag), Flag(node, "live") ? "" : "GONE",
+                    std::abs(offset) <= 30 ? "" : absl::StrFormat("CLOCK OFF BY %.0f s", -offset)});
+  }
+  return out + Table(rows);
 }
 
 }  // namespace
@@ -68,6 +98,7 @@ std::string StatusPage(const Json& status) {
           ? ""
           : absl::StrFormat(", %d LOST while the disk was full", Number(ledger, "lost_rows")),
       "\n");
+  if (!status["shared"].is_null()) out += SharedText(status["shared"]);
   const Json& lines = status["lines"];
   absl::StrAppendFormat(&out, "lines    %d read: %d attempts, %d rejections, %d malformed\n",
                         Number(lines, "lines"), Number(lines, "attempts"),

@@ -126,7 +126,11 @@ Json ReceiptJson(const Case& record, const std::optional<Receipt>& receipt) {
   const int64_t now_step = steps.StepOf(record.judged_at);
   Json attempts = Json::array();
   if (receipt.has_value()) {
-    for (const LedgerRow& row : receipt->rows) attempts.push_back(LedgerRowJson(row));
+    std::vector<LedgerRow> rows = receipt->rows;
+    rows.insert(rows.end(), receipt->others.begin(), receipt->others.end());
+    std::stable_sort(rows.begin(), rows.end(),
+                     [](const LedgerRow& a, const LedgerRow& b) { return a.time > b.time; });
+    for (const LedgerRow& row : rows) attempts.push_back(LedgerRowJson(row));
   }
   return {{"counts", CountsJson(record.counts)},
           {"rule",
@@ -146,7 +150,8 @@ Json ReceiptJson(const Case& record, const std::optional<Receipt>& receipt) {
           {"once", record.once},
           {"policy_hash", record.policy_hash},
           {"attempts", std::move(attempts)},
-          {"attempts_total", receipt.has_value() ? Json(receipt->total) : Json(nullptr)},
+          {"attempts_total",
+           receipt.has_value() ? Json(receipt->total + receipt->others.size()) : Json(nullptr)},
           {"digest", receipt.has_value() ? Json(receipt->digest) : Json(nullptr)}};
 }
 
@@ -235,7 +240,7 @@ absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
         subject.ToString(), ": no rule has blocked it, so there is nothing to verify"));
   }
   std::optional<Receipt> receipt = parts.receipt(*record);
-  if (!receipt.has_value()) {
+  if (!receipt.has_value() || receipt->digest.empty()) {
     return absl::NotFoundError(
         absl::StrCat(subject.ToString(), ": case ", record->id,
                      " has no receipt: none is kept without a ledger, or it was taken away"));

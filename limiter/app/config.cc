@@ -37,10 +37,7 @@ class ConfigReader {
     if (TomlTable* table = root->Table("hook")) ReadHook(table);
     if (TomlTable* table = root->Table("admin")) ReadAdmin(table);
     if (TomlTable* table = root->Table("http")) ReadHttp(table);
-    if (TomlTable* table = root->Table("shared")) {
-      table->String("redis");
-      NotYet(table, "redis", "sharing through Redis");
-    }
+    if (TomlTable* table = root->Table("shared")) ReadShared(table);
     if (TomlTable* table = root->Table("ledger")) ReadLedger(table);
   }
 
@@ -224,6 +221,17 @@ class ConfigReader {
     if (auto subjects = table->Bool("subjects")) config_->ledger_subjects = *subjects;
   }
 
+  void ReadShared(TomlTable* table) {
+    auto redis = table->String("redis");
+    if (!redis.has_value()) return;
+    absl::StatusOr<RedisAddress> address = RedisAddress::Parse(redis->text);
+    if (address.ok()) {
+      config_->redis = *std::move(address);
+    } else {
+      reader_->Error(redis->place, absl::StrCat("redis: ", ToView(address.status())));
+    }
+  }
+
   void ReadHttp(TomlTable* table) {
     config_->http_listen = ReadAddress(table, "listen");
     if (absl::StartsWith(config_->http_listen, "unix:")) {
@@ -270,6 +278,7 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
     changed.push_back("[admin]");
   }
   if (running.http_listen != loaded.http_listen) changed.push_back("[http]");
+  if (running.redis != loaded.redis) changed.push_back("[shared]");
   const LedgerOptions& a = running.ledger;
   const LedgerOptions& b = loaded.ledger;
   if (a.enabled != b.enabled || a.keep != b.keep || a.max_bytes != b.max_bytes ||

@@ -7,6 +7,7 @@
 #define DEFERD_LIMITER_APP_CONFIG_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "limiter/limiter.h"
 #include "limiter/port/listener.h"
 #include "limiter/store/local_store.h"
+#include "limiter/store/redis_address.h"
 #include "policy/charge.h"
 #include "policy/policy.h"
 
@@ -38,6 +40,8 @@ struct Config {
   std::string admin_socket = "/run/deferd/admin.sock";  // a path
   ListenOptions admin_options{.mode = 0660, .group = ""};
   std::string http_listen;  // empty: no HTTP
+
+  std::optional<RedisAddress> redis;  // none: one machine
 
   LedgerOptions ledger;
   bool ledger_subjects = false;  // keep the messages' Subject: lines

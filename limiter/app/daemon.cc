@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "exporter/http_server.h"
@@ -18,6 +19,7 @@
 #include "limiter/app/daemon_report.h"
 #include "limiter/app/freshness_watch.h"
 #include "limiter/app/journal.h"
+#include "limiter/app/sharing.h"
 #include "limiter/app/state_dir.h"
 #include "limiter/case_table.h"
 #include "limiter/freshness.h"
@@ -58,12 +60,19 @@ class RunningDaemon : public Daemon {
         freshness_(started_),
         freshness_watch_(&freshness_),
         gate_(&cases_, &freshness_, &clock_, MakeSettings(config_, policy_)),
-        keeper_({.ledger = config_.ledger.enabled, .mail_subjects = config_.ledger_subjects},
+        keeper_({.ledger = config_.ledger.enabled,
+                 .mail_subjects = config_.ledger_subjects,
+                 .on_receipt =
+                     [this](const Case& record, const std::vector<LedgerRow>& rows) {
+                       if (sharing_ != nullptr) sharing_->PutReceipt(record, rows);
+                     }},
                 store_.get(), &clock_),
         observers_({&metrics_, &journal_, &line_totals_, &keeper_}),
-        limiter_(
-            {.node = state_dir_->node(), .incarnation = state_dir_->incarnation(), .keep = true},
-            MakeSettings(config_, policy_), &clock_, &cases_, &observers_),
+        limiter_({.node = state_dir_->node(),
+                  .incarnation = state_dir_->incarnation(),
+                  .keep = true,
+                  .shared = config_.redis.has_value()},
+                 MakeSettings(config_, policy_), &clock_, &cases_, &observers_),
         api_({.limiter = &limiter_,
               .cases = &cases_,
               .gate = &gate_,
@@ -74,12 +83,18 @@ class RunningDaemon : public Daemon {
               .reload = [this] { return Reload(); },
               .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
               .save = [this] { return keeper_.Commit(/*durable=*/true); },
-              .receipt = [this](const Case& record) { return keeper_.ReceiptOf(record); },
-              .ledger = reader_.get()}) {}
+              .receipt = [this](const Case& record) { return ReceiptOf(record); },
+              .ledger = reader_.get(),
+              .share = [this](const Subject& subject) { return WaitShared(subject); },
+              .refresh =
+                  [this](const Subject* subject) {
+                    if (sharing_ != nullptr) sharing_->Refresh(subject);
+                  }}) {}
 
   ~RunningDaemon() override { Stop(); }
 
   absl::Status Load() { return keeper_.Load(&limiter_); }
+  absl::Status Share();
   absl::Status OpenDoors();
   void FollowLogs();
   void Run() override;
@@ -115,6 +130,8 @@ class RunningDaemon : public Daemon {
   bool LookAtFreshness(size_t pending);
   void Stop();
   std::vector<FollowerStatus> Sources() const;
+  std::optional<Receipt> ReceiptOf(const Case& record) const;
+  absl::Status WaitShared(const Subject& subject) const;
   Gauges ReadGauges() const;
   Json StatusJson() const;
   Json PolicyJson() const;
@@ -147,6 +164,7 @@ class RunningDaemon : public Daemon {
   ObserverList observers_;
   Limiter limiter_;
   AdminApi api_;
+  std::unique_ptr<Sharing> sharing_;  // null: one machine; fixed before the doors open
 
   std::unique_ptr<Recorder> recorder_;
   mutable Mutex logs_mutex_;
@@ -234,6 +252,40 @@ absl::Status RunningDaemon::OpenHttp() {
   return absl::OkStatus();
 }
 
+absl::Status RunningDaemon::Share() {
+  if (!config_.redis.has_value()) return absl::OkStatus();
+  auto lag = [this] {
+    double longest = 0;
+    for (const FollowerStatus& source : Sources()) {
+      longest = std::max(longest, absl::ToDoubleSeconds(source.lag));
+    }
+    return longest;
+  };
+  sharing_ = std::make_unique<Sharing>(SharingOptions{.address = *config_.redis,
+                                                      .state_dir = config_.state_dir,
+                                                      .log_patterns = config_.exim_logs,
+                                                      .keep_receipts = config_.ledger.keep,
+                                                      .lag_seconds = lag},
+                                       *state_dir_, &limiter_, &keeper_, &clock_);
+  absl::Status claimed = sharing_->Claim();
+  if (claimed.ok()) sharing_->Start();
+  return claimed;
+}
+
+std::optional<Receipt> RunningDaemon::ReceiptOf(const Case& record) const {
+  std::optional<Receipt> receipt = keeper_.ReceiptOf(record);
+  if (sharing_ == nullptr) return receipt;
+  std::vector<LedgerRow> theirs;
+  sharing_->AddReceipts(record, &theirs);
+  if (!theirs.empty() && !receipt.has_value()) receipt.emplace();
+  if (receipt.has_value()) receipt->others = std::move(theirs);
+  return receipt;
+}
+
+absl::Status RunningDaemon::WaitShared(const Subject& subject) const {
+  return sharing_ == nullptr ? absl::OkStatus() : sharing_->WaitShared(subject);
+}
+
 void RunningDaemon::FollowLogs() {
   recorder_ = std::make_unique<Recorder>(
       &limiter_, &keeper_, [this](size_t pending) { return LookAtFreshness(pending); });
@@ -267,8 +319,9 @@ bool RunningDaemon::LookAtFreshness(size_t pending) {
   for (absl::Duration window : limiter_.settings().policy->Windows()) {
     longest = std::max(longest, window);
   }
-  return freshness_watch_.Look(sources, pending == 0, keeper_.status().problem, longest,
-                               clock_.Now());
+  return freshness_watch_.Look(
+      sources, pending == 0, keeper_.status().problem, longest, clock_.Now(),
+      sharing_ == nullptr ? std::vector<std::string>() : sharing_->Causes());
 }
 
 absl::Status RunningDaemon::Reload() {
@@ -342,6 +395,7 @@ void RunningDaemon::Stop() {
   }
   logs.reset();
   if (recorder_ != nullptr) recorder_->Stop();
+  if (sharing_ != nullptr) sharing_->Stop();
 }
 
 Gauges RunningDaemon::ReadGauges() const {
@@ -365,6 +419,7 @@ Gauges RunningDaemon::ReadGauges() const {
   }
   gauges.queued_batches = recorder_->pending();
   gauges.unchecked = freshness_.unchecked();
+  if (sharing_ != nullptr) gauges.shared = sharing_->ReadGauges();
   if (hook_.server != nullptr) {
     gauges.hook_connections = hook_.server->stats().open;
     gauges.hook_refused = hook_.server->stats().refused;
@@ -407,7 +462,7 @@ Json RunningDaemon::StatusJson() const {
           {"causes", freshness.causes},
           {"sources", SourcesJson(Sources())},
           {"store", StoreJson(config_, keeper_.status(), store_->stats())},
-          {"shared", nullptr},
+          {"shared", sharing_ == nullptr ? Json(nullptr) : sharing_->StatusJson()},
           {"uptime", deferd::FormatDuration(absl::Seconds(1) + absl::Trunc(clock_.Now() - started_,
                                                                            absl::Seconds(1)))},
           {"lines",
@@ -437,7 +492,10 @@ Json RunningDaemon::PolicyJson() const {
 std::string RunningDaemon::NotReady() const {
   const Freshness::State freshness = freshness_.Get();
   std::string missing;
-  for (const std::string& cause : freshness.causes) absl::StrAppend(&missing, cause, "\n");
+  for (const std::string& cause : freshness.causes) {
+    // Without Redis it answers from what it has: unchecked, but ready.
+    if (!absl::StartsWith(cause, "redis: ")) absl::StrAppend(&missing, cause, "\n");
+  }
   return missing;
 }
 
@@ -489,6 +547,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_as
                      "the logs anew"));
   }
   if (!loaded.ok()) return loaded;
+  absl::Status shared = daemon->Share();
+  if (!shared.ok()) return shared;
   daemon->FollowLogs();
   absl::Status opened = daemon->OpenDoors();
   if (!opened.ok()) return opened;

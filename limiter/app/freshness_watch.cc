@@ -9,7 +9,7 @@ namespace deferd {
 
 bool FreshnessWatch::Look(const std::vector<FollowerStatus>& sources, bool all_counted,
                           const std::string& save_problem, absl::Duration longest_window,
-                          absl::Time now) {
+                          absl::Time now, std::vector<std::string> shared_causes) {
   bool all_at_end = all_counted;
   bool behind = !all_counted;
   std::vector<std::string> causes;
@@ -31,6 +31,7 @@ bool FreshnessWatch::Look(const std::vector<FollowerStatus>& sources, bool all_c
   if (!save_problem.empty()) {
     causes.push_back(absl::StrCat("counts cannot be saved: ", save_problem));
   }
+  for (std::string& cause : shared_causes) causes.push_back(std::move(cause));
   if (sources.empty()) causes.push_back("no log is followed: [intake] names none that is there");
   const bool caught_up = all_at_end && !caught_up_once_;
   if (caught_up) caught_up_once_ = true;

@@ -2,8 +2,8 @@
 //
 // Causes, each of which makes every pass `unchecked`: a log that cannot be read; one that is read
 // with a lag of more than kLagLimit; lines that were lost within the longest window; a state that
-// cannot be saved; and, at the start, logs that are not read and counted to their end yet. Confined
-// to the recorder's tick.
+// cannot be saved; what sharing says (`shared_causes`); and, at the start, logs that are not read
+// and counted to their end yet. Confined to the recorder's tick.
 
 #ifndef DEFERD_LIMITER_APP_FRESHNESS_WATCH_H_
 #define DEFERD_LIMITER_APP_FRESHNESS_WATCH_H_
@@ -29,7 +29,8 @@ class FreshnessWatch {
   // `all_counted`: nothing that was read waits to be recorded. `save_problem`: why the last commit
   // failed, empty if it did not. True: all that is in the logs is counted.
   bool Look(const std::vector<FollowerStatus>& sources, bool all_counted,
-            const std::string& save_problem, absl::Duration longest_window, absl::Time now);
+            const std::string& save_problem, absl::Duration longest_window, absl::Time now,
+            std::vector<std::string> shared_causes = {});
 
  private:
   // What was told of a source, by its path.

@@ -20,16 +20,8 @@ std::string Reason(const std::string& reason) {
 void Journal::OnCase(CaseChange change, const Case& record) {
   const std::string subject = PrintableUtf8(record.subject.ToString());
   switch (change) {
-    case CaseChange::kOpened: {
-      if (record.history) return;  // recorded, but over before it was found: nobody need act
-      const std::string line = absl::StrFormat(
-          "%s: %s by rule %s: %d bad of %d (%d%%), limits %d and %d%%; until %s UTC [%s]", subject,
-          record.shadow ? "would be blocked (shadow)" : "BLOCKED", record.rule, record.counts.bad(),
-          record.counts.total(), record.percent, record.min_bad, record.percent_limit,
-          Clock(record.until), record.id);
-      spdlog::warn("{}", line);
-      break;
-    }
+    case CaseChange::kOpened:
+      break;  // OnAnnounce
     case CaseChange::kExtended:
       if (record.history) return;
       spdlog::warn("{}: still over the limits, {} until {} UTC [{}]", subject,
@@ -48,6 +40,11 @@ void Journal::OnCase(CaseChange change, const Case& record) {
     case CaseChange::kUnblocked:
       spdlog::warn("{}: unblocked by {}: {} [{}]", subject, record.closed_by,
                    Reason(record.closed_reason), record.id);
+      break;
+    case CaseChange::kAdopted:
+      spdlog::info("{}: {} on another node until {} UTC [{}]", subject,
+                   record.state == CaseState::kClosed ? "unblocked" : "blocked",
+                   Clock(record.until), record.id);
       break;
   }
 }
@@ -68,6 +65,17 @@ void Journal::OnIncident(const Incident& incident) {
     spdlog::warn("INCIDENT: {} refuses our {}, whoever sends; left out, and yours to mend: {}",
                  where, incident.scope == ReplyScope::kIp ? "IP address" : "server", reply);
   }
+}
+
+void Journal::OnAnnounce(const Case& record) {
+  if (record.history) return;  // recorded, but over before it was found: nobody need act
+  const std::string line = absl::StrFormat(
+      "%s: %s by rule %s: %d bad of %d (%d%%), limits %d and %d%%; until %s UTC [%s]",
+      PrintableUtf8(record.subject.ToString()),
+      record.shadow ? "would be blocked (shadow)" : "BLOCKED", record.rule, record.counts.bad(),
+      record.counts.total(), record.percent, record.min_bad, record.percent_limit,
+      Clock(record.until), record.id);
+  spdlog::warn("{}", line);
 }
 
 }  // namespace deferd

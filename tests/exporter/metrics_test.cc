@@ -33,6 +33,7 @@ class MetricsTest : public testing::Test {
                         .gaps = 2,
                         .bytes = 1'000'000'000'000,
                         .readable = true}};
+    gauges_.shared = SharedGauges{.up = true, .troubles = {{"gone", 3}}};
     gauges_.policy_loaded = kNow - absl::Minutes(2);
     gauges_.started = kNow - absl::Hours(1);
     gauges_.version = "0.1.0";
@@ -222,6 +223,19 @@ TEST_F(MetricsTest, AnswersByVerdictAndTime) {
   EXPECT_EQ(Value(R"(deferd_question_duration_seconds_bucket{le="+Inf"})"), 5);
   EXPECT_EQ(Value("deferd_question_duration_seconds_count"), 5);
   EXPECT_NEAR(Value("deferd_question_duration_seconds_sum"), 2.001002001, 1e-9);
+}
+
+TEST_F(MetricsTest, SharingHasItsFigures) {
+  gauges_.shared->offset_seconds = -1.5;
+  gauges_.shared->nodes = 30;
+  gauges_.shared->cases_lost = 2;
+  EXPECT_EQ(Value("deferd_shared_up"), 1);
+  EXPECT_EQ(Value(R"(deferd_shared_troubles_total{trouble="gone"})"), 3);
+  EXPECT_EQ(Value("deferd_shared_clock_offset_seconds"), -1.5);
+  EXPECT_EQ(Value("deferd_shared_nodes"), 30);
+  EXPECT_EQ(Value(R"(deferd_shared_cases_put_total{result="lost"})"), 2);
+  gauges_.shared.reset();
+  EXPECT_EQ(Value("deferd_shared_up"), -1) << "one machine alone has none";
 }
 
 TEST_F(MetricsTest, GaugesAreReadOff) {

@@ -62,13 +62,25 @@ TEST(Config, EveryMistakeWithItsPlace) {
       "bad",
       "[hook]\nexim = \"10.0.0.1:25\"\npostfix = \"unix:/x\"\nmode = \"0999\"\n"
       "[charge]\norder = \"sender\"\nusers = \"/nowhere/map\"\n"
-      "[shared]\nredis = \"redis://x\"\n[http]\nlisten = \"unix:/x\"\n[admin]\nsocket = \"x\"\n");
+      "[shared]\nredis = \"redis//x\"\n[http]\nlisten = \"unix:/x\"\n[admin]\nsocket = \"x\"\n");
   absl::StatusOr<Config> config = LoadConfig(path);
   ASSERT_FALSE(config.ok());
   for (int line : {2, 3, 4, 6, 7, 9, 11, 13}) {
     EXPECT_THAT(std::string(config.status().message()),
                 HasSubstr(absl::StrCat(path, ":", line, ":")));
   }
+}
+
+TEST(Config, WhereNodesShare) {
+  const std::string path =
+      WriteFile("shared", "[shared]\nredis = \"redis://deferd:secret@10.0.0.5/1\"\n");
+  absl::StatusOr<Config> config = LoadConfig(path);
+  ASSERT_THAT(config, IsOk());
+  ASSERT_TRUE(config->redis.has_value());
+  EXPECT_EQ(config->redis->ToString(), "redis://10.0.0.5:6379/1");
+  Config other = *config;
+  other.redis->db = 2;
+  EXPECT_THAT(NeedRestart(*config, other), ::testing::ElementsAre("[shared]"));
 }
 
 TEST(Config, MissingFilesAreNamed) {

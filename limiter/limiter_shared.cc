@@ -1,0 +1,482 @@
+// The part of the limiter that shares with other nodes.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "limiter/limiter.h"
+#include "limiter/window_text.h"
+
+namespace deferd {
+
+namespace {
+
+// So long closed cases are told to others.
+constexpr absl::Duration kTellClosed = absl::Hours(7 * 24);
+
+// A person's word, which goes before a rule's of the same rev.
+bool PersonDecided(const Case& record) {
+  if (record.state != CaseState::kClosed) return record.manual;
+  return !record.closed_by.empty() && record.closed_by != "time" && record.closed_by != "policy" &&
+         record.closed_by != "incident";
+}
+
+void Move(Case* record, absl::Duration by) {
+  // Infinite times stay what they are.
+  for (absl::Time* time :
+       {&record->since, &record->until, &record->closed_at, &record->cleared_at}) {
+    *time += by;
+  }
+}
+
+SharedCase ToShared(Case record, absl::Duration offset) {
+  Move(&record, offset);
+  return {record.subject, record.shadow, record.rev, PersonDecided(record), SharedCaseText(record)};
+}
+
+absl::StatusOr<Case> FromShared(const SharedCase& shared, absl::Duration offset) {
+  absl::StatusOr<Case> record = ParseSharedCase(shared.text, shared.subject, shared.shadow);
+  if (!record.ok()) return record;
+  record->rev = shared.rev;
+  Move(&*record, -offset);
+  return record;
+}
+
+// The first 8 of its 16 hex digits.
+uint32_t HashOf(const Policy& policy) {
+  uint32_t hash = 0;
+  for (size_t i = 0; i < 8 && i < policy.hash.size(); ++i) {
+    const char c = policy.hash[i];
+    hash = hash << 4 | static_cast<uint32_t>(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10) % 16;
+  }
+  return hash;
+}
+
+}  // namespace
+
+void Limiter::OnSharedWork(std::function<void()> wake) {
+  MutexLock lock(&mutex_);
+  shared_->wake = std::move(wake);
+}
+
+absl::Duration Limiter::LongestWindow() const {
+  absl::Duration longest;
+  for (const WindowClock& clock : window_clocks_) longest = std::max(longest, clock.steps.window());
+  return longest;
+}
+
+void Limiter::ShareEverything() {
+  for (const auto& [subject, state] : subjects_) shared_->subjects[subject].changed = true;
+  if (shared_->wake) shared_->wake();
+}
+
+void Limiter::ShareAll() {
+  MutexLock lock(&mutex_);
+  ShareEverything();
+}
+
+void Limiter::ShareCasesDue(absl::Duration soon) {
+  MutexLock lock(&mutex_);
+  const absl::Time by = clock_->Now() + soon;
+  for (const Case& record : cases_->Open()) {
+    if (record.until <= by) shared_->subjects[record.subject].changed = true;
+  }
+  for (const Subject& subject : std::exchange(shared_->refused, {})) {
+    shared_->subjects[subject].changed = true;
+  }
+}
+
+void Limiter::SetClockOffset(absl::Duration offset) {
+  MutexLock lock(&mutex_);
+  std::vector<StepClock> windows;
+  for (const WindowClock& clock : window_clocks_) windows.push_back(clock.steps);
+  if (shared_->SetOffset(offset, windows)) ShareEverything();
+}
+
+// Called when a commit has ended: only what is stored at home is told to others. A case is told
+// also when it could not be stored, since others should not let its subject's mail out meanwhile.
+void Limiter::ShareSaved(const Changes& changes, bool saved) {
+  bool any = false;
+  if (saved) {
+    for (const Subject& subject : changes.subjects) shared_->subjects[subject].changed = any = true;
+  }
+  for (const CaseEvent& event : changes.events) {
+    auto known = shared_->cases.find({event.record.subject, event.record.shadow});
+    if (known == shared_->cases.end() || !known->second.unsaved) continue;
+    if (known->second.record.rev != event.record.rev) continue;  // changed again meanwhile
+    known->second.unsaved = false;
+    known->second.waits = any = true;
+  }
+  if (any && shared_->wake) shared_->wake();
+}
+
+std::vector<RowPut> Limiter::TakeRowsToPut(size_t most) {
+  std::vector<RowPut> puts;
+  MutexLock lock(&mutex_);
+  const uint32_t policy_hash = HashOf(*settings_.policy);
+  for (auto it = shared_->subjects.begin(); it != shared_->subjects.end() && most > 0;) {
+    const auto& [subject, waiting] = *it;
+    if (!waiting.changed) {
+      ++it;
+      continue;
+    }
+    auto state = subjects_.find(subject);
+    for (size_t i = 0; i < window_clocks_.size(); ++i) {
+      const StepClock& steps = window_clocks_[i].steps;
+      WindowRow row;
+      if (state != subjects_.end()) {
+        row = RowOf(state->second.windows[i], shared_->ShiftOf(steps));
+      }
+      row.version = shared_->NextVersion();
+      row.policy_hash = policy_hash;
+      puts.push_back({{subject, steps.window()}, row.version, EncodeWindowRow(row)});
+    }
+    shared_->being_put[subject] = waiting;
+    shared_->subjects.erase(it++);
+    --most;
+  }
+  return puts;
+}
+
+void Limiter::RowsNotPut(absl::Span<const RowPut> puts) {
+  MutexLock lock(&mutex_);
+  for (const RowPut& put : puts) {
+    auto being_put = shared_->being_put.find(put.key.subject);
+    if (being_put == shared_->being_put.end()) continue;
+    SharedState::Waiting& waiting = shared_->subjects[put.key.subject];
+    waiting.changed = true;
+    waiting.bad = waiting.bad || being_put->second.bad;
+    shared_->being_put.erase(being_put);
+  }
+}
+
+bool Limiter::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers) {
+  MutexLock lock(&mutex_);
+  batch_clock_ = clock_->Now();
+  std::vector<Subject> to_judge;  // a subject's rows stand together
+  auto judge_later = [&](const Subject& subject) {
+    if (to_judge.empty() || !(to_judge.back() == subject)) to_judge.push_back(subject);
+  };
+  for (size_t i = 0; i < puts.size() && i < answers.size(); ++i) {
+    const RowKey& key = puts[i].key;
+    auto being_put = shared_->being_put.find(key.subject);
+    const bool bad = being_put != shared_->being_put.end() && being_put->second.bad;
+    if (!answers[i].status.ok()) {
+      shared_->refused.push_back(key.subject);
+      if (bad) shared_->subjects[key.subject].bad = true;
+      continue;
+    }
+    const SharedState::RowsNews news = SetRows(key, answers[i]);
+    if (news.worse || bad) judge_later(key.subject);
+    if (news.put_again) shared_->subjects[key.subject].changed = true;
+  }
+  for (const RowPut& put : puts) shared_->being_put.erase(put.key.subject);
+  bool opened = false;
+  for (const Subject& subject : to_judge) opened = JudgeAgain(subject) || opened;
+  return opened;
+}
+
+void Limiter::RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) {
+  MutexLock lock(&mutex_);
+  for (size_t i = 0; i < keys.size() && i < answers.size(); ++i) {
+    if (answers[i].status.ok()) SetRows(keys[i], answers[i]);
+  }
+}
+
+SharedState::RowsNews Limiter::SetRows(const RowKey& key, const RowAnswer& answer) {
+  for (const WindowClock& clock : window_clocks_) {
+    if (clock.steps.window() != key.window) continue;
+    return shared_->SetRows(key, clock.steps, clock.steps.StepOf(ShownNow()), answer.rows);
+  }
+  return {};
+}
+
+std::vector<RowKey> Limiter::RowKeysOf(const Subject& subject) const {
+  MutexLock lock(&mutex_);
+  std::vector<RowKey> keys;
+  for (const WindowClock& clock : window_clocks_) keys.push_back({subject, clock.steps.window()});
+  return keys;
+}
+
+// Other nodes' attempts may be later than the newest in this node's log: as of the clock, then.
+bool Limiter::JudgeAgain(const Subject& subject) {
+  const Policy& policy = *settings_.policy;
+  if (!TracksKind(subject.kind) || policy.Exempts(subject)) return false;
+  const DomainSet& hosted = settings_.lists->hosted;
+  const absl::string_view domain = subject.DomainPart();
+  if (!hosted.empty() && (domain.empty() || !hosted.Matches(domain))) return false;
+  Subject within;
+  if (subject.kind == SubjectKind::kLogin && !domain.empty()) {
+    within = {SubjectKind::kDomain, std::string(domain)};
+  }
+  const int64_t before = case_number_;
+  JudgeAt(subject, ShownNow(), ShownNow(), within);
+  return case_number_ != before;
+}
+
+// The others' parts as counted, and the rest, which is this node's.
+std::vector<std::pair<std::string, Counts>> Limiter::CountsByNode(const Case& record,
+                                                                  absl::Time now) const {
+  const StepClock steps(record.window);
+  const int64_t now_step = steps.StepOf(now);
+  int64_t after_step = now_step - StepClock::kSteps;
+  auto cleared = cleared_.find(record.subject);
+  if (cleared != cleared_.end()) {
+    const absl::Time after = record.shadow ? cleared->second.shadow : cleared->second.enforced;
+    if (after != absl::InfinitePast()) after_step = std::max(after_step, steps.StepOf(after));
+  }
+  auto parts = shared_->OthersByNode(record.subject, record.window, now_step, after_step);
+  Counts rest = record.counts;
+  for (const auto& [node, counts] : parts) {
+    rest.delivered -= counts.delivered;
+    rest.deferred -= counts.deferred;
+    rest.failed -= counts.failed;
+  }
+  parts.emplace_back(options_.node, rest);
+  std::sort(parts.begin(), parts.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  return parts;
+}
+
+void Limiter::ShareChange(CaseChange change, Case* record) {
+  // Over before it was found: nothing that others must know.
+  if (record->history && !record->manual) return;
+  SharedState::KnownCase& known = shared_->cases[{record->subject, record->shadow}];
+  record->rev = known.record.rev + 1;
+  record->cleared_at = known.record.cleared_at;
+  auto cleared = cleared_.find(record->subject);
+  if (cleared != cleared_.end()) {
+    record->cleared_at = std::max(
+        record->cleared_at, record->shadow ? cleared->second.shadow : cleared->second.enforced);
+  }
+  if (change == CaseChange::kUnblocked) {
+    record->cleared_at = std::max(record->cleared_at, record->closed_at);
+  }
+  if (change == CaseChange::kOpened) {
+    record->counts_by_node = CountsByNode(*record, std::max(now_, record->since));
+  }
+  const bool by_person = change == CaseChange::kBlockedByPerson || change == CaseChange::kUnblocked;
+  known.person = by_person || (known.person && (known.waits || known.unsaved));
+  known.announce =
+      change == CaseChange::kOpened || (known.announce && change == CaseChange::kExtended);
+  known.record = *record;
+  known.unsaved = true;
+}
+
+void Limiter::ShareRestored(const std::vector<Case>& cases) {
+  for (const Case& record : cases) {
+    const bool open = record.state != CaseState::kClosed;
+    if (record.history || (record.rev == 0 && !open)) continue;
+    Case& known = shared_->cases[{record.subject, record.shadow}].record;
+    if (known.rev > record.rev || (known.rev == record.rev && known.rev > 0 && !open)) continue;
+    known = record;
+    known.rev = std::max<int64_t>(1, known.rev);
+  }
+}
+
+std::vector<SharedCase> Limiter::TakeCasesToPut() {
+  MutexLock lock(&mutex_);
+  const absl::Time too_old = clock_->Now() - std::max(LongestWindow(), kTellClosed);
+  std::vector<SharedCase> cases;
+  for (auto& [name, known] : shared_->cases) {
+    if (!known.waits) continue;
+    const Case& record = known.record;
+    if (record.state == CaseState::kClosed && record.closed_at < too_old) {
+      known.waits = false;
+      continue;
+    }
+    cases.push_back(ToShared(record, shared_->CaseOffset()));
+  }
+  return cases;
+}
+
+bool Limiter::CasePut(const SharedCase& sent, const CasePutAnswer& answer) {
+  MutexLock lock(&mutex_);
+  const SharedState::CaseName name = {sent.subject, sent.shadow};
+  auto found = shared_->cases.find(name);
+  if (found == shared_->cases.end()) return false;
+  SharedState::KnownCase& known = found->second;
+  if (answer.written || answer.now == sent) {
+    if (known.record.rev == sent.rev) known.waits = known.person = false;
+    if (std::exchange(known.announce, false) && observer_ != nullptr) {
+      observer_->OnAnnounce(known.record);
+    }
+    return false;
+  }
+  absl::StatusOr<Case> theirs = FromShared(answer.now, shared_->CaseOffset());
+  if (!theirs.ok()) {  // of a newer deferd: not ours to undo, unless a person says so
+    ++shared_->unreadable_cases;
+    known.waits = known.person;
+    known.record.rev = known.person ? answer.now.rev + 1 : known.record.rev;
+    return false;
+  }
+  if (theirs->rev < known.record.rev) return false;  // changed here again: that is put next
+  if (!known.person) {
+    Adopt(name, *std::move(theirs));
+    return true;
+  }
+  // A person's decision goes on top of theirs.
+  Case record = known.record;
+  if (record.state == CaseState::kClosed) {
+    const bool holds =
+        theirs->state == CaseState::kClosed && theirs->cleared_at >= record.cleared_at;
+    if (holds) {
+      Adopt(name, *std::move(theirs));
+      return true;
+    }
+    Case ended = *theirs;
+    ended.state = CaseState::kClosed;
+    ended.closed_at = record.closed_at;
+    ended.closed_by = record.closed_by;
+    ended.closed_reason = record.closed_reason;
+    ended.cleared_at = record.cleared_at;
+    record = std::move(ended);
+  }
+  record.cleared_at = std::max(record.cleared_at, theirs->cleared_at);
+  record.rev = theirs->rev + 1;
+  known.record = record;
+  known.waits = true;
+  Clear(record.subject, record.cleared_at, !record.shadow, record.shadow);
+  Changed(CaseChange::kAdopted, clock_->Now(), record);
+  if (shared_->wake) shared_->wake();
+  return true;
+}
+
+void Limiter::MergeCases(const std::vector<SharedCase>& theirs, bool all) {
+  MutexLock lock(&mutex_);
+  batch_clock_ = clock_->Now();
+  absl::flat_hash_set<SharedState::CaseName> there;
+  for (const SharedCase& one : theirs) {
+    MergeCase(one);
+    if (all) there.emplace(one.subject, one.shadow);
+  }
+  bool any = false;
+  for (auto& [name, known] : shared_->cases) {
+    if (all && !known.unsaved && !there.contains(name)) known.waits = true;
+    any = any || known.waits;
+  }
+  if (any && shared_->wake) shared_->wake();
+}
+
+void Limiter::MergeCase(const SharedCase& theirs) {
+  const SharedState::CaseName name = {theirs.subject, theirs.shadow};
+  absl::StatusOr<Case> record = FromShared(theirs, shared_->CaseOffset());
+  if (!record.ok()) {
+    ++shared_->unreadable_cases;
+    return;
+  }
+  auto found = shared_->cases.find(name);
+  if (found == shared_->cases.end()) {
+    const absl::Time too_old = batch_clock_ - std::max(LongestWindow(), kTellClosed);
+    if (record->state == CaseState::kClosed && record->closed_at < too_old) {
+      shared_->dropped.emplace_back(name, theirs.rev);
+      return;
+    }
+    Adopt(name, *std::move(record));
+    return;
+  }
+  SharedState::KnownCase& known = found->second;
+  const bool mine_by_person = PersonDecided(known.record);
+  if (theirs.rev < known.record.rev ||
+      (theirs.rev == known.record.rev && mine_by_person && !theirs.manual)) {
+    known.waits = known.waits || !known.unsaved;
+    return;
+  }
+  const bool same = theirs.rev == known.record.rev && record->id == known.record.id &&
+                    record->state == known.record.state && theirs.manual == mine_by_person;
+  if (same) return;
+  // What a person decided here is put on top of theirs, when its turn comes.
+  if (known.person && (known.waits || known.unsaved)) return;
+  Adopt(name, *std::move(record));
+}
+
+void Limiter::Adopt(const SharedState::CaseName& name, Case theirs) {
+  SharedState::KnownCase& known = shared_->cases[name];
+  const auto& [subject, shadow] = name;
+  absl::Time cleared_at = known.record.cleared_at;
+  auto cleared = cleared_.find(subject);
+  if (cleared != cleared_.end()) {
+    cleared_at = std::max(cleared_at, shadow ? cleared->second.shadow : cleared->second.enforced);
+  }
+  const bool add_clearing = cleared_at > theirs.cleared_at;
+  if (add_clearing) {
+    theirs.cleared_at = cleared_at;
+    ++theirs.rev;
+  }
+  const bool open = theirs.state != CaseState::kClosed;
+  if (theirs.cleared_at != absl::InfinitePast()) {
+    Clear(subject, theirs.cleared_at, !shadow, shadow || (!open && PersonDecided(theirs)));
+  }
+  // This node's own case of the same trouble gives way, as if it had never been.
+  std::optional<Case> mine = cases_->FindOpen(subject, shadow);
+  if (mine.has_value() && mine->id != theirs.id) changes_.forgotten_cases.push_back(mine->id);
+  if (open && !theirs.within.id.empty()) {
+    std::vector<Subject>& parts = narrower_open_[theirs.within];
+    if (std::find(parts.begin(), parts.end(), subject) == parts.end()) parts.push_back(subject);
+  }
+  const bool known_closed = !open && known.record.state == CaseState::kClosed &&
+                            known.record.id == theirs.id && !mine.has_value();
+  known = {};
+  known.record = theirs;
+  known.waits = add_clearing;
+  if (!known_closed) Changed(CaseChange::kAdopted, batch_clock_, theirs);
+}
+
+bool Limiter::CaseWaits(const Subject& subject) const {
+  MutexLock lock(&mutex_);
+  for (bool shadow : {false, true}) {
+    auto known = shared_->cases.find({subject, shadow});
+    if (known == shared_->cases.end()) continue;
+    if (known->second.waits || known->second.unsaved) return true;
+  }
+  return false;
+}
+
+void Limiter::AnnounceUnshared() {
+  MutexLock lock(&mutex_);
+  for (auto& [name, known] : shared_->cases) {
+    if (std::exchange(known.announce, false) && observer_ != nullptr) {
+      observer_->OnAnnounce(known.record);
+    }
+  }
+}
+
+std::vector<std::pair<SharedState::CaseName, int64_t>> Limiter::TakeCasesToDrop() {
+  MutexLock lock(&mutex_);
+  return std::exchange(shared_->dropped, {});
+}
+
+void Limiter::ForgetShared() {
+  const absl::Time now = ShownNow();
+  shared_->Expire([&](absl::Duration window) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    std::optional<int64_t> step;
+    for (const WindowClock& clock : window_clocks_) {
+      if (clock.steps.window() == window) step = clock.steps.StepOf(now);
+    }
+    return step;
+  });
+  const absl::Time too_old = now - std::max(LongestWindow(), kTellClosed);
+  for (auto it = shared_->cases.begin(); it != shared_->cases.end();) {
+    const Case& record = it->second.record;
+    if (record.state == CaseState::kClosed && record.closed_at < too_old) {
+      shared_->dropped.emplace_back(it->first, record.rev);
+      shared_->cases.erase(it++);
+    } else {
+      ++it;
+    }
+  }
+}
+
+Limiter::SharedStats Limiter::shared_stats() const {
+  MutexLock lock(&mutex_);
+  SharedStats stats;
+  stats.waiting_subjects = shared_->subjects.size() + shared_->being_put.size();
+  for (const auto& [name, known] : shared_->cases) {
+    if (known.waits || known.unsaved) ++stats.waiting_cases;
+  }
+  stats.unreadable_rows = shared_->unreadable_rows;
+  stats.unreadable_cases = shared_->unreadable_cases;
+  return stats;
+}
+
+}  // namespace deferd

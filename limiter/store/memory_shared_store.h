@@ -1,0 +1,62 @@
+// A shared store in this process, for tests: the same answers as Redis's, and troubles on cue.
+//
+// The server holds what is shared, by the same keys as Redis would; each node's store is one
+// connection to it. Safe from any thread; the stores as SharedStore says.
+
+#ifndef DEFERD_LIMITER_STORE_MEMORY_SHARED_STORE_H_
+#define DEFERD_LIMITER_STORE_MEMORY_SHARED_STORE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "limiter/port/clock.h"
+#include "limiter/port/mutex.h"
+#include "limiter/store/shared_store.h"
+
+namespace deferd {
+
+class MemorySharedServer {
+ public:
+  // `clock` is the server's own and must outlive it. Nothing is forgotten by age.
+  explicit MemorySharedServer(const Clock* clock) : clock_(clock) {}
+
+  // Must not outlive the server.
+  std::unique_ptr<SharedStore> NewStore(const SharedStoreOptions& options);
+
+  // From now on every call fails with this; kNone: none does. kGone and kSlow end all connections.
+  void SetTrouble(SharedTrouble trouble);
+  // Everything is forgotten, as after FLUSHALL.
+  void Flush();
+
+ private:
+  friend class MemorySharedStore;
+
+  struct Node {
+    NodeClaim claim;
+    absl::Time seen;
+  };
+  struct Entry {
+    int64_t id;
+    SharedCase record;
+  };
+
+  const Clock* const clock_;
+  mutable Mutex mutex_;
+  CondVar case_put_;
+  SharedTrouble trouble_ ABSL_GUARDED_BY(mutex_) = SharedTrouble::kNone;
+  int64_t breaks_ ABSL_GUARDED_BY(mutex_) = 0;  // connections of before are gone
+  std::map<std::string, std::map<std::string, SharedRow>> hashes_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, SharedCase> cases_ ABSL_GUARDED_BY(mutex_);  // by field
+  std::vector<Entry> log_ ABSL_GUARDED_BY(mutex_);
+  int64_t last_id_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, Node> nodes_ ABSL_GUARDED_BY(mutex_);
+  int64_t generation_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_STORE_MEMORY_SHARED_STORE_H_

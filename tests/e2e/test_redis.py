@@ -1,0 +1,265 @@
+"""Several deferds, one Redis: real processes, real trouble."""
+
+import os
+import signal
+import time
+import unittest
+
+from deferd_process import ASK, DEFERD, DeferdTest, message, run
+from redis_server import Redis, free_port, until
+
+
+class SharingTest(DeferdTest):
+    def redis(self, *arguments, **options):
+        server = Redis(*arguments, **options)
+        self.addCleanup(server.remove)
+        return server
+
+    def node(self, url, **options):
+        return self.deferd(f'[shared]\nredis = "{url}"\n', **options)
+
+    def nodes(self, url, count=2):
+        daemons = [self.node(url) for _ in range(count)]
+        for daemon in daemons:
+            daemon.wait_log("answers are checked")
+        return daemons
+
+    def bad_mail(self, daemon, times, login="bob@bad.example"):
+        daemon.append("".join(message("failed", login) for _ in range(times)))
+
+    def wait_answer(self, daemon, word, ask=ASK):
+        return until(lambda: (lambda said: said.startswith(word) and said)(daemon.ask(ask)),
+                     f"{daemon.folder} answers {word}")
+
+    def counted(self, daemon, domain="bad.example"):
+        return daemon.json("why", domain)["window"]["bad"]
+
+    def shared(self, daemon):
+        return daemon.json("status")["shared"]
+
+
+class TwoNodes(SharingTest):
+    def test_half_the_bad_mail_on_each_blocks_on_both_and_one_unblock_frees_both(self):
+        redis = self.redis()
+        one, two = self.nodes(redis.url)
+        self.bad_mail(one, 3)
+        until(lambda: self.counted(two) == 3, "the other node shows the counts of both")
+        self.assertEqual(one.ask(ASK), "pass")
+        self.bad_mail(two, 2)
+        for daemon in (one, two):
+            self.assertIn("(5/5 (100%))", self.wait_answer(daemon, "reject"))
+        blocks = [daemon.json("blocks")[0] for daemon in (one, two)]
+        self.assertEqual(blocks[0]["id"], blocks[1]["id"])
+        said = sum("BLOCKED" in line for daemon in (one, two) for line in daemon.lines)
+        self.assertEqual(said, 1, "one node tells people")
+        receipt = until(lambda: (lambda found: len(found) == 5 and found)(
+            one.json("why", "bad.example")["case"]["receipt"]["attempts"]), "both nodes' attempts")
+        nodes = {daemon.json("status")["node"] for daemon in (one, two)}
+        self.assertEqual({attempt["node"] for attempt in receipt}, nodes)
+        top, = two.json("top")
+        self.assertEqual((top["subject"], top["bad"]), ("bad.example", 5))
+
+        status, out, _ = one.ctl("unblock", "bad.example", "--reason", "form fixed")
+        self.assertEqual(status, 0)
+        self.assertNotIn("not yet shared", out)
+        self.wait_answer(two, "pass")
+        until(lambda: self.counted(two) == 0, "both count anew")
+        self.assertEqual(two.json("why", "bad.example")["events"][0]["change"], "adopted")
+
+    def test_a_person_blocks_everywhere_and_a_restart_knows_it(self):
+        redis = self.redis()
+        one, two = self.nodes(redis.url)
+        one.ctl("block", "ok.example", "--for", "2h", "--reason", "abuse 4711")
+        self.wait_answer(two, "reject", "check ok.example")
+        self.assertEqual(two.json("blocks")[0]["reason"], "abuse 4711")
+        until(lambda: redis.cli("EXISTS", "deferd1:{cases}").strip() == "1", "it is shared")
+        redis.kill()
+        self.assertEqual(two.stop(), 0)
+        two.start()
+        self.assertTrue(two.ask("check ok.example").startswith("reject"),
+                        "the table lives on its own disk too")
+
+    def test_status_shows_the_nodes(self):
+        redis = self.redis()
+        one, two = self.nodes(redis.url)
+        shared = until(lambda: (lambda found: len(found["nodes"]) == 2 and found)(self.shared(one)),
+                       "both nodes are listed")
+        self.assertEqual(shared["trouble"], "none")
+        policy = one.json("status")["policy"]["hash"]
+        for node in shared["nodes"]:
+            self.assertEqual(node["policy_hash"], policy)
+            self.assertTrue(node["live"])
+            self.assertLess(abs(node["offset_seconds"]), 5)
+        status, out, _ = one.ctl("status")
+        self.assertEqual(status, 0)
+        self.assertEqual(out.count("  node"), 2)
+        code, body = one.http("/metrics")
+        self.assertEqual(code, 200)
+        self.assertIn("\ndeferd_shared_up 1", body)
+        self.assertIn("\ndeferd_shared_nodes 2", body)
+        self.assertEqual(two.stop(), 0)
+        until(lambda: len(self.shared(one)["nodes"]) == 1, "who ends takes the name out")
+
+    def test_a_second_claimant_is_refused_and_told_who_was_first(self):
+        redis = self.redis()
+        one, = self.nodes(redis.url, 1)
+        # The same log, another state directory.
+        folder = one.folder
+        other = self.node(redis.url, logs=(), wait=False)
+        with open(other.config_path, encoding="utf-8") as file:
+            config = file.read()
+        other.stop()
+        other.write("deferd.toml", config.replace("exim = []", f'exim = ["{folder}/mainlog"]'))
+        status, _, err = run(DEFERD, "--config", other.config_path)
+        self.assertEqual(status, 1)
+        self.assertIn(one.json("status")["node"], err)
+        self.assertIn("is read by another daemon", err)
+        # A copied state directory, another log.
+        os.makedirs(other.path("state"), exist_ok=True)
+        with open(os.path.join(folder, "state", "node"), encoding="utf-8") as name:
+            other.write("state/node", name.read())
+        other.write("deferd.toml", config)
+        status, _, err = run(DEFERD, "--config", other.config_path)
+        self.assertEqual(status, 1)
+        self.assertIn("name is in use by another daemon", err)
+        # The first itself, killed and started again at once, is let in.
+        one.process.kill()
+        one.stop()
+        one.start()
+        one.wait_log("answers are checked")
+
+
+class Trouble(SharingTest):
+    def test_without_redis_local_counts_decide_and_afterwards_sums_are_right(self):
+        for how in ("kill", "pause"):
+            with self.subTest(how):
+                redis = self.redis()
+                one, two = self.nodes(redis.url)
+                self.bad_mail(one, 2)
+                until(lambda: self.counted(two) == 2, "shared")
+                getattr(redis, how)()
+                one.wait_log("redis: gone" if how == "kill" else "redis: slow")
+                self.bad_mail(one, 1)
+                self.bad_mail(one, 5, "eve@local.example")
+                one.wait_log("local.example: BLOCKED")
+                self.assertTrue(one.ask("check local.example").startswith("reject"))
+                self.assertEqual(two.ask("check local.example"), "pass")
+                before = time.monotonic()
+                status, out, _ = one.ctl("block", "manual.example", "--for", "1h", "--reason", "abuse")
+                self.assertLess(time.monotonic() - before, 5)
+                self.assertEqual(status, 0)
+                self.assertIn("not yet shared", out)
+                self.assertIn("NOT SHARED", one.ctl("status")[1])
+                self.assertIn("\ndeferd_shared_up 0", one.http("/metrics")[1])
+                # Killed, it has forgotten everything.
+                redis.start() if how == "kill" else redis.resume()
+                one.wait_log("shared again")
+                self.wait_answer(two, "reject", "check local.example")
+                self.wait_answer(two, "reject", "check manual.example")
+                self.bad_mail(two, 2)
+                self.assertIn("(5/5 (100%))", self.wait_answer(two, "reject"))
+                self.wait_answer(one, "reject")
+
+    def test_flushed_under_load_the_sums_are_right_again(self):
+        redis = self.redis()
+        one, two = self.nodes(redis.url)
+        total = 0
+        for turn in range(10):
+            for daemon in (one, two):
+                # Delivered enough that no rule trips.
+                daemon.append("".join(
+                    message("failed", "bob@busy.example") + message("delivered", "bob@busy.example")
+                    + message("delivered", "bob@busy.example") for _ in range(20)))
+                total += 20
+            redis.cli("FLUSHALL" if turn % 3 == 0 else "PING")
+        until(lambda: self.counted(one, "busy.example") == total, "no log was read again, all is there")
+        until(lambda: self.counted(two, "busy.example") == total, "on both")
+
+    def test_degraded_modes_are_named_and_end_by_themselves(self):
+        modes = [
+            ("read-only", ["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+            ("out-of-memory", ["CONFIG", "SET", "maxmemory", "1"],
+             ["CONFIG", "SET", "maxmemory", "0"]),
+            ("wrong-type", ["SET", "deferd1:{nodes}", "a string"], ["DEL", "deferd1:{nodes}"]),
+        ]
+        redis = self.redis("--replica-serve-stale-data", "yes")
+        one, = self.nodes(redis.url, 1)
+        for name, begin, end in modes:
+            with self.subTest(name):
+                redis.cli(*begin)
+                self.bad_mail(one, 1)
+                one.wait_log(f"redis: {name}")
+                self.assertEqual(self.shared(one)["trouble"], name)
+                code, body = one.http("/metrics")
+                self.assertEqual(code, 200)
+                self.assertRegex(body, f'deferd_shared_troubles_total{{trouble="{name}"}} [1-9]')
+                redis.cli(*end)
+                one.wait_log("shared again")
+        # Scripts that are forgotten are no trouble at all.
+        redis.cli("SCRIPT", "FLUSH")
+        self.bad_mail(one, 1)
+        until(lambda: self.shared(one)["waiting_subjects"] == 0, "put all the same")
+        self.assertEqual(self.shared(one)["trouble"], "none")
+
+    def test_a_wrong_password_is_no_reason_not_to_start(self):
+        redis = self.redis("--requirepass", "right")
+        wrong = redis.url.replace("redis+unix://", "redis+unix://:wrong-secret@")
+        one = self.node(wrong)
+        line = one.wait_log("redis: password")
+        self.assertNotIn("secret", line)
+        self.bad_mail(one, 5)
+        one.wait_log("BLOCKED")
+        self.assertTrue(one.ask(ASK).startswith("reject"))
+        # Ready after a while, unchecked for as long as it lasts.
+        until(lambda: one.http("/readyz")[0] == 200, "ready without Redis")
+        until(lambda: any(cause.startswith("redis: not shared for")
+                          for cause in one.json("status")["causes"]), "and it says so")
+        self.assertTrue(one.json("check", "good.example")["unchecked"])
+
+    def test_a_slow_redis_makes_no_answer_slow(self):
+        redis = self.redis()
+        one, = self.nodes(redis.url, 1)
+        redis.pause()
+        self.bad_mail(one, 1)
+        one.wait_log("redis: slow")
+        slowest = 0
+        for _ in range(300):
+            before = time.monotonic()
+            self.assertEqual(one.ask(ASK), "pass")
+            slowest = max(slowest, time.monotonic() - before)
+        redis.resume()
+        self.assertLess(slowest, 0.25, "no question waited for Redis")
+
+
+class Sentinels(SharingTest):
+    def test_a_failover_is_followed_and_nothing_is_lost(self):
+        master = self.redis(port=free_port())
+        replica = self.redis("--replicaof", "127.0.0.1", str(master.port), port=free_port())
+        until(lambda: "master_link_status:up" in replica.cli("INFO", "replication"), "replicated")
+        watched = (f"sentinel monitor mails 127.0.0.1 {master.port} 2\n"
+                   "sentinel down-after-milliseconds mails 500\n"
+                   "sentinel failover-timeout mails 3000\n")
+        sentinels = [self.redis(port=free_port(), program="redis-sentinel", config=watched)
+                     for _ in range(3)]
+        for sentinel in sentinels:
+            until(lambda s=sentinel: "slaves=1,sentinels=3" in s.cli("INFO", "sentinel"),
+                  "the sentinels know one another")
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in sentinels)
+        one, two = self.nodes(f"redis+sentinel://{hosts}/mails")
+        self.bad_mail(one, 3)
+        one.ctl("block", "manual.example", "--for", "1h", "--reason", "abuse")
+        self.wait_answer(two, "reject", "check manual.example")
+        master.process.send_signal(signal.SIGKILL)
+        master.process.wait()
+        one.wait_log("redis: ")
+        one.ctl("unblock", "manual.example")
+        until(lambda: "role:master" in replica.cli("INFO", "replication"), "the replica takes over")
+        one.wait_log("shared again")
+        self.wait_answer(two, "pass", "check manual.example")
+        self.bad_mail(two, 2)
+        for daemon in (one, two):
+            self.assertIn("(5/5 (100%))", self.wait_answer(daemon, "reject"))
+
+
+if __name__ == "__main__":
+    unittest.main()
