@@ -142,7 +142,7 @@ void StateKeeper::KeepOpen(const LogEvent& event) {
   const Attempt& attempt = event.attempt;
   const auto [it, first] = open_changes_.try_emplace({*source_, attempt.message.id});
   if (first) it->second.is_new = event.kind == LogEvent::Kind::kArrived;
-  it->second.message = OpenMessage{attempt.message, attempt.identity};
+  it->second.message = OpenMessage{attempt.message, attempt.identity, event.deferred};
 }
 
 void StateKeeper::KeepClosed(const std::string& id) {

@@ -80,6 +80,8 @@ struct LogEvent {
   };
   Kind kind = Kind::kAttempt;
   Attempt attempt;
+  // kIdentified: the recipients that are deferred, where the MTA will not name them again.
+  std::vector<std::string> deferred;
 };
 
 // How many lines were read, and what they were. Every line is exactly one of the last four.
@@ -101,6 +103,7 @@ class EventBatch {
   // A slot to fill; its strings hold old text, assign every field.
   LogEvent* Add() {
     if (size_ == events_.size()) events_.emplace_back();
+    events_[size_].deferred.clear();
     return &events_[size_++];
   }
   void DropLast() { --size_; }

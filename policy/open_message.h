@@ -4,6 +4,9 @@
 #ifndef DEFERD_POLICY_OPEN_MESSAGE_H_
 #define DEFERD_POLICY_OPEN_MESSAGE_H_
 
+#include <string>
+#include <vector>
+
 #include "policy/attempt.h"
 #include "policy/identity.h"
 
@@ -12,6 +15,7 @@ namespace deferd {
 struct OpenMessage {
   MessageKey key;  // with its arrival
   Identity identity;
+  std::vector<std::string> deferred;  // recipients that were not delivered to yet, if it matters
 
   friend bool operator==(const OpenMessage&, const OpenMessage&) = default;
 };

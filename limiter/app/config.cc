@@ -56,8 +56,9 @@ class ConfigReader {
       }
       config_->exim_logs.push_back(path.text);
     }
-    table->Strings("postfix");
-    NotYet(table, "postfix", "reading Postfix's log");
+    for (const TomlText& path : table->Strings("postfix")) {
+      config_->postfix_logs.push_back(path.text);
+    }
     if (auto zone = table->String("timezone")) {
       config_->zone_name = zone->text;
       if (!absl::LoadTimeZone(zone->text, &config_->zone)) {
@@ -266,7 +267,8 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
   };
   std::vector<std::string> changed;
   if (running.state_dir != loaded.state_dir) changed.push_back("state_dir");
-  if (running.exim_logs != loaded.exim_logs || running.zone_name != loaded.zone_name) {
+  if (running.exim_logs != loaded.exim_logs || running.postfix_logs != loaded.postfix_logs ||
+      running.zone_name != loaded.zone_name) {
     changed.push_back("[intake]");
   }
   if (running.hook_exim != loaded.hook_exim ||

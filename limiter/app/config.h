@@ -30,6 +30,7 @@ struct Config {
   std::string policy_path;  // empty: the built-in policy
 
   std::vector<std::string> exim_logs;  // paths or patterns
+  std::vector<std::string> postfix_logs;
   absl::TimeZone zone = absl::LocalTimeZone();
   std::string zone_name;  // as written; empty: the machine's
 

@@ -28,6 +28,7 @@
 #include "limiter/intake/exim_reader.h"
 #include "limiter/intake/follower.h"
 #include "limiter/intake/log_set.h"
+#include "limiter/intake/postfix_reader.h"
 #include "limiter/limiter.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/log.h"
@@ -168,7 +169,7 @@ class RunningDaemon : public Daemon {
 
   std::unique_ptr<Recorder> recorder_;
   mutable Mutex logs_mutex_;
-  std::unique_ptr<LogSet> logs_ ABSL_GUARDED_BY(logs_mutex_);
+  std::vector<std::unique_ptr<LogSet>> logs_ ABSL_GUARDED_BY(logs_mutex_);  // by MTA
 
   Door hook_;
   Door admin_;
@@ -261,9 +262,11 @@ absl::Status RunningDaemon::Share() {
     }
     return longest;
   };
+  std::vector<std::string> patterns = config_.exim_logs;
+  patterns.insert(patterns.end(), config_.postfix_logs.begin(), config_.postfix_logs.end());
   sharing_ = std::make_unique<Sharing>(SharingOptions{.address = *config_.redis,
                                                       .state_dir = config_.state_dir,
-                                                      .log_patterns = config_.exim_logs,
+                                                      .log_patterns = std::move(patterns),
                                                       .keep_receipts = config_.ledger.keep,
                                                       .lag_seconds = lag},
                                        *state_dir_, &limiter_, &keeper_, &clock_);
@@ -289,30 +292,46 @@ absl::Status RunningDaemon::WaitShared(const Subject& subject) const {
 void RunningDaemon::FollowLogs() {
   recorder_ = std::make_unique<Recorder>(
       &limiter_, &keeper_, [this](size_t pending) { return LookAtFreshness(pending); });
-  for (const std::string& pattern : config_.exim_logs) spdlog::info("following {}", pattern);
+  for (const auto* patterns : {&config_.exim_logs, &config_.postfix_logs}) {
+    for (const std::string& pattern : *patterns) spdlog::info("following {}", pattern);
+  }
   std::map<std::string, SourceState> known;
   for (auto& [source, kept] : keeper_.TakeSources()) {
     known[source] = {std::move(kept.position), std::move(kept.open_messages)};
   }
   // The last hour, and the arrivals of what is still queued, may stand in the rotated file.
-  auto logs = LogSet::Start(
-      {.patterns = config_.exim_logs, .follower = {.read_rotated_first = true}}, std::move(known),
-      [this] { return NewEximReader({.zone = config_.zone, .open_messages = true}); }, &clock_,
-      [this](std::unique_ptr<EventBatch> batch) { return recorder_->Submit(std::move(batch)); });
+  const auto follow = [&](const std::vector<std::string>& patterns, LogSet::NewReader new_reader) {
+    return LogSet::Start({.patterns = patterns, .follower = {.read_rotated_first = true}}, known,
+                         std::move(new_reader), &clock_, [this](std::unique_ptr<EventBatch> batch) {
+                           return recorder_->Submit(std::move(batch));
+                         });
+  };
+  std::vector<std::unique_ptr<LogSet>> logs;
+  logs.push_back(follow(config_.exim_logs, [this] {
+    return NewEximReader({.zone = config_.zone, .open_messages = true});
+  }));
+  logs.push_back(follow(config_.postfix_logs, [this] {
+    return NewPostfixReader(
+        {.zone = config_.zone, .open_messages = true, .own_hosts = config_.charge.internal_hosts});
+  }));
   MutexLock lock(&logs_mutex_);
   logs_ = std::move(logs);
 }
 
 std::vector<FollowerStatus> RunningDaemon::Sources() const {
   MutexLock lock(&logs_mutex_);
-  return logs_ == nullptr ? std::vector<FollowerStatus>() : logs_->status();
+  std::vector<FollowerStatus> sources;
+  for (const std::unique_ptr<LogSet>& logs : logs_) {
+    for (FollowerStatus& one : logs->status()) sources.push_back(std::move(one));
+  }
+  return sources;
 }
 
 bool RunningDaemon::LookAtFreshness(size_t pending) {
   {
     // Before all logs are followed, and while they are let go of, nothing is known of their ends.
     MutexLock lock(&logs_mutex_);
-    if (logs_ == nullptr) return false;
+    if (logs_.empty()) return false;
   }
   const std::vector<FollowerStatus> sources = Sources();
   absl::Duration longest;
@@ -388,12 +407,12 @@ void RunningDaemon::Stop() {
     door->server->Stop(kDrain);
     door->thread.join();
   }
-  std::unique_ptr<LogSet> logs;
+  std::vector<std::unique_ptr<LogSet>> logs;
   {
     MutexLock lock(&logs_mutex_);
     logs.swap(logs_);
   }
-  logs.reset();
+  logs.clear();
   if (recorder_ != nullptr) recorder_->Stop();
   if (sharing_ != nullptr) sharing_->Stop();
 }
@@ -520,7 +539,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_as
   absl::StatusOr<StateDir> state_dir = StateDir::Open(config.state_dir);
   if (!state_dir.ok()) return state_dir.status();
   for (const std::string& warning : config.warnings) spdlog::warn("{}: {}", config.path, warning);
-  if (config.exim_logs.empty()) {
+  if (config.exim_logs.empty() && config.postfix_logs.empty()) {
     spdlog::warn("{}: [intake] names no log: only what a person blocks will be blocked",
                  config.path);
   }

@@ -146,10 +146,8 @@ int RunStats(const Arguments& a) {
 }
 
 int RunReplay(const Arguments& args) {
-  if (args.format != "exim") {
-    return FailUsage("replay: this version reads --format exim alone");
-  }
   ReplayOptions options;
+  options.format = args.format == "postfix" ? LogFormat::kPostfix : LogFormat::kExim;
   options.paths = args.logs;
   if (!args.config.empty()) {
     absl::StatusOr<Config> config = LoadConfig(args.config);

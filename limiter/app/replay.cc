@@ -13,6 +13,7 @@
 #include "limiter/case_table.h"
 #include "limiter/intake/exim_reader.h"
 #include "limiter/intake/log_file.h"
+#include "limiter/intake/postfix_reader.h"
 #include "limiter/limiter.h"
 #include "limiter/observer.h"
 #include "limiter/port/clock.h"
@@ -173,10 +174,20 @@ struct Input {
   absl::Time first;  // its first line's stamp
 };
 
+std::unique_ptr<LogReader> NewReader(const ReplayOptions& options) {
+  constexpr size_t kMaxOpen = 10'000'000;
+  if (options.format == LogFormat::kExim) {
+    return NewEximReader({.zone = options.zone, .max_open_messages = kMaxOpen});
+  }
+  return NewPostfixReader({.zone = options.zone,
+                           .max_open_messages = kMaxOpen,
+                           .own_hosts = options.lists.internal_hosts});
+}
+
 // The first stamp near a file's beginning, read by a reader of its own: a damaged first line must
 // not move the file to another place.
-absl::Time FirstStamp(LogFile* file, absl::TimeZone zone) {
-  std::unique_ptr<LogReader> reader = NewEximReader({.zone = zone});
+absl::Time FirstStamp(LogFile* file, const ReplayOptions& options) {
+  std::unique_ptr<LogReader> reader = NewReader(options);
   reader->set_latest(std::min(file->modified(), SystemClock().Now()) + absl::Hours(24));
   EventBatch ignored;
   for (absl::string_view line : absl::StrSplit(file->head(), '\n')) {
@@ -199,7 +210,7 @@ absl::StatusOr<Json> Replay(const ReplayOptions& options) {
   }
   // mainlog* gives the newest first; counting needs the order of time.
   if (inputs.size() > 1) {
-    for (Input& input : inputs) input.first = FirstStamp(input.file.get(), options.zone);
+    for (Input& input : inputs) input.first = FirstStamp(input.file.get(), options);
     std::stable_sort(inputs.begin(), inputs.end(),
                      [](const Input& a, const Input& b) { return a.first < b.first; });
   }
@@ -210,8 +221,7 @@ absl::StatusOr<Json> Replay(const ReplayOptions& options) {
   Limiter limiter({.node = "replay", .max_messages = 10'000'000},
                   {options.policy, std::make_shared<ChargeLists>(options.lists)}, &clock, &cases,
                   &tally);
-  std::unique_ptr<LogReader> reader =
-      NewEximReader({.zone = options.zone, .max_open_messages = 10'000'000});
+  std::unique_ptr<LogReader> reader = NewReader(options);
   EventBatch batch;
   int64_t done_bytes = 0;
   for (Input& input : inputs) {

@@ -18,7 +18,10 @@
 
 namespace deferd {
 
+enum class LogFormat { kExim, kPostfix };
+
 struct ReplayOptions {
+  LogFormat format = LogFormat::kExim;
   std::vector<std::string> paths;  // read in the order of their first stamps; "-" is standard input
   std::shared_ptr<const Policy> policy;
   ChargeLists lists;

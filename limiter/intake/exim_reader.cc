@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "limiter/intake/exim_line.h"
 #include "limiter/intake/open_messages.h"
+#include "limiter/intake/reader_events.h"
 #include "limiter/intake/reader_state.h"
 #include "limiter/intake/stamp.h"
 #include "limiter/intake/syslog_prefix.h"
@@ -24,8 +25,6 @@ namespace {
 constexpr size_t kMaxEarly = 1000;
 
 constexpr absl::string_view kExpired = "retry timeout exceeded";
-
-void Assign(absl::string_view from, std::string* to) { to->assign(from.data(), from.size()); }
 
 void ToLower(std::string* text) {
   for (char& c : *text) c = absl::ascii_tolower(c);
@@ -107,16 +106,6 @@ void Fill(const EximLine& line, absl::Time time, Attempt* attempt) {
       line.kind == EximLineKind::kFailed && !line.has_host && line.text == kExpired;
 }
 
-void Attribute(const ArrivedMessage* message, Attempt* attempt) {
-  if (message != nullptr) {
-    attempt->message.arrival = message->arrival;
-    attempt->identity = message->identity;
-  } else {
-    attempt->message.arrival = absl::InfinitePast();
-    attempt->identity = Identity{};
-  }
-}
-
 class EximReader : public LogReader {
  public:
   explicit EximReader(const EximReaderOptions& options)
@@ -171,7 +160,8 @@ class EximReader : public LogReader {
       return a.key.arrival < b.key.arrival;
     });
     for (OpenMessage& message : open) {
-      *messages_.Open(message.key.id) = {message.key.arrival, std::move(message.identity)};
+      *messages_.Open(message.key.id) = {
+          message.key.arrival, std::move(message.identity), {}, true};
     }
     return absl::OkStatus();
   }
@@ -258,30 +248,12 @@ class EximReader : public LogReader {
     return &event->attempt;
   }
 
-  // An event that says nothing yet.
-  Attempt* AddBlank(LogEvent::Kind kind, EventBatch* batch) {
-    LogEvent* event = batch->Add();
-    event->kind = kind;
-    Attempt& attempt = event->attempt;
-    attempt.time = last_stamp_;
-    for (std::string* text : {&attempt.message.id, &attempt.recipient, &attempt.original,
-                              &attempt.router, &attempt.transport, &attempt.host, &attempt.host_ip,
-                              &attempt.reply, &attempt.mail_subject}) {
-      text->clear();
-    }
-    Attribute(nullptr, &attempt);
-    attempt.outcome = Outcome::kDelivered;
-    attempt.remote = false;
-    attempt.bare_expiry = false;
-    return &attempt;
-  }
-
   void Arrive(const EximLine& line, EventBatch* batch) {
     ArrivedMessage* message = messages_.Open(line.id, tell_all_ ? &forgotten_ : nullptr);
     if (!forgotten_.id.empty()) {
       const MessageKey again = {std::string(line.id), last_stamp_};
       if (!(forgotten_ == again)) {
-        AddBlank(LogEvent::Kind::kForgotten, batch)->message = forgotten_;
+        AddBlank(LogEvent::Kind::kForgotten, last_stamp_, batch)->attempt.message = forgotten_;
       }
       forgotten_.id.clear();
     }
@@ -295,7 +267,8 @@ class EximReader : public LogReader {
     identity.made_by_mta = line.sender.empty() && line.local_submission && !line.bounce_of.empty();
     identity.sender_vouched = false;
     if (tell_all_) {
-      Attempt* arrived = TellOf(LogEvent::Kind::kArrived, line.id, message, batch);
+      Attempt* arrived =
+          &TellOf(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch)->attempt;
       AssignUnescaped(line.subject, &arrived->mail_subject);
     }
     if (!early_.empty()) ReleaseEarly(line.id, message, batch);
@@ -309,20 +282,13 @@ class EximReader : public LogReader {
       return;
     }
     Assign(line.identified_domain, &message->identity.identified_domain);
-    if (tell_all_) TellOf(LogEvent::Kind::kIdentified, line.id, message, batch);
-  }
-
-  // An event of a message that may be open.
-  Attempt* TellOf(LogEvent::Kind kind, absl::string_view id, const ArrivedMessage* message,
-                  EventBatch* batch) {
-    Attempt* attempt = AddBlank(kind, batch);
-    Assign(id, &attempt->message.id);
-    Attribute(message, attempt);
-    return attempt;
+    if (tell_all_) TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch);
   }
 
   void ShowFrozen(const EximLine& line, EventBatch* batch) {
-    Attempt* shown = TellOf(LogEvent::Kind::kShown, line.id, messages_.Find(line.id), batch);
+    Attempt* shown =
+        &TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, messages_.Find(line.id), batch)
+             ->attempt;
     shown->outcome = Outcome::kHeld;
     Assign(line.text, &shown->reply);
   }
@@ -330,7 +296,7 @@ class EximReader : public LogReader {
   // Who it was from is what the client said, and its login; the host's address is Exim's word.
   void ShowRejected(const EximLine& line, EventBatch* batch) {
     const ArrivedMessage* message = messages_.Find(line.id);
-    Attempt* shown = TellOf(LogEvent::Kind::kShown, line.id, message, batch);
+    Attempt* shown = &TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch)->attempt;
     if (message == nullptr) {
       Assign(line.sender, &shown->identity.sender);
       Assign(line.login, &shown->identity.login);
@@ -347,7 +313,7 @@ class EximReader : public LogReader {
     const ArrivedMessage* message = messages_.Find(id);
     if (!early_.empty()) ReleaseEarly(id, message, batch);
     if (tell_all_) {
-      TellOf(LogEvent::Kind::kCompleted, id, message, batch);
+      TellOf(LogEvent::Kind::kCompleted, last_stamp_, id, message, batch);
     } else {
       LogEvent* event = batch->Add();
       event->kind = LogEvent::Kind::kCompleted;

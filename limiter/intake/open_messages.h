@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -24,12 +25,15 @@ namespace deferd {
 struct ArrivedMessage {
   absl::Time arrival;
   Identity identity;
+  std::vector<std::string> deferred;  // recipients, of an MTA that gives up all of them in one line
+  bool active = false;                // it was seen in the queue, and not only on its way there
 };
 
 class OpenMessages {
  public:
   // Longest id kept, in bytes; longer ones are told apart by their first bytes only.
   static constexpr size_t kMaxId = 24;
+  static constexpr size_t kMaxDeferred = 1000;  // recipients of one message that are remembered
 
   explicit OpenMessages(size_t capacity) : capacity_(capacity == 0 ? 1 : capacity) {}
 

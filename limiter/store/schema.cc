@@ -101,6 +101,7 @@ CREATE TABLE left_out (  -- answers that are shown and do not count, by class
   row BLOB NOT NULL,
   PRIMARY KEY (kind, id, seconds)
 ) WITHOUT ROWID;
+ALTER TABLE open_message ADD COLUMN deferred TEXT NOT NULL DEFAULT '';  -- a recipient a line
 CREATE TABLE place (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;  -- that fails now
 )sql";
 

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "limiter/store/schema.h"
 
 namespace deferd {
@@ -66,7 +68,7 @@ absl::Status StateTables::Prepare() {
   status.Update(prepare(&put_file_, "INSERT INTO log_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   status.Update(prepare(&put_open_,
                         "INSERT OR REPLACE INTO open_message "
-                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   status.Update(prepare(&forget_open_, "DELETE FROM open_message WHERE source = ? AND id = ?"));
   for (auto [table, name] : {std::pair(&windows_, "window"), std::pair(&left_out_, "left_out")}) {
     status.Update(prepare(&table->put, absl::StrCat("INSERT INTO ", name,
@@ -132,12 +134,13 @@ absl::Status StateTables::WritePosition(const SourcePosition& source) {
 
 absl::Status StateTables::WriteOpenMessage(const StoredOpenMessage& open) {
   if (!open.message.has_value()) return forget_open_.Run(open.source, open.id);
-  const auto& [key, identity] = *open.message;
+  const auto& [key, identity, deferred] = *open.message;
   const auto& [id, arrival] = key;
   const auto& [sender, login, user, host, identified_domain, made_by_mta, sender_vouched] =
       identity;
   return put_open_.Run(open.source, open.id, id, ToColumn(arrival), sender, login, user, host,
-                       identified_domain, made_by_mta, sender_vouched);
+                       identified_domain, made_by_mta, sender_vouched,
+                       absl::StrJoin(deferred, "\n"));
 }
 
 absl::Status StateTables::WriteWindow(const StoredWindow& window) {
@@ -216,7 +219,7 @@ absl::Status StateTables::LoadOpenMessages(StateVisitor* visitor) {
   // An unknown arrival is the least.
   return ForEach(db_,
                  "SELECT source, message_id, arrival, sender, login, user, host, "
-                 "identified_domain, made_by_mta, sender_vouched FROM open_message "
+                 "identified_domain, made_by_mta, sender_vouched, deferred FROM open_message "
                  "ORDER BY source, arrival, id",
                  [&](const Statement& row) {
                    OpenMessage message;
@@ -228,6 +231,7 @@ absl::Status StateTables::LoadOpenMessages(StateVisitor* visitor) {
                                        .identified_domain = String(row, 7),
                                        .made_by_mta = row.Int(8) != 0,
                                        .sender_vouched = row.Int(9) != 0};
+                   message.deferred = absl::StrSplit(row.Text(10), '\n', absl::SkipEmpty());
                    return visitor->OnOpenMessage(String(row, 0), std::move(message));
                  });
 }

@@ -71,6 +71,32 @@ TEST(Replay, AgreesWithTheCountedTruth) {
                                        outcomes["failed"].get<int>());
 }
 
+// The same of Postfix. Its log alone has the deferrals of refused.example and of 19 more of
+// theta.example, which the receiving server could not see.
+TEST(Replay, AgreesWithTheCountedTruthOfPostfix) {
+  ReplayOptions options = BySender({DEFERD_TESTDATA "/postfix/postfix-shortid.log.gz"});
+  options.format = LogFormat::kPostfix;
+  absl::StatusOr<Json> result = Replay(options);
+  ASSERT_THAT(result, IsOk());
+  const Json all = Json::parse(ReadAll(DEFERD_TESTDATA "/postfix/postfix-shortid.truth.json"));
+  int compared = 0;
+  for (const auto& [name, counts] : all["per_sender_domain"].items()) {
+    if (name == "<>") continue;
+    const Json domain = DomainOf(*result, name);
+    ASSERT_FALSE(domain.is_null()) << name;
+    const int unseen = name == "theta.example" ? 19 : name == "refused.example" ? 9 : 0;
+    EXPECT_EQ(domain["delivered"], counts["delivered"]) << name;
+    EXPECT_EQ(domain["deferred"], counts["deferred"].get<int>() + unseen) << name;
+    EXPECT_EQ(domain["failed"],
+              counts["failed"].get<int>() + counts.value("failed_given_up_by_mta", 0))
+        << name;
+    ++compared;
+  }
+  EXPECT_EQ(compared, 16);
+  EXPECT_EQ((*result)["malformed"], 0);
+  EXPECT_EQ((*result)["unattributed"], 0);
+}
+
 TEST(Replay, BatchSizesChangeNothing) {
   std::string expected;
   for (size_t batch : {1u, 2u, 7u, 1000u}) {

@@ -1,0 +1,289 @@
+#include "limiter/intake/postfix_line.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
+
+namespace deferd {
+
+namespace {
+
+using absl::string_view;
+
+constexpr size_t kShortestId = 6;
+constexpr size_t kLongestId = 20;
+
+// Programs whose lines tell of messages.
+constexpr string_view kPrograms[] = {"smtpd", "pickup",  "cleanup", "qmgr",     "oqmgr", "nqmgr",
+                                     "smtp",  "lmtp",    "local",   "virtual",  "pipe",  "error",
+                                     "retry", "discard", "bounce",  "postsuper"};
+constexpr string_view kAgents[] = {"smtp", "lmtp",  "local", "virtual",
+                                   "pipe", "error", "retry", "discard"};
+
+template <size_t N>
+bool IsOneOf(string_view word, const string_view (&words)[N]) {
+  return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+
+// Up to the next ", ", which is taken too.
+string_view TakeField(string_view* text) {
+  const size_t end = text->find(", ");
+  const string_view field = text->substr(0, end);
+  text->remove_prefix(end == string_view::npos ? text->size() : end + 2);
+  return field;
+}
+
+// An address between "<" and the ">" that ends it, both taken. A quoted local part (RFC 5321
+// 4.1.2) may hold any of them.
+bool TakeAddress(string_view* text, string_view* address) {
+  if (text->empty() || text->front() != '<') return false;
+  bool quoted = false;
+  for (size_t i = 1; i < text->size(); ++i) {
+    const char c = (*text)[i];
+    if (quoted && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (c == '>' && !quoted) {
+      *address = text->substr(1, i - 1);
+      text->remove_prefix(i + 1);
+      return true;
+    }
+  }
+  return false;
+}
+
+bool LooksLikeIp(string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isxdigit(static_cast<unsigned char>(c)) || c == '.' || c == ':';
+  });
+}
+
+// "NAME[IP]:PORT" or "NAME[path]" or "NAME".
+void TakeHost(string_view text, string_view* name, string_view* ip) {
+  const size_t open = text.find('[');
+  *name = text.substr(0, open);
+  if (open == string_view::npos) return;
+  const string_view inside = text.substr(open + 1, text.find(']', open) - open - 1);
+  if (LooksLikeIp(inside)) *ip = inside;
+}
+
+PostfixLine Malformed(PostfixLine line) {
+  line.kind = PostfixLineKind::kMalformed;
+  return line;
+}
+
+// client=NAME[IP], sasl_method=M, sasl_username=U, sasl_sender=S, orig_queue_id=I, orig_client=C
+PostfixLine Client(string_view text, PostfixLine line) {
+  line.kind = PostfixLineKind::kClient;
+  string_view name;
+  TakeHost(TakeField(&text), &name, &line.client_ip);
+  if (line.client_ip.empty() && name.empty()) return Malformed(line);
+  while (!text.empty()) {
+    string_view field = TakeField(&text);
+    if (absl::ConsumePrefix(&field, "sasl_username=")) {
+      line.login = field;
+    } else if (absl::ConsumePrefix(&field, "orig_queue_id=")) {
+      line.orig_id = IsPostfixId(field) ? field : string_view();
+    }
+  }
+  return line;
+}
+
+PostfixLine Pickup(string_view text, PostfixLine line) {
+  line.kind = PostfixLineKind::kPickup;
+  size_t digits = 0;
+  while (digits < text.size() && absl::ascii_isdigit(static_cast<unsigned char>(text[digits]))) {
+    ++digits;
+  }
+  line.uid = text.substr(0, digits);
+  text.remove_prefix(digits);
+  if (digits == 0 || !absl::ConsumePrefix(&text, " from=") || !TakeAddress(&text, &line.sender)) {
+    return Malformed(line);
+  }
+  return line;
+}
+
+// Behind "from=": <SENDER>, size=N, nrcpt=N (queue active), or <SENDER>, status=expired, ...
+PostfixLine Queue(string_view text, PostfixLine line) {
+  if (!TakeAddress(&text, &line.sender)) return Malformed(line);
+  if (absl::StartsWith(text, ", size=")) {
+    line.kind = PostfixLineKind::kActive;
+  } else if (absl::StartsWith(text, ", status=expired") ||
+             absl::StartsWith(text, ", status=force-expired")) {
+    line.kind = PostfixLineKind::kExpired;
+    line.text = text.substr(2);
+  } else {
+    line.kind = PostfixLineKind::kOther;
+  }
+  return line;
+}
+
+// The id that stands last in "... queued as ID" or "forwarded as ID", also with a ")" or "."
+// behind.
+string_view QueuedAs(string_view text) {
+  while (!text.empty() && (text.back() == ')' || text.back() == '.' || text.back() == ' ')) {
+    text.remove_suffix(1);
+  }
+  const size_t blank = text.rfind(' ');
+  if (blank == string_view::npos) return "";
+  const string_view id = text.substr(blank + 1);
+  const string_view before = text.substr(0, blank);
+  if (!absl::EndsWith(before, "queued as") && !absl::EndsWith(before, "forwarded as")) return "";
+  return IsPostfixId(id) ? id : string_view();
+}
+
+// Behind "to=": <RCPT>, orig_to=<..>, relay=.., conn_use=.., delay=.., delays=.., dsn=.., status=..
+PostfixLine Delivery(string_view text, PostfixLine line) {
+  line.kind = PostfixLineKind::kDelivery;
+  if (!TakeAddress(&text, &line.recipient) || !absl::ConsumePrefix(&text, ", ")) {
+    return Malformed(line);
+  }
+  if (absl::ConsumePrefix(&text, "orig_to=") &&
+      (!TakeAddress(&text, &line.original) || !absl::ConsumePrefix(&text, ", "))) {
+    return Malformed(line);
+  }
+  if (!absl::ConsumePrefix(&text, "relay=")) return Malformed(line);
+  TakeHost(TakeField(&text), &line.host, &line.host_ip);
+  // Numbers alone until the status.
+  while (!absl::StartsWith(text, "status=")) {
+    const string_view field = TakeField(&text);
+    const size_t equals = field.find('=');
+    if (equals == string_view::npos || text.empty()) return Malformed(line);
+  }
+  text.remove_prefix(sizeof("status=") - 1);
+  const size_t blank = text.find(' ');
+  line.status = text.substr(0, blank);
+  text.remove_prefix(blank == string_view::npos ? text.size() : blank + 1);
+  if (absl::ConsumePrefix(&text, "(")) absl::ConsumeSuffix(&text, ")");
+  line.text = text;
+  line.queued_as = QueuedAs(text);
+  // Of a server that was never reached, the text has the name.
+  if (line.host_ip.empty() && absl::ConsumePrefix(&text, "connect to ")) {
+    string_view name, ip;
+    TakeHost(text.substr(0, text.find(": ")), &name, &ip);
+    if (!ip.empty()) {
+      line.host = name;
+      line.host_ip = ip;
+    }
+  }
+  if (line.host == "none") line.host = "";
+  return line;
+}
+
+// "reject: RCPT from NAME[IP]: TEXT; from=<S> to=<R> proto=ESMTP helo=<H>". What is in TEXT and the
+// addresses is for people alone.
+PostfixLine Rejected(string_view action, string_view text, PostfixLine line) {
+  line.kind = PostfixLineKind::kRejected;
+  line.action = action;
+  const size_t from = text.find(" from ");
+  if (from != string_view::npos && from < 40) {
+    const size_t colon = text.find("]: ", from);
+    if (colon != string_view::npos) {
+      TakeHost(text.substr(from + 6, colon + 1 - from - 6), &line.host, &line.client_ip);
+      text.remove_prefix(colon + 3);
+    }
+  }
+  const size_t end = text.rfind("; from=<");
+  line.text = text.substr(0, end);
+  if (end == string_view::npos) return line;
+  string_view rest = text.substr(end + 7);
+  if (TakeAddress(&rest, &line.sender) && absl::ConsumePrefix(&rest, " to=")) {
+    TakeAddress(&rest, &line.recipient);
+  }
+  return line;
+}
+
+// "reject", "hold", "discard", or "milter-" before one; empty if `text` begins with none.
+string_view TakeAction(string_view* text) {
+  string_view rest = *text;
+  absl::ConsumePrefix(&rest, "milter-");
+  for (string_view word : {"reject", "hold", "discard"}) {
+    if (!absl::StartsWith(rest, word) || !absl::StartsWith(rest.substr(word.size()), ": "))
+      continue;
+    const size_t size = text->size() - rest.size() + word.size();
+    const string_view action = text->substr(0, size);
+    text->remove_prefix(size + 2);
+    return action;
+  }
+  return "";
+}
+
+PostfixLine Notice(string_view text, PostfixLine line) {
+  const size_t colon = text.find(" notification: ");
+  if (colon == string_view::npos) return line;
+  line.notice_id = text.substr(colon + 15);
+  if (IsPostfixId(line.notice_id)) line.kind = PostfixLineKind::kNotice;
+  return line;
+}
+
+}  // namespace
+
+bool IsPostfixId(string_view text) {
+  if (text.size() < kShortestId || text.size() > kLongestId) return false;
+  // A word of a message ("warning") has small letters alone.
+  bool word = true;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (!absl::ascii_isalnum(byte)) return false;
+    word = word && absl::ascii_islower(byte);
+  }
+  return !word && text != "NOQUEUE";
+}
+
+bool IsPostfixTag(string_view tag, string_view* program) {
+  const size_t slash = tag.rfind('/');
+  if (slash == string_view::npos) return false;
+  *program = tag.substr(slash + 1);
+  return IsOneOf(*program, kPrograms);
+}
+
+PostfixLine ParsePostfixLine(string_view program, string_view text) {
+  PostfixLine line;
+  line.agent = program;
+  const size_t colon = text.find(": ");
+  if (colon == string_view::npos) return line;
+  const string_view first = text.substr(0, colon);
+  string_view rest = text.substr(colon + 2);
+  if (first == "NOQUEUE") {
+    const string_view action = TakeAction(&rest);
+    return action.empty() ? line : Rejected(action, rest, line);
+  }
+  if (!IsPostfixId(first)) return line;
+  line.id = first;
+  if (program == "smtpd" || program == "cleanup") {
+    if (const string_view action = TakeAction(&rest); !action.empty()) {
+      return Rejected(action, rest, line);
+    }
+  }
+  if (program == "smtpd") {
+    return absl::ConsumePrefix(&rest, "client=") ? Client(rest, line) : line;
+  }
+  if (program == "pickup") {
+    return absl::ConsumePrefix(&rest, "uid=") ? Pickup(rest, line) : line;
+  }
+  if (program == "cleanup") {
+    const bool known =
+        absl::StartsWith(rest, "message-id=") || absl::StartsWith(rest, "resent-message-id=");
+    if (known) line.kind = PostfixLineKind::kMessageId;
+    return line;
+  }
+  if (program == "bounce") return Notice(rest, line);
+  if (rest == "removed") {
+    line.kind = PostfixLineKind::kRemoved;
+    return line;
+  }
+  if (program == "postsuper") {
+    if (rest == "placed on hold") line.kind = PostfixLineKind::kHeld;
+    line.text = rest;
+    return line;
+  }
+  if (IsOneOf(program, kAgents)) {
+    return absl::ConsumePrefix(&rest, "to=") ? Delivery(rest, line) : line;
+  }
+  return absl::ConsumePrefix(&rest, "from=") ? Queue(rest, line) : line;  // qmgr
+}
+
+}  // namespace deferd

@@ -1,0 +1,373 @@
+#include "limiter/intake/postfix_reader.h"
+
+#include <pwd.h>
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "limiter/intake/open_messages.h"
+#include "limiter/intake/postfix_line.h"
+#include "limiter/intake/reader_events.h"
+#include "limiter/intake/reader_state.h"
+#include "limiter/intake/stamp.h"
+#include "limiter/intake/syslog_prefix.h"
+
+namespace deferd {
+namespace {
+
+constexpr int64_t kMaxRepeated = 1000;
+
+std::string SystemUserName(int64_t uid) {
+  std::vector<char> buffer(16 << 10);
+  passwd entry;
+  passwd* found = nullptr;
+  getpwuid_r(static_cast<uid_t>(uid), &entry, buffer.data(), buffer.size(), &found);
+  return found == nullptr ? "" : found->pw_name;
+}
+
+// What Postfix names as the sender of what it makes itself, besides the null sender
+// (double_bounce_sender, by default).
+bool IsDoubleBounce(absl::string_view sender) {
+  return absl::StartsWith(sender, "double-bounce@") || sender == "double-bounce";
+}
+
+bool IsLoopback(absl::string_view ip) { return absl::StartsWith(ip, "127.") || ip == "::1"; }
+
+// What rsyslog and syslogd write in place of the same text again: "message repeated 2 times: [
+// TEXT]".
+int64_t TakeRepeated(absl::string_view* text) {
+  absl::string_view rest = *text;
+  if (!absl::ConsumePrefix(&rest, "message repeated ")) return 1;
+  const size_t blank = rest.find(' ');
+  int64_t times = 0;
+  if (blank == absl::string_view::npos || !absl::SimpleAtoi(rest.substr(0, blank), &times))
+    return 1;
+  rest.remove_prefix(blank);
+  if (!absl::ConsumePrefix(&rest, " times: [ ") || !absl::ConsumeSuffix(&rest, "]")) return 1;
+  *text = rest;
+  return std::clamp<int64_t>(times, 1, kMaxRepeated);
+}
+
+class PostfixReader : public LogReader {
+ public:
+  explicit PostfixReader(const PostfixReaderOptions& options)
+      : tell_all_(options.open_messages),
+        own_hosts_(options.own_hosts),
+        user_name_(options.user_name ? options.user_name : SystemUserName),
+        stamps_(options.zone),
+        messages_(options.max_open_messages) {}
+
+  void ReadLine(absl::string_view line, EventBatch* batch) override {
+    ++batch->counts.lines;
+    absl::ConsumeSuffix(&line, "\r");
+    if (line.empty()) {
+      ++batch->counts.not_mine;
+      return;
+    }
+    const std::optional<SyslogPrefix> prefix = TakeSyslogPrefix(&stamps_, &line);
+    if (!prefix) {
+      ++batch->counts.malformed;
+      return;
+    }
+    last_stamp_ = prefix->time;
+    absl::string_view program;
+    if (!IsPostfixTag(prefix->tag, &program)) {
+      ++batch->counts.not_mine;
+      return;
+    }
+    const int64_t times = TakeRepeated(&line);
+    const PostfixLine parsed = ParsePostfixLine(program, line);
+    Count(parsed, batch);
+    for (int64_t i = 0; i < times; ++i) Read(parsed, batch);
+  }
+
+  void SkipLine(EventBatch* batch) override {
+    ++batch->counts.lines;
+    ++batch->counts.malformed;
+  }
+
+  void Finish(EventBatch* /*batch*/) override {}
+  void set_latest(absl::Time latest) override { stamps_.set_latest(latest); }
+  size_t open_messages() const override { return messages_.size(); }
+  int64_t evicted() const override { return messages_.evicted(); }
+  absl::Time last_stamp() const override { return last_stamp_; }
+
+  std::string SaveState() const override {
+    return EncodeReaderState({.stamps = stamps_.state(), .last_stamp = last_stamp_}, {});
+  }
+
+  absl::Status Restore(std::vector<OpenMessage> open, absl::string_view state) override {
+    ReaderState decoded;
+    std::deque<Attempt> none;
+    absl::Status status = DecodeReaderState(state, &decoded, &none);
+    if (!status.ok()) return status;
+    stamps_.Restore(decoded.stamps);
+    last_stamp_ = decoded.last_stamp;
+    std::stable_sort(open.begin(), open.end(), [](const OpenMessage& a, const OpenMessage& b) {
+      return a.key.arrival < b.key.arrival;
+    });
+    for (OpenMessage& message : open) {
+      ArrivedMessage* slot = messages_.Open(message.key.id);
+      *slot = {message.key.arrival, std::move(message.identity), std::move(message.deferred)};
+      const Identity& identity = slot->identity;
+      slot->active = !identity.sender.empty() || identity.made_by_mta || !slot->deferred.empty();
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  static bool IsAttempt(const PostfixLine& line) {
+    if (line.kind != PostfixLineKind::kDelivery) return line.kind == PostfixLineKind::kExpired;
+    return OutcomeOf(line).has_value();
+  }
+
+  // None of address probes.
+  static std::optional<Outcome> OutcomeOf(const PostfixLine& line) {
+    if (line.status == "sent") return Outcome::kDelivered;
+    if (line.status == "deferred" || line.status == "SOFTBOUNCE") return Outcome::kDeferred;
+    if (line.status == "bounced") return Outcome::kFailed;
+    if (line.status == "expired") return Outcome::kExpired;
+    return std::nullopt;
+  }
+
+  void Count(const PostfixLine& line, EventBatch* batch) {
+    if (line.kind == PostfixLineKind::kMalformed) {
+      ++batch->counts.malformed;
+    } else if (line.kind == PostfixLineKind::kRejected) {
+      ++batch->counts.rejected;
+    } else if (IsAttempt(line) && !IsHandOver(line)) {
+      ++batch->counts.attempts;
+    } else {
+      ++batch->counts.not_mine;
+    }
+  }
+
+  void Read(const PostfixLine& line, EventBatch* batch) {
+    switch (line.kind) {
+      case PostfixLineKind::kClient:
+      case PostfixLineKind::kPickup:
+        Arrive(line, batch);
+        break;
+      case PostfixLineKind::kMessageId:
+        // Nobody brought it: Postfix made it, or forwards.
+        if (messages_.Find(line.id) == nullptr) Arrive(line, batch);
+        break;
+      case PostfixLineKind::kActive:
+        Activate(line, batch);
+        break;
+      case PostfixLineKind::kDelivery:
+        if (IsAttempt(line)) Deliver(line, batch);
+        break;
+      case PostfixLineKind::kExpired:
+        Expire(line, batch);
+        break;
+      case PostfixLineKind::kNotice:
+        if (ArrivedMessage* notice = messages_.Find(line.notice_id)) {
+          notice->identity.made_by_mta = notice->identity.sender.empty();
+        }
+        break;
+      case PostfixLineKind::kRejected:
+        if (tell_all_) ShowRejected(line, batch);
+        break;
+      case PostfixLineKind::kHeld:
+        if (tell_all_) ShowHeld(line, batch);
+        break;
+      case PostfixLineKind::kRemoved:
+        Remove(line.id, batch);
+        break;
+      case PostfixLineKind::kOther:
+      case PostfixLineKind::kMalformed:
+        break;
+    }
+  }
+
+  void Arrive(const PostfixLine& line, EventBatch* batch) {
+    Identity identity;
+    identity.host.assign(line.client_ip.data(), line.client_ip.size());
+    Assign(line.login, &identity.login);
+    Assign(line.sender, &identity.sender);
+    if (!line.uid.empty()) identity.user = UserOf(line.uid);
+    // A filter hands it back: it is of whoever sent the first, which may be open still or, if the
+    // filter answers before it is done, not any more.
+    if (!line.orig_id.empty() && Trusts(line.client_ip)) {
+      if (const ArrivedMessage* first = messages_.Find(line.orig_id)) identity = first->identity;
+    }
+    ArrivedMessage* message = messages_.Open(line.id, tell_all_ ? &forgotten_ : nullptr);
+    if (!forgotten_.id.empty()) {
+      const MessageKey again = {std::string(line.id), last_stamp_};
+      if (!(forgotten_ == again)) {
+        AddBlank(LogEvent::Kind::kForgotten, last_stamp_, batch)->attempt.message = forgotten_;
+      }
+      forgotten_.id.clear();
+    }
+    *message = {last_stamp_, std::move(identity), {}};
+    if (tell_all_) TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch);
+  }
+
+  std::string UserOf(absl::string_view uid) {
+    int64_t number = 0;
+    if (!absl::SimpleAtoi(uid, &number)) return absl::StrCat("uid", uid);
+    auto [entry, is_new] = users_.try_emplace(number);
+    if (is_new) {
+      entry->second = user_name_(number);
+      if (entry->second.empty()) entry->second = absl::StrCat("uid", uid);
+    }
+    return entry->second;
+  }
+
+  // Comes each time that the message is tried; the first time it is in the queue.
+  void Activate(const PostfixLine& line, EventBatch* batch) {
+    ArrivedMessage* message = messages_.Find(line.id);
+    const bool known = message != nullptr;
+    if (!known) {
+      message = messages_.Open(line.id, nullptr);
+      *message = {last_stamp_, Identity(), {}};
+    }
+    if (message->active) return;
+    message->active = true;
+    Identity& identity = message->identity;
+    Assign(line.sender, &identity.sender);
+    const bool internal = known && identity.host.empty() && identity.user.empty();
+    if (internal && (line.sender.empty() || IsDoubleBounce(line.sender))) {
+      identity.made_by_mta = true;
+    }
+    if (tell_all_) TellOf(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch);
+  }
+
+  bool Trusts(absl::string_view ip) const {
+    return IsLoopback(ip) || own_hosts_.ContainsAddress(ip);
+  }
+
+  // The delivery of a message that goes on under another id, in this log.
+  bool IsHandOver(const PostfixLine& line) {
+    if (line.kind != PostfixLineKind::kDelivery || line.queued_as.empty()) return false;
+    const ArrivedMessage* next = messages_.Find(line.queued_as);
+    if (next == nullptr || line.queued_as == line.id) return false;
+    if (line.agent == "local") return next->identity.host.empty();  // forwarded
+    return !line.host_ip.empty() && Trusts(line.host_ip) && Trusts(next->identity.host);
+  }
+
+  void Deliver(const PostfixLine& line, EventBatch* batch) {
+    if (IsHandOver(line)) {
+      HandOver(line, batch);
+      return;
+    }
+    ArrivedMessage* message = messages_.Find(line.id);
+    LogEvent* event = TellOf(LogEvent::Kind::kAttempt, last_stamp_, line.id, message, batch);
+    Attempt& attempt = event->attempt;
+    Assign(line.recipient, &attempt.recipient);
+    for (char& c : attempt.recipient) c = absl::ascii_tolower(static_cast<unsigned char>(c));
+    Assign(line.original, &attempt.original);
+    Assign(line.agent, &attempt.transport);
+    Assign(line.host, &attempt.host);
+    Assign(line.host_ip, &attempt.host_ip);
+    Assign(line.text, &attempt.reply);
+    attempt.outcome = *OutcomeOf(line);
+    attempt.remote = line.agent == "smtp" || (line.agent == "lmtp" && !line.host_ip.empty());
+    if (message == nullptr) return;
+    if (Remember(attempt, message) && tell_all_) {
+      TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
+          message->deferred;
+    }
+  }
+
+  // Who is still deferred, for the day that the message expires. True if that has changed.
+  static bool Remember(const Attempt& attempt, ArrivedMessage* message) {
+    std::vector<std::string>& deferred = message->deferred;
+    auto known = std::find(deferred.begin(), deferred.end(), attempt.recipient);
+    if (attempt.outcome != Outcome::kDeferred) {
+      if (known == deferred.end()) return false;
+      deferred.erase(known);
+      return true;
+    }
+    if (known != deferred.end() || deferred.size() >= OpenMessages::kMaxDeferred) return false;
+    deferred.push_back(attempt.recipient);
+    return true;
+  }
+
+  void HandOver(const PostfixLine& line, EventBatch* batch) {
+    const ArrivedMessage* message = messages_.Find(line.id);
+    ArrivedMessage* next = messages_.Find(line.queued_as);
+    if (message == nullptr || next->identity.login == message->identity.login) return;
+    const Identity& first = message->identity;
+    next->identity.login = first.login;
+    next->identity.user = first.user;
+    next->identity.host = first.host;
+    next->identity.made_by_mta = first.made_by_mta;
+    if (tell_all_) {
+      TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.queued_as, next, batch)->deferred =
+          next->deferred;
+    }
+  }
+
+  void Expire(const PostfixLine& line, EventBatch* batch) {
+    ArrivedMessage* message = messages_.Find(line.id);
+    std::vector<std::string> left;
+    if (message != nullptr) left.swap(message->deferred);
+    if (left.empty()) left.emplace_back();  // somebody it was, whom the log has not named
+    for (const std::string& recipient : left) {
+      LogEvent* event = TellOf(LogEvent::Kind::kAttempt, last_stamp_, line.id, message, batch);
+      Attempt& attempt = event->attempt;
+      if (message == nullptr) Assign(line.sender, &attempt.identity.sender);
+      attempt.recipient = recipient;
+      attempt.outcome = Outcome::kExpired;
+      attempt.bare_expiry = true;
+      Assign(line.text, &attempt.reply);
+    }
+  }
+
+  // Who it was from is what the client said; its address is Postfix's word.
+  void ShowRejected(const PostfixLine& line, EventBatch* batch) {
+    const ArrivedMessage* message = line.id.empty() ? nullptr : messages_.Find(line.id);
+    LogEvent* event = TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch);
+    Attempt& shown = event->attempt;
+    if (message == nullptr) Assign(line.client_ip, &shown.identity.host);
+    if (shown.identity.sender.empty()) Assign(line.sender, &shown.identity.sender);
+    shown.outcome = absl::EndsWith(line.action, "hold")      ? Outcome::kHeld
+                    : absl::EndsWith(line.action, "discard") ? Outcome::kDiscarded
+                                                             : Outcome::kRejected;
+    Assign(line.recipient, &shown.recipient);
+    Assign(line.host, &shown.host);
+    Assign(line.client_ip, &shown.host_ip);
+    Assign(line.text, &shown.reply);
+  }
+
+  void ShowHeld(const PostfixLine& line, EventBatch* batch) {
+    LogEvent* event =
+        TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, messages_.Find(line.id), batch);
+    event->attempt.outcome = Outcome::kHeld;
+    Assign(line.text, &event->attempt.reply);
+  }
+
+  void Remove(absl::string_view id, EventBatch* batch) {
+    TellOf(LogEvent::Kind::kCompleted, last_stamp_, id, messages_.Find(id), batch);
+    messages_.Close(id);
+  }
+
+  const bool tell_all_;
+  const HostList own_hosts_;
+  const std::function<std::string(int64_t)> user_name_;
+  absl::flat_hash_map<int64_t, std::string> users_;
+  StampReader stamps_;
+  OpenMessages messages_;
+  MessageKey forgotten_;  // by the last arrival, if its id is not empty
+  absl::Time last_stamp_ = absl::InfinitePast();
+};
+
+}  // namespace
+
+std::unique_ptr<LogReader> NewPostfixReader(const PostfixReaderOptions& options) {
+  return std::make_unique<PostfixReader>(options);
+}
+
+}  // namespace deferd

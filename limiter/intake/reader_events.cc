@@ -1,0 +1,42 @@
+#include "limiter/intake/reader_events.h"
+
+namespace deferd {
+
+void Assign(absl::string_view from, std::string* to) { to->assign(from.data(), from.size()); }
+
+void Attribute(const ArrivedMessage* message, Attempt* attempt) {
+  if (message != nullptr) {
+    attempt->message.arrival = message->arrival;
+    attempt->identity = message->identity;
+  } else {
+    attempt->message.arrival = absl::InfinitePast();
+    attempt->identity = Identity{};
+  }
+}
+
+LogEvent* AddBlank(LogEvent::Kind kind, absl::Time time, EventBatch* batch) {
+  LogEvent* event = batch->Add();
+  event->kind = kind;
+  Attempt& attempt = event->attempt;
+  attempt.time = time;
+  for (std::string* text : {&attempt.message.id, &attempt.recipient, &attempt.original,
+                            &attempt.router, &attempt.transport, &attempt.host, &attempt.host_ip,
+                            &attempt.reply, &attempt.mail_subject}) {
+    text->clear();
+  }
+  Attribute(nullptr, &attempt);
+  attempt.outcome = Outcome::kDelivered;
+  attempt.remote = false;
+  attempt.bare_expiry = false;
+  return event;
+}
+
+LogEvent* TellOf(LogEvent::Kind kind, absl::Time time, absl::string_view id,
+                 const ArrivedMessage* message, EventBatch* batch) {
+  LogEvent* event = AddBlank(kind, time, batch);
+  Assign(id, &event->attempt.message.id);
+  Attribute(message, &event->attempt);
+  return event;
+}
+
+}  // namespace deferd

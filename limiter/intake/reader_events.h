@@ -1,0 +1,29 @@
+// What the readers of all MTAs do alike with the slots of a batch.
+
+#ifndef DEFERD_LIMITER_INTAKE_READER_EVENTS_H_
+#define DEFERD_LIMITER_INTAKE_READER_EVENTS_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "limiter/intake/open_messages.h"
+#include "policy/attempt.h"
+
+namespace deferd {
+
+void Assign(absl::string_view from, std::string* to);
+
+// Whose it is: arrival and identity, both empty if `message` is null.
+void Attribute(const ArrivedMessage* message, Attempt* attempt);
+
+// An event that says nothing yet but its time.
+LogEvent* AddBlank(LogEvent::Kind kind, absl::Time time, EventBatch* batch);
+
+// That of a message, which may be open.
+LogEvent* TellOf(LogEvent::Kind kind, absl::Time time, absl::string_view id,
+                 const ArrivedMessage* message, EventBatch* batch);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_INTAKE_READER_EVENTS_H_

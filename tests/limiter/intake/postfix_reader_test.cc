@@ -1,0 +1,287 @@
+#include "limiter/intake/postfix_reader.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "policy/subject.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+std::string Line(const std::string& program, const std::string& text) {
+  return absl::StrCat("2026-11-22T08:00:00+00:00 mx postfix/", program, "[1]: ", text);
+}
+
+std::string Client(const std::string& id, const std::string& login) {
+  return Line("submission/smtpd",
+              absl::StrCat(id, ": client=pc[192.0.2.1]",
+                           login.empty() ? "" : ", sasl_method=PLAIN, sasl_username=", login));
+}
+std::string Active(const std::string& id, const std::string& sender) {
+  return Line("qmgr", absl::StrCat(id, ": from=<", sender, ">, size=1, nrcpt=1 (queue active)"));
+}
+std::string To(const std::string& id, const std::string& recipient, const std::string& status,
+               const std::string& relay = "mx.far.example[198.51.100.9]:25",
+               const std::string& program = "smtp") {
+  return Line(program, absl::StrCat(id, ": to=<", recipient, ">, relay=", relay,
+                                    ", delay=1, delays=0/0/0/1, dsn=2.0.0, status=", status));
+}
+
+class PostfixReaderTest : public testing::Test {
+ protected:
+  static std::unique_ptr<LogReader> New() {
+    return NewPostfixReader(
+        {.zone = absl::UTCTimeZone(),
+         .open_messages = true,
+         .user_name = [](int64_t uid) -> std::string { return uid == 33 ? "www-data" : ""; }});
+  }
+  void Read(const std::vector<std::string>& lines) {
+    for (const std::string& line : lines) reader_->ReadLine(line, &batch_);
+  }
+  std::vector<Attempt> Attempts() const {
+    std::vector<Attempt> attempts;
+    for (size_t i = 0; i < batch_.size(); ++i) {
+      if (batch_[i].kind == LogEvent::Kind::kAttempt) attempts.push_back(batch_[i].attempt);
+    }
+    return attempts;
+  }
+  std::vector<Attempt> Shown() const {
+    std::vector<Attempt> shown;
+    for (size_t i = 0; i < batch_.size(); ++i) {
+      if (batch_[i].kind == LogEvent::Kind::kShown) shown.push_back(batch_[i].attempt);
+    }
+    return shown;
+  }
+
+  std::unique_ptr<LogReader> reader_ = New();
+  EventBatch batch_;
+};
+
+TEST_F(PostfixReaderTest, JoinsWhoFromWhomAndWhatBecameOfIt) {
+  Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "Bob@A.example"),
+        To("4F01AA", "Ann@Far.example", "sent (250 ok)"), Line("qmgr", "4F01AA: removed")});
+  ASSERT_THAT(Attempts(), SizeIs(1));
+  const Attempt attempt = Attempts()[0];
+  EXPECT_TRUE(attempt.attributed());
+  EXPECT_EQ(attempt.identity.login, "bob@a.example");
+  EXPECT_EQ(attempt.identity.sender, "Bob@A.example");
+  EXPECT_EQ(attempt.identity.host, "192.0.2.1");
+  EXPECT_EQ(attempt.recipient, "ann@far.example");
+  EXPECT_EQ(attempt.outcome, Outcome::kDelivered);
+  EXPECT_TRUE(attempt.remote);
+  EXPECT_EQ(attempt.host, "mx.far.example");
+  EXPECT_EQ(attempt.reply, "250 ok");
+  EXPECT_EQ(reader_->open_messages(), 0u);
+  EXPECT_EQ(batch_.counts, (LineCounts{.lines = 4, .attempts = 1, .not_mine = 3}));
+}
+
+TEST_F(PostfixReaderTest, LocalUsersByName) {
+  Read({Line("pickup", "4F01AA: uid=33 from=<www-data>"), Active("4F01AA", "www-data@mx.example"),
+        To("4F01AA", "x@y", "bounced (no)"), Line("pickup", "4F01AB: uid=44 from=<x>"),
+        Active("4F01AB", "x@mx"), To("4F01AB", "x@y", "bounced (no)")});
+  EXPECT_EQ(Attempts()[0].identity.user, "www-data");
+  EXPECT_EQ(Attempts()[1].identity.user, "uid44");
+}
+
+TEST_F(PostfixReaderTest, LocalDeliveriesAreNotRemote) {
+  Read({Active("4F01AA", "a@b"),
+        To("4F01AA", "x@y", "sent (delivered to mailbox)", "local", "local"),
+        To("4F01AA", "x@y", "sent (delivered via dovecot service)", "dovecot", "pipe"),
+        To("4F01AA", "x@y", "deferred (Domain b has exceeded ...)", "none", "error"),
+        To("4F01AA", "x@y", "sent (250 ok)", "mx[private/dovecot-lmtp]", "lmtp"),
+        To("4F01AA", "x@y", "deferred (connect to far[192.0.2.9]:25: refused)", "none")});
+  std::vector<bool> remote;
+  for (const Attempt& attempt : Attempts()) remote.push_back(attempt.remote);
+  EXPECT_THAT(remote, ElementsAre(false, false, false, false, true));
+}
+
+TEST_F(PostfixReaderTest, ExpiredIsAFailureOfEachRecipientThatRemains) {
+  Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
+        To("4F01AA", "one@far.example", "deferred (later)"),
+        To("4F01AA", "two@far.example", "deferred (later)"),
+        To("4F01AA", "three@far.example", "sent (250 ok)"),
+        To("4F01AA", "two@far.example", "sent (250 ok)"),
+        To("4F01AA", "one@far.example", "deferred (later)"),
+        To("4F01AA", "four@far.example", "deferred (later)"),
+        Line("qmgr", "4F01AA: from=<bob@a.example>, status=expired, returned to sender")});
+  ASSERT_THAT(Attempts(), SizeIs(8));
+  EXPECT_EQ(Attempts()[6].recipient, "one@far.example");
+  EXPECT_EQ(Attempts()[7].recipient, "four@far.example");
+  EXPECT_EQ(Attempts()[7].outcome, Outcome::kExpired);
+  EXPECT_TRUE(Attempts()[7].bare_expiry);
+  EXPECT_EQ(Attempts()[7].identity.login, "bob@a.example");
+}
+
+TEST_F(PostfixReaderTest, WhatPostfixMakesIsItsOwn) {
+  Read({Line("cleanup", "4F01AB: message-id=<4F01AB@mx>"), Active("4F01AB", ""),
+        Line("bounce", "4F01AA: sender non-delivery notification: 4F01AB"),
+        To("4F01AB", "bob@a.example", "bounced (no)"),
+        Line("cleanup", "4F01AC: message-id=<4F01AC@mx>"), Active("4F01AC", "double-bounce@mx"),
+        To("4F01AC", "postmaster@mx", "sent (ok)"),
+        // A bounce that came in from outside is not.
+        Client("4F01AD", ""), Line("cleanup", "4F01AD: message-id=<x>"), Active("4F01AD", ""),
+        To("4F01AD", "bob@a.example", "sent (ok)")});
+  EXPECT_TRUE(Attempts()[0].identity.made_by_mta);
+  EXPECT_TRUE(Attempts()[1].identity.made_by_mta);
+  EXPECT_FALSE(Attempts()[2].identity.made_by_mta);
+}
+
+TEST_F(PostfixReaderTest, ProbesAreNoAttempts) {
+  Read({Line("cleanup", "4F01AB: message-id=<4F01AB@mx>"), Active("4F01AB", "double-bounce@mx"),
+        To("4F01AB", "ann@far.example", "deliverable (250 ok)"),
+        To("4F01AB", "bob@far.example", "undeliverable (550 no)")});
+  EXPECT_THAT(Attempts(), IsEmpty());
+  EXPECT_EQ(batch_.counts.attempts, 0);
+}
+
+TEST_F(PostfixReaderTest, AFilterThatHandsBackIsNoAttemptAndTheLoginTravels) {
+  // The old way: only the answer names the new message, and may come after its delivery began.
+  Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
+        Line("smtpd", "4F01AB: client=localhost[127.0.0.1]"),
+        Line("cleanup", "4F01AB: message-id=<x>"), Active("4F01AB", "bob@a.example"),
+        To("4F01AA", "ann@far.example",
+           "sent (250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 4F01AB)",
+           "127.0.0.1[127.0.0.1]:10024"),
+        Line("qmgr", "4F01AA: removed"), To("4F01AB", "ann@far.example", "bounced (550 no)")});
+  ASSERT_THAT(Attempts(), SizeIs(1));
+  EXPECT_EQ(Attempts()[0].message.id, "4F01AB");
+  EXPECT_EQ(Attempts()[0].identity.login, "bob@a.example");
+  EXPECT_EQ(Attempts()[0].identity.host, "192.0.2.1");
+  EXPECT_EQ(batch_.counts.attempts, 1);
+}
+
+TEST_F(PostfixReaderTest, AFilterThatForwardsTheIdLinksFromTheBeginning) {
+  Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
+        Line("smtpd",
+             "4F01AB: client=localhost[127.0.0.1], orig_queue_id=4F01AA, "
+             "orig_client=pc[192.0.2.1]"),
+        Active("4F01AB", "bob@a.example"), To("4F01AB", "ann@far.example", "bounced (550 no)")});
+  EXPECT_EQ(Attempts()[0].identity.login, "bob@a.example");
+}
+
+TEST_F(PostfixReaderTest, NobodyElseCanClaimAMessage) {
+  // A remote server that names one of our ids, and one that connects and claims to be a filter.
+  Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
+        Line("smtpd", "4F01AB: client=evil[203.0.113.66], orig_queue_id=4F01AA"),
+        Active("4F01AB", "bob@a.example"),
+        To("4F01AA", "ann@far.example", "sent (250 Ok: queued as 4F01AB)",
+           "mx.evil.example[203.0.113.66]:25"),
+        To("4F01AB", "x@far.example", "bounced (550 no)")});
+  ASSERT_THAT(Attempts(), SizeIs(2));
+  EXPECT_EQ(Attempts()[1].identity.login, "");
+}
+
+TEST_F(PostfixReaderTest, RejectionsAreShown) {
+  Read({Line("smtpd",
+             "NOQUEUE: reject: RCPT from pc[192.0.2.1]: 554 5.7.1 no; from=<s@a> to=<r@b> "
+             "proto=ESMTP helo=<c>"),
+        Line("smtpd",
+             "NOQUEUE: hold: RCPT from pc[192.0.2.1]: <r@b>: over; from=<s@a> to=<r@b> "
+             "proto=ESMTP helo=<c>"),
+        Client("4F01AA", "bob@a.example"),
+        Line("cleanup",
+             "4F01AA: milter-discard: END-OF-MESSAGE from pc[192.0.2.1]: spam; "
+             "from=<s@a> to=<r@b> proto=ESMTP helo=<c>"),
+        Line("postsuper", "4F01AA: placed on hold")});
+  ASSERT_THAT(Shown(), SizeIs(4));
+  EXPECT_EQ(Shown()[0].outcome, Outcome::kRejected);
+  EXPECT_EQ(Shown()[0].identity.sender, "s@a");
+  EXPECT_EQ(Shown()[1].outcome, Outcome::kHeld);
+  EXPECT_EQ(Shown()[2].outcome, Outcome::kDiscarded);
+  EXPECT_EQ(Shown()[2].identity.login, "bob@a.example");
+  EXPECT_EQ(Shown()[3].outcome, Outcome::kHeld);
+  EXPECT_EQ(batch_.counts.rejected, 3);
+}
+
+TEST_F(PostfixReaderTest, RepeatedLinesAreAsMany) {
+  Read({Active("4F01AA", "a@b"),
+        Line("smtp", absl::StrCat("message repeated 3 times: [ 4F01AA: to=<x@y>, relay=none, "
+                                  "delay=1, delays=0/0/0/1, dsn=4.4.1, status=deferred (no)]"))});
+  EXPECT_THAT(Attempts(), SizeIs(3));
+  EXPECT_EQ(Attempts()[2].reply, "no");
+}
+
+TEST_F(PostfixReaderTest, TraditionalStampsOtherProgramsAndLitter) {
+  reader_->set_latest(absl::FromUnixSeconds(1'795'400'000));  // 2026-11-23
+  Read(
+      {"Nov 22 00:13:15 mx postfix-out/qmgr[27993]: 733F6A781D8: from=<a@b>, size=3, nrcpt=1 "
+       "(queue active)",
+       "Nov 22 00:13:16 mx dovecot: imap(bob): Logged out", "no stamp at all", "",
+       "Nov 22 00:13:17 mx postfix-out/smtp[2]: 733F6A781D8: to=<x@y"});
+  EXPECT_EQ(reader_->last_stamp(), absl::FromUnixSeconds(1'795'306'397));
+  EXPECT_EQ(batch_.counts, (LineCounts{.lines = 5, .not_mine = 3, .malformed = 2}));
+}
+
+TEST_F(PostfixReaderTest, WithoutItsBeginningAMessageIsOfItsSenderAlone) {
+  Read({To("4F01AA", "x@y", "bounced (no)"), Active("4F01AB", "a@b"),
+        To("4F01AB", "x@y", "bounced (no)")});
+  EXPECT_FALSE(Attempts()[0].attributed());
+  EXPECT_TRUE(Attempts()[1].attributed());
+  EXPECT_EQ(Attempts()[1].identity.sender, "a@b");
+  EXPECT_EQ(Attempts()[1].identity.login, "");
+}
+
+// What is kept over a restart is what the events of the batches told.
+TEST_F(PostfixReaderTest, ARestartAnywhereChangesNoAttempt) {
+  const std::vector<std::string> log = {
+      Client("4F01AA", "bob@a.example"),
+      Active("4F01AA", "bob@a.example"),
+      To("4F01AA", "one@far.example", "deferred (later)"),
+      Line("cleanup", "4F01AB: message-id=<4F01AB@mx>"),
+      Active("4F01AB", ""),
+      To("4F01AA", "two@far.example", "deferred (later)"),
+      To("4F01AB", "bob@a.example", "deferred (later)"),
+      Active("4F01AA", "bob@a.example"),
+      To("4F01AA", "one@far.example", "sent (250 ok)"),
+      Line("qmgr", "4F01AA: from=<bob@a.example>, status=expired, returned to sender"),
+      Line("qmgr", "4F01AA: removed"),
+      To("4F01AB", "bob@a.example", "sent (250 ok)"),
+      Line("qmgr", "4F01AB: removed")};
+  const auto told = [](const std::vector<Attempt>& attempts) {
+    std::vector<std::string> texts;
+    for (const Attempt& one : attempts) {
+      texts.push_back(absl::StrCat(one.message.id, " ", absl::ToUnixMillis(one.message.arrival),
+                                   " ", one.identity.login, " ", one.identity.made_by_mta, " ",
+                                   one.recipient, " ", OutcomeName(one.outcome)));
+    }
+    return texts;
+  };
+  Read(log);
+  const std::vector<std::string> expected = told(Attempts());
+  ASSERT_THAT(expected, SizeIs(6));
+  for (size_t cut = 0; cut <= log.size(); ++cut) {
+    reader_ = New();
+    batch_ = EventBatch();
+    Read({log.begin(), log.begin() + static_cast<ptrdiff_t>(cut)});
+    std::map<std::string, OpenMessage> open;
+    for (size_t i = 0; i < batch_.size(); ++i) {
+      const LogEvent& event = batch_[i];
+      const std::string& id = event.attempt.message.id;
+      if (event.kind == LogEvent::Kind::kCompleted) open.erase(id);
+      if (event.kind != LogEvent::Kind::kArrived && event.kind != LogEvent::Kind::kIdentified) {
+        continue;
+      }
+      open[id] = {event.attempt.message, event.attempt.identity, event.deferred};
+    }
+    std::vector<OpenMessage> messages;
+    for (auto& [id, message] : open) messages.push_back(message);
+    const std::string state = reader_->SaveState();
+    reader_ = New();
+    ASSERT_THAT(reader_->Restore(messages, state), IsOk());
+    Read({log.begin() + static_cast<ptrdiff_t>(cut), log.end()});
+    EXPECT_EQ(told(Attempts()), expected) << "cut at " << cut;
+  }
+}
+
+}  // namespace
+}  // namespace deferd
