@@ -11,8 +11,8 @@ namespace deferd {
 
 namespace {
 
-constexpr size_t kSubjectsAtOnce = 500;  // the limiter is locked while their rows are made
-constexpr int kBatchesARound = 20;       // then cases and beats have their turn
+constexpr size_t kSubjectsAtOnce = 200;  // the limiter is locked while their rows are made
+constexpr int kBatchesARound = 50;       // then cases and beats have their turn
 constexpr absl::Duration kDueSoon = absl::Seconds(5);
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 constexpr absl::Duration kExactBeat = absl::Milliseconds(200);  // a slower one tells no offset
