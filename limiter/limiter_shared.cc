@@ -23,8 +23,8 @@ bool PersonDecided(const Case& record) {
 
 void Move(Case* record, absl::Duration by) {
   // Infinite times stay what they are.
-  for (absl::Time* time :
-       {&record->since, &record->until, &record->closed_at, &record->cleared_at}) {
+  for (absl::Time* time : {&record->since, &record->until, &record->closed_at, &record->cleared_at,
+                           &record->judged_at, &record->counted_after}) {
     *time += by;
   }
 }
