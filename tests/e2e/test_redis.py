@@ -56,6 +56,9 @@ class TwoNodes(SharingTest):
             one.json("why", "bad.example")["case"]["receipt"]["attempts"]), "both nodes' attempts")
         nodes = {daemon.json("status")["node"] for daemon in (one, two)}
         self.assertEqual({attempt["node"] for attempt in receipt}, nodes)
+        for daemon in (one, two):
+            status, out, err = daemon.ctl("why", "bad.example", "--verify")
+            self.assertIn("confirmed", out, err)
         top, = two.json("top")
         self.assertEqual((top["subject"], top["bad"]), ("bad.example", 5))
 
