@@ -308,6 +308,9 @@ bool Limiter::CasePut(const SharedCase& sent, const CasePutAnswer& answer) {
     ++shared_->unreadable_cases;
     known.waits = known.person;
     known.record.rev = known.person ? answer.now.rev + 1 : known.record.rev;
+    if (std::exchange(known.announce, false) && observer_ != nullptr) {
+      observer_->OnAnnounce(known.record);
+    }
     return false;
   }
   if (theirs->rev < known.record.rev) return false;  // changed here again: that is put next

@@ -198,6 +198,16 @@ class Trouble(SharingTest):
                 self.assertRegex(body, f'deferd_shared_troubles_total{{trouble="{name}"}} [1-9]')
                 redis.cli(*end)
                 one.wait_log("shared again")
+        # It reads its dump, one key after the other.
+        redis.cli("CONFIG", "SET", "rdbcompression", "no")
+        redis.cli("EVAL", "for i = 1, 300 do redis.call('SET', i, string.rep('x', 2000)) end", "0")
+        redis.cli("SAVE")
+        redis.kill()
+        redis.command += ["--key-load-delay", "10000", "--loading-process-events-interval-bytes",
+                          "1024"]
+        redis.start()
+        one.wait_log("redis: loading")
+        one.wait_log("shared again")
         # Scripts that are forgotten are no trouble at all.
         redis.cli("SCRIPT", "FLUSH")
         self.bad_mail(one, 1)

@@ -123,10 +123,10 @@ TEST(Sharing, WhileTheStoreIsAwayLocalCountsDecideAndAfterwardsSumsAreRight) {
   MemoryCluster nodes(2);
   nodes.Sync();
   nodes.server_.SetTrouble(SharedTrouble::kGone);
-  for (int minute = 0; minute < 30; ++minute) {
+  for (int minute = 0; minute < 60; ++minute) {
     nodes[0].Fail("local.example", 1);
-    nodes[0].Fail(kBad, minute < 3 ? 1 : 0);
-    nodes[1].Fail(kBad, minute < 3 ? 1 : 0);
+    nodes[0].Fail(kBad, minute % 20 == 19 ? 1 : 0);
+    nodes[1].Fail(kBad, minute % 20 == 19 ? 1 : 0);
     nodes.Sync();
     nodes.Advance(absl::Minutes(1));
   }
@@ -316,6 +316,39 @@ TEST(Sharing, ANodeOnTrialDoesNotEndWhatTheOthersEnforce) {
   nodes[0].limiter_->SetSettings(nodes[0].settings_);
   nodes.Sync();
   EXPECT_FALSE(nodes[1].Blocked(kBad)) << "who opened it ends it";
+}
+
+TEST(Sharing, WhatNobodyCanHaveMeantIsLeftOutAndCounted) {
+  MemoryCluster nodes(1);
+  nodes.Sync();
+  auto other = nodes.server_.NewStore({.node = "cccccccc"});
+  ASSERT_THAT(other->Connect(), IsOk());
+  const RowKey key = {Node::Domain(kBad), absl::Hours(1)};
+  WindowRow huge;
+  huge.version = 1;
+  huge.cells.push_back({.step = 29'922'360, .failed = int64_t{1} << 60});
+  ASSERT_THAT(other->PutRows({{key, 1, EncodeWindowRow(huge)}}).status(), IsOk());
+  auto unknown = nodes.server_.NewStore({.node = "dddddddd"});
+  ASSERT_THAT(unknown->Connect(), IsOk());
+  ASSERT_THAT(
+      unknown->PutRows({{key, 1, std::string(8, '\0') + "\x02 of a later deferd"}}).status(),
+      IsOk());
+  for (const char* text :
+       {"no json", "[]", "{}", "null", "{\"id\":7}",
+        "{\"id\":\"x\",\"within\":[0,\"\"],\"state\":0,\"action\":[],\"counts\":[0,0,0],"
+        "\"window\":0,\"since\":1795334400000000,\"until\":1795334500000000}",
+        "{\"id\":\"x\",\"within\":[0,\"\"],\"state\":9,\"action\":[],\"counts\":[0,0,0]}"}) {
+    static int64_t rev = 0;
+    ASSERT_THAT(other->PutCase({Node::Domain(kBad), false, ++rev, false, text}).status(), IsOk());
+    nodes.Sync();
+  }
+  nodes[0].Fail(kBad, 5);
+  nodes.Sync();
+  EXPECT_TRUE(nodes[0].Blocked(kBad)) << "local counts decide";
+  EXPECT_EQ(nodes.nodes_.Announced(), 1);
+  EXPECT_EQ(nodes[0].CountsOf(kBad).bad(), 5);
+  EXPECT_GE(nodes[0].limiter_->shared_stats().unreadable_rows, 2);
+  EXPECT_GE(nodes[0].limiter_->shared_stats().unreadable_cases, 7);
 }
 
 TEST(Sharing, EachTroubleIsNamedCountedAndOver) {
