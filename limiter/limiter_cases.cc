@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/limiter.h"
 
@@ -143,6 +144,8 @@ void Limiter::CloseWhatIsNotEnforced() {
   const Policy& policy = *settings_.policy;
   for (Case& record : cases_->Open()) {
     if (record.manual || record.shadow) continue;
+    // A node whose policy is another, or on trial, does not end what the others enforce.
+    if (shared_ != nullptr && !absl::StartsWith(record.id, options_.node + "-")) continue;
     const bool enforced =
         std::any_of(policy.rules.begin(), policy.rules.end(), [&](const Rule& rule) {
           return rule.name == record.rule && !rule.shadow && policy.mode == Mode::kEnforce;

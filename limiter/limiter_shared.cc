@@ -23,8 +23,8 @@ bool PersonDecided(const Case& record) {
 
 void Move(Case* record, absl::Duration by) {
   // Infinite times stay what they are.
-  for (absl::Time* time :
-       {&record->since, &record->until, &record->closed_at, &record->cleared_at}) {
+  for (absl::Time* time : {&record->since, &record->until, &record->closed_at, &record->cleared_at,
+                           &record->judged_at, &record->counted_after}) {
     *time += by;
   }
 }
@@ -308,6 +308,9 @@ bool Limiter::CasePut(const SharedCase& sent, const CasePutAnswer& answer) {
     ++shared_->unreadable_cases;
     known.waits = known.person;
     known.record.rev = known.person ? answer.now.rev + 1 : known.record.rev;
+    if (std::exchange(known.announce, false) && observer_ != nullptr) {
+      observer_->OnAnnounce(known.record);
+    }
     return false;
   }
   if (theirs->rev < known.record.rev) return false;  // changed here again: that is put next

@@ -11,8 +11,10 @@ namespace deferd {
 
 namespace {
 
-constexpr size_t kSubjectsAtOnce = 500;  // the limiter is locked while their rows are made
-constexpr int kBatchesARound = 20;       // then cases and beats have their turn
+constexpr size_t kSubjectsAtOnce = 200;  // the limiter is locked while their rows are made
+constexpr int kBatchesARound = 50;       // then cases and beats have their turn
+constexpr int kRest = 3;
+constexpr absl::Duration kLongestRest = absl::Milliseconds(50);
 constexpr absl::Duration kDueSoon = absl::Seconds(5);
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 constexpr absl::Duration kExactBeat = absl::Milliseconds(200);  // a slower one tells no offset
@@ -62,17 +64,26 @@ void Publisher::Stop() {
 
 void Publisher::Run() {
   while (true) {
+    const absl::Time began = clock_->Now();
     const Pause pause = Round();
-    MutexLock lock(&mutex_);
-    absl::Duration left = pause.at_most;
-    while (!stopping_ && left > absl::ZeroDuration() && !(woken_ && pause.woken)) {
-      const absl::Time before = clock_->Now();
-      if (!changed_.WaitFor(&mutex_, left)) break;
-      left -= std::max(absl::ZeroDuration(), clock_->Now() - before);
-    }
-    if (stopping_) return;
-    woken_ = false;
+    // When much changes all the time it rests longer than it works: what changes again meanwhile is
+    // put once, and counting has the machine. When little does, it has hardly worked.
+    const absl::Duration worked = std::max(absl::ZeroDuration(), clock_->Now() - began);
+    Rest({std::min(kRest * worked, kLongestRest), false});
+    if (!Rest(pause)) return;
   }
+}
+
+bool Publisher::Rest(const Pause& pause) {
+  MutexLock lock(&mutex_);
+  absl::Duration left = pause.at_most;
+  while (!stopping_ && left > absl::ZeroDuration() && !(woken_ && pause.woken)) {
+    const absl::Time before = clock_->Now();
+    if (!changed_.WaitFor(&mutex_, left)) break;
+    left -= std::max(absl::ZeroDuration(), clock_->Now() - before);
+  }
+  if (pause.woken) woken_ = false;
+  return !stopping_;
 }
 
 void Publisher::Wake() {

@@ -93,6 +93,8 @@ class Publisher {
 
  private:
   void Run();
+  // False: it is to end.
+  bool Rest(const Pause& pause);
   absl::Status DoRound();
   absl::Status SayBeat();
   absl::Status PutCases();

@@ -116,6 +116,14 @@ void CompareRows(const Receipt& receipt, const std::vector<LedgerRow>& found, Re
   }
 }
 
+// What is to be found in this node's ledger, where the counts are those of several nodes.
+Counts CountsHere(const Case& record, const std::vector<LedgerRow>& found) {
+  for (const auto& [node, counts] : record.counts_by_node) {
+    if (!found.empty() && found.front().node == node) return counts;
+  }
+  return record.counts;
+}
+
 }  // namespace
 
 absl::string_view FindingName(Finding finding) {
@@ -184,10 +192,10 @@ absl::StatusOr<Verification> VerifyReceipt(const Case& record, const Receipt& re
     remarks.Contradicted(absl::StrCat("the ledger counts to ", CountsText(recount->counts),
                                       "; when the receipt was made, it was ",
                                       CountsText(receipt.recounted)));
-  } else if (recount->counts != receipt.counts) {
+  } else if (recount->counts != CountsHere(record, recount->bad)) {
     remarks.Incomplete(absl::StrCat("the ledger counts to ", CountsText(recount->counts),
                                     " and has not all that was counted (",
-                                    CountsText(receipt.counts), ")"));
+                                    CountsText(CountsHere(record, recount->bad)), ")"));
   }
   return result;
 }

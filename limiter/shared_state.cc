@@ -13,6 +13,15 @@ namespace {
 // Others' clocks may be a little ahead; a window can hold as many steps more than are live.
 constexpr int64_t kAhead = 3;
 
+// More than a domain can send in a step: a damaged row.
+constexpr int64_t kMostInACell = 1'000'000'000;
+
+bool Sane(const WindowRow& row) {
+  return std::all_of(row.cells.begin(), row.cells.end(), [](const WindowCell& cell) {
+    return std::max({cell.delivered, cell.deferred, cell.failed}) <= kMostInACell;
+  });
+}
+
 void AddTo(Counts* sum, const Counts& part) {
   sum->delivered += part.delivered;
   sum->deferred += part.deferred;
@@ -72,7 +81,7 @@ SharedState::RowsNews SharedState::SetRows(const RowKey& key, const StepClock& s
   std::vector<NodeWindow> nodes;
   for (const SharedRow& shared : rows) {
     absl::StatusOr<WindowRow> row = DecodeWindowRow(shared.row);
-    if (!row.ok()) {
+    if (!row.ok() || !Sane(*row)) {
       ++unreadable_rows;
       continue;
     }

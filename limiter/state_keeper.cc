@@ -195,8 +195,7 @@ void StateKeeper::OnCase(CaseChange change, const Case& record) ABSL_NO_THREAD_S
     if (!adopted_.insert(record.id).second) return;
   }
   if (between_ ? !options_.ledger : rows_.empty()) return;
-  const int64_t row =
-      between_ ? LedgerRowKey(record.since + absl::Seconds(1), 0) : rows_.back().row;
+  const int64_t row = between_ ? LedgerRowKey(record.since, rows_written_) : rows_.back().row;
   receipts_due_.push_back({record, row, 0});
   facts_.push_back({absl::StrCat(kDueFact, record.id), absl::StrCat(row)});
 }

@@ -13,6 +13,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr int64_t kLongestShared = 366 * 86400;  // seconds, of a window
+
 // Infinite times are null.
 Json Micros(absl::Time t) {
   if (t == absl::InfinitePast() || t == absl::InfiniteFuture()) return nullptr;
@@ -306,6 +308,12 @@ absl::StatusOr<Case> ParseSharedCase(absl::string_view text, const Subject& subj
         json["subject"] = SubjectJson(subject);
         Case record = CaseOf(json);
         record.shadow = shadow;
+        // What is calculated with later; others may have put anything.
+        const int64_t window = absl::ToInt64Seconds(record.window);
+        const bool sane = window >= 60 && window % 60 == 0 && window <= kLongestShared &&
+                          record.since > absl::UnixEpoch() && record.until >= record.since &&
+                          record.until < absl::InfiniteFuture();
+        if (!sane) throw std::out_of_range("a time is out of range");
         return record;
       },
       /*json_text=*/true);

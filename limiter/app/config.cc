@@ -223,6 +223,10 @@ class ConfigReader {
   }
 
   void ReadShared(TomlTable* table) {
+    if (auto node = table->String("node")) {
+      config_->node_name = node->text;
+      if (node->text.empty()) reader_->Error(node->place, "node: give a name, such as \"mx1\"");
+    }
     auto redis = table->String("redis");
     if (!redis.has_value()) return;
     absl::StatusOr<RedisAddress> address = RedisAddress::Parse(redis->text);
@@ -280,7 +284,8 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
     changed.push_back("[admin]");
   }
   if (running.http_listen != loaded.http_listen) changed.push_back("[http]");
-  if (running.redis != loaded.redis) changed.push_back("[shared]");
+  if (running.redis != loaded.redis || running.node_name != loaded.node_name)
+    changed.push_back("[shared]");
   const LedgerOptions& a = running.ledger;
   const LedgerOptions& b = loaded.ledger;
   if (a.enabled != b.enabled || a.keep != b.keep || a.max_bytes != b.max_bytes ||

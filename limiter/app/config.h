@@ -43,6 +43,7 @@ struct Config {
   std::string http_listen;  // empty: no HTTP
 
   std::optional<RedisAddress> redis;  // none: one machine
+  std::string node_name;              // empty: the state directory has a random one
 
   LedgerOptions ledger;
   bool ledger_subjects = false;  // keep the messages' Subject: lines

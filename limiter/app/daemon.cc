@@ -536,7 +536,7 @@ absl::Status OpenAndLoad(const Config& config, const LoadedPolicy& policy,
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_aside) {
   absl::StatusOr<LoadedPolicy> policy = LoadPolicy(config.policy_path);
   if (!policy.ok()) return policy.status();
-  absl::StatusOr<StateDir> state_dir = StateDir::Open(config.state_dir);
+  absl::StatusOr<StateDir> state_dir = StateDir::Open(config.state_dir, config.node_name);
   if (!state_dir.ok()) return state_dir.status();
   for (const std::string& warning : config.warnings) spdlog::warn("{}: {}", config.path, warning);
   if (config.exim_logs.empty() && config.postfix_logs.empty()) {

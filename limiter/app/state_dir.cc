@@ -1,6 +1,7 @@
 #include "limiter/app/state_dir.h"
 
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -54,9 +56,17 @@ bool IsNodeName(absl::string_view text) {
   return text.size() == 8 && text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
 }
 
+// Of a name in the configuration.
+std::string NodeNamed(const std::string& name) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  EVP_Digest(name.data(), name.size(), digest, &size, EVP_sha256(), nullptr);
+  return absl::BytesToHexString({reinterpret_cast<const char*>(digest), 4});
+}
+
 }  // namespace
 
-absl::StatusOr<StateDir> StateDir::Open(const std::string& path) {
+absl::StatusOr<StateDir> StateDir::Open(const std::string& path, const std::string& name) {
   if (mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return Trouble(path, "make it");
   StateDir dir;
   const std::string lock = path + "/lock";
@@ -77,7 +87,9 @@ absl::StatusOr<StateDir> StateDir::Open(const std::string& path) {
   const std::string node_path = path + "/node";
   absl::StatusOr<std::string> node = ReadSmall(node_path);
   if (!node.ok()) return node.status();
-  if (node->empty()) {
+  if (!name.empty()) {
+    *node = NodeNamed(name);
+  } else if (node->empty()) {
     uint32_t random = 0;
     if (getrandom(&random, sizeof(random), 0) != sizeof(random)) return Trouble(node_path, "name");
     *node = absl::StrFormat("%08x", random);

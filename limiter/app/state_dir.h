@@ -1,7 +1,7 @@
 // The daemon's own folder: who this node is, and that there is only one of it.
 //
 //   lock         flock(2)ed while the daemon lives, holds its pid
-//   node         8 hex digits, random, made once
+//   node         8 hex digits, random, made once (not where the configuration names the node)
 //   incarnation  a number, one more at each start
 //   state.db     what is counted (limiter/store), with state.db-wal and state.db-shm beside it
 
@@ -21,7 +21,9 @@ class StateDir {
  public:
   // Makes the folder if its parent exists. AlreadyExists names the pid of the daemon that holds it;
   // other errors say what could not be read or written.
-  static absl::StatusOr<StateDir> Open(const std::string& path);
+  // `name`: the node is named after this instead of at random, so that it stays the same node when
+  // the folder is lost.
+  static absl::StatusOr<StateDir> Open(const std::string& path, const std::string& name = "");
 
   StateDir(StateDir&& other) noexcept;
   StateDir& operator=(StateDir&&) = delete;

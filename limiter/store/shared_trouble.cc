@@ -90,10 +90,10 @@ SharedTrouble TroubleOfRedisError(absl::string_view text) {
   for (const auto& known : kWords) {
     if (first == known.word) return known.trouble;
   }
-  // An AUTH that a server without users, or without a password, refuses.
-  if (text.find("AUTH") != absl::string_view::npos ||
-      text.find("password") != absl::string_view::npos) {
-    return SharedTrouble::kPassword;
+  // An AUTH that a server without users, or without a password, refuses; a script that may not do
+  // what it does.
+  for (const char* sign : {"AUTH", "password", "The user executing the script"}) {
+    if (text.find(sign) != absl::string_view::npos) return SharedTrouble::kPassword;
   }
   return SharedTrouble::kUnexpected;
 }

@@ -62,10 +62,11 @@ class Redis:
               "redis-server answers")
 
     def cli(self, *arguments):
+        """What redis-cli prints."""
         where = ["-p", str(self.port)] if self.port else ["-s", self.socket]
         done = subprocess.run(["redis-cli", *where, *arguments], capture_output=True, text=True,
                               errors="replace", timeout=LIMIT, check=False)
-        return done.stdout
+        return done.stdout + done.stderr
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)

@@ -5,7 +5,7 @@ import signal
 import time
 import unittest
 
-from deferd_process import ASK, DEFERD, DeferdTest, message, run
+from deferd_process import ASK, DEFERD, SOURCE, DeferdTest, message, run
 from redis_server import Redis, free_port, until
 
 
@@ -56,6 +56,9 @@ class TwoNodes(SharingTest):
             one.json("why", "bad.example")["case"]["receipt"]["attempts"]), "both nodes' attempts")
         nodes = {daemon.json("status")["node"] for daemon in (one, two)}
         self.assertEqual({attempt["node"] for attempt in receipt}, nodes)
+        for daemon in (one, two):
+            status, out, err = daemon.ctl("why", "bad.example", "--verify")
+            self.assertIn("confirmed", out, err)
         top, = two.json("top")
         self.assertEqual((top["subject"], top["bad"]), ("bad.example", 5))
 
@@ -195,6 +198,16 @@ class Trouble(SharingTest):
                 self.assertRegex(body, f'deferd_shared_troubles_total{{trouble="{name}"}} [1-9]')
                 redis.cli(*end)
                 one.wait_log("shared again")
+        # It reads its dump, one key after the other.
+        redis.cli("CONFIG", "SET", "rdbcompression", "no")
+        redis.cli("EVAL", "for i = 1, 300 do redis.call('SET', i, string.rep('x', 2000)) end", "0")
+        redis.cli("SAVE")
+        redis.kill()
+        redis.command += ["--key-load-delay", "10000", "--loading-process-events-interval-bytes",
+                          "1024"]
+        redis.start()
+        one.wait_log("redis: loading")
+        one.wait_log("shared again")
         # Scripts that are forgotten are no trouble at all.
         redis.cli("SCRIPT", "FLUSH")
         self.bad_mail(one, 1)
@@ -215,6 +228,31 @@ class Trouble(SharingTest):
         until(lambda: any(cause.startswith("redis: not shared for")
                           for cause in one.json("status")["causes"]), "and it says so")
         self.assertTrue(one.json("check", "good.example")["unchecked"])
+
+    def test_the_configuration_that_is_shipped_allows_what_is_needed_and_no_more(self):
+        with open(os.path.join(SOURCE, "deploy/redis/deferd.conf"), encoding="utf-8") as file:
+            redis = self.redis(config=file.read())
+        admin = ("--user", "admin", "-a", "CHANGE-ME-ADMIN", "--no-auth-warning")
+        url = redis.url.replace("redis+unix://", "redis+unix://deferd:CHANGE-ME@")
+        one, two = self.nodes(url)
+        self.bad_mail(one, 3)
+        until(lambda: self.counted(two) == 3, "shared")
+        self.bad_mail(two, 2)
+        for daemon in (one, two):
+            self.wait_answer(daemon, "reject")
+        until(lambda: len(one.json("why", "bad.example")["case"]["receipt"]["attempts"]) == 5,
+              "receipts")
+        self.assertEqual(two.json("top")[0]["bad"], 5)
+        self.assertEqual(one.ctl("unblock", "bad.example")[0], 0)
+        self.wait_answer(two, "pass")
+        for daemon in (one, two):
+            self.assertEqual(self.shared(daemon)["trouble"], "none")
+        mine = ("--user", "deferd", "-a", "CHANGE-ME", "--no-auth-warning")
+        for forbidden in (["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"], ["GET", "other"],
+                          ["EVAL", "return 1", "0"], ["SHUTDOWN"]):
+            self.assertIn("NOPERM", redis.cli(*mine, *forbidden), forbidden)
+        self.assertIn("NOAUTH", redis.cli("PING"))
+        self.assertIn("noeviction", redis.cli(*admin, "CONFIG", "GET", "maxmemory-policy"))
 
     def test_a_slow_redis_makes_no_answer_slow(self):
         redis = self.redis()

@@ -72,12 +72,15 @@ class Node {
         make_({.node = name_, .deadline = deadline_}), limiter_.get(), keeper_.get(), &clock_);
   }
 
+  // Counted, not stored.
+  void Record(const Attempt& attempt) {
+    EventBatch batch;
+    *batch.Add() = {LogEvent::Kind::kAttempt, attempt};
+    keeper_->Record(batch);
+  }
   void Feed(const std::string& domain, Outcome outcome, int n = 1) {
     for (int i = 0; i < n; ++i) {
-      EventBatch batch;
-      *batch.Add() = {LogEvent::Kind::kAttempt,
-                      LimiterFixture::MakeAttempt(domain, clock_.Now(), outcome)};
-      keeper_->Record(batch);
+      Record(LimiterFixture::MakeAttempt(domain, clock_.Now(), outcome));
     }
     EXPECT_TRUE(keeper_->Commit().ok());
   }

@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "limiter/state_text.h"
+#include "limiter/store/window_row.h"
 #include "tests/limiter/cluster.h"
 #include "tests/status_matchers.h"
 
@@ -122,10 +123,10 @@ TEST(Sharing, WhileTheStoreIsAwayLocalCountsDecideAndAfterwardsSumsAreRight) {
   MemoryCluster nodes(2);
   nodes.Sync();
   nodes.server_.SetTrouble(SharedTrouble::kGone);
-  for (int minute = 0; minute < 30; ++minute) {
+  for (int minute = 0; minute < 60; ++minute) {
     nodes[0].Fail("local.example", 1);
-    nodes[0].Fail(kBad, minute < 3 ? 1 : 0);
-    nodes[1].Fail(kBad, minute < 3 ? 1 : 0);
+    nodes[0].Fail(kBad, minute % 20 == 19 ? 1 : 0);
+    nodes[1].Fail(kBad, minute % 20 == 19 ? 1 : 0);
     nodes.Sync();
     nodes.Advance(absl::Minutes(1));
   }
@@ -299,6 +300,57 @@ TEST(Sharing, NarrowerSubjectsAreSharedAndTakenOutOfTheirDomain) {
   }
 }
 
+TEST(Sharing, ANodeOnTrialDoesNotEndWhatTheOthersEnforce) {
+  MemoryCluster nodes(2);
+  nodes[0].Fail(kBad, 6);
+  nodes.Sync();
+  nodes[1].settings_.policy =
+      LimiterFixture::ParsedPolicy(std::string("mode = \"shadow\"\n") + kFivePolicy);
+  nodes[1].limiter_->SetSettings(nodes[1].settings_);
+  nodes.Sync();
+  EXPECT_TRUE(nodes[0].Blocked(kBad));
+  nodes[1].Start();
+  nodes.Sync();
+  EXPECT_TRUE(nodes[0].Blocked(kBad));
+  nodes[0].settings_.policy = nodes[1].settings_.policy;
+  nodes[0].limiter_->SetSettings(nodes[0].settings_);
+  nodes.Sync();
+  EXPECT_FALSE(nodes[1].Blocked(kBad)) << "who opened it ends it";
+}
+
+TEST(Sharing, WhatNobodyCanHaveMeantIsLeftOutAndCounted) {
+  MemoryCluster nodes(1);
+  nodes.Sync();
+  auto other = nodes.server_.NewStore({.node = "cccccccc"});
+  ASSERT_THAT(other->Connect(), IsOk());
+  const RowKey key = {Node::Domain(kBad), absl::Hours(1)};
+  WindowRow huge;
+  huge.version = 1;
+  huge.cells.push_back({.step = 29'922'360, .failed = int64_t{1} << 60});
+  ASSERT_THAT(other->PutRows({{key, 1, EncodeWindowRow(huge)}}).status(), IsOk());
+  auto unknown = nodes.server_.NewStore({.node = "dddddddd"});
+  ASSERT_THAT(unknown->Connect(), IsOk());
+  ASSERT_THAT(
+      unknown->PutRows({{key, 1, std::string(8, '\0') + "\x02 of a later deferd"}}).status(),
+      IsOk());
+  for (const char* text :
+       {"no json", "[]", "{}", "null", "{\"id\":7}",
+        "{\"id\":\"x\",\"within\":[0,\"\"],\"state\":0,\"action\":[],\"counts\":[0,0,0],"
+        "\"window\":0,\"since\":1795334400000000,\"until\":1795334500000000}",
+        "{\"id\":\"x\",\"within\":[0,\"\"],\"state\":9,\"action\":[],\"counts\":[0,0,0]}"}) {
+    static int64_t rev = 0;
+    ASSERT_THAT(other->PutCase({Node::Domain(kBad), false, ++rev, false, text}).status(), IsOk());
+    nodes.Sync();
+  }
+  nodes[0].Fail(kBad, 5);
+  nodes.Sync();
+  EXPECT_TRUE(nodes[0].Blocked(kBad)) << "local counts decide";
+  EXPECT_EQ(nodes.nodes_.Announced(), 1);
+  EXPECT_EQ(nodes[0].CountsOf(kBad).bad(), 5);
+  EXPECT_GE(nodes[0].limiter_->shared_stats().unreadable_rows, 2);
+  EXPECT_GE(nodes[0].limiter_->shared_stats().unreadable_cases, 7);
+}
+
 TEST(Sharing, EachTroubleIsNamedCountedAndOver) {
   for (int t = 1; t < kSharedTroubles; ++t) {
     const auto trouble = static_cast<SharedTrouble>(t);
@@ -347,6 +399,57 @@ TEST(Sharing, NodesWhoseClocksAreOffAddUpInTrueTime) {
   }
   nodes.Sync();
   EXPECT_EQ(nodes[2].CountsOf(kBad).bad(), 3) << "the first three are over an hour old";
+}
+
+// Contract, oracle 1: killed at any place between counting, storing and putting, and read again
+// from what is stored, in batches of any size: the rows are those of the plain list.
+TEST(Sharing, AKillAnywhereCountsNothingTwiceAndLosesNothing) {
+  for (uint32_t seed = 1; seed <= 30; ++seed) {
+    std::mt19937 random(seed);
+    MemoryCluster nodes(1, "[rule.r]\nmin_bad = 1000000\npercent = 100\n");
+    Node& node = nodes[0];
+    std::vector<Attempt> log;
+    std::map<std::string, int64_t> expected;
+    for (int i = 0; i < 200; ++i) {
+      const std::string domain = absl::StrCat("d", random() % 4, ".example");
+      log.push_back(LimiterFixture::MakeAttempt(
+          domain, node.clock_.Now() - absl::Minutes(40) + absl::Seconds(10 * i), Outcome::kFailed));
+      ++expected[domain];
+    }
+    size_t read = 0;
+    size_t stored = 0;
+    while (stored < log.size()) {
+      switch (random() % 5) {
+        case 0:
+          node.publisher_->Round();
+          break;
+        case 1:
+          ASSERT_THAT(node.keeper_->Commit(), IsOk());
+          stored = read;
+          break;
+        case 2:
+          if (random() % 2 == 0) break;
+          node.Start();
+          read = stored;
+          break;
+        default:
+          for (size_t n = random() % 30; n > 0 && read < log.size(); --n) node.Record(log[read++]);
+      }
+    }
+    nodes.Sync();
+    auto store = nodes.server_.NewStore({.node = "cccccccc"});
+    ASSERT_THAT(store->Connect(), IsOk());
+    for (const auto& [domain, count] : expected) {
+      auto answers = store->ReadRows({{Node::Domain(domain), absl::Hours(1)}});
+      ASSERT_THAT(answers.status(), IsOk());
+      ASSERT_EQ(answers->front().rows.size(), 1u);
+      absl::StatusOr<WindowRow> row = DecodeWindowRow(answers->front().rows.front().row);
+      ASSERT_THAT(row.status(), IsOk());
+      int64_t failed = 0;
+      for (const WindowCell& cell : row->cells) failed += cell.failed;
+      EXPECT_EQ(failed, count) << "seed " << seed << " " << domain;
+    }
+  }
 }
 
 // Contract, oracles 4 and 10 over the whole: any traffic, any order of rounds, unblocks and

@@ -40,6 +40,16 @@ TEST(AdminPages, BlocksFitEightyColumns) {
   EXPECT_EQ(BlocksPage(Json::array()), "no blocks\n");
 }
 
+TEST(AdminPages, APersonIsToldWhatOthersDoNotKnowYet) {
+  Json record = LongCase();
+  record["not_saved"] = nullptr;
+  record["not_shared"] = "redis: gone: connection refused";
+  EXPECT_THAT(BlockedPage(record), HasSubstr("done here, not yet shared"));
+  EXPECT_THAT(UnblockedPage(record), HasSubstr("connection refused"));
+  record["not_shared"] = nullptr;
+  EXPECT_THAT(BlockedPage(record), Not(HasSubstr("shared")));
+}
+
 TEST(AdminPages, TextOfPersonsCannotDisturbTheTerminal) {
   Json record = LongCase();
   record["manual"] = true;

@@ -54,6 +54,13 @@ TEST_F(FreshnessWatchTest, ALagOfMoreThanAMinute) {
   EXPECT_THAT(Look(), IsEmpty());
 }
 
+TEST_F(FreshnessWatchTest, WhatSharingDoesNotKnow) {
+  watch_.Look({source_}, true, "", absl::Hours(1), kNow, {"redis: not shared for 11 s: gone"});
+  EXPECT_THAT(freshness_.Get().causes, ElementsAre("redis: not shared for 11 s: gone"));
+  EXPECT_TRUE(freshness_.unchecked());
+  EXPECT_THAT(Look(), IsEmpty());
+}
+
 TEST_F(FreshnessWatchTest, AnUnreadableLog) {
   Look();
   source_.readable = false;

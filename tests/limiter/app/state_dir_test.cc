@@ -28,10 +28,15 @@ TEST(StateDir, NamesTheNodeOnceAndCountsStarts) {
     EXPECT_EQ(node.size(), 8u);
     EXPECT_EQ(first->incarnation(), 1);
   }
+  {
+    absl::StatusOr<StateDir> named = StateDir::Open(path, "mx1");
+    ASSERT_THAT(named, IsOk());
+    EXPECT_EQ(named->node(), "22c46143");
+  }
   absl::StatusOr<StateDir> second = StateDir::Open(path);
   ASSERT_THAT(second, IsOk());
   EXPECT_EQ(second->node(), node);
-  EXPECT_EQ(second->incarnation(), 2);
+  EXPECT_EQ(second->incarnation(), 3);
 }
 
 TEST(StateDir, ASecondOneNamesTheFirst) {

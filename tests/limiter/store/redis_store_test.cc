@@ -283,5 +283,17 @@ TEST(RedisStoreTest, AWrongPasswordIsSaidAndNeverShown) {
   Connected(address);
 }
 
+TEST(RedisStoreTest, AUserWhoMayNotDoWhatAScriptDoesIsTold) {
+  auto server = Started();
+  server->Cli({"ACL", "SETUSER", "few", "on", ">pw", "~*", "-@all", "+evalsha", "+script", "+role",
+               "+hgetall"});
+  RedisAddress address = server->address();
+  address.user = "few";
+  address.password = "pw";
+  auto store = Connected(address);
+  EXPECT_EQ(PutTrouble(store.get()), SharedTrouble::kPassword);
+  EXPECT_EQ(TroubleOf(store->LastCase().status()), SharedTrouble::kPassword);
+}
+
 }  // namespace
 }  // namespace deferd

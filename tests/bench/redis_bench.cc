@@ -1,0 +1,226 @@
+// What sharing costs, beside its floors in the same run, on a private redis-server.
+//
+// Rows: microseconds of putting one and reading all nodes' back, and Redis's bytes of a domain,
+// with one to thirty nodes; the floor is the same bytes with HSET and HGETALL, without a script.
+// Attempts: how many a second one Redis takes in, from nodes that count, commit and share; the
+// floor is redis-benchmark running a window script for each attempt. `redis_bench [DOMAINS]`.
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "limiter/publisher.h"
+#include "limiter/store/memory_store.h"
+#include "limiter/store/redis_keys.h"
+#include "limiter/store/redis_store.h"
+#include "limiter/store/window_row.h"
+#include "policy/policy_file.h"
+#include "spdlog/spdlog.h"
+#include "tests/limiter/store/redis_server.h"
+
+namespace deferd {
+namespace {
+
+constexpr int kAttempts = 20;  // of a domain in the hour
+const SystemClock kClock;
+
+std::string Domain(int i) { return absl::StrCat("customer-", i, ".example"); }
+
+double InfoNumber(RedisServer* server, const std::string& section, const std::string& name) {
+  const std::string info = server->Cli({"INFO", section}).text;
+  const size_t at = info.find(name + ":") + name.size() + 1;
+  double number = 0;
+  if (!absl::SimpleAtod(info.substr(at, info.find('\r', at) - at), &number)) std::abort();
+  return number;
+}
+
+double UsedBytes(RedisServer* server) { return InfoNumber(server, "memory", "used_memory"); }
+
+// Of Redis's one thread: where many nodes share, that is what they share.
+double CpuSeconds(RedisServer* server) {
+  return InfoNumber(server, "cpu", "used_cpu_user_main_thread") +
+         InfoNumber(server, "cpu", "used_cpu_sys_main_thread");
+}
+
+std::string Row(double version, std::mt19937* random) {
+  WindowRow row;
+  row.version = version;
+  uint32_t step = 30'000'000 + (*random)() % 3;
+  for (int i = 0; i < kAttempts; ++i, step += 1 + (*random)() % 4) {
+    WindowCell cell = {.step = step, .delivered = 1};
+    if ((*random)() % 10 == 0) cell = {.step = step, .deferred = 1};
+    row.cells.push_back(cell);
+  }
+  return EncodeWindowRow(row);
+}
+
+void MeasureRows(int domains, int nodes) {
+  auto server = RedisServer::Start();
+  if (!server.ok()) std::abort();
+  std::mt19937 random(1);
+  const double before = UsedBytes(server->get());
+  double last_us = 0;
+  for (int node = 0; node < nodes; ++node) {
+    auto store = NewRedisStore((*server)->address(), {.node = absl::StrFormat("%08x", node),
+                                                      .deadline = absl::Seconds(30)});
+    if (!store->Connect().ok()) std::abort();
+    absl::Duration spent;
+    for (int i = 0; i < domains; i += 500) {
+      std::vector<RowPut> puts;
+      for (int d = i; d < std::min(i + 500, domains); ++d) {
+        puts.push_back({{{SubjectKind::kDomain, Domain(d)}, absl::Hours(1)}, 1, Row(1, &random)});
+      }
+      const absl::Time begin = kClock.Now();
+      if (!store->PutRows(puts).ok()) std::abort();
+      spent += kClock.Now() - begin;
+    }
+    last_us = absl::ToDoubleMicroseconds(spent) / domains;
+  }
+  const double bytes = (UsedBytes(server->get()) - before) / domains;
+
+  RedisConnection plain;
+  if (!plain.Open((*server)->address(), absl::Seconds(30)).ok()) std::abort();
+  absl::Duration spent;
+  for (int i = 0; i < domains; i += 500) {
+    std::vector<RedisCommand> commands;
+    for (int d = i; d < std::min(i + 500, domains); ++d) {
+      const std::string key = RowKeyText({{SubjectKind::kDomain, Domain(d)}, absl::Hours(1)});
+      commands.push_back({"HSET", key, "00000000", Row(2, &random)});
+      commands.push_back({"EXPIRE", key, "7200"});
+      commands.push_back({"HGETALL", key});
+    }
+    const absl::Time begin = kClock.Now();
+    if (!plain.Run(commands).ok()) std::abort();
+    spent += kClock.Now() - begin;
+  }
+  std::printf(
+      "%2d nodes, %d domains: put_row %.1f us, HSET+EXPIRE+HGETALL %.1f us; %.0f bytes a domain\n",
+      nodes, domains, last_us, absl::ToDoubleMicroseconds(spent) / domains, bytes);
+}
+
+// A node without a log and a disk: it counts, commits to memory, and shares.
+class BenchNode {
+ public:
+  BenchNode(int number, const RedisAddress& address)
+      : name_(absl::StrFormat("%08x", number)), store_(NewMemoryStore(name_, {})) {
+    const Settings settings = {std::make_shared<Policy>(BuiltInPolicy()),
+                               std::make_shared<ChargeLists>()};
+    limiter_ =
+        std::make_unique<Limiter>(LimiterOptions{.node = name_, .keep = true, .shared = true},
+                                  settings, &kClock, &cases_, &keeper_);
+    if (!keeper_.Load(limiter_.get()).ok()) std::abort();
+    publisher_ = std::make_unique<Publisher>(
+        PublisherOptions{.claim =
+                             [this] {
+                               return NodeClaim{name_, name_, {}, "{}"};
+                             }},
+        NewRedisStore(address, {.node = name_, .deadline = absl::Seconds(30)}), limiter_.get(),
+        &keeper_, &kClock);
+    publisher_->Start();
+  }
+
+  void Feed(int attempts, double zipf, int domains, uint32_t seed) {
+    std::mt19937 random(seed);
+    std::vector<double> weights(domains);
+    for (int i = 0; i < domains; ++i) weights[i] = 1 / std::pow(i + 1, zipf);
+    std::discrete_distribution<int> pick(weights.begin(), weights.end());
+    EventBatch batch;
+    for (int n = 0; n < attempts; ++n) {
+      LogEvent* event = batch.Add();
+      event->kind = LogEvent::Kind::kAttempt;
+      event->attempt.time = kClock.Now();
+      event->attempt.message = {absl::StrCat(name_, "-", n), event->attempt.time};
+      event->attempt.identity.login = absl::StrCat("bob@", Domain(pick(random)));
+      event->attempt.recipient = "r@far.example";
+      event->attempt.outcome = n % 20 == 0 ? Outcome::kDeferred : Outcome::kDelivered;
+      event->attempt.remote = true;
+      if (batch.size() < 1000 && n + 1 < attempts) continue;
+      keeper_.Record(batch);
+      if (!keeper_.Commit().ok()) std::abort();
+      batch.Clear();
+    }
+    while (limiter_->shared_stats().waiting_subjects > 0) std::this_thread::yield();
+  }
+
+  int64_t rows_put() const { return publisher_->status().rows_put; }
+
+ private:
+  const std::string name_;
+  std::unique_ptr<LocalStore> store_;
+  CaseTable cases_;
+  StateKeeper keeper_{{.ledger = false}, store_.get(), &kClock};
+  std::unique_ptr<Limiter> limiter_;
+  std::unique_ptr<Publisher> publisher_;
+};
+
+void MeasureAttempts(int nodes, double zipf, const char* name) {
+  constexpr int kEach = 200'000;
+  constexpr int kDomains = 10'000;
+  auto server = RedisServer::Start();
+  if (!server.ok()) std::abort();
+  std::vector<std::unique_ptr<BenchNode>> all;
+  for (int i = 0; i < nodes; ++i) {
+    all.push_back(std::make_unique<BenchNode>(i, (*server)->address()));
+  }
+  const absl::Time begin = kClock.Now();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < nodes; ++i) {
+    threads.emplace_back([&, i] { all[i]->Feed(kEach, zipf, kDomains, i + 1); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const double seconds = absl::ToDoubleSeconds(kClock.Now() - begin);
+  int64_t rows = 0;
+  for (const auto& node : all) rows += node->rows_put();
+  std::printf(
+      "%d daemons, %s: %.0f attempts/s on this machine, as %d rows; %.0f a second of Redis's "
+      "time\n",
+      nodes, name, nodes * kEach / seconds, static_cast<int>(rows),
+      nodes * kEach / CpuSeconds(server->get()));
+}
+
+// A script for each attempt: adds to the step's field, keeps it alive, gives all steps back.
+void MeasureFloor() {
+  auto server = RedisServer::Start();
+  if (!server.ok()) std::abort();
+  const std::string sha =
+      (*server)
+          ->Cli({"SCRIPT", "LOAD",
+                 "redis.call('HINCRBY', KEYS[1], ARGV[1], 1) redis.call('EXPIRE', KEYS[1], 7200) "
+                 "return redis.call('HGETALL', KEYS[1])"})
+          .text;
+  std::printf("floor, redis-benchmark, 50 connections, a window script an attempt:\n");
+  std::fflush(stdout);
+  const std::string command = absl::StrCat(
+      "redis-benchmark -s ", (*server)->address().path, " -n 200000 -c 50 -r 10000 -q evalsha ",
+      sha, " 1 w:__rand_int__ 29999999d | tr '\\r' '\\n' | tail -1");
+  const double before = CpuSeconds(server->get());
+  if (std::system(command.c_str()) != 0) std::abort();
+  std::printf("that is %.0f attempts a second of Redis's time\n",
+              200'000 / (CpuSeconds(server->get()) - before));
+}
+
+int Main(int argc, char** argv) {
+  spdlog::set_level(spdlog::level::err);
+  const int domains = argc > 1 ? std::atoi(argv[1]) : 100'000;
+  for (int nodes : {1, 4}) MeasureRows(domains, nodes);
+  MeasureRows(std::max(1, domains / 10), 30);
+  MeasureFloor();
+  for (int nodes : {1, 2, 4}) {
+    MeasureAttempts(nodes, 1.0, "Zipf");
+    MeasureAttempts(nodes, 0.0, "uniform");
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace deferd
+
+int main(int argc, char** argv) { return deferd::Main(argc, argv); }
