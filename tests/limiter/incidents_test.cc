@@ -26,9 +26,8 @@ class IncidentsTest : public testing::Test {
   IncidentsTest() { Start(); }
 
   void Start(const std::string& head = "") {
-    f_ = std::make_unique<LimiterFixture>(
-        head + "[rule.r]\nmin_bad = 3\npercent = 50\n",
-        At(Hours(1)));
+    f_ = std::make_unique<LimiterFixture>(head + "[rule.r]\nmin_bad = 3\npercent = 50\n",
+                                          At(Hours(1)));
   }
 
   void Feed(const std::string& domain, absl::Duration at, Outcome outcome, const std::string& reply,
