@@ -176,8 +176,10 @@ int RunReplay(const Arguments& args) {
 }
 
 int RunExplain(const Arguments& args) {
-  const absl::Status status =
-      Explain(args.reply, args.json, std::cin, [](const std::string& answer) {
+  absl::StatusOr<LoadedPolicy> policy = LoadPolicy(args.policy);
+  if (!policy.ok()) return Fail(policy.status());
+  const absl::Status status = Explain(
+      policy->policy->replies(), args.reply, args.json, std::cin, [](const std::string& answer) {
         return Print(answer) == 0 ? absl::OkStatus() : absl::UnavailableError("cannot write");
       });
   return status.ok() ? 0 : Fail(status);
@@ -330,6 +332,7 @@ int Main(int argc, char** argv) {
   replay->add_option("--config", args.config, "take [charge] and timezone from this deferd.toml");
   CLI::App* explain = verb(&app, "explain", "what a server's answer means", RunExplain);
   explain->add_option("TEXT", args.reply, "the answer; - reads one a line")->required();
+  explain->add_option("--policy", args.policy, "take its own [reply.NAME] patterns too");
   CLI::App* policy = verb(&app, "policy", "check or show a policy", nullptr);
   policy->require_subcommand(1);
   CLI::App* policy_check = verb(policy, "check", "report every mistake of a file", RunPolicyCheck);

@@ -116,12 +116,11 @@ std::string ExplainPage(absl::string_view reply, const Classification& classific
   return out;
 }
 
-absl::Status Explain(const std::string& text, bool json, std::istream& in,
+absl::Status Explain(const ReplyClassifier& classifier, const std::string& text, bool json,
+                     std::istream& in,
                      const std::function<absl::Status(const std::string&)>& print) {
-  absl::StatusOr<std::unique_ptr<ReplyClassifier>> classifier = ReplyClassifier::Create();
-  if (!classifier.ok()) return classifier.status();
   const auto answer = [&](const std::string& reply) {
-    const Classification classification = (*classifier)->Classify(reply);
+    const Classification classification = classifier.Classify(reply);
     return print(json ? Dump(ExplainJson(classification)) + "\n"
                       : ExplainPage(reply, classification));
   };

@@ -23,7 +23,8 @@ std::string ExplainPage(absl::string_view reply, const Classification& classific
 
 // `text`, or each line of `in` if it is "-": `print` gets an answer a line, in order; with `json`
 // one object in one line each. Lines longer than a reply can be are read to their end and cut.
-absl::Status Explain(const std::string& text, bool json, std::istream& in,
+absl::Status Explain(const ReplyClassifier& classifier, const std::string& text, bool json,
+                     std::istream& in,
                      const std::function<absl::Status(const std::string&)>& print);
 
 }  // namespace deferd

@@ -227,6 +227,7 @@ void ForgetPages(const std::string& path) {
 }
 
 void Searches(LocalStore* store, const std::string& copy, int64_t rows) {
+  const absl::Time now = Must(store->NewReader()->Search({.limit = 1})).rows.front().time;
   const int64_t some = rows / 3;
   const std::vector<std::pair<const char*, LedgerQuery>> queries = {
       {"domain, the busiest", {.domain = Attempts::Domain(0)}},
@@ -242,6 +243,16 @@ void Searches(LocalStore* store, const std::string& copy, int64_t rows) {
         .outcomes = {Outcome::kRejected}}},
       {"outcome that never came", {.outcomes = {Outcome::kHeld}}},
       {"newest fifty", {}},
+      {"why: the bad ones of the busiest, 1 h",
+       {.subject = Attempts::Domain(0),
+        .outcomes = {Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired},
+        .since = now - absl::Hours(1),
+        .limit = 2'000}},
+      {"why --verify: a page of the busiest, 1 h",
+       {.subject = Attempts::Domain(0),
+        .outcomes = {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired},
+        .since = now - absl::Hours(1),
+        .limit = 2'000}},
   };
   std::printf("\n%-44s %9s %9s %9s\n", "search", "rows", "warm ms", "cold ms");
   for (const auto& [name, query] : queries) {

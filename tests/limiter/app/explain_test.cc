@@ -7,6 +7,7 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "policy/policy_file.h"
 
 namespace deferd {
 namespace {
@@ -19,10 +20,11 @@ class ExplainTest : public testing::Test {
   std::string Run(const std::string& text, bool json, const std::string& input = "") {
     std::istringstream in(input);
     std::string out;
-    const absl::Status status = Explain(text, json, in, [&](const std::string& answer) {
-      out += answer;
-      return absl::OkStatus();
-    });
+    const absl::Status status =
+        Explain(Policy().replies(), text, json, in, [&](const std::string& answer) {
+          out += answer;
+          return absl::OkStatus();
+        });
     EXPECT_TRUE(status.ok()) << status;
     return out;
   }
@@ -43,6 +45,22 @@ TEST_F(ExplainTest, JsonHasAllFields) {
   for (const char* field : {"meaning", "side", "advice"}) {
     EXPECT_FALSE(json[field].get<std::string>().empty());
   }
+}
+
+TEST_F(ExplainTest, AnOwnPatternOfThePolicyComesFirst) {
+  absl::StatusOr<Policy> policy = ParsePolicy(
+      "[reply.partner]\npattern = \"partner gateway\"\nclass = \"greylisting\"\n", "p.toml");
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  std::istringstream in;
+  std::string out;
+  EXPECT_TRUE(Explain(policy->replies(), "550 User unknown at Partner Gateway", true, in,
+                      [&](const std::string& answer) {
+                        out = answer;
+                        return absl::OkStatus();
+                      })
+                  .ok());
+  EXPECT_EQ(Json::parse(out)["class"], "greylisting");
+  EXPECT_EQ(Json::parse(out)["rule"], "own.partner");
 }
 
 TEST_F(ExplainTest, UnknownFieldsAreNull) {
@@ -85,7 +103,7 @@ TEST_F(ExplainTest, ALongLineIsOneReply) {
 
 TEST_F(ExplainTest, StopsWhenNobodyReads) {
   std::istringstream in("a\nb\n");
-  EXPECT_FALSE(Explain("-", true, in, [](const std::string&) {
+  EXPECT_FALSE(Explain(Policy().replies(), "-", true, in, [](const std::string&) {
                  return absl::UnavailableError("closed");
                }).ok());
 }
