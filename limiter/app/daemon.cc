@@ -21,6 +21,7 @@
 #include "limiter/app/journal.h"
 #include "limiter/app/sharing.h"
 #include "limiter/app/state_dir.h"
+#include "limiter/app/totals.h"
 #include "limiter/case_table.h"
 #include "limiter/freshness.h"
 #include "limiter/gate.h"
@@ -68,7 +69,7 @@ class RunningDaemon : public Daemon {
                        if (sharing_ != nullptr) sharing_->PutReceipt(record, rows);
                      }},
                 store_.get(), &clock_),
-        observers_({&metrics_, &journal_, &line_totals_, &keeper_}),
+        observers_({&metrics_, &journal_, &totals_, &keeper_}),
         limiter_({.node = state_dir_->node(),
                   .incarnation = state_dir_->incarnation(),
                   .keep = true,
@@ -101,22 +102,6 @@ class RunningDaemon : public Daemon {
   void Run() override;
 
  private:
-  // Lines since the start, for `status`; the metrics have the same by label.
-  class LineTotals : public Observer {
-   public:
-    void OnLines(const LineCounts& counts) override {
-      MutexLock lock(&mutex_);
-      totals_ += counts;
-    }
-    LineCounts Get() const {
-      MutexLock lock(&mutex_);
-      return totals_;
-    }
-
-   private:
-    mutable Mutex mutex_;
-    LineCounts totals_ ABSL_GUARDED_BY(mutex_);
-  };
   struct Door {
     std::unique_ptr<SocketServer> server;
     std::thread thread;
@@ -160,7 +145,7 @@ class RunningDaemon : public Daemon {
   Gate gate_;
   Metrics metrics_;
   Journal journal_;
-  LineTotals line_totals_;
+  Totals totals_;
   StateKeeper keeper_;
   ObserverList observers_;
   Limiter limiter_;
@@ -208,6 +193,7 @@ absl::Status RunningDaemon::OpenHook() {
   };
   auto answered = [this](const Answer& given, absl::Duration took) {
     metrics_.OnAnswer(given.verdict, given.unchecked, took);
+    totals_.OnQuestion(clock_.Now());
   };
   auto malformed = [this] { metrics_.OnMalformedQuestion(); };
   absl::Status added =
@@ -464,7 +450,6 @@ Gauges RunningDaemon::ReadGauges() const {
 Json RunningDaemon::StatusJson() const {
   Json listening = Json::object();
   for (const auto& [name, address] : listening_) listening[name] = address;
-  const LineCounts lines = line_totals_.Get();
   const Freshness::State freshness = freshness_.Get();
   const Json policy = PolicyJson();
   return {{"version", kVersion},
@@ -484,12 +469,11 @@ Json RunningDaemon::StatusJson() const {
           {"shared", sharing_ == nullptr ? Json(nullptr) : sharing_->StatusJson()},
           {"uptime", deferd::FormatDuration(absl::Seconds(1) + absl::Trunc(clock_.Now() - started_,
                                                                            absl::Seconds(1)))},
-          {"lines",
-           {{"lines", lines.lines},
-            {"attempts", lines.attempts},
-            {"not_mine", lines.not_mine},
-            {"rejected", lines.rejected},
-            {"malformed", lines.malformed}}},
+          {"lines", totals_.LinesJson()},
+          {"charged", totals_.ChargedJson()},
+          {"left_out", totals_.LeftOutJson()},
+          {"questions", totals_.QuestionsJson()},
+          {"hosted_list", !config_.charge.hosted.empty()},
           {"subjects", limiter_.stats().subjects},
           {"blocked", cases_.CountOpen(/*shadow=*/false)},
           {"shadow", cases_.CountOpen(/*shadow=*/true)},

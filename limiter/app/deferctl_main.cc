@@ -19,8 +19,10 @@
 #include "limiter/admin/track.h"
 #include "limiter/admin/why.h"
 #include "limiter/app/config.h"
+#include "limiter/app/doctor.h"
 #include "limiter/app/explain.h"
 #include "limiter/app/replay.h"
+#include "limiter/port/clock.h"
 #include "policy/charge.h"
 #include "policy/policy_file.h"
 #include "policy/toml_reader.h"
@@ -143,6 +145,12 @@ int RunStats(const Arguments& a) {
                       {"until", a.track.until},
                       {"limit", a.limit}},
                      StatsPage);
+}
+
+int RunDoctor(const Arguments& args) {
+  const Json findings = Diagnose(Gather(args.socket, SystemClock().Now()));
+  const int printed = Print(args.json ? DumpPretty(findings) : DoctorPage(findings));
+  return printed != 0 ? printed : DoctorExit(findings);
 }
 
 int RunReplay(const Arguments& args) {
@@ -321,6 +329,7 @@ int Main(int argc, char** argv) {
   stats->add_option("--limit", args.limit, "how many; 0 is all")
       ->capture_default_str()
       ->check(CLI::Range(0, 1'000'000'000));
+  verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
   CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
   replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();
   replay->add_option("--format", args.format)

@@ -1,0 +1,64 @@
+#include "limiter/app/totals.h"
+
+#include <string>
+
+namespace deferd {
+
+void Totals::OnLines(const LineCounts& counts) {
+  MutexLock lock(&mutex_);
+  lines_ += counts;
+}
+
+void Totals::OnAttempt(const Attempt& /*attempt*/, const ChargedSubjects& charged, LeftOut left_out,
+                       const Classification* /*answer*/) {
+  MutexLock lock(&mutex_);
+  ++left_out_[static_cast<size_t>(left_out)];
+  if (!charged.empty()) {
+    ++charged_[static_cast<size_t>(charged.front().subject.kind)];
+  } else if (left_out != LeftOut::kMadeByMta) {
+    ++nobody_;
+  }
+}
+
+void Totals::OnQuestion(absl::Time now) {
+  MutexLock lock(&mutex_);
+  ++questions_;
+  last_question_ = now;
+}
+
+Json Totals::LinesJson() const {
+  MutexLock lock(&mutex_);
+  return {{"lines", lines_.lines},
+          {"attempts", lines_.attempts},
+          {"not_mine", lines_.not_mine},
+          {"rejected", lines_.rejected},
+          {"malformed", lines_.malformed}};
+}
+
+Json Totals::ChargedJson() const {
+  MutexLock lock(&mutex_);
+  Json json = Json::object();
+  for (int kind = 0; kind < kSubjectKinds; ++kind) {
+    json[std::string(SubjectKindName(static_cast<SubjectKind>(kind)))] = charged_[kind];
+  }
+  json["nobody"] = nobody_;
+  return json;
+}
+
+Json Totals::LeftOutJson() const {
+  MutexLock lock(&mutex_);
+  Json json = Json::object();
+  for (int reason = 1; reason < kLeftOutReasons; ++reason) {
+    json[std::string(LeftOutName(static_cast<LeftOut>(reason)))] = left_out_[reason];
+  }
+  return json;
+}
+
+Json Totals::QuestionsJson() const {
+  MutexLock lock(&mutex_);
+  return {{"answered", questions_},
+          {"last", last_question_ == absl::InfinitePast() ? Json(nullptr)
+                                                          : Json(FormatUtc(last_question_))}};
+}
+
+}  // namespace deferd

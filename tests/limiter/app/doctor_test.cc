@@ -1,0 +1,163 @@
+#include "limiter/app/doctor.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+
+// A server where all is well.
+DoctorFacts Healthy() {
+  DoctorFacts facts;
+  facts.mtas = {"Exim"};
+  facts.status = {
+      {"mode", "enforce"},
+      {"unchecked", false},
+      {"policy", {{"stale", false}}},
+      {"sources",
+       Json::array({{{"path", "/log"}, {"problem", ""}, {"lag_seconds", 0.1}, {"gaps", 0}}})},
+      {"lines", {{"lines", 5000}, {"attempts", 900}, {"malformed", 0}}},
+      {"charged", {{"login", 700}, {"account", 100}, {"local", 0}, {"nobody", 100}}},
+      {"left_out", {{"future", 0}}},
+      {"questions", {{"answered", 70}, {"last", "2026-11-22T08:00:00Z"}}},
+      {"hosted_list", true},
+      {"listening", {{"exim", "unix:/x"}}},
+      {"store", {{"problem", ""}}}};
+  facts.blocks = Json::array();
+  facts.attempts = Json::array();
+  return facts;
+}
+
+// The finding that has `word`, or null.
+Json Find(const DoctorFacts& facts, const std::string& word) {
+  for (const Json& one : Diagnose(facts)) {
+    if (absl::StrContains(one["what"].get<std::string>(), word)) return one;
+  }
+  return nullptr;
+}
+
+void ExpectProblem(const DoctorFacts& facts, const std::string& word) {
+  const Json found = Find(facts, word);
+  ASSERT_FALSE(found.is_null()) << word << "\n" << DoctorPage(Diagnose(facts));
+  EXPECT_EQ(found["level"], "problem");
+  EXPECT_FALSE(found["remedy"].get<std::string>().empty());
+  EXPECT_EQ(DoctorExit(Diagnose(facts)), 1);
+}
+
+void ExpectWarning(const DoctorFacts& facts, const std::string& word) {
+  const Json found = Find(facts, word);
+  ASSERT_FALSE(found.is_null()) << word << "\n" << DoctorPage(Diagnose(facts));
+  EXPECT_EQ(found["level"], "warning");
+  EXPECT_FALSE(found["remedy"].get<std::string>().empty());
+  EXPECT_EQ(DoctorExit(Diagnose(facts)), 0);
+}
+
+TEST(Doctor, AllIsWell) {
+  const Json findings = Diagnose(Healthy());
+  for (const Json& one : findings) EXPECT_EQ(one["level"], "ok") << one["what"];
+  EXPECT_EQ(DoctorExit(findings), 0);
+  const std::string page = DoctorPage(findings);
+  EXPECT_THAT(page, HasSubstr("attempts are charged to login 700, account 100; to nobody 100"));
+  for (absl::string_view line : absl::StrSplit(page, '\n')) EXPECT_LE(line.size(), 80u);
+}
+
+TEST(Doctor, ADaemonThatDoesNotAnswer) {
+  DoctorFacts facts = Healthy();
+  facts.unreachable = "/run/x: no deferd answers there";
+  facts.status = nullptr;
+  ExpectProblem(facts, "does not answer");
+}
+
+TEST(Doctor, Logs) {
+  DoctorFacts facts = Healthy();
+  facts.status["sources"] = Json::array();
+  ExpectProblem(facts, "no log is followed");
+  facts = Healthy();
+  facts.status["sources"][0]["problem"] = "Permission denied";
+  ExpectProblem(facts, "Permission denied");
+  facts = Healthy();
+  facts.status["sources"][0]["lag_seconds"] = 3600.0;
+  ExpectProblem(facts, "3600 seconds behind");
+  facts = Healthy();
+  facts.status["sources"][0]["gaps"] = 2;
+  ExpectWarning(facts, "2 gaps");
+  facts = Healthy();
+  facts.status["lines"]["attempts"] = 0;
+  ExpectProblem(facts, "no line of the logs");
+  facts = Healthy();
+  facts.status["lines"]["malformed"] = 400;
+  ExpectWarning(facts, "could not be read");
+}
+
+TEST(Doctor, Charging) {
+  DoctorFacts facts = Healthy();
+  facts.status["charged"] = {{"login", 5}, {"nobody", 500}};
+  ExpectProblem(facts, "who pays");
+  facts = Healthy();
+  facts.status["charged"] = {{"login", 700}, {"account", 0}, {"local", 30}, {"nobody", 0}};
+  ExpectWarning(facts, "local users are not mapped");
+  facts = Healthy();
+  facts.status["left_out"]["future"] = 3;
+  ExpectProblem(facts, "in the future");
+  facts = Healthy();
+  facts.status["hosted_list"] = false;
+  EXPECT_EQ(Find(facts, "hosted here")["level"], "note");
+}
+
+TEST(Doctor, Questions) {
+  DoctorFacts facts = Healthy();
+  facts.status["listening"] = Json::object();
+  ExpectProblem(facts, "no mail server can ask");
+  facts = Healthy();
+  facts.status["questions"] = {{"answered", 0}, {"last", nullptr}};
+  ExpectWarning(facts, "no mail server has asked");
+  facts = Healthy();
+  facts.hook_problem = "/x: Permission denied";
+  ExpectProblem(facts, "got no answer");
+}
+
+TEST(Doctor, OtherLimitersAndPostfixThatFailsClosed) {
+  DoctorFacts facts = Healthy();
+  facts.panel_limiter = true;
+  ExpectWarning(facts, "own limiter");
+  facts = Healthy();
+  facts.postfix_restrictions = "check_policy_service unix:private/x";
+  ExpectProblem(facts, "without default_action=DUNNO");
+  facts.postfix_restrictions =
+      "check_policy_service { unix:private/x, timeout=2s, default_action=DUNNO }";
+  EXPECT_EQ(Find(facts, "mail flows when that is away")["level"], "ok");
+}
+
+TEST(Doctor, ASmarthostHidesOutcomes) {
+  DoctorFacts facts = Healthy();
+  for (int i = 0; i < 200; ++i) {
+    facts.attempts.push_back({{"outcome", "delivered"}, {"host", i < 3 ? "mx" : "relay.example"}});
+  }
+  ExpectWarning(facts, "relay.example takes 98%");
+}
+
+TEST(Doctor, PolicyStoreAndFreshness) {
+  DoctorFacts facts = Healthy();
+  facts.status["policy"] = {{"stale", true}, {"error", "policy.toml:3:1: no"}};
+  ExpectProblem(facts, "has a mistake");
+  facts = Healthy();
+  facts.status["mode"] = "shadow";
+  EXPECT_EQ(Find(facts, "mode shadow")["level"], "note");
+  facts.blocks = Json::array({{{"subject", "a.example"}, {"shadow", true}}});
+  EXPECT_THAT(Find(facts, "would be")["what"].get<std::string>(),
+              HasSubstr("0 are blocked and 1 would be: a.example"));
+  facts = Healthy();
+  facts.status["store"]["problem"] = "disk full";
+  ExpectProblem(facts, "disk full");
+  facts = Healthy();
+  facts.status["unchecked"] = true;
+  facts.status["causes"] = Json::array({"log away"});
+  ExpectProblem(facts, "log away");
+}
+
+}  // namespace
+}  // namespace deferd
