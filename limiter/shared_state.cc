@@ -162,6 +162,8 @@ int64_t SharedState::ShiftOf(const StepClock& steps) const {
 }
 
 bool SharedState::SetOffset(absl::Duration offset, const std::vector<StepClock>& windows) {
+  // What trembles about half a step, or a whole second, must not put everything again and again.
+  if (absl::AbsDuration(offset - offset_) <= absl::Seconds(1)) return false;
   std::vector<int64_t> before;
   for (const StepClock& steps : windows) before.push_back(ShiftOf(steps));
   offset_ = offset;

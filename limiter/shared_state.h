@@ -59,7 +59,8 @@ class SharedState {
 
   // By how many steps rows are shifted to be in the store's time.
   int64_t ShiftOf(const StepClock& steps) const;
-  // The store's clock minus this one. True if that shifts steps of any of these windows otherwise.
+  // The store's clock minus this one, if it is another by over a second. True if that shifts steps
+  // of any of these windows otherwise.
   bool SetOffset(absl::Duration offset, const std::vector<StepClock>& windows);
   // What times of cases are moved by: whole seconds, none when the clocks agree to a second.
   absl::Duration CaseOffset() const { return absl::Trunc(offset_, absl::Seconds(1)); }

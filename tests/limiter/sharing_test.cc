@@ -401,6 +401,56 @@ TEST(Sharing, NodesWhoseClocksAreOffAddUpInTrueTime) {
   EXPECT_EQ(nodes[2].CountsOf(kBad).bad(), 3) << "the first three are over an hour old";
 }
 
+TEST(Sharing, AClockThatTremblesPutsNothingAgain) {
+  MemoryCluster nodes(1);
+  nodes[0].clock_.Advance(absl::Seconds(30));  // half a step
+  nodes[0].Fail(kBad, 3);
+  nodes.Sync();
+  const int64_t put = nodes[0].publisher_->status().rows_put;
+  for (int beat = 0; beat < 10; ++beat) {
+    nodes[0].clock_.Advance(beat % 2 == 0 ? absl::Milliseconds(400) : -absl::Milliseconds(400));
+    nodes.Advance(Publisher::kBeat);
+    nodes.Sync();
+  }
+  EXPECT_EQ(nodes[0].publisher_->status().rows_put, put);
+  EXPECT_NEAR(absl::ToDoubleSeconds(nodes[0].publisher_->status().offset), -30, 1);
+}
+
+TEST(Sharing, WhatIsOverIsOverThoughItsRowIsStillThere) {
+  MemoryCluster nodes(2);
+  nodes[1].Fail(kBad, 4);
+  nodes.Sync();
+  nodes.Advance(absl::Minutes(59));
+  nodes[0].Fail(kBad, 1);
+  nodes.Sync();
+  EXPECT_TRUE(nodes[0].Blocked(kBad)) << "still live";
+  nodes[1].Fail("other.example", 4);
+  nodes.Sync();
+  nodes.Advance(absl::Minutes(61));
+  nodes[0].Fail("other.example", 1);
+  nodes.Sync();
+  EXPECT_FALSE(nodes[0].Blocked("other.example"));
+  EXPECT_EQ(nodes[0].CountsOf("other.example").bad(), 1);
+}
+
+TEST(Sharing, CasesLongOverAreDroppedByAllAndPutByNobody) {
+  MemoryCluster nodes(2);
+  nodes[0].Fail(kBad, 6);
+  nodes.Sync();
+  ASSERT_THAT(nodes[1].Unblock(kBad), IsOk());
+  nodes.Sync();
+  auto store = nodes.server_.NewStore({.node = "cccccccc"});
+  ASSERT_THAT(store->Connect(), IsOk());
+  EXPECT_EQ(store->ReadCases()->size(), 1u);
+  nodes.Advance(absl::Hours(24 * 8));
+  nodes[0].Fail("x.example");  // with the log's time, what is over is forgotten
+  nodes.Sync();
+  EXPECT_THAT(*store->ReadCases(), IsEmpty());
+  nodes.Advance(CaseFollower::kMergeEvery);
+  nodes.Sync();
+  EXPECT_THAT(*store->ReadCases(), IsEmpty()) << "also by the node that still remembers it";
+}
+
 // Contract, oracle 1: killed at any place between counting, storing and putting, and read again
 // from what is stored, in batches of any size: the rows are those of the plain list.
 TEST(Sharing, AKillAnywhereCountsNothingTwiceAndLosesNothing) {

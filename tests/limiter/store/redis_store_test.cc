@@ -162,6 +162,32 @@ TEST(RedisStoreTest, EveryKeyIsKnownAndHasATimeToLive) {
   EXPECT_EQ(found.size(), expected.size());
 }
 
+// Contract, oracle 15: an hour of 20 attempts in under 400 bytes.
+TEST(RedisStoreTest, ADomainTakesFewBytes) {
+  constexpr int kDomains = 20'000;
+  auto server = Started();
+  auto used = [&] {
+    const std::string info = server->Cli({"INFO", "memory"}).text;
+    return std::stod(info.substr(info.find("used_memory:") + 12));
+  };
+  auto store = Connected(server->address());
+  ASSERT_THAT(store->SayBeat({"s", "h", {}, "{}"}).status(), IsOk());
+  const double before = used();
+  std::vector<RowPut> puts;
+  for (int domain = 0; domain < kDomains; ++domain) {
+    WindowRow row;
+    row.version = 4294967296.0 * 7 + domain;
+    for (uint32_t i = 0; i < 20; ++i) {
+      row.cells.push_back({.step = 29'922'360 + 3 * i - i % 3, .failed = 1});
+    }
+    const RowKey key = {{SubjectKind::kDomain, absl::StrCat("customer-", domain, ".example")},
+                        absl::Hours(1)};
+    puts.push_back({key, row.version, EncodeWindowRow(row)});
+  }
+  ASSERT_THAT(store->PutRows(puts).status(), IsOk());
+  EXPECT_LT((used() - before) / kDomains, 400);
+}
+
 TEST(RedisStoreTest, TheBeatKeepsTheCasesAlive) {
   auto server = Started();
   auto store = Connected(server->address());
