@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "limiter/admin/record.h"
 #include "limiter/admin/stats.h"
 #include "limiter/admin/why.h"
 #include "limiter/port/log.h"
@@ -79,6 +80,7 @@ absl::StatusOr<Json> AdminApi::Handle(const std::string& verb, const Json& args,
       {"track", &AdminApi::TrackDelivery},
       {"incidents", &AdminApi::Incidents},
       {"stats", &AdminApi::SentStats},
+      {"record", &AdminApi::RecordAttempts},
   };
   for (const Verb& known : kVerbs) {
     if (verb == known.name) return (this->*known.handle)(args, peer);
@@ -169,6 +171,25 @@ Json AdminApi::Saved(const Case& record) const {
   const absl::Status shared = parts_.share ? parts_.share(record.subject) : absl::OkStatus();
   json["not_shared"] = shared.ok() ? Json(nullptr) : Json(std::string(shared.message()));
   return json;
+}
+
+// All of them or, if one has a mistake, none.
+absl::StatusOr<Json> AdminApi::RecordAttempts(const Json& args, const Peer&) const {
+  if (!args.contains("records") || !args["records"].is_array()) {
+    return absl::InvalidArgumentError("records: expected an array");
+  }
+  EventBatch batch;
+  int64_t number = 0;
+  for (const Json& record : args["records"]) {
+    absl::Status added = AddRecord(record, parts_.clock->Now(), &batch);
+    if (!added.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("record ", number, ": ", added.message()));
+    }
+    ++number;
+  }
+  absl::Status recorded = parts_.record(batch);
+  if (!recorded.ok()) return recorded;
+  return Json{{"recorded", number}};
 }
 
 absl::StatusOr<Json> AdminApi::SentStats(const Json& args, const Peer&) const {

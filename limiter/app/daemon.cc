@@ -87,6 +87,11 @@ class RunningDaemon : public Daemon {
               .save = [this] { return keeper_.Commit(/*durable=*/true); },
               .receipt = [this](const Case& record) { return ReceiptOf(record); },
               .ledger = reader_.get(),
+              .record =
+                  [this](const EventBatch& batch) {
+                    keeper_.Record(batch);
+                    return keeper_.Commit(/*durable=*/true);
+                  },
               .share = [this](const Subject& subject) { return WaitShared(subject); },
               .refresh =
                   [this](const Subject* subject) {

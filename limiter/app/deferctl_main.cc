@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -15,6 +16,9 @@
 #include "absl/strings/str_format.h"
 #include "limiter/admin/admin_client.h"
 #include "limiter/admin/admin_pages.h"
+#include "limiter/admin/admin_session.h"
+#include "limiter/admin/page_text.h"
+#include "limiter/admin/record.h"
 #include "limiter/admin/stats.h"
 #include "limiter/admin/track.h"
 #include "limiter/admin/why.h"
@@ -145,6 +149,50 @@ int RunStats(const Arguments& a) {
                       {"until", a.track.until},
                       {"limit", a.limit}},
                      StatsPage);
+}
+
+// Lines of JSON, as many in one request as its line may hold. A mistake ends it: what stands before
+// its line is recorded, what stands behind is not.
+int RunRecord(const Arguments& args) {
+  constexpr size_t kRequest = AdminSession::kMaxLine * 3 / 4;
+  std::ifstream file;
+  if (args.file != "-") file.open(args.file);
+  std::istream& in = args.file == "-" ? std::cin : file;
+  if (!in) return Fail(absl::NotFoundError(absl::StrCat(args.file, ": cannot be read")));
+  int64_t number = 0, recorded = 0;
+  Json records = Json::array();
+  size_t size = 0;
+  const auto send = [&]() -> absl::Status {
+    if (records.empty()) return absl::OkStatus();
+    absl::StatusOr<Json> result =
+        AskDaemon(args.socket, "record", {{"records", std::move(records)}}, kDaemonLimit);
+    records = Json::array();
+    size = 0;
+    if (result.ok()) recorded += Number(*result, "recorded");
+    return result.status();
+  };
+  std::string line;
+  while (std::getline(in, line)) {
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    EventBatch unused;
+    absl::Status status = record.is_discarded() ? absl::InvalidArgumentError("not JSON")
+                                                : AddRecord(record, SystemClock().Now(), &unused);
+    if (status.ok() && size + line.size() > kRequest) status = send();
+    if (!status.ok()) {
+      send().IgnoreError();
+      return Fail(
+          absl::Status(status.code(), absl::StrCat(args.file, ":", number, ": ", status.message(),
+                                                   "; ", recorded, " were recorded")));
+    }
+    size += Dump(record).size() + 1;
+    records.push_back(std::move(record));
+  }
+  absl::Status status = send();
+  if (!status.ok()) return Fail(status);
+  return Print(args.json ? DumpPretty({{"recorded", recorded}})
+                         : absl::StrCat(recorded, " attempts recorded\n"));
 }
 
 int RunDoctor(const Arguments& args) {
@@ -329,6 +377,9 @@ int Main(int argc, char** argv) {
   stats->add_option("--limit", args.limit, "how many; 0 is all")
       ->capture_default_str()
       ->check(CLI::Range(0, 1'000'000'000));
+  CLI::App* record = verb(&app, "record",
+                          "count attempts of another mail server: a JSON object a line", RunRecord);
+  record->add_option("FILE", args.file, "- is standard input")->required();
   verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
   CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
   replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();

@@ -33,7 +33,12 @@ class AdminApiTest : public testing::Test, public LimiterFixture {
               .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
               .save = [this] { return keeper_->Commit(/*durable=*/true); },
               .receipt = [this](const Case& record) { return keeper_->ReceiptOf(record); },
-              .ledger = reader_.get()}) {
+              .ledger = reader_.get(),
+              .record =
+                  [this](const EventBatch& batch) {
+                    keeper_->Record(batch);
+                    return keeper_->Commit(/*durable=*/true);
+                  }}) {
     freshness_.Set({}, clock_.Now());
   }
 
@@ -135,6 +140,19 @@ TEST_F(AdminApiTest, AFailedReloadIsAnError) {
   reload_ = absl::InvalidArgumentError("policy.toml:3:1: no");
   EXPECT_THAT(Ask("reload"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("policy.toml:3")));
+}
+
+TEST_F(AdminApiTest, RecordsAllOrNone) {
+  const Json good = {
+      {"id", "1"}, {"login", "bob@b.example"}, {"recipient", "x@y"}, {"outcome", "failed"}};
+  EXPECT_EQ(Ask("record", {{"records", {good, good}}})->at("recorded"), 2);
+  EXPECT_EQ(CountsNow("b.example").failed, 1);
+  Json bad = good;
+  bad["outcome"] = "lost";
+  bad["id"] = "2";
+  EXPECT_THAT(Ask("record", {{"records", {good, bad}}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("record 1: outcome")));
+  EXPECT_EQ(CountsNow("b.example").failed, 1);
 }
 
 TEST_F(AdminApiTest, TopIsLimited) {
