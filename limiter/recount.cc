@@ -73,6 +73,8 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
   std::vector<LedgerRow> rows;
   absl::Status read = Append(query, Recount::kMaxRows, ledger, &recount, &rows);
   if (!read.ok()) return read;
+  const auto later = [&](const LedgerRow& row) { return ReadBefore(row.row, tripping_row) < 0; };
+  rows.erase(std::remove_if(rows.begin(), rows.end(), later), rows.end());
 
   // What was tried before the window may have given an outcome then, which now does not count.
   std::set<std::pair<std::string, absl::Time>> older;
@@ -105,7 +107,7 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
   std::vector<size_t> each;  // counting attempts
   for (size_t i = 0; i < rows.size(); ++i) {
     const LedgerRow& row = rows[i];
-    if (ReadBefore(row.row, tripping_row) < 0 || row.left_out != LeftOut::kCounts) continue;
+    if (row.left_out != LeftOut::kCounts) continue;
     const bool apart =
         std::find(record.apart.begin(), record.apart.end(), row.narrower) != record.apart.end();
     if (apart && !row.narrower.empty()) continue;
