@@ -21,14 +21,18 @@ absl::Status ReadTime(const std::string& text, const char* name, absl::Time* tim
 }
 
 absl::Status ReadOutcome(const std::string& text, Outcome* outcome) {
-  for (Outcome one :
-       {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired}) {
-    if (OutcomeName(one) != text) continue;
-    *outcome = one;
+  for (int i = 0; i < kOutcomes; ++i) {
+    if (OutcomeName(static_cast<Outcome>(i)) != text) continue;
+    *outcome = static_cast<Outcome>(i);
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "outcome: ", Quoted(text), " is none; give delivered, deferred, failed or expired"));
+}
+
+bool IsAttempt(Outcome outcome) {
+  return outcome == Outcome::kDelivered || outcome == Outcome::kDeferred ||
+         outcome == Outcome::kFailed || outcome == Outcome::kExpired;
 }
 
 }  // namespace
@@ -96,10 +100,11 @@ absl::Status AddRecord(const Json& record, absl::Time now, EventBatch* batch) {
   attempt.bare_expiry = attempt.outcome == Outcome::kExpired && attempt.reply.empty();
 
   LogEvent* event = batch->Add();
-  event->kind = LogEvent::Kind::kAttempt;
+  const bool counts = IsAttempt(attempt.outcome);
+  event->kind = counts ? LogEvent::Kind::kAttempt : LogEvent::Kind::kShown;
   event->attempt = attempt;
   ++batch->counts.lines;
-  ++batch->counts.attempts;
+  ++(counts ? batch->counts.attempts : batch->counts.not_mine);
   if (!completed) return absl::OkStatus();
   event = batch->Add();
   event->kind = LogEvent::Kind::kCompleted;

@@ -5,7 +5,8 @@
 //    "host": "mx.far.example", "ip": "198.51.100.9", "reply": "550 5.1.1 No such user here"}
 //
 // Required: id (the message's, the same for each of its attempts), recipient, outcome (delivered,
-// deferred, failed, expired). Besides: time (RFC 3339; without it, now), arrival (if ids are used
+// deferred, failed, expired; or, shown and never counted: queued, held, rejected, discarded,
+// filtered, archived). Besides: time (RFC 3339; without it, now), arrival (if ids are used
 // again), sender, login, user (a local system user), client (the IP address that submitted it),
 // original (the recipient before forwarding), host, ip, transport, reply, local (true: a delivery
 // on this host), made_by_mta, completed (true: nothing more comes of this message). Pure.
