@@ -42,12 +42,6 @@ class ConfigReader {
   }
 
  private:
-  void NotYet(TomlTable* table, absl::string_view key, absl::string_view what) {
-    if (!table->Has(key)) return;
-    reader_->Error(table->PlaceOf(key),
-                   absl::StrCat(key, ": ", what, " is not in this version; take the line out"));
-  }
-
   void ReadIntake(TomlTable* table) {
     for (const TomlText& path : table->Strings("exim")) {
       if (!absl::StartsWith(path.text, "/")) {
@@ -180,8 +174,7 @@ class ConfigReader {
 
   void ReadHook(TomlTable* table) {
     config_->hook_exim = ReadAddress(table, "exim");
-    table->String("postfix");
-    NotYet(table, "postfix", "Postfix's policy delegation");
+    config_->hook_postfix = ReadAddress(table, "postfix");
     ReadPermissions(table, &config_->hook_options);
   }
 
@@ -275,7 +268,7 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
       running.zone_name != loaded.zone_name) {
     changed.push_back("[intake]");
   }
-  if (running.hook_exim != loaded.hook_exim ||
+  if (running.hook_exim != loaded.hook_exim || running.hook_postfix != loaded.hook_postfix ||
       !same_socket(running.hook_options, loaded.hook_options)) {
     changed.push_back("[hook]");
   }

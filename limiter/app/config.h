@@ -36,7 +36,9 @@ struct Config {
 
   ChargeLists charge;
 
-  std::string hook_exim;  // an address (limiter/port/listener.h); empty: not asked
+  // Addresses (limiter/port/listener.h); empty: not asked.
+  std::string hook_exim;
+  std::string hook_postfix;
   ListenOptions hook_options;
   std::string admin_socket = "/run/deferd/admin.sock";  // a path
   ListenOptions admin_options{.mode = 0660, .group = ""};

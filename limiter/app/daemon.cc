@@ -26,6 +26,7 @@
 #include "limiter/freshness.h"
 #include "limiter/gate.h"
 #include "limiter/hook/exim_session.h"
+#include "limiter/hook/postfix_session.h"
 #include "limiter/intake/exim_reader.h"
 #include "limiter/intake/follower.h"
 #include "limiter/intake/log_set.h"
@@ -186,9 +187,7 @@ absl::Status RunningDaemon::OpenDoors() {
 }
 
 absl::Status RunningDaemon::OpenHook() {
-  if (config_.hook_exim.empty()) return absl::OkStatus();
-  absl::StatusOr<Listener> listener = Listen("exim", config_.hook_exim, config_.hook_options);
-  if (!listener.ok()) return listener.status();
+  if (config_.hook_exim.empty() && config_.hook_postfix.empty()) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
   if (!server.ok()) return server.status();
   auto answer = [this](const Question& question) {
@@ -201,11 +200,24 @@ absl::Status RunningDaemon::OpenHook() {
     totals_.OnQuestion(clock_.Now());
   };
   auto malformed = [this] { metrics_.OnMalformedQuestion(); };
-  absl::Status added =
-      (*server)->Listen(*std::move(listener), {}, [answer, answered, malformed](const Peer&) {
-        return std::make_unique<EximSession>(answer, answered, malformed);
-      });
-  if (!added.ok()) return added;
+  const auto listen = [&](const std::string& name, const std::string& address,
+                          const SocketServer::Options& options,
+                          SocketServer::NewSession new_session) -> absl::Status {
+    if (address.empty()) return absl::OkStatus();
+    absl::StatusOr<Listener> listener = Listen(name, address, config_.hook_options);
+    if (!listener.ok()) return listener.status();
+    return (*server)->Listen(*std::move(listener), options, std::move(new_session));
+  };
+  absl::Status opened = listen("exim", config_.hook_exim, {}, [=](const Peer&) {
+    return std::make_unique<EximSession>(answer, answered, malformed);
+  });
+  if (!opened.ok()) return opened;
+  // Postfix keeps a connection for later questions, up to five minutes without one, and takes one
+  // that was closed on it for a server that is away.
+  opened = listen("postfix", config_.hook_postfix, {.idle = absl::Minutes(10)}, [=](const Peer&) {
+    return std::make_unique<PostfixSession>(answer, answered, malformed);
+  });
+  if (!opened.ok()) return opened;
   hook_.server = *std::move(server);
   hook_.thread = std::thread([this] { hook_.server->Run(); });
   return absl::OkStatus();

@@ -60,7 +60,7 @@ TEST(Config, ReadsTheListsOfCharge) {
 TEST(Config, EveryMistakeWithItsPlace) {
   const std::string path = WriteFile(
       "bad",
-      "[hook]\nexim = \"10.0.0.1:25\"\npostfix = \"unix:/x\"\nmode = \"0999\"\n"
+      "[hook]\nexim = \"10.0.0.1:25\"\npostfix = \"10.0.0.1:26\"\nmode = \"0999\"\n"
       "[charge]\norder = \"sender\"\nusers = \"/nowhere/map\"\n"
       "[shared]\nredis = \"redis//x\"\n[http]\nlisten = \"unix:/x\"\n[admin]\nsocket = \"x\"\n");
   absl::StatusOr<Config> config = LoadConfig(path);

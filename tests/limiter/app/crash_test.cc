@@ -119,8 +119,8 @@ std::string Everything(LocalStore* store, absl::Time now) {
   for (const Case& record : p.cases.Closed(CaseTable::kMaxHistory)) cases.push_back(record);
   for (const Case& record : cases) {
     std::vector<std::string> receipt;
-    const std::optional<Receipt> evidence = p.keeper.ReceiptOf(record);
-    for (const LedgerRow& row : evidence.value_or(Receipt()).rows) {
+    const Receipt evidence = p.keeper.ReceiptOf(record).value_or(Receipt());
+    for (const LedgerRow& row : evidence.rows) {
       receipt.push_back(absl::StrCat(row.row));
     }
     lines.push_back(absl::StrCat("case ", Dump(CaseJson(record)), " ", receipt.size(), " ",

@@ -1,0 +1,71 @@
+// Postfix's policy delegation protocol (SMTPD_POLICY_README).
+//
+//   question  request=smtpd_access_policy LF NAME=VALUE LF ... LF (an empty line ends it)
+//   answer    action=DUNNO | HOLD TEXT | 550 5.7.1 TEXT | DISCARD TEXT, LF LF
+//
+// Read are sasl_username, sender, client_address, instance and queue_id; other attributes are
+// ignored, and of one that comes twice the first counts. A login is asked about as a submission;
+// without one the envelope sender alone proves nothing, and only a host of relay_hosts is charged
+// for it. What may pass is answered DUNNO, never OK, so that Postfix' other restrictions still
+// decide.
+//
+// Postfix asks once per recipient where the service stands among the recipient restrictions: the
+// questions of one `instance` get one answer, which is counted once.
+//
+// A question with a line over kMaxLine bytes, over kMaxLines lines, or with none of a policy
+// request is answered DUNNO, and counted; after kMaxMalformed of them the connection is closed.
+
+#ifndef DEFERD_LIMITER_HOOK_POSTFIX_SESSION_H_
+#define DEFERD_LIMITER_HOOK_POSTFIX_SESSION_H_
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <string>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "limiter/hook/question.h"
+#include "limiter/port/socket_server.h"
+
+namespace deferd {
+
+class PostfixSession : public Session {
+ public:
+  static constexpr size_t kMaxLine = 8192;  // without the LF
+  static constexpr int kMaxLines = 200;     // Postfix 3.9 sends about 35
+  static constexpr int kMaxMalformed = 20;
+  static constexpr size_t kInstances = 16;  // remembered, of messages that come at the same time
+
+  // `answered` and `malformed` may be null.
+  PostfixSession(Answerer answerer, AnswerSeen answered, MalformedSeen malformed);
+
+  bool OnBytes(absl::string_view bytes, std::string* out) override;
+  void OnEnd(std::string* out) override;
+
+ private:
+  void ReadLine(absl::string_view line, std::chrono::steady_clock::time_point arrived,
+                std::string* out);
+  void ReadAttribute(absl::string_view line);
+  void AnswerRequest(std::chrono::steady_clock::time_point arrived, std::string* out);
+
+  const Answerer answerer_;
+  const AnswerSeen answered_;
+  const MalformedSeen malformed_;
+
+  // The request so far.
+  struct Request {
+    std::string request, sasl_username, sender, client_address, instance, queue_id;
+    int lines = 0;
+    bool malformed = false;
+  };
+  Request request_;
+  std::string partial_;    // the line so far
+  bool skipping_ = false;  // the rest of an over-long line
+  int malformed_requests_ = 0;
+  std::deque<std::pair<std::string, std::string>> instances_;  // newest first, with their action
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_HOOK_POSTFIX_SESSION_H_
