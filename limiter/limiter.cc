@@ -467,6 +467,10 @@ SubjectReport Limiter::Report(const Subject& subject) const {
   report.counts =
       CountsOf(subject, window_clocks_.front().steps.window(), now, absl::InfinitePast(), false);
   report.left_out = LeftOutOf(subject, now);
+  if (shared_ != nullptr) {
+    report.counts_by_node = CountsByNode(subject, /*shadow=*/false,
+                                         window_clocks_.front().steps.window(), report.counts, now);
+  }
   for (const Rule& rule : policy.rules) {
     if (!rule.AppliesTo(subject)) continue;
     const bool shadow = rule.shadow || policy.mode == Mode::kShadow;

@@ -70,8 +70,9 @@ struct SubjectCounts {
 
 // Everything about one subject, for the page `why`.
 struct SubjectReport {
-  Counts counts;                                         // of the first rule's window
-  absl::Duration window;                                 // its length
+  Counts counts;                                               // of the first rule's window
+  absl::Duration window;                                       // its length
+  std::vector<std::pair<std::string, Counts>> counts_by_node;  // where nodes share
   std::vector<std::pair<ReplyClass, int64_t>> left_out;  // by class of the answers, the most first
   struct RuleReport {
     Rule rule;
@@ -297,7 +298,10 @@ class Limiter {
   SharedState::RowsNews SetRows(const RowKey& key, const RowAnswer& answer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool JudgeAgain(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::vector<std::pair<std::string, Counts>> CountsByNode(const Case& record, absl::Time now) const
+  // Whose part is what of `sum`.
+  std::vector<std::pair<std::string, Counts>> CountsByNode(const Subject& subject, bool shadow,
+                                                           absl::Duration window, const Counts& sum,
+                                                           absl::Time now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShareSaved(const Changes& changes, bool saved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShareChange(CaseChange change, Case* record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

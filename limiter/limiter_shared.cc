@@ -215,18 +215,21 @@ bool Limiter::JudgeAgain(const Subject& subject) {
 }
 
 // The others' parts as counted, and the rest, which is this node's.
-std::vector<std::pair<std::string, Counts>> Limiter::CountsByNode(const Case& record,
+std::vector<std::pair<std::string, Counts>> Limiter::CountsByNode(const Subject& subject,
+                                                                  bool shadow,
+                                                                  absl::Duration window,
+                                                                  const Counts& sum,
                                                                   absl::Time now) const {
-  const StepClock steps(record.window);
+  const StepClock steps(window);
   const int64_t now_step = steps.StepOf(now);
   int64_t after_step = now_step - StepClock::kSteps;
-  auto cleared = cleared_.find(record.subject);
+  auto cleared = cleared_.find(subject);
   if (cleared != cleared_.end()) {
-    const absl::Time after = record.shadow ? cleared->second.shadow : cleared->second.enforced;
+    const absl::Time after = shadow ? cleared->second.shadow : cleared->second.enforced;
     if (after != absl::InfinitePast()) after_step = std::max(after_step, steps.StepOf(after));
   }
-  auto parts = shared_->OthersByNode(record.subject, record.window, now_step, after_step);
-  Counts rest = record.counts;
+  auto parts = shared_->OthersByNode(subject, window, now_step, after_step);
+  Counts rest = sum;
   for (const auto& [node, counts] : parts) {
     rest.delivered -= counts.delivered;
     rest.deferred -= counts.deferred;
@@ -253,7 +256,8 @@ void Limiter::ShareChange(CaseChange change, Case* record) {
     record->cleared_at = std::max(record->cleared_at, record->closed_at);
   }
   if (change == CaseChange::kOpened) {
-    record->counts_by_node = CountsByNode(*record, std::max(now_, record->since));
+    record->counts_by_node = CountsByNode(record->subject, record->shadow, record->window,
+                                          record->counts, std::max(now_, record->since));
   }
   const bool by_person = change == CaseChange::kBlockedByPerson || change == CaseChange::kUnblocked;
   known.person = by_person || (known.person && (known.waits || known.unsaved));

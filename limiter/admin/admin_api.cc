@@ -127,7 +127,13 @@ absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
   if (args.contains("verify") && args["verify"] == true) {
     return VerifyJson(parts, parts_.ledger, *subject);
   }
-  return WhyJson(parts, *subject, parts_.clock->Now());
+  Json why = WhyJson(parts, *subject, parts_.clock->Now());
+  // Whether the counts can be trusted.
+  const Freshness::State freshness = parts_.freshness->Get();
+  why["unchecked"] = freshness.causes;
+  why["unchecked_since"] =
+      freshness.causes.empty() ? Json(nullptr) : Json(FormatUtc(freshness.since));
+  return why;
 }
 
 absl::StatusOr<Json> AdminApi::Blocks(const Json& args, const Peer&) const {

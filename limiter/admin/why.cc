@@ -182,6 +182,12 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
     left_out[std::string(ReplyClassName(reply_class))] = count;
   }
   window["left_out"] = std::move(left_out);
+  if (!report.counts_by_node.empty()) {
+    window["by_node"] = Json::object();
+    for (const auto& [node, counts] : report.counts_by_node) {
+      window["by_node"][node] = CountsJson(counts);
+    }
+  }
 
   std::optional<Case> open = parts.cases->FindOpen(subject, /*shadow=*/false);
   if (!open.has_value()) open = parts.cases->FindOpen(subject, /*shadow=*/true);

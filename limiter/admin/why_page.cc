@@ -150,6 +150,17 @@ std::string WhyPage(const Json& why) {
   absl::StrAppendFormat(&out, "Now: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",
                         Number(window, "delivered"), Number(window, "deferred"),
                         Number(window, "failed"), Number(window, "bad"), Number(window, "percent"));
+  const Json by_node = window.value("by_node", Json::object());
+  for (const auto& [node, counts] : by_node.items()) {
+    absl::StrAppendFormat(&out, "  on node %s: %d bad of %d\n", PrintableUtf8(node),
+                          Number(counts, "bad"),
+                          Number(counts, "bad") + Number(counts, "delivered"));
+  }
+  for (const Json& cause : why.value("unchecked", Json::array())) {
+    absl::StrAppend(&out, Wrapped("UNCHECKED: ",
+                                  absl::StrCat(PrintableUtf8(cause.get<std::string>()), " (since ",
+                                               ShortTime(Field(why, "unchecked_since")), " UTC)")));
+  }
   std::string left_out;
   const Json classes = window.value("left_out", Json::object());
   for (const auto& [name, count] : classes.items()) {

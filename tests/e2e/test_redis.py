@@ -59,6 +59,9 @@ class TwoNodes(SharingTest):
         for daemon in (one, two):
             status, out, err = daemon.ctl("why", "bad.example", "--verify")
             self.assertIn("confirmed", out, err)
+        window = two.json("why", "bad.example")["window"]
+        self.assertEqual({node: part["bad"] for node, part in window["by_node"].items()},
+                         {one.json("status")["node"]: 3, two.json("status")["node"]: 2})
         top, = two.json("top")
         self.assertEqual((top["subject"], top["bad"]), ("bad.example", 5))
 
@@ -228,6 +231,7 @@ class Trouble(SharingTest):
         until(lambda: any(cause.startswith("redis: not shared for")
                           for cause in one.json("status")["causes"]), "and it says so")
         self.assertTrue(one.json("check", "good.example")["unchecked"])
+        self.assertIn("UNCHECKED: redis: not shared for", one.ctl("why", "good.example")[1])
 
     def test_the_configuration_that_is_shipped_allows_what_is_needed_and_no_more(self):
         with open(os.path.join(SOURCE, "deploy/redis/deferd.conf"), encoding="utf-8") as file:

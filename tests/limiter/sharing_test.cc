@@ -146,6 +146,27 @@ TEST(Sharing, WhileTheStoreIsAwayLocalCountsDecideAndAfterwardsSumsAreRight) {
   EXPECT_EQ(nodes[0].publisher_->status().trouble, SharedTrouble::kNone);
 }
 
+TEST(Sharing, WhileTheStoreIsAwayThePausesGrowAndNothingCutsThemShort) {
+  MemoryCluster nodes(1);
+  nodes.server_.SetTrouble(SharedTrouble::kGone);
+  absl::Duration before;
+  for (int round = 0; round < 20; ++round) {
+    const Publisher::Pause pause = nodes[0].publisher_->Round();
+    EXPECT_FALSE(pause.woken);
+    EXPECT_GT(pause.at_most, absl::ZeroDuration());
+    EXPECT_LE(pause.at_most, Publisher::kLongestPause);
+    if (round == 0) before = pause.at_most;
+    if (round == 19) {
+      EXPECT_GT(pause.at_most, 5 * before);
+    }
+  }
+  nodes.server_.SetTrouble(SharedTrouble::kNone);
+  const Publisher::Pause pause = nodes[0].publisher_->Round();
+  EXPECT_TRUE(pause.woken);
+  EXPECT_LE(pause.at_most, Publisher::kBeat);
+  EXPECT_EQ(nodes[0].publisher_->status().troubles[static_cast<int>(SharedTrouble::kGone)], 20);
+}
+
 TEST(Sharing, AnEmptiedStoreIsFilledAgainByEveryNode) {
   MemoryCluster nodes(3);
   nodes[0].Fail(kBad, 3);
