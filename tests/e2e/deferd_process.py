@@ -45,12 +45,16 @@ def stamp(seconds_ago=0):
 
 
 class Deferd:
-    """One daemon. `config` is added to deferd.toml, `policy` is the policy file's text."""
+    """One daemon. `config` is added to deferd.toml, `intake` and `hook` to those tables of it ("{folder}"
+    is the daemon's), `policy` is the policy file's text. `prepare` is called with the folder first."""
 
-    def __init__(self, config="", policy=POLICY, logs=("mainlog",), folder=None, wait=True):
+    def __init__(self, config="", policy=POLICY, logs=("mainlog",), folder=None, wait=True,
+                 intake="", hook="", prepare=None):
         self.folder = folder or tempfile.mkdtemp(prefix="deferd-e2e-")
         self.own_folder = folder is None
         os.chmod(self.folder, 0o755)
+        if prepare is not None:
+            prepare(self.folder)
         self.policy_path = self.path("policy.toml")
         self.write("policy.toml", policy)
         self.log_path = self.path("mainlog")
@@ -64,8 +68,10 @@ state_dir = "{self.path('state')}"
 policy = "{self.policy_path}"
 [intake]
 exim = [{paths}]
+{intake.format(folder=self.folder)}
 [hook]
 exim = "unix:{self.hook}"
+{hook.format(folder=self.folder)}
 mode = "0666"
 [admin]
 socket = "{self.admin}"
