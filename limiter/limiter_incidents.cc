@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -95,12 +96,22 @@ void Limiter::CloseIfItRestedOn(const Incidents::Key& key, const Subject& subjec
         !absl::SimpleAtoi(record->id.substr(record->id.rfind('-') + 1), &number)) {
       continue;  // another node's
     }
+    const StepClock steps(record->window);
     Counts counts = record->counts;
     for (const PlaceContribution& one : taken_out) {
       const bool charged =
           std::any_of(one.charged.begin(), one.charged.end(),
                       [&](const Charged& other) { return other.subject == subject; });
-      if (!charged || one.cases_before >= number || one.dated <= record->since - record->window) {
+      const bool apart =
+          std::any_of(one.charged.begin(), one.charged.end(), [&](const Charged& other) {
+            return absl::c_linear_search(record->apart, other.subject.ToString());
+          });
+      // Only what was in the counts that the case has.
+      const int64_t step = steps.StepOf(one.dated);
+      if (!charged || apart || one.cases_before >= number ||
+          !steps.Live(step, steps.StepOf(record->judged_at)) ||
+          (record->counted_after != absl::InfinitePast() &&
+           step <= steps.StepOf(record->counted_after))) {
         continue;
       }
       --(one.outcome == CountedOutcome::kDeferred ? counts.deferred : counts.failed);

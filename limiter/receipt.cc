@@ -193,9 +193,10 @@ absl::StatusOr<Verification> VerifyReceipt(const Case& record, const Receipt& re
                                       "; when the receipt was made, it was ",
                                       CountsText(receipt.recounted)));
   } else if (recount->counts != CountsHere(record, recount->bad)) {
+    // Attempts that an incident took out of the counts are in the ledger still; what never reached
+    // it, or was counted by other nodes, is not.
     remarks.Incomplete(absl::StrCat("the ledger counts to ", CountsText(recount->counts),
-                                    " and has not all that was counted (",
-                                    CountsText(CountsHere(record, recount->bad)), ")"));
+                                    ", the case to ", CountsText(receipt.counts)));
   }
   return result;
 }

@@ -81,6 +81,16 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
   for (const LedgerRow& row : rows) {
     if (once && row.arrival < begin) older.emplace(row.message_id, row.arrival);
   }
+  if (!older.empty()) {
+    absl::StatusOr<absl::Time> oldest = ledger->OldestTime();
+    if (!oldest.ok()) return oldest.status();
+    const bool dropped = std::any_of(older.begin(), older.end(),
+                                     [&](const auto& message) { return message.second < *oldest; });
+    if (dropped) {
+      recount.complete = false;
+      recount.missing = "what was tried before the window is not in the ledger any more";
+    }
+  }
   int looked_up = 0;
   for (const auto& [id, arrival] : older) {
     if (++looked_up > Recount::kMaxOlderMessages) {

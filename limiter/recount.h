@@ -20,7 +20,7 @@ namespace deferd {
 
 struct Recount {
   static constexpr size_t kMaxRows = 20'000;     // of one subject and window
-  static constexpr int kMaxOlderMessages = 500;  // that were in the queue before the window
+  static constexpr int kMaxOlderMessages = 200;  // that were in the queue before the window
 
   Counts counts;
   std::vector<LedgerRow> bad;  // the attempts that the bad contributions are dated at, newest first

@@ -1,5 +1,6 @@
 #include "limiter/state_keeper.h"
 
+#include <chrono>
 #include <optional>
 
 #include "absl/strings/numbers.h"
@@ -244,7 +245,9 @@ absl::Status StateKeeper::CommitOnce(bool durable) {
 bool StateKeeper::GatherReceipts() {
   // A log of last week may open thousands of cases; counting does not wait for all their receipts.
   constexpr int kAtOnce = 16;
+  const auto enough = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
   for (int n = 0; n < kAtOnce && !receipts_due_.empty(); ++n) {
+    if (n > 0 && std::chrono::steady_clock::now() > enough) break;
     DueReceipt due = std::move(receipts_due_.front());
     receipts_due_.pop_front();
     absl::StatusOr<Receipt> receipt = GatherReceipt(due.record, due.row, gatherer_.get());

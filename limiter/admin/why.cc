@@ -199,7 +199,7 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
     case_json = CaseJson(*open);
     if (!open->manual) {
       case_json["receipt"] = ReceiptJson(*open, parts.receipt(*open));
-      since = open->since - open->window;
+      since = std::max(open->since - open->window, open->counted_after);
       until = open->since + absl::Seconds(1);
     }
   }
@@ -209,6 +209,7 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
                                    return !one.subjects.contains(subject.ToString());
                                  }),
                   incidents.end());
+  if (!open.has_value()) since = std::max(since, report.cleared_at);
   Json events = Json::array();
   for (const CaseEvent& event : parts.cases->EventsOf(subject, 10)) {
     events.push_back(CaseEventJson(event));

@@ -27,6 +27,10 @@ struct ArrivedMessage {
   Identity identity;
   std::vector<std::string> deferred;  // recipients, of an MTA that gives up all of them in one line
   bool active = false;                // it was seen in the queue, and not only on its way there
+  // How it came, if the log told: a filter of ours may hand back what it was handed, and the MTA
+  // makes messages itself.
+  enum class Origin : uint8_t { kUnknown, kClient, kOwnHost, kLocalUser, kMta };
+  Origin origin = Origin::kUnknown;
 };
 
 class OpenMessages {

@@ -36,21 +36,22 @@ string_view TakeField(string_view* text) {
 }
 
 // An address between "<" and the ">" that ends it, both taken. A quoted local part (RFC 5321
-// 4.1.2) may hold any of them.
+// 4.1.2), which may hold any of them, begins with its quote. Other quotes, as before Postfix 3.5,
+// are letters as any; a ">" ends an address if nothing of it follows.
 bool TakeAddress(string_view* text, string_view* address) {
   if (text->empty() || text->front() != '<') return false;
-  bool quoted = false;
-  for (size_t i = 1; i < text->size(); ++i) {
-    const char c = (*text)[i];
-    if (quoted && c == '\\') {
-      ++i;
-    } else if (c == '"') {
-      quoted = !quoted;
-    } else if (c == '>' && !quoted) {
-      *address = text->substr(1, i - 1);
-      text->remove_prefix(i + 1);
-      return true;
+  size_t i = 1;
+  if (text->size() > 1 && (*text)[1] == '"') {
+    for (i = 2; i < text->size() && (*text)[i] != '"'; ++i) {
+      if ((*text)[i] == '\\') ++i;
     }
+  }
+  for (; i < text->size(); ++i) {
+    if ((*text)[i] != '>') continue;
+    if (i + 1 < text->size() && (*text)[i + 1] != ',' && (*text)[i + 1] != ' ') continue;
+    *address = text->substr(1, i - 1);
+    text->remove_prefix(i + 1);
+    return true;
   }
   return false;
 }
@@ -75,20 +76,25 @@ PostfixLine Malformed(PostfixLine line) {
   return line;
 }
 
-// client=NAME[IP], sasl_method=M, sasl_username=U, sasl_sender=S, orig_queue_id=I, orig_client=C
+// client=NAME[IP], sasl_method=M, sasl_username=U, sasl_sender=S, orig_queue_id=I, orig_client=C.
+// The sasl_sender is the client's own word: nothing behind it is a login.
 PostfixLine Client(string_view text, PostfixLine line) {
   line.kind = PostfixLineKind::kClient;
   string_view name;
   TakeHost(TakeField(&text), &name, &line.client_ip);
   if (line.client_ip.empty() && name.empty()) return Malformed(line);
-  while (!text.empty()) {
-    string_view field = TakeField(&text);
-    if (absl::ConsumePrefix(&field, "sasl_username=")) {
-      line.login = field;
-    } else if (absl::ConsumePrefix(&field, "orig_queue_id=")) {
-      line.orig_id = IsPostfixId(field) ? field : string_view();
-    }
+  if (absl::StartsWith(text, "sasl_method=")) TakeField(&text);
+  if (absl::ConsumePrefix(&text, "sasl_username=")) {
+    const size_t end = std::min({text.find(", sasl_sender="), text.find(", orig_queue_id="),
+                                 text.find(", orig_client="), text.size()});
+    line.login = text.substr(0, end);
+    text.remove_prefix(end);
   }
+  const size_t orig = text.rfind("orig_queue_id=");
+  if (orig == string_view::npos) return line;
+  text.remove_prefix(orig + sizeof("orig_queue_id=") - 1);
+  const string_view id = TakeField(&text);
+  if (IsPostfixId(id)) line.orig_id = id;
   return line;
 }
 
@@ -103,6 +109,7 @@ PostfixLine Pickup(string_view text, PostfixLine line) {
   if (digits == 0 || !absl::ConsumePrefix(&text, " from=") || !TakeAddress(&text, &line.sender)) {
     return Malformed(line);
   }
+  if (absl::ConsumePrefix(&text, " orig_id=") && IsPostfixId(text)) line.orig_id = text;
   return line;
 }
 

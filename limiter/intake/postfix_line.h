@@ -37,8 +37,10 @@ struct PostfixLine {
 
   // kClient
   absl::string_view client_ip;
-  absl::string_view login;    // sasl_username
-  absl::string_view orig_id;  // orig_queue_id: a filter of ours hands back that message
+  absl::string_view login;  // sasl_username
+  // A filter of ours hands back that message (orig_queue_id), or it was put into the queue anew
+  // (kPickup: orig_id).
+  absl::string_view orig_id;
 
   // kPickup
   absl::string_view uid;  // digits

@@ -26,6 +26,7 @@ namespace deferd {
 namespace {
 
 constexpr int64_t kMaxRepeated = 1000;
+constexpr size_t kHandedBack = 200;  // of messages that are gone
 
 std::string SystemUserName(int64_t uid) {
   std::vector<char> buffer(16 << 10);
@@ -120,12 +121,21 @@ class PostfixReader : public LogReader {
       ArrivedMessage* slot = messages_.Open(message.key.id);
       *slot = {message.key.arrival, std::move(message.identity), std::move(message.deferred)};
       const Identity& identity = slot->identity;
+      slot->origin = OriginOf(identity);
       slot->active = !identity.sender.empty() || identity.made_by_mta || !slot->deferred.empty();
     }
     return absl::OkStatus();
   }
 
  private:
+  // After a restart, as far as the identity tells.
+  ArrivedMessage::Origin OriginOf(const Identity& identity) const {
+    if (!identity.user.empty()) return ArrivedMessage::Origin::kLocalUser;
+    if (identity.host.empty() || identity.made_by_mta) return ArrivedMessage::Origin::kMta;
+    return Trusts(identity.host) ? ArrivedMessage::Origin::kOwnHost
+                                 : ArrivedMessage::Origin::kClient;
+  }
+
   static bool IsAttempt(const PostfixLine& line) {
     if (line.kind != PostfixLineKind::kDelivery) return line.kind == PostfixLineKind::kExpired;
     return OutcomeOf(line).has_value();
@@ -145,7 +155,7 @@ class PostfixReader : public LogReader {
       ++batch->counts.malformed;
     } else if (line.kind == PostfixLineKind::kRejected) {
       ++batch->counts.rejected;
-    } else if (IsAttempt(line) && !IsHandOver(line)) {
+    } else if (IsAttempt(line) && !IsHandOver(line) && !ExpiresForNobody(line)) {
       ++batch->counts.attempts;
     } else {
       ++batch->counts.not_mine;
@@ -178,6 +188,10 @@ class PostfixReader : public LogReader {
         break;
       case PostfixLineKind::kRejected:
         if (tell_all_) ShowRejected(line, batch);
+        // Refused as a whole, it is gone without a further word.
+        if (line.agent == "cleanup" && !absl::EndsWith(line.action, "hold") && !line.id.empty()) {
+          Remove(line.id, batch);
+        }
         break;
       case PostfixLineKind::kHeld:
         if (tell_all_) ShowHeld(line, batch);
@@ -197,10 +211,20 @@ class PostfixReader : public LogReader {
     Assign(line.login, &identity.login);
     Assign(line.sender, &identity.sender);
     if (!line.uid.empty()) identity.user = UserOf(line.uid);
-    // A filter hands it back: it is of whoever sent the first, which may be open still or, if the
-    // filter answers before it is done, not any more.
-    if (!line.orig_id.empty() && Trusts(line.client_ip)) {
-      if (const ArrivedMessage* first = messages_.Find(line.orig_id)) identity = first->identity;
+    using Origin = ArrivedMessage::Origin;
+    const bool handed_back = !line.client_ip.empty() && Trusts(line.client_ip);
+    const Origin origin = handed_back                             ? Origin::kOwnHost
+                          : line.kind == PostfixLineKind::kClient ? Origin::kClient
+                          : line.kind == PostfixLineKind::kPickup ? Origin::kLocalUser
+                                                                  : Origin::kMta;
+    // A filter hands it back, or it is put into the queue anew: it is of whoever sent the first.
+    std::vector<std::string> deferred;
+    if (!line.orig_id.empty() && (handed_back || origin == Origin::kLocalUser)) {
+      if (ArrivedMessage* first = messages_.Find(line.orig_id)) {
+        identity = first->identity;
+        if (origin == Origin::kLocalUser) deferred = std::move(first->deferred);
+      }
+      if (origin == Origin::kLocalUser) Remove(line.orig_id, batch);
     }
     ArrivedMessage* message = messages_.Open(line.id, tell_all_ ? &forgotten_ : nullptr);
     if (!forgotten_.id.empty()) {
@@ -210,8 +234,10 @@ class PostfixReader : public LogReader {
       }
       forgotten_.id.clear();
     }
-    *message = {last_stamp_, std::move(identity), {}};
-    if (tell_all_) TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch);
+    *message = {last_stamp_, std::move(identity), std::move(deferred), false, origin};
+    if (!tell_all_) return;
+    TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
+        message->deferred;
   }
 
   std::string UserOf(absl::string_view uid) {
@@ -228,8 +254,7 @@ class PostfixReader : public LogReader {
   // Comes each time that the message is tried; the first time it is in the queue.
   void Activate(const PostfixLine& line, EventBatch* batch) {
     ArrivedMessage* message = messages_.Find(line.id);
-    const bool known = message != nullptr;
-    if (!known) {
+    if (message == nullptr) {
       message = messages_.Open(line.id, nullptr);
       *message = {last_stamp_, Identity(), {}};
     }
@@ -237,8 +262,8 @@ class PostfixReader : public LogReader {
     message->active = true;
     Identity& identity = message->identity;
     Assign(line.sender, &identity.sender);
-    const bool internal = known && identity.host.empty() && identity.user.empty();
-    if (internal && (line.sender.empty() || IsDoubleBounce(line.sender))) {
+    if (message->origin == ArrivedMessage::Origin::kMta &&
+        (line.sender.empty() || IsDoubleBounce(line.sender))) {
       identity.made_by_mta = true;
     }
     if (tell_all_) TellOf(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch);
@@ -251,10 +276,16 @@ class PostfixReader : public LogReader {
   // The delivery of a message that goes on under another id, in this log.
   bool IsHandOver(const PostfixLine& line) {
     if (line.kind != PostfixLineKind::kDelivery || line.queued_as.empty()) return false;
+    if (line.queued_as == line.id) return false;
+    const bool to_own = !line.host_ip.empty() && Trusts(line.host_ip);
     const ArrivedMessage* next = messages_.Find(line.queued_as);
-    if (next == nullptr || line.queued_as == line.id) return false;
-    if (line.agent == "local") return next->identity.host.empty();  // forwarded
-    return !line.host_ip.empty() && Trusts(line.host_ip) && Trusts(next->identity.host);
+    if (next == nullptr) return to_own && WasHandedBack(line.queued_as);
+    if (line.agent == "local") return next->origin == ArrivedMessage::Origin::kMta;  // forwarded
+    return to_own && next->origin == ArrivedMessage::Origin::kOwnHost;
+  }
+
+  bool WasHandedBack(absl::string_view id) const {
+    return std::find(handed_back_.begin(), handed_back_.end(), id) != handed_back_.end();
   }
 
   void Deliver(const PostfixLine& line, EventBatch* batch) {
@@ -273,7 +304,8 @@ class PostfixReader : public LogReader {
     Assign(line.host_ip, &attempt.host_ip);
     Assign(line.text, &attempt.reply);
     attempt.outcome = *OutcomeOf(line);
-    attempt.remote = line.agent == "smtp" || (line.agent == "lmtp" && !line.host_ip.empty());
+    attempt.remote = line.agent == "smtp" ||
+                     (line.agent == "lmtp" && !line.host_ip.empty() && !IsLoopback(line.host_ip));
     if (message == nullptr) return;
     if (Remember(attempt, message) && tell_all_) {
       TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
@@ -296,10 +328,26 @@ class PostfixReader : public LogReader {
   }
 
   void HandOver(const PostfixLine& line, EventBatch* batch) {
-    const ArrivedMessage* message = messages_.Find(line.id);
+    ArrivedMessage* message = messages_.Find(line.id);
+    if (message == nullptr) return;
+    // Who got it this way is not deferred any more.
+    std::string recipient(line.recipient);
+    for (char& c : recipient) c = absl::ascii_tolower(static_cast<unsigned char>(c));
+    auto waiting = std::find(message->deferred.begin(), message->deferred.end(), recipient);
+    if (waiting != message->deferred.end()) {
+      message->deferred.erase(waiting);
+      if (tell_all_) {
+        TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
+            message->deferred;
+      }
+    }
     ArrivedMessage* next = messages_.Find(line.queued_as);
-    if (message == nullptr || next->identity.login == message->identity.login) return;
     const Identity& first = message->identity;
+    if (next == nullptr ||
+        (next->identity.login == first.login && next->identity.user == first.user &&
+         next->identity.host == first.host)) {
+      return;
+    }
     next->identity.login = first.login;
     next->identity.user = first.user;
     next->identity.host = first.host;
@@ -310,8 +358,17 @@ class PostfixReader : public LogReader {
     }
   }
 
+  // All of its recipients are known to have got it, or to have failed.
+  bool ExpiresForNobody(const PostfixLine& line) {
+    if (line.kind != PostfixLineKind::kExpired) return false;
+    const ArrivedMessage* message = messages_.Find(line.id);
+    return message != nullptr && message->deferred.empty() &&
+           message->origin != ArrivedMessage::Origin::kUnknown;
+  }
+
   void Expire(const PostfixLine& line, EventBatch* batch) {
     ArrivedMessage* message = messages_.Find(line.id);
+    if (ExpiresForNobody(line)) return;
     std::vector<std::string> left;
     if (message != nullptr) left.swap(message->deferred);
     if (left.empty()) left.emplace_back();  // somebody it was, whom the log has not named
@@ -350,7 +407,13 @@ class PostfixReader : public LogReader {
   }
 
   void Remove(absl::string_view id, EventBatch* batch) {
-    TellOf(LogEvent::Kind::kCompleted, last_stamp_, id, messages_.Find(id), batch);
+    const ArrivedMessage* message = messages_.Find(id);
+    if (message != nullptr && message->origin == ArrivedMessage::Origin::kOwnHost) {
+      // The answer that names it may come later.
+      handed_back_.emplace_front(id);
+      if (handed_back_.size() > kHandedBack) handed_back_.pop_back();
+    }
+    TellOf(LogEvent::Kind::kCompleted, last_stamp_, id, message, batch);
     messages_.Close(id);
   }
 
@@ -360,7 +423,8 @@ class PostfixReader : public LogReader {
   absl::flat_hash_map<int64_t, std::string> users_;
   StampReader stamps_;
   OpenMessages messages_;
-  MessageKey forgotten_;  // by the last arrival, if its id is not empty
+  std::deque<std::string> handed_back_;  // by a filter, and gone since: newest first
+  MessageKey forgotten_;                 // by the last arrival, if its id is not empty
   absl::Time last_stamp_ = absl::InfinitePast();
 };
 

@@ -129,6 +129,24 @@ TEST_F(IncidentsTest, ACaseThatRestedOnItCloses) {
   EXPECT_EQ(closed[0].closed_by, "incident");
 }
 
+TEST_F(IncidentsTest, ACaseThatCountedNoneOfItStays) {
+  f_ = std::make_unique<LimiterFixture>(
+      "[rule.r]\nmin_bad = 3\npercent = 50\nblock_for = \"10m\"\n", At(Hours(1)));
+  Feed("a.example", Minutes(1), Outcome::kFailed, kClosed);
+  Feed("a.example", Minutes(1), Outcome::kFailed, kClosed);
+  Feed("a.example", Minutes(1), Outcome::kFailed, kUnknown, "mx.other.example");
+  ASSERT_TRUE(f_->OpenCase("a.example").has_value());
+  Feed("z.example", Minutes(12), Outcome::kDelivered, "250 ok", "mx.other.example");
+  ASSERT_FALSE(f_->OpenCase("a.example").has_value()) << "its time is over, and it counts anew";
+  for (int i = 0; i < 3; ++i) {
+    Feed("a.example", Minutes(20), Outcome::kFailed, kUnknown, "mx.other.example");
+  }
+  ASSERT_TRUE(f_->OpenCase("a.example").has_value());
+  FailMany(4, Minutes(21));
+  ASSERT_THAT(Shown(), SizeIs(1));
+  EXPECT_TRUE(f_->OpenCase("a.example").has_value());
+}
+
 TEST_F(IncidentsTest, ADeferralThatWasTakenOutMayBeDelivered) {
   Feed("a.example", Minutes(10), Outcome::kDeferred, "450 4.7.1 access denied, see your postmaster",
        "mx.far.example", "m");

@@ -47,6 +47,32 @@ TEST(PostfixLine, Client) {
   EXPECT_EQ(line.client_ip, "127.0.0.1");
 }
 
+TEST(PostfixLine, WhatTheClientSaysOfItselfIsNoLogin) {
+  const PostfixLine line = ParsePostfixLine(
+      "smtpd",
+      "733F6A781D8: client=u[192.0.2.1], sasl_method=PLAIN, sasl_username=eve@bad.example, "
+      "sasl_sender=a, sasl_username=bob@victim.example");
+  EXPECT_EQ(line.login, "eve@bad.example");
+  EXPECT_EQ(ParsePostfixLine("smtpd",
+                             "733F6A781D8: client=u[192.0.2.1], sasl_sender=a, "
+                             "sasl_username=bob@victim.example")
+                .login,
+            "");
+}
+
+TEST(PostfixLine, AQuoteThatDoesNotBeginAnAddressIsALetter) {
+  PostfixLine line = ParsePostfixLine(
+      "smtp",
+      R"(733F6A781D8: to=<r"x@dst.example>, relay=mx[192.0.2.9]:25, delay=1, delays=0/0/0/1, )"
+      R"(dsn=5.1.1, status=bounced (550 5.1.1 "<x>, relay=a[127.0.0.1], status=sent (ok)))");
+  EXPECT_EQ(line.recipient, R"(r"x@dst.example)");
+  EXPECT_EQ(line.status, "bounced");
+  line = ParsePostfixLine("smtp",
+                          "733F6A781D8: to=<a>b@c>, relay=mx[192.0.2.9]:25, delay=1, dsn=2.0.0, "
+                          "status=sent (ok)");
+  EXPECT_EQ(line.recipient, "a>b@c");
+}
+
 TEST(PostfixLine, PickupAndQueue) {
   PostfixLine line = ParsePostfixLine("pickup", "6A258A782CB: uid=33 from=<www-data>");
   EXPECT_EQ(line.kind, Kind::kPickup);

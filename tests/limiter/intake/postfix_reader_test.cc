@@ -169,6 +169,72 @@ TEST_F(PostfixReaderTest, AFilterThatForwardsTheIdLinksFromTheBeginning) {
   EXPECT_EQ(Attempts()[0].identity.login, "bob@a.example");
 }
 
+TEST_F(PostfixReaderTest, EachRecipientThatAFilterTakesIsHandedOver) {
+  for (const bool names_first : {false, true}) {
+    reader_ = New();
+    batch_ = EventBatch();
+    Read(
+        {Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
+         Line("smtpd",
+              absl::StrCat("4F01AB: client=localhost[127.0.0.1]",
+                           names_first ? ", orig_queue_id=4F01AA, orig_client=pc[192.0.2.1]" : "")),
+         Active("4F01AB", "bob@a.example"),
+         To("4F01AA", "c@far.example", "deferred (451 later)", "127.0.0.1[127.0.0.1]:10024")});
+    for (const char* recipient : {"a@far.example", "b@far.example", "c@far.example"}) {
+      Read({To("4F01AA", recipient, "sent (250 Ok: queued as 4F01AB)",
+               "127.0.0.1[127.0.0.1]:10024")});
+    }
+    for (const char* recipient : {"a@far.example", "b@far.example", "c@far.example"}) {
+      Read({To("4F01AB", recipient, "bounced (550 no)")});
+    }
+    Read({Line("qmgr", "4F01AA: from=<bob@a.example>, status=expired, returned to sender")});
+    std::vector<std::string> told;
+    for (const Attempt& one : Attempts()) {
+      told.push_back(absl::StrCat(one.message.id, " ", one.identity.login, " ",
+                                  OutcomeName(one.outcome), " ", one.recipient));
+    }
+    EXPECT_THAT(told, ElementsAre("4F01AA bob@a.example deferred c@far.example",
+                                  "4F01AB bob@a.example failed a@far.example",
+                                  "4F01AB bob@a.example failed b@far.example",
+                                  "4F01AB bob@a.example failed c@far.example"))
+        << names_first << ": nobody was left for the expiry";
+  }
+}
+
+TEST_F(PostfixReaderTest, AFilterWhoseMessageIsGoneFirst) {
+  Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
+        Line("smtpd", "4F01AB: client=localhost[127.0.0.1]"), Active("4F01AB", "bob@a.example"),
+        To("4F01AB", "a@far.example", "sent (250 ok)"), Line("qmgr", "4F01AB: removed"),
+        To("4F01AA", "a@far.example", "sent (250 Ok: queued as 4F01AB)",
+           "127.0.0.1[127.0.0.1]:10024")});
+  ASSERT_THAT(Attempts(), SizeIs(1));
+  EXPECT_EQ(Attempts()[0].message.id, "4F01AB");
+}
+
+TEST_F(PostfixReaderTest, AMessagePutIntoTheQueueAnewIsStillItsSenders) {
+  Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
+        To("4F01AA", "a@far.example", "deferred (later)"), Line("postsuper", "4F01AA: requeued"),
+        Line("pickup", "4F01AB: uid=105 from=<bob@a.example> orig_id=4F01AA"),
+        Line("cleanup", "4F01AB: message-id=<x>"), Active("4F01AB", "bob@a.example"),
+        Line("qmgr", "4F01AB: from=<bob@a.example>, status=expired, returned to sender")});
+  ASSERT_THAT(Attempts(), SizeIs(2));
+  EXPECT_EQ(Attempts()[1].recipient, "a@far.example");
+  EXPECT_EQ(Attempts()[1].identity.login, "bob@a.example");
+  EXPECT_EQ(reader_->open_messages(), 1u);
+}
+
+TEST_F(PostfixReaderTest, WhatCleanupRefusesIsGone) {
+  Read({Client("4F01AA", "bob@a.example"),
+        Line("cleanup",
+             "4F01AA: milter-reject: END-OF-MESSAGE from pc[192.0.2.1]: 5.7.1 spam; "
+             "from=<s@a> to=<r@b> proto=ESMTP helo=<c>"),
+        Client("4F01AB", "bob@a.example"),
+        Line("smtpd",
+             "4F01AB: reject: RCPT from pc[192.0.2.1]: 550 no; from=<s@a> to=<r@b> "
+             "proto=ESMTP helo=<c>")});
+  EXPECT_EQ(reader_->open_messages(), 1u);
+}
+
 TEST_F(PostfixReaderTest, NobodyElseCanClaimAMessage) {
   // A remote server that names one of our ids, and one that connects and claims to be a filter.
   Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
