@@ -83,8 +83,10 @@ PostfixLine Client(string_view text, PostfixLine line) {
   if (line.client_ip.empty() && name.empty()) return Malformed(line);
   while (!text.empty()) {
     string_view field = TakeField(&text);
+    // AUTH= of MAIL FROM (RFC 4954), which anyone may give: from here on it is free text.
+    if (absl::StartsWith(field, "sasl_sender=")) break;
     if (absl::ConsumePrefix(&field, "sasl_username=")) {
-      line.login = field;
+      if (line.login.empty()) line.login = field;
     } else if (absl::ConsumePrefix(&field, "orig_queue_id=")) {
       line.orig_id = IsPostfixId(field) ? field : string_view();
     }

@@ -47,6 +47,20 @@ TEST(PostfixLine, Client) {
   EXPECT_EQ(line.client_ip, "127.0.0.1");
 }
 
+TEST(PostfixLine, WhatTheClientSaysOfItsSenderNamesNoLogin) {
+  PostfixLine line = ParsePostfixLine("smtpd",
+                                      "733F6A781D8: client=pc[192.0.2.1], sasl_sender=x, "
+                                      "sasl_username=victim@a.example, orig_queue_id=80FC8A781E4");
+  EXPECT_EQ(line.kind, Kind::kClient);
+  EXPECT_EQ(line.client_ip, "192.0.2.1");
+  EXPECT_EQ(line.login, "");
+  EXPECT_EQ(line.orig_id, "");
+  line = ParsePostfixLine("smtpd",
+                          "733F6A781D8: client=pc[192.0.2.1], sasl_method=PLAIN, "
+                          "sasl_username=bob, sasl_username=victim@a.example");
+  EXPECT_EQ(line.login, "bob");
+}
+
 TEST(PostfixLine, PickupAndQueue) {
   PostfixLine line = ParsePostfixLine("pickup", "6A258A782CB: uid=33 from=<www-data>");
   EXPECT_EQ(line.kind, Kind::kPickup);
