@@ -83,18 +83,16 @@ PostfixLine Client(string_view text, PostfixLine line) {
   string_view name;
   TakeHost(TakeField(&text), &name, &line.client_ip);
   if (line.client_ip.empty() && name.empty()) return Malformed(line);
-  if (absl::StartsWith(text, "sasl_method=")) TakeField(&text);
-  if (absl::ConsumePrefix(&text, "sasl_username=")) {
-    const size_t end = std::min({text.find(", sasl_sender="), text.find(", orig_queue_id="),
-                                 text.find(", orig_client="), text.size()});
-    line.login = text.substr(0, end);
-    text.remove_prefix(end);
+  while (!text.empty()) {
+    string_view field = TakeField(&text);
+    // AUTH= of MAIL FROM (RFC 4954), which anyone may give: from here on it is free text.
+    if (absl::StartsWith(field, "sasl_sender=")) break;
+    if (absl::ConsumePrefix(&field, "sasl_username=")) {
+      if (line.login.empty()) line.login = field;
+    } else if (absl::ConsumePrefix(&field, "orig_queue_id=")) {
+      line.orig_id = IsPostfixId(field) ? field : string_view();
+    }
   }
-  const size_t orig = text.rfind("orig_queue_id=");
-  if (orig == string_view::npos) return line;
-  text.remove_prefix(orig + sizeof("orig_queue_id=") - 1);
-  const string_view id = TakeField(&text);
-  if (IsPostfixId(id)) line.orig_id = id;
   return line;
 }
 

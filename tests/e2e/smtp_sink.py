@@ -9,6 +9,12 @@ class _Session(socketserver.StreamRequestHandler):
         self.wfile.write(text.encode() + b"\r\n")
 
     def handle(self):
+        try:
+            self.converse()
+        except ConnectionError:
+            pass  # a client may end without QUIT
+
+    def converse(self):
         self.say("220 sink.example ESMTP")
         sender, recipients = "", []
         while line := self.rfile.readline().decode(errors="replace").strip():
@@ -22,6 +28,8 @@ class _Session(socketserver.StreamRequestHandler):
                 local = line.split("<", 1)[1].split("@", 1)[0]
                 if local.startswith("nouser"):
                     self.say("550 5.1.1 User unknown")
+                elif local.startswith("unsure"):
+                    self.say("450 4.1.1 User unknown, for now")
                 elif local.startswith("busy"):
                     self.say("451 4.7.1 try again later")
                 else:
@@ -35,8 +43,8 @@ class _Session(socketserver.StreamRequestHandler):
                 while self.rfile.readline() not in (b".\r\n", b""):
                     pass
                 self.server.accepted += [(sender, recipient) for recipient in recipients]
+                self.say(self.server.answer_data(sender, recipients))
                 recipients = []
-                self.say("250 OK queued")
             elif word == "QUIT":
                 self.say("221 bye")
                 return
@@ -53,6 +61,10 @@ class SmtpSink(socketserver.ThreadingTCPServer):
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever)
         self.thread.start()
+
+    def answer_data(self, sender, recipients):
+        """The answer to a message of these."""
+        return "250 OK queued"
 
     def close(self):
         self.shutdown()

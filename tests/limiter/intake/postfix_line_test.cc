@@ -47,19 +47,6 @@ TEST(PostfixLine, Client) {
   EXPECT_EQ(line.client_ip, "127.0.0.1");
 }
 
-TEST(PostfixLine, WhatTheClientSaysOfItselfIsNoLogin) {
-  const PostfixLine line = ParsePostfixLine(
-      "smtpd",
-      "733F6A781D8: client=u[192.0.2.1], sasl_method=PLAIN, sasl_username=eve@bad.example, "
-      "sasl_sender=a, sasl_username=bob@victim.example");
-  EXPECT_EQ(line.login, "eve@bad.example");
-  EXPECT_EQ(ParsePostfixLine("smtpd",
-                             "733F6A781D8: client=u[192.0.2.1], sasl_sender=a, "
-                             "sasl_username=bob@victim.example")
-                .login,
-            "");
-}
-
 TEST(PostfixLine, AQuoteThatDoesNotBeginAnAddressIsALetter) {
   PostfixLine line = ParsePostfixLine(
       "smtp",
@@ -71,6 +58,20 @@ TEST(PostfixLine, AQuoteThatDoesNotBeginAnAddressIsALetter) {
                           "733F6A781D8: to=<a>b@c>, relay=mx[192.0.2.9]:25, delay=1, dsn=2.0.0, "
                           "status=sent (ok)");
   EXPECT_EQ(line.recipient, "a>b@c");
+}
+
+TEST(PostfixLine, WhatTheClientSaysOfItsSenderNamesNoLogin) {
+  PostfixLine line = ParsePostfixLine("smtpd",
+                                      "733F6A781D8: client=pc[192.0.2.1], sasl_sender=x, "
+                                      "sasl_username=victim@a.example, orig_queue_id=80FC8A781E4");
+  EXPECT_EQ(line.kind, Kind::kClient);
+  EXPECT_EQ(line.client_ip, "192.0.2.1");
+  EXPECT_EQ(line.login, "");
+  EXPECT_EQ(line.orig_id, "");
+  line = ParsePostfixLine("smtpd",
+                          "733F6A781D8: client=pc[192.0.2.1], sasl_method=PLAIN, "
+                          "sasl_username=bob, sasl_username=victim@a.example");
+  EXPECT_EQ(line.login, "bob");
 }
 
 TEST(PostfixLine, PickupAndQueue) {
