@@ -46,15 +46,13 @@ def stamp(seconds_ago=0):
 
 class Deferd:
     """One daemon. `config` is added to deferd.toml, `intake` and `hook` to those tables of it ("{folder}"
-    is the daemon's), `policy` is the policy file's text. `prepare` is called with the folder first."""
+    is the daemon's), `policy` is the policy file's text."""
 
     def __init__(self, config="", policy=POLICY, logs=("mainlog",), folder=None, wait=True,
-                 intake="", hook="", prepare=None):
+                 intake="", hook=""):
         self.folder = folder or tempfile.mkdtemp(prefix="deferd-e2e-")
         self.own_folder = folder is None
         os.chmod(self.folder, 0o755)
-        if prepare is not None:
-            prepare(self.folder)
         self.policy_path = self.path("policy.toml")
         self.write("policy.toml", policy)
         self.log_path = self.path("mainlog")

@@ -7,9 +7,11 @@ import shutil
 import smtplib
 import socket
 import subprocess
+import tempfile
 
-from deferd_process import LIMIT, run
+from deferd_process import LIMIT, POLICY, SOURCE, DeferdTest, run
 from redis_server import free_port, until
+from smtp_sink import SmtpSink
 
 ROOT = os.environ.get("DEFERD_POSTFIX", "/")  # holds usr/lib/postfix; tests/run.sh names it
 
@@ -135,3 +137,51 @@ class Postfix:
     def stop(self):
         self.master.terminate()
         self.master.wait(LIMIT)
+
+
+class PostfixTest(DeferdTest):
+    def begin(self, main="", master="", policy=POLICY):
+        """A sink, a Postfix that sends all to it and asks, and a deferd that follows its log."""
+        self.sink = SmtpSink()
+        self.addCleanup(self.sink.close)
+        folder = tempfile.mkdtemp(prefix="deferd-postfix-")
+        self.addCleanup(shutil.rmtree, folder)
+        os.chmod(folder, 0o755)
+        os.mkdir(os.path.join(folder, "log"))
+        log = os.path.join(folder, "log/mail.log")
+        with open(log, "w", encoding="utf-8"):
+            pass
+        os.mkdir(os.path.join(folder, "ask"))
+        question_door = os.path.join(folder, "ask/policy.sock")
+        self.daemon = self.deferd(logs=(), policy=policy, intake=f'postfix = ["{log}"]',
+                                  hook=f'postfix = "unix:{question_door}"')
+        self.daemon.wait_log("answers are checked")
+        with open(os.path.join(SOURCE, "deploy/postfix/ask.cf"), encoding="utf-8") as file:
+            ask = file.read()
+        assert "unix:deferd/policy.sock" in ask
+        ask = ask.replace("unix:deferd/policy.sock", f"unix:{question_door}")
+        self.postfix = Postfix(folder, self.sink.port, main, master, ask)
+        self.addCleanup(self.postfix.stop)
+
+    def window(self, domain):
+        """What counts now of `domain`, after all that Postfix has logged: (delivered, deferred, failed)."""
+        # A message of somebody else comes last, so what was logged before is counted with it.
+        until(lambda: self.postfix.log().count(": removed") >= self.removed, "Postfix is done")
+        self.last += 1
+        self.assertEqual(self.postfix.send("z@last.example", ["z@far.example"], "z@last.example")[0], 250)
+        self.removed += 1
+        until(lambda: self.counts("last.example")[0] == self.last, "the last message is counted")
+        return self.counts(domain)
+
+    last = 0
+    removed = 0  # messages that Postfix must have done with
+
+    def counts(self, domain):
+        window = self.daemon.json("why", domain)["window"]
+        return window["delivered"], window["deferred"], window["failed"]
+
+    def send(self, sender, recipients, login=None, removed=1):
+        answer = self.postfix.send(sender, recipients, login)
+        if answer[0] == 250:
+            self.removed += removed
+        return answer

@@ -1,66 +1,15 @@
 """deferd counts exactly what the sink of a real Postfix answered: through expiry, a filter, a kill."""
 
 import os
-import shutil
-import tempfile
 import unittest
 
-from deferd_process import POLICY, SOURCE, DeferdTest
-from postfix_process import Postfix
+from deferd_process import POLICY
+from postfix_process import PostfixTest
 from redis_server import free_port, until
 from smtp_filter import SmtpFilter
-from smtp_sink import SmtpSink
 
 
-class WithPostfix(DeferdTest):
-    def begin(self, main="", master="", policy=POLICY):
-        """A sink, a Postfix that sends all to it and asks, and a deferd that follows its log."""
-        self.sink = SmtpSink()
-        self.addCleanup(self.sink.close)
-        folder = tempfile.mkdtemp(prefix="deferd-postfix-")
-        self.addCleanup(shutil.rmtree, folder)
-        os.chmod(folder, 0o755)
-        os.mkdir(os.path.join(folder, "log"))
-        log = os.path.join(folder, "log/mail.log")
-        with open(log, "w", encoding="utf-8"):
-            pass
-        os.mkdir(os.path.join(folder, "ask"))
-        question_door = os.path.join(folder, "ask/policy.sock")
-        self.daemon = self.deferd(logs=(), policy=policy, intake=f'postfix = ["{log}"]',
-                                  hook=f'postfix = "unix:{question_door}"')
-        self.daemon.wait_log("answers are checked")
-        with open(os.path.join(SOURCE, "deploy/postfix/ask.cf"), encoding="utf-8") as file:
-            ask = file.read()
-        assert "unix:deferd/policy.sock" in ask
-        ask = ask.replace("unix:deferd/policy.sock", f"unix:{question_door}")
-        self.postfix = Postfix(folder, self.sink.port, main, master, ask)
-        self.addCleanup(self.postfix.stop)
-
-    def window(self, domain):
-        """What counts now of `domain`, after all that Postfix has logged: (delivered, deferred, failed)."""
-        # A message of somebody else comes last, so what was logged before is counted with it.
-        until(lambda: self.postfix.log().count(": removed") >= self.removed, "Postfix is done")
-        self.last += 1
-        self.assertEqual(self.postfix.send("z@last.example", ["z@far.example"], "z@last.example")[0], 250)
-        self.removed += 1
-        until(lambda: self.counts("last.example")[0] == self.last, "the last message is counted")
-        return self.counts(domain)
-
-    last = 0
-    removed = 0  # messages that Postfix must have done with
-
-    def counts(self, domain):
-        window = self.daemon.json("why", domain)["window"]
-        return window["delivered"], window["deferred"], window["failed"]
-
-    def send(self, sender, recipients, login=None, removed=1):
-        answer = self.postfix.send(sender, recipients, login)
-        if answer[0] == 250:
-            self.removed += removed
-        return answer
-
-
-class PostfixAsks(WithPostfix):
+class PostfixAsks(PostfixTest):
     def test_a_block_holds_again_when_deferd_is_back(self):
         self.begin()
         self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")
@@ -90,7 +39,7 @@ class PostfixAsks(WithPostfix):
         self.assertNotIn("bob@bad.example", [sender for sender, _ in self.sink.accepted])
 
 
-class PostfixTells(WithPostfix):
+class PostfixTells(PostfixTest):
     def test_every_recipient_counts_once_with_what_it_has_now(self):
         self.begin()
         # The domain that pays is the login's, whatever the envelope says.
