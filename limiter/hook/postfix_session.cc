@@ -64,7 +64,7 @@ bool PostfixSession::OnBytes(absl::string_view bytes, std::string* out) {
       ReadLine(line, arrived, out);
     }
   }
-  return malformed_requests_ < kMaxMalformed;
+  return malformed_requests_ < kMaxMalformed && request_.lines < 10 * kMaxLines;
 }
 
 // A request without its empty line is none: whoever sent it has gone.
@@ -89,42 +89,41 @@ void PostfixSession::ReadAttribute(absl::string_view line) {
     request_.malformed = true;
     return;
   }
-  const std::pair<absl::string_view, std::string*> kKnown[] = {
-      {"request", &request_.request},   {"sasl_username", &request_.sasl_username},
-      {"sender", &request_.sender},     {"client_address", &request_.client_address},
-      {"instance", &request_.instance}, {"queue_id", &request_.queue_id}};
-  for (const auto& [name, value] : kKnown) {
-    if (line.substr(0, equals) != name || !value->empty()) continue;
+  for (Request::Attribute* known :
+       {&request_.request, &request_.sasl_username, &request_.sender, &request_.client_address,
+        &request_.instance, &request_.queue_id}) {
+    if (line.substr(0, equals) != known->name || known->given) continue;
     const absl::string_view text = line.substr(equals + 1);
-    value->assign(text.data(), text.size());
+    known->value.assign(text.data(), text.size());
+    known->given = true;
   }
 }
 
 void PostfixSession::AnswerRequest(SteadyClock::time_point arrived, std::string* out) {
-  if (request_.malformed || request_.request != "smtpd_access_policy") {
+  if (request_.malformed || request_.request.value != "smtpd_access_policy") {
     ++malformed_requests_;
     if (malformed_) malformed_();
     Say("DUNNO", out);
     return;
   }
   const auto known = std::find_if(instances_.begin(), instances_.end(), [&](const auto& one) {
-    return !request_.instance.empty() && one.first == request_.instance;
+    return !request_.instance.value.empty() && one.first == request_.instance.value;
   });
   if (known != instances_.end()) {
     Say(known->second, out);
     return;
   }
   Question question;
-  question.identity.sender = request_.sender;
-  question.identity.login = request_.sasl_username;
-  question.identity.host = request_.client_address;
-  question.source = request_.sasl_username.empty() ? Source::kRelay : Source::kSubmission;
-  question.id = request_.queue_id;
+  question.identity.sender = request_.sender.value;
+  question.identity.login = request_.sasl_username.value;
+  question.identity.host = request_.client_address.value;
+  question.source = request_.sasl_username.value.empty() ? Source::kRelay : Source::kSubmission;
+  question.id = request_.queue_id.value;
   const Answer answer = answerer_(question);
   const std::string action = ActionOf(answer);
   Say(action, out);
-  if (!request_.instance.empty()) {
-    instances_.emplace_front(request_.instance, action);
+  if (!request_.instance.value.empty()) {
+    instances_.emplace_front(request_.instance.value, action);
     if (instances_.size() > kInstances) instances_.pop_back();
   }
   if (answered_) answered_(answer, absl::FromChrono(SteadyClock::now() - arrived));

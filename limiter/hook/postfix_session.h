@@ -13,7 +13,8 @@
 // questions of one `instance` get one answer, which is counted once.
 //
 // A question with a line over kMaxLine bytes, over kMaxLines lines, or with none of a policy
-// request is answered DUNNO, and counted; after kMaxMalformed of them the connection is closed.
+// request is answered DUNNO, and counted; after kMaxMalformed of them, or within a question that
+// does not end, the connection is closed.
 
 #ifndef DEFERD_LIMITER_HOOK_POSTFIX_SESSION_H_
 #define DEFERD_LIMITER_HOOK_POSTFIX_SESSION_H_
@@ -55,7 +56,17 @@ class PostfixSession : public Session {
 
   // The request so far.
   struct Request {
-    std::string request, sasl_username, sender, client_address, instance, queue_id;
+    struct Attribute {
+      absl::string_view name;
+      std::string value;
+      bool given = false;
+    };
+    Attribute request{"request"};
+    Attribute sasl_username{"sasl_username"};
+    Attribute sender{"sender"};
+    Attribute client_address{"client_address"};
+    Attribute instance{"instance"};
+    Attribute queue_id{"queue_id"};
     int lines = 0;
     bool malformed = false;
   };

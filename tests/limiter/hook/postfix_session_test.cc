@@ -110,18 +110,29 @@ TEST_F(PostfixSessionTest, ManyQuestionsOfOneConnectionInOrder) {
 }
 
 TEST_F(PostfixSessionTest, AnySplitIsTheSame) {
-  const std::string text = absl::StrCat(kRequest, With("bob@a.example", "eve@b.example"));
+  std::string second = With("bob@a.example", "eve@b.example");
+  second = absl::StrReplaceAll(second, {{"6f21.673f.0", "6f21.673f.1"}});
+  const std::string text = kRequest + second;
+  const auto expect_both = [&](size_t cut) {
+    ASSERT_THAT(questions_, SizeIs(2)) << cut;
+    EXPECT_EQ(questions_[0].identity.login, "bob@a.example") << cut;
+    EXPECT_EQ(questions_[0].identity.host, "192.0.2.1") << cut;
+    EXPECT_EQ(questions_[1].identity.login, "eve@b.example") << cut;
+    EXPECT_EQ(questions_[1].identity.sender, "eve@b.example") << cut;
+  };
   for (size_t cut = 0; cut <= text.size(); ++cut) {
     session_ = New();
     questions_.clear();
     const std::string first = Ask(text.substr(0, cut));
     EXPECT_EQ(first + Ask(text.substr(cut)), "action=DUNNO\n\naction=DUNNO\n\n");
+    expect_both(cut);
   }
   session_ = New();
   questions_.clear();
   std::string out;
   for (const char c : text) session_->OnBytes(absl::string_view(&c, 1), &out);
   EXPECT_EQ(out, "action=DUNNO\n\naction=DUNNO\n\n");
+  expect_both(0);
 }
 
 TEST_F(PostfixSessionTest, WhatIsNoQuestionIsLetThroughAndCounted) {
@@ -148,7 +159,29 @@ TEST_F(PostfixSessionTest, AMalformedFloodIsClosed) {
   EXPECT_EQ(malformed_, PostfixSession::kMaxMalformed);
 }
 
+TEST_F(PostfixSessionTest, AQuestionThatDoesNotEndIsClosed) {
+  Ask("request=smtpd_access_policy\n");
+  for (int i = 0; i < 10 * PostfixSession::kMaxLines && open_; ++i) Ask("a=1\n");
+  EXPECT_FALSE(open_);
+}
+
+// DATA and END-OF-MESSAGE ask once a message, without a recipient and with the queue's id.
+TEST_F(PostfixSessionTest, AtTheEndOfAMessageItsIdIsKnown) {
+  Ask(absl::StrReplaceAll(kRequest, {{"protocol_state=RCPT", "protocol_state=END-OF-MESSAGE"},
+                                     {"recipient=ann@far.example", "recipient="},
+                                     {"recipient_count=0", "recipient_count=3"},
+                                     {"queue_id=\n", "queue_id=4jX8s03hTFz1brnv\n"},
+                                     {"size=0", "size=431"}}));
+  ASSERT_THAT(questions_, SizeIs(1));
+  EXPECT_EQ(questions_[0].id, "4jX8s03hTFz1brnv");
+  EXPECT_EQ(questions_[0].identity.login, "bob@a.example");
+}
+
 TEST_F(PostfixSessionTest, OfAnAttributeThatComesTwiceTheFirstCounts) {
+  Ask(With("sasl_username=bob@a.example\n", "sasl_username=\nsasl_username=eve@b.example\n"));
+  EXPECT_EQ(questions_[0].identity.login, "") << "also an empty one";
+  questions_.clear();
+  session_ = New();
   Ask(With("sasl_username=bob@a.example\n",
            "sasl_username=bob@a.example\nsasl_username=eve@b.example\n"));
   EXPECT_EQ(questions_[0].identity.login, "bob@a.example");
