@@ -8,7 +8,8 @@ Window* LeftOutWindows::Of(ReplyClass reply_class) {
   for (auto& [known, window] : windows_) {
     if (known == reply_class) return &window;
   }
-  return &windows_.emplace_back(reply_class, Window()).second;
+  windows_.emplace_back().first = reply_class;
+  return &windows_.back().second;
 }
 
 std::vector<std::pair<ReplyClass, int64_t>> LeftOutWindows::Sum(int64_t now_step,
