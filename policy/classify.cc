@@ -19,7 +19,10 @@ bool SaysGivenUp(absl::string_view text) {
          absl::StrContains(text, "message expired") ||
          absl::StrContains(text, "too long in the queue") ||
          absl::StrContains(text, "in the queue too long") ||
-         absl::StrContains(text, "delivery time expired");
+         absl::StrContains(text, "delivery time expired") ||
+         absl::StrContains(text, "delivery was attempted for") ||
+         absl::StrContains(text, "cannot be delivered") ||
+         absl::StrContains(text, "delivery failed");
 }
 
 absl::string_view ProviderOfHost(const ReplyRules& rules, absl::string_view host) {
@@ -84,7 +87,7 @@ Classification ReplyClassifier::Classify(absl::string_view reply, const ReplyHin
   // The first digit decides. Without one: how the MTA logged it, then what the text is about.
   if (text.code != 0) {
     result.permanence = text.code < 500 ? Permanence::kTransient : Permanence::kPermanent;
-  } else if (text.enhanced_leads) {
+  } else if (text.enhanced_leads && !SaysGivenUp(text.text())) {
     result.permanence = text.enhanced[0] == '4' ? Permanence::kTransient : Permanence::kPermanent;
   } else if (text.logged.has_value()) {
     result.permanence = *text.logged;

@@ -80,13 +80,30 @@ TEST_F(ClassifyDataTest, OwnRepliesAreClassified) {
   }
 }
 
+TEST_F(ClassifyDataTest, RepliesOfTheWorldAreClassified) {
+  for (const KnownReply& reply : WorldReplies()) {
+    const Classification got = classifier_->Classify(reply.text);
+    const std::string name(ReplyClassName(got.reply_class));
+    const bool right = name == reply.reply_class;
+    EXPECT_TRUE(right || absl::c_linear_search(reply.also, name))
+        << reply.text << "\n  " << name << " instead of " << reply.reply_class << ", rule "
+        << got.rule;
+    if (right && reply.scope != "-") {
+      EXPECT_EQ(ReplyScopeName(got.scope), reply.scope) << reply.text << "\n  rule " << got.rule;
+    }
+    if (reply.permanence != "-") {
+      EXPECT_EQ(PermanenceName(got.permanence), reply.permanence) << reply.text;
+    }
+  }
+}
+
 // A line of patterns that decides no reply is removed.
 TEST_F(ClassifyDataTest, EveryLineOfPatternsIsNeeded) {
   const ReplyRules& rules = classifier_->rules();
   ReplyPatterns patterns;
   ASSERT_TRUE(patterns.Compile(rules).ok());
   std::set<std::pair<int, int>> needed;
-  for (const auto& replies : {RealReplies(), OwnReplies()}) {
+  for (const auto& replies : {RealReplies(), OwnReplies(), WorldReplies()}) {
     for (const KnownReply& reply : replies) {
       ReplyText text;
       NormalizeReply(reply.text, &text);

@@ -42,4 +42,16 @@ std::vector<KnownReply> OwnReplies() {
   return replies;
 }
 
+std::vector<KnownReply> WorldReplies() {
+  std::vector<KnownReply> replies;
+  for (const std::vector<std::string>& row : Rows("world.tsv")) {
+    replies.push_back({.text = row.at(4),
+                       .reply_class = row[0],
+                       .permanence = row.at(2),
+                       .scope = row.at(1),
+                       .also = absl::StrSplit(row.at(3), ',')});
+  }
+  return replies;
+}
+
 }  // namespace deferd

@@ -14,13 +14,16 @@ struct KnownReply {
   std::string text;
   std::string reply_class;
   std::string permanence;         // "-" where the text does not tell
+  std::string scope = "-";        // "-" where it does not matter
   std::vector<std::string> also;  // classes that would be right, too
   bool hold_out = false;          // rules were written without a look at it
 };
 
-// Real ones with their source (real.tsv), and those of our own (own.tsv).
+// Real ones with their source (real.tsv), those of our own (own.tsv), and those that were written
+// before the rules were tried on them (world.tsv).
 std::vector<KnownReply> RealReplies();
 std::vector<KnownReply> OwnReplies();
+std::vector<KnownReply> WorldReplies();
 
 }  // namespace deferd
 
