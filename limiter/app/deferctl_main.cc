@@ -380,6 +380,13 @@ int Main(int argc, char** argv) {
   CLI::App* record = verb(&app, "record",
                           "count attempts of another mail server: a JSON object a line", RunRecord);
   record->add_option("FILE", args.file, "- is standard input")->required();
+  record->footer(
+      "Required: id (the message's, the same for each of its attempts), recipient, outcome\n"
+      "(delivered, deferred, failed, expired; or, shown and never counted: queued, held,\n"
+      "rejected, discarded, filtered, archived). Besides: time (RFC 3339; else now), arrival,\n"
+      "sender, login, user (a local system user), client (the IP address that submitted it),\n"
+      "original (the recipient before forwarding), host, ip, transport, reply, and true or\n"
+      "false: local (a delivery on this host), made_by_mta, completed (nothing more comes).");
   verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
   CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
   replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();
