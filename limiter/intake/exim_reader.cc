@@ -250,13 +250,7 @@ class EximReader : public LogReader {
 
   void Arrive(const EximLine& line, EventBatch* batch) {
     ArrivedMessage* message = messages_.Open(line.id, tell_all_ ? &forgotten_ : nullptr);
-    if (!forgotten_.id.empty()) {
-      const MessageKey again = {std::string(line.id), last_stamp_};
-      if (!(forgotten_ == again)) {
-        AddBlank(LogEvent::Kind::kForgotten, last_stamp_, batch)->attempt.message = forgotten_;
-      }
-      forgotten_.id.clear();
-    }
+    TellForgotten(line.id, last_stamp_, &forgotten_, batch);
     message->arrival = last_stamp_;
     Identity& identity = message->identity;
     Assign(line.sender, &identity.sender);

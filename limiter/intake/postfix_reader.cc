@@ -227,13 +227,7 @@ class PostfixReader : public LogReader {
       if (origin == Origin::kLocalUser) Remove(line.orig_id, batch);
     }
     ArrivedMessage* message = messages_.Open(line.id, tell_all_ ? &forgotten_ : nullptr);
-    if (!forgotten_.id.empty()) {
-      const MessageKey again = {std::string(line.id), last_stamp_};
-      if (!(forgotten_ == again)) {
-        AddBlank(LogEvent::Kind::kForgotten, last_stamp_, batch)->attempt.message = forgotten_;
-      }
-      forgotten_.id.clear();
-    }
+    TellForgotten(line.id, last_stamp_, &forgotten_, batch);
     *message = {last_stamp_, std::move(identity), std::move(deferred), false, origin};
     if (!tell_all_) return;
     TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =

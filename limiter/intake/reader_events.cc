@@ -39,4 +39,13 @@ LogEvent* TellOf(LogEvent::Kind kind, absl::Time time, absl::string_view id,
   return event;
 }
 
+void TellForgotten(absl::string_view id, absl::Time now, MessageKey* forgotten, EventBatch* batch) {
+  if (forgotten->id.empty()) return;
+  const MessageKey again = {std::string(id), now};
+  if (!(*forgotten == again)) {
+    AddBlank(LogEvent::Kind::kForgotten, now, batch)->attempt.message = *forgotten;
+  }
+  forgotten->id.clear();
+}
+
 }  // namespace deferd

@@ -24,6 +24,10 @@ LogEvent* AddBlank(LogEvent::Kind kind, absl::Time time, EventBatch* batch);
 LogEvent* TellOf(LogEvent::Kind kind, absl::Time time, absl::string_view id,
                  const ArrivedMessage* message, EventBatch* batch);
 
+// The message that had to make room for the arrival of `id` now, unless it is the same one or there
+// is none; clears it.
+void TellForgotten(absl::string_view id, absl::Time now, MessageKey* forgotten, EventBatch* batch);
+
 }  // namespace deferd
 
 #endif  // DEFERD_LIMITER_INTAKE_READER_EVENTS_H_
