@@ -16,6 +16,7 @@
 #include "limiter/store/ledger_segments.h"
 #include "limiter/store/recipient_hash.h"
 #include "limiter/store/schema.h"
+#include "limiter/store/state_tables.h"
 
 namespace deferd {
 
@@ -232,6 +233,21 @@ class SqliteReader : public LedgerReader {
     absl::StatusOr<std::string> text = ReadReceipt(case_id);
     End(absl::IsNotFound(text.status()) ? absl::OkStatus() : text.status());
     return text;
+  }
+
+  absl::StatusOr<std::vector<OpenMessage>> OpenMessages(
+      const absl::flat_hash_set<std::string>& ids) override {
+    MutexLock lock(&mutex_);
+    absl::Status status = Begin();
+    if (!status.ok()) return status;
+    std::vector<OpenMessage> found;
+    status = ForEachOpenMessage(db_.get(), [&](const std::string&, OpenMessage message) {
+      if (ids.contains(message.key.id)) found.push_back(std::move(message));
+      return absl::OkStatus();
+    });
+    End(status);
+    if (!status.ok()) return status;
+    return found;
   }
 
  private:

@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -103,7 +104,7 @@ struct LedgerOptions {
   absl::Duration search_deadline = absl::Seconds(5);  // of one call of a reader
 };
 
-// What people look up. Safe from any thread; calls wait for each other.
+// What is looked up. Safe from any thread; calls wait for each other.
 class LedgerReader {
  public:
   virtual ~LedgerReader() = default;
@@ -118,6 +119,10 @@ class LedgerReader {
 
   // NotFound if the case has none.
   virtual absl::StatusOr<std::string> Receipt(absl::string_view case_id) = 0;
+
+  // The open messages with one of these ids, of whatever source. Also without a ledger.
+  virtual absl::StatusOr<std::vector<OpenMessage>> OpenMessages(
+      const absl::flat_hash_set<std::string>& ids) = 0;
 };
 
 class LocalStore {

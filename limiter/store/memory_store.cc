@@ -141,6 +141,15 @@ class MemoryStore : public LocalStore {
     return it->second;
   }
 
+  std::vector<OpenMessage> OpenMessages(const absl::flat_hash_set<std::string>& ids) const {
+    MutexLock lock(&mutex_);
+    std::vector<OpenMessage> found;
+    for (const auto& [name, message] : open_messages_) {
+      if (ids.contains(message.key.id)) found.push_back(message);
+    }
+    return found;
+  }
+
   Stats stats() const override {
     MutexLock lock(&mutex_);
     Stats stats;
@@ -222,6 +231,10 @@ class MemoryReader : public LedgerReader {
   absl::StatusOr<absl::Time> OldestTime() override { return store_->OldestTime(); }
   absl::StatusOr<std::string> Receipt(absl::string_view case_id) override {
     return store_->Receipt(case_id);
+  }
+  absl::StatusOr<std::vector<OpenMessage>> OpenMessages(
+      const absl::flat_hash_set<std::string>& ids) override {
+    return store_->OpenMessages(ids);
   }
 
  private:

@@ -216,8 +216,15 @@ absl::Status StateTables::LoadPositions(StateVisitor* visitor) {
 }
 
 absl::Status StateTables::LoadOpenMessages(StateVisitor* visitor) {
+  return ForEachOpenMessage(db_, [visitor](std::string source, OpenMessage message) {
+    return visitor->OnOpenMessage(std::move(source), std::move(message));
+  });
+}
+
+absl::Status ForEachOpenMessage(
+    Database* db, absl::FunctionRef<absl::Status(std::string source, OpenMessage message)> use) {
   // An unknown arrival is the least.
-  return ForEach(db_,
+  return ForEach(db,
                  "SELECT source, message_id, arrival, sender, login, user, host, "
                  "identified_domain, made_by_mta, sender_vouched, deferred FROM open_message "
                  "ORDER BY source, arrival, id",
@@ -232,7 +239,7 @@ absl::Status StateTables::LoadOpenMessages(StateVisitor* visitor) {
                                        .made_by_mta = row.Int(8) != 0,
                                        .sender_vouched = row.Int(9) != 0};
                    message.deferred = absl::StrSplit(row.Text(10), '\n', absl::SkipEmpty());
-                   return visitor->OnOpenMessage(String(row, 0), std::move(message));
+                   return use(String(row, 0), std::move(message));
                  });
 }
 

@@ -3,12 +3,20 @@
 #ifndef DEFERD_LIMITER_STORE_STATE_TABLES_H_
 #define DEFERD_LIMITER_STORE_STATE_TABLES_H_
 
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "limiter/store/local_store.h"
 #include "limiter/store/sqlite.h"
 
 namespace deferd {
+
+// Every open message with its source, by source and arrival. Stops at the first error.
+absl::Status ForEachOpenMessage(
+    Database* db, absl::FunctionRef<absl::Status(std::string source, OpenMessage message)> use);
 
 // Prepared statements are kept, as a commit comes many times a second. Must not outlive `db`.
 class StateTables {
