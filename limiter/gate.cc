@@ -8,8 +8,12 @@
 namespace deferd {
 
 Gate::Gate(const CaseTable* cases, const Freshness* freshness, const Clock* clock,
-           Settings settings)
-    : cases_(cases), freshness_(freshness), clock_(clock), settings_(std::move(settings)) {}
+           Settings settings, const HeldMail* held)
+    : cases_(cases),
+      freshness_(freshness),
+      clock_(clock),
+      held_(held),
+      settings_(std::move(settings)) {}
 
 void Gate::SetSettings(Settings settings) {
   MutexLock lock(&mutex_);
@@ -21,9 +25,40 @@ Settings Gate::settings() const {
   return settings_;
 }
 
-GateAnswer Gate::Ask(const Identity& identity, Source source) const {
+GateAnswer Gate::Ask(const Identity& identity, Source source, const std::string& id) const {
   const Settings now_in_force = settings();
-  return Judge(now_in_force, Charge(*now_in_force.lists, identity, ""), source);
+  GateAnswer answer = Judge(now_in_force, Charge(*now_in_force.lists, identity, ""), source);
+  if (answer.verdict == Verdict::kHold && held_ != nullptr && !id.empty() && held_->WasLetGo(id)) {
+    return GateAnswer();
+  }
+  return answer;
+}
+
+std::optional<Case> Gate::HeldBy(absl::Span<const Charged> charged, Source source) const {
+  const Settings now_in_force = settings();
+  if (!cases_->AnyOpen()) return std::nullopt;
+  const absl::Time now = clock_->Now();
+  for (const Charged& one : charged) {
+    std::optional<Case> found = Enforced(now_in_force, one.subject, now);
+    if (found.has_value() && found->action.For(source) == Verdict::kHold) return found;
+  }
+  return std::nullopt;
+}
+
+// What is queued already has to be put somewhere.
+bool Gate::HeldUpToItsLimit(const Policy& policy, const Subject& subject, Source source) const {
+  return held_ != nullptr && source != Source::kQueued &&
+         held_->CountOf(subject) >= policy.hold_limit;
+}
+
+std::optional<Case> Gate::Enforced(const Settings& settings, const Subject& subject,
+                                   absl::Time now) const {
+  std::optional<Case> found = cases_->FindEnforced(subject, now);
+  // Switching the policy to shadow stops what rules do at once, not what a person did.
+  if (found.has_value() && settings.policy->mode == Mode::kShadow && !found->manual) {
+    return std::nullopt;
+  }
+  return found;
 }
 
 GateAnswer Gate::Ask(const Subject& subject, Source source) const {
@@ -40,11 +75,12 @@ GateAnswer Gate::Judge(const Settings& settings, absl::Span<const Charged> charg
   if (cases_->AnyOpen()) {
     const absl::Time now = clock_->Now();
     for (const Charged& one : charged) {
-      std::optional<Case> found = cases_->FindEnforced(one.subject, now);
+      std::optional<Case> found = Enforced(settings, one.subject, now);
       if (!found.has_value()) continue;
-      // Switching the policy to shadow stops what rules do at once, not what a person did.
-      if (settings.policy->mode == Mode::kShadow && !found->manual) continue;
-      const Verdict verdict = found->action.For(source);
+      Verdict verdict = found->action.For(source);
+      if (verdict == Verdict::kHold && HeldUpToItsLimit(*settings.policy, one.subject, source)) {
+        verdict = Verdict::kReject;
+      }
       if (verdict <= answer.verdict) continue;
       answer.verdict = verdict;
       answer.text = RefusalText(*settings.policy, found->ToRefusal(), verdict);

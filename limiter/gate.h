@@ -15,6 +15,7 @@
 #include "limiter/case.h"
 #include "limiter/case_table.h"
 #include "limiter/freshness.h"
+#include "limiter/held_mail.h"
 #include "limiter/limiter.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
@@ -33,23 +34,33 @@ struct GateAnswer {
 
 class Gate {
  public:
-  // `cases`, `freshness` and `clock` must outlive it.
-  Gate(const CaseTable* cases, const Freshness* freshness, const Clock* clock, Settings settings);
+  // The pointers must outlive it. Without `held` (null) nothing is known of the queue, and there is
+  // no limit to what is held.
+  Gate(const CaseTable* cases, const Freshness* freshness, const Clock* clock, Settings settings,
+       const HeldMail* held = nullptr);
 
   void SetSettings(Settings settings);
 
-  // The strictest answer of all subjects that the identity is charged to.
-  GateAnswer Ask(const Identity& identity, Source source) const;
+  // The strictest answer of all subjects that the identity is charged to. `id`: the message's, if
+  // it has one already.
+  GateAnswer Ask(const Identity& identity, Source source, const std::string& id = "") const;
   GateAnswer Ask(const Subject& subject, Source source) const;
+
+  // The case that asks for a message of these subjects to be held, however much is held already.
+  std::optional<Case> HeldBy(absl::Span<const Charged> charged, Source source) const;
 
  private:
   Settings settings() const;
   GateAnswer Judge(const Settings& settings, absl::Span<const Charged> charged,
                    Source source) const;
+  std::optional<Case> Enforced(const Settings& settings, const Subject& subject,
+                               absl::Time now) const;
+  bool HeldUpToItsLimit(const Policy& policy, const Subject& subject, Source source) const;
 
   const CaseTable* const cases_;
   const Freshness* const freshness_;
   const Clock* const clock_;
+  const HeldMail* const held_;
   mutable Mutex mutex_;
   Settings settings_ ABSL_GUARDED_BY(mutex_);
 };

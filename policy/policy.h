@@ -82,6 +82,12 @@ struct Policy {
   std::array<ClassChoice, kReplyClasses> classes;  // by ReplyClass
   std::vector<ReplyRule> reply_rules;              // the operator's own, ahead of the built-in ones
   std::shared_ptr<const ReplyClassifier> classifier;  // with those; none: the built-in one
+  // What is held: how long until it is given back to its sender, how many messages of one subject
+  // before more are rejected, and how many are let go of without a person.
+  absl::Duration hold_max = absl::Hours(6);
+  int64_t hold_limit = 1000;
+  int64_t release_auto_max = 100;
+
   std::string text;  // the sentence's template, empty: the default (refusal_text.h)
 
   std::string path;  // where it was read, "built-in" if nowhere

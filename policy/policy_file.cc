@@ -27,6 +27,9 @@ namespace {
 constexpr absl::Duration kMinWindow = absl::Minutes(1);
 constexpr absl::Duration kMaxWindow = absl::Hours(7 * 24);
 constexpr absl::Duration kMaxBlock = absl::Hours(30 * 24);
+constexpr absl::Duration kMinHold = absl::Minutes(1);
+constexpr absl::Duration kMaxHold = absl::Hours(5 * 24);  // as long as MTAs try at most
+constexpr int64_t kMaxHeld = 1'000'000;
 constexpr size_t kMaxRuleName = 40;
 
 constexpr absl::string_view kBuiltInPolicy =
@@ -84,6 +87,18 @@ class PolicyReader {
              &policy_->profile);
     ReadWord(root, "count", {{"once", CountMode::kOnce}, {"attempts", CountMode::kAttempts}},
              &policy_->count);
+    if (auto longest = root->Duration("hold_max")) {
+      policy_->hold_max = *longest;
+      if (*longest < kMinHold || *longest > kMaxHold) {
+        reader_->Error(root->PlaceOf("hold_max"),
+                       absl::StrCat("hold_max is ", deferd::FormatDuration(*longest),
+                                    "; give \"1m\" to \"5d\""));
+      }
+    }
+    if (auto most = root->Integer("hold_limit", 0, kMaxHeld)) policy_->hold_limit = *most;
+    if (auto most = root->Integer("release_auto_max", 0, kMaxHeld)) {
+      policy_->release_auto_max = *most;
+    }
     if (auto text = root->String("text")) {
       NoteUnlessOk(text->place, CheckRefusalTemplate(text->text));
       policy_->text = text->text;
