@@ -1,0 +1,44 @@
+// Other programs, started without a shell: the words of `argv` are its arguments, whatever is in
+// them. They get a fixed environment (PATH, LC_ALL=C, TZ=UTC) and no descriptor of ours.
+//
+// Not thread-safe.
+
+#ifndef DEFERD_LIMITER_APP_COMMAND_H_
+#define DEFERD_LIMITER_APP_COMMAND_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace deferd {
+
+class Commands {
+ public:
+  // Started ones are asked to end when they have run for so long.
+  static constexpr absl::Duration kLongest = absl::Minutes(30);
+
+  // Runs it to its end: what it wrote to its standard output (64 MiB at most). Unavailable if it
+  // cannot be started or ends with another status than 0 (then with the first line that it wrote
+  // to its standard error), DeadlineExceeded if it was killed after `limit`.
+  absl::StatusOr<std::string> Run(const std::vector<std::string>& argv, absl::string_view input,
+                                  absl::Duration limit);
+
+  // Starts it and goes on; its output is thrown away. It may outlive this object, as a delivery
+  // should. At most 8 run at once: ResourceExhausted.
+  absl::Status Start(const std::vector<std::string>& argv);
+
+ private:
+  void Reap(absl::Time now);
+
+  std::vector<std::pair<pid_t, absl::Time>> running_;  // and when they were started
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_APP_COMMAND_H_

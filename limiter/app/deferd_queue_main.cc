@@ -1,0 +1,120 @@
+// deferd-queue: the root helper's command line.
+
+#include <pwd.h>
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "limiter/admin/admin_session.h"
+#include "limiter/app/queue_helper.h"
+#include "limiter/port/listener.h"
+#include "limiter/port/log.h"
+#include "limiter/port/socket_server.h"
+#include "spdlog/sinks/stdout_sinks.h"
+
+namespace deferd {
+namespace {
+
+constexpr int kUsage = 2;
+
+int Fail(const std::string& message) {
+  std::fprintf(stderr, "deferd-queue: %s\n", message.c_str());
+  return 1;
+}
+
+bool IsProgram(const std::string& path) { return access(path.c_str(), X_OK) == 0; }
+
+absl::Status Serve(const std::string& socket, const std::string& group,
+                   QueueHelper::Options options) {
+  absl::StatusOr<Listener> listener =
+      Listener::Open(absl::StrCat("unix:", socket), {.mode = 0660, .group = group});
+  if (!listener.ok()) return listener.status();
+  absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
+  if (!server.ok()) return server.status();
+  QueueHelper helper(std::move(options));
+  AdminHandler handler = [&helper](const std::string& verb, const Json& args, const Peer& peer) {
+    return helper.Handle(verb, args, peer);
+  };
+  absl::Status added = (*server)->Listen(
+      *std::move(listener),
+      {.idle = absl::Seconds(60), .max_connections = 16, .max_pending_output = 1 << 30},
+      [handler](const Peer& peer) { return std::make_unique<AdminSession>(peer, handler); });
+  if (!added.ok()) return added;
+  // The server's thread, and with it each program, is not asked by the signals.
+  std::thread thread([&server] { (*server)->Run(); });
+  spdlog::info("listening on {}", socket);
+  sd_notify(0, "READY=1");
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  while (sigwaitinfo(&signals, nullptr) < 0) {  // EINTR
+  }
+  (*server)->Stop(absl::Seconds(2));
+  thread.join();
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app{
+      "deferd-queue does to the mail queue what deferd may not: it holds messages, lets them go, "
+      "and gives them back. It runs as root; deferd and deferctl ask it.",
+      "deferd-queue"};
+  std::string socket = "/run/deferd-queue/queue.sock";
+  std::string user = "deferd";
+  QueueHelper::Options options;
+  MtaPrograms& programs = options.programs;
+  programs.exim = "/usr/sbin/exim4";
+  programs.postfix = "/usr/sbin";
+  app.add_option("--socket", socket, "where it is asked")->capture_default_str();
+  app.add_option("--user", user, "who may ask, besides root")->capture_default_str();
+  app.add_option("--exim", programs.exim, "Exim's program")->capture_default_str();
+  app.add_option("--exim-config", programs.exim_config, "another configuration file (-C)");
+  app.add_option("--postfix", programs.postfix, "the folder of Postfix's postsuper")
+      ->capture_default_str();
+  app.add_option("--postfix-config", programs.postfix_config, "another main.cf's folder (-c)");
+  app.add_flag("--allow-discard", options.allow_discard, "root may have messages thrown away");
+  app.add_flag("--allow-redirect", options.allow_redirect, "root may send one somewhere else");
+  app.set_version_flag("--version", std::string("deferd-queue ") + DEFERD_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  if (!IsProgram(programs.exim)) programs.exim.clear();
+  if (!IsProgram(programs.postfix + "/postsuper")) programs.postfix.clear();
+  if (programs.exim.empty() && programs.postfix.empty()) {
+    return Fail("there is neither Exim nor Postfix here; name one with --exim or --postfix");
+  }
+  const passwd* entry = getpwnam(user.c_str());
+  if (entry == nullptr) {
+    return Fail(
+        absl::StrCat("--user ", user, ": there is no such user; make it as the README says"));
+  }
+  options.uid = entry->pw_uid;
+
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  auto logger = spdlog::stderr_logger_mt("deferd-queue");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+
+  const std::string group = entry->pw_uid == 0 ? "" : user;
+  const absl::Status served = Serve(socket, group, std::move(options));
+  return served.ok() ? 0 : Fail(std::string(served.message()));
+}
+
+}  // namespace
+}  // namespace deferd
+
+int main(int argc, char** argv) { return deferd::Main(argc, argv); }

@@ -1,0 +1,82 @@
+// The few things that deferd does to an MTA's queue, as root: what the helper deferd-queue is for.
+//
+// An id has the form of a queue id or is refused; a redirect's address is a plain one. Each action
+// is a fixed list of arguments for a fixed program, with a time limit. Exim: -MG, -Mg, -Mrm, -Mar,
+// -Mmd, -Mt, -M (specification, section 5.2) and the named queue kHeldQueue (4.88 and newer).
+// Postfix: postsuper(1), postqueue(1), postcat(1), sendmail(1). The id's form tells the MTA.
+//
+// Not thread-safe: one action at a time.
+
+#ifndef DEFERD_LIMITER_APP_MTA_QUEUE_H_
+#define DEFERD_LIMITER_APP_MTA_QUEUE_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "limiter/app/command.h"
+#include "limiter/queued_mail.h"
+
+namespace deferd {
+
+struct MtaPrograms {
+  std::string exim;            // a path; empty: there is no Exim
+  std::string exim_config;     // for -C; empty: Exim's own
+  std::string postfix;         // the folder of postsuper and its like; empty: there is no Postfix
+  std::string postfix_config;  // for -c; empty: Postfix's own
+};
+
+class MtaQueue {
+ public:
+  static constexpr char kHeldQueue[] = "deferd-held";
+  static constexpr size_t kMaxIds = 1000;  // of one call
+
+  explicit MtaQueue(MtaPrograms programs) : programs_(std::move(programs)) {}
+
+  // Everything that is queued, of all MTAs.
+  absl::StatusOr<std::vector<QueuedMail>> List();
+
+  // InvalidArgument if an id has no such form or there is no such MTA; then nothing was done.
+  // Otherwise ids that are not in the queue any more are passed over. Errors are those of Commands.
+  absl::Status Hold(const std::vector<std::string>& ids);
+  absl::Status Release(const std::vector<std::string>& ids);   // and tries to deliver them
+  absl::Status GiveBack(const std::vector<std::string>& ids);  // a bounce tells the sender
+  absl::Status Discard(const std::vector<std::string>& ids);   // nobody is told
+  absl::Status Requeue(const std::string& id);                 // it is tried again at once
+  absl::Status Flush();                                        // so is all that is not held
+  // All its remaining recipients are replaced by `address`.
+  absl::Status Redirect(const std::string& id, const std::string& address);
+
+ private:
+  struct Ids {
+    std::vector<std::string> exim;
+    std::vector<std::string> postfix;
+  };
+  absl::StatusOr<Ids> Sorted(const std::vector<std::string>& ids) const;
+  std::vector<std::string> Exim(std::vector<std::string> arguments) const;
+  std::vector<std::string> Postfix(absl::string_view program,
+                                   std::vector<std::string> arguments) const;
+  // `held`: on what is in the held queue.
+  absl::Status RunExim(bool held, std::vector<std::string> options,
+                       const std::vector<std::string>& ids);
+  absl::Status Postsuper(const char* option, const std::vector<std::string>& ids);
+  absl::Status TryPostfix(const std::vector<std::string>& ids);
+  absl::Status ToMainQueue(const std::vector<std::string>& ids);
+  absl::Status RedirectExim(const QueuedMail& mail, const std::string& address);
+  absl::Status RedirectPostfix(const QueuedMail& mail, const std::string& address);
+
+  const MtaPrograms programs_;
+  Commands commands_;
+};
+
+// Whether `text` is an address without anything that a command line or a queue file could take for
+// more: one '@', a domain, and a local part of letters, digits and ".!#$%&*+/=?^_`{|}~-" (RFC 5321
+// dot-string, without the apostrophe), not beginning with '-'.
+bool IsPlainAddress(absl::string_view text);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_APP_MTA_QUEUE_H_

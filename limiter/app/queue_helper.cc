@@ -1,0 +1,69 @@
+#include "limiter/app/queue_helper.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "limiter/app/queue_list.h"
+#include "limiter/port/log.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+std::string TextArg(const Json& args, const char* name) {
+  const auto found = args.find(name);
+  return found != args.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::vector<std::string> IdsArg(const Json& args) {
+  std::vector<std::string> ids;
+  const auto found = args.find("ids");
+  if (found == args.end() || !found->is_array()) return ids;
+  for (const Json& id : *found) ids.push_back(id.is_string() ? id.get<std::string>() : "");
+  return ids;
+}
+
+}  // namespace
+
+absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& args,
+                                         const Peer& peer) {
+  if (peer.uid != 0 && (peer.uid < 0 || peer.uid != options_.uid)) {
+    return absl::PermissionDeniedError("only deferd and root may ask");
+  }
+  if (verb == "list") {
+    absl::StatusOr<std::vector<QueuedMail>> queue = queue_.List();
+    if (!queue.ok()) return queue.status();
+    return QueueToJson(*queue);
+  }
+  const bool redirect = verb == "redirect";
+  if (verb == "discard" || redirect) {
+    if (peer.uid != 0) return absl::PermissionDeniedError(absl::StrCat(verb, ": root alone may"));
+    if (!(redirect ? options_.allow_redirect : options_.allow_discard)) {
+      return absl::PermissionDeniedError(
+          absl::StrCat(verb, " is switched off; add --allow-", verb,
+                       " to DEFERD_QUEUE_OPTIONS in /etc/default/deferd-queue and restart "
+                       "deferd-queue"));
+    }
+  }
+  const absl::Status done = Do(verb, args);
+  const std::string what = absl::StrCat(verb, " ", absl::StrJoin(IdsArg(args), " "),
+                                        TextArg(args, "id"), " ", TextArg(args, "address"));
+  spdlog::info("{} by uid {}: {}", PrintableUtf8(what), peer.uid,
+               done.ok() ? "done" : std::string(done.message()));
+  if (!done.ok()) return done;
+  return Json::object();
+}
+
+absl::Status QueueHelper::Do(const std::string& verb, const Json& args) {
+  if (verb == "hold") return queue_.Hold(IdsArg(args));
+  if (verb == "release") return queue_.Release(IdsArg(args));
+  if (verb == "give_back") return queue_.GiveBack(IdsArg(args));
+  if (verb == "discard") return queue_.Discard(IdsArg(args));
+  if (verb == "requeue") return queue_.Requeue(TextArg(args, "id"));
+  if (verb == "flush") return queue_.Flush();
+  if (verb == "redirect") return queue_.Redirect(TextArg(args, "id"), TextArg(args, "address"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("verb ", Quoted(verb.substr(0, 40)), " is not known to deferd-queue"));
+}
+
+}  // namespace deferd
