@@ -64,6 +64,8 @@ constexpr Entry kTable[] = {
      "1 if a followed log can be read, 0 if not."},
     {"deferd_open_messages", MetricType::Gauge, "",
      "Messages in the MTA's queue whose arrival is remembered."},
+    {"deferd_held_messages", MetricType::Gauge, "",
+     "Messages in the MTA's queue that are held for a block (deferctl queue --held)."},
     {"deferd_evicted_messages_total", MetricType::Counter, "",
      "Messages that were forgotten before they left the queue, for want of room."},
     {"deferd_subjects", MetricType::Gauge, "", "Subjects with something in their window."},
@@ -299,6 +301,7 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
     page.Add("deferd_source_readable", source.readable, paths[i]);
   }
   page.Add("deferd_open_messages", gauges.open_messages);
+  page.Add("deferd_held_messages", gauges.held_messages);
   page.Add("deferd_evicted_messages_total", gauges.evicted_messages);
   page.Add("deferd_subjects", gauges.subjects);
   page.Add("deferd_queued_batches", gauges.queued_batches);

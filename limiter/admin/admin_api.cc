@@ -81,6 +81,7 @@ absl::StatusOr<Json> AdminApi::Handle(const std::string& verb, const Json& args,
       {"incidents", &AdminApi::Incidents},
       {"stats", &AdminApi::SentStats},
       {"record", &AdminApi::RecordAttempts},
+      {"queue", &AdminApi::Queue},
   };
   for (const Verb& known : kVerbs) {
     if (verb == known.name) return (this->*known.handle)(args, peer);
@@ -177,6 +178,15 @@ Json AdminApi::Saved(const Case& record) const {
   const absl::Status shared = parts_.share ? parts_.share(record.subject) : absl::OkStatus();
   json["not_shared"] = shared.ok() ? Json(nullptr) : Json(std::string(shared.message()));
   return json;
+}
+
+absl::StatusOr<Json> AdminApi::Queue(const Json& args, const Peer& peer) const {
+  if (!parts_.queue) {
+    return absl::FailedPreconditionError(
+        "this deferd does not see the mail queue; start deferd-queue and name its socket as "
+        "[queue] helper in deferd.toml");
+  }
+  return parts_.queue(args, PersonName(peer));
 }
 
 // All of them or, if one has a mistake, none.

@@ -43,6 +43,8 @@ class AdminApi {
     LedgerReader* ledger = nullptr;                              // for counting it again
     // Counts attempts that somebody else saw, and stores them for good.
     std::function<absl::Status(const EventBatch&)> record;
+    // The verb `queue`, asked by that person; empty: there is no helper.
+    std::function<absl::StatusOr<Json>(const Json& args, const std::string& person)> queue;
     // Where nodes share; both may be empty. Waits a moment until other nodes can know of the
     // subject's case; an error is no failure of the verb, the answer says so.
     std::function<absl::Status(const Subject&)> share;
@@ -65,6 +67,7 @@ class AdminApi {
   absl::StatusOr<Json> Top(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> ShowPolicy(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Reload(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Queue(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> RecordAttempts(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> SentStats(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> TrackDelivery(const Json& args, const Peer& peer) const;

@@ -37,6 +37,7 @@ class ConfigReader {
     if (TomlTable* table = root->Table("hook")) ReadHook(table);
     if (TomlTable* table = root->Table("admin")) ReadAdmin(table);
     if (TomlTable* table = root->Table("http")) ReadHttp(table);
+    if (TomlTable* table = root->Table("queue")) ReadQueue(table);
     if (TomlTable* table = root->Table("shared")) ReadShared(table);
     if (TomlTable* table = root->Table("ledger")) ReadLedger(table);
   }
@@ -188,6 +189,15 @@ class ConfigReader {
     ReadPermissions(table, &config_->admin_options);
   }
 
+  void ReadQueue(TomlTable* table) {
+    auto helper = table->String("helper");
+    if (!helper.has_value()) return;
+    config_->queue_helper = std::string(absl::StripPrefix(helper->text, "unix:"));
+    if (!absl::StartsWith(config_->queue_helper, "/")) {
+      reader_->Error(helper->place, "deferd-queue listens on a unix socket; give an absolute path");
+    }
+  }
+
   void ReadLedger(TomlTable* table) {
     LedgerOptions& ledger = config_->ledger;
     if (auto keep = table->String("keep")) {
@@ -277,6 +287,7 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
     changed.push_back("[admin]");
   }
   if (running.http_listen != loaded.http_listen) changed.push_back("[http]");
+  if (running.queue_helper != loaded.queue_helper) changed.push_back("[queue]");
   if (running.redis != loaded.redis || running.node_name != loaded.node_name)
     changed.push_back("[shared]");
   const LedgerOptions& a = running.ledger;

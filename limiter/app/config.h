@@ -44,6 +44,8 @@ struct Config {
   ListenOptions admin_options{.mode = 0660, .group = ""};
   std::string http_listen;  // empty: no HTTP
 
+  std::string queue_helper;  // deferd-queue's socket; empty: the queue is let alone
+
   std::optional<RedisAddress> redis;  // none: one machine
   std::string node_name;              // empty: the state directory has a random one
 

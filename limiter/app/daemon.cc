@@ -19,12 +19,16 @@
 #include "limiter/app/daemon_report.h"
 #include "limiter/app/freshness_watch.h"
 #include "limiter/app/journal.h"
+#include "limiter/app/mail_queue.h"
+#include "limiter/app/queue_keeper.h"
+#include "limiter/app/queue_verb.h"
 #include "limiter/app/sharing.h"
 #include "limiter/app/state_dir.h"
 #include "limiter/app/totals.h"
 #include "limiter/case_table.h"
 #include "limiter/freshness.h"
 #include "limiter/gate.h"
+#include "limiter/held_mail.h"
 #include "limiter/hook/exim_session.h"
 #include "limiter/hook/postfix_session.h"
 #include "limiter/intake/exim_reader.h"
@@ -62,7 +66,8 @@ class RunningDaemon : public Daemon {
         policy_loaded_(started_),
         freshness_(started_),
         freshness_watch_(&freshness_),
-        gate_(&cases_, &freshness_, &clock_, MakeSettings(config_, policy_)),
+        gate_(&cases_, &freshness_, &clock_, MakeSettings(config_, policy_),
+              config_.queue_helper.empty() ? nullptr : &held_),
         keeper_({.ledger = config_.ledger.enabled,
                  .mail_subjects = config_.ledger_subjects,
                  .on_receipt =
@@ -70,7 +75,11 @@ class RunningDaemon : public Daemon {
                        if (sharing_ != nullptr) sharing_->PutReceipt(record, rows);
                      }},
                 store_.get(), &clock_),
-        observers_({&metrics_, &journal_, &totals_, &keeper_}),
+        queue_(NewMailQueue()),
+        queue_keeper_(queue_ == nullptr
+                          ? nullptr
+                          : std::make_unique<QueueKeeper>(queue_.get(), &gate_, &cases_, &held_)),
+        observers_(Observers()),
         limiter_({.node = state_dir_->node(),
                   .incarnation = state_dir_->incarnation(),
                   .keep = true,
@@ -93,6 +102,7 @@ class RunningDaemon : public Daemon {
                     keeper_.Record(batch);
                     return keeper_.Commit(/*durable=*/true);
                   },
+              .queue = MakeQueueVerb(),
               .share = [this](const Subject& subject) { return WaitShared(subject); },
               .refresh =
                   [this](const Subject* subject) {
@@ -113,6 +123,9 @@ class RunningDaemon : public Daemon {
     std::thread thread;
   };
 
+  std::unique_ptr<MailQueue> NewMailQueue();
+  std::function<absl::StatusOr<Json>(const Json&, const std::string&)> MakeQueueVerb();
+  std::vector<Observer*> Observers();
   absl::StatusOr<Listener> Listen(const std::string& name, const std::string& address,
                                   const ListenOptions& options);
   absl::Status OpenHook();
@@ -147,12 +160,15 @@ class RunningDaemon : public Daemon {
 
   CaseTable cases_;
   Freshness freshness_;
+  HeldMail held_;
   FreshnessWatch freshness_watch_;  // confined to the recorder's tick
   Gate gate_;
   Metrics metrics_;
   Journal journal_;
   Totals totals_;
   StateKeeper keeper_;
+  const std::unique_ptr<MailQueue> queue_;  // null: there is no helper
+  const std::unique_ptr<QueueKeeper> queue_keeper_;
   ObserverList observers_;
   Limiter limiter_;
   AdminApi api_;
@@ -191,8 +207,14 @@ absl::Status RunningDaemon::OpenHook() {
   absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
   if (!server.ok()) return server.status();
   auto answer = [this](const Question& question) {
-    GateAnswer found = question.subject.has_value() ? gate_.Ask(*question.subject, question.source)
-                                                    : gate_.Ask(question.identity, question.source);
+    GateAnswer found = question.subject.has_value()
+                           ? gate_.Ask(*question.subject, question.source)
+                           : gate_.Ask(question.identity, question.source, question.id);
+    // Until the queue is looked at, this message counts as held by its answer.
+    if (queue_ != nullptr && found.verdict == Verdict::kHold &&
+        question.source != Source::kQueued) {
+      held_.CountOne(found.cause->subject);
+    }
     return Answer{found.verdict, found.unchecked, std::move(found.text)};
   };
   auto answered = [this](const Answer& given, absl::Duration took) {
@@ -292,6 +314,32 @@ absl::Status RunningDaemon::WaitShared(const Subject& subject) const {
   return sharing_ == nullptr ? absl::OkStatus() : sharing_->WaitShared(subject);
 }
 
+std::unique_ptr<MailQueue> RunningDaemon::NewMailQueue() {
+  if (config_.queue_helper.empty()) return nullptr;
+  return std::make_unique<MailQueue>(MailQueue::Parts{
+      .helper = config_.queue_helper,
+      .ledger = store_->NewReader(),
+      .clock = &clock_,
+      .settings = [this] { return limiter_.settings(); },
+      .receipt = [this](const Case& record) { return ReceiptOf(record); },
+      .record =
+          [this](std::unique_ptr<EventBatch> batch) { recorder_->Submit(std::move(batch)); }});
+}
+
+std::function<absl::StatusOr<Json>(const Json&, const std::string&)>
+RunningDaemon::MakeQueueVerb() {
+  if (queue_ == nullptr) return nullptr;
+  return [this](const Json& args, const std::string& person) {
+    return QueueVerb(*queue_, &held_, args, person);
+  };
+}
+
+std::vector<Observer*> RunningDaemon::Observers() {
+  std::vector<Observer*> observers = {&metrics_, &journal_, &totals_, &keeper_};
+  if (queue_keeper_ != nullptr) observers.push_back(queue_keeper_.get());
+  return observers;
+}
+
 void RunningDaemon::FollowLogs() {
   recorder_ = std::make_unique<Recorder>(
       &limiter_, &keeper_, [this](size_t pending) { return LookAtFreshness(pending); });
@@ -317,6 +365,7 @@ void RunningDaemon::FollowLogs() {
     return NewPostfixReader(
         {.zone = config_.zone, .open_messages = true, .own_hosts = config_.charge.internal_hosts});
   }));
+  if (queue_keeper_ != nullptr) queue_keeper_->Start();
   MutexLock lock(&logs_mutex_);
   logs_ = std::move(logs);
 }
@@ -410,6 +459,7 @@ void RunningDaemon::Stop() {
     door->server->Stop(kDrain);
     door->thread.join();
   }
+  if (queue_keeper_ != nullptr) queue_keeper_->Stop();
   std::vector<std::unique_ptr<LogSet>> logs;
   {
     MutexLock lock(&logs_mutex_);
@@ -442,6 +492,7 @@ Gauges RunningDaemon::ReadGauges() const {
   gauges.queued_batches = recorder_->pending();
   gauges.unchecked = freshness_.unchecked();
   if (sharing_ != nullptr) gauges.shared = sharing_->ReadGauges();
+  if (queue_keeper_ != nullptr) gauges.held_messages = queue_keeper_->held_messages();
   if (hook_.server != nullptr) {
     gauges.hook_connections = hook_.server->stats().open;
     gauges.hook_refused = hook_.server->stats().refused;
@@ -484,6 +535,7 @@ Json RunningDaemon::StatusJson() const {
           {"sources", SourcesJson(Sources())},
           {"store", StoreJson(config_, keeper_.status(), store_->stats())},
           {"shared", sharing_ == nullptr ? Json(nullptr) : sharing_->StatusJson()},
+          {"queue", queue_keeper_ == nullptr ? Json(nullptr) : queue_keeper_->StatusJson()},
           {"uptime", deferd::FormatDuration(absl::Seconds(1) + absl::Trunc(clock_.Now() - started_,
                                                                            absl::Seconds(1)))},
           {"lines", totals_.LinesJson()},

@@ -25,6 +25,7 @@
 #include "limiter/app/config.h"
 #include "limiter/app/doctor.h"
 #include "limiter/app/explain.h"
+#include "limiter/app/queue_verbs.h"
 #include "limiter/app/replay.h"
 #include "limiter/port/clock.h"
 #include "policy/charge.h"
@@ -387,6 +388,8 @@ int Main(int argc, char** argv) {
       "sender, login, user (a local system user), client (the IP address that submitted it),\n"
       "original (the recipient before forwarding), host, ip, transport, reply, and true or\n"
       "false: local (a delivery on this host), made_by_mta, completed (nothing more comes).");
+  Verb queue_verb;
+  AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &queue_verb);
   verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
   CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
   replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();
@@ -413,7 +416,9 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
-  return run(args);
+  if (!queue_verb) return run(args);
+  absl::StatusOr<std::string> page = queue_verb();
+  return page.ok() ? Print(*page) : Fail(page.status());
 }
 
 }  // namespace

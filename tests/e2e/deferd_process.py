@@ -46,7 +46,7 @@ def stamp(seconds_ago=0):
 
 class Deferd:
     """One daemon. `config` is added to deferd.toml, `intake` and `hook` to those tables of it ("{folder}"
-    is the daemon's), `policy` is the policy file's text."""
+    is the daemon's in all three), `policy` is the policy file's text."""
 
     def __init__(self, config="", policy=POLICY, logs=("mainlog",), folder=None, wait=True,
                  intake="", hook=""):
@@ -75,7 +75,7 @@ mode = "0666"
 socket = "{self.admin}"
 [http]
 listen = "127.0.0.1:0"
-{config}
+{config.replace("{folder}", self.folder)}
 """)
         self.lines = []
         self.arguments = []

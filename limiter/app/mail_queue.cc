@@ -1,0 +1,159 @@
+#include "limiter/app/mail_queue.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "limiter/admin/admin_client.h"
+#include "limiter/app/queue_list.h"
+#include "policy/charge.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(25);
+constexpr size_t kIdsAtOnce = 100;
+constexpr size_t kRowsOfMessage = 1000;
+constexpr absl::string_view kHeldWords = "held by deferd";
+
+}  // namespace
+
+absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string& verb,
+                                    const Json& args) {
+  absl::StatusOr<Json> answer = AskDaemon(socket, verb, args, kPatience);
+  if (answer.ok() || absl::IsFailedPrecondition(answer.status())) return answer;
+  return absl::Status(
+      answer.status().code(),
+      absl::StrCat("deferd-queue does not answer at ", socket,
+                   "; look at systemctl status deferd-queue (", answer.status().message(), ")"));
+}
+
+absl::Status MailQueue::Ask(const std::string& verb, const Json& args) const {
+  return AskQueueHelper(parts_.helper, verb, args).status();
+}
+
+absl::StatusOr<std::vector<QueuedMail>> MailQueue::List() const {
+  absl::StatusOr<Json> listing = AskQueueHelper(parts_.helper, "list", Json::object());
+  if (!listing.ok()) return listing.status();
+  std::vector<QueuedMail> queue = QueueFromJson(*listing);
+  absl::flat_hash_set<std::string> ids;
+  for (const QueuedMail& mail : queue) ids.insert(mail.id);
+  absl::StatusOr<std::vector<OpenMessage>> open = parts_.ledger->OpenMessages(ids);
+  if (!open.ok()) return open.status();
+  absl::flat_hash_map<std::string, const OpenMessage*> told;
+  for (const OpenMessage& message : *open) {
+    // Several logs may tell of it; ids are used again, so the newest is meant.
+    const OpenMessage*& newest = told[message.key.id];
+    if (newest == nullptr || newest->key.arrival < message.key.arrival) newest = &message;
+  }
+  const Settings settings = parts_.settings();
+  for (QueuedMail& mail : queue) {
+    const auto found = told.find(mail.id);
+    if (found == told.end()) continue;
+    mail.arrival = found->second->key.arrival;
+    mail.identity = found->second->identity;
+    mail.charged = Charge(*settings.lists, mail.identity, "");
+  }
+  return queue;
+}
+
+absl::Status MailQueue::Order(const std::string& verb, const std::vector<std::string>& ids) const {
+  for (size_t begin = 0; begin < ids.size(); begin += kIdsAtOnce) {
+    const size_t end = std::min(ids.size(), begin + kIdsAtOnce);
+    const std::vector<std::string> some(ids.begin() + static_cast<std::ptrdiff_t>(begin),
+                                        ids.begin() + static_cast<std::ptrdiff_t>(end));
+    absl::Status done = Ask(verb, {{"ids", some}});
+    if (!done.ok()) return done;
+  }
+  return absl::OkStatus();
+}
+
+void MailQueue::Record(const std::vector<QueuedMail>& mail, Outcome outcome,
+                       const std::string& what) const {
+  auto batch = std::make_unique<EventBatch>();
+  for (const QueuedMail& one : mail) {
+    LogEvent* event = batch->Add();
+    event->kind = LogEvent::Kind::kShown;
+    event->attempt = Attempt();
+    event->attempt.time = Now();
+    event->attempt.message = {one.id, one.arrival};
+    event->attempt.identity = one.identity;
+    event->attempt.outcome = outcome;
+    event->attempt.reply = what;
+  }
+  if (batch->size() > 0) parts_.record(std::move(batch));
+}
+
+std::vector<LedgerRow> MailQueue::RowsOf(const std::string& id, std::vector<Outcome> outcomes,
+                                         absl::Time since) const {
+  LedgerQuery query;
+  query.message_id = id;
+  query.outcomes = std::move(outcomes);
+  query.since = since;
+  query.limit = kRowsOfMessage;
+  absl::StatusOr<LedgerPage> page = parts_.ledger->Search(query);
+  return page.ok() ? std::move(page->rows) : std::vector<LedgerRow>();
+}
+
+bool MailQueue::WasHeld(const std::string& id) const {
+  const std::vector<LedgerRow> rows = RowsOf(id, {Outcome::kHeld}, absl::InfinitePast());
+  return std::any_of(rows.begin(), rows.end(),
+                     [](const LedgerRow& row) { return absl::StartsWith(row.reply, kHeldWords); });
+}
+
+Counts MailQueue::OutcomesOf(const std::vector<std::string>& ids, absl::Time since) const {
+  Counts counts;
+  for (const std::string& id : ids) {
+    std::set<std::string> seen;  // recipients; the newest row comes first
+    for (const LedgerRow& row :
+         RowsOf(id, {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired},
+                since)) {
+      if (row.left_out != LeftOut::kCounts || !seen.insert(row.recipient).second) continue;
+      ++(row.outcome == Outcome::kDelivered  ? counts.delivered
+         : row.outcome == Outcome::kDeferred ? counts.deferred
+                                             : counts.failed);
+    }
+  }
+  return counts;
+}
+
+std::optional<ReplyClass> MailQueue::LeadingClassOf(const Case& record) const {
+  const std::optional<Receipt> receipt = parts_.receipt(record);
+  if (!receipt.has_value()) return std::nullopt;
+  std::map<std::string, int64_t> classes;
+  for (const auto* rows : {&receipt->rows, &receipt->others}) {
+    for (const LedgerRow& row : *rows) ++classes[row.reply_class];
+  }
+  if (classes.empty()) return std::nullopt;
+  const auto most =
+      std::max_element(classes.begin(), classes.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  return ParseReplyClass(most->first);
+}
+
+std::string MailQueue::ScriptOf(const QueuedMail& mail) const {
+  for (const LedgerRow& row : RowsOf(mail.id, {Outcome::kQueued}, absl::InfinitePast())) {
+    absl::string_view claims = row.reply;
+    if (!absl::ConsumePrefix(&claims, "claimed: ")) continue;
+    for (absl::string_view word : absl::StrSplit(claims, ' ')) {
+      if (absl::ConsumePrefix(&word, "script=") && !word.empty()) return std::string(word);
+    }
+  }
+  return mail.identity.user;
+}
+
+std::string MailQueue::SubjectLineOf(const QueuedMail& mail) const {
+  for (const LedgerRow& row : RowsOf(mail.id, {Outcome::kQueued}, absl::InfinitePast())) {
+    if (!row.mail_subject.empty()) return row.mail_subject;
+  }
+  return "";
+}
+
+}  // namespace deferd

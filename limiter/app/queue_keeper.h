@@ -1,0 +1,66 @@
+// Looks after the MTA's queue: holds what is to be held and lets go of it again, as holder.h
+// decides and the root helper carries out.
+//
+// One thread, which looks every two seconds while anybody is blocked or anything is held (less
+// often where a look takes long), and once a minute otherwise. The helper being away changes
+// nothing but that queued mail stays where it is; it is tried again, and `status` tells.
+
+#ifndef DEFERD_LIMITER_APP_QUEUE_KEEPER_H_
+#define DEFERD_LIMITER_APP_QUEUE_KEEPER_H_
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "limiter/admin/json.h"
+#include "limiter/app/mail_queue.h"
+#include "limiter/case_table.h"
+#include "limiter/gate.h"
+#include "limiter/held_mail.h"
+#include "limiter/holder.h"
+#include "limiter/observer.h"
+#include "limiter/port/mutex.h"
+
+namespace deferd {
+
+class QueueKeeper : public Observer {
+ public:
+  // The pointers must outlive it.
+  QueueKeeper(const MailQueue* queue, const Gate* gate, const CaseTable* cases, HeldMail* held);
+  ~QueueKeeper() override { Stop(); }
+
+  void Start();
+  void Stop();
+
+  // A case began or ended: looks at once.
+  void OnCase(CaseChange change, const Case& record) override;
+
+  // {"helper", "problem", "messages", "held": [{"subject", "messages", "blocked", "waits_for"}]}
+  Json StatusJson() const;
+  int64_t held_messages() const;
+
+ private:
+  void Run();
+  absl::Duration UntilNextLook(absl::Duration took) const;
+  absl::Status Look();
+  absl::Status Carry(const QueueOrders& orders, const std::vector<QueuedMail>& queue);
+  void Told(const absl::Status& looked);
+
+  const MailQueue* const queue_;
+  const CaseTable* const cases_;
+  Holder holder_;  // confined to the thread
+
+  mutable Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool wake_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string problem_ ABSL_GUARDED_BY(mutex_);  // of the last look
+  std::vector<HeldSubject> held_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_APP_QUEUE_KEEPER_H_

@@ -1,0 +1,214 @@
+#include "limiter/app/queue_verb.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "limiter/admin/page_text.h"
+#include "limiter/admin/track_args.h"
+#include "limiter/port/log.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+// Which messages are meant.
+struct Choice {
+  std::string subject, sender, mail_subject, id;
+  absl::Time since = absl::InfinitePast();
+  bool held = false;
+};
+
+absl::StatusOr<Choice> ReadChoice(const Json& args, absl::Time now) {
+  Choice choice;
+  std::string subject, since;
+  for (const auto& [name, to] : {std::pair("subject", &subject), std::pair("since", &since),
+                                 std::pair("sender", &choice.sender), std::pair("id", &choice.id),
+                                 std::pair("mail_subject", &choice.mail_subject)}) {
+    absl::StatusOr<std::string> text = TextArg(args, name);
+    if (!text.ok()) return text.status();
+    *to = *std::move(text);
+  }
+  if (!subject.empty()) {
+    absl::StatusOr<Subject> parsed = Subject::Parse(subject);
+    if (!parsed.ok()) return parsed.status();
+    choice.subject = parsed->ToString();
+  }
+  if (!since.empty()) {
+    absl::StatusOr<absl::Time> when = ParseWhen(since, now);
+    if (!when.ok()) return when.status();
+    choice.since = *when;
+  }
+  choice.held = Flag(args, "held");
+  return choice;
+}
+
+bool Matches(const MailQueue& queue, const Choice& choice, const QueuedMail& mail) {
+  if (choice.held && !mail.held) return false;
+  if (!choice.id.empty() && mail.id != choice.id) return false;
+  if (!choice.sender.empty() && !absl::EqualsIgnoreCase(mail.sender, choice.sender)) return false;
+  if (mail.arrival < choice.since) return false;
+  if (!choice.subject.empty() &&
+      std::none_of(mail.charged.begin(), mail.charged.end(),
+                   [&](const Charged& one) { return one.subject.ToString() == choice.subject; })) {
+    return false;
+  }
+  // Last, since it is looked up.
+  return choice.mail_subject.empty() ||
+         absl::StrContains(absl::AsciiStrToLower(queue.SubjectLineOf(mail)),
+                           absl::AsciiStrToLower(choice.mail_subject));
+}
+
+absl::StatusOr<std::vector<QueuedMail>> Chosen(const MailQueue& queue, const Choice& choice) {
+  absl::StatusOr<std::vector<QueuedMail>> all = queue.List();
+  if (!all.ok()) return all.status();
+  std::vector<QueuedMail> chosen;
+  for (QueuedMail& mail : *all) {
+    if (Matches(queue, choice, mail)) chosen.push_back(std::move(mail));
+  }
+  return chosen;
+}
+
+std::string SubjectOf(const QueuedMail& mail) {
+  return mail.charged.empty() ? "" : mail.charged.back().subject.ToString();
+}
+
+Json MailJson(const QueuedMail& mail) {
+  Json subject = nullptr;
+  if (!mail.charged.empty()) subject = SubjectOf(mail);
+  return {{"id", mail.id},
+          {"state", mail.held     ? "held"
+                    : mail.frozen ? "frozen"
+                                  : "queued"},
+          {"subject", std::move(subject)},
+          {"sender", mail.sender},
+          {"login", mail.identity.login},
+          {"user", mail.identity.user},
+          {"recipients", mail.recipients},
+          {"arrival",
+           mail.arrival == absl::InfinitePast() ? Json(nullptr) : Json(FormatUtc(mail.arrival))},
+          {"size", mail.size},
+          {"problem", mail.problem.empty() ? Json(nullptr) : Json(mail.problem)}};
+}
+
+Json MailsJson(const std::vector<QueuedMail>& mails) {
+  Json list = Json::array();
+  for (const QueuedMail& mail : mails) list.push_back(MailJson(mail));
+  return list;
+}
+
+absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMail>& mails,
+                             const std::string& by) {
+  std::map<std::string, std::pair<int64_t, int64_t>> groups;  // messages, held ones
+  for (const QueuedMail& mail : mails) {
+    std::vector<std::string> names;
+    if (by == "subject") {
+      names.push_back(SubjectOf(mail));
+    } else if (by == "login") {
+      names.push_back(mail.identity.login);
+    } else if (by == "script") {
+      names.push_back(queue.ScriptOf(mail));
+    } else if (by == "to") {
+      names = mail.recipients;
+      if (names.empty()) names.emplace_back();
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat("by: ", Quoted(by), " is none; give subject, script, login or to"));
+    }
+    for (const std::string& name : names) {
+      auto& [messages, held] = groups[name];
+      ++messages;
+      held += mail.held ? 1 : 0;
+    }
+  }
+  Json list = Json::array();
+  for (const auto& [name, counts] : groups) {
+    list.push_back({{"name", name}, {"messages", counts.first}, {"held", counts.second}});
+  }
+  std::stable_sort(list.begin(), list.end(),
+                   [](const Json& a, const Json& b) { return a["messages"] > b["messages"]; });
+  return list;
+}
+
+absl::StatusOr<Json> Release(const MailQueue& queue, HeldMail* held, const Choice& choice,
+                             bool dry_run, const std::string& person) {
+  Choice held_ones = choice;
+  held_ones.held = true;
+  absl::StatusOr<std::vector<QueuedMail>> mails = Chosen(queue, held_ones);
+  if (!mails.ok()) return mails.status();
+  if (dry_run || mails->empty()) return MailsJson(*mails);
+  std::vector<std::string> ids;
+  for (const QueuedMail& mail : *mails) ids.push_back(mail.id);
+  // Before they go, so that the MTA's next question about them is answered pass.
+  held->LetGo(ids);
+  absl::Status released = queue.Order("release", ids);
+  if (!released.ok()) return released;
+  queue.Record(*mails, Outcome::kQueued, absl::StrCat("let go by ", person));
+  spdlog::info("queue: {} messages let go by {}", ids.size(), person);
+  return MailsJson(*mails);
+}
+
+// What root's deferctl had the helper do: "messages", as `list` gave them. The log's word that they
+// are gone may have come first.
+absl::StatusOr<Json> Recorded(const MailQueue& queue, const Json& args, const std::string& person) {
+  absl::StatusOr<std::string> what = TextArg(args, "what");
+  if (!what.ok()) return what.status();
+  const Json messages = args.value("messages", Json::array());
+  std::vector<QueuedMail> mails;
+  for (const Json& one : messages) {
+    if (!one.is_object()) continue;
+    QueuedMail& mail = mails.emplace_back();
+    for (const auto& [name, to] :
+         {std::pair("id", &mail.id), std::pair("sender", &mail.identity.sender),
+          std::pair("login", &mail.identity.login), std::pair("user", &mail.identity.user)}) {
+      absl::StatusOr<std::string> text = TextArg(one, name);
+      if (!text.ok()) return text.status();
+      *to = *std::move(text);
+    }
+    absl::StatusOr<std::string> arrival = TextArg(one, "arrival");
+    if (arrival.ok() && !arrival->empty()) {
+      absl::ParseTime(absl::RFC3339_full, *arrival, &mail.arrival, nullptr);
+    }
+  }
+  if (mails.empty() || (*what != "discarded" && *what != "redirected")) {
+    return absl::InvalidArgumentError("recorded: expected messages, and what was done");
+  }
+  queue.Record(mails, *what == "discarded" ? Outcome::kDiscarded : Outcome::kQueued,
+               absl::StrCat(*what, " by ", person));
+  spdlog::info("queue: {} messages {} by {}", mails.size(), *what, person);
+  return Json::object();
+}
+
+}  // namespace
+
+absl::StatusOr<Json> QueueVerb(const MailQueue& queue, HeldMail* held, const Json& args,
+                               const std::string& person) {
+  absl::StatusOr<std::string> what = TextArg(args, "do");
+  if (!what.ok()) return what.status();
+  absl::StatusOr<Choice> choice = ReadChoice(args, queue.Now());
+  if (!choice.ok()) return choice.status();
+  if (*what == "list") {
+    absl::StatusOr<std::vector<QueuedMail>> mails = Chosen(queue, *choice);
+    if (!mails.ok()) return mails.status();
+    absl::StatusOr<std::string> by = TextArg(args, "by");
+    if (!by.ok()) return by.status();
+    return by->empty() ? MailsJson(*mails) : Grouped(queue, *mails, *by);
+  }
+  if (*what == "release") {
+    return Release(queue, held, *choice, Flag(args, "dry_run"), person);
+  }
+  if (*what == "recorded") return Recorded(queue, args, person);
+  absl::Status done = absl::InvalidArgumentError("queue: nothing is known to do");
+  if (*what == "flush") done = queue.Ask("flush", Json::object());
+  if (*what == "requeue") done = queue.Ask("requeue", {{"id", choice->id}});
+  if (!done.ok()) return done;
+  spdlog::info("queue: {} {} by {}", *what, choice->id, person);
+  return Json::object();
+}
+
+}  // namespace deferd

@@ -1,0 +1,26 @@
+"""The root helper of a test's own: deferd-queue at a socket in the daemon's folder."""
+
+import os
+import subprocess
+
+from deferd_process import BIN, LIMIT
+from redis_server import until
+
+
+class QueueHelper:
+    """`options` name the mail server, as on the helper's command line."""
+
+    def __init__(self, folder, *options):
+        self.socket = os.path.join(folder, "queue.sock")
+        self.arguments = [os.path.join(BIN, "deferd-queue"), "--socket", self.socket, "--user", "root",
+                          *options]
+        self.start()
+
+    def start(self, *more):
+        self.process = subprocess.Popen([*self.arguments, *more], stderr=subprocess.DEVNULL)
+        until(lambda: os.path.exists(self.socket), "deferd-queue listens")
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(LIMIT)

@@ -1,0 +1,141 @@
+"""What is queued in a real Exim is held while its sender is blocked, and let go of afterwards."""
+
+import unittest
+
+from exim_process import EXIM, EximTest, main
+from queue_process import QueueHelper
+from redis_server import until
+
+POLICY = """
+hold_limit = {limit}
+release_auto_max = {release}
+[rule.few]
+min_bad = 5
+percent = 50
+action = {{ submission = "{submission}", local = "hold", queued = "hold", relay = "hold" }}
+"""
+
+
+def policy(limit=1000, release=100, submission="hold"):
+    return POLICY.format(limit=limit, release=release, submission=submission)
+
+
+class Held(EximTest):
+    def start(self, *helper_options, **options):
+        self.begin(policy=policy(**options), config='[queue]\nhelper = "{folder}/queue.sock"')
+        self.helper = QueueHelper(self.daemon.folder, "--exim", EXIM, "--exim-config", self.config,
+                                  "--postfix", "/nonexistent", *helper_options)
+        self.addCleanup(self.helper.stop)
+
+    def states(self):
+        return {one["id"]: one["state"] for one in self.daemon.json("queue")}
+
+    def block(self):
+        self.assertEqual(self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")[0], 0)
+
+    def unblock(self):
+        self.assertEqual(self.daemon.ctl("unblock", "bad.example", "--reason", "test")[0], 0)
+
+    def queued(self, sender="bob@bad.example", count=1, to="ann"):
+        """So many messages in the queue that nobody has tried: their ids."""
+        before = set(self.states())
+        for i in range(count):
+            answer = self.session([(sender, [f"{to}{i}@far.example"])], sender)
+            self.assertIn("250 OK id=", answer)
+        until(lambda: len(set(self.states()) - before) == count, "they are listed")
+        return sorted(set(self.states()) - before)
+
+    def all_are(self, ids, state):
+        states = self.states()
+        return all(states.get(one) == state for one in ids)
+
+    def test_queued_mail_is_held_and_let_go_of(self):
+        self.start()
+        mine, theirs = self.queued(count=3), self.queued("eve@good.example")
+        self.block()
+        until(lambda: self.all_are(mine, "held"), "it is held")
+        self.assertEqual(self.states()[theirs[0]], "queued")
+        self.exim("-q")
+        self.assertEqual(self.accepted(), ["eve@good.example"], "only the other's mail left")
+        self.unblock()
+        until(lambda: len(self.accepted()) == 4, "it leaves by itself")
+        until(lambda: self.states() == {}, "nothing is left")
+        self.assertNotIn("**", self.log())
+        life = [row["reply"] for row in self.daemon.json("track", mine[0])]
+        self.assertIn("held by deferd: its sender is blocked", life)
+        self.assertIn("let go by deferd: the block is over", life)
+
+    def test_a_submission_is_held_and_over_the_limit_rejected(self):
+        self.start(limit=2)
+        self.blocked_by_its_bounces()
+        held = self.queued(count=2)
+        until(lambda: self.all_are(held, "held"), "they are held")
+        answer = self.session([("bob@bad.example", ["x@far.example"])], "bob@bad.example")
+        self.assertIn("550", answer)
+        until(lambda: self.daemon.json("status")["queue"]["messages"] == 2, "status tells of them")
+
+    def test_what_went_wrong_before_is_not_let_go_of_without_a_person(self):
+        self.start()
+        self.blocked_by_its_bounces()  # by unknown recipients
+        held = self.queued(count=2)
+        until(lambda: self.all_are(held, "held"), "they are held")
+        released = self.daemon.json("queue", "release", "bad.example", "--dry-run")
+        self.assertEqual(sorted(one["id"] for one in released["messages"]), held)
+        self.assertTrue(self.all_are(held, "held"), "a dry run does nothing")
+        self.assertEqual(self.daemon.ctl("queue", "release", "bad.example")[1], "2 messages let go\n")
+        until(lambda: len(self.accepted()) == 2 + self.last, "a person lets them go though it is blocked")
+        self.assertEqual(self.daemon.json("blocks")[0]["state"], "blocked")
+
+    def test_a_portion_that_goes_wrong_stops_the_rest(self):
+        self.start()
+        held = self.queued(count=25, to="nouser")
+        self.block()
+        until(lambda: self.all_are(held, "held"), "all are held")
+        self.unblock()
+        waits = lambda: [one["waits_for"] for one in self.daemon.json("status")["queue"]["held"]]
+        until(lambda: any(waits()), "it stops")
+        self.assertEqual(waits(), ["of those that were let go, 10 of 10 deliveries went wrong"])
+        self.assertEqual(len([state for state in self.states().values() if state == "held"]), 15)
+
+    def test_innocent_mail_to_the_same_recipient_goes_out(self):
+        self.start()
+        mine = self.queued()
+        self.block()
+        until(lambda: self.all_are(mine, "held"), "it is held")
+        self.queued("eve@good.example")  # to the same ann0
+        self.exim("-q")
+        self.assertEqual(self.accepted(), ["eve@good.example"])
+        self.assertNotIn("retry time not reached", self.log())
+
+    def test_discarding_and_redirecting_are_roots_and_switched_off(self):
+        self.start()
+        mine = self.queued(count=3)
+        status, _, err = self.daemon.ctl("queue", "discard", "bad.example", "--helper", self.helper.socket)
+        self.assertEqual(status, 1)
+        self.assertIn("switched off", err)
+        self.helper.stop()
+        self.helper.start("--allow-discard", "--allow-redirect")
+        status, out, err = self.daemon.ctl("queue", "redirect", mine[0], "else@alt.example", "--helper",
+                                           self.helper.socket)
+        self.assertEqual(status, 0, err)
+        until(lambda: [to for _, to in self.sink.accepted] == ["else@alt.example"], "it went elsewhere")
+        status, out, err = self.daemon.ctl("queue", "discard", "bad.example", "--helper",
+                                           self.helper.socket)
+        self.assertEqual((status, out), (0, "2 messages discarded\n"), err)
+        until(lambda: self.states() == {}, "they are gone")
+        self.assertEqual(len(self.sink.accepted), 1)
+        until(lambda: "discarded by root" in
+              [row["reply"] for row in self.daemon.json("track", mine[1])], "it is recorded")
+
+    def test_without_the_helper_mail_flows_and_the_verb_says_why(self):
+        self.start()
+        self.helper.stop()
+        status, _, err = self.daemon.ctl("queue")
+        self.assertEqual(status, 1)
+        self.assertIn("deferd-queue does not answer", err)
+        self.assertIn("250 OK id=", self.send("eve@good.example", "ann@far.example", "eve@good.example"))
+        self.assertEqual(self.accepted(), ["eve@good.example"])
+
+
+if __name__ == "__main__":
+    main(unittest)
