@@ -50,6 +50,24 @@ std::string SharedText(const Json& shared) {
   return out + Table(rows);
 }
 
+// What is held in the mail queue, in the page `status`.
+std::string QueueText(const Json& queue) {
+  const std::string problem = Field(queue, "problem");
+  if (!problem.empty()) return Wrapped("queue    ", absl::StrCat("NOT SEEN: ", problem));
+  std::string out = absl::StrCat("queue    ", Number(queue, "messages"), " held\n");
+  for (const Json& one : queue["held"]) {
+    const std::string waits = Field(one, "waits_for");
+    absl::StrAppend(&out,
+                    Wrapped("         ",
+                            absl::StrCat(Field(one, "subject"), ": ", Number(one, "messages"),
+                                         Flag(one, "blocked") ? ", blocked"
+                                         : waits.empty()      ? ", being let go"
+                                                              : ", WAITS FOR A PERSON: ",
+                                         Flag(one, "blocked") ? "" : waits)));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string CauseOf(const Json& record) {
@@ -99,6 +117,7 @@ std::string StatusPage(const Json& status) {
           : absl::StrFormat(", %d LOST while the disk was full", Number(ledger, "lost_rows")),
       "\n");
   if (!status["shared"].is_null()) out += SharedText(status["shared"]);
+  if (!status["queue"].is_null()) out += QueueText(status["queue"]);
   const Json& lines = status["lines"];
   absl::StrAppendFormat(&out, "lines    %d read: %d attempts, %d rejections, %d malformed\n",
                         Number(lines, "lines"), Number(lines, "attempts"),

@@ -140,7 +140,7 @@ class Postfix:
 
 
 class PostfixTest(DeferdTest):
-    def begin(self, main="", master="", policy=POLICY):
+    def begin(self, main="", master="", policy=POLICY, config=""):
         """A sink, a Postfix that sends all to it and asks, and a deferd that follows its log."""
         self.sink = SmtpSink()
         self.addCleanup(self.sink.close)
@@ -153,7 +153,7 @@ class PostfixTest(DeferdTest):
             pass
         os.mkdir(os.path.join(folder, "ask"))
         question_door = os.path.join(folder, "ask/policy.sock")
-        self.daemon = self.deferd(logs=(), policy=policy, intake=f'postfix = ["{log}"]',
+        self.daemon = self.deferd(logs=(), policy=policy, config=config, intake=f'postfix = ["{log}"]',
                                   hook=f'postfix = "unix:{question_door}"')
         self.daemon.wait_log("answers are checked")
         with open(os.path.join(SOURCE, "deploy/postfix/ask.cf"), encoding="utf-8") as file:

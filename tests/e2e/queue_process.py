@@ -1,6 +1,8 @@
 """The root helper of a test's own: deferd-queue at a socket in the daemon's folder."""
 
+import json
 import os
+import socket
 import subprocess
 
 from deferd_process import BIN, LIMIT
@@ -19,6 +21,17 @@ class QueueHelper:
     def start(self, *more):
         self.process = subprocess.Popen([*self.arguments, *more], stderr=subprocess.DEVNULL)
         until(lambda: os.path.exists(self.socket), "deferd-queue listens")
+
+    def ask(self, verb, **arguments):
+        """The helper's own answer, as deferd would get it."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(LIMIT)
+            client.connect(self.socket)
+            client.sendall(json.dumps({"verb": verb, "args": arguments}).encode() + b"\n")
+            answer = b""
+            while not answer.endswith(b"\n") and (piece := client.recv(65536)):
+                answer += piece
+        return json.loads(answer)
 
     def stop(self):
         if self.process.poll() is None:

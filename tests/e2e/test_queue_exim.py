@@ -107,6 +107,28 @@ class Held(EximTest):
         self.assertEqual(self.accepted(), ["eve@good.example"])
         self.assertNotIn("retry time not reached", self.log())
 
+    def test_what_is_given_back_is_no_failure(self):
+        self.start()
+        mine, = self.queued()
+        self.block()
+        until(lambda: self.all_are([mine], "held"), "it is held")
+        self.assertTrue(self.helper.ask("give_back", ids=[mine])["ok"])
+        self.exim("-q")
+        until(lambda: ("", "bob@bad.example") in self.sink.accepted, "its sender is told")
+        self.assertEqual(self.states(), {})
+        self.assertEqual(self.window("bad.example"), (0, 0, 0))
+
+    def test_the_helper_takes_nothing_but_ids(self):
+        self.start()
+        for ids in ([], ["-Mrm"], ["1xU000-000001-11", "all"], ["1xU000-000001-11 x"], [7], ["ALL"] * 2000):
+            answer = self.helper.ask("hold", ids=ids)
+            self.assertFalse(answer["ok"], ids)
+        for address in ("-x@alt.example", "a b@alt.example", "a@-alt.example", "a\n@alt.example", "a", ""):
+            answer = self.helper.ask("redirect", id="1xU000-000001-11", address=address)
+            self.assertFalse(answer["ok"], address)
+        self.assertFalse(self.helper.ask("rm", ids=["1xU000-000001-11"])["ok"])
+        self.assertEqual(self.helper.ask("list")["result"], [])
+
     def test_discarding_and_redirecting_are_roots_and_switched_off(self):
         self.start()
         mine = self.queued(count=3)

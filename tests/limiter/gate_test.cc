@@ -82,6 +82,23 @@ TEST_F(GateTest, ALoginAskedByNameIsToldWhatItsMailWouldBe) {
             Verdict::kReject);
 }
 
+TEST_F(GateTest, OverTheLimitOfWhatIsHeldMoreIsRejected) {
+  HeldMail held;
+  Gate gate(&cases_, &freshness_, &clock_, MakeSettings("hold_limit = 3"), &held);
+  const Identity script = {.sender = "web@a.example", .user = "web"};
+  const Subject subject = {SubjectKind::kLocal, "web@localhost"};
+  Block(subject);
+  held.SetCounts({{subject, 2}});
+  EXPECT_EQ(gate.Ask(script, Source::kLocal).verdict, Verdict::kHold);
+  held.CountOne(subject);
+  const GateAnswer answer = gate.Ask(script, Source::kLocal);
+  EXPECT_EQ(answer.verdict, Verdict::kReject);
+  EXPECT_THAT(answer.text, HasSubstr("Message rejected, try again after"));
+  EXPECT_EQ(gate.Ask(script, Source::kQueued).verdict, Verdict::kHold)
+      << "what is queued already has to stay somewhere";
+  EXPECT_TRUE(gate.HeldBy({{{subject}}}, Source::kLocal).has_value());
+}
+
 TEST_F(GateTest, EndsWithItsTime) {
   Block({SubjectKind::kDomain, "a.example"});
   clock_.Set(kMorning + absl::Minutes(90));

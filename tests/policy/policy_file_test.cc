@@ -122,6 +122,22 @@ TEST(DeployedPolicy, IsTheBuiltInOneInShadow) {
   EXPECT_EQ(Rules(*deployed), Rules(BuiltInPolicy()));
 }
 
+TEST(ParsePolicy, SaysHowMuchIsHeld) {
+  absl::StatusOr<Policy> policy =
+      ParsePolicy("hold_max = \"90m\"\nhold_limit = 5\nrelease_auto_max = 0\n", "x");
+  ASSERT_THAT(policy, IsOk());
+  EXPECT_EQ(policy->hold_max, absl::Minutes(90));
+  EXPECT_EQ(policy->hold_limit, 5);
+  EXPECT_EQ(policy->release_auto_max, 0);
+  EXPECT_EQ(BuiltInPolicy().hold_max, absl::Hours(6));
+  for (const char* bad : {"hold_max = \"30s\"", "hold_max = \"6d\"", "hold_limit = -1",
+                          "release_auto_max = \"many\""}) {
+    EXPECT_THAT(ParsePolicy(bad, "policy.toml"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("policy.toml:1:")))
+        << bad;
+  }
+}
+
 TEST(ParsePolicy, KeepsItsNameAndHash) {
   // printf '' | sha256sum
   EXPECT_EQ(ParsePolicy("", "a/policy.toml")->hash, "e3b0c44298fc1c14");

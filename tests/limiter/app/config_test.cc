@@ -62,10 +62,11 @@ TEST(Config, EveryMistakeWithItsPlace) {
       "bad",
       "[hook]\nexim = \"10.0.0.1:25\"\npostfix = \"10.0.0.1:26\"\nmode = \"0999\"\n"
       "[charge]\norder = \"sender\"\nusers = \"/nowhere/map\"\n"
-      "[shared]\nredis = \"redis//x\"\n[http]\nlisten = \"unix:/x\"\n[admin]\nsocket = \"x\"\n");
+      "[shared]\nredis = \"redis//x\"\n[http]\nlisten = \"unix:/x\"\n[admin]\nsocket = \"x\"\n"
+      "[queue]\nhelper = \"x\"\n");
   absl::StatusOr<Config> config = LoadConfig(path);
   ASSERT_FALSE(config.ok());
-  for (int line : {2, 3, 4, 6, 7, 9, 11, 13}) {
+  for (int line : {2, 3, 4, 6, 7, 9, 11, 13, 15}) {
     EXPECT_THAT(std::string(config.status().message()),
                 HasSubstr(absl::StrCat(path, ":", line, ":")));
   }

@@ -21,6 +21,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::UnorderedElementsAre;
 
 enum class Kind { kSqlite, kMemory };
 
@@ -188,6 +189,23 @@ TEST_P(StoreTest, OpenMessagesComeByArrival) {
     found.push_back(source + message.key.id);
   }
   EXPECT_THAT(found, ElementsAre("az", "ay", "aa", "ax", "by", "bx"));
+}
+
+TEST_P(StoreTest, OpenMessagesAreFoundById) {
+  Open();
+  const auto open = [](const char* source, const char* id, const char* login) {
+    return StoredOpenMessage{source, id, OpenMessage{{id, Noon()}, {.login = login}}};
+  };
+  Commit({.open_messages = {open("a", "x", "bob"), open("b", "x", "eve"), open("a", "y", "joe"),
+                            open("a", "z", "tim")}});
+  Commit({.open_messages = {{"a", "z", std::nullopt}}});
+  const auto reader = store_->NewReader();
+  absl::StatusOr<std::vector<OpenMessage>> found = reader->OpenMessages({"x", "z", "none"});
+  ASSERT_TRUE(found.ok()) << found.status();
+  std::vector<std::string> logins;
+  for (const OpenMessage& message : *found) logins.push_back(message.identity.login);
+  EXPECT_THAT(logins, UnorderedElementsAre("bob", "eve"));
+  EXPECT_TRUE(reader->OpenMessages({})->empty());
 }
 
 TEST_P(StoreTest, LoadStopsAtTheVisitorsError) {

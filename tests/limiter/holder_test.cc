@@ -1,0 +1,326 @@
+#include "limiter/holder.h"
+
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/limiter/limiter_fixture.h"
+
+namespace deferd {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+using testing::UnorderedElementsAre;
+
+// A queue that does what it is told, and a case table that is written by hand.
+class HolderTest : public testing::Test {
+ protected:
+  HolderTest() { freshness_.Set({}, kMorning); }
+
+  void Policy(const std::string& toml) {
+    settings_.policy = LimiterFixture::ParsedPolicy(toml);
+    gate_.SetSettings(settings_);
+  }
+
+  Case Open(const std::string& domain, absl::Duration at = absl::ZeroDuration()) {
+    Case record;
+    record.id = absl::StrCat("n-1-", ++number_);
+    record.subject = {SubjectKind::kDomain, domain};
+    record.by = "rule";
+    record.since = At(at);
+    record.until = At(at) + absl::Hours(10);
+    record.percent_limit = 50;
+    cases_.Put(CaseChange::kOpened, record.since, record);
+    return record;
+  }
+  void Close(Case record, const std::string& by) {
+    record.state = CaseState::kClosed;
+    record.closed_at = clock_.Now();
+    record.closed_by = by;
+    cases_.Put(CaseChange::kEnded, clock_.Now(), record);
+  }
+
+  void Queue(const std::string& id, const std::string& login, absl::Duration at,
+             bool held = false) {
+    QueuedMail& mail = queue_[id];
+    mail.id = id;
+    mail.arrival = At(at);
+    mail.held = held;
+    mail.identity.login = login;
+    mail.identity.host = "192.0.2.1";
+    mail.charged = Charge(*settings_.lists, mail.identity, "");
+  }
+  // So many that deferd holds.
+  void HoldMany(int n, const std::string& login) {
+    for (int i = 0; i < n; ++i) {
+      const std::string id = absl::StrCat("m", 1000 + i);
+      Queue(id, login, absl::Seconds(i), true);
+      queue_[id].ours = true;
+    }
+  }
+
+  // One look, whose orders are carried out unless `obeys_` is false; what is let go leaves.
+  QueueOrders Look() {
+    std::vector<QueuedMail> queue;
+    for (const auto& [id, mail] : queue_) queue.push_back(mail);
+    QueueOrders orders = holder_->Decide(queue, *settings_.policy, clock_.Now());
+    if (!obeys_) return orders;
+    for (const std::string& id : orders.hold) queue_[id].held = true;
+    for (const std::string& id : orders.release) queue_.erase(id);
+    for (const std::string& id : orders.give_back) queue_.erase(id);
+    return orders;
+  }
+  std::string WaitsFor() const {
+    return holder_->held().empty() ? "" : holder_->held().front().waits_for;
+  }
+
+  Holder::Parts Parts() {
+    return {.gate = &gate_,
+            .cases = &cases_,
+            .held = &held_,
+            .leading_class = [this](const Case&) { return leading_class_; },
+            .was_held = [this](const std::string& id) { return on_record_.count(id) > 0; },
+            .outcomes = [this](const std::vector<std::string>&, absl::Time) { return outcomes_; }};
+  }
+
+  ManualClock clock_{kMorning + absl::Minutes(1)};
+  Settings settings_{LimiterFixture::ParsedPolicy(""), std::make_shared<ChargeLists>()};
+  CaseTable cases_;
+  HeldMail held_;
+  Freshness freshness_{kMorning};
+  Gate gate_{&cases_, &freshness_, &clock_, settings_, &held_};
+  std::optional<ReplyClass> leading_class_ = ReplyClass::kMailboxFull;
+  std::set<std::string> on_record_;
+  Counts outcomes_ = {.delivered = 10};
+  bool obeys_ = true;
+  int number_ = 0;
+  std::map<std::string, QueuedMail> queue_;
+  std::unique_ptr<Holder> holder_ = std::make_unique<Holder>(Parts());
+};
+
+TEST_F(HolderTest, HoldsTheMailOfWhoIsBlockedAndNobodyElses) {
+  Queue("m1", "bob@bad.example", absl::Seconds(-10));
+  Queue("m2", "eve@good.example", absl::Seconds(-10));
+  EXPECT_TRUE(Look().empty());
+  Open("bad.example");
+  const QueueOrders orders = Look();
+  EXPECT_THAT(orders.hold, ElementsAre("m1"));
+  EXPECT_THAT(orders.release, IsEmpty());
+  EXPECT_TRUE(Look().empty());
+  ASSERT_THAT(holder_->held(), SizeIs(1));
+  EXPECT_EQ(holder_->held()[0].subject.id, "bad.example");
+  EXPECT_TRUE(holder_->held()[0].blocked);
+  EXPECT_EQ(held_.CountOf({SubjectKind::kDomain, "bad.example"}), 1);
+}
+
+TEST_F(HolderTest, NobodyIsChargedNothingIsDone) {
+  QueuedMail mail;
+  mail.id = "m1";
+  mail.sender = "bob@bad.example";
+  queue_["m1"] = mail;
+  Open("bad.example");
+  EXPECT_TRUE(Look().empty());
+}
+
+TEST_F(HolderTest, AnOrderThatIsNotObeyedIsGivenAgainLater) {
+  obeys_ = false;
+  Queue("m1", "bob@bad.example", absl::Seconds(-10));
+  Open("bad.example");
+  EXPECT_THAT(Look().hold, ElementsAre("m1"));
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_THAT(Look().hold, IsEmpty());
+  clock_.Advance(Holder::kAgain);
+  EXPECT_THAT(Look().hold, ElementsAre("m1"));
+}
+
+TEST_F(HolderTest, LetsGoInPortionsThatGrow) {
+  const Case record = Open("bad.example");
+  HoldMany(100, "bob@bad.example");
+  EXPECT_TRUE(Look().empty());
+  Close(record, "root");
+  std::vector<size_t> portions;
+  while (!queue_.empty()) {
+    clock_.Advance(absl::Seconds(2));
+    const QueueOrders orders = Look();
+    ASSERT_FALSE(orders.release.empty());
+    EXPECT_EQ(orders.release.front(),
+              absl::StrCat("m", 1100 - queue_.size() - orders.release.size()))
+        << "the oldest first";
+    portions.push_back(orders.release.size());
+  }
+  EXPECT_THAT(portions, ElementsAre(10, 40, 50));
+}
+
+TEST_F(HolderTest, APortionIsWaitedForButNotForEver) {
+  const Case record = Open("bad.example");
+  HoldMany(30, "bob@bad.example");
+  Look();
+  Close(record, "root");
+  obeys_ = false;
+  const QueueOrders first = Look();
+  EXPECT_THAT(first.release, SizeIs(10));
+  for (const std::string& id : first.release) queue_[id].held = false;  // put off by its server
+  clock_.Advance(absl::Minutes(4));
+  EXPECT_TRUE(Look().empty());
+  clock_.Advance(absl::Minutes(1));
+  EXPECT_THAT(Look().release, SizeIs(20));
+}
+
+TEST_F(HolderTest, APortionThatGoesWrongStopsTheRest) {
+  const Case record = Open("bad.example");
+  HoldMany(30, "bob@bad.example");
+  Look();
+  Close(record, "root");
+  outcomes_ = {.delivered = 5, .failed = 5};
+  EXPECT_THAT(Look().release, SizeIs(10));
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_TRUE(Look().empty());
+  EXPECT_EQ(WaitsFor(), "of those that were let go, 5 of 10 deliveries went wrong");
+  clock_.Advance(absl::Hours(1));
+  EXPECT_TRUE(Look().empty());
+}
+
+TEST_F(HolderTest, LessThanTheRulesShareIsNoStop) {
+  const Case record = Open("bad.example");
+  HoldMany(30, "bob@bad.example");
+  Look();
+  Close(record, "root");
+  outcomes_ = {.delivered = 6, .failed = 4};
+  Look();
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_THAT(Look().release, SizeIs(20));
+}
+
+TEST_F(HolderTest, WhatWasGraveWaitsForAPerson) {
+  for (ReplyClass grave :
+       {ReplyClass::kContent, ReplyClass::kReputation, ReplyClass::kInvalidRecipient}) {
+    const Case record = Open("bad.example");
+    HoldMany(3, "bob@bad.example");
+    Look();
+    Close(record, "time");
+    leading_class_ = grave;
+    EXPECT_TRUE(Look().empty());
+    EXPECT_EQ(WaitsFor(), absl::StrCat("most of its answers were ", ReplyClassName(grave)));
+  }
+}
+
+TEST_F(HolderTest, WhatIsNotKnownWaitsForAPerson) {
+  const Case record = Open("bad.example");
+  HoldMany(3, "bob@bad.example");
+  Look();
+  Close(record, "time");
+  leading_class_ = std::nullopt;
+  EXPECT_TRUE(Look().empty());
+  EXPECT_THAT(WaitsFor(), HasSubstr("not known"));
+}
+
+TEST_F(HolderTest, AHarmlessCaseEndsByItself) {
+  const Case record = Open("bad.example");
+  HoldMany(3, "bob@bad.example");
+  Look();
+  Close(record, "time");
+  EXPECT_THAT(Look().release, SizeIs(3));
+}
+
+TEST_F(HolderTest, AnIncidentWasNobodysFault) {
+  const Case record = Open("bad.example");
+  HoldMany(3, "bob@bad.example");
+  Look();
+  Close(record, "incident");
+  leading_class_ = ReplyClass::kReputation;
+  EXPECT_THAT(Look().release, SizeIs(3));
+}
+
+TEST_F(HolderTest, ManyWaitForAPersonAndAPersonsUnblockIsOne) {
+  Policy("release_auto_max = 5");
+  Case record = Open("bad.example");
+  HoldMany(6, "bob@bad.example");
+  Look();
+  Close(record, "time");
+  EXPECT_TRUE(Look().empty());
+  EXPECT_EQ(WaitsFor(), "6 are held, and more than 5 do not leave by themselves");
+  record = Open("bad.example", absl::Minutes(1));
+  Look();
+  Close(record, "root");
+  leading_class_ = ReplyClass::kContent;
+  EXPECT_THAT(Look().release, SizeIs(6));
+}
+
+TEST_F(HolderTest, WhatAPersonLetGoIsNotHeldAgain) {
+  Open("bad.example");
+  Queue("m1", "bob@bad.example", absl::Seconds(-10), true);
+  Queue("m2", "bob@bad.example", absl::Seconds(-10), true);
+  EXPECT_TRUE(Look().empty());
+  held_.LetGo({"m1"});
+  queue_["m1"].held = false;
+  EXPECT_TRUE(Look().empty());
+  EXPECT_EQ(gate_.Ask(queue_["m1"].identity, Source::kQueued, "m1").verdict, Verdict::kPass);
+  EXPECT_EQ(gate_.Ask(queue_["m2"].identity, Source::kQueued, "m2").verdict, Verdict::kHold);
+  queue_.erase("m1");
+  Look();
+  EXPECT_FALSE(held_.WasLetGo("m1")) << "it is gone, and its id may come again";
+}
+
+TEST_F(HolderTest, WhatIsHeldForTooLongIsGivenBack) {
+  Policy("hold_max = \"2h\"");
+  Open("bad.example");
+  Queue("m1", "bob@bad.example", absl::Hours(-20));  // queued long before the block
+  EXPECT_THAT(Look().hold, ElementsAre("m1"));
+  clock_.Advance(absl::Minutes(110));
+  EXPECT_TRUE(Look().empty());
+  holder_ = std::make_unique<Holder>(Parts());  // a restart
+  on_record_ = {"m1"};
+  EXPECT_TRUE(Look().empty());
+  clock_.Advance(absl::Minutes(15));
+  EXPECT_THAT(Look().give_back, ElementsAre("m1"));
+}
+
+TEST_F(HolderTest, WhatSomebodyElseHoldsIsLetAlone) {
+  Policy("hold_max = \"2h\"");
+  Queue("m1", "bob@bad.example", absl::Hours(-20), true);
+  const Case record = Open("bad.example");
+  EXPECT_TRUE(Look().empty());
+  Close(record, "root");
+  clock_.Advance(absl::Hours(5));
+  EXPECT_TRUE(Look().empty());
+  EXPECT_THAT(holder_->held(), IsEmpty());
+}
+
+TEST_F(HolderTest, AfterARestartHeldMailIsFoundByItsCase) {
+  const Case record = Open("bad.example");
+  Queue("m1", "bob@bad.example", absl::Seconds(-10), true);
+  Queue("m2", "bob@bad.example", absl::Seconds(-10), true);
+  on_record_ = {"m1"};
+  queue_["m2"].ours = true;  // in a queue of deferd's own
+  Close(record, "root");
+  EXPECT_THAT(Look().release, UnorderedElementsAre("m1", "m2"));
+}
+
+// A policy may hold what is submitted and let go what was queued already.
+TEST_F(HolderTest, TheSourceDecidesWhatIsHeld) {
+  Case record = Open("bad.example");
+  record.action.by_source = {Verdict::kHold, Verdict::kPass, Verdict::kPass, Verdict::kPass};
+  cases_.Put(CaseChange::kOpened, record.since, record);
+  Queue("m1", "bob@bad.example", absl::Seconds(-10));
+  Queue("m2", "bob@bad.example", absl::Seconds(10), true);
+  EXPECT_TRUE(Look().empty());
+  ASSERT_THAT(holder_->held(), SizeIs(1));
+  EXPECT_TRUE(holder_->held()[0].blocked);
+  Close(record, "root");
+  EXPECT_THAT(Look().release, ElementsAre("m2"));
+}
+
+TEST_F(HolderTest, InShadowNothingIsHeld) {
+  Policy("mode = \"shadow\"");
+  Queue("m1", "bob@bad.example", absl::Seconds(-10));
+  Open("bad.example");
+  EXPECT_TRUE(Look().empty());
+}
+
+}  // namespace
+}  // namespace deferd
