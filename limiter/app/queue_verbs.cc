@@ -8,6 +8,7 @@
 #include "limiter/admin/admin_client.h"
 #include "limiter/admin/page_text.h"
 #include "limiter/app/mail_queue.h"
+#include "limiter/port/clock.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -34,17 +35,33 @@ absl::StatusOr<Json> AskQueue(const QueueArguments& args, const std::string& wha
   return AskDaemon(*args.options.socket, "queue", request, kPatience);
 }
 
-std::string MessagesPage(const Json& messages) {
+// "45s", "12m", "3h", "5d".
+std::string Age(const Json& message, absl::Time now) {
+  absl::Time arrival;
+  if (!absl::ParseTime(absl::RFC3339_full, Field(message, "arrival"), &arrival, nullptr))
+    return "?";
+  const absl::Duration age = std::max(now - arrival, absl::ZeroDuration());
+  for (const auto& [unit, name] : {std::pair(absl::Hours(24), "d"), std::pair(absl::Hours(1), "h"),
+                                   std::pair(absl::Minutes(1), "m")}) {
+    if (age >= unit) return absl::StrCat(age / unit, name);
+  }
+  return absl::StrCat(age / absl::Seconds(1), "s");
+}
+
+// Whose each is need not be said where one subject was asked for.
+std::string MessagesPage(const QueueArguments& args, const Json& messages) {
   if (messages.empty()) return "nothing is queued\n";
-  std::vector<std::vector<std::string>> rows = {
-      {"ID", "STATE", "ARRIVED (UTC)", "SUBJECT", "SENDER", "TO"}};
+  const absl::Time now = SystemClock().Now();
+  std::vector<std::vector<std::string>> rows = {{"ID", "STATE", "AGE", "SUBJECT", "SENDER", "TO"}};
   for (const Json& one : messages) {
     const Json& recipients = one["recipients"];
     std::string to = recipients.empty() ? "" : PrintableUtf8(recipients[0].get<std::string>());
     if (recipients.size() > 1) absl::StrAppend(&to, " +", recipients.size() - 1);
-    rows.push_back({Field(one, "id"), Field(one, "state"),
-                    ShortTime(Field(one, "arrival")).substr(0, 16), Field(one, "subject"),
+    rows.push_back({Field(one, "id"), Field(one, "state"), Age(one, now), Field(one, "subject"),
                     Field(one, "sender"), to});
+  }
+  if (!args.subject.empty()) {
+    for (std::vector<std::string>& row : rows) row.erase(row.begin() + 3);
   }
   return Table(rows);
 }
@@ -65,7 +82,7 @@ absl::StatusOr<std::string> List(const QueueArguments& args) {
   absl::StatusOr<Json> list = AskQueue(args, "list", request);
   if (!list.ok()) return list.status();
   if (*args.options.json) return DumpPretty(*list);
-  return args.by.empty() ? MessagesPage(*list) : GroupsPage(*list);
+  return args.by.empty() ? MessagesPage(args, *list) : GroupsPage(*list);
 }
 
 // The messages, or how many of them, and what became of them.
@@ -74,8 +91,8 @@ std::string DonePage(const QueueArguments& args, const Json& messages, const cha
   const std::string count =
       absl::StrCat(messages.size(), messages.size() == 1 ? " message" : " messages");
   if (args.dry_run) {
-    return absl::StrCat(messages.empty() ? "" : MessagesPage(messages), count, " would be ", done,
-                        "\n");
+    return absl::StrCat(messages.empty() ? "" : MessagesPage(args, messages), count, " would be ",
+                        done, "\n");
   }
   return absl::StrCat(count, " ", done, "\n");
 }

@@ -107,6 +107,29 @@ class Held(EximTest):
         self.assertEqual(self.accepted(), ["eve@good.example"])
         self.assertNotIn("retry time not reached", self.log())
 
+    def test_the_queue_is_shown_by_whose_it_is(self):
+        self.start()
+        self.queued(count=2)
+        theirs, = self.queued("eve@good.example")
+        self.assertEqual([(one["name"], one["messages"], one["held"]) for one in
+                          self.daemon.json("queue", "--by", "login")],
+                         [("bob@bad.example", 2, 0), ("eve@good.example", 1, 0)])
+        self.assertEqual([one["name"] for one in self.daemon.json("queue", "bad.example", "--by", "to")],
+                         ["ann0@far.example", "ann1@far.example"])
+        self.assertEqual([one["id"] for one in self.daemon.json("queue", "--sender", "EVE@good.example")],
+                         [theirs])
+        self.assertEqual(self.daemon.json("queue", "--since", "2031-01-01"), [])
+        self.assertEqual(self.daemon.json("queue", "nobody.example"), [])
+        status, out, _ = self.daemon.ctl("queue", "good.example")
+        self.assertEqual(status, 0)
+        self.assertRegex(out, rf"(?m)^{theirs}  queued +\d+s +eve@good.example +ann0@far.example$")
+        self.assertRegex(self.daemon.ctl("queue")[1], rf"(?m)^{theirs}  queued +\d+s +good.example +eve@")
+        self.assertEqual(self.daemon.ctl("queue", "--by", "colour")[0], 1)
+        self.assertIn("not in the queue any more", self.daemon.ctl("queue", "requeue", "1xU000-000001-11")[2])
+        self.assertEqual(self.daemon.ctl("queue", "flush")[0], 0)
+        until(lambda: sorted(self.accepted()) ==
+              ["bob@bad.example", "bob@bad.example", "eve@good.example"], "all of it is tried")
+
     def test_what_is_given_back_is_no_failure(self):
         self.start()
         mine, = self.queued()
