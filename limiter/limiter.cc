@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace deferd {
@@ -77,7 +78,10 @@ void Limiter::Record(const EventBatch& batch) {
     const bool shown = event.kind == LogEvent::Kind::kShown;
     const bool charged = shown || event.kind == LogEvent::Kind::kArrived;
     std::optional<Classification> answer;
-    if (shown && !event.attempt.reply.empty()) answer = AnswerOf(event.attempt, nullptr);
+    const std::string& reply = event.attempt.reply;
+    if (shown && !reply.empty() && !absl::StartsWith(reply, kClaimPrefix)) {
+      answer = AnswerOf(event.attempt, nullptr);
+    }
     observer_->OnMessage(
         event, charged ? Charge(*settings_.lists, event.attempt.identity, "") : ChargedSubjects(),
         answer.has_value() ? &*answer : nullptr);

@@ -49,6 +49,9 @@ struct MessageKey {
   }
 };
 
+// How the reply of an arrival begins that holds what a local program said of itself.
+inline constexpr absl::string_view kClaimPrefix = "claimed: ";
+
 struct Attempt {
   absl::Time time;
   MessageKey message;
@@ -72,7 +75,9 @@ struct Attempt {
 struct LogEvent {
   enum class Kind : uint8_t {
     kAttempt,
-    kArrived,     // the message is in the queue now: time, message, identity, mail_subject
+    // The message is in the queue now: time, message, identity, mail_subject; reply: what a local
+    // program claims of itself, behind kClaimPrefix.
+    kArrived,
     kIdentified,  // more is known of who sent an open message: time, message, identity
     kCompleted,   // the message has left the queue: time, message
     kForgotten,   // an open message was given up, too many were open: message

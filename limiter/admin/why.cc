@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "policy/evaluate.h"
 #include "policy/text.h"
 #include "policy/toml_reader.h"
@@ -59,6 +60,25 @@ Json AnswersJson(const std::map<std::string, Answers>& answers) {
   return list;
 }
 
+// What local programs claimed of themselves when they handed in `messages`, with how many bad ones
+// each caused. `query` found the attempts; a message can be as much older as its retries take.
+std::map<std::string, int64_t> ClaimsOf(const LedgerSearch& search, LedgerQuery query,
+                                        const std::map<std::string, int64_t>& messages) {
+  std::map<std::string, int64_t> claims;
+  if (messages.empty()) return claims;
+  query.outcomes = {Outcome::kQueued};
+  query.since -= absl::Hours(24);
+  absl::StatusOr<LedgerPage> page = search(query);
+  if (!page.ok()) return claims;
+  for (const LedgerRow& row : page->rows) {
+    absl::string_view claim = row.reply;
+    const auto caused = messages.find(row.message_id);
+    if (caused == messages.end() || !absl::ConsumePrefix(&claim, kClaimPrefix)) continue;
+    claims[std::string(claim)] += caused->second;
+  }
+  return claims;
+}
+
 // What the ledger says of the bad attempts from `since` to `until`, each message and recipient once
 // with its newest.
 Json CausesJson(const LedgerSearch& search, const Subject& subject, absl::Time since,
@@ -72,6 +92,7 @@ Json CausesJson(const LedgerSearch& search, const Subject& subject, absl::Time s
   absl::StatusOr<LedgerPage> page = search(query);
   if (!page.ok()) return {{"problem", std::string(page.status().message())}};
   std::map<std::string, int64_t> senders, logins, scripts;
+  std::map<std::string, int64_t> messages;  // of users: how many bad ones each caused
   std::map<std::string, Answers> answers;
   std::set<std::pair<std::string, std::string>> seen;
   Json attempts = Json::array();
@@ -89,13 +110,20 @@ Json CausesJson(const LedgerSearch& search, const Subject& subject, absl::Time s
     if (!counts) continue;
     ++senders[row.sender.empty() ? "<>" : row.sender];
     if (!row.login.empty()) ++logins[row.login];
-    if (!row.user.empty()) ++scripts[row.user];
+    if (!row.user.empty()) {
+      ++scripts[row.user];
+      ++messages[row.message_id];
+    }
     if (attempts.size() < kMaxAttempts) attempts.push_back(LedgerRowJson(row));
   }
-  return {{"since", FormatUtc(since)},      {"until", FormatUtc(until)},
+  return {{"since", FormatUtc(since)},
+          {"until", FormatUtc(until)},
           {"all", page->next == 0},  // false: there are more than were looked at
-          {"senders", Ranked(senders)},     {"logins", Ranked(logins)},
-          {"users", Ranked(scripts)},       {"answers", AnswersJson(answers)},
+          {"senders", Ranked(senders)},
+          {"logins", Ranked(logins)},
+          {"users", Ranked(scripts)},
+          {"answers", AnswersJson(answers)},
+          {"claimed", Ranked(ClaimsOf(search, query, messages))},
           {"attempts", std::move(attempts)}};
 }
 

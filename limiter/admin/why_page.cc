@@ -85,8 +85,10 @@ std::string CausesText(const Json& causes) {
   std::string out;
   const std::string problem = Field(causes, "problem");
   if (!problem.empty()) return absl::StrCat("\n", Wrapped("causes:   ", problem));
-  const std::pair<const char*, const char*> kLists[] = {
-      {"senders", "  senders "}, {"logins", "  logins  "}, {"users", "  users   "}};
+  const std::pair<const char*, const char*> kLists[] = {{"senders", "  senders "},
+                                                        {"logins", "  logins  "},
+                                                        {"users", "  users   "},
+                                                        {"claimed", "  claimed "}};
   for (const auto& [key, label] : kLists) {
     const std::string names = Names(causes.value(key, Json::array()));
     if (!names.empty()) absl::StrAppend(&out, Wrapped(label, names));

@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "limiter/intake/exim_scan.h"
+#include "policy/attempt.h"
 
 namespace deferd {
 namespace {
@@ -47,6 +48,49 @@ void ParseIdentification(absl::string_view in, EximLine* line) {
   }
 }
 
+// What Exim's ${quote: writes: a word of letters, digits and "_.-", or a quoted string.
+bool TakeQuoteResult(absl::string_view* in) {
+  size_t size = 0;
+  if (absl::StartsWith(*in, "\"")) {
+    size = QuotedEnd(*in);
+  } else {
+    while (size < in->size() && (absl::ascii_isalnum(static_cast<unsigned char>((*in)[size])) ||
+                                 absl::StrContains("_.-", in->substr(size, 1)))) {
+      ++size;
+    }
+  }
+  in->remove_prefix(size);
+  return size > 0;
+}
+
+// "claimed: user=web cwd="/srv" script="33:form.php"" to the end, and nothing else.
+bool ParseClaim(absl::string_view in, EximLine* line) {
+  const absl::string_view whole = in;
+  if (!TakePrefix(&in, kClaimPrefix)) return false;
+  for (absl::string_view field : {"user=", " cwd=", " script="}) {
+    if (!TakePrefix(&in, field) || !TakeQuoteResult(&in)) return false;
+  }
+  if (!in.empty()) return false;
+  line->text = whole;
+  return true;
+}
+
+// What an ACL's or a filter's `discard` logs in place of deliveries; `in` begins behind the "=> ".
+bool ParseDiscard(absl::string_view in, EximLine* line) {
+  if (in == "discarded (system filter)") {
+    line->text = in;
+    return true;
+  }
+  constexpr absl::string_view kEnd = " discarded recipients)";
+  if (!TakePrefix(&in, "blackhole (")) return false;
+  const size_t by = in.find(')');
+  if (by == absl::string_view::npos || !absl::EndsWith(in.substr(0, by + 1), kEnd)) return false;
+  const absl::string_view rest = in.substr(by + 1);
+  if (!rest.empty() && !absl::StartsWith(rest, ": ")) return false;
+  line->text = rest.empty() ? in.substr(0, by) : rest.substr(2);
+  return true;
+}
+
 // What follows the id.
 void ParseMessageLine(absl::string_view in, EximLine* line) {
   line->kind = KindOfFlag(in.substr(0, 2));
@@ -60,7 +104,11 @@ void ParseMessageLine(absl::string_view in, EximLine* line) {
     case EximLineKind::kDelivered:
     case EximLineKind::kDeferred:
     case EximLineKind::kFailed:
-      good = ParseDelivery(in.substr(2), line);
+      if (absl::StartsWith(in, "=> ") && ParseDiscard(in.substr(3), line)) {
+        line->kind = EximLineKind::kDiscarded;
+      } else {
+        good = ParseDelivery(in.substr(2), line);
+      }
       break;
     case EximLineKind::kSuppressed:
       break;
@@ -71,9 +119,15 @@ void ParseMessageLine(absl::string_view in, EximLine* line) {
         line->kind = EximLineKind::kIdentification;
         ParseIdentification(in, line);
       } else if (absl::StartsWith(in, "Message is frozen") || absl::StartsWith(in, "frozen by ") ||
-                 absl::StartsWith(in, "Frozen (")) {
+                 absl::StartsWith(in, "Frozen (") || in == "Delivery deferred by system filter") {
         line->kind = EximLineKind::kFrozen;
         line->text = in;
+      } else if (TakePrefix(&in, "cancelled by system filter: ")) {
+        line->kind = EximLineKind::kRejected;
+        line->text = in;
+      } else if (TakePrefix(&in, "deferd ")) {
+        // One that syslog cut off is nobody's loss.
+        if (ParseClaim(in, line)) line->kind = EximLineKind::kClaimed;
       } else if (ParseRejection(in, line)) {
         line->kind = EximLineKind::kRejected;
       }

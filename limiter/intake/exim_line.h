@@ -24,7 +24,10 @@ enum class EximLineKind : uint8_t {
   kCompleted,       // Completed
   kIdentification,  // Sender identification U= D= S=  (hosting panels)
   kRejected,        // refused at SMTP time; has no id where no message was accepted
-  kFrozen,          // "Message is frozen", "frozen by ...", "Frozen (...)": text
+  kFrozen,          // "Message is frozen", "frozen by ...", "Frozen (...)", also "Delivery deferred
+                    // by system filter": text
+  kDiscarded,       // => blackhole (... discarded recipients), => discarded (system filter): text
+  kClaimed,         // deferd claimed: ..., which deploy/exim/local.conf has Exim write: text
 };
 
 struct EximLine {
@@ -58,6 +61,9 @@ struct EximLine {
   // kRejected, of which also sender (F=), login, host, host_ip, recipient and text (the reason) are
   // filled; unless it is doubtful whose words these are: then nothing but text, the whole of it.
   absl::string_view refused;  // what was refused: "RCPT", "after DATA", ...
+
+  // kClaimed: "claimed: user=.. cwd=.. script=..", each value a word or quoted with backslashes;
+  // the last two are a program's own words.
 
   // kIdentification
   absl::string_view account;            // U=

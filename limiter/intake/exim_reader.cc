@@ -20,9 +20,12 @@
 namespace deferd {
 namespace {
 
-// Deliveries of the cutthrough kind that wait for their arrival line; it comes next but for lines
-// of other processes.
+// Deliveries of the cutthrough kind, and claims, that wait for their arrival line; it comes next
+// but for lines of other processes.
 constexpr size_t kMaxEarly = 1000;
+
+constexpr size_t kMaxClaim = 2000;  // bytes; local.conf cuts what it quotes
+constexpr absl::Duration kClaimWaits = absl::Hours(1);
 
 constexpr absl::string_view kExpired = "retry timeout exceeded";
 
@@ -135,8 +138,7 @@ class EximReader : public LogReader {
   }
 
   void Finish(EventBatch* batch) override {
-    for (Attempt& attempt : early_) *AddEvent(batch) = std::move(attempt);
-    early_.clear();
+    while (!early_.empty()) DropEarliest(batch);
   }
 
   void set_latest(absl::Time latest) override { stamps_.set_latest(latest); }
@@ -217,7 +219,13 @@ class EximReader : public LogReader {
         Identify(line, batch);
         break;
       case EximLineKind::kFrozen:
-        if (tell_all_) ShowFrozen(line, batch);
+        if (tell_all_) ShowText(line, Outcome::kHeld, batch);
+        break;
+      case EximLineKind::kDiscarded:
+        if (tell_all_) ShowText(line, Outcome::kDiscarded, batch);
+        break;
+      case EximLineKind::kClaimed:
+        if (tell_all_) KeepClaim(line, batch);
         break;
       case EximLineKind::kSuppressed:
       case EximLineKind::kOther:
@@ -230,10 +238,7 @@ class EximReader : public LogReader {
     const ArrivedMessage* message = messages_.Find(line.id);
     if (message == nullptr && cutthrough) {
       // Logged before the arrival, since the arrival waits for the other server's answer.
-      if (early_.size() == kMaxEarly) {
-        *AddEvent(batch) = std::move(early_.front());
-        early_.pop_front();
-      }
+      if (early_.size() == kMaxEarly) DropEarliest(batch);
       Fill(line, last_stamp_, &early_.emplace_back());
       return;
     }
@@ -246,6 +251,40 @@ class EximReader : public LogReader {
     LogEvent* event = batch->Add();
     event->kind = LogEvent::Kind::kAttempt;
     return &event->attempt;
+  }
+
+  // Among what waits, a claim is what is queued; attempts never are.
+  static bool IsClaim(const Attempt& early) { return early.outcome == Outcome::kQueued; }
+
+  void DropEarliest(EventBatch* batch) {
+    if (!IsClaim(early_.front())) *AddEvent(batch) = std::move(early_.front());
+    early_.pop_front();
+  }
+
+  void KeepClaim(const EximLine& line, EventBatch* batch) {
+    if (line.text.size() > kMaxClaim) return;
+    // Those whose message never came, since Exim was ended on the way.
+    while (!early_.empty() && IsClaim(early_.front()) &&
+           early_.front().time < last_stamp_ - kClaimWaits) {
+      early_.pop_front();
+    }
+    if (early_.size() == kMaxEarly) DropEarliest(batch);
+    Attempt& claim = early_.emplace_back();
+    claim.time = last_stamp_;
+    Assign(line.id, &claim.message.id);
+    claim.outcome = Outcome::kQueued;
+    Assign(line.text, &claim.reply);
+  }
+
+  // What the program that hands in this message said of itself; empty if nothing.
+  std::string TakeClaim(absl::string_view id) {
+    for (auto it = early_.begin(); it != early_.end(); ++it) {
+      if (!IsClaim(*it) || it->message.id != id) continue;
+      std::string text = std::move(it->reply);
+      early_.erase(it);
+      return text;
+    }
+    return "";
   }
 
   void Arrive(const EximLine& line, EventBatch* batch) {
@@ -264,6 +303,7 @@ class EximReader : public LogReader {
       Attempt* arrived =
           &TellOf(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch)->attempt;
       AssignUnescaped(line.subject, &arrived->mail_subject);
+      if (!early_.empty()) arrived->reply = TakeClaim(line.id);
     }
     if (!early_.empty()) ReleaseEarly(line.id, message, batch);
   }
@@ -279,17 +319,23 @@ class EximReader : public LogReader {
     if (tell_all_) TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch);
   }
 
-  void ShowFrozen(const EximLine& line, EventBatch* batch) {
+  void ShowText(const EximLine& line, Outcome outcome, EventBatch* batch) {
     Attempt* shown =
         &TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, messages_.Find(line.id), batch)
              ->attempt;
-    shown->outcome = Outcome::kHeld;
+    shown->outcome = outcome;
     Assign(line.text, &shown->reply);
   }
 
   // Who it was from is what the client said, and its login; the host's address is Exim's word.
   void ShowRejected(const EximLine& line, EventBatch* batch) {
     const ArrivedMessage* message = messages_.Find(line.id);
+    if (std::string claim = line.id.empty() ? "" : TakeClaim(line.id); !claim.empty()) {
+      Attempt* claimed =
+          &TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch)->attempt;
+      claimed->outcome = Outcome::kRejected;
+      claimed->reply = std::move(claim);
+    }
     Attempt* shown = &TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch)->attempt;
     if (message == nullptr) {
       Assign(line.sender, &shown->identity.sender);
@@ -324,8 +370,10 @@ class EximReader : public LogReader {
         ++it;
         continue;
       }
-      Attribute(message, &*it);
-      *AddEvent(batch) = std::move(*it);
+      if (!IsClaim(*it)) {
+        Attribute(message, &*it);
+        *AddEvent(batch) = std::move(*it);
+      }
       it = early_.erase(it);
     }
   }

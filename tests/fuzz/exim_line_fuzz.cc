@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -14,7 +15,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::string_view bytes(reinterpret_cast<const char*>(data), size);
   deferd::ParseEximLine(bytes);
 
-  const auto reader = deferd::NewEximReader({.zone = absl::UTCTimeZone(), .max_open_messages = 3});
+  const deferd::EximReaderOptions options = {
+      .zone = absl::UTCTimeZone(), .max_open_messages = 3, .open_messages = true};
+  const auto reader = deferd::NewEximReader(options);
   deferd::LineSplitter splitter;
   deferd::EventBatch batch;
   const auto on_line = [&](absl::string_view line) { reader->ReadLine(line, &batch); };
@@ -27,5 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::abort();
   }
   if (reader->open_messages() > 3) std::abort();
+  const std::string state = reader->SaveState();
+  const auto next = deferd::NewEximReader(options);
+  if (!next->Restore({}, state).ok() || next->SaveState() != state) std::abort();
   return 0;
 }

@@ -41,6 +41,10 @@ absl::string_view KindName(EximLineKind kind) {
       return "frozen";
     case EximLineKind::kRejected:
       return "rejected";
+    case EximLineKind::kDiscarded:
+      return "discarded";
+    case EximLineKind::kClaimed:
+      return "claimed";
   }
   return "?";
 }
