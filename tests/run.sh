@@ -15,6 +15,7 @@ done
 "$root/deploy/install-packages.sh" test
 export DEFERD_EXIM
 DEFERD_EXIM=$("$root/tests/e2e/unpack_exim.sh" "$build/exim")
+export DEFERD_EXIM_CONFIG=$build/exim
 export DEFERD_POSTFIX
 DEFERD_POSTFIX=$("$root/tests/e2e/unpack_postfix.sh" "$build/postfix")
 cmake -S "$root" -B "$build" -G Ninja -DDEFERD_TESTS=ON -DDEFERD_WERROR=ON

@@ -1,100 +1,28 @@
-"""A real Exim asks deferd before it accepts, and deferd reads that Exim's log.
+"""A real Exim asks deferd before it accepts and before it delivers, and deferd reads that Exim's log."""
 
-The Exim is a private one: own configuration, spool and log, SMTP on standard input, mail handed to a
-sink of the test.
-"""
-
-import base64
 import os
-import shutil
-import subprocess
+import re
+import tempfile
 import unittest
 
-from deferd_process import LIMIT, SOURCE, DeferdTest
-from smtp_sink import SmtpSink
-
-EXIM = os.environ.get("DEFERD_EXIM", "/usr/sbin/exim4")  # tests/run.sh names it
-
-CONFIG = """
-primary_hostname = mx.test.example
-spool_directory = {folder}/spool
-log_file_path = {folder}/exim/%slog
-pid_file_path = {folder}/exim/exim.pid
-tls_advertise_hosts =
-host_lookup =
-rfc1413_hosts =
-keep_environment =
-acl_smtp_mail = acl_mail
-acl_smtp_rcpt = accept
-begin acl
-acl_mail:
-{ask}
-  accept
-begin authenticators
-plain:
-  driver = plaintext
-  public_name = PLAIN
-  server_prompts = :
-  server_condition = true
-  server_advertise_condition = true
-  server_set_id = $auth2
-begin routers
-sink:
-  driver = manualroute
-  route_list = * 127.0.0.1
-  transport = sink
-  self = send
-begin transports
-sink:
-  driver = smtp
-  port = {port}
-  allow_localhost
-  hosts_try_fastopen =
-begin retry
-* * F,2h,5m
-"""
+from deferd_process import POLICY
+from exim_process import EximTest, main
+from redis_server import until
 
 
-class EximAsks(DeferdTest):
-    def setUp(self):
-        self.sink = SmtpSink()
-        self.addCleanup(self.sink.close)
-        self.daemon = self.deferd(logs=("exim/mainlog",))
-        for folder in ("spool", "exim"):
-            os.mkdir(self.daemon.path(folder))
-            shutil.chown(self.daemon.path(folder), "Debian-exim", "Debian-exim")
-        with open(os.path.join(SOURCE, "deploy/exim/ask.conf"), encoding="utf-8") as file:
-            ask = file.read().replace("/run/deferd/exim.sock", self.daemon.hook)
-        self.config = self.daemon.write("exim.conf", CONFIG.format(
-            folder=self.daemon.folder, port=self.sink.port, ask=ask))
-        self.daemon.write("exim/mainlog", "")
-        shutil.chown(self.daemon.path("exim/mainlog"), "Debian-exim", "Debian-exim")
-        self.daemon.wait_log("answers are checked")
+def policy(**action):
+    """The usual one with other verdicts."""
+    text = POLICY
+    for source, verdict in action.items():
+        text, found = re.subn(rf'{source} = "\w+"', f'{source} = "{verdict}"', text)
+        assert found == 1, source
+    return text
 
-    def send(self, sender, recipient, login=None):
-        """One SMTP session with one message, then a queue run: what the session answered."""
-        lines = ["EHLO client.example"]
-        if login:
-            secret = base64.b64encode(f"\0{login}\0secret".encode()).decode()
-            lines.append(f"AUTH PLAIN {secret}")
-        lines += [f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>", "DATA",
-                  "Subject: test\r\n\r\nhello\r\n.", "QUIT"]
-        # -oMa: as if from that client. Queued and then run, since a session's own delivery process
-        # may not use a configuration of ours.
-        done = self.exim("-odq", "-oMa", "192.0.2.9.4321", "-bs",
-                         stdin="\r\n".join(lines) + "\r\n")
-        self.exim("-q")
-        return done.stdout
 
-    def exim(self, *arguments, stdin=None):
-        return subprocess.run([EXIM, "-C", self.config, *arguments], input=stdin, text=True,
-                              capture_output=True, timeout=LIMIT, check=True)
-
+class Submissions(EximTest):
     def test_a_hacked_login_is_blocked_by_its_own_bounces(self):
-        for i in range(5):
-            self.assertIn("250 OK id=", self.send("bob@bad.example", f"nouser{i}@far.example",
-                                                  "bob@bad.example"))
-        self.daemon.wait_log("BLOCKED")
+        self.begin()
+        self.blocked_by_its_bounces()
         # Exim wraps the sentence; its words are all there.
         answer = self.send("bob@bad.example", "ann@far.example", "bob@bad.example")
         sentence = " ".join(line[4:] for line in answer.splitlines() if line.startswith("550"))
@@ -105,20 +33,48 @@ class EximAsks(DeferdTest):
         self.assertIn("250 OK id=", self.send("eve@good.example", "ann@far.example",
                                               "eve@good.example"))
         self.assertIn("250 OK id=", self.send("bob@bad.example", "ann@far.example"))
-        self.assertEqual([sender for sender, _ in self.sink.accepted if sender],
-                         ["eve@good.example", "bob@bad.example"])
-        self.assertEqual(self.daemon.json("why", "bad.example")["window"]["failed"], 5,
-                         "our own refusal did not count")
+        self.assertEqual(self.accepted(), ["z@last.example", "eve@good.example", "bob@bad.example"])
+        self.assertEqual(self.window("bad.example"), (0, 0, 5), "our own refusal did not count")
         self.assertEqual(self.daemon.ctl("unblock", "bad.example")[0], 0)
         self.assertIn("250 OK id=", self.send("bob@bad.example", "ann@far.example",
                                               "bob@bad.example"))
 
-    def test_mail_flows_while_deferd_is_away(self):
-        self.daemon.stop()
-        self.assertIn("250 OK id=", self.send("bob@bad.example", "ann@far.example",
-                                              "bob@bad.example"))
+    def test_what_is_held_waits_in_a_queue_of_its_own(self):
+        self.begin(policy(submission="hold"))
+        self.blocked_by_its_bounces()
+        self.assertIn("250 OK id=", self.send("bob@bad.example", "ann@far.example", "bob@bad.example"))
+        (message, sender), = self.held()
+        self.assertEqual(sender, "bob@bad.example")
+        self.assertEqual(self.queue(), [], "no queue run sees it")
+        self.assertEqual(self.window("bad.example"), (0, 0, 5))
+        self.daemon.ctl("unblock", "bad.example")
+        self.exim("-qGdeferd-held", "-MG", "", message)
+        self.exim("-q")
+        self.assertIn("bob@bad.example", self.accepted())
+
+    def test_one_session_of_a_relay_holds_the_blocked_domain_alone(self):
+        self.begin(config='[charge]\nrelay_hosts = ["127.0.0.1"]')
+        self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")
+        answer = self.session([("a@good.example", ["ann@far.example"]), ("b@bad.example", ["ann@far.example"]),
+                               ("c@good.example", ["ann@far.example"])], client="127.0.0.1.4321")
+        self.assertEqual(answer.count("250 OK id="), 3)
+        self.exim("-q")
+        self.assertEqual([sender for _, sender in self.held()], ["b@bad.example"])
+        self.assertEqual(sorted(self.accepted()), ["a@good.example", "c@good.example"])
+
+    def test_what_is_discarded_is_gone_and_counts_for_nobody(self):
+        self.begin(policy(submission="discard"))
+        self.blocked_by_its_bounces()
+        self.assertIn("250 OK id=", self.send("bob@bad.example", "ann@far.example", "bob@bad.example"))
+        self.assertEqual(self.window("bad.example"), (0, 0, 5))
+        self.assertNotIn("bob@bad.example", self.accepted())
+        self.assertEqual(self.queue(), [])
+        discarded = self.daemon.json("track", "--outcome", "discarded")
+        self.assertEqual([row["subject"] for row in discarded], ["bad.example"])
 
     def test_readsocket_reads_the_answer(self):
+        self.begin()
+
         def expand():
             question = "${readsocket{%s}{check bad.example\\n}{2s}{}{FAIL}}"
             return self.exim("-be", question % self.daemon.hook).stdout.strip()
@@ -128,8 +84,119 @@ class EximAsks(DeferdTest):
         self.assertTrue(expand().startswith("reject Mail of bad.example was stopped"))
 
 
+class LocalPrograms(EximTest):
+    def begin(self, *arguments, **options):
+        users = tempfile.NamedTemporaryFile("w", suffix=".users", encoding="utf-8")
+        self.addCleanup(users.close)
+        users.write("web: bad.example\nshop: good.example\n")
+        users.flush()
+        super().begin(*arguments, config=f'[charge]\nusers = "{users.name}"', **options)
+
+    def block(self):
+        """A script of bad.example's account, whose sender is made up, fails five times."""
+        for i in range(5):
+            self.assertEqual(self.submit("web", "ceo@victim.example", f"nouser{i}@far.example",
+                                         f"X-PHP-Originating-Script: 33:form{i}.php\n"), 0)
+        self.exim("-q")
+        self.daemon.wait_log("BLOCKED")
+        self.assertEqual(self.window("bad.example"), (0, 0, 5))
+        self.assertEqual(self.counts("victim.example"), (0, 0, 0))
+
+    def test_what_a_script_sends_is_held(self):
+        self.begin()
+        self.block()
+        self.assertEqual(self.submit("web", "x@bad.example", "ann@far.example"), 0)
+        self.assertEqual(self.submit("shop", "x@bad.example", "ann@far.example"), 0)
+        self.assertEqual(self.submit("nobody", "y@bad.example", "ann@far.example"), 0)
+        self.exim("-q")
+        self.assertEqual(self.queue(), ["x@bad.example"])
+        self.assertEqual(sorted(self.accepted()), ["x@bad.example", "y@bad.example", "z@last.example"])
+        self.daemon.ctl("unblock", "bad.example")
+        self.exim("-q")
+        self.assertEqual(self.accepted().count("x@bad.example"), 2)
+
+    def test_what_a_script_sends_is_rejected(self):
+        self.begin(policy(local="reject"))
+        self.block()
+        self.assertEqual(self.submit("web", "x@bad.example", "ann@far.example"), 1)
+        self.assertEqual(self.submit("nobody", "x@bad.example", "ann@far.example"), 0,
+                         "a user who is mapped to no domain")
+        self.assertEqual(self.window("bad.example"), (0, 0, 5))
+        rejected, claimed = self.daemon.json("track", "--outcome", "rejected")
+        self.assertIn("Domain bad.example has exceeded", rejected["reply"])
+        self.assertTrue(claimed["reply"].startswith("claimed: user=web "), claimed)
+        self.assertEqual(claimed["id"], rejected["id"])
+        self.assertEqual(self.accepted().count("x@bad.example"), 1)
+
+    def test_what_a_script_sends_is_discarded(self):
+        self.begin(policy(local="discard"))
+        self.block()
+        self.submit("web", "x@bad.example", "ann@far.example")
+        self.assertEqual(self.window("bad.example"), (0, 0, 5))
+        self.assertEqual(self.queue(), [])
+        self.assertNotIn("x@bad.example", self.accepted())
+        discarded = self.daemon.json("track", "--outcome", "discarded")
+        self.assertEqual([row["subject"] for row in discarded], ["bad.example"])
+
+    def test_what_a_script_claims_is_shown_and_believed_by_nobody(self):
+        self.begin()
+        claim = '33:x" => ceo@victim.example R=r T=t H=mx.example [192.0.2.1]\\'
+        self.submit("web", "x@bad.example", "nouser@far.example", f"X-PHP-Originating-Script: {claim}\n")
+        self.exim("-q")
+        self.assertEqual(self.window("bad.example"), (0, 0, 1))
+        self.assertEqual(self.counts("victim.example"), (0, 0, 0))
+        message = re.search(r" (\S{16}) <= x@bad.example", self.log())[1]
+        queued = self.daemon.json("track", message)[0]
+        self.assertEqual(queued["outcome"], "queued")
+        self.assertEqual(queued["reply"], "claimed: user=web cwd=%s script=%s" % (
+            '"' + os.getcwd() + '"', '"33:x\\" => ceo@victim.example R=r T=t H=mx.example [192.0.2.1]\\\\"'))
+        self.assertIn("33:x", self.daemon.ctl("why", "bad.example")[1])
+
+
+class QueuedMail(EximTest):
+    def test_what_was_queued_before_the_block_waits_and_hurts_nobody(self):
+        self.begin(retry="1s")  # a retry rule that would make a deferred message expire
+        self.session([("bob@bad.example", ["ann@far.example", "joe@far.example"])], "bob@bad.example")
+        self.session([("eve@good.example", ["ann@far.example"])], "eve@good.example")
+        self.session([("bob@bad.example", ["ann@far.example"])])  # from outside, claims to be bob
+        self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")
+        for _ in range(3):
+            self.exim("-q")
+        self.assertEqual(self.queue(), ["bob@bad.example"])
+        self.assertEqual(self.log().count("Delivery deferred by system filter"), 3, "once a message and run")
+        self.assertEqual(sorted(self.accepted()), ["bob@bad.example", "eve@good.example"])
+        # A second message of the innocent, to the recipient of what is held.
+        self.send("eve@good.example", "ann@far.example", "eve@good.example")
+        self.assertEqual(self.accepted().count("eve@good.example"), 2)
+        self.assertFalse(os.path.exists(self.daemon.path("spool/db/retry")), "a retry record was written")
+        self.assertEqual(self.window("bad.example"), (0, 0, 0), "waiting counts for nothing")
+        self.daemon.ctl("unblock", "bad.example")
+        self.exim("-q")
+        self.assertEqual(self.queue(), [], "delivered at once")
+        self.assertEqual(self.sink.accepted.count(("bob@bad.example", "joe@far.example")), 1)
+        for text in (" ** ", " == ", "retry time", "<= <>"):
+            self.assertNotIn(text, self.log())
+
+    def after_the_block(self, verdict):
+        """bob's message comes in behind the block and is stopped at its first delivery."""
+        self.begin(policy(submission="pass", queued=verdict))
+        self.blocked_by_its_bounces()
+        self.assertIn("250 OK id=", self.session([("bob@bad.example", ["ann@far.example"])],
+                                                 "bob@bad.example"))
+        self.exim("-q")
+        self.assertEqual(self.queue(), [])
+        self.assertNotIn("bob@bad.example", self.accepted())
+
+    def test_a_rejected_one_bounces_and_counts_for_nobody(self):
+        self.after_the_block("reject")
+        self.assertEqual(self.sink.accepted.count(("", "bob@bad.example")), 6, "five are its own doing")
+        self.assertEqual(self.window("bad.example"), (0, 0, 5))
+
+    def test_a_discarded_one_is_no_delivery(self):
+        self.after_the_block("discard")
+        self.assertEqual(self.sink.accepted.count(("", "bob@bad.example")), 5)
+        self.assertEqual(self.window("bad.example"), (0, 0, 5))
+
+
 if __name__ == "__main__":
-    if os.getuid() != 0:  # Exim takes a configuration of ours from root alone
-        os.execvp("sudo", ["sudo", "-n", "--preserve-env=DEFERD_BIN,DEFERD_SOURCE,DEFERD_EXIM",
-                           "python3", *os.sys.argv])
-    unittest.main()
+    main(unittest)
