@@ -187,6 +187,7 @@ PostfixLine Rejected(string_view action, string_view text, PostfixLine line) {
   if (from != string_view::npos && from < 40) {
     const size_t colon = text.find("]: ", from);
     if (colon != string_view::npos) {
+      line.stage = text.substr(0, from);
       TakeHost(text.substr(from + 6, colon + 1 - from - 6), &line.host, &line.client_ip);
       text.remove_prefix(colon + 3);
     }

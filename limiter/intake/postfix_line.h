@@ -58,6 +58,7 @@ struct PostfixLine {
   absl::string_view text;       // what is in the parentheses; of kRejected, the reason
   absl::string_view queued_as;  // of "queued as ID" or "forwarded as ID" at the text's end
   absl::string_view action;     // kRejected: "reject", "hold", "discard", "milter-reject" ...
+  absl::string_view stage;      // kRejected: "RCPT", "DATA", "END-OF-MESSAGE" ...
 
   absl::string_view notice_id;  // kNotice: the notice's own
 };

@@ -189,7 +189,8 @@ class PostfixReader : public LogReader {
       case PostfixLineKind::kRejected:
         if (tell_all_) ShowRejected(line, batch);
         // Refused as a whole, it is gone without a further word.
-        if (line.agent == "cleanup" && !absl::EndsWith(line.action, "hold") && !line.id.empty()) {
+        if (!line.id.empty() && !absl::EndsWith(line.action, "hold") &&
+            (line.agent == "cleanup" || line.stage == "DATA" || line.stage == "END-OF-MESSAGE")) {
           Remove(line.id, batch);
         }
         break;

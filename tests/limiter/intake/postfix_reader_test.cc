@@ -235,6 +235,28 @@ TEST_F(PostfixReaderTest, WhatCleanupRefusesIsGone) {
   EXPECT_EQ(reader_->open_messages(), 1u);
 }
 
+// As Postfix 3.7 wrote it for deploy/postfix/ask.cf.
+TEST_F(PostfixReaderTest, WhatIsRefusedAtDataIsGone) {
+  Read(
+      {Client("4F01AA", "bob@a.example"),
+       Line("smtpd",
+            "4F01AA: reject: DATA from pc[192.0.2.1]: 550 5.7.1 <DATA>: Data command rejected: no; "
+            "from=<s@a> proto=ESMTP helo=<c>"),
+       Client("4F01AB", "bob@a.example"),
+       Line("smtpd",
+            "4F01AB: discard: DATA from pc[192.0.2.1]: <DATA>: Data command no; from=<s@a> "
+            "to=<r@b> proto=ESMTP helo=<c>"),
+       Client("4F01AC", "bob@a.example"),
+       Line("smtpd",
+            "4F01AC: hold: DATA from pc[192.0.2.1]: <DATA>: Data command no; from=<s@a> "
+            "to=<r@b> proto=ESMTP helo=<c>")});
+  EXPECT_EQ(reader_->open_messages(), 1u);
+  ASSERT_THAT(Shown(), SizeIs(3));
+  EXPECT_EQ(Shown()[0].identity.login, "bob@a.example");
+  EXPECT_EQ(Shown()[1].outcome, Outcome::kDiscarded);
+  EXPECT_EQ(Shown()[1].recipient, "r@b");
+}
+
 TEST_F(PostfixReaderTest, NobodyElseCanClaimAMessage) {
   // A remote server that names one of our ids, and one that connects and claims to be a filter.
   Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
