@@ -55,12 +55,29 @@ class Submissions(EximTest):
     def test_one_session_of_a_relay_holds_the_blocked_domain_alone(self):
         self.begin(config='[charge]\nrelay_hosts = ["127.0.0.1"]')
         self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")
-        answer = self.session([("a@good.example", ["ann@far.example"]), ("b@bad.example", ["ann@far.example"]),
-                               ("c@good.example", ["ann@far.example"])], client="127.0.0.1.4321")
+        senders = ("a@good.example", "b@bad.example", "c@good.example")
+        answer = self.session([(sender, ["ann@far.example"]) for sender in senders],
+                              client="127.0.0.1.4321")
         self.assertEqual(answer.count("250 OK id="), 3)
         self.exim("-q")
         self.assertEqual([sender for _, sender in self.held()], ["b@bad.example"])
         self.assertEqual(sorted(self.accepted()), ["a@good.example", "c@good.example"])
+
+    def test_where_nothing_moves_held_mail_the_client_keeps_it(self):
+        """The other way to hold, which ask.conf has as a comment."""
+        self.begin(policy(submission="hold"))
+        with open(self.config, encoding="utf-8") as file:
+            text = file.read()
+        text, found = re.subn(r"^  warn\n    condition = .*\n    queue = .*\n", "", text, flags=re.M)
+        self.assertEqual(found, 1)
+        text, found = re.subn(r"^# defer\n#   (.*)\n#   (.*)\n", r"  defer\n    \1\n    \2\n", text, flags=re.M)
+        self.assertEqual(found, 1)
+        self.write_config(text)
+        self.blocked_by_its_bounces()
+        answer = self.send("bob@bad.example", "ann@far.example", "bob@bad.example")
+        self.assertIn("451-Domain bad.example has exceeded", answer)
+        self.assertNotIn("250 OK id=", answer)
+        self.assertEqual(self.held(), [])
 
     def test_what_is_discarded_is_gone_and_counts_for_nobody(self):
         self.begin(policy(submission="discard"))
@@ -114,6 +131,17 @@ class LocalPrograms(EximTest):
         self.daemon.ctl("unblock", "bad.example")
         self.exim("-q")
         self.assertEqual(self.accepted().count("x@bad.example"), 2)
+
+    def test_a_local_smtp_session_is_the_users(self):
+        self.begin()
+        self.block()
+        for user in ("web", "shop"):
+            self.exim("-odq", "-oMt", user, "-bs", stdin="EHLO pc\r\nMAIL FROM:<x@any.example>\r\n"
+                      "RCPT TO:<ann@far.example>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n")
+        self.assertEqual([sender for _, sender in self.held()], ["x@any.example"])
+        self.assertIn(" U=web P=local-esmtp ", self.log())
+        self.exim("-q")
+        self.assertEqual(self.accepted().count("x@any.example"), 1)
 
     def test_what_a_script_sends_is_rejected(self):
         self.begin(policy(local="reject"))

@@ -87,8 +87,8 @@ class Debian(EximTest):
         # A host of 127.0.0.1 is this one; a smarthost is not.
         text = insert(text, "smarthost:", behind="  self = send\n")
         text = re.sub(r"^exim_path = .*", f"exim_path = {EXIM}", text, flags=re.M)
-        text, found = re.subn(r"^(remote_smtp_smarthost:\n(?:.*\n)*?  driver = smtp\n)", r"\1  allow_localhost\n",
-                              text, flags=re.M)
+        text, found = re.subn(r"^(remote_smtp_smarthost:\n(?:.*\n)*?  driver = smtp\n)",
+                              r"\1  allow_localhost\n", text, flags=re.M)
         self.assertEqual(found, 1)
         self.write_config(text)
         self.assertEqual(self.exim("-bV").returncode, 0)
@@ -129,7 +129,7 @@ class Debian(EximTest):
         self.assertIn("has exceeded the max defers and failures per hour",
                       self.session([(login, ["ann@far.example"])], login).replace("\n550 ", " "))
         self.assertEqual(self.submit("nobody", "x@bad.example", "ann@far.example"), 0)
-        self.assertIn("250 OK id=", self.session([("eve@good.example", ["ann@far.example"])], "eve@good.example"))
+        self.session([("eve@good.example", ["ann@far.example"])], "eve@good.example")
         self.exim("-q")
         self.assertEqual(sorted(self.accepted()), ["eve@good.example", "x@bad.example"])
         self.assertIn(" deferd claimed: user=nobody ", self.log())

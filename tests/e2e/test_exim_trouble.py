@@ -36,8 +36,10 @@ rewritten:
 
 class Forwards(EximTest):
     def test_a_forged_sender_into_a_forward_blocks_nobody(self):
-        super().begin(routers=FORWARDS)
-        self.write_config(self.config_text().replace("begin retry", REWRITTEN % self.sink.port + "begin retry"))
+        self.begin(routers=FORWARDS)
+        with open(self.config, encoding="utf-8") as file:
+            text = file.read()
+        self.write_config(text.replace("begin retry", REWRITTEN % self.sink.port + "begin retry"))
         for i in range(6):
             self.session([("ceo@victim.example", [f"nouser{i}@plain.example"]),
                           ("ceo@victim.example", [f"nouser{i}@srs.example"])])
@@ -49,10 +51,6 @@ class Forwards(EximTest):
         self.assertEqual(self.daemon.json("blocks"), [])
         self.assertTrue(any(sender.startswith("SRS0=") and recipient == "ann@far.example"
                             for sender, recipient in self.sink.accepted), self.sink.accepted)
-
-    def config_text(self):
-        with open(self.config, encoding="utf-8") as file:
-            return file.read()
 
 
 class Trouble(EximTest):

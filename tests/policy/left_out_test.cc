@@ -136,6 +136,11 @@ INSTANTIATE_TEST_SUITE_P(
             absl::StrCat("SMTP error from remote mail server after RCPT TO:<r@dest.example>: 550 ",
                          kRefusal),
             true},
+        ReplyCase{"PostfixAtData",
+                  absl::StrCat("host mx.dest.example[192.0.2.1] said: 550 5.7.1 <DATA>: Data "
+                               "command rejected: ",
+                               kRefusal, " (in reply to DATA command)"),
+                  true},
         ReplyCase{"EximWrapped",
                   "SMTP error from remote mail server after MAIL FROM:<a@bad.example>: 550-Domain "
                   "bad.example has exceeded the max defers and failures per hour (5/5\\n550 (14%)) "
