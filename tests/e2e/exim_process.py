@@ -133,8 +133,8 @@ class EximTest(DeferdTest):
 
     def submit(self, user, sender, recipient, headers=""):
         """sendmail(1) by that user of the system: its exit status. It only queues."""
-        # -oMt: what a setuid Exim takes from its caller.
-        return self.exim("-odq", "-oi", "-oMt", user, "-f", sender, recipient, check=False,
+        # -oMt, -oMai: what a setuid Exim takes from its caller.
+        return self.exim("-odq", "-oi", "-oMt", user, "-oMai", user, "-f", sender, recipient, check=False,
                          stdin=f"Subject: test\n{headers}\nhello\n").returncode
 
     def log(self):

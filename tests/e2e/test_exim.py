@@ -136,7 +136,8 @@ class LocalPrograms(EximTest):
         self.begin()
         self.block()
         for user in ("web", "shop"):
-            self.exim("-odq", "-oMt", user, "-bs", stdin="EHLO pc\r\nMAIL FROM:<x@any.example>\r\n"
+            # -oMai: of a local caller, Exim takes its user for the authenticated id.
+            self.exim("-odq", "-oMt", user, "-oMai", user, "-bs", stdin="EHLO pc\r\nMAIL FROM:<x@any.example>\r\n"
                       "RCPT TO:<ann@far.example>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n")
         self.assertEqual([sender for _, sender in self.held()], ["x@any.example"])
         self.assertIn(" U=web P=local-esmtp ", self.log())
