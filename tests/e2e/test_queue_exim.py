@@ -1,5 +1,7 @@
 """What is queued in a real Exim is held while its sender is blocked, and let go of afterwards."""
 
+import os
+import tempfile
 import unittest
 
 from exim_process import EXIM, EximTest, main
@@ -22,7 +24,17 @@ def policy(limit=1000, release=100, submission="hold"):
 
 class Held(EximTest):
     def start(self, *helper_options, **options):
-        self.begin(policy=policy(**options), config='[queue]\nhelper = "{folder}/queue.sock"')
+        users = tempfile.NamedTemporaryFile("w", suffix=".users")
+        self.addCleanup(users.close)
+        users.write("web: bad.example\n")
+        users.flush()
+        os.chmod(users.name, 0o644)
+        self.begin(policy=policy(**options), config=f"""
+[queue]
+helper = "{{folder}}/queue.sock"
+[charge]
+users = "{users.name}"
+""")
         self.helper = QueueHelper(self.daemon.folder, "--exim", EXIM, "--exim-config", self.config,
                                   "--postfix", "/nonexistent", *helper_options)
         self.addCleanup(self.helper.stop)
@@ -74,6 +86,19 @@ class Held(EximTest):
         self.assertIn("550", answer)
         until(lambda: self.daemon.json("status")["queue"]["messages"] == 2, "status tells of them")
 
+    def test_what_a_script_sends_is_queued_and_then_held(self):
+        self.start()
+        self.block()
+        self.assertEqual(self.submit("web", "web@bad.example", "ann@far.example"), 0)
+        self.assertEqual(self.submit("other", "other@good.example", "ann@far.example"), 0)
+        until(lambda: sorted(self.states().values()) == ["held", "queued"], "one is held")
+        self.exim("-q")
+        self.assertEqual(self.accepted(), ["other@good.example"])
+        held, = self.daemon.json("queue", "bad.example")
+        self.assertEqual((held["user"], held["state"]), ("web", "held"))
+        self.unblock()
+        until(lambda: "web@bad.example" in self.accepted(), "it leaves after the block")
+
     def test_what_went_wrong_before_is_not_let_go_of_without_a_person(self):
         self.start()
         self.blocked_by_its_bounces()  # by unknown recipients
@@ -96,6 +121,20 @@ class Held(EximTest):
         until(lambda: any(waits()), "it stops")
         self.assertEqual(waits(), ["of those that were let go, 10 of 10 deliveries went wrong"])
         self.assertEqual(len([state for state in self.states().values() if state == "held"]), 15)
+
+    def test_a_killed_deferd_finds_what_it_holds(self):
+        self.start()
+        mine = self.queued(count=2)
+        self.block()
+        until(lambda: self.all_are(mine, "held"), "it is held")
+        self.daemon.process.kill()
+        self.daemon.stop()
+        self.daemon.start()
+        until(lambda: self.daemon.json("status")["queue"]["messages"] == 2, "it is found again")
+        self.exim("-q")
+        self.assertEqual(self.accepted(), [])
+        self.unblock()
+        until(lambda: len(self.accepted()) == 2, "it is let go of")
 
     def test_innocent_mail_to_the_same_recipient_goes_out(self):
         self.start()
