@@ -203,6 +203,7 @@ users = "{users.name}"
                                            self.helper.socket)
         self.assertEqual(status, 0, err)
         until(lambda: [to for _, to in self.sink.accepted] == ["else@alt.example"], "it went elsewhere")
+        until(lambda: mine[0] not in self.states(), "deferd has read of it")
         status, out, err = self.daemon.ctl("queue", "discard", "bad.example", "--helper",
                                            self.helper.socket)
         self.assertEqual((status, out), (0, "2 messages discarded\n"), err)
