@@ -57,13 +57,12 @@ std::string QueueText(const Json& queue) {
   std::string out = absl::StrCat("queue    ", Number(queue, "messages"), " held\n");
   for (const Json& one : queue["held"]) {
     const std::string waits = Field(one, "waits_for");
-    absl::StrAppend(&out,
-                    Wrapped("         ",
-                            absl::StrCat(Field(one, "subject"), ": ", Number(one, "messages"),
-                                         Flag(one, "blocked") ? ", blocked"
-                                         : waits.empty()      ? ", being let go"
-                                                              : ", WAITS FOR A PERSON: ",
-                                         Flag(one, "blocked") ? "" : waits)));
+    absl::StrAppend(&out, Wrapped("         ",
+                                  absl::StrCat(Field(one, "subject"), ": ", Number(one, "messages"),
+                                               Flag(one, "blocked") ? ", blocked"
+                                               : waits.empty()      ? ", being let go"
+                                                                    : ", WAITS FOR A PERSON: ",
+                                               Flag(one, "blocked") ? "" : waits)));
   }
   return out;
 }
