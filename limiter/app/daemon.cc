@@ -341,7 +341,8 @@ std::unique_ptr<Follower> RunningDaemon::FollowJournal(const std::string& mta,
                                                        const LogSet::NewReader& new_reader,
                                                        std::map<std::string, SourceState>* known,
                                                        const Follower::Sink& sink) {
-  JournalFollowerOptions options = {.source = absl::StrCat("journal:", mta),
+  JournalFollowerOptions options = {.mta = mta,
+                                    .source = absl::StrCat("journal:", mta),
                                     .directory = config_.journal.directory,
                                     .writers = JournalWriters(config_.journal.users, mta),
                                     .read_back = LongestWindow()};

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
+#include "absl/strings/match.h"
 #include "limiter/intake/journal_line.h"
 #include "limiter/intake/systemd_journal.h"
 #include "limiter/port/log.h"
@@ -158,7 +158,9 @@ class JournalFollower : public Follower {
       behind_ = true;
       status_.bytes += static_cast<int64_t>(entry_.message.size());
     }
-    if (!read.ok()) {
+    if (read.ok() && entry_.suppressed) {
+      if (absl::StrContains(entry_.message, options_.mta)) CountGap();
+    } else if (!read.ok()) {
       CountGap();
     } else if (!IsTheirs() || !JournalLine(entry_, &line_)) {
       LineCounts& counts = Batch()->counts;

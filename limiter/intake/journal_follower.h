@@ -12,6 +12,8 @@
 //   not be read
 //   entry that cannot be   a gap; the next ones are read
 //   read
+//   journald threw away    a gap, if the unit that it names has the mail server's name
+//   what came too fast
 //
 // Whoever may write to the log socket can call himself "postfix/smtp"; the journal tells whose
 // process it was. Entries of other users than `writers` are not read: counted as not ours, and said
@@ -38,6 +40,7 @@
 namespace deferd {
 
 struct JournalFollowerOptions {
+  std::string mta;             // in its units' names: "postfix", "exim"
   std::string source;          // its name, as status and positions have it: "journal:postfix"
   std::string directory;       // of journal files; empty: this machine's journal
   std::vector<uid_t> writers;  // an entry without a user (from another host) is read too

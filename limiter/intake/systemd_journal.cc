@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <systemd/sd-id128.h>
+#include <systemd/sd-messages.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,7 +19,9 @@
 namespace deferd {
 namespace {
 
-constexpr char kMailOnly[] = "SYSLOG_FACILITY=2";
+constexpr char kMail[] = "SYSLOG_FACILITY=2";
+constexpr char kSuppressed[] = "MESSAGE_ID=" SD_MESSAGE_JOURNAL_DROPPED_STR;
+constexpr char kJournald[] = "_TRANSPORT=driver";  // which no other program can have
 
 // Where journald keeps it: systemd-journald.service(8).
 constexpr const char* kFolders[] = {"/run/log/journal", "/var/log/journal"};
@@ -88,7 +91,11 @@ absl::StatusOr<std::unique_ptr<SystemdJournal>> SystemdJournal::Open(const std::
                   : sd_journal_open_directory(&opened, directory.c_str(), 0);
   if (error < 0) return Error(error, "the journal cannot be opened");
   std::unique_ptr<SystemdJournal> journal(new SystemdJournal(opened));
-  error = sd_journal_add_match(opened, kMailOnly, 0);
+  error = sd_journal_add_match(opened, kMail, 0);
+  if (error >= 0) error = sd_journal_add_disjunction(opened);
+  for (const char* both : {kSuppressed, kJournald}) {
+    if (error >= 0) error = sd_journal_add_match(opened, both, 0);
+  }
   // One more than is taken: so a message that is cut can be told.
   if (error >= 0) {
     error =
@@ -170,6 +177,14 @@ absl::Status SystemdJournal::Read(JournalEntry* entry) {
   if (!uid.ok()) return uid.status();
   uid_t number = 0;
   if (uid->has_value() && absl::SimpleAtoi(**uid, &number)) entry->uid = number;
+  auto id = Field("MESSAGE_ID");
+  if (!id.ok()) return id.status();
+  entry->suppressed = id->value_or("") == SD_MESSAGE_JOURNAL_DROPPED_STR;
+  if (entry->suppressed) {
+    auto transport = Field("_TRANSPORT");
+    if (!transport.ok()) return transport.status();
+    entry->suppressed = transport->value_or("") == "driver";
+  }
   auto identifier = Field("SYSLOG_IDENTIFIER");
   if (!identifier.ok()) return identifier.status();
   const absl::string_view name = identifier->value_or("");

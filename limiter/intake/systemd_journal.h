@@ -2,7 +2,8 @@
 // neighbours without their traps.
 //
 // Only entries of facility mail are seen (SYSLOG_FACILITY=2, with which Exim and Postfix log by
-// default): the journal has an index for that, so that a busy host's other entries cost nothing.
+// default), and journald's own about entries that it threw away: the journal has an index for that,
+// so that a busy host's other entries cost nothing.
 // Without a directory it is the journal of this machine's services: neither what other hosts sent,
 // nor the journals of single users.
 //
@@ -33,6 +34,9 @@ struct JournalEntry {
   std::string message;       // MESSAGE: any bytes
   bool too_long = false;     // the message is longer than any line of a log may be, and is cut
   std::optional<uid_t> uid;  // whose process sent it, as the kernel says (_UID)
+  // It is journald's word that it threw away what came too fast (RateLimitBurst= in
+  // journald.conf(5)): "Suppressed 7 messages from postfix@-.service".
+  bool suppressed = false;
 };
 
 class SystemdJournal {

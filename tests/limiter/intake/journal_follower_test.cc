@@ -211,6 +211,25 @@ TEST(JournalFollower, NoJournalIsSaidAndTriedAgain) {
   EXPECT_TRUE(journal.Becomes([](const FollowerStatus& s) { return s.readable && s.gaps == 0; }));
 }
 
+TEST(JournalFollower, WhatJournaldThrewAwayIsAGap) {
+  JournalStation journal;
+  const std::string id = "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\n";
+  std::vector<NewEntry> entries = JournalStation::Entries(1, 5);
+  for (int n : {1, 2, 3}) {
+    entries[n].message = "Suppressed 7 messages from postfix@-.service";
+    entries[n].identifier = "systemd-journald";
+    entries[n].facility = 3;
+    entries[n].more = id + "_TRANSPORT=driver\n";
+  }
+  entries[2].message = "Suppressed 7 messages from nginx.service";
+  entries[3].more = id + "_TRANSPORT=journal\n";  // someone else says so
+  journal.Append(entries);
+  journal.RunToEnd();
+  EXPECT_THAT(journal.numbers(), ElementsAre(1, 5));
+  EXPECT_EQ(journal.gaps(), 1);
+  EXPECT_EQ(journal.counts().lines, 2);
+}
+
 TEST(JournalFollower, OneEntryIsOneLineWhateverItHolds) {
   JournalStation journal;
   std::vector<NewEntry> entries = JournalStation::Entries(1, 4);

@@ -29,6 +29,7 @@ struct NewEntry {
   std::string identifier = "postfix/smtp";
   int uid = 0;
   int facility = 2;
+  std::string more;  // fields, a line each
 };
 
 class JournalStation {
@@ -83,7 +84,7 @@ class JournalStation {
               absl::ToInt64Microseconds(absl::Hours(1000)),
           "\n_BOOT_ID=0123456789abcdef0123456789abcdef\n_SOURCE_REALTIME_TIMESTAMP=", micros,
           "\nSYSLOG_FACILITY=", one.facility, "\nSYSLOG_IDENTIFIER=", one.identifier,
-          "\n_UID=", one.uid, "\nMESSAGE\n");
+          "\n_UID=", one.uid, "\n", one.more, "MESSAGE\n");
       for (int i = 0; i < 8; ++i) text.push_back(static_cast<char>(one.message.size() >> 8 * i));
       absl::StrAppend(&text, one.message, "\n\n");
       fwrite(text.data(), 1, text.size(), remote);
@@ -99,7 +100,8 @@ class JournalStation {
       refused_ = false;
     }
     follower_ =
-        StartJournalFollower({.source = "journal:postfix",
+        StartJournalFollower({.mta = "postfix",
+                              .source = "journal:postfix",
                               .directory = folder_,
                               .writers = {0, 101},
                               .batch_events = batch_events,
