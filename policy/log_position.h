@@ -31,14 +31,15 @@ struct FilePosition {
 
 struct LogPosition {
   std::vector<FilePosition> files;  // in the order in which they had the path's name
-  std::string reader;               // what the reader remembers between lines; opaque
-  int64_t gaps = 0;                 // places where lines are known to be lost, ever
+  std::string cursor;  // of systemd's journal: the last entry read; sd_journal_get_cursor(3)
+  std::string reader;  // what the reader remembers between lines; opaque
+  int64_t gaps = 0;    // places where lines are known to be lost, ever
   absl::Time last_gap = absl::InfinitePast();
 
   friend bool operator==(const LogPosition&, const LogPosition&) = default;
 };
 
-// The position of one source, by its path (or another name that is stable).
+// The position of one source, by its path (or another name that is stable: "journal:postfix").
 struct SourcePosition {
   std::string source;
   LogPosition position;

@@ -1,6 +1,7 @@
 #include "limiter/app/config.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -22,6 +24,17 @@ namespace deferd {
 namespace {
 
 constexpr off_t kMaxFile = 16 << 20;
+
+std::optional<uid_t> UserId(const std::string& user) {
+  uid_t number = 0;
+  if (absl::SimpleAtoi(user, &number)) return number;
+  passwd entry;
+  passwd* found = nullptr;
+  char buffer[16 << 10];
+  getpwnam_r(user.c_str(), &entry, buffer, sizeof(buffer), &found);
+  if (found == nullptr) return std::nullopt;
+  return entry.pw_uid;
+}
 
 // The tables of deferd.toml, each read by its own function into one Config.
 class ConfigReader {
@@ -54,12 +67,39 @@ class ConfigReader {
     for (const TomlText& path : table->Strings("postfix")) {
       config_->postfix_logs.push_back(path.text);
     }
+    ReadJournal(table);
     if (auto zone = table->String("timezone")) {
       config_->zone_name = zone->text;
       if (!absl::LoadTimeZone(zone->text, &config_->zone)) {
         reader_->Error(zone->place, absl::StrCat("timezone '", zone->text,
                                                  "' is not known; use a name such as "
                                                  "\"Europe/Berlin\" or \"UTC\""));
+      }
+    }
+  }
+
+  void ReadJournal(TomlTable* table) {
+    Config::JournalIntake& journal = config_->journal;
+    for (const TomlText& mta : table->Strings("journal")) {
+      journal.exim = journal.exim || mta.text == "exim";
+      journal.postfix = journal.postfix || mta.text == "postfix";
+      if (mta.text != "exim" && mta.text != "postfix") {
+        reader_->Error(mta.place, absl::StrCat("journal '", mta.text,
+                                               "' is no mail server; \"exim\" or \"postfix\""));
+      }
+    }
+    if (auto directory = table->String("journal_directory")) {
+      journal.directory = directory->text;
+      if (!absl::StartsWith(directory->text, "/")) {
+        reader_->Error(directory->place,
+                       absl::StrCat("'", directory->text, "' is no absolute path; begin with /"));
+      }
+    }
+    for (const TomlText& user : table->Strings("journal_users")) {
+      journal.users.push_back(user.text);
+      if (!UserId(user.text)) {
+        reader_->Error(user.place, absl::StrCat("there is no user '", user.text,
+                                                "' here; give a name or a number"));
       }
     }
   }
@@ -268,6 +308,17 @@ absl::StatusOr<Config> LoadConfig(const std::string& path) {
   return config;
 }
 
+std::vector<uid_t> JournalWriters(const std::vector<std::string>& users, absl::string_view mta) {
+  const std::vector<std::string> usual =
+      mta == "exim" ? std::vector<std::string>{"Debian-exim", "exim", "mailnull", "mail"}
+                    : std::vector<std::string>{"postfix"};
+  std::vector<uid_t> ids = {0};
+  for (const std::string& user : users.empty() ? usual : users) {
+    if (std::optional<uid_t> id = UserId(user)) ids.push_back(*id);
+  }
+  return ids;
+}
+
 std::vector<std::string> NeedRestart(const Config& running, const Config& loaded) {
   auto same_socket = [](const ListenOptions& a, const ListenOptions& b) {
     return a.mode == b.mode && a.group == b.group;
@@ -275,7 +326,7 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
   std::vector<std::string> changed;
   if (running.state_dir != loaded.state_dir) changed.push_back("state_dir");
   if (running.exim_logs != loaded.exim_logs || running.postfix_logs != loaded.postfix_logs ||
-      running.zone_name != loaded.zone_name) {
+      running.journal != loaded.journal || running.zone_name != loaded.zone_name) {
     changed.push_back("[intake]");
   }
   if (running.hook_exim != loaded.hook_exim || running.hook_postfix != loaded.hook_postfix ||

@@ -6,6 +6,8 @@
 #ifndef DEFERD_LIMITER_APP_CONFIG_H_
 #define DEFERD_LIMITER_APP_CONFIG_H_
 
+#include <sys/types.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +33,15 @@ struct Config {
 
   std::vector<std::string> exim_logs;  // paths or patterns
   std::vector<std::string> postfix_logs;
+  // What is read from systemd's journal.
+  struct JournalIntake {
+    bool exim = false;
+    bool postfix = false;
+    std::string directory;           // of another journal than this machine's
+    std::vector<std::string> users;  // see JournalWriters
+
+    friend bool operator==(const JournalIntake&, const JournalIntake&) = default;
+  } journal;
   absl::TimeZone zone = absl::LocalTimeZone();
   std::string zone_name;  // as written; empty: the machine's
 
@@ -57,6 +68,10 @@ struct Config {
 
 // InvalidArgument holds all mistakes, one a line; NotFound if the file is missing.
 absl::StatusOr<Config> LoadConfig(const std::string& path);
+
+// The user ids whose entries are the mail server's ("exim", "postfix"): root's, and those of
+// `users` or, if it is empty, of the users that Debian and others run it as, where they exist.
+std::vector<uid_t> JournalWriters(const std::vector<std::string>& users, absl::string_view mta);
 
 // What differs between the two that a reload does not take: "[hook]", "state_dir" ...
 std::vector<std::string> NeedRestart(const Config& running, const Config& loaded);

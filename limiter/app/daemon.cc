@@ -33,6 +33,7 @@
 #include "limiter/hook/postfix_session.h"
 #include "limiter/intake/exim_reader.h"
 #include "limiter/intake/follower.h"
+#include "limiter/intake/journal_follower.h"
 #include "limiter/intake/log_set.h"
 #include "limiter/intake/postfix_reader.h"
 #include "limiter/limiter.h"
@@ -134,6 +135,11 @@ class RunningDaemon : public Daemon {
   absl::Status Reload();
   bool LookAtFreshness(size_t pending);
   void Stop();
+  std::unique_ptr<Follower> FollowJournal(const std::string& mta,
+                                          const LogSet::NewReader& new_reader,
+                                          std::map<std::string, SourceState>* known,
+                                          const Follower::Sink& sink);
+  absl::Duration LongestWindow() const;
   std::vector<FollowerStatus> Sources() const;
   std::optional<Receipt> ReceiptOf(const Case& record) const;
   absl::Status WaitShared(const Subject& subject) const;
@@ -177,6 +183,7 @@ class RunningDaemon : public Daemon {
   std::unique_ptr<Recorder> recorder_;
   mutable Mutex logs_mutex_;
   std::vector<std::unique_ptr<LogSet>> logs_ ABSL_GUARDED_BY(logs_mutex_);  // by MTA
+  std::vector<std::unique_ptr<Follower>> journals_ ABSL_GUARDED_BY(logs_mutex_);
 
   Door hook_;
   Door admin_;
@@ -350,29 +357,67 @@ void RunningDaemon::FollowLogs() {
   for (auto& [source, kept] : keeper_.TakeSources()) {
     known[source] = {std::move(kept.position), std::move(kept.open_messages)};
   }
+  const LogSet::NewReader new_exim = [this] {
+    return NewEximReader({.zone = config_.zone, .open_messages = true});
+  };
+  const LogSet::NewReader new_postfix = [this] {
+    return NewPostfixReader(
+        {.zone = config_.zone, .open_messages = true, .own_hosts = config_.charge.internal_hosts});
+  };
+  const Follower::Sink submit = [this](std::unique_ptr<EventBatch> batch) {
+    return recorder_->Submit(std::move(batch));
+  };
+  std::vector<std::unique_ptr<Follower>> journals;
+  if (config_.journal.exim) journals.push_back(FollowJournal("exim", new_exim, &known, submit));
+  if (config_.journal.postfix) {
+    journals.push_back(FollowJournal("postfix", new_postfix, &known, submit));
+  }
   // The last hour, and the arrivals of what is still queued, may stand in the rotated file.
   const auto follow = [&](const std::vector<std::string>& patterns, LogSet::NewReader new_reader) {
     return LogSet::Start({.patterns = patterns, .follower = {.read_rotated_first = true}}, known,
-                         std::move(new_reader), &clock_, [this](std::unique_ptr<EventBatch> batch) {
-                           return recorder_->Submit(std::move(batch));
-                         });
+                         std::move(new_reader), &clock_, submit);
   };
   std::vector<std::unique_ptr<LogSet>> logs;
-  logs.push_back(follow(config_.exim_logs, [this] {
-    return NewEximReader({.zone = config_.zone, .open_messages = true});
-  }));
-  logs.push_back(follow(config_.postfix_logs, [this] {
-    return NewPostfixReader(
-        {.zone = config_.zone, .open_messages = true, .own_hosts = config_.charge.internal_hosts});
-  }));
+  logs.push_back(follow(config_.exim_logs, new_exim));
+  logs.push_back(follow(config_.postfix_logs, new_postfix));
   if (queue_keeper_ != nullptr) queue_keeper_->Start();
   MutexLock lock(&logs_mutex_);
   logs_ = std::move(logs);
+  journals_ = std::move(journals);
+}
+
+std::unique_ptr<Follower> RunningDaemon::FollowJournal(const std::string& mta,
+                                                       const LogSet::NewReader& new_reader,
+                                                       std::map<std::string, SourceState>* known,
+                                                       const Follower::Sink& sink) {
+  JournalFollowerOptions options = {.mta = mta,
+                                    .source = absl::StrCat("journal:", mta),
+                                    .directory = config_.journal.directory,
+                                    .writers = JournalWriters(config_.journal.users, mta),
+                                    .read_back = LongestWindow()};
+  spdlog::info("following {}", options.source);
+  std::unique_ptr<LogReader> reader;
+  if (const auto it = known->find(options.source); it != known->end()) {
+    reader = RestoredReader(options.source, &it->second, new_reader);
+    options.resume = std::move(it->second.position);
+  } else {
+    reader = new_reader();
+  }
+  return StartJournalFollower(options, std::move(reader), &clock_, sink);
+}
+
+absl::Duration RunningDaemon::LongestWindow() const {
+  absl::Duration longest;
+  for (absl::Duration window : limiter_.settings().policy->Windows()) {
+    longest = std::max(longest, window);
+  }
+  return longest;
 }
 
 std::vector<FollowerStatus> RunningDaemon::Sources() const {
   MutexLock lock(&logs_mutex_);
   std::vector<FollowerStatus> sources;
+  for (const std::unique_ptr<Follower>& journal : journals_) sources.push_back(journal->status());
   for (const std::unique_ptr<LogSet>& logs : logs_) {
     for (FollowerStatus& one : logs->status()) sources.push_back(std::move(one));
   }
@@ -386,12 +431,8 @@ bool RunningDaemon::LookAtFreshness(size_t pending) {
     if (logs_.empty()) return false;
   }
   const std::vector<FollowerStatus> sources = Sources();
-  absl::Duration longest;
-  for (absl::Duration window : limiter_.settings().policy->Windows()) {
-    longest = std::max(longest, window);
-  }
   return freshness_watch_.Look(
-      sources, pending == 0, keeper_.status().problem, longest, clock_.Now(),
+      sources, pending == 0, keeper_.status().problem, LongestWindow(), clock_.Now(),
       sharing_ == nullptr ? std::vector<std::string>() : sharing_->Causes());
 }
 
@@ -461,10 +502,13 @@ void RunningDaemon::Stop() {
   }
   if (queue_keeper_ != nullptr) queue_keeper_->Stop();
   std::vector<std::unique_ptr<LogSet>> logs;
+  std::vector<std::unique_ptr<Follower>> journals;
   {
     MutexLock lock(&logs_mutex_);
     logs.swap(logs_);
+    journals.swap(journals_);
   }
+  journals.clear();
   logs.clear();
   if (recorder_ != nullptr) recorder_->Stop();
   if (sharing_ != nullptr) sharing_->Stop();
@@ -592,7 +636,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_as
   absl::StatusOr<StateDir> state_dir = StateDir::Open(config.state_dir, config.node_name);
   if (!state_dir.ok()) return state_dir.status();
   for (const std::string& warning : config.warnings) spdlog::warn("{}: {}", config.path, warning);
-  if (config.exim_logs.empty() && config.postfix_logs.empty()) {
+  if (config.exim_logs.empty() && config.postfix_logs.empty() && !config.journal.exim &&
+      !config.journal.postfix) {
     spdlog::warn("{}: [intake] names no log: only what a person blocks will be blocked",
                  config.path);
   }

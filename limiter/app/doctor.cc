@@ -73,10 +73,13 @@ void LookAtLogs(const Json& status, Report* report) {
   for (const Json& source : sources) {
     const std::string path = Field(source, "path");
     const std::string problem = Field(source, "problem");
+    const bool journal = absl::StartsWith(path, "journal:");
     if (!problem.empty()) {
       report->Problem(absl::StrCat(path, ": ", problem),
-                      "let deferd read it: put its user into the log's group (adm), or correct "
-                      "the path under [intake]");
+                      journal ? "deferd's unit has that group (SupplementaryGroups=); where "
+                                "journald keeps nothing, name a log file under [intake]"
+                              : "let deferd read it: put its user into the log's group (adm), or "
+                                "correct the path under [intake]");
     } else if (source.value("lag_seconds", 0.0) > 60) {
       report->Problem(
           absl::StrCat(path, " is read ", Number(source, "lag_seconds"), " seconds behind its end"),
@@ -85,10 +88,18 @@ void LookAtLogs(const Json& status, Report* report) {
     } else {
       report->Ok(absl::StrCat(path, " is read to its end"));
     }
+    if (journal && problem.empty() && Number(source, "bytes") == 0) {
+      report->Note(absl::StrCat(path, " had no entry of the mail server since deferd started"),
+                   "if it sent mail: does it log to syslog, facility mail? And is it its user that "
+                   "[intake] journal_users has?");
+    }
     if (Number(source, "gaps") > 0) {
       report->Warning(absl::StrCat(path, " has ", Number(source, "gaps"),
                                    " gaps: lines that were lost before they were read"),
-                      "keep rotated logs beside the log, and for longer than deferd may be away");
+                      journal ? "let journald keep more (SystemMaxUse= in journald.conf) than "
+                                "comes while deferd may be away"
+                              : "keep rotated logs beside the log, and for longer than deferd may "
+                                "be away");
     }
   }
   const Json lines = status.value("lines", Json::object());

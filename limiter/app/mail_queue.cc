@@ -8,7 +8,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "limiter/admin/admin_client.h"
 #include "limiter/app/queue_list.h"
@@ -22,6 +21,26 @@ constexpr absl::Duration kPatience = absl::Seconds(25);
 constexpr size_t kIdsAtOnce = 100;
 constexpr size_t kRowsOfMessage = 1000;
 constexpr absl::string_view kHeldWords = "held by deferd";
+
+// What stands behind the last field's name in `claimed: user=web cwd="/srv" script="33:form.php"`;
+// empty if the reply is no claim. Texts in quotes may hold anything.
+std::string ClaimedScript(absl::string_view reply) {
+  constexpr absl::string_view kField = " script=";
+  if (!absl::StartsWith(reply, kClaimPrefix)) return "";
+  bool quoted = false;
+  for (size_t i = 0; i < reply.size(); ++i) {
+    if (quoted && reply[i] == '\\') {
+      ++i;
+    } else if (reply[i] == '"') {
+      quoted = !quoted;
+    } else if (!quoted && absl::StartsWith(reply.substr(i), kField)) {
+      absl::string_view script = reply.substr(i + kField.size());
+      if (absl::ConsumePrefix(&script, "\"")) absl::ConsumeSuffix(&script, "\"");
+      return std::string(script);
+    }
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -140,11 +159,8 @@ std::optional<ReplyClass> MailQueue::LeadingClassOf(const Case& record) const {
 
 std::string MailQueue::ScriptOf(const QueuedMail& mail) const {
   for (const LedgerRow& row : RowsOf(mail.id, {Outcome::kQueued}, absl::InfinitePast())) {
-    absl::string_view claims = row.reply;
-    if (!absl::ConsumePrefix(&claims, "claimed: ")) continue;
-    for (absl::string_view word : absl::StrSplit(claims, ' ')) {
-      if (absl::ConsumePrefix(&word, "script=") && !word.empty()) return std::string(word);
-    }
+    const std::string script = ClaimedScript(row.reply);
+    if (!script.empty()) return script;
   }
   return mail.identity.user;
 }

@@ -135,17 +135,13 @@ class GlobSet : public LogSet {
   std::unique_ptr<Follower> Follow(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     FollowerOptions options = options_.follower;
     options.path = path;
-    std::unique_ptr<LogReader> reader = new_reader_();
+    std::unique_ptr<LogReader> reader;
     if (const auto it = known_.find(path); it != known_.end()) {
-      SourceState& state = it->second;
-      absl::Status restored = reader->Restore(state.open, state.position.reader);
-      if (!restored.ok()) {
-        spdlog::warn("{}: {}; going on with the open messages alone", path, restored);
-        reader = new_reader_();
-        reader->Restore(std::move(state.open), "").IgnoreError();  // nothing that can be unreadable
-      }
-      options.resume = std::move(state.position);
+      reader = RestoredReader(path, &it->second, new_reader_);
+      options.resume = std::move(it->second.position);
       known_.erase(it);
+    } else {
+      reader = new_reader_();
     }
     return Follower::Start(options, std::move(reader), clock_, sink_);
   }
@@ -175,6 +171,18 @@ class GlobSet : public LogSet {
 };
 
 }  // namespace
+
+std::unique_ptr<LogReader> RestoredReader(
+    const std::string& source, SourceState* state,
+    const std::function<std::unique_ptr<LogReader>()>& new_reader) {
+  std::unique_ptr<LogReader> reader = new_reader();
+  absl::Status restored = reader->Restore(state->open, state->position.reader);
+  if (restored.ok()) return reader;
+  spdlog::warn("{}: {}; going on with the open messages alone", source, restored);
+  reader = new_reader();
+  reader->Restore(std::move(state->open), "").IgnoreError();  // nothing that can be unreadable
+  return reader;
+}
 
 std::unique_ptr<LogSet> LogSet::Start(LogSetOptions options,
                                       std::map<std::string, SourceState> known,

@@ -29,6 +29,12 @@ struct SourceState {
   std::vector<OpenMessage> open;
 };
 
+// A reader that goes on as `*state` tells, of which it takes the open messages. If the reader's own
+// part of it cannot be read, it goes on with the open messages alone, and that is said in the log.
+std::unique_ptr<LogReader> RestoredReader(
+    const std::string& source, SourceState* state,
+    const std::function<std::unique_ptr<LogReader>()>& new_reader);
+
 struct LogSetOptions {
   std::vector<std::string> patterns;
   FollowerOptions follower;                      // for each; `path` and `resume` are set here

@@ -105,6 +105,11 @@ ALTER TABLE open_message ADD COLUMN deferred TEXT NOT NULL DEFAULT '';  -- a rec
 CREATE TABLE place (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;  -- that fails now
 )sql";
 
+// What format 3 has beyond format 2.
+constexpr char kTablesOfFormat3[] = R"sql(
+ALTER TABLE log ADD COLUMN cursor TEXT NOT NULL DEFAULT '';  -- of the journal's last entry read
+)sql";
+
 // Overwriting freed pages (Debian's default) would write each dropped segment once more. Checking
 // cells costs little, and damage is then an error where it would else be a wild read.
 constexpr char kPragmas[] =
@@ -139,9 +144,9 @@ absl::Status MakeTables(Database* db) {
   absl::StatusOr<int64_t> format = db->Number("PRAGMA user_version");
   status = format.status();
   if (status.ok() && *format < kStoreFormat) {
-    status = db->Execute(absl::StrCat(*format == 0 ? kTables : "", kTablesOfFormat2,
-                                      "PRAGMA application_id = ", kApplicationId,
-                                      "; PRAGMA user_version = ", kStoreFormat));
+    status = db->Execute(absl::StrCat(
+        *format < 1 ? kTables : "", *format < 2 ? kTablesOfFormat2 : "", kTablesOfFormat3,
+        "PRAGMA application_id = ", kApplicationId, "; PRAGMA user_version = ", kStoreFormat));
   }
   if (status.ok()) status = db->Execute("COMMIT");
   if (!status.ok()) db->Rollback();

@@ -61,9 +61,9 @@ absl::Status StateTables::Prepare() {
     status.Update(prepare(&table->forget, absl::StrCat("DELETE FROM ", name, " WHERE name = ?")));
   }
   status.Update(prepare(&put_log_,
-                        "INSERT INTO log VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
+                        "INSERT INTO log VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
                         "SET reader = excluded.reader, gaps = excluded.gaps, "
-                        "last_gap = excluded.last_gap"));
+                        "last_gap = excluded.last_gap, cursor = excluded.cursor"));
   status.Update(prepare(&forget_files_, "DELETE FROM log_file WHERE source = ?"));
   status.Update(prepare(&put_file_, "INSERT INTO log_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   status.Update(prepare(&put_open_,
@@ -120,8 +120,8 @@ absl::Status StateTables::Write(const std::vector<StoredText>& texts, TextTable*
 
 // The bindings name every field: a new one does not compile until it is stored.
 absl::Status StateTables::WritePosition(const SourcePosition& source) {
-  const auto& [files, reader, gaps, last_gap] = source.position;
-  absl::Status status = put_log_.Run(source.source, reader, gaps, ToColumn(last_gap));
+  const auto& [files, cursor, reader, gaps, last_gap] = source.position;
+  absl::Status status = put_log_.Run(source.source, reader, gaps, ToColumn(last_gap), cursor);
   if (status.ok()) status = forget_files_.Run(source.source);
   for (size_t i = 0; status.ok() && i < files.size(); ++i) {
     const auto& [device, inode, offset, head_length, head_hash, tail_length, tail_hash, rotated] =
@@ -192,10 +192,11 @@ absl::Status StateTables::LoadPositions(StateVisitor* visitor) {
       db_->Prepare("SELECT * FROM log_file WHERE source = ? ORDER BY number");
   if (!files.ok()) return files.status();
   return ForEach(
-      db_, "SELECT source, reader, gaps, last_gap FROM log ORDER BY source",
+      db_, "SELECT source, reader, gaps, last_gap, cursor FROM log ORDER BY source",
       [&](const Statement& row) -> absl::Status {
         SourcePosition source = {String(row, 0), {.reader = String(row, 1), .gaps = row.Int(2)}};
         source.position.last_gap = TimeColumn(row, 3);
+        source.position.cursor = String(row, 4);
         files->Bind(source.source);
         while (true) {
           absl::StatusOr<bool> file = files->Step();

@@ -79,6 +79,7 @@ listen = "127.0.0.1:0"
 """)
         self.lines = []
         self.arguments = []
+        self.user = None  # that it runs as
         self.process = None
         self.start(wait)
 
@@ -99,7 +100,7 @@ listen = "127.0.0.1:0"
         notify.settimeout(LIMIT)
         self.process = subprocess.Popen(
             [DEFERD, "--config", self.config_path, *self.arguments], stderr=subprocess.PIPE, text=True,
-            errors="replace", env={**os.environ, "NOTIFY_SOCKET": notify_path})
+            errors="replace", user=self.user, env={**os.environ, "NOTIFY_SOCKET": notify_path})
         self.queue = queue.Queue()
         self.reader = threading.Thread(target=self._read, args=(self.process, self.queue))
         self.reader.start()

@@ -39,6 +39,33 @@ TEST(Config, AnEmptyFileHasTheDefaults) {
   EXPECT_TRUE(config->http_listen.empty());
 }
 
+TEST(Config, WhatIsReadFromTheJournal) {
+  absl::StatusOr<Config> config =
+      LoadConfig(WriteFile("journal",
+                           "[intake]\njournal = [\"postfix\"]\njournal_directory = "
+                           "\"/x\"\njournal_users = [\"4711\"]\n"));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_TRUE(config->journal.postfix);
+  EXPECT_FALSE(config->journal.exim);
+  EXPECT_EQ(config->journal.directory, "/x");
+  EXPECT_THAT(JournalWriters(config->journal.users, "postfix"), testing::ElementsAre(0, 4711));
+  EXPECT_THAT(JournalWriters({"root"}, "exim"), testing::ElementsAre(0, 0));
+  EXPECT_EQ(JournalWriters({}, "exim").front(), 0u);
+  Config other = *config;
+  other.journal.exim = true;
+  EXPECT_THAT(NeedRestart(*config, other), testing::ElementsAre("[intake]"));
+
+  const std::string bad = WriteFile("bad-journal",
+                                    "[intake]\njournal = [\"sendmail\"]\njournal_directory = "
+                                    "\"x\"\njournal_users = [\"no such user\"]\n");
+  config = LoadConfig(bad);
+  ASSERT_FALSE(config.ok());
+  for (int line : {2, 3, 4}) {
+    EXPECT_THAT(std::string(config.status().message()),
+                HasSubstr(absl::StrCat(bad, ":", line, ":")));
+  }
+}
+
 TEST(Config, ReadsTheListsOfCharge) {
   const std::string users = WriteFile("userdomains", "shop.example: shop\n*: nobody\n");
   const std::string plain = WriteFile("users", "# people\nann: ann.example\n");

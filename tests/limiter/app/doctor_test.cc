@@ -93,6 +93,24 @@ TEST(Doctor, Logs) {
   ExpectWarning(facts, "could not be read");
 }
 
+TEST(Doctor, TheJournal) {
+  DoctorFacts facts = Healthy();
+  Json& source = facts.status["sources"][0];
+  source["path"] = "journal:postfix";
+  source["bytes"] = 5000;
+  EXPECT_EQ(Find(facts, "journal:postfix")["level"], "ok");
+  source["bytes"] = 0;
+  EXPECT_EQ(Find(facts, "no entry of the mail server")["level"], "note");
+  source["problem"] = "the journal may not be read";
+  ExpectProblem(facts, "may not be read");
+  EXPECT_THAT(Find(facts, "may not be read")["remedy"], HasSubstr("SupplementaryGroups"));
+  EXPECT_TRUE(Find(facts, "no entry of the mail server").is_null());
+  source["problem"] = "";
+  source["gaps"] = 1;
+  ExpectWarning(facts, "1 gaps");
+  EXPECT_THAT(Find(facts, "1 gaps")["remedy"], HasSubstr("journald.conf"));
+}
+
 TEST(Doctor, Charging) {
   DoctorFacts facts = Healthy();
   facts.status["charged"] = {{"login", 5}, {"nobody", 500}};

@@ -84,6 +84,17 @@ TEST_F(SqliteStoreTest, NewerFormatIsRefused) {
                                AllOf(StartsWith(path_), HasSubstr("newer deferd (format 99"))));
 }
 
+TEST_F(SqliteStoreTest, FormatOfBeforeTheJournalIsBroughtUp) {
+  ASSERT_THAT((*Open())->Commit({.positions = {{"log", {.files = {{}}, .gaps = 2}}}}), IsOk());
+  Sql("ALTER TABLE log DROP COLUMN cursor; PRAGMA user_version = 2");
+  auto store = Open();
+  ASSERT_THAT(store, IsOk());
+  EXPECT_EQ(ContentsOf(store->get()).positions.at("log"), (LogPosition{.files = {{}}, .gaps = 2}));
+  ASSERT_THAT((*store)->Commit({.positions = {{"log", {.cursor = "s=1", .gaps = 2}}}}), IsOk());
+  EXPECT_EQ(ContentsOf(store->get()).positions.at("log"),
+            (LogPosition{.cursor = "s=1", .gaps = 2}));
+}
+
 TEST_F(SqliteStoreTest, AnotherProgramsDatabaseIsRefused) {
   Sql("CREATE TABLE album (title TEXT)");
   EXPECT_THAT(Open(),

@@ -196,6 +196,7 @@ StoreBatch RandomBatches::Next(int max_rows) {
                                 .tail_hash = (uint64_t{random_()} << 32) | random_(),
                                 .rotated = Below(2) == 0});
     }
+    if (Below(2) == 0) position.cursor = OddText();
     position.reader = OddText();
     position.gaps = Below(3);
     if (Below(2) == 0) position.last_gap = now_;

@@ -84,6 +84,7 @@ TEST_P(StoreTest, KeepsEveryFieldThroughAReopen) {
   const uint64_t great = std::numeric_limits<uint64_t>::max();
   const LogPosition position = {.files = {{great, great, 5'000'000'000, 1024, great, 256, 1, true},
                                           {0, 0, 0, 0, 0, 0, 0, false}},
+                                .cursor = "s=7f21;i=1;b=0123;m=5;t=660d;x=fe",
                                 .reader = std::string("a\0b\xff", 4),
                                 .gaps = 3,
                                 .last_gap = Noon() + absl::Microseconds(1)};
