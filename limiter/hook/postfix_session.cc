@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "policy/text.h"
@@ -26,6 +27,15 @@ std::string ActionOf(const Answer& answer) {
       return absl::StrCat("DISCARD ", text);
   }
   return "DUNNO";
+}
+
+// The login that the reader of Postfix' log will charge.
+std::string LoginAsLogged(absl::string_view login) {
+  std::string logged(login.substr(0, login.find(", ")));
+  for (char& c : logged) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = '?';
+  }
+  return logged;
 }
 
 void Say(absl::string_view action, std::string* out) {
@@ -115,7 +125,7 @@ void PostfixSession::AnswerRequest(SteadyClock::time_point arrived, std::string*
   }
   Question question;
   question.identity.sender = request_.sender.value;
-  question.identity.login = request_.sasl_username.value;
+  question.identity.login = LoginAsLogged(request_.sasl_username.value);
   question.identity.host = request_.client_address.value;
   question.source = request_.sasl_username.value.empty() ? Source::kRelay : Source::kSubmission;
   question.id = request_.queue_id.value;
