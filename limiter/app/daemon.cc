@@ -193,9 +193,13 @@ absl::Status RunningDaemon::OpenHook() {
   auto answer = [this](const Question& question) {
     GateAnswer found = question.subject.has_value() ? gate_.Ask(*question.subject, question.source)
                                                     : gate_.Ask(question.identity, question.source);
-    return Answer{found.verdict, found.unchecked, std::move(found.text)};
+    return Answer{.verdict = found.verdict,
+                  .unchecked = found.unchecked,
+                  .trial = question.identity.sender == kTrialSender,
+                  .text = std::move(found.text)};
   };
   auto answered = [this](const Answer& given, absl::Duration took) {
+    if (given.trial) return;
     metrics_.OnAnswer(given.verdict, given.unchecked, took);
     totals_.OnQuestion(clock_.Now());
   };
