@@ -147,34 +147,16 @@ EximSession::EximSession(Answerer answerer, AnswerSeen answered, MalformedSeen m
 
 bool EximSession::OnBytes(absl::string_view bytes, std::string* out) {
   const SteadyClock::time_point arrived = SteadyClock::now();
-  while (!bytes.empty() && malformed_lines_ < kMaxMalformed) {
-    const size_t end = bytes.find('\n');
-    const absl::string_view piece = bytes.substr(0, end);
-    const bool complete = end != absl::string_view::npos;
-    bytes.remove_prefix(complete ? end + 1 : bytes.size());
-    if (skipping_) {
-      skipping_ = !complete;
-    } else if (partial_.size() + piece.size() > kMaxLine) {
-      SayError(absl::StrCat("a line of more than ", kMaxLine, " bytes"), out);
-      partial_.clear();
-      skipping_ = !complete;
-    } else if (!complete) {
-      absl::StrAppend(&partial_, piece);
-    } else if (partial_.empty()) {
-      AnswerLine(piece, arrived, out);
-    } else {
-      absl::StrAppend(&partial_, piece);
-      AnswerLine(partial_, arrived, out);
-      partial_.clear();
-    }
-  }
+  lines_.Add(
+      bytes, [this] { return malformed_lines_ < kMaxMalformed; },
+      [&](absl::string_view line) { AnswerLine(line, arrived, out); },
+      [&] { SayError(absl::StrCat("a line of more than ", kMaxLine, " bytes"), out); });
   return malformed_lines_ < kMaxMalformed;
 }
 
 void EximSession::OnEnd(std::string* out) {
-  if (partial_.empty()) return;
-  AnswerLine(partial_, SteadyClock::now(), out);
-  partial_.clear();
+  const std::string rest = lines_.TakeRest();
+  if (!rest.empty()) AnswerLine(rest, SteadyClock::now(), out);
 }
 
 void EximSession::AnswerLine(absl::string_view line, SteadyClock::time_point arrived,

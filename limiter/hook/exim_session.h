@@ -31,6 +31,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "limiter/hook/line_buffer.h"
 #include "limiter/hook/question.h"
 #include "limiter/port/socket_server.h"
 
@@ -58,8 +59,7 @@ class EximSession : public Session {
   const Answerer answerer_;
   const AnswerSeen answered_;
   const MalformedSeen malformed_;
-  std::string partial_;    // the line so far
-  bool skipping_ = false;  // the rest of an over-long line
+  LineBuffer lines_{kMaxLine};
   int malformed_lines_ = 0;
 };
 

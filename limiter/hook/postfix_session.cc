@@ -51,29 +51,13 @@ PostfixSession::PostfixSession(Answerer answerer, AnswerSeen answered, Malformed
 
 bool PostfixSession::OnBytes(absl::string_view bytes, std::string* out) {
   const SteadyClock::time_point arrived = SteadyClock::now();
-  while (!bytes.empty() && malformed_requests_ < kMaxMalformed) {
-    const size_t end = bytes.find('\n');
-    const absl::string_view piece = bytes.substr(0, end);
-    const bool complete = end != absl::string_view::npos;
-    bytes.remove_prefix(complete ? end + 1 : bytes.size());
-    if (skipping_) {
-      skipping_ = !complete;
-    } else if (partial_.size() + piece.size() > kMaxLine) {
-      request_.malformed = true;
-      ++request_.lines;
-      partial_.clear();
-      skipping_ = !complete;
-    } else if (!complete) {
-      absl::StrAppend(&partial_, piece);
-    } else if (partial_.empty()) {
-      ReadLine(piece, arrived, out);
-    } else {
-      absl::StrAppend(&partial_, piece);
-      const std::string line = std::move(partial_);
-      partial_.clear();
-      ReadLine(line, arrived, out);
-    }
-  }
+  lines_.Add(
+      bytes, [this] { return malformed_requests_ < kMaxMalformed; },
+      [&](absl::string_view line) { ReadLine(line, arrived, out); },
+      [this] {
+        request_.malformed = true;
+        ++request_.lines;
+      });
   return malformed_requests_ < kMaxMalformed && request_.lines < 10 * kMaxLines;
 }
 

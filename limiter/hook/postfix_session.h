@@ -27,6 +27,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "limiter/hook/line_buffer.h"
 #include "limiter/hook/question.h"
 #include "limiter/port/socket_server.h"
 
@@ -72,8 +73,7 @@ class PostfixSession : public Session {
     bool malformed = false;
   };
   Request request_;
-  std::string partial_;    // the line so far
-  bool skipping_ = false;  // the rest of an over-long line
+  LineBuffer lines_{kMaxLine};
   int malformed_requests_ = 0;
   std::deque<std::pair<std::string, std::string>> instances_;  // newest first, with their action
 };
