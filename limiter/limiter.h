@@ -103,7 +103,8 @@ class Limiter {
 
   // Takes a new policy and lists for what comes. Windows of lengths that the old policy had keep
   // their counts. Open cases stay until they end, except those that the new policy would not
-  // enforce: its mode or their rule is in shadow now, their rule is gone, or the subject is exempt.
+  // enforce: its mode or their rule is in shadow now, their rule is gone, or the subject is exempt
+  // or no longer hosted.
   void SetSettings(Settings settings);
   Settings settings() const;
 
@@ -261,6 +262,8 @@ class Limiter {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Opens the case that the rules ask for, judged as of `now`. `within`: the domain that it is part
   // of, if any.
+  // Neither exempt nor of a domain that is not hosted here, by the lists now in force.
+  bool MayBeBlocked(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void JudgeAt(const Subject& subject, absl::Time now, absl::Time since, const Subject& within)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OpenCase(const Subject& subject, const Decision& decision, bool shadow, absl::Time since,

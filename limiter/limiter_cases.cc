@@ -22,6 +22,31 @@ void Limiter::Judge(const Charged& charged, const ChargedSubjects& all, const At
   JudgeAt(subject, now_, attempt.time, within);
 }
 
+bool Limiter::MayBeBlocked(const Subject& subject) const {
+  if (settings_.policy->Exempts(subject)) return false;
+  const ChargeLists& lists = *settings_.lists;
+  if (lists.hosted.empty()) return true;
+  switch (subject.kind) {
+    case SubjectKind::kDomain:
+    case SubjectKind::kForward:
+    case SubjectKind::kScript:
+      return lists.hosted.Matches(subject.DomainPart());
+    case SubjectKind::kLogin:
+    case SubjectKind::kAccount: {
+      // Its domain may be known to the maps alone.
+      const Identity identity = subject.kind == SubjectKind::kLogin ? Identity{.login = subject.id}
+                                                                    : Identity{.user = subject.id};
+      for (const Charged& one : Charge(lists, identity, "")) {
+        if (one.subject == subject) return one.hosted;
+      }
+      return true;
+    }
+    case SubjectKind::kLocal:
+      return true;
+  }
+  return true;
+}
+
 void Limiter::JudgeAt(const Subject& subject, absl::Time now, absl::Time since,
                       const Subject& within) {
   const Policy& policy = *settings_.policy;
@@ -109,7 +134,7 @@ void Limiter::EndOrExtend(Case record) {
           return CountsOf(record.subject, window, at, after, record.shadow);
         });
     const Decision* again =
-        policy.Exempts(record.subject) ? nullptr : Strictest(policy, decisions, record.shadow);
+        MayBeBlocked(record.subject) ? Strictest(policy, decisions, record.shadow) : nullptr;
     if (again != nullptr) {
       record.until = at + again->rule->block_for;
       record.history = record.history && record.until <= batch_clock_;
@@ -150,7 +175,7 @@ void Limiter::CloseWhatIsNotEnforced() {
         std::any_of(policy.rules.begin(), policy.rules.end(), [&](const Rule& rule) {
           return rule.name == record.rule && !rule.shadow && policy.mode == Mode::kEnforce;
         });
-    if (enforced && !policy.Exempts(record.subject)) continue;
+    if (enforced && MayBeBlocked(record.subject)) continue;
     record.state = CaseState::kClosed;
     record.closed_at = batch_clock_;
     record.closed_by = "policy";

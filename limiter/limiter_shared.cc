@@ -200,11 +200,8 @@ std::vector<RowKey> Limiter::RowKeysOf(const Subject& subject) const {
 
 // Other nodes' attempts may be later than the newest in this node's log: as of the clock, then.
 bool Limiter::JudgeAgain(const Subject& subject) {
-  const Policy& policy = *settings_.policy;
-  if (!TracksKind(subject.kind) || policy.Exempts(subject)) return false;
-  const DomainSet& hosted = settings_.lists->hosted;
+  if (!TracksKind(subject.kind) || !MayBeBlocked(subject)) return false;
   const absl::string_view domain = subject.DomainPart();
-  if (!hosted.empty() && (domain.empty() || !hosted.Matches(domain))) return false;
   Subject within;
   if (subject.kind == SubjectKind::kLogin && !domain.empty()) {
     within = {SubjectKind::kDomain, std::string(domain)};

@@ -41,6 +41,14 @@ absl::StatusOr<DomainName> DomainOf(absl::string_view value) {
   return DomainName::Parse(value.substr(value.rfind('@') + 1));
 }
 
+// An address that a forwarder put in place of the sender's: SRS0 or SRS1, and one of the three
+// separators that the scheme allows.
+bool IsRewrittenByForwarder(absl::string_view sender) {
+  return sender.size() > 5 && absl::StartsWithIgnoreCase(sender, "SRS") &&
+         (sender[3] == '0' || sender[3] == '1') &&
+         (sender[4] == '=' || sender[4] == '-' || sender[4] == '+');
+}
+
 // Collects the subjects of one message, step by step until one charges somebody.
 class Charger {
  public:
@@ -122,7 +130,12 @@ class Charger {
   }
 
   void Relay() {
-    if (identity_.sender_vouched || lists_.relay_hosts.ContainsAddress(identity_.host)) Sender();
+    if (!identity_.sender_vouched && !lists_.relay_hosts.ContainsAddress(identity_.host)) return;
+    if (IsRewrittenByForwarder(identity_.sender)) {
+      Forward(identity_.sender);
+    } else {
+      Sender();
+    }
   }
 
   void Sender() {

@@ -8,7 +8,10 @@
 //   user    a local system user: the domain that the MTA identified, else the map entry, else
 //           local:USER@HOST. A client host without a login for which the MTA identified a domain
 //           (POP before SMTP) belongs here too;
-//   relay   a host listed in relay_hosts: the envelope sender's domain.
+//   relay   a host listed in relay_hosts: the envelope sender's domain; where that host forwards
+//   and
+//           has rewritten the sender (SRS0=..@, SRS1=..@: the Sender Rewriting Scheme of
+//           openspf.org), kind forward, that domain.
 // Mail from outside is charged to nobody, except a forward: kind forward, the domain it came to.
 // What the MTA makes itself (null sender) is charged to nobody.
 //

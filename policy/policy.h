@@ -55,7 +55,7 @@ struct Rule {
   absl::Duration window = absl::Hours(1);  // a multiple of 60 s
   absl::Duration block_for = absl::Hours(1);
   Action action;
-  bool shadow = false;
+  bool shadow = false;  // a rule of kind local always is: unmapped users are only warned about
   SubjectKind kind = SubjectKind::kDomain;  // the kind of subject that it judges
   std::vector<DomainPattern> domains;       // empty: all
 

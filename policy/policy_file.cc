@@ -150,6 +150,14 @@ class PolicyReader {
       NoteUnlessOk(kind->place, parsed.status());
       if (parsed.ok()) rule.kind = *parsed;
     }
+    if (rule.kind == SubjectKind::kLocal) {
+      if (table->Has("shadow") && !rule.shadow) {
+        reader_->Error(table->PlaceOf("shadow"),
+                       "a local user that is mapped to no domain is only warned about, never "
+                       "refused; take this line out");
+      }
+      rule.shadow = true;
+    }
     rule.domains = ReadDomains(table);
     return rule;
   }

@@ -122,7 +122,7 @@ class ConfigReader {
     }
     for (const TomlText& path : table->Strings("users")) ReadMapFile(path, &lists.users);
     for (const TomlText& path : table->Strings("logins")) ReadMapFile(path, &lists.logins);
-    for (const TomlText& entry : ListEntries(table->Strings("hosted"))) {
+    for (const TomlText& entry : ListEntries(table->Strings("hosted"), DomainsOfLine)) {
       absl::StatusOr<DomainPattern> pattern = DomainPattern::Parse(entry.text);
       if (pattern.ok()) {
         lists.hosted.push_back(*std::move(pattern));
@@ -137,8 +137,32 @@ class ConfigReader {
     if (gethostname(name, sizeof(name) - 1) == 0 && name[0] != '\0') lists.host = name;
   }
 
-  // An entry that begins with '/' is a file with one entry a line.
-  std::vector<TomlText> ListEntries(const std::vector<TomlText>& written) {
+  using LineEntries = std::vector<absl::string_view> (*)(absl::string_view line);
+
+  static std::vector<absl::string_view> WholeLine(absl::string_view line) { return {line}; }
+
+  // The domains of a line, as the files that MTAs and panels have write it: "example.com"
+  // (/etc/localdomains), "example.com: user" (/etc/userdomains, an Exim lsearch), "example.com OK"
+  // (the source of a Postfix table) and "example.com, example.net" (a list of Postfix).
+  static std::vector<absl::string_view> DomainsOfLine(absl::string_view line) {
+    if (absl::StartsWith(line, "*:")) return {};  // whom /etc/userdomains gives all others
+    std::vector<absl::string_view> domains;
+    for (absl::string_view word :
+         absl::StrSplit(line, absl::ByAnyChar(", \t"), absl::SkipEmpty())) {
+      const size_t colon = absl::StartsWith(word, "[") ? absl::string_view::npos : word.find(':');
+      const absl::string_view key = word.substr(0, colon);
+      const bool domain = absl::StrContains(key, '.');
+      // A word without a dot that stands behind a domain is what a table says of that; alone it is
+      // left to the mistake that it is, such as "hash:/etc/postfix/domains".
+      if (domains.empty() || domain) domains.push_back(domain ? key : word);
+      if (domain && colon != absl::string_view::npos) break;
+    }
+    return domains;
+  }
+
+  // An entry that begins with '/' is a file with one entry a line, or as `entries_of` reads a line.
+  std::vector<TomlText> ListEntries(const std::vector<TomlText>& written,
+                                    LineEntries entries_of = WholeLine) {
     std::vector<TomlText> entries;
     for (const TomlText& one : written) {
       if (!absl::StartsWith(one.text, "/")) {
@@ -152,7 +176,10 @@ class ConfigReader {
       }
       for (absl::string_view line : absl::StrSplit(*text, '\n')) {
         line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
-        if (!line.empty()) entries.push_back({std::string(line), one.place});
+        if (line.empty()) continue;
+        for (absl::string_view entry : entries_of(line)) {
+          entries.push_back({std::string(entry), one.place});
+        }
       }
     }
     return entries;

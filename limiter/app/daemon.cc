@@ -222,9 +222,13 @@ absl::Status RunningDaemon::OpenHook() {
         question.source != Source::kQueued) {
       held_.CountOne(found.cause->subject);
     }
-    return Answer{found.verdict, found.unchecked, std::move(found.text)};
+    return Answer{.verdict = found.verdict,
+                  .unchecked = found.unchecked,
+                  .trial = question.identity.sender == kTrialSender,
+                  .text = std::move(found.text)};
   };
   auto answered = [this](const Answer& given, absl::Duration took) {
+    if (given.trial) return;
     metrics_.OnAnswer(given.verdict, given.unchecked, took);
     totals_.OnQuestion(clock_.Now());
   };

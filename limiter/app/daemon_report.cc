@@ -13,6 +13,9 @@ Json SourcesJson(const std::vector<FollowerStatus>& sources) {
          {"gaps", source.gaps},
          {"last_gap", source.last_gap == absl::InfinitePast() ? Json(nullptr)
                                                               : Json(FormatUtc(source.last_gap))},
+         {"last_stamp", source.last_stamp == absl::InfinitePast()
+                            ? Json(nullptr)
+                            : Json(FormatUtc(source.last_stamp))},
          {"at_end", source.at_end},
          {"problem", source.problem},
          {"bytes", source.bytes},

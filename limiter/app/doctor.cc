@@ -1,22 +1,12 @@
 #include "limiter/app/doctor.h"
 
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <map>
 
-#include "absl/cleanup/cleanup.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "limiter/admin/admin_client.h"
 #include "limiter/admin/page_text.h"
+#include "limiter/app/doctor_mta.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -25,46 +15,44 @@ namespace {
 
 constexpr int64_t kEnough = 100;  // attempts, for a share to say something
 
-// Collects findings.
-class Report {
- public:
-  void Ok(const std::string& what) { Add("ok", what, ""); }
-  void Note(const std::string& what, const std::string& remedy) { Add("note", what, remedy); }
-  void Warning(const std::string& what, const std::string& remedy) { Add("warning", what, remedy); }
-  void Problem(const std::string& what, const std::string& remedy) { Add("problem", what, remedy); }
-  Json Take() { return std::move(findings_); }
-
- private:
-  void Add(const char* level, const std::string& what, const std::string& remedy) {
-    findings_.push_back({{"level", level}, {"what", what}, {"remedy", remedy}});
-  }
-
-  Json findings_ = Json::array();
-};
-
 int64_t Percent(int64_t part, int64_t whole) { return whole == 0 ? 0 : 100 * part / whole; }
 
-void LookAtMta(const DoctorFacts& facts, Report* report) {
+void LookAtMta(const DoctorFacts& facts, DoctorReport* report) {
   if (facts.mtas.empty()) {
     report->Note("neither Exim nor Postfix is installed here", "deferd counts what its logs say");
   } else {
     report->Ok(absl::StrCat("mail server: ", absl::StrJoin(facts.mtas, " and ")));
   }
-  if (facts.panel_limiter) {
-    report->Warning("the hosting panel's own limiter is at work here too",
-                    "switch off its \"max defers and failures\", or mail is refused twice over");
-  }
-  const std::string& restrictions = facts.postfix_restrictions;
-  if (!absl::StrContains(restrictions, "check_policy_service")) return;
-  if (absl::StrContains(restrictions, "default_action=DUNNO")) {
-    report->Ok("Postfix asks a policy service, and mail flows when that is away");
-  } else {
-    report->Problem("Postfix asks a policy service without default_action=DUNNO",
-                    "take the line of deploy/postfix: else mail is refused when deferd is away");
-  }
 }
 
-void LookAtLogs(const Json& status, Report* report) {
+// A log that nothing is written to any more is the wrong one, or its server is down; the stamp of
+// its last line and the time of its last writing are the same moment by two clocks.
+void LookAtTimes(const DoctorFacts& facts, const Json& source, DoctorReport* report) {
+  const std::string path = Field(source, "path");
+  const auto written = facts.written.find(path);
+  if (written == facts.written.end()) return;
+  const absl::Duration silent = facts.now - written->second;
+  if (silent > absl::Hours(24)) {
+    report->Warning(
+        absl::StrCat(path, " was last written to ", absl::ToInt64Hours(silent), " hours ago"),
+        "is it the log that the mail server writes now?");
+  }
+  absl::Time stamp;
+  std::string unused;
+  if (!Flag(source, "at_end") || source.value("lag_seconds", 0.0) > 60 ||
+      !absl::ParseTime(absl::RFC3339_full, Field(source, "last_stamp"), &stamp, &unused)) {
+    return;
+  }
+  const absl::Duration off = stamp - written->second;
+  if (absl::AbsDuration(off) < absl::Minutes(20)) return;
+  report->Problem(
+      absl::StrCat("the stamps of ", path, " are ", absl::ToInt64Minutes(absl::AbsDuration(off)),
+                   " minutes ", off < absl::ZeroDuration() ? "behind" : "ahead of", " the clock"),
+      "set [intake] timezone to the zone that the log is written in");
+}
+
+void LookAtLogs(const DoctorFacts& facts, DoctorReport* report) {
+  const Json& status = facts.status;
   const Json sources = status.value("sources", Json::array());
   if (sources.empty()) {
     report->Problem("no log is followed", "name one under [intake] in deferd.toml and restart");
@@ -93,6 +81,7 @@ void LookAtLogs(const Json& status, Report* report) {
                    "if it sent mail: does it log to syslog, facility mail? And is it its user that "
                    "[intake] journal_users has?");
     }
+    LookAtTimes(facts, source, report);
     if (Number(source, "gaps") > 0) {
       report->Warning(absl::StrCat(path, " has ", Number(source, "gaps"),
                                    " gaps: lines that were lost before they were read"),
@@ -115,7 +104,7 @@ void LookAtLogs(const Json& status, Report* report) {
   }
 }
 
-void LookAtCharging(const Json& status, Report* report) {
+void LookAtCharging(const Json& status, DoctorReport* report) {
   const Json charged = status.value("charged", Json::object());
   int64_t all = 0;
   std::vector<std::string> how;
@@ -151,7 +140,7 @@ void LookAtCharging(const Json& status, Report* report) {
   }
 }
 
-void LookAtQuestions(const DoctorFacts& facts, Report* report) {
+void LookAtQuestions(const DoctorFacts& facts, DoctorReport* report) {
   const Json& status = facts.status;
   const Json listening = status.value("listening", Json::object());
   if (!listening.contains("exim") && !listening.contains("postfix")) {
@@ -174,7 +163,7 @@ void LookAtQuestions(const DoctorFacts& facts, Report* report) {
 }
 
 // A smarthost takes everything, and what becomes of it later is in its own log.
-void LookAtHosts(const Json& attempts, Report* report) {
+void LookAtHosts(const Json& attempts, DoctorReport* report) {
   std::map<std::string, int64_t> hosts;
   int64_t remote = 0;
   for (const Json& one : attempts) {
@@ -194,7 +183,7 @@ void LookAtHosts(const Json& attempts, Report* report) {
   }
 }
 
-void LookAtPolicy(const DoctorFacts& facts, Report* report) {
+void LookAtPolicy(const DoctorFacts& facts, DoctorReport* report) {
   const Json policy = facts.status.value("policy", Json::object());
   if (Flag(policy, "stale")) {
     report->Problem("the policy file has a mistake, and an older policy is in force",
@@ -220,44 +209,22 @@ void LookAtPolicy(const DoctorFacts& facts, Report* report) {
   }
 }
 
-// Connects to the doors of mail servers that are unix sockets, and says what it met. Asks nothing:
-// it would pass for a mail server's question.
-std::string TryHook(const Json& listening) {
-  for (const char* name : {"exim", "postfix"}) {
-    std::string path = Field(listening, name);
-    if (!absl::StartsWith(path, "unix:")) continue;
-    path = path.substr(sizeof("unix:") - 1);
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof(address.sun_path)) continue;
-    path.copy(address.sun_path, path.size());
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) continue;
-    absl::Cleanup close_fd = [fd] { close(fd); };
-    if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
-      return absl::StrCat(path, ": ", std::strerror(errno));
-    }
-  }
-  return "";
-}
-
-bool Exists(const char* path) {
-  struct stat unused;
-  return stat(path, &unused) == 0;
-}
-
 }  // namespace
 
 Json Diagnose(const DoctorFacts& facts) {
-  Report report;
+  DoctorReport report;
   LookAtMta(facts, &report);
+  LookAtExim(facts, &report);
+  LookAtPostfix(facts, &report);
+  LookAtOtherLimiters(facts, &report);
   if (!facts.unreachable.empty()) {
     report.Problem(absl::StrCat("deferd does not answer: ", facts.unreachable),
                    "start it (systemctl start deferd), or name its socket with --socket");
     return report.Take();
   }
-  LookAtLogs(facts.status, &report);
+  LookAtLogs(facts, &report);
   LookAtCharging(facts.status, &report);
+  LookAtDoors(facts, &report);
   LookAtQuestions(facts, &report);
   LookAtHosts(facts.attempts, &report);
   LookAtPolicy(facts, &report);
@@ -275,43 +242,6 @@ Json Diagnose(const DoctorFacts& facts) {
                    "mail flows, but bad mail too, until that is over");
   }
   return report.Take();
-}
-
-DoctorFacts Gather(const std::string& socket, absl::Time now) {
-  constexpr absl::Duration kPatience = absl::Seconds(10);
-  DoctorFacts facts;
-  facts.now = now;
-  for (const auto& [name, paths] :
-       {std::pair("Exim", std::vector<const char*>{"/usr/sbin/exim4", "/usr/sbin/exim"}),
-        std::pair("Postfix", std::vector<const char*>{"/usr/sbin/postfix"})}) {
-    if (std::any_of(paths.begin(), paths.end(), Exists)) facts.mtas.push_back(name);
-  }
-  facts.panel_limiter = Exists("/var/cpanel/email_send_limits");
-  if (Exists("/usr/sbin/postconf")) {
-    if (FILE* run = popen("/usr/sbin/postconf -h smtpd_recipient_restrictions "
-                          "smtpd_end_of_data_restrictions smtpd_data_restrictions "
-                          "smtpd_sender_restrictions smtpd_relay_restrictions 2>/dev/null",
-                          "re")) {
-      char buffer[4096];
-      size_t size = 0;
-      while ((size = fread(buffer, 1, sizeof buffer, run)) > 0) {
-        facts.postfix_restrictions.append(buffer, size);
-      }
-      pclose(run);
-    }
-  }
-  absl::StatusOr<Json> status = AskDaemon(socket, "status", Json::object(), kPatience);
-  if (!status.ok()) {
-    facts.unreachable = std::string(status.status().message());
-    return facts;
-  }
-  facts.status = *std::move(status);
-  facts.hook_problem = TryHook(facts.status.value("listening", Json::object()));
-  facts.blocks = AskDaemon(socket, "blocks", Json::object(), kPatience).value_or(Json(nullptr));
-  facts.attempts =
-      AskDaemon(socket, "track", {{"limit", 1000}, {"outcome", "delivered"}}, kPatience)
-          .value_or(Json::array());
-  return facts;
 }
 
 std::string DoctorPage(const Json& findings) {

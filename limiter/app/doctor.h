@@ -7,7 +7,9 @@
 #ifndef DEFERD_LIMITER_APP_DOCTOR_H_
 #define DEFERD_LIMITER_APP_DOCTOR_H_
 
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -24,13 +26,46 @@ struct DoctorFacts {
   Json attempts;                     // the newest that were tracked
   std::string hook_problem;          // what a question on the MTA's own door met; empty: an answer
   std::vector<std::string> mtas;     // that are installed: "Exim", "Postfix"
+  std::string exim_config;           // Exim's running configuration; empty: not known
   std::string postfix_restrictions;  // as Postfix has them in force; empty: not known
-  bool panel_limiter = false;        // a hosting panel's own limiter keeps its records here
+  std::string postfix_default_action;     // smtpd_policy_service_default_action
+  std::string postfix_queue;              // its queue directory
+  std::string postfix_filter;             // content_filter and smtpd_proxy_filter
+  std::string postfix_master;             // the services of master.cf
+  bool panel_limiter = false;             // a hosting panel's own limiter keeps its records here
+  std::vector<std::string> other_limits;  // files that other limiters are set up with
+  std::map<std::string, absl::Time> written;  // when each followed log was last written to
+
+  // A unix socket that a mail server asks at.
+  struct Door {
+    std::string path;
+    int mode = 0;
+    std::string group;
+    std::string mta_group;  // the one that the mail server runs with
+  };
+  std::vector<Door> doors;
+};
+
+// Collects findings: [{level: "ok" | "note" | "warning" | "problem", what, remedy}].
+class DoctorReport {
+ public:
+  void Ok(const std::string& what) { Add("ok", what, ""); }
+  void Note(const std::string& what, const std::string& remedy) { Add("note", what, remedy); }
+  void Warning(const std::string& what, const std::string& remedy) { Add("warning", what, remedy); }
+  void Problem(const std::string& what, const std::string& remedy) { Add("problem", what, remedy); }
+  Json Take() { return std::move(findings_); }
+
+ private:
+  void Add(const char* level, const std::string& what, const std::string& remedy) {
+    findings_.push_back({{"level", level}, {"what", what}, {"remedy", remedy}});
+  }
+
+  Json findings_ = Json::array();
 };
 
 DoctorFacts Gather(const std::string& socket, absl::Time now);
 
-// [{level: "ok" | "note" | "warning" | "problem", what, remedy}], in a fixed order.
+// The findings, in a fixed order.
 Json Diagnose(const DoctorFacts& facts);
 
 std::string DoctorPage(const Json& findings);  // at 80 columns

@@ -1,5 +1,6 @@
 #include "limiter/hook/exim_session.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -39,6 +40,27 @@ absl::StatusOr<Question> ParseSubjectQuestion(absl::string_view text) {
   return question;
 }
 
+// How much of `text` is one field: up to a TAB, but a sender's local part may have one in quotes
+// (RFC 5321 section 4.1.2).
+size_t FieldSize(absl::string_view text) {
+  const size_t tab = text.find('\t');
+  const absl::string_view head = text.substr(0, tab);
+  const size_t begin = head.find_first_not_of(' ');
+  if (tab == absl::string_view::npos || begin == absl::string_view::npos ||
+      !absl::StartsWith(head.substr(begin), "sender=")) {
+    return head.size();
+  }
+  size_t at = begin + sizeof("sender=") - 1;
+  if (at < head.size() && head[at] == '<') ++at;
+  if (at >= head.size() || head[at] != '"') return head.size();
+  for (++at; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] == '\\') ++at;
+  }
+  if (at >= text.size()) return head.size();  // no quote ends it
+  const size_t end = text.find('\t', at);
+  return end == absl::string_view::npos ? text.size() : end;
+}
+
 // The fields of one question as written; of a field that is named twice, the first.
 struct Fields {
   struct Field {
@@ -52,16 +74,17 @@ struct Fields {
   Field host{"host"};
   Field id{"id"};
   Field source{"source"};
+  Field domain{"domain"};
 
   void Read(absl::string_view text) {
     while (!text.empty()) {
-      const size_t tab = text.find('\t');
-      const absl::string_view field = StripBlanks(text.substr(0, tab));
-      text.remove_prefix(tab == absl::string_view::npos ? text.size() : tab + 1);
+      const size_t size = FieldSize(text);
+      const absl::string_view field = StripBlanks(text.substr(0, size));
+      text.remove_prefix(std::min(size + 1, text.size()));
       const size_t equals = field.find('=');
       if (equals == absl::string_view::npos) continue;
       const absl::string_view name = field.substr(0, equals);
-      for (Field* known : {&sender, &login, &user, &host, &id, &source}) {
+      for (Field* known : {&sender, &login, &user, &host, &id, &source, &domain}) {
         if (known->name != name) continue;
         if (!known->named) known->value = field.substr(equals + 1);
         known->named = true;
@@ -101,7 +124,11 @@ absl::StatusOr<Question> ParseEximQuestion(absl::string_view line) {
   }
   Identity& identity = question.identity;
   identity.sender = std::string(StripAngles(fields.sender.value));
-  identity.login = std::string(fields.login.value);
+  // Exim logs it as it is, and the log's reader takes it up to there: who is asked is who is
+  // charged.
+  identity.login =
+      std::string(fields.login.value.substr(0, fields.login.value.find_first_of(" :")));
+  identity.identified_domain = std::string(fields.domain.value);
   identity.host = std::string(fields.host.value);
   // With a client host, the user is what an ident server there said: no proof.
   if (identity.host.empty() || question.source == Source::kLocal) {
@@ -120,34 +147,16 @@ EximSession::EximSession(Answerer answerer, AnswerSeen answered, MalformedSeen m
 
 bool EximSession::OnBytes(absl::string_view bytes, std::string* out) {
   const SteadyClock::time_point arrived = SteadyClock::now();
-  while (!bytes.empty() && malformed_lines_ < kMaxMalformed) {
-    const size_t end = bytes.find('\n');
-    const absl::string_view piece = bytes.substr(0, end);
-    const bool complete = end != absl::string_view::npos;
-    bytes.remove_prefix(complete ? end + 1 : bytes.size());
-    if (skipping_) {
-      skipping_ = !complete;
-    } else if (partial_.size() + piece.size() > kMaxLine) {
-      SayError(absl::StrCat("a line of more than ", kMaxLine, " bytes"), out);
-      partial_.clear();
-      skipping_ = !complete;
-    } else if (!complete) {
-      absl::StrAppend(&partial_, piece);
-    } else if (partial_.empty()) {
-      AnswerLine(piece, arrived, out);
-    } else {
-      absl::StrAppend(&partial_, piece);
-      AnswerLine(partial_, arrived, out);
-      partial_.clear();
-    }
-  }
+  lines_.Add(
+      bytes, [this] { return malformed_lines_ < kMaxMalformed; },
+      [&](absl::string_view line) { AnswerLine(line, arrived, out); },
+      [&] { SayError(absl::StrCat("a line of more than ", kMaxLine, " bytes"), out); });
   return malformed_lines_ < kMaxMalformed;
 }
 
 void EximSession::OnEnd(std::string* out) {
-  if (partial_.empty()) return;
-  AnswerLine(partial_, SteadyClock::now(), out);
-  partial_.clear();
+  const std::string rest = lines_.TakeRest();
+  if (!rest.empty()) AnswerLine(rest, SteadyClock::now(), out);
 }
 
 void EximSession::AnswerLine(absl::string_view line, SteadyClock::time_point arrived,

@@ -1,18 +1,20 @@
 // The Exim line protocol, for ${readsocket{...}} (Exim specification, chapter 11).
 //
-//   question  check TAB FIELD=VALUE TAB ... LF      FIELD: sender login user host id source
+//   question  check TAB FIELD=VALUE TAB ... LF      FIELD: sender login user host id source domain
 //             check SUBJECT LF                      asks for that subject: example.com,
 //             login:bob@..
 //   answer    WORD SPACE TEXT LF                    WORD: pass hold reject discard error
 //             pass LF                               nothing to say
 //
 // Unknown fields are ignored; blanks around a field and CR before LF are dropped; values are taken
-// as they are, up to the next TAB. Of a field named twice the first counts, so a snippet that puts
-// sender= last cannot be fooled by a TAB in a quoted local part. An address may stand in <>; an
-// empty one is the null sender. What is asked about:
+// as they are, up to the next TAB that is not in a sender's quotes. Of a field named twice the
+// first counts. An address may stand in <>; an empty one is the null sender. What is asked about:
 //   - sender= alone, without login=, user= and host=: the MTA vouches for the sender
 //     (Identity::sender_vouched);
 //   - user= beside a client host is an ident answer, no proof, and is dropped unless source=local;
+//   - domain= is the one that the MTA's configuration takes for the sending one, where it writes
+//     that into its log too (hosting panels: "Sender identification ... D=");
+//   - a login ends where the log can show it: before a blank or a colon;
 //   - without source= the mail is a submission.
 //
 // Lines are answered in order, one each, empty ones too. A line longer than kMaxLine bytes, with a
@@ -29,6 +31,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "limiter/hook/line_buffer.h"
 #include "limiter/hook/question.h"
 #include "limiter/port/socket_server.h"
 
@@ -56,8 +59,7 @@ class EximSession : public Session {
   const Answerer answerer_;
   const AnswerSeen answered_;
   const MalformedSeen malformed_;
-  std::string partial_;    // the line so far
-  bool skipping_ = false;  // the rest of an over-long line
+  LineBuffer lines_{kMaxLine};
   int malformed_lines_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "policy/text.h"
@@ -28,6 +29,15 @@ std::string ActionOf(const Answer& answer) {
   return "DUNNO";
 }
 
+// The login that the reader of Postfix' log will charge.
+std::string LoginAsLogged(absl::string_view login) {
+  std::string logged(login.substr(0, login.find(", ")));
+  for (char& c : logged) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = '?';
+  }
+  return logged;
+}
+
 void Say(absl::string_view action, std::string* out) {
   absl::StrAppend(out, "action=", action, "\n\n");
 }
@@ -41,29 +51,13 @@ PostfixSession::PostfixSession(Answerer answerer, AnswerSeen answered, Malformed
 
 bool PostfixSession::OnBytes(absl::string_view bytes, std::string* out) {
   const SteadyClock::time_point arrived = SteadyClock::now();
-  while (!bytes.empty() && malformed_requests_ < kMaxMalformed) {
-    const size_t end = bytes.find('\n');
-    const absl::string_view piece = bytes.substr(0, end);
-    const bool complete = end != absl::string_view::npos;
-    bytes.remove_prefix(complete ? end + 1 : bytes.size());
-    if (skipping_) {
-      skipping_ = !complete;
-    } else if (partial_.size() + piece.size() > kMaxLine) {
-      request_.malformed = true;
-      ++request_.lines;
-      partial_.clear();
-      skipping_ = !complete;
-    } else if (!complete) {
-      absl::StrAppend(&partial_, piece);
-    } else if (partial_.empty()) {
-      ReadLine(piece, arrived, out);
-    } else {
-      absl::StrAppend(&partial_, piece);
-      const std::string line = std::move(partial_);
-      partial_.clear();
-      ReadLine(line, arrived, out);
-    }
-  }
+  lines_.Add(
+      bytes, [this] { return malformed_requests_ < kMaxMalformed; },
+      [&](absl::string_view line) { ReadLine(line, arrived, out); },
+      [this] {
+        request_.malformed = true;
+        ++request_.lines;
+      });
   return malformed_requests_ < kMaxMalformed && request_.lines < 10 * kMaxLines;
 }
 
@@ -115,7 +109,7 @@ void PostfixSession::AnswerRequest(SteadyClock::time_point arrived, std::string*
   }
   Question question;
   question.identity.sender = request_.sender.value;
-  question.identity.login = request_.sasl_username.value;
+  question.identity.login = LoginAsLogged(request_.sasl_username.value);
   question.identity.host = request_.client_address.value;
   question.source = request_.sasl_username.value.empty() ? Source::kRelay : Source::kSubmission;
   question.id = request_.queue_id.value;

@@ -6,8 +6,9 @@
 // Read are sasl_username, sender, client_address, instance and queue_id; other attributes are
 // ignored, and of one that comes twice the first counts. A login is asked about as a submission;
 // without one the envelope sender alone proves nothing, and only a host of relay_hosts is charged
-// for it. What may pass is answered DUNNO, never OK, so that Postfix' other restrictions still
-// decide.
+// for it. A login is taken as Postfix' log shows it: control bytes are '?' there, and ", " begins
+// the next field. What may pass is answered DUNNO, never OK, so that Postfix' other restrictions
+// still decide.
 //
 // Postfix asks once per recipient where the service stands among the recipient restrictions: the
 // questions of one `instance` get one answer, which is counted once.
@@ -26,6 +27,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "limiter/hook/line_buffer.h"
 #include "limiter/hook/question.h"
 #include "limiter/port/socket_server.h"
 
@@ -71,8 +73,7 @@ class PostfixSession : public Session {
     bool malformed = false;
   };
   Request request_;
-  std::string partial_;    // the line so far
-  bool skipping_ = false;  // the rest of an over-long line
+  LineBuffer lines_{kMaxLine};
   int malformed_requests_ = 0;
   std::deque<std::pair<std::string, std::string>> instances_;  // newest first, with their action
 };

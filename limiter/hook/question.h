@@ -14,6 +14,10 @@
 
 namespace deferd {
 
+// Whom `deferctl doctor` asks about: nobody has this address (RFC 2606), and a question about it is
+// answered as any other, and counted as no mail server's.
+inline constexpr char kTrialSender[] = "nobody@doctor.invalid";
+
 struct Question {
   Identity identity;
   Source source = Source::kSubmission;
@@ -24,6 +28,7 @@ struct Question {
 struct Answer {
   Verdict verdict = Verdict::kPass;
   bool unchecked = false;  // a pass that deferd could not vouch for
+  bool trial = false;      // the question was about kTrialSender
   std::string text;        // one line of printable ASCII, at most 400 bytes; for pass: empty
 };
 

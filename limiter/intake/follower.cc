@@ -51,6 +51,7 @@ class FollowerThread : public Follower {
     const absl::Time now = clock_->Now();
     MutexLock lock(&mutex_);
     FollowerStatus status = status_;
+    status.last_stamp = last_stamp_;
     if (behind_ && last_stamp_ != absl::InfinitePast()) {
       status.lag = std::max(now - last_stamp_, absl::ZeroDuration());
     }

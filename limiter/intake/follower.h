@@ -50,11 +50,12 @@ struct FollowerOptions {
 
 struct FollowerStatus {
   std::string path;
-  bool readable = false;  // the path can be opened
-  std::string problem;    // why not
-  bool at_end = false;    // everything that is there was read, at least once
-  absl::Duration lag;     // zero at the end, else how far the last stamp is behind the clock
-  int64_t gaps = 0;       // places where lines are known to be lost, ever
+  bool readable = false;                         // the path can be opened
+  std::string problem;                           // why not
+  bool at_end = false;                           // everything that is there was read, at least once
+  absl::Time last_stamp = absl::InfinitePast();  // of the last line that had one
+  absl::Duration lag;  // zero at the end, else how far the last stamp is behind the clock
+  int64_t gaps = 0;    // places where lines are known to be lost, ever
   absl::Time last_gap = absl::InfinitePast();
   int64_t bytes = 0;  // read since the start
   size_t open_messages = 0;

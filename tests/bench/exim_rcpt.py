@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""RCPT/s of a real Exim that asks for every recipient: nobody, a bare socket server, deferd, and Exim's
-own ratelimit: DEFERD_BIN=FOLDER of deferd, DEFERD_FLOOR=the program question_floor, DEFERD_EXIM=exim4.
+"""RCPT/s of a real Exim that asks: DEFERD_BIN=FOLDER of deferd, DEFERD_EXIM=PROGRAM, and the program
+floor_server as argument.
 
-Two kept SMTP sessions, 50 RCPT then RSET, so that nothing is queued; all four take turns, ROUNDS times,
-and the median counts. The shipped snippet asks once per message; once per recipient is the worst that
-an Exim can ask. Needs root, as Exim takes a configuration of ours from root alone. Ends by itself, leaves
-nothing.
+SMTP sessions are kept and pipeline MAIL, RCPT, RSET; each MAIL (or each RCPT) asks as deploy/exim/ask.conf
+does. Four Exims with one configuration but for the question: none, a bare server that answers "pass"
+without looking, deferd, and Exim's own ratelimit. They take turns in one run, so what the machine
+does beside it meets all alike; the ratio of each turn to the bare server's is what travels. Ends by
+itself, leaves nothing.
 """
 
 import base64
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -18,26 +20,35 @@ import tempfile
 import threading
 import time
 
-ROUNDS = 5
-SECONDS = 4
-RCPTS = 50
+os.environ.setdefault("DEFERD_SOURCE", os.path.join(os.path.dirname(__file__), "../.."))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../e2e"))
+from deferd_process import SOURCE, Deferd  # noqa: E402
+from redis_server import free_port, until  # noqa: E402
+
+EXIM = os.environ.get("DEFERD_EXIM", "/usr/sbin/exim4")
+ROUNDS = int(os.environ.get("ROUNDS", "9"))
 SESSIONS = 2
+SECONDS = 1.0  # a turn
+BATCH = 40     # MAIL + RCPT + RSET in one piece
 
 CONFIG = """
 primary_hostname = mx.test.example
 spool_directory = {folder}/spool
-log_file_path = {folder}/exim/%slog
-pid_file_path = {folder}/exim/exim.pid
+log_file_path = {folder}/%slog
+pid_file_path = {folder}/exim.pid
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = {port}
 tls_advertise_hosts =
 host_lookup =
 rfc1413_hosts =
 keep_environment =
-recipients_max = 0
-smtp_accept_max_per_connection = 1000000000
+smtp_accept_max = 0
+smtp_accept_max_per_connection = 0
 smtp_accept_max_nonmail = 1000000000
-acl_smtp_rcpt = rcpt
+acl_smtp_mail = {mail}
+acl_smtp_rcpt = {rcpt}
 begin acl
-rcpt:
+ask:
 {ask}
   accept
 begin authenticators
@@ -50,116 +61,135 @@ plain:
   server_set_id = $auth2
 """
 
-SOCKET = """  deny condition = ${{if match{{${{readsocket{{{socket}}}\\
-    {{check\\tsource=submission\\tlogin=$authenticated_id\\thost=$sender_host_address\\tsender=$sender_address\\n}}\\
-    {{2s}}{{}}{{}}}}}}{{\\N^(reject|hold) \\N}}}}
+RATELIMIT = """  warn
+    ratelimit = 1000000 / 1h / per_{each} / strict / $authenticated_id
 """
-RATELIMIT = "  deny ratelimit = 1000000000 / 1h / per_rcpt / $authenticated_id\n"
 
 
-class Session:
-    def __init__(self, exim, config):
-        self.process = subprocess.Popen([exim, "-C", config, "-oMa", "192.0.2.9.4321", "-bs"],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.expect(1)
-        secret = base64.b64encode(b"\0bob@bad.example\0secret").decode()
-        self.say("EHLO pc.example", until=b"250 ")
-        self.say(f"AUTH PLAIN {secret}", until=b"235 ")
+class Exim:
+    def __init__(self, ask, each):
+        self.folder = tempfile.mkdtemp(prefix="eximbench")
+        os.chmod(self.folder, 0o755)
+        spool = os.path.join(self.folder, "spool")
+        os.mkdir(spool)
+        for folder in (self.folder, spool):
+            shutil.chown(folder, "Debian-exim", "Debian-exim")
+        self.port = free_port()
+        config = os.path.join(self.folder, "exim.conf")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(CONFIG.format(folder=self.folder, port=self.port, ask=ask,
+                                     mail="ask" if each == "mail" else "accept",
+                                     rcpt="ask" if each == "rcpt" else "accept"))
+        self.process = subprocess.Popen([EXIM, "-C", config, "-bdf"], stderr=subprocess.DEVNULL)
+        until(self.answers, "Exim listens")
 
-    def expect(self, lines):
-        for _ in range(lines):
-            line = self.process.stdout.readline()
-            assert line[:1] == b"2", line
+    def answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+            return True
+        except OSError:
+            return False
 
-    def say(self, text, until):
-        self.process.stdin.write(text.encode() + b"\r\n")
-        self.process.stdin.flush()
-        while True:
-            line = self.process.stdout.readline()
-            assert line, "Exim ended"
-            if line.startswith(until):
-                return
-
-    def run(self, end, counts):
-        batch = ("MAIL FROM:<bob@bad.example>\r\n"
-                 + "".join(f"RCPT TO:<r{i}@far.example>\r\n" for i in range(RCPTS)) + "RSET\r\n").encode()
-        done = 0
-        while time.monotonic() < end:
-            self.process.stdin.write(batch)
-            self.process.stdin.flush()
-            self.expect(RCPTS + 2)
-            done += RCPTS
-        counts.append(done)
-
-    def close(self):
-        self.process.stdin.close()
+    def remove(self):
+        self.process.terminate()
         self.process.wait()
-        self.process.stdout.close()
+        shutil.rmtree(self.folder)
 
 
-def measure(exim, config):
-    sessions = [Session(exim, config) for _ in range(SESSIONS)]
-    counts = []
+class Client:
+    """One SMTP session, logged in, that is kept."""
+
+    def __init__(self, port, recipients):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.file = self.socket.makefile("rb")
+        self.answers(1)
+        self.socket.sendall(b"EHLO client.example\r\n")
+        self.answers(1)
+        secret = base64.b64encode(b"\0bob@site.example\0secret")
+        self.socket.sendall(b"AUTH PLAIN " + secret + b"\r\n")
+        self.answers(1, b"235")
+        self.recipients = recipients * BATCH
+        one = b"MAIL FROM:<bob@site.example>\r\n" + b"".join(
+            b"RCPT TO:<r%d@far.example>\r\n" % i for i in range(recipients)) + b"RSET\r\n"
+        self.batch = one * BATCH
+        self.replies = (recipients + 2) * BATCH
+
+    def answers(self, count, code=b"2"):
+        while count > 0:
+            line = self.file.readline()
+            if not line.startswith(code):
+                raise RuntimeError(f"Exim answered {line!r}")
+            if line[3:4] != b"-":
+                count -= 1
+
+    def turn(self, end, done):
+        while time.monotonic() < end:
+            self.socket.sendall(self.batch)
+            self.answers(self.replies)
+            done.append(self.recipients)
+
+
+def measure(port, recipients):
+    clients = [Client(port, recipients) for _ in range(SESSIONS)]
+    done = []
     begin = time.monotonic()
-    threads = [threading.Thread(target=one.run, args=(begin + SECONDS, counts)) for one in sessions]
+    threads = [threading.Thread(target=one.turn, args=(begin + SECONDS, done)) for one in clients]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    took = time.monotonic() - begin
-    for one in sessions:
-        one.close()
-    return sum(counts) / took
+    rate = sum(done) / (time.monotonic() - begin)
+    for one in clients:
+        one.socket.close()
+    return rate
 
 
-def wait_for(path):
-    while not os.path.exists(path):
-        time.sleep(0.01)
+def run(each, recipients, bare, deferd):
+    with open(os.path.join(SOURCE, "deploy/exim/ask.conf"), encoding="utf-8") as file:
+        ask = file.read()
+    exims = {
+        "no question": Exim("", each),
+        "bare server": Exim(ask.replace("/run/deferd/exim.sock", bare), each),
+        "deferd": Exim(ask.replace("/run/deferd/exim.sock", deferd.hook), each),
+        "ratelimit": Exim(RATELIMIT.format(each=each), each),
+    }
+    try:
+        rates = {name: [] for name in exims}
+        for _ in range(ROUNDS):
+            for name, exim in exims.items():
+                rates[name].append(measure(exim.port, recipients))
+        print(f"asked per {each.upper()}, {recipients} recipients a message:")
+        for name, got in rates.items():
+            ratio = statistics.median(a / b for a, b in zip(got, rates["bare server"]))
+            print(f"  {name:12} {statistics.median(got):8.0f} RCPT/s  to bare {ratio:.2f}  "
+                  f"({min(got):.0f}-{max(got):.0f})")
+    finally:
+        for exim in exims.values():
+            exim.remove()
 
 
 def main():
-    exim = os.environ["DEFERD_EXIM"]
-    folder = tempfile.mkdtemp(prefix="deferd-bench-")
+    folder = tempfile.mkdtemp(prefix="floor")
     os.chmod(folder, 0o755)
-    for name in ("spool", "exim"):
-        os.mkdir(os.path.join(folder, name))
-        shutil.chown(os.path.join(folder, name), "Debian-exim", "Debian-exim")
-    hook, floor = os.path.join(folder, "exim.sock"), os.path.join(folder, "floor.sock")
-    log = os.path.join(folder, "mainlog")
-    open(log, "w", encoding="utf-8").close()
-    asks = {"nobody is asked": "", "bare server": SOCKET.format(socket=floor),
-            "deferd": SOCKET.format(socket=hook), "ratelimit": RATELIMIT}
-    configs = {}
-    for number, (name, ask) in enumerate(asks.items()):
-        configs[name] = os.path.join(folder, f"exim{number}.conf")
-        with open(configs[name], "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(folder=folder, ask=ask))
-    config = os.path.join(folder, "deferd.toml")
-    with open(config, "w", encoding="utf-8") as file:
-        file.write(f'state_dir = "{folder}/state"\n[intake]\nexim = ["{log}"]\n[hook]\n'
-                   f'exim = "unix:{hook}"\nmode = "0666"\n[admin]\nsocket = "{folder}/admin.sock"\n')
-    daemon = subprocess.Popen([os.path.join(os.environ["DEFERD_BIN"], "deferd"), "--config", config],
-                              stderr=subprocess.DEVNULL)
-    bare = subprocess.Popen([os.environ["DEFERD_FLOOR"], floor], stdin=subprocess.PIPE)
+    bare = os.path.join(folder, "bare.sock")
+    server = subprocess.Popen([sys.argv[1], bare], stdin=subprocess.PIPE)
+    deferd = Deferd(logs=("mainlog",))
     try:
-        wait_for(hook)
-        wait_for(floor)
-        os.chmod(floor, 0o666)
-        rates = {name: [] for name in asks}
-        for _ in range(ROUNDS):
-            for name in asks:
-                rates[name].append(measure(exim, configs[name]))
-        median = {name: statistics.median(rates[name]) for name in asks}
-        for name in asks:
-            print(f"{name:16} {median[name]:9,.0f} RCPT/s ({min(rates[name]):,.0f} to "
-                  f"{max(rates[name]):,.0f}), {median[name] / median['bare server']:.2f} of the bare server")
+        until(lambda: os.path.exists(bare), "the bare server listens")
+        os.chmod(bare, 0o666)
+        os.chmod(deferd.folder, 0o755)
+        os.chmod(deferd.hook, 0o666)
+        deferd.wait_log("answers are checked")
+        run("mail", 1, bare, deferd)
+        run("mail", 10, bare, deferd)
+        run("rcpt", 10, bare, deferd)
+        print("questions that deferd answered:", deferd.json("status")["questions"]["answered"])
     finally:
-        bare.stdin.close()
-        bare.wait()
-        daemon.kill()
-        daemon.wait()
+        deferd.remove()
+        server.stdin.close()
+        server.wait()
         shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

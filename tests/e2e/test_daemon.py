@@ -71,6 +71,16 @@ class Day(DeferdTest):
                 if daemon.folder not in line:  # a path can be any length
                     self.assertLessEqual(len(line), 80, line)
 
+    def test_doctors_question_is_answered_and_counted_as_no_mail_servers(self):
+        daemon = self.deferd(hook='postfix = "unix:{folder}/policy.sock"\n')
+        daemon.wait_log("answers are checked")
+        findings = daemon.json("doctor")
+        self.assertIn("no mail server has asked since deferd started",
+                      [one["what"] for one in findings])
+        self.assertFalse([one for one in findings if "got no answer" in one["what"]], findings)
+        questions = daemon.json("status")["questions"]
+        self.assertEqual((questions["answered"], questions["last"]), (0, None))
+
     def test_metrics_health_and_readiness(self):
         daemon = self.blocked()
         daemon.ask(ASK)

@@ -24,6 +24,72 @@ TEST(Limiter, RetriesOfOneStuckMessageAreOne) {
   EXPECT_FALSE(f.OpenCase("a.example").has_value());
 }
 
+// Charging's lists, with one hosted domain.
+Settings HostedAlone(const Settings& settings, const std::string& domain) {
+  ChargeLists lists;
+  lists.hosted.push_back(DomainPattern::Parse(domain).value());
+  lists.host = "web1";
+  return {settings.policy, std::make_shared<ChargeLists>(lists)};
+}
+
+TEST(Limiter, ADomainThatIsNotHostedIsCountedAndNeverBlocked) {
+  LimiterFixture f(kThreeBadHalf, At(Minutes(1)));
+  f.settings_ = HostedAlone(f.settings_, "here.example");
+  f.limiter_->SetSettings(f.settings_);
+  f.FeedMany(9, "a.example", Minutes(1), Outcome::kFailed);
+  f.FeedMany(9, "here.example", Minutes(1), Outcome::kFailed);
+  EXPECT_EQ(f.CountsNow("a.example"), (Counts{.failed = 9}));
+  EXPECT_FALSE(f.OpenCase("a.example").has_value());
+  EXPECT_TRUE(f.OpenCase("here.example").has_value());
+}
+
+TEST(Limiter, ABlockEndsWhenItsDomainIsNoLongerHosted) {
+  LimiterFixture f(kThreeBadHalf, At(Minutes(1)));
+  f.FeedMany(9, "a.example", Minutes(1), Outcome::kFailed);
+  ASSERT_TRUE(f.OpenCase("a.example").has_value());
+  f.limiter_->SetSettings(HostedAlone(f.settings_, "here.example"));
+  EXPECT_FALSE(f.OpenCase("a.example").has_value());
+  f.limiter_->SetSettings(HostedAlone(f.settings_, "a.example"));
+  f.FeedMany(9, "a.example", Minutes(2), Outcome::kFailed);
+  EXPECT_TRUE(f.OpenCase("a.example").has_value());
+}
+
+TEST(Limiter, ALoginWithoutADomainBelongsToTheDomainOfItsMap) {
+  const std::string rule = "[rule.l]\nmin_bad = 3\npercent = 50\nkind = \"login\"\n";
+  LimiterFixture f(rule, At(Minutes(1)));
+  ChargeLists lists;
+  lists.hosted.push_back(DomainPattern::Parse("here.example").value());
+  lists.logins = {{"ours", "here.example"}, {"theirs", "a.example"}};
+  f.settings_.lists = std::make_shared<ChargeLists>(lists);
+  f.limiter_->SetSettings(f.settings_);
+  for (const char* login : {"ours", "theirs"}) {
+    for (int i = 0; i < 9; ++i) {
+      Attempt attempt = LimiterFixture::MakeAttempt("x", At(Minutes(1)), Outcome::kFailed);
+      attempt.identity.login = login;
+      f.Feed(attempt);
+    }
+  }
+  EXPECT_TRUE(f.cases_->FindOpen({SubjectKind::kLogin, "ours"}, false).has_value());
+  EXPECT_FALSE(f.cases_->FindOpen({SubjectKind::kLogin, "theirs"}, false).has_value());
+  f.limiter_->SetSettings(f.settings_);  // a reload changes nothing
+  EXPECT_TRUE(f.cases_->FindOpen({SubjectKind::kLogin, "ours"}, false).has_value());
+}
+
+TEST(Limiter, ALocalUserWithoutADomainIsOnlyWarnedAbout) {
+  const std::string rule =
+      "[rule.l]\nmin_bad = 3\npercent = 50\nkind = \"local\"\naction = \"reject\"\n";
+  LimiterFixture f(std::string(kThreeBadHalf) + rule, At(Minutes(1)));
+  f.limiter_->SetSettings(HostedAlone(f.settings_, "here.example"));
+  for (int i = 0; i < 9; ++i) {
+    Attempt attempt = LimiterFixture::MakeAttempt("x", At(Minutes(1)), Outcome::kFailed);
+    attempt.identity = {.sender = "a@here.example", .user = "www-data"};
+    f.Feed(attempt);
+  }
+  const Subject user = {SubjectKind::kLocal, "www-data@web1"};
+  EXPECT_FALSE(f.cases_->FindOpen(user, /*shadow=*/false).has_value());
+  EXPECT_TRUE(f.cases_->FindOpen(user, /*shadow=*/true).has_value());
+}
+
 TEST(Limiter, CountingAttemptsCountsEachRetry) {
   LimiterFixture f(std::string("count = \"attempts\"\n") + kThreeBadHalf);
   for (int i = 0; i < 3; ++i) f.Feed("a.example", Minutes(i), Outcome::kDeferred, "stuck");

@@ -84,6 +84,33 @@ TEST(Config, ReadsTheListsOfCharge) {
   EXPECT_TRUE(config->charge.local);
 }
 
+TEST(Config, HostedDomainsInTheFilesThatServersHave) {
+  const struct {
+    const char* name;
+    const char* text;
+  } kForms[] = {
+      {"localdomains", "a.example\nb.example\n"},
+      {"userdomains", "a.example: ann\nb.example:bob\n*: nobody\n"},
+      {"table", "a.example  OK\nb.example\tvirtual\n"},
+      {"postfix-list", "a.example, b.example\n"},
+      {"postfix-list-of-blanks", "  a.example b.example # ours\n"},
+  };
+  for (const auto& form : kForms) {
+    const std::string list = WriteFile(form.name, form.text);
+    absl::StatusOr<Config> config = LoadConfig(WriteFile(
+        std::string(form.name) + ".toml", absl::StrCat("[charge]\nhosted = \"", list, "\"\n")));
+    ASSERT_THAT(config, IsOk()) << form.name;
+    EXPECT_TRUE(config->charge.hosted.Matches("a.example")) << form.name;
+    EXPECT_TRUE(config->charge.hosted.Matches("b.example")) << form.name;
+    for (const char* other : {"ann", "nobody", "ok", "c.example"}) {
+      EXPECT_FALSE(config->charge.hosted.Matches(other)) << form.name << " " << other;
+    }
+  }
+  const std::string tables = WriteFile("tables", "hash:/etc/postfix/domains\n");
+  EXPECT_FALSE(
+      LoadConfig(WriteFile("t.toml", absl::StrCat("[charge]\nhosted = \"", tables, "\"\n"))).ok());
+}
+
 TEST(Config, EveryMistakeWithItsPlace) {
   const std::string path = WriteFile(
       "bad",

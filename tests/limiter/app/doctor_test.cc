@@ -150,6 +150,111 @@ TEST(Doctor, OtherLimitersAndPostfixThatFailsClosed) {
   EXPECT_EQ(Find(facts, "mail flows when that is away")["level"], "ok");
 }
 
+TEST(Doctor, ALogThatIsNotWrittenToAndStampsOfAnotherZone) {
+  const absl::Time now = absl::FromUnixSeconds(1'795'334'400);  // 2026-11-22 08:00:00 UTC
+  DoctorFacts facts = Healthy();
+  facts.now = now;
+  facts.written["/log"] = now - absl::Minutes(2);
+  Json& source = facts.status["sources"][0];
+  source["at_end"] = true;
+  source["last_stamp"] = "2026-11-22T07:58:00Z";
+  for (const Json& one : Diagnose(facts)) EXPECT_EQ(one["level"], "ok") << one["what"];
+  source["last_stamp"] = "2026-11-22T06:58:00Z";
+  ExpectProblem(facts, "60 minutes behind the clock");
+  source["last_stamp"] = "2026-11-22T09:58:00Z";
+  ExpectProblem(facts, "120 minutes ahead of the clock");
+  source["lag_seconds"] = 3600.0;  // its last line was not read yet
+  EXPECT_TRUE(Find(facts, "minutes ahead").is_null());
+  facts = Healthy();
+  facts.now = now;
+  facts.written["/log"] = now - absl::Hours(30);
+  ExpectWarning(facts, "30 hours ago");
+}
+
+constexpr char kAsksExim[] = "    warn set acl_m_deferd = ${readsocket{/x}{check\\n}{2s}{}{}}\n";
+
+TEST(Doctor, HowEximAsks) {
+  DoctorFacts facts = Healthy();
+  facts.exim_config = kAsksExim;
+  EXPECT_EQ(Find(facts, "Exim asks, and mail flows")["level"], "ok");
+  facts.exim_config = "warn set acl_m_x = ${readsocket{/x}{check\\n}{2s}}\n";
+  ExpectProblem(facts, "without a fail string");
+  facts.exim_config = "warn set acl_m_x = ${readsocket{/other}{check\\n}{2s}}\n";
+  ExpectWarning(facts, "does not ask at /x");
+  facts.exim_config = std::string(kAsksExim) + "warn set acl_m_x = ${readsocket{/x}{a{b\n";
+  EXPECT_EQ(Find(facts, "without a fail string")["level"], "problem") << "a broken one is none";
+}
+
+// A server with Postfix, whose door is below the queue directory.
+DoctorFacts WithPostfix() {
+  DoctorFacts facts = Healthy();
+  facts.mtas = {"Postfix"};
+  facts.status["listening"] = {{"postfix", "unix:/q/deferd/policy.sock"}};
+  facts.postfix_queue = "/q";
+  facts.postfix_restrictions =
+      "check_policy_service { unix:deferd/policy.sock, timeout=2s, try_limit=1, "
+      "default_action=DUNNO }, permit_mynetworks";
+  facts.postfix_master = "smtp inet n - y - - smtpd\nqmgr unix n - n 300 1 qmgr\n";
+  return facts;
+}
+
+TEST(Doctor, HowPostfixAsks) {
+  for (const Json& one : Diagnose(WithPostfix())) EXPECT_EQ(one["level"], "ok") << one["what"];
+  DoctorFacts facts = WithPostfix();
+  facts.postfix_restrictions = "check_policy_service unix:deferd/policy.sock";
+  ExpectProblem(facts, "without default_action=DUNNO");
+  facts.postfix_default_action = "DUNNO";
+  ExpectWarning(facts, "waits long");
+  facts = WithPostfix();
+  facts.postfix_restrictions += ", check_policy_service inet:127.0.0.1:10031";
+  EXPECT_EQ(Find(facts, "another policy service too: inet:127.0.0.1:10031")["level"], "note");
+}
+
+TEST(Doctor, AChrootedSmtpdThatCannotReachTheSocket) {
+  DoctorFacts facts = WithPostfix();
+  facts.status["listening"] = {{"postfix", "unix:/run/deferd/policy.sock"}};
+  facts.postfix_restrictions =
+      "check_policy_service { unix:/run/deferd/policy.sock, timeout=2s, try_limit=1, "
+      "default_action=DUNNO }";
+  ExpectProblem(facts, "is chrooted to /q and cannot reach");
+  facts.postfix_master = "smtp inet n - n - - smtpd\n";
+  EXPECT_TRUE(Find(facts, "chrooted").is_null());
+}
+
+TEST(Doctor, AFilterOnAnotherHostThatHandsMailBack) {
+  DoctorFacts facts = WithPostfix();
+  facts.postfix_filter = "smtp:[filter.example]:10025";
+  facts.attempts.push_back({{"outcome", "delivered"},
+                            {"host", "filter.example"},
+                            {"reply", "250 2.0.0 Ok: queued as 733F6A781D8"}});
+  ExpectWarning(facts, "what the filter filter.example takes");
+  facts.attempts[0]["host"] = "mx.far.example";
+  EXPECT_TRUE(Find(facts, "the filter").is_null());
+}
+
+TEST(Doctor, OtherLimiters) {
+  DoctorFacts facts = Healthy();
+  facts.exim_config = std::string(kAsksExim) + "    deny ratelimit = 100 / 1h / strict\n";
+  EXPECT_EQ(Find(facts, "ratelimit of their own")["level"], "note");
+  facts.exim_config = std::string(kAsksExim) + "# deny ratelimit = 100 / 1h / strict\n";
+  EXPECT_TRUE(Find(facts, "ratelimit of their own").is_null());
+  facts.other_limits = {"/etc/rspamd/local.d/ratelimit.conf"};
+  EXPECT_EQ(Find(facts, "rspamd")["level"], "note");
+}
+
+TEST(Doctor, ADoorThatTheMailServerCannotOpen) {
+  DoctorFacts facts = Healthy();
+  facts.doors = {{.path = "/x", .mode = 0660, .group = "Debian-exim", .mta_group = "Debian-exim"}};
+  EXPECT_TRUE(Find(facts, "is of group").is_null());
+  facts.doors[0].group = "deferd";
+  ExpectProblem(facts,
+                "/x is of group deferd and mode 660; the mail server is of group Debian-exim");
+  facts.doors[0].mode = 0666;
+  EXPECT_TRUE(Find(facts, "is of group").is_null());
+  facts.doors[0] = {.path = "/x", .mode = 0600, .group = "postfix", .mta_group = "postfix"};
+  ExpectProblem(facts, "mode 600");
+}
+
 TEST(Doctor, ASmarthostHidesOutcomes) {
   DoctorFacts facts = Healthy();
   for (int i = 0; i < 200; ++i) {

@@ -97,11 +97,27 @@ TEST(EximQuestion, IdentAnswerIsNoUser) {
 }
 
 TEST(EximQuestion, FirstOfTwoEqualFieldsCounts) {
-  // A TAB in a quoted local part must not name a login, when sender= stands last.
-  const Question question =
-      Parsed("check\tlogin=\thost=192.0.2.7\tsender=\"x\tlogin=victim\ty\"@example.com");
-  EXPECT_EQ(question.identity.login, "");
-  EXPECT_EQ(question.identity.sender, "\"x");
+  // A TAB in a quoted local part must not name a login, wherever sender= stands.
+  for (const char* line :
+       {"check\tlogin=\thost=192.0.2.7\tsender=\"x\tlogin=victim\ty\"@example.com",
+        "check\tsender=\"x\tlogin=victim\ty\"@example.com\tlogin=\thost=192.0.2.7"}) {
+    EXPECT_EQ(Parsed(line).identity.login, "") << line;
+    EXPECT_EQ(Parsed(line).identity.sender, "\"x\tlogin=victim\ty\"@example.com") << line;
+  }
+  // Without an end to the quote it is no such local part.
+  const Question open = Parsed("check\tlogin=\tsender=\"x\tlogin=victim\ty@example.com");
+  EXPECT_EQ(open.identity.login, "");
+  EXPECT_EQ(open.identity.sender, "\"x");
+}
+
+TEST(EximQuestion, ALoginEndsWhereTheLogShowsIt) {
+  EXPECT_EQ(Parsed("check\tlogin=bob smith").identity.login, "bob");
+  EXPECT_EQ(Parsed("check\tlogin=bob:x@victim.example").identity.login, "bob");
+}
+
+TEST(EximQuestion, TheDomainThatTheServerIdentified) {
+  EXPECT_EQ(Parsed("check\tuser=acct1\tdomain=site.example").identity.identified_domain,
+            "site.example");
 }
 
 TEST(EximQuestion, BlanksUnknownFieldsAndEmptyOnesDoNotMatter) {
