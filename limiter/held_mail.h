@@ -1,5 +1,6 @@
-// What is held in the MTA's queue, for those who answer questions: how much of each subject, and
-// which messages a person has let go of, whatever their subject's case says.
+// What is held in the MTA's queue, for those who answer questions and for those who decide: how
+// much of each subject, which messages deferd had held, and which a person has let go of, whatever
+// their subject's case says.
 //
 // Told by whoever looks at the queue now and then (limiter/app/queue_keeper.h); between two looks
 // each answer `hold` counts for one message. Safe from any thread; the lock is held for moments.
@@ -39,6 +40,21 @@ class HeldMail {
     return found == counts_.end() ? 0 : found->second;
   }
 
+  // Whether deferd had the message held.
+  void MarkHeld(const std::string& id) {
+    MutexLock lock(&mutex_);
+    held_.insert(id);
+  }
+  void Forget(const std::string& id) {
+    MutexLock lock(&mutex_);
+    held_.erase(id);
+    let_go_.erase(id);
+  }
+  bool WasHeld(const std::string& id) const {
+    MutexLock lock(&mutex_);
+    return held_.contains(id);
+  }
+
   void LetGo(const std::vector<std::string>& ids) {
     MutexLock lock(&mutex_);
     let_go_.insert(ids.begin(), ids.end());
@@ -47,15 +63,11 @@ class HeldMail {
     MutexLock lock(&mutex_);
     return let_go_.contains(id);
   }
-  // Forgets those that are not in `queued`: they are gone.
-  void KeepLetGo(const absl::flat_hash_set<std::string>& queued) {
-    MutexLock lock(&mutex_);
-    absl::erase_if(let_go_, [&](const std::string& id) { return !queued.contains(id); });
-  }
 
  private:
   mutable Mutex mutex_;
   Counts counts_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<std::string> held_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> let_go_ ABSL_GUARDED_BY(mutex_);
 };
 

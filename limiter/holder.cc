@@ -1,15 +1,24 @@
 #include "limiter/holder.h"
 
 #include <algorithm>
-#include <utility>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace deferd {
 
 namespace {
 
 constexpr int kHalf = 50;  // percent, of a portion of a person's block
+// A message arrives a moment before it is asked about, and MTAs stamp whole seconds.
+constexpr absl::Duration kBeforeCase = absl::Minutes(1);
+constexpr size_t kMaxEvents = 50;
+
+constexpr absl::string_view kHeldName = "queue_held:";     // and an id: since when, in seconds
+constexpr absl::string_view kLetGoName = "queue_let_go:";  // and an id
+constexpr absl::string_view kPlanName = "queue_plan:";     // and a case's id: the portion
+constexpr int64_t kForPerson = 0;                          // in place of a portion
 
 // Where the message came from, as its question would have said.
 Source SourceOf(const QueuedMail& mail) {
@@ -18,33 +27,23 @@ Source SourceOf(const QueuedMail& mail) {
   return Source::kRelay;
 }
 
-// Whoever changed the policy is one too.
 bool ByPerson(const Case& record) {
-  return !record.closed_by.empty() && record.closed_by != "time" && record.closed_by != "incident";
-}
-
-bool IsGrave(ReplyClass reply_class) {
-  return reply_class == ReplyClass::kContent || reply_class == ReplyClass::kReputation ||
-         reply_class == ReplyClass::kInvalidRecipient;
+  return !record.closed_by.empty() && record.closed_by != "time" &&
+         record.closed_by != "incident" && record.closed_by != "policy";
 }
 
 }  // namespace
 
-// What was queued before the case began is held as queued mail; what came later, by its own source
-// too.
-std::optional<Case> Holder::HeldBy(const QueuedMail& mail) const {
-  if (parts_.held->WasLetGo(mail.id)) return std::nullopt;
-  std::optional<Case> record = parts_.gate->HeldBy(mail.charged, Source::kQueued);
-  if (record.has_value()) return record;
-  record = parts_.gate->HeldBy(mail.charged, SourceOf(mail));
-  if (record.has_value() && mail.arrival < record->since) return std::nullopt;
-  return record;
+bool HeldByDeferd(const QueuedMail& mail, const Case& record, const HeldMail& held) {
+  return mail.ours || held.WasHeld(mail.id) ||
+         (mail.arrival >= record.since - kBeforeCase && mail.arrival <= record.closed_at &&
+          record.action.For(SourceOf(mail)) == Verdict::kHold);
 }
 
-std::optional<Case> Holder::LastCaseOf(const QueuedMail& mail) const {
+std::optional<Case> LastCaseOf(const QueuedMail& mail, const CaseTable& cases) {
   std::optional<CaseEvent> last;
   for (const Charged& one : mail.charged) {
-    for (CaseEvent& event : parts_.cases->EventsOf(one.subject, 10)) {
+    for (CaseEvent& event : cases.EventsOf(one.subject, kMaxEvents)) {
       if (event.record.shadow) continue;
       if (!last.has_value() || event.time > last->time) last = std::move(event);
       break;
@@ -54,15 +53,32 @@ std::optional<Case> Holder::LastCaseOf(const QueuedMail& mail) const {
   return std::move(last->record);
 }
 
-bool Holder::HeldByDeferd(const QueuedMail& mail, const Case& record) {
-  if (mail.ours || asked_.contains({mail.id, 'h'})) return true;
-  if (mail.arrival >= record.since && mail.arrival <= record.closed_at &&
-      record.action.For(SourceOf(mail)) == Verdict::kHold) {
-    return true;
+Holder::Holder(Parts parts, const std::map<std::string, int64_t>& remembered)
+    : parts_(std::move(parts)) {
+  for (const auto& [name, number] : remembered) {
+    absl::string_view rest = name;
+    if (absl::ConsumePrefix(&rest, kHeldName)) {
+      held_since_[std::string(rest)] = absl::FromUnixSeconds(number);
+      asked_[{std::string(rest), 's'}] = absl::InfinitePast();
+      parts_.held->MarkHeld(std::string(rest));
+    } else if (absl::ConsumePrefix(&rest, kLetGoName)) {
+      let_go_.insert(std::string(rest));
+      parts_.held->LetGo({std::string(rest)});
+    } else if (absl::ConsumePrefix(&rest, kPlanName)) {
+      kept_plans_[std::string(rest)] = number;
+    }
   }
-  const auto [known, is_new] = by_deferd_.try_emplace(mail.id, false);
-  if (is_new) known->second = parts_.was_held(mail.id);
-  return known->second;
+}
+
+// What was queued before the case began is held as queued mail; what came later, by its own source
+// too.
+std::optional<Case> Holder::HeldBy(const QueuedMail& mail) const {
+  if (parts_.held->WasLetGo(mail.id)) return std::nullopt;
+  std::optional<Case> record = parts_.gate->HeldBy(mail.charged, Source::kQueued);
+  if (record.has_value()) return record;
+  record = parts_.gate->HeldBy(mail.charged, SourceOf(mail));
+  if (record.has_value() && mail.arrival < record->since - kBeforeCase) return std::nullopt;
+  return record;
 }
 
 bool Holder::Ask(const std::string& id, char order, absl::Time now) {
@@ -72,76 +88,142 @@ bool Holder::Ask(const std::string& id, char order, absl::Time now) {
   return true;
 }
 
+void Holder::Remember(const std::string& id, absl::Time since) {
+  parts_.held->MarkHeld(id);
+  parts_.remember(absl::StrCat(kHeldName, id), absl::ToUnixSeconds(since));
+}
+
+void Holder::ForgetWhatIsGone(const std::vector<QueuedMail>& queue) {
+  absl::flat_hash_set<std::string> queued;
+  for (const QueuedMail& mail : queue) {
+    queued.insert(mail.id);
+    if (!let_go_.contains(mail.id) && parts_.held->WasLetGo(mail.id)) {
+      let_go_.insert(mail.id);
+      parts_.remember(absl::StrCat(kLetGoName, mail.id), 1);
+    }
+  }
+  absl::erase_if(asked_, [&](const auto& one) { return !queued.contains(one.first.first); });
+  absl::erase_if(held_since_, [&](const auto& one) {
+    if (queued.contains(one.first)) return false;
+    parts_.held->Forget(one.first);
+    parts_.remember(absl::StrCat(kHeldName, one.first), std::nullopt);
+    return true;
+  });
+  absl::erase_if(let_go_, [&](const std::string& id) {
+    if (queued.contains(id)) return false;
+    parts_.held->Forget(id);
+    parts_.remember(absl::StrCat(kLetGoName, id), std::nullopt);
+    return true;
+  });
+}
+
 QueueOrders Holder::Decide(const std::vector<QueuedMail>& queue, const Policy& policy,
                            absl::Time now) {
   QueueOrders orders;
-  absl::flat_hash_set<std::string> queued, waiting;
+  ForgetWhatIsGone(queue);
+  over_.clear();
+  seen_.clear();
   for (const QueuedMail& mail : queue) {
-    queued.insert(mail.id);
-    if (!mail.held) waiting.insert(mail.id);
-  }
-  const auto gone = [&](const auto& one) { return !queued.contains(one.first); };
-  absl::erase_if(held_since_, gone);
-  absl::erase_if(by_deferd_, gone);
-  absl::erase_if(asked_, [&](const auto& one) { return !queued.contains(one.first.first); });
-  parts_.held->KeepLetGo(queued);
-
-  absl::flat_hash_map<Subject, std::pair<Case, Group>> over;
-  absl::flat_hash_map<Subject, HeldSubject> shown;
-  HeldMail::Counts counts;
-  for (const QueuedMail& mail : queue) {
-    if (mail.charged.empty()) continue;
     const std::optional<Case> by = HeldBy(mail);
-    if (!mail.held) {
-      held_since_.erase(mail.id);
-      if (by.has_value() && Ask(mail.id, 'h', now)) orders.hold.push_back(mail.id);
-      continue;
+    if (mail.held) {
+      DecideHeld(mail, by, policy, now, &orders);
+    } else if (by.has_value() && Ask(mail.id, 'h', now)) {
+      held_since_.try_emplace(mail.id, now);
+      Remember(mail.id, now);  // before it is done: a crash between must not disown it
+      orders.hold.push_back(mail.id);
     }
-    const std::optional<Case> record = by.has_value() ? by : LastCaseOf(mail);
-    if (!record.has_value() || !HeldByDeferd(mail, *record)) continue;
-    HeldSubject& subject = shown[record->subject];
-    subject.subject = record->subject;
-    subject.blocked |= by.has_value();
-    ++subject.messages;
-    ++counts[record->subject];
-    const absl::Time since =
-        held_since_.try_emplace(mail.id, std::min(now, std::max(mail.arrival, record->since)))
-            .first->second;
-    if (now - since > policy.hold_max) {
-      if (Ask(mail.id, 'b', now)) orders.give_back.push_back(mail.id);
-    } else if (!by.has_value()) {
-      auto& [last, group] = over.try_emplace(record->subject, *record, Group()).first->second;
-      group.push_back(&mail);
-    }
+  }
+  for (auto& [subject, held] : over_) {
+    LetGoOf(held.first, held.second, policy, now, &orders);
+    seen_[subject].waits_for = plans_[subject].waits_for;
+  }
+  ForgetPlans();
+  shown_.clear();
+  HeldMail::Counts counts;
+  for (auto& [subject, one] : seen_) {
+    counts[subject] = one.messages;
+    shown_.push_back(std::move(one));
   }
   parts_.held->SetCounts(std::move(counts));
-
-  absl::erase_if(plans_, [&](const auto& one) { return !over.contains(one.first); });
-  for (auto& [subject, held] : over) {
-    LetGoOf(held.first, held.second, policy, waiting, now, &orders);
-    shown[subject].waits_for = plans_[subject].waits_for;
-  }
-  shown_.clear();
-  for (auto& [subject, one] : shown) shown_.push_back(std::move(one));
   std::sort(shown_.begin(), shown_.end(), [](const HeldSubject& a, const HeldSubject& b) {
     return std::pair(-a.messages, a.subject.id) < std::pair(-b.messages, b.subject.id);
   });
   return orders;
 }
 
-void Holder::LetGoOf(const Case& record, const Group& group, const Policy& policy,
-                     const absl::flat_hash_set<std::string>& waiting, absl::Time now,
-                     QueueOrders* orders) {
-  Plan& plan = plans_[record.subject];
-  if (plan.case_id != record.id) {
-    plan = Plan{.case_id = record.id};
-    plan.waits_for = NeedsPerson(record, static_cast<int64_t>(group.size()), policy);
+// A listing may lack a subject for a moment; what is out of it is waited for all the same.
+void Holder::ForgetPlans() {
+  if (!seen_.empty()) return;
+  for (const auto& [subject, plan] : plans_) kept_plans_[plan.case_id] = plan.portion;
+  for (const auto& [case_id, portion] : kept_plans_) {
+    parts_.remember(absl::StrCat(kPlanName, case_id), std::nullopt);
   }
+  kept_plans_.clear();
+  plans_.clear();
+}
+
+void Holder::DecideHeld(const QueuedMail& mail, const std::optional<Case>& by, const Policy& policy,
+                        absl::Time now, QueueOrders* orders) {
+  // Exim puts the notice of what is given back where that was.
+  const bool notice = mail.ours && mail.sender.empty() && mail.charged.empty();
+  if (notice || parts_.held->WasLetGo(mail.id)) {
+    if (Ask(mail.id, 'r', now)) orders->release.push_back(mail.id);
+    return;
+  }
+  const std::optional<Case> record = by.has_value() ? by : LastCaseOf(mail, *parts_.cases);
+  const bool known = record.has_value();
+  if (known ? !HeldByDeferd(mail, *record, *parts_.held)
+            : !mail.ours && !parts_.held->WasHeld(mail.id)) {
+    return;  // somebody else's
+  }
+  const absl::Time began = known ? std::max(mail.arrival, record->since) : now;
+  const auto [since, is_new] = held_since_.try_emplace(mail.id, std::min(now, began));
+  if (is_new) Remember(mail.id, since->second);
+  if (asked_.try_emplace({mail.id, 's'}, now).second) orders->now_held.push_back(mail.id);
+
+  HeldSubject& subject = seen_[known ? record->subject : Subject()];
+  if (known) subject.subject = record->subject;
+  if (!known) subject.waits_for = "whose it is is not known any more";
+  subject.blocked |= by.has_value();
+  ++subject.messages;
+  if (now - since->second > policy.hold_max) {
+    if (Ask(mail.id, 'b', now)) orders->give_back.push_back(mail.id);
+  } else if (known && !by.has_value()) {
+    over_.try_emplace(record->subject, *record, Group()).first->second.second.push_back(&mail);
+  }
+}
+
+Holder::Plan& Holder::PlanFor(const Case& record, int64_t messages, const Policy& policy) {
+  Plan& plan = plans_[record.subject];
+  if (plan.case_id == record.id) return plan;
+  plan = Plan{.case_id = record.id};
+  const auto kept = kept_plans_.find(record.id);
+  if (kept == kept_plans_.end()) {
+    plan.waits_for = NeedsPerson(record, messages, policy);
+    KeepPlan(plan);
+  } else if (kept->second == kForPerson) {
+    plan.waits_for = "that was so before deferd was started again";
+  }  // else it begins anew, with a first portion
+  return plan;
+}
+
+void Holder::KeepPlan(const Plan& plan) const {
+  parts_.remember(absl::StrCat(kPlanName, plan.case_id),
+                  plan.waits_for.empty() ? plan.portion : kForPerson);
+}
+
+void Holder::LetGoOf(const Case& record, const Group& group, const Policy& policy, absl::Time now,
+                     QueueOrders* orders) {
+  Plan& plan = PlanFor(record, static_cast<int64_t>(group.size()), policy);
   if (!plan.waits_for.empty()) return;
   if (!plan.out.empty()) {
-    if (!PortionIsGood(record, waiting, now, &plan)) return;
-    plan.out.clear();
-    plan.portion *= kGrowth;
+    const bool good = PortionIsGood(record, now, &plan);
+    if (good) {
+      plan.out.clear();
+      plan.portion *= kGrowth;
+    }
+    if (good || !plan.waits_for.empty()) KeepPlan(plan);
+    if (!good) return;
   }
   Group oldest = group;
   std::sort(oldest.begin(), oldest.end(), [](const QueuedMail* a, const QueuedMail* b) {
@@ -162,20 +244,33 @@ std::string Holder::NeedsPerson(const Case& record, int64_t messages, const Poli
     return absl::StrCat(messages, " are held, and more than ", policy.release_auto_max,
                         " do not leave by themselves");
   }
-  // A person said when it ends, or nothing was the sender's fault.
-  if (record.manual || record.closed_by == "incident") return "";
-  const std::optional<ReplyClass> leading = parts_.leading_class(record);
-  if (!leading.has_value()) return "what its answers were is not known any more";
-  if (!IsGrave(*leading)) return "";
-  return absl::StrCat("most of its answers were ", ReplyClassName(*leading));
+  if (record.closed_by == "incident") return "";  // nothing was the sender's fault
+  const std::optional<std::string> grave = GraveOf(record);
+  return grave.has_value() ? *grave : "what its answers were is not known any more";
 }
 
-bool Holder::PortionIsGood(const Case& record, const absl::flat_hash_set<std::string>& waiting,
-                           absl::Time now, Plan* plan) const {
-  const bool settled = std::none_of(plan->out.begin(), plan->out.end(),
-                                    [&](const std::string& id) { return waiting.contains(id); });
-  if (!settled && now - plan->out_since < kJudgedAfter) return false;
-  const Counts counts = parts_.outcomes(plan->out, plan->out_since);
+// A person's block says when it ends, but not that a rule's before it was harmless.
+std::optional<std::string> Holder::GraveOf(const Case& record) const {
+  if (!record.manual) return parts_.grave(record);
+  const std::string replaced = absl::StrCat("replaced by ", record.id);
+  for (const CaseEvent& event : parts_.cases->EventsOf(record.subject, kMaxEvents)) {
+    if (event.record.closed_reason == replaced && !event.record.shadow) {
+      return GraveOf(event.record);
+    }
+  }
+  return "";
+}
+
+bool Holder::PortionIsGood(const Case& record, absl::Time now, Plan* plan) const {
+  const std::optional<PortionOutcome> outcome = parts_.outcome(plan->out, plan->out_since);
+  const bool late = now - plan->out_since >= kJudgedAfter;
+  if (!outcome.has_value()) {
+    if (late) plan->waits_for = "what became of those that were let go cannot be known";
+    return false;
+  }
+  const auto portion = static_cast<int64_t>(plan->out.size());
+  if (outcome->messages < portion && (!late || 2 * outcome->messages < portion)) return false;
+  const Counts& counts = outcome->counts;
   const int limit = record.percent_limit > 0 ? record.percent_limit : kHalf;
   if (counts.bad() == 0 || counts.percent() < limit) return true;
   plan->waits_for = absl::StrCat("of those that were let go, ", counts.bad(), " of ",

@@ -3,15 +3,13 @@
 //
 // Letting go is graduated: a first portion, then, if less of it went wrong than the case's rule
 // allows, more. Nothing leaves without a person when the case was about spam, reputation or
-// unknown recipients, when it has no receipt to tell that, when more than the policy's
-// release_auto_max would go, or when a portion went wrong; a person says so by unblocking the
-// subject or by letting go of the messages (LetGo).
+// unknown recipients, or may have been, when more than the policy's release_auto_max would go, or
+// when a portion went wrong; a person says so by unblocking the subject or by letting go of the
+// messages (HeldMail::LetGo). What became of a portion is waited for: nothing known is not good.
 //
-// A decision is made of a listing of the queue and of the case table alone; what was done stays
-// undone until the next listing shows it, so nothing is lost by an MTA that is slow or away. What
-// is remembered between two listings may be lost: after a restart held mail is found in the queue,
-// its cases in the table; how long it was held is then counted from its case's beginning or its
-// arrival, the later one.
+// Decisions are made of a listing of the queue and of the case table, and orders that the next
+// listing does not show carried out are given again, so nothing is lost by an MTA that is slow or
+// away. What a restart must not forget goes through Parts::remember.
 //
 // Not thread-safe.
 
@@ -20,8 +18,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -34,7 +34,6 @@
 #include "limiter/queued_mail.h"
 #include "policy/counts.h"
 #include "policy/policy.h"
-#include "policy/reply_class.h"
 
 namespace deferd {
 
@@ -42,11 +41,12 @@ struct QueueOrders {
   std::vector<std::string> hold;
   std::vector<std::string> release;
   std::vector<std::string> give_back;
+  std::vector<std::string> now_held;  // no order: seen to be held for the first time
 
   bool empty() const { return hold.empty() && release.empty() && give_back.empty(); }
 };
 
-// What is held for one subject.
+// What is held for one subject; without an id: for nobody that is known.
 struct HeldSubject {
   Subject subject;
   int64_t messages = 0;
@@ -54,11 +54,23 @@ struct HeldSubject {
   std::string waits_for;  // why a person has to decide; empty: it leaves by itself
 };
 
+// What became of messages that were let go.
+struct PortionOutcome {
+  Counts counts;         // of what counts
+  int64_t messages = 0;  // that something counted is known of
+};
+
+// Whether deferd had it held; Postfix's hold queue is everybody's. `record`: the case that would
+// have.
+bool HeldByDeferd(const QueuedMail& mail, const Case& record, const HeldMail& held);
+// The newest enforced case of its subjects, open or over.
+std::optional<Case> LastCaseOf(const QueuedMail& mail, const CaseTable& cases);
+
 class Holder {
  public:
   static constexpr int64_t kFirstPortion = 10;
   static constexpr int64_t kGrowth = 4;
-  // A portion is judged when all of it has left the queue, or after so long.
+  // A portion is judged when something is known of all of it, or of half after so long.
   static constexpr absl::Duration kJudgedAfter = absl::Minutes(5);
   // An order is given again when the queue does not show it after so long.
   static constexpr absl::Duration kAgain = absl::Minutes(1);
@@ -67,21 +79,21 @@ class Holder {
     const Gate* gate = nullptr;
     const CaseTable* cases = nullptr;
     HeldMail* held = nullptr;
-    // What most of a case's counted answers were; none if that is not known.
-    std::function<std::optional<ReplyClass>(const Case&)> leading_class;
-    // Whether it is on record that deferd had this message held.
-    std::function<bool(const std::string& id)> was_held;
-    // What became of these messages since `since`, as far as it counts.
-    std::function<Counts(const std::vector<std::string>& ids, absl::Time since)> outcomes;
+    // What makes a case grave, in words; empty: nothing; none: it is not known.
+    std::function<std::optional<std::string>(const Case&)> grave;
+    // None: it cannot be known.
+    std::function<std::optional<PortionOutcome>(const std::vector<std::string>& ids,
+                                                absl::Time since)>
+        outcome;
+    // Keeps a number under a name, for the next start; none: forgets it.
+    std::function<void(const std::string& name, std::optional<int64_t> number)> remember;
   };
 
-  explicit Holder(Parts parts) : parts_(std::move(parts)) {}
+  // `remembered`: what an earlier one kept.
+  Holder(Parts parts, const std::map<std::string, int64_t>& remembered);
 
   // `queue`: everything that is queued now.
   QueueOrders Decide(const std::vector<QueuedMail>& queue, const Policy& policy, absl::Time now);
-
-  // A person lets these messages go, whatever their cases say.
-  void LetGo(const std::vector<std::string>& ids) { parts_.held->LetGo(ids); }
 
   // Of the last decision, the most messages first.
   const std::vector<HeldSubject>& held() const { return shown_; }
@@ -98,24 +110,34 @@ class Holder {
   using Group = std::vector<const QueuedMail*>;
 
   std::optional<Case> HeldBy(const QueuedMail& mail) const;
-  // The case that held it: the newest of its subjects'.
-  std::optional<Case> LastCaseOf(const QueuedMail& mail) const;
-  // Postfix's hold queue is everybody's.
-  bool HeldByDeferd(const QueuedMail& mail, const Case& record);
+  void ForgetWhatIsGone(const std::vector<QueuedMail>& queue);
+  // Into seen_, and over_ where it is to be let go of.
+  void DecideHeld(const QueuedMail& mail, const std::optional<Case>& by, const Policy& policy,
+                  absl::Time now, QueueOrders* orders);
   bool Ask(const std::string& id, char order, absl::Time now);
-  void LetGoOf(const Case& record, const Group& group, const Policy& policy,
-               const absl::flat_hash_set<std::string>& queued, absl::Time now, QueueOrders* orders);
+  void Remember(const std::string& id, absl::Time since);
+  void LetGoOf(const Case& record, const Group& group, const Policy& policy, absl::Time now,
+               QueueOrders* orders);
+  Plan& PlanFor(const Case& record, int64_t messages, const Policy& policy);
   // Why a person has to decide; empty if nobody has to.
   std::string NeedsPerson(const Case& record, int64_t messages, const Policy& policy) const;
+  // Of a case and of those that it took the place of.
+  std::optional<std::string> GraveOf(const Case& record) const;
   // True if the portion that is out is judged to be good; otherwise wait, or plan->waits_for.
-  bool PortionIsGood(const Case& record, const absl::flat_hash_set<std::string>& queued,
-                     absl::Time now, Plan* plan) const;
+  bool PortionIsGood(const Case& record, absl::Time now, Plan* plan) const;
+  void KeepPlan(const Plan& plan) const;
+  // Once nothing is held.
+  void ForgetPlans();
 
   const Parts parts_;
   absl::flat_hash_map<std::string, absl::Time> held_since_;              // by id
   absl::flat_hash_map<std::pair<std::string, char>, absl::Time> asked_;  // id and order
-  absl::flat_hash_map<std::string, bool> by_deferd_;                     // by id
+  absl::flat_hash_set<std::string> let_go_;  // of HeldMail's, those that are remembered
   absl::flat_hash_map<Subject, Plan> plans_;
+  std::map<std::string, int64_t> kept_plans_;  // by case id: the portion; 0: a person decides
+  // Of one decision.
+  absl::flat_hash_map<Subject, std::pair<Case, Group>> over_;
+  absl::flat_hash_map<Subject, HeldSubject> seen_;
   std::vector<HeldSubject> shown_;
 };
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <optional>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -12,6 +13,7 @@ namespace deferd {
 
 namespace {
 
+constexpr char kQueuePrefix[] = "queue_";  // of what Remember keeps
 constexpr char kRowsFact[] = "ledger_rows_written";
 constexpr int kMaxTries = 5;                 // of gathering a receipt
 constexpr char kDueFact[] = "receipt_due:";  // and the case's id
@@ -59,6 +61,7 @@ class StateKeeper::Visitor : public StateVisitor {
       return absl::DataLossError(absl::StrCat("stored ", name, " is no number"));
     }
     if (name == kRowsFact) rows_written_ = number;
+    if (absl::StartsWith(name, kQueuePrefix)) keeper_->remembered_[std::string(name)] = number;
     if (absl::ConsumePrefix(&name, kDueFact)) due_[std::string(name)] = number;
     return absl::OkStatus();
   }
@@ -80,6 +83,11 @@ StateKeeper::StateKeeper(const StateKeeperOptions& options, LocalStore* store, c
       gatherer_(store->NewReader()),
       reader_(store->NewReader()),
       clock_(clock) {}
+
+void StateKeeper::Remember(const std::string& name, std::optional<int64_t> number) {
+  MutexLock lock(&mutex_);
+  facts_.push_back({name, number.has_value() ? absl::StrCat(*number) : ""});
+}
 
 absl::Status StateKeeper::Load(Limiter* limiter) {
   limiter_ = limiter;

@@ -75,6 +75,11 @@ class StateKeeper : public Observer {
 
   void Record(const EventBatch& batch);
 
+  // Keeps a number under a name that begins with "queue_", with the next commit; none: forgets it.
+  void Remember(const std::string& name, std::optional<int64_t> number);
+  // Those that were stored when Load was called.
+  const std::map<std::string, int64_t>& remembered() const { return remembered_; }
+
   // Runs `change`, which may open cases, between two batches.
   void Between(absl::FunctionRef<void(Limiter*)> change);
 
@@ -131,6 +136,7 @@ class StateKeeper : public Observer {
   const Clock* const clock_;
   Limiter* limiter_ = nullptr;  // fixed by Load
   std::map<std::string, KeptSource> sources_;
+  std::map<std::string, int64_t> remembered_;
 
   mutable Mutex mutex_;
   bool undurable_ ABSL_GUARDED_BY(mutex_) = false;    // a power failure may undo the last commit

@@ -133,7 +133,10 @@ absl::StatusOr<std::string> Commands::Run(const std::vector<std::string>& argv,
     return absl::DeadlineExceededError(
         absl::StrCat(argv[0], ": not done within ", absl::FormatDuration(limit)));
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return ReadAll(out, kMaxOutput);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    if (lseek(out, 0, SEEK_END) <= static_cast<off_t>(kMaxOutput)) return ReadAll(out, kMaxOutput);
+    return absl::ResourceExhaustedError(absl::StrCat(argv[0], ": wrote over 64 MiB"));
+  }
   std::string said = ReadAll(error, kMaxError);
   if (said.empty()) said = ReadAll(out, kMaxError);
   said = PrintableUtf8(said.substr(0, said.find('\n')));

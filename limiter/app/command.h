@@ -23,7 +23,8 @@ class Commands {
   // Started ones are asked to end when they have run for so long.
   static constexpr absl::Duration kLongest = absl::Minutes(30);
 
-  // Runs it to its end: what it wrote to its standard output (64 MiB at most). Unavailable if it
+  // Runs it to its end: what it wrote to its standard output (ResourceExhausted if that is over 64
+  // MiB: half a list is none). Unavailable if it
   // cannot be started or ends with another status than 0 (then with the first line that it wrote
   // to its standard error), DeadlineExceeded if it was killed after `limit`.
   absl::StatusOr<std::string> Run(const std::vector<std::string>& argv, absl::string_view input,

@@ -77,9 +77,7 @@ class RunningDaemon : public Daemon {
                      }},
                 store_.get(), &clock_),
         queue_(NewMailQueue()),
-        queue_keeper_(queue_ == nullptr
-                          ? nullptr
-                          : std::make_unique<QueueKeeper>(queue_.get(), &gate_, &cases_, &held_)),
+        queue_keeper_(NewQueueKeeper()),
         observers_(Observers()),
         limiter_({.node = state_dir_->node(),
                   .incarnation = state_dir_->incarnation(),
@@ -125,6 +123,7 @@ class RunningDaemon : public Daemon {
   };
 
   std::unique_ptr<MailQueue> NewMailQueue();
+  std::unique_ptr<QueueKeeper> NewQueueKeeper();
   std::function<absl::StatusOr<Json>(const Json&, const std::string&)> MakeQueueVerb();
   std::vector<Observer*> Observers();
   absl::StatusOr<Listener> Listen(const std::string& name, const std::string& address,
@@ -337,11 +336,24 @@ std::unique_ptr<MailQueue> RunningDaemon::NewMailQueue() {
           [this](std::unique_ptr<EventBatch> batch) { recorder_->Submit(std::move(batch)); }});
 }
 
+std::unique_ptr<QueueKeeper> RunningDaemon::NewQueueKeeper() {
+  if (queue_ == nullptr) return nullptr;
+  return std::make_unique<QueueKeeper>(
+      queue_.get(), &gate_, &cases_, &held_,
+      [this](const std::string& name, std::optional<int64_t> number) {
+        keeper_.Remember(name, number);
+      });
+}
+
 std::function<absl::StatusOr<Json>(const Json&, const std::string&)>
 RunningDaemon::MakeQueueVerb() {
   if (queue_ == nullptr) return nullptr;
   return [this](const Json& args, const std::string& person) {
-    return QueueVerb(*queue_, &held_, args, person);
+    return QueueVerb({.queue = queue_.get(),
+                      .cases = &cases_,
+                      .held = &held_,
+                      .wake = [this] { queue_keeper_->Wake(); }},
+                     args, person);
   };
 }
 
@@ -384,7 +396,7 @@ void RunningDaemon::FollowLogs() {
   std::vector<std::unique_ptr<LogSet>> logs;
   logs.push_back(follow(config_.exim_logs, new_exim));
   logs.push_back(follow(config_.postfix_logs, new_postfix));
-  if (queue_keeper_ != nullptr) queue_keeper_->Start();
+  if (queue_keeper_ != nullptr) queue_keeper_->Start(keeper_.remembered());
   MutexLock lock(&logs_mutex_);
   logs_ = std::move(logs);
   journals_ = std::move(journals);

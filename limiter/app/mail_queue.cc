@@ -18,9 +18,13 @@ namespace deferd {
 namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(25);
-constexpr size_t kIdsAtOnce = 100;
 constexpr size_t kRowsOfMessage = 1000;
-constexpr absl::string_view kHeldWords = "held by deferd";
+
+bool IsGrave(const std::string& reply_class) {
+  const std::optional<ReplyClass> known = ParseReplyClass(reply_class);
+  return known == ReplyClass::kContent || known == ReplyClass::kReputation ||
+         known == ReplyClass::kInvalidRecipient;
+}
 
 // What stands behind the last field's name in `claimed: user=web cwd="/srv" script="33:form.php"`;
 // empty if the reply is no claim. Texts in quotes may hold anything.
@@ -83,17 +87,6 @@ absl::StatusOr<std::vector<QueuedMail>> MailQueue::List() const {
   return queue;
 }
 
-absl::Status MailQueue::Order(const std::string& verb, const std::vector<std::string>& ids) const {
-  for (size_t begin = 0; begin < ids.size(); begin += kIdsAtOnce) {
-    const size_t end = std::min(ids.size(), begin + kIdsAtOnce);
-    const std::vector<std::string> some(ids.begin() + static_cast<std::ptrdiff_t>(begin),
-                                        ids.begin() + static_cast<std::ptrdiff_t>(end));
-    absl::Status done = Ask(verb, {{"ids", some}});
-    if (!done.ok()) return done;
-  }
-  return absl::OkStatus();
-}
-
 void MailQueue::Record(const std::vector<QueuedMail>& mail, Outcome outcome,
                        const std::string& what) const {
   auto batch = std::make_unique<EventBatch>();
@@ -110,55 +103,71 @@ void MailQueue::Record(const std::vector<QueuedMail>& mail, Outcome outcome,
   if (batch->size() > 0) parts_.record(std::move(batch));
 }
 
-std::vector<LedgerRow> MailQueue::RowsOf(const std::string& id, std::vector<Outcome> outcomes,
-                                         absl::Time since) const {
+absl::StatusOr<std::vector<LedgerRow>> MailQueue::RowsOf(const std::string& id,
+                                                         std::vector<Outcome> outcomes,
+                                                         absl::Time since) const {
   LedgerQuery query;
   query.message_id = id;
   query.outcomes = std::move(outcomes);
   query.since = since;
   query.limit = kRowsOfMessage;
   absl::StatusOr<LedgerPage> page = parts_.ledger->Search(query);
-  return page.ok() ? std::move(page->rows) : std::vector<LedgerRow>();
+  if (!page.ok()) return page.status();
+  return std::move(page->rows);
 }
 
-bool MailQueue::WasHeld(const std::string& id) const {
-  const std::vector<LedgerRow> rows = RowsOf(id, {Outcome::kHeld}, absl::InfinitePast());
-  return std::any_of(rows.begin(), rows.end(),
-                     [](const LedgerRow& row) { return absl::StartsWith(row.reply, kHeldWords); });
-}
-
-Counts MailQueue::OutcomesOf(const std::vector<std::string>& ids, absl::Time since) const {
-  Counts counts;
+std::optional<PortionOutcome> MailQueue::OutcomeOf(const std::vector<std::string>& ids,
+                                                   absl::Time since) const {
+  PortionOutcome outcome;
   for (const std::string& id : ids) {
+    absl::StatusOr<std::vector<LedgerRow>> rows = RowsOf(
+        id, {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired}, since);
+    if (!rows.ok()) return std::nullopt;
     std::set<std::string> seen;  // recipients; the newest row comes first
-    for (const LedgerRow& row :
-         RowsOf(id, {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired},
-                since)) {
-      if (row.left_out != LeftOut::kCounts || !seen.insert(row.recipient).second) continue;
+    Counts& counts = outcome.counts;
+    const int64_t before = counts.total();
+    for (const LedgerRow& row : *rows) {
+      if (!seen.insert(row.recipient).second) continue;
+      if (row.outcome != Outcome::kDelivered && row.left_out != LeftOut::kCounts) continue;
       ++(row.outcome == Outcome::kDelivered  ? counts.delivered
          : row.outcome == Outcome::kDeferred ? counts.deferred
                                              : counts.failed);
     }
+    if (counts.total() > before) ++outcome.messages;
   }
-  return counts;
+  return outcome;
 }
 
-std::optional<ReplyClass> MailQueue::LeadingClassOf(const Case& record) const {
+std::optional<std::string> MailQueue::GraveOf(const Case& record) const {
   const std::optional<Receipt> receipt = parts_.receipt(record);
   if (!receipt.has_value()) return std::nullopt;
+  int64_t all = 0, grave = 0;
   std::map<std::string, int64_t> classes;
   for (const auto* rows : {&receipt->rows, &receipt->others}) {
-    for (const LedgerRow& row : *rows) ++classes[row.reply_class];
+    for (const LedgerRow& row : *rows) {
+      ++all;
+      ++classes[row.reply_class];
+      if (IsGrave(row.reply_class)) ++grave;
+    }
   }
-  if (classes.empty()) return std::nullopt;
-  const auto most =
-      std::max_element(classes.begin(), classes.end(),
-                       [](const auto& a, const auto& b) { return a.second < b.second; });
-  return ParseReplyClass(most->first);
+  if (all == 0) return std::nullopt;
+  // Where two lead, the graver one does.
+  std::pair<int64_t, bool> lead;
+  std::string leader;
+  for (const auto& [name, count] : classes) {
+    if (std::pair(count, IsGrave(name)) > lead) {
+      lead = {count, IsGrave(name)};
+      leader = name;
+    }
+  }
+  if (lead.second) return absl::StrCat("most of its answers were ", leader);
+  if (2 * grave < all) return "";
+  return absl::StrCat(grave, " of ", all, " answers were about spam, reputation or recipients");
 }
 
 std::string MailQueue::ScriptOf(const QueuedMail& mail) const {
-  for (const LedgerRow& row : RowsOf(mail.id, {Outcome::kQueued}, absl::InfinitePast())) {
+  const auto rows = RowsOf(mail.id, {Outcome::kQueued}, absl::InfinitePast());
+  for (const LedgerRow& row : rows.ok() ? *rows : std::vector<LedgerRow>()) {
     const std::string script = ClaimedScript(row.reply);
     if (!script.empty()) return script;
   }
@@ -166,7 +175,8 @@ std::string MailQueue::ScriptOf(const QueuedMail& mail) const {
 }
 
 std::string MailQueue::SubjectLineOf(const QueuedMail& mail) const {
-  for (const LedgerRow& row : RowsOf(mail.id, {Outcome::kQueued}, absl::InfinitePast())) {
+  const auto rows = RowsOf(mail.id, {Outcome::kQueued}, absl::InfinitePast());
+  for (const LedgerRow& row : rows.ok() ? *rows : std::vector<LedgerRow>()) {
     if (!row.mail_subject.empty()) return row.mail_subject;
   }
   return "";

@@ -18,13 +18,13 @@
 #include "absl/time/time.h"
 #include "limiter/admin/json.h"
 #include "limiter/case.h"
+#include "limiter/holder.h"
 #include "limiter/limiter.h"
 #include "limiter/port/clock.h"
 #include "limiter/queued_mail.h"
 #include "limiter/receipt.h"
 #include "limiter/store/local_store.h"
 #include "policy/attempt.h"
-#include "policy/counts.h"
 #include "policy/reply_class.h"
 
 namespace deferd {
@@ -53,24 +53,25 @@ class MailQueue {
 
   absl::StatusOr<std::vector<QueuedMail>> List() const;
 
-  // A verb of queue_helper.h, for all of `ids`, in as many calls as it takes.
-  absl::Status Order(const std::string& verb, const std::vector<std::string>& ids) const;
   absl::Status Ask(const std::string& verb, const Json& args) const;
 
   // Tells the ledger what was done to these messages, in words for people.
   void Record(const std::vector<QueuedMail>& mail, Outcome outcome, const std::string& what) const;
 
-  // Out of the ledger; without one nothing is known.
-  bool WasHeld(const std::string& id) const;
-  Counts OutcomesOf(const std::vector<std::string>& ids, absl::Time since) const;
-  std::optional<ReplyClass> LeadingClassOf(const Case& record) const;
+  // Out of the ledger; none where that cannot tell.
+  std::optional<PortionOutcome> OutcomeOf(const std::vector<std::string>& ids,
+                                          absl::Time since) const;
+  // Whether spam, reputation or unknown recipients led, or may have, among a case's answers: in
+  // words, empty if they did not.
+  std::optional<std::string> GraveOf(const Case& record) const;
   // The script that the message claims to be of, else its local user; and its Subject: line.
   std::string ScriptOf(const QueuedMail& mail) const;
   std::string SubjectLineOf(const QueuedMail& mail) const;
 
  private:
-  std::vector<LedgerRow> RowsOf(const std::string& id, std::vector<Outcome> outcomes,
-                                absl::Time since) const;
+  absl::StatusOr<std::vector<LedgerRow>> RowsOf(const std::string& id,
+                                                std::vector<Outcome> outcomes,
+                                                absl::Time since) const;
 
   const Parts parts_;
 };

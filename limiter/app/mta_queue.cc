@@ -4,21 +4,17 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "limiter/app/queue_list.h"
 #include "limiter/intake/exim_line.h"
 #include "limiter/intake/postfix_line.h"
+#include "limiter/port/clock.h"
 #include "policy/domain_name.h"
 #include "policy/text.h"
 
 namespace deferd {
-
-namespace {
-
-constexpr absl::Duration kLimit = absl::Seconds(20);  // of one program
-
-}  // namespace
 
 bool IsPlainAddress(absl::string_view text) {
   const size_t at = text.find('@');
@@ -34,7 +30,8 @@ bool IsPlainAddress(absl::string_view text) {
   return domain.ok() && domain->text() == absl::AsciiStrToLower(text.substr(at + 1));
 }
 
-absl::StatusOr<MtaQueue::Ids> MtaQueue::Sorted(const std::vector<std::string>& ids) const {
+absl::StatusOr<MtaQueue::Ids> MtaQueue::Begin(const std::vector<std::string>& ids) {
+  end_ = SystemClock().Now() + kLimit;
   if (ids.empty()) return absl::InvalidArgumentError("no message is named");
   if (ids.size() > kMaxIds) {
     return absl::InvalidArgumentError(absl::StrCat("over ", kMaxIds, " messages at once"));
@@ -72,19 +69,29 @@ std::vector<std::string> MtaQueue::Postfix(absl::string_view program,
   return argv;
 }
 
+absl::StatusOr<std::string> MtaQueue::Run(const std::vector<std::string>& argv,
+                                          absl::string_view input) {
+  return commands_.Run(argv, input, std::max(end_ - SystemClock().Now(), absl::ZeroDuration()));
+}
+
 absl::StatusOr<std::vector<QueuedMail>> MtaQueue::List() {
+  end_ = SystemClock().Now() + kLimit;
+  return ListWithin();
+}
+
+absl::StatusOr<std::vector<QueuedMail>> MtaQueue::ListWithin() {
   std::vector<QueuedMail> queue;
   if (!programs_.exim.empty()) {
     for (const bool held : {false, true}) {
-      std::vector<std::string> arguments = {"-bp"};
+      std::vector<std::string> arguments = {"-bpr"};
       if (held) arguments.insert(arguments.begin(), absl::StrCat("-qG", kHeldQueue));
-      absl::StatusOr<std::string> listing = commands_.Run(Exim(arguments), "", kLimit);
+      absl::StatusOr<std::string> listing = Run(Exim(arguments));
       if (!listing.ok()) return listing.status();
       AddEximQueue(*listing, held, &queue);
     }
   }
   if (!programs_.postfix.empty()) {
-    absl::StatusOr<std::string> listing = commands_.Run(Postfix("postqueue", {"-j"}), "", kLimit);
+    absl::StatusOr<std::string> listing = Run(Postfix("postqueue", {"-j"}));
     if (!listing.ok()) return listing.status();
     AddPostfixQueue(*listing, &queue);
   }
@@ -98,7 +105,7 @@ absl::Status MtaQueue::RunExim(bool held, std::vector<std::string> options,
   if (ids.empty()) return absl::OkStatus();
   if (held) options.insert(options.begin(), absl::StrCat("-qG", kHeldQueue));
   options.insert(options.end(), ids.begin(), ids.end());
-  const absl::Status status = commands_.Run(Exim(std::move(options)), "", kLimit).status();
+  const absl::Status status = Run(Exim(std::move(options))).status();
   return absl::IsDeadlineExceeded(status) ? status : absl::OkStatus();
 }
 
@@ -106,32 +113,32 @@ absl::Status MtaQueue::ToMainQueue(const std::vector<std::string>& ids) {
   return RunExim(/*held=*/true, {"-MG", ""}, ids);
 }
 
-absl::Status MtaQueue::Postsuper(const char* option, const std::vector<std::string>& ids) {
+absl::Status MtaQueue::Postsuper(std::vector<std::string> arguments,
+                                 const std::vector<std::string>& ids) {
   if (ids.empty()) return absl::OkStatus();
-  return commands_
-      .Run(Postfix("postsuper", {option, "-"}), absl::StrCat(absl::StrJoin(ids, "\n"), "\n"),
-           kLimit)
+  return Run(Postfix("postsuper", std::move(arguments)),
+             absl::StrCat(absl::StrJoin(ids, "\n"), "\n"))
       .status();
 }
 
 absl::Status MtaQueue::TryPostfix(const std::vector<std::string>& ids) {
   absl::Status status;
   for (const std::string& id : ids) {
-    status.Update(commands_.Run(Postfix("postqueue", {"-i", id}), "", kLimit).status());
+    status.Update(Run(Postfix("postqueue", {"-i", id})).status());
   }
   return status;
 }
 
 absl::Status MtaQueue::Hold(const std::vector<std::string>& ids) {
-  absl::StatusOr<Ids> sorted = Sorted(ids);
+  absl::StatusOr<Ids> sorted = Begin(ids);
   if (!sorted.ok()) return sorted.status();
   absl::Status status = RunExim(/*held=*/false, {"-MG", kHeldQueue}, sorted->exim);
-  status.Update(Postsuper("-h", sorted->postfix));
+  status.Update(Postsuper({"-h", "-"}, sorted->postfix));
   return status;
 }
 
 absl::Status MtaQueue::Release(const std::vector<std::string>& ids) {
-  absl::StatusOr<Ids> sorted = Sorted(ids);
+  absl::StatusOr<Ids> sorted = Begin(ids);
   if (!sorted.ok()) return sorted.status();
   absl::Status status = ToMainQueue(sorted->exim);
   if (status.ok() && !sorted->exim.empty()) {
@@ -141,57 +148,58 @@ absl::Status MtaQueue::Release(const std::vector<std::string>& ids) {
     // It goes out with the next queue run then.
     if (absl::IsResourceExhausted(status)) status = absl::OkStatus();
   }
-  status.Update(Postsuper("-H", sorted->postfix));
+  status.Update(Postsuper({"-H", "-", "hold"}, sorted->postfix));
   status.Update(TryPostfix(sorted->postfix));
   return status;
 }
 
 absl::Status MtaQueue::GiveBack(const std::vector<std::string>& ids) {
-  absl::StatusOr<Ids> sorted = Sorted(ids);
+  absl::StatusOr<Ids> sorted = Begin(ids);
   if (!sorted.ok()) return sorted.status();
   absl::Status status = RunExim(/*held=*/true, {"-Mg"}, sorted->exim);
-  status.Update(Postsuper("-f", sorted->postfix));
+  status.Update(Postsuper({"-f", "-", "hold"}, sorted->postfix));
   status.Update(TryPostfix(sorted->postfix));
   return status;
 }
 
 absl::Status MtaQueue::Discard(const std::vector<std::string>& ids) {
-  absl::StatusOr<Ids> sorted = Sorted(ids);
+  absl::StatusOr<Ids> sorted = Begin(ids);
   if (!sorted.ok()) return sorted.status();
   absl::Status status = RunExim(/*held=*/true, {"-Mrm"}, sorted->exim);
   status.Update(RunExim(/*held=*/false, {"-Mrm"}, sorted->exim));
-  status.Update(Postsuper("-d", sorted->postfix));
+  status.Update(Postsuper({"-d", "-"}, sorted->postfix));
   return status;
 }
 
 absl::Status MtaQueue::Requeue(const std::string& id) {
-  absl::StatusOr<Ids> sorted = Sorted({id});
+  absl::StatusOr<Ids> sorted = Begin({id});
   if (!sorted.ok()) return sorted.status();
   if (sorted->postfix.empty()) {
     absl::Status status = RunExim(/*held=*/false, {"-Mt"}, {id});
     return status.ok() ? commands_.Start(Exim({"-M", id})) : status;
   }
-  absl::Status status = Postsuper("-r", {id});
+  absl::Status status = Postsuper({"-r", "-"}, {id});
   return status.ok() ? TryPostfix({id}) : status;
 }
 
 absl::Status MtaQueue::Flush() {
+  end_ = SystemClock().Now() + kLimit;
   absl::Status status;
   if (!programs_.exim.empty()) status.Update(commands_.Start(Exim({"-qf"})));
   if (!programs_.postfix.empty()) {
-    status.Update(commands_.Run(Postfix("postqueue", {"-f"}), "", kLimit).status());
+    status.Update(Run(Postfix("postqueue", {"-f"})).status());
   }
   return status;
 }
 
 absl::Status MtaQueue::Redirect(const std::string& id, const std::string& address) {
-  absl::StatusOr<Ids> sorted = Sorted({id});
+  absl::StatusOr<Ids> sorted = Begin({id});
   if (!sorted.ok()) return sorted.status();
   if (!IsPlainAddress(address)) {
     return absl::InvalidArgumentError(
         absl::StrCat(Quoted(address), " is no plain address; write it as ann@example.com"));
   }
-  absl::StatusOr<std::vector<QueuedMail>> queue = List();
+  absl::StatusOr<std::vector<QueuedMail>> queue = ListWithin();
   if (!queue.ok()) return queue.status();
   const auto mail = std::find_if(queue->begin(), queue->end(),
                                  [&](const QueuedMail& one) { return one.id == id; });
@@ -209,11 +217,17 @@ absl::Status MtaQueue::RedirectExim(const QueuedMail& mail, const std::string& a
   }
   absl::Status status = mail.held ? ToMainQueue({mail.id}) : absl::OkStatus();
   if (!status.ok()) return status;
-  status = commands_.Run(Exim({"-Mar", mail.id, address}), "", kLimit).status();
-  if (!status.ok()) return status;
-  std::vector<std::string> done = {"-Mmd", mail.id};
-  done.insert(done.end(), mail.recipients.begin(), mail.recipients.end());
-  status = commands_.Run(Exim(std::move(done)), "", kLimit).status();
+  std::vector<std::string> others = {"-Mmd", mail.id};
+  bool waits = false;  // for that very address
+  for (const std::string& recipient : mail.recipients) {
+    if (absl::EqualsIgnoreCase(recipient, address)) {
+      waits = true;
+    } else {
+      others.push_back(recipient);
+    }
+  }
+  if (!waits) status = Run(Exim({"-Mar", mail.id, address})).status();
+  if (status.ok() && others.size() > 2) status = Run(Exim(std::move(others))).status();
   return status.ok() ? commands_.Start(Exim({"-M", mail.id})) : status;
 }
 
@@ -223,16 +237,14 @@ absl::Status MtaQueue::RedirectPostfix(const QueuedMail& mail, const std::string
     return absl::FailedPreconditionError(
         absl::StrCat(mail.id, ": its sender ", Quoted(mail.sender), " cannot be given on"));
   }
-  absl::StatusOr<std::string> text =
-      commands_.Run(Postfix("postcat", {"-bhq", mail.id}), "", kLimit);
+  absl::StatusOr<std::string> text = Run(Postfix("postcat", {"-bhq", mail.id}));
   if (!text.ok()) return text.status();
   // Aside first, so that it does not go out twice.
-  absl::Status status = Postsuper("-h", {mail.id});
+  absl::Status status = Postsuper({"-h", "-"}, {mail.id});
   if (!status.ok()) return status;
   const std::string sender = mail.sender.empty() ? "<>" : mail.sender;
-  status = commands_.Run(Postfix("sendmail", {"-i", "-f", sender, "--", address}), *text, kLimit)
-               .status();
-  return status.ok() ? Postsuper("-d", {mail.id}) : status;
+  status = Run(Postfix("sendmail", {"-i", "-f", sender, "--", address}), *text).status();
+  return status.ok() ? Postsuper({"-d", "-"}, {mail.id}) : status;
 }
 
 }  // namespace deferd

@@ -1,9 +1,10 @@
 // The few things that deferd does to an MTA's queue, as root: what the helper deferd-queue is for.
 //
 // An id has the form of a queue id or is refused; a redirect's address is a plain one. Each action
-// is a fixed list of arguments for a fixed program, with a time limit. Exim: -MG, -Mg, -Mrm, -Mar,
-// -Mmd, -Mt, -M (specification, section 5.2) and the named queue kHeldQueue (4.88 and newer).
-// Postfix: postsuper(1), postqueue(1), postcat(1), sendmail(1). The id's form tells the MTA.
+// is a fixed list of arguments for a fixed program; all of a call together have kLimit. Exim: -MG,
+// -Mg, -Mrm, -Mar, -Mmd, -Mt, -M (specification, section 5.2) and the named queue kHeldQueue (4.88
+// and newer). Postfix: postsuper(1), postqueue(1), postcat(1), sendmail(1). The id's form tells the
+// MTA.
 //
 // Not thread-safe: one action at a time.
 
@@ -17,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "limiter/app/command.h"
 #include "limiter/queued_mail.h"
 
@@ -32,7 +34,8 @@ struct MtaPrograms {
 class MtaQueue {
  public:
   static constexpr char kHeldQueue[] = "deferd-held";
-  static constexpr size_t kMaxIds = 1000;  // of one call
+  static constexpr size_t kMaxIds = 1000;                      // of one call
+  static constexpr absl::Duration kLimit = absl::Seconds(20);  // of one call
 
   explicit MtaQueue(MtaPrograms programs) : programs_(std::move(programs)) {}
 
@@ -55,14 +58,19 @@ class MtaQueue {
     std::vector<std::string> exim;
     std::vector<std::string> postfix;
   };
-  absl::StatusOr<Ids> Sorted(const std::vector<std::string>& ids) const;
+  // Sorted, and the call's time begins.
+  absl::StatusOr<Ids> Begin(const std::vector<std::string>& ids);
+  absl::StatusOr<std::vector<QueuedMail>> ListWithin();
+  absl::StatusOr<std::string> Run(const std::vector<std::string>& argv,
+                                  absl::string_view input = "");
   std::vector<std::string> Exim(std::vector<std::string> arguments) const;
   std::vector<std::string> Postfix(absl::string_view program,
                                    std::vector<std::string> arguments) const;
   // `held`: on what is in the held queue.
   absl::Status RunExim(bool held, std::vector<std::string> options,
                        const std::vector<std::string>& ids);
-  absl::Status Postsuper(const char* option, const std::vector<std::string>& ids);
+  // The ids go in by its standard input.
+  absl::Status Postsuper(std::vector<std::string> arguments, const std::vector<std::string>& ids);
   absl::Status TryPostfix(const std::vector<std::string>& ids);
   absl::Status ToMainQueue(const std::vector<std::string>& ids);
   absl::Status RedirectExim(const QueuedMail& mail, const std::string& address);
@@ -70,6 +78,7 @@ class MtaQueue {
 
   const MtaPrograms programs_;
   Commands commands_;
+  absl::Time end_ = absl::InfiniteFuture();  // of the call
 };
 
 // Whether `text` is an address without anything that a command line or a queue file could take for

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
-#include "absl/strings/str_cat.h"
+#include "absl/container/flat_hash_map.h"
 #include "limiter/port/log.h"
 
 namespace deferd {
@@ -14,23 +13,24 @@ namespace {
 constexpr absl::Duration kBusy = absl::Seconds(2);
 constexpr absl::Duration kQuiet = absl::Minutes(1);
 constexpr int kRest = 10;  // times as long as a look took
+constexpr size_t kIdsAtOnce = 100;
 
 }  // namespace
 
 QueueKeeper::QueueKeeper(const MailQueue* queue, const Gate* gate, const CaseTable* cases,
-                         HeldMail* held)
+                         HeldMail* held, Remember remember)
     : queue_(queue),
       cases_(cases),
-      holder_(
-          {.gate = gate,
-           .cases = cases,
-           .held = held,
-           .leading_class = [queue](const Case& record) { return queue->LeadingClassOf(record); },
-           .was_held = [queue](const std::string& id) { return queue->WasHeld(id); },
-           .outcomes = [queue](const std::vector<std::string>& ids,
-                               absl::Time since) { return queue->OutcomesOf(ids, since); }}) {}
+      parts_({.gate = gate,
+              .cases = cases,
+              .held = held,
+              .grave = [queue](const Case& record) { return queue->GraveOf(record); },
+              .outcome = [queue](const std::vector<std::string>& ids,
+                                 absl::Time since) { return queue->OutcomeOf(ids, since); },
+              .remember = std::move(remember)}) {}
 
-void QueueKeeper::Start() {
+void QueueKeeper::Start(const std::map<std::string, int64_t>& remembered) {
+  holder_ = std::make_unique<Holder>(parts_, remembered);
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -43,21 +43,34 @@ void QueueKeeper::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void QueueKeeper::OnCase(CaseChange /*change*/, const Case& record) {
-  if (record.shadow || record.history) return;
+void QueueKeeper::Wake() {
   MutexLock lock(&mutex_);
   wake_ = true;
   changed_.NotifyAll();
+}
+
+void QueueKeeper::OnCase(CaseChange /*change*/, const Case& record) {
+  if (!record.shadow && !record.history) Wake();
+}
+
+bool QueueKeeper::Stopping() const {
+  MutexLock lock(&mutex_);
+  return stopping_;
 }
 
 void QueueKeeper::Run() {
   while (true) {
     const absl::Time began = queue_->Now();
     Told(Look());
-    const absl::Time next = queue_->Now() + UntilNextLook(queue_->Now() - began);
+    const absl::Time done = queue_->Now();
+    const absl::Duration took = done - began;
+    const bool busy = cases_->AnyOpen() || !holder_->held().empty();
+    // What takes long is done seldom, also when much happens.
+    const absl::Time next = done + (busy ? std::max(kBusy, took * kRest) : kQuiet);
+    const absl::Time soon = done + took;
     MutexLock lock(&mutex_);
-    while (!stopping_ && !wake_) {
-      const absl::Duration left = next - queue_->Now();
+    while (!stopping_) {
+      const absl::Duration left = (wake_ ? soon : next) - queue_->Now();
       if (left <= absl::ZeroDuration()) break;
       changed_.WaitFor(&mutex_, left);
     }
@@ -66,58 +79,60 @@ void QueueKeeper::Run() {
   }
 }
 
-absl::Duration QueueKeeper::UntilNextLook(absl::Duration took) const {
-  if (!cases_->AnyOpen() && holder_.held().empty()) return kQuiet;
-  return std::max(kBusy, took * kRest);
-}
-
 absl::Status QueueKeeper::Look() {
   absl::StatusOr<std::vector<QueuedMail>> queue = queue_->List();
   if (!queue.ok()) return queue.status();
-  const QueueOrders orders = holder_.Decide(*queue, *queue_->settings().policy, queue_->Now());
+  const QueueOrders orders = holder_->Decide(*queue, *queue_->settings().policy, queue_->Now());
   {
     MutexLock lock(&mutex_);
-    held_ = holder_.held();
+    held_ = holder_->held();
   }
   return Carry(orders, *queue);
 }
 
 absl::Status QueueKeeper::Carry(const QueueOrders& orders, const std::vector<QueuedMail>& queue) {
+  absl::flat_hash_map<std::string, const QueuedMail*> by_id;
+  for (const QueuedMail& mail : queue) by_id[mail.id] = &mail;
   struct Task {
     const std::vector<std::string>* ids;
-    const char* verb;
+    const char* verb;  // null: nothing is to be done
     Outcome outcome;
-    const char* words;
+    const char* words;  // for the ledger; null: told once it is seen
   };
   // Room is made before more is held.
   const Task kTasks[] = {
+      {&orders.now_held, nullptr, Outcome::kHeld, "held by deferd: its sender is blocked"},
       {&orders.give_back, "give_back", Outcome::kRejected,
        "given back to its sender by deferd: it was held for too long"},
-      {&orders.hold, "hold", Outcome::kHeld, "held by deferd: its sender is blocked"},
-      {&orders.release, "release", Outcome::kQueued, "let go by deferd: the block is over"}};
-  absl::Status status;
+      {&orders.hold, "hold", Outcome::kHeld, nullptr},
+      {&orders.release, "release", Outcome::kQueued, "let go by deferd"}};
   for (const Task& task : kTasks) {
-    if (task.ids->empty()) continue;
-    absl::Status done = queue_->Order(task.verb, *task.ids);
-    status.Update(done);
-    if (!done.ok()) continue;
-    const absl::flat_hash_set<std::string> ids(task.ids->begin(), task.ids->end());
-    std::vector<QueuedMail> mail;
-    for (const QueuedMail& one : queue) {
-      if (ids.contains(one.id)) mail.push_back(one);
+    for (size_t begin = 0; begin < task.ids->size() && !Stopping(); begin += kIdsAtOnce) {
+      const size_t end = std::min(task.ids->size(), begin + kIdsAtOnce);
+      std::vector<std::string> ids;
+      std::vector<QueuedMail> mail;
+      for (size_t i = begin; i < end; ++i) {
+        ids.push_back((*task.ids)[i]);
+        mail.push_back(*by_id.at(ids.back()));
+      }
+      if (task.verb != nullptr) {
+        absl::Status done = queue_->Ask(task.verb, {{"ids", ids}});
+        if (!done.ok()) return done;
+        spdlog::info("queue: {} {} messages, the first {}", task.verb, ids.size(), ids.front());
+      }
+      if (task.words != nullptr) queue_->Record(mail, task.outcome, task.words);
     }
-    queue_->Record(mail, task.outcome, task.words);
-    spdlog::info("queue: {} of {} messages, the first {} of {}", task.verb, mail.size(),
-                 mail.front().id, mail.front().charged.back().subject.ToString());
   }
-  return status;
+  return absl::OkStatus();
 }
 
 void QueueKeeper::Told(const absl::Status& looked) {
   const std::string problem(looked.message());
-  MutexLock lock(&mutex_);
-  if (problem == problem_) return;
-  problem_ = problem;
+  {
+    MutexLock lock(&mutex_);
+    if (problem == problem_) return;
+    problem_ = problem;
+  }
   if (problem.empty()) {
     spdlog::info("queue: the helper answers");
   } else {
@@ -131,10 +146,11 @@ Json QueueKeeper::StatusJson() const {
   int64_t messages = 0;
   for (const HeldSubject& one : held_) {
     messages += one.messages;
-    held.push_back({{"subject", one.subject.ToString()},
-                    {"messages", one.messages},
-                    {"blocked", one.blocked},
-                    {"waits_for", one.waits_for}});
+    held.push_back(
+        {{"subject", one.subject.id.empty() ? Json(nullptr) : Json(one.subject.ToString())},
+         {"messages", one.messages},
+         {"blocked", one.blocked},
+         {"waits_for", one.waits_for}});
   }
   return {{"helper", queue_->helper()},
           {"problem", problem_.empty() ? Json(nullptr) : Json(problem_)},

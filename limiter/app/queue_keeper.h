@@ -8,6 +8,11 @@
 #ifndef DEFERD_LIMITER_APP_QUEUE_KEEPER_H_
 #define DEFERD_LIMITER_APP_QUEUE_KEEPER_H_
 
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -27,14 +32,21 @@ namespace deferd {
 
 class QueueKeeper : public Observer {
  public:
+  // Keeps a number under a name, for the next start; none: forgets it.
+  using Remember = std::function<void(const std::string& name, std::optional<int64_t> number)>;
+
   // The pointers must outlive it.
-  QueueKeeper(const MailQueue* queue, const Gate* gate, const CaseTable* cases, HeldMail* held);
+  QueueKeeper(const MailQueue* queue, const Gate* gate, const CaseTable* cases, HeldMail* held,
+              Remember remember);
   ~QueueKeeper() override { Stop(); }
 
-  void Start();
+  // `remembered`: what an earlier one kept.
+  void Start(const std::map<std::string, int64_t>& remembered);
   void Stop();
 
-  // A case began or ended: looks at once.
+  // From any thread: looks soon, for something has changed.
+  void Wake();
+  // A case began or ended.
   void OnCase(CaseChange change, const Case& record) override;
 
   // {"helper", "problem", "messages", "held": [{"subject", "messages", "blocked", "waits_for"}]}
@@ -43,14 +55,15 @@ class QueueKeeper : public Observer {
 
  private:
   void Run();
-  absl::Duration UntilNextLook(absl::Duration took) const;
+  bool Stopping() const;
   absl::Status Look();
   absl::Status Carry(const QueueOrders& orders, const std::vector<QueuedMail>& queue);
   void Told(const absl::Status& looked);
 
   const MailQueue* const queue_;
   const CaseTable* const cases_;
-  Holder holder_;  // confined to the thread
+  Holder::Parts parts_;
+  std::unique_ptr<Holder> holder_;  // confined to the thread
 
   mutable Mutex mutex_;
   CondVar changed_;

@@ -10,12 +10,15 @@
 #include "absl/strings/str_cat.h"
 #include "limiter/admin/page_text.h"
 #include "limiter/admin/track_args.h"
+#include "limiter/holder.h"
 #include "limiter/port/log.h"
 #include "policy/text.h"
 
 namespace deferd {
 
 namespace {
+
+constexpr int kMaxLooked = 1000;
 
 // Which messages are meant.
 struct Choice {
@@ -105,6 +108,7 @@ Json MailsJson(const std::vector<QueuedMail>& mails) {
 absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMail>& mails,
                              const std::string& by) {
   std::map<std::string, std::pair<int64_t, int64_t>> groups;  // messages, held ones
+  int looked = 0;
   for (const QueuedMail& mail : mails) {
     std::vector<std::string> names;
     if (by == "subject") {
@@ -112,7 +116,9 @@ absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMai
     } else if (by == "login") {
       names.push_back(mail.identity.login);
     } else if (by == "script") {
-      names.push_back(queue.ScriptOf(mail));
+      // Each is looked up, and others wait at this door.
+      const bool looked_up = ++looked <= kMaxLooked;
+      names.push_back(looked_up ? queue.ScriptOf(mail) : mail.identity.user);
     } else if (by == "to") {
       names = mail.recipients;
       if (names.empty()) names.emplace_back();
@@ -135,22 +141,28 @@ absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMai
   return list;
 }
 
-absl::StatusOr<Json> Release(const MailQueue& queue, HeldMail* held, const Choice& choice,
-                             bool dry_run, const std::string& person) {
-  Choice held_ones = choice;
-  held_ones.held = true;
-  absl::StatusOr<std::vector<QueuedMail>> mails = Chosen(queue, held_ones);
-  if (!mails.ok()) return mails.status();
-  if (dry_run || mails->empty()) return MailsJson(*mails);
+absl::StatusOr<Json> Release(const QueueVerbParts& parts, const Choice& choice, bool dry_run,
+                             const std::string& person) {
+  if (choice.subject.empty() && choice.id.empty()) {
+    return absl::InvalidArgumentError("release: say of whom, or which message");
+  }
+  absl::StatusOr<std::vector<QueuedMail>> all = Chosen(*parts.queue, choice);
+  if (!all.ok()) return all.status();
+  std::vector<QueuedMail> mails;
   std::vector<std::string> ids;
-  for (const QueuedMail& mail : *mails) ids.push_back(mail.id);
-  // Before they go, so that the MTA's next question about them is answered pass.
-  held->LetGo(ids);
-  absl::Status released = queue.Order("release", ids);
-  if (!released.ok()) return released;
-  queue.Record(*mails, Outcome::kQueued, absl::StrCat("let go by ", person));
+  for (QueuedMail& mail : *all) {
+    const std::optional<Case> record = LastCaseOf(mail, *parts.cases);
+    const bool ours = record.has_value() ? HeldByDeferd(mail, *record, *parts.held) : mail.ours;
+    if (!mail.held || !ours) continue;
+    ids.push_back(mail.id);
+    mails.push_back(std::move(mail));
+  }
+  if (dry_run || mails.empty()) return MailsJson(mails);
+  parts.held->LetGo(ids);
+  parts.wake();
+  parts.queue->Record(mails, Outcome::kQueued, absl::StrCat("let go by ", person));
   spdlog::info("queue: {} messages let go by {}", ids.size(), person);
-  return MailsJson(*mails);
+  return MailsJson(mails);
 }
 
 // What root's deferctl had the helper do: "messages", as `list` gave them. The log's word that they
@@ -186,8 +198,9 @@ absl::StatusOr<Json> Recorded(const MailQueue& queue, const Json& args, const st
 
 }  // namespace
 
-absl::StatusOr<Json> QueueVerb(const MailQueue& queue, HeldMail* held, const Json& args,
+absl::StatusOr<Json> QueueVerb(const QueueVerbParts& parts, const Json& args,
                                const std::string& person) {
+  const MailQueue& queue = *parts.queue;
   absl::StatusOr<std::string> what = TextArg(args, "do");
   if (!what.ok()) return what.status();
   absl::StatusOr<Choice> choice = ReadChoice(args, queue.Now());
@@ -200,7 +213,7 @@ absl::StatusOr<Json> QueueVerb(const MailQueue& queue, HeldMail* held, const Jso
     return by->empty() ? MailsJson(*mails) : Grouped(queue, *mails, *by);
   }
   if (*what == "release") {
-    return Release(queue, held, *choice, Flag(args, "dry_run"), person);
+    return Release(parts, *choice, Flag(args, "dry_run"), person);
   }
   if (*what == "recorded") return Recorded(queue, args, person);
   absl::Status done = absl::InvalidArgumentError("queue: nothing is known to do");

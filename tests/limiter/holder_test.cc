@@ -83,10 +83,21 @@ class HolderTest : public testing::Test {
     return {.gate = &gate_,
             .cases = &cases_,
             .held = &held_,
-            .leading_class = [this](const Case&) { return leading_class_; },
-            .was_held = [this](const std::string& id) { return on_record_.count(id) > 0; },
-            .outcomes = [this](const std::vector<std::string>&, absl::Time) { return outcomes_; }};
+            .grave =
+                [this](const Case& record) {
+                  return grave_.count(record.id) > 0 ? grave_[record.id] : harmless_;
+                },
+            .outcome = [this](const std::vector<std::string>&, absl::Time) { return outcome_; },
+            .remember =
+                [this](const std::string& name, std::optional<int64_t> number) {
+                  if (number.has_value()) {
+                    remembered_[name] = *number;
+                  } else {
+                    remembered_.erase(name);
+                  }
+                }};
   }
+  void Restart() { holder_ = std::make_unique<Holder>(Parts(), remembered_); }
 
   ManualClock clock_{kMorning + absl::Minutes(1)};
   Settings settings_{LimiterFixture::ParsedPolicy(""), std::make_shared<ChargeLists>()};
@@ -94,13 +105,14 @@ class HolderTest : public testing::Test {
   HeldMail held_;
   Freshness freshness_{kMorning};
   Gate gate_{&cases_, &freshness_, &clock_, settings_, &held_};
-  std::optional<ReplyClass> leading_class_ = ReplyClass::kMailboxFull;
-  std::set<std::string> on_record_;
-  Counts outcomes_ = {.delivered = 10};
+  std::optional<std::string> harmless_ = "";
+  std::map<std::string, std::optional<std::string>> grave_;  // by case id, where not harmless_
+  std::optional<PortionOutcome> outcome_ = PortionOutcome{{.delivered = 1000}, 1000};
+  std::map<std::string, int64_t> remembered_;
   bool obeys_ = true;
   int number_ = 0;
   std::map<std::string, QueuedMail> queue_;
-  std::unique_ptr<Holder> holder_ = std::make_unique<Holder>(Parts());
+  std::unique_ptr<Holder> holder_ = std::make_unique<Holder>(Parts(), remembered_);
 };
 
 TEST_F(HolderTest, HoldsTheMailOfWhoIsBlockedAndNobodyElses) {
@@ -165,10 +177,31 @@ TEST_F(HolderTest, APortionIsWaitedForButNotForEver) {
   const QueueOrders first = Look();
   EXPECT_THAT(first.release, SizeIs(10));
   for (const std::string& id : first.release) queue_[id].held = false;  // put off by its server
+  outcome_ = {{.delivered = 9}, 9};
+  clock_.Advance(absl::Minutes(4));
+  EXPECT_TRUE(Look().empty()) << "one is not known of";
+  outcome_ = {{.delivered = 4}, 4};
+  clock_.Advance(absl::Minutes(1));
+  EXPECT_TRUE(Look().empty()) << "less than half is known of";
+  clock_.Advance(absl::Hours(1));
+  EXPECT_TRUE(Look().empty());
+  outcome_ = {{.delivered = 5}, 5};
+  EXPECT_THAT(Look().release, SizeIs(20));
+}
+
+TEST_F(HolderTest, NothingKnownIsNotGood) {
+  const Case record = Open("bad.example");
+  HoldMany(30, "bob@bad.example");
+  Look();
+  Close(record, "root");
+  outcome_ = std::nullopt;  // there is no ledger
+  EXPECT_THAT(Look().release, SizeIs(10));
+  clock_.Advance(absl::Minutes(1));
+  EXPECT_TRUE(Look().empty());
+  EXPECT_EQ(WaitsFor(), "");
   clock_.Advance(absl::Minutes(4));
   EXPECT_TRUE(Look().empty());
-  clock_.Advance(absl::Minutes(1));
-  EXPECT_THAT(Look().release, SizeIs(20));
+  EXPECT_EQ(WaitsFor(), "what became of those that were let go cannot be known");
 }
 
 TEST_F(HolderTest, APortionThatGoesWrongStopsTheRest) {
@@ -176,7 +209,7 @@ TEST_F(HolderTest, APortionThatGoesWrongStopsTheRest) {
   HoldMany(30, "bob@bad.example");
   Look();
   Close(record, "root");
-  outcomes_ = {.delivered = 5, .failed = 5};
+  outcome_ = {{.delivered = 5, .failed = 5}, 10};
   EXPECT_THAT(Look().release, SizeIs(10));
   clock_.Advance(absl::Seconds(2));
   EXPECT_TRUE(Look().empty());
@@ -190,22 +223,21 @@ TEST_F(HolderTest, LessThanTheRulesShareIsNoStop) {
   HoldMany(30, "bob@bad.example");
   Look();
   Close(record, "root");
-  outcomes_ = {.delivered = 6, .failed = 4};
+  outcome_ = {{.delivered = 6, .failed = 4}, 10};
   Look();
   clock_.Advance(absl::Seconds(2));
   EXPECT_THAT(Look().release, SizeIs(20));
 }
 
 TEST_F(HolderTest, WhatWasGraveWaitsForAPerson) {
-  for (ReplyClass grave :
-       {ReplyClass::kContent, ReplyClass::kReputation, ReplyClass::kInvalidRecipient}) {
+  for (const char* by : {"time", "policy"}) {
     const Case record = Open("bad.example");
     HoldMany(3, "bob@bad.example");
     Look();
-    Close(record, "time");
-    leading_class_ = grave;
-    EXPECT_TRUE(Look().empty());
-    EXPECT_EQ(WaitsFor(), absl::StrCat("most of its answers were ", ReplyClassName(grave)));
+    Close(record, by);
+    harmless_ = "most of its answers were content";
+    EXPECT_TRUE(Look().empty()) << by;
+    EXPECT_EQ(WaitsFor(), "most of its answers were content");
   }
 }
 
@@ -214,9 +246,42 @@ TEST_F(HolderTest, WhatIsNotKnownWaitsForAPerson) {
   HoldMany(3, "bob@bad.example");
   Look();
   Close(record, "time");
-  leading_class_ = std::nullopt;
+  harmless_ = std::nullopt;
   EXPECT_TRUE(Look().empty());
   EXPECT_THAT(WaitsFor(), HasSubstr("not known"));
+}
+
+TEST_F(HolderTest, APersonsBlockOverAGraveCaseIsGraveWhenItsTimeIsOver) {
+  Case rules = Open("bad.example");
+  grave_[rules.id] = "most of its answers were content";
+  HoldMany(3, "bob@bad.example");
+  Look();
+  Case manual = rules;
+  manual.id = "n-1-manual";
+  manual.manual = true;
+  rules.closed_reason = "replaced by n-1-manual";
+  Close(rules, "root");
+  cases_.Put(CaseChange::kBlockedByPerson, clock_.Now(), manual);
+  EXPECT_TRUE(Look().empty());
+  clock_.Advance(absl::Minutes(1));
+  Close(manual, "time");
+  EXPECT_TRUE(Look().empty());
+  EXPECT_EQ(WaitsFor(), "most of its answers were content");
+}
+
+TEST_F(HolderTest, ARestartForgetsNoPerson) {
+  const Case record = Open("bad.example");
+  HoldMany(30, "bob@bad.example");
+  Look();
+  Close(record, "root");
+  outcome_ = {{.failed = 10}, 10};
+  EXPECT_THAT(Look().release, SizeIs(10));
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_TRUE(Look().empty());
+  EXPECT_NE(WaitsFor(), "");
+  Restart();
+  EXPECT_TRUE(Look().empty());
+  EXPECT_NE(WaitsFor(), "");
 }
 
 TEST_F(HolderTest, AHarmlessCaseEndsByItself) {
@@ -232,7 +297,7 @@ TEST_F(HolderTest, AnIncidentWasNobodysFault) {
   HoldMany(3, "bob@bad.example");
   Look();
   Close(record, "incident");
-  leading_class_ = ReplyClass::kReputation;
+  harmless_ = "most of its answers were reputation";
   EXPECT_THAT(Look().release, SizeIs(3));
 }
 
@@ -247,7 +312,7 @@ TEST_F(HolderTest, ManyWaitForAPersonAndAPersonsUnblockIsOne) {
   record = Open("bad.example", absl::Minutes(1));
   Look();
   Close(record, "root");
-  leading_class_ = ReplyClass::kContent;
+  harmless_ = "most of its answers were content";
   EXPECT_THAT(Look().release, SizeIs(6));
 }
 
@@ -257,10 +322,14 @@ TEST_F(HolderTest, WhatAPersonLetGoIsNotHeldAgain) {
   Queue("m2", "bob@bad.example", absl::Seconds(-10), true);
   EXPECT_TRUE(Look().empty());
   held_.LetGo({"m1"});
+  obeys_ = false;
+  EXPECT_THAT(Look().release, ElementsAre("m1"));
   queue_["m1"].held = false;
   EXPECT_TRUE(Look().empty());
   EXPECT_EQ(gate_.Ask(queue_["m1"].identity, Source::kQueued, "m1").verdict, Verdict::kPass);
   EXPECT_EQ(gate_.Ask(queue_["m2"].identity, Source::kQueued, "m2").verdict, Verdict::kHold);
+  Restart();
+  EXPECT_TRUE(Look().empty()) << "a restart remembers it";
   queue_.erase("m1");
   Look();
   EXPECT_FALSE(held_.WasLetGo("m1")) << "it is gone, and its id may come again";
@@ -273,11 +342,51 @@ TEST_F(HolderTest, WhatIsHeldForTooLongIsGivenBack) {
   EXPECT_THAT(Look().hold, ElementsAre("m1"));
   clock_.Advance(absl::Minutes(110));
   EXPECT_TRUE(Look().empty());
-  holder_ = std::make_unique<Holder>(Parts());  // a restart
-  on_record_ = {"m1"};
+  Restart();
   EXPECT_TRUE(Look().empty());
   clock_.Advance(absl::Minutes(15));
   EXPECT_THAT(Look().give_back, ElementsAre("m1"));
+}
+
+// Exim puts it where the message was, and its own queue runs pass that by.
+TEST_F(HolderTest, TheNoticeOfWhatIsGivenBackGoesOut) {
+  QueuedMail notice;
+  notice.id = "m1";
+  notice.held = notice.ours = true;
+  queue_["m1"] = notice;
+  EXPECT_THAT(Look().release, ElementsAre("m1"));
+}
+
+TEST_F(HolderTest, WhatIsHeldForNobodyKnownIsShownAndGivenBack) {
+  Queue("m1", "bob@bad.example", absl::Hours(-1), true);
+  queue_["m1"].ours = true;
+  queue_["m1"].sender = "bob@bad.example";
+  queue_["m1"].charged.clear();
+  EXPECT_TRUE(Look().empty());
+  ASSERT_THAT(holder_->held(), SizeIs(1));
+  EXPECT_EQ(WaitsFor(), "whose it is is not known any more");
+  clock_.Advance(absl::Hours(6) + absl::Seconds(1));
+  EXPECT_THAT(Look().give_back, ElementsAre("m1"));
+}
+
+TEST_F(HolderTest, WhatIsHeldByAnAnswerStaysDeferdsInALaterCase) {
+  Case record = Open("bad.example");
+  record.action.by_source.fill(Verdict::kHold);
+  cases_.Put(CaseChange::kOpened, record.since, record);
+  Queue("A37C8A722D8", "bob@bad.example", absl::Seconds(10), true);
+  const QueueOrders orders = Look();
+  EXPECT_THAT(orders.now_held, ElementsAre("A37C8A722D8"));
+  EXPECT_THAT(Look().now_held, IsEmpty());
+  Close(record, "time");
+  harmless_ = "most of its answers were content";
+  Look();
+  clock_.Advance(absl::Minutes(10));
+  record = Open("bad.example", absl::Minutes(10));
+  Restart();
+  EXPECT_TRUE(Look().empty());
+  EXPECT_THAT(holder_->held(), SizeIs(1));
+  Close(record, "root");
+  EXPECT_THAT(Look().release, ElementsAre("A37C8A722D8"));
 }
 
 TEST_F(HolderTest, WhatSomebodyElseHoldsIsLetAlone) {
@@ -295,8 +404,9 @@ TEST_F(HolderTest, AfterARestartHeldMailIsFoundByItsCase) {
   const Case record = Open("bad.example");
   Queue("m1", "bob@bad.example", absl::Seconds(-10), true);
   Queue("m2", "bob@bad.example", absl::Seconds(-10), true);
-  on_record_ = {"m1"};
+  remembered_ = {{"queue_held:m1", absl::ToUnixSeconds(kMorning)}};
   queue_["m2"].ours = true;  // in a queue of deferd's own
+  Restart();
   Close(record, "root");
   EXPECT_THAT(Look().release, UnorderedElementsAre("m1", "m2"));
 }
@@ -306,7 +416,7 @@ TEST_F(HolderTest, TheSourceDecidesWhatIsHeld) {
   Case record = Open("bad.example");
   record.action.by_source = {Verdict::kHold, Verdict::kPass, Verdict::kPass, Verdict::kPass};
   cases_.Put(CaseChange::kOpened, record.since, record);
-  Queue("m1", "bob@bad.example", absl::Seconds(-10));
+  Queue("m1", "bob@bad.example", absl::Minutes(-5));
   Queue("m2", "bob@bad.example", absl::Seconds(10), true);
   EXPECT_TRUE(Look().empty());
   ASSERT_THAT(holder_->held(), SizeIs(1));
