@@ -1,6 +1,10 @@
 #include "limiter/app/daemon_report.h"
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "limiter/app/running_daemon.h"
 #include "policy/duration.h"
+#include "policy/toml_reader.h"
 
 namespace deferd {
 
@@ -39,6 +43,107 @@ Json StoreJson(const Config& config, const StateKeeper::Status& kept,
         {"keep", deferd::FormatDuration(config.ledger.keep)},
         {"waiting_rows", kept.waiting_rows},
         {"lost_rows", kept.lost_rows}}}};
+}
+
+Gauges RunningDaemon::ReadGauges() const {
+  Gauges gauges;
+  for (const FollowerStatus& source : Sources()) {
+    gauges.sources.push_back({.path = source.path,
+                              .lag_seconds = absl::ToDoubleSeconds(source.lag),
+                              .gaps = source.gaps,
+                              .bytes = source.bytes,
+                              .readable = source.readable});
+    gauges.open_messages += source.open_messages;
+    gauges.evicted_messages += source.evicted;
+  }
+  const Limiter::Stats stats = limiter_.stats();
+  gauges.subjects = stats.subjects;
+  gauges.evicted_messages += stats.evicted;
+  gauges.open_cases = cases_.CountOpen(/*shadow=*/false);
+  gauges.shadow_cases = cases_.CountOpen(/*shadow=*/true);
+  for (const Incident& incident : limiter_.ShownIncidents()) {
+    if (incident.open()) ++gauges.open_incidents[static_cast<size_t>(incident.scope)];
+  }
+  gauges.queued_batches = recorder_->pending();
+  gauges.unchecked = freshness_.unchecked();
+  if (sharing_ != nullptr) gauges.shared = sharing_->ReadGauges();
+  if (queue_keeper_ != nullptr) gauges.held_messages = queue_keeper_->held_messages();
+  if (hook_.server != nullptr) {
+    gauges.hook_connections = hook_.server->stats().open;
+    gauges.hook_refused = hook_.server->stats().refused;
+  }
+  const StateKeeper::Status kept = keeper_.status();
+  gauges.commits = kept.commits;
+  gauges.failed_commits = kept.failures;
+  gauges.ledger_lost_rows = kept.lost_rows;
+  const LocalStore::Stats store = store_->stats();
+  gauges.ledger_rows = store.ledger_rows;
+  gauges.ledger_dropped_segments = store.dropped_segments;
+  gauges.store_bytes = store.bytes;
+  gauges.started = started_;
+  gauges.version = kVersion;
+  MutexLock lock(&policy_mutex_);
+  gauges.policy_loaded = policy_loaded_;
+  gauges.policy_stale = !policy_error_.empty();
+  gauges.policy_reloads = reloads_;
+  gauges.policy_reload_failures = reload_failures_;
+  return gauges;
+}
+
+Json RunningDaemon::StatusJson() const {
+  Json listening = Json::object();
+  for (const auto& [name, address] : listening_) listening[name] = address;
+  const Freshness::State freshness = freshness_.Get();
+  const Json policy = PolicyJson();
+  return {{"version", kVersion},
+          {"node", state_dir_->node()},
+          {"incarnation", state_dir_->incarnation()},
+          {"mode", policy["mode"]},
+          {"policy",
+           {{"path", policy["path"]},
+            {"hash", policy["hash"]},
+            {"loaded", policy["loaded"]},
+            {"stale", policy["stale"]},
+            {"error", policy["error"]}}},
+          {"unchecked", !freshness.causes.empty()},
+          {"causes", freshness.causes},
+          {"sources", SourcesJson(Sources())},
+          {"store", StoreJson(config_, keeper_.status(), store_->stats())},
+          {"shared", sharing_ == nullptr ? Json(nullptr) : sharing_->StatusJson()},
+          {"queue", queue_keeper_ == nullptr ? Json(nullptr) : queue_keeper_->StatusJson()},
+          {"uptime", deferd::FormatDuration(absl::Seconds(1) + absl::Trunc(clock_.Now() - started_,
+                                                                           absl::Seconds(1)))},
+          {"lines", totals_.LinesJson()},
+          {"charged", totals_.ChargedJson()},
+          {"left_out", totals_.LeftOutJson()},
+          {"questions", totals_.QuestionsJson()},
+          {"hosted_list", !config_.charge.hosted.empty()},
+          {"subjects", limiter_.stats().subjects},
+          {"blocked", cases_.CountOpen(/*shadow=*/false)},
+          {"shadow", cases_.CountOpen(/*shadow=*/true)},
+          {"incidents", IncidentsJson(limiter_.ShownIncidents(), /*ended=*/false)},
+          {"listening", listening}};
+}
+
+Json RunningDaemon::PolicyJson() const {
+  MutexLock lock(&policy_mutex_);
+  return {{"path", policy_.policy->path},
+          {"hash", policy_.policy->hash},
+          {"loaded", FormatUtc(policy_loaded_)},
+          {"mode", policy_.policy->mode == Mode::kShadow ? "shadow" : "enforce"},
+          {"stale", !policy_error_.empty()},
+          {"error", policy_error_},
+          {"toml", policy_.toml}};
+}
+
+std::string RunningDaemon::NotReady() const {
+  const Freshness::State freshness = freshness_.Get();
+  std::string missing;
+  for (const std::string& cause : freshness.causes) {
+    // Without Redis it answers from what it has: unchecked, but ready.
+    if (!absl::StartsWith(cause, "redis: ")) absl::StrAppend(&missing, cause, "\n");
+  }
+  return missing;
 }
 
 }  // namespace deferd

@@ -1,0 +1,110 @@
+#include "limiter/app/running_daemon.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "limiter/admin/admin_session.h"
+#include "limiter/hook/exim_session.h"
+#include "limiter/hook/postfix_session.h"
+#include "limiter/port/log.h"
+
+namespace deferd {
+
+absl::StatusOr<Listener> RunningDaemon::Listen(const std::string& name, const std::string& address,
+                                               const ListenOptions& options) {
+  absl::StatusOr<Listener> listener = Listener::Open(address, options);
+  if (listener.ok()) listening_.emplace_back(name, listener->address());
+  return listener;
+}
+
+absl::Status RunningDaemon::OpenDoors() {
+  for (auto open :
+       {&RunningDaemon::OpenAdmin, &RunningDaemon::OpenHook, &RunningDaemon::OpenHttp}) {
+    absl::Status opened = (this->*open)();
+    if (!opened.ok()) return opened;
+  }
+  for (const auto& [name, address] : listening_) spdlog::info("{}: listening on {}", name, address);
+  return absl::OkStatus();
+}
+
+absl::Status RunningDaemon::OpenHook() {
+  if (config_.hook_exim.empty() && config_.hook_postfix.empty()) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
+  if (!server.ok()) return server.status();
+  auto answer = [this](const Question& question) {
+    GateAnswer found = question.subject.has_value()
+                           ? gate_.Ask(*question.subject, question.source)
+                           : gate_.Ask(question.identity, question.source, question.id);
+    // Until the queue is looked at, this message counts as held by its answer.
+    if (queue_ != nullptr && found.verdict == Verdict::kHold &&
+        question.source != Source::kQueued) {
+      held_.CountOne(found.cause->subject);
+    }
+    return Answer{.verdict = found.verdict,
+                  .unchecked = found.unchecked,
+                  .trial = question.identity.sender == kTrialSender,
+                  .text = std::move(found.text)};
+  };
+  auto answered = [this](const Answer& given, absl::Duration took) {
+    if (given.trial) return;
+    metrics_.OnAnswer(given.verdict, given.unchecked, took);
+    totals_.OnQuestion(clock_.Now());
+  };
+  auto malformed = [this] { metrics_.OnMalformedQuestion(); };
+  const auto listen = [&](const std::string& name, const std::string& address,
+                          const SocketServer::Options& options,
+                          SocketServer::NewSession new_session) -> absl::Status {
+    if (address.empty()) return absl::OkStatus();
+    absl::StatusOr<Listener> listener = Listen(name, address, config_.hook_options);
+    if (!listener.ok()) return listener.status();
+    return (*server)->Listen(*std::move(listener), options, std::move(new_session));
+  };
+  absl::Status opened = listen("exim", config_.hook_exim, {}, [=](const Peer&) {
+    return std::make_unique<EximSession>(answer, answered, malformed);
+  });
+  if (!opened.ok()) return opened;
+  // Postfix keeps a connection for later questions, up to five minutes without one, and takes one
+  // that was closed on it for a server that is away.
+  opened = listen("postfix", config_.hook_postfix, {.idle = absl::Minutes(10)}, [=](const Peer&) {
+    return std::make_unique<PostfixSession>(answer, answered, malformed);
+  });
+  if (!opened.ok()) return opened;
+  hook_.server = *std::move(server);
+  hook_.thread = std::thread([this] { hook_.server->Run(); });
+  return absl::OkStatus();
+}
+
+absl::Status RunningDaemon::OpenAdmin() {
+  absl::StatusOr<Listener> listener =
+      Listen("admin", absl::StrCat("unix:", config_.admin_socket), config_.admin_options);
+  if (!listener.ok()) return listener.status();
+  absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
+  if (!server.ok()) return server.status();
+  AdminHandler handler = [this](const std::string& verb, const Json& args, const Peer& peer) {
+    return api_.Handle(verb, args, peer);
+  };
+  // A list of a million subjects is a large answer, asked for by a trusted person.
+  absl::Status added = (*server)->Listen(
+      *std::move(listener),
+      {.idle = absl::Seconds(30), .max_connections = 64, .max_pending_output = 1 << 30},
+      [handler](const Peer& peer) { return std::make_unique<AdminSession>(peer, handler); });
+  if (!added.ok()) return added;
+  admin_.server = *std::move(server);
+  admin_.thread = std::thread([this] { admin_.server->Run(); });
+  return absl::OkStatus();
+}
+
+absl::Status RunningDaemon::OpenHttp() {
+  if (config_.http_listen.empty()) return absl::OkStatus();
+  absl::StatusOr<Listener> listener = Listen("http", config_.http_listen, {});
+  if (!listener.ok()) return listener.status();
+  absl::StatusOr<std::unique_ptr<HttpServer>> http =
+      HttpServer::Start(*std::move(listener),
+                        {.metrics = [this] { return metrics_.Text(ReadGauges(), clock_.Now()); },
+                         .not_ready = [this] { return NotReady(); }});
+  if (!http.ok()) return http.status();
+  http_ = *std::move(http);
+  return absl::OkStatus();
+}
+
+}  // namespace deferd

@@ -1,0 +1,102 @@
+#include "limiter/app/running_daemon.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "limiter/intake/exim_reader.h"
+#include "limiter/intake/postfix_reader.h"
+#include "limiter/port/log.h"
+
+namespace deferd {
+
+void RunningDaemon::FollowLogs() {
+  recorder_ = std::make_unique<Recorder>(
+      &limiter_, &keeper_, [this](size_t pending) { return LookAtFreshness(pending); });
+  for (const auto* patterns : {&config_.exim_logs, &config_.postfix_logs}) {
+    for (const std::string& pattern : *patterns) spdlog::info("following {}", pattern);
+  }
+  std::map<std::string, SourceState> known;
+  for (auto& [source, kept] : keeper_.TakeSources()) {
+    known[source] = {std::move(kept.position), std::move(kept.open_messages)};
+  }
+  const LogSet::NewReader new_exim = [this] {
+    return NewEximReader({.zone = config_.zone, .open_messages = true});
+  };
+  const LogSet::NewReader new_postfix = [this] {
+    return NewPostfixReader(
+        {.zone = config_.zone, .open_messages = true, .own_hosts = config_.charge.internal_hosts});
+  };
+  const Follower::Sink submit = [this](std::unique_ptr<EventBatch> batch) {
+    return recorder_->Submit(std::move(batch));
+  };
+  std::vector<std::unique_ptr<Follower>> journals;
+  if (config_.journal.exim) journals.push_back(FollowJournal("exim", new_exim, &known, submit));
+  if (config_.journal.postfix) {
+    journals.push_back(FollowJournal("postfix", new_postfix, &known, submit));
+  }
+  // The last hour, and the arrivals of what is still queued, may stand in the rotated file.
+  const auto follow = [&](const std::vector<std::string>& patterns, LogSet::NewReader new_reader) {
+    return LogSet::Start({.patterns = patterns, .follower = {.read_rotated_first = true}}, known,
+                         std::move(new_reader), &clock_, submit);
+  };
+  std::vector<std::unique_ptr<LogSet>> logs;
+  logs.push_back(follow(config_.exim_logs, new_exim));
+  logs.push_back(follow(config_.postfix_logs, new_postfix));
+  if (queue_keeper_ != nullptr) queue_keeper_->Start(keeper_.remembered());
+  MutexLock lock(&logs_mutex_);
+  logs_ = std::move(logs);
+  journals_ = std::move(journals);
+}
+
+std::unique_ptr<Follower> RunningDaemon::FollowJournal(const std::string& mta,
+                                                       const LogSet::NewReader& new_reader,
+                                                       std::map<std::string, SourceState>* known,
+                                                       const Follower::Sink& sink) {
+  JournalFollowerOptions options = {.mta = mta,
+                                    .source = absl::StrCat("journal:", mta),
+                                    .directory = config_.journal.directory,
+                                    .writers = JournalWriters(config_.journal.users, mta),
+                                    .read_back = LongestWindow()};
+  spdlog::info("following {}", options.source);
+  std::unique_ptr<LogReader> reader;
+  if (const auto it = known->find(options.source); it != known->end()) {
+    reader = RestoredReader(options.source, &it->second, new_reader);
+    options.resume = std::move(it->second.position);
+  } else {
+    reader = new_reader();
+  }
+  return StartJournalFollower(options, std::move(reader), &clock_, sink);
+}
+
+absl::Duration RunningDaemon::LongestWindow() const {
+  absl::Duration longest;
+  for (absl::Duration window : limiter_.settings().policy->Windows()) {
+    longest = std::max(longest, window);
+  }
+  return longest;
+}
+
+std::vector<FollowerStatus> RunningDaemon::Sources() const {
+  MutexLock lock(&logs_mutex_);
+  std::vector<FollowerStatus> sources;
+  for (const std::unique_ptr<Follower>& journal : journals_) sources.push_back(journal->status());
+  for (const std::unique_ptr<LogSet>& logs : logs_) {
+    for (FollowerStatus& one : logs->status()) sources.push_back(std::move(one));
+  }
+  return sources;
+}
+
+bool RunningDaemon::LookAtFreshness(size_t pending) {
+  {
+    // Before all logs are followed, and while they are let go of, nothing is known of their ends.
+    MutexLock lock(&logs_mutex_);
+    if (logs_.empty()) return false;
+  }
+  const std::vector<FollowerStatus> sources = Sources();
+  return freshness_watch_.Look(
+      sources, pending == 0, keeper_.status().problem, LongestWindow(), clock_.Now(),
+      sharing_ == nullptr ? std::vector<std::string>() : sharing_->Causes());
+}
+
+}  // namespace deferd

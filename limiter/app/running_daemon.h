@@ -1,0 +1,189 @@
+// The daemon's parts and how they hang together, in one class; what it does stands by subject in
+// daemon.cc (its life), daemon_doors.cc (who may ask), daemon_logs.cc (what is read) and
+// daemon_report.cc (what it says of itself). Included by these alone.
+
+#ifndef DEFERD_LIMITER_APP_RUNNING_DAEMON_H_
+#define DEFERD_LIMITER_APP_RUNNING_DAEMON_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "exporter/http_server.h"
+#include "exporter/metrics.h"
+#include "limiter/admin/admin_api.h"
+#include "limiter/app/daemon.h"
+#include "limiter/app/freshness_watch.h"
+#include "limiter/app/journal.h"
+#include "limiter/app/mail_queue.h"
+#include "limiter/app/queue_keeper.h"
+#include "limiter/app/queue_verb.h"
+#include "limiter/app/sharing.h"
+#include "limiter/app/state_dir.h"
+#include "limiter/app/totals.h"
+#include "limiter/case_table.h"
+#include "limiter/freshness.h"
+#include "limiter/gate.h"
+#include "limiter/held_mail.h"
+#include "limiter/intake/follower.h"
+#include "limiter/intake/journal_follower.h"
+#include "limiter/intake/log_set.h"
+#include "limiter/limiter.h"
+#include "limiter/port/clock.h"
+#include "limiter/port/mutex.h"
+#include "limiter/port/socket_server.h"
+#include "limiter/recorder.h"
+#include "limiter/state_keeper.h"
+
+namespace deferd {
+
+Settings MakeSettings(const Config& config, const LoadedPolicy& loaded);
+
+class RunningDaemon : public Daemon {
+ public:
+  RunningDaemon(Config config, LoadedPolicy policy, std::shared_ptr<const StateDir> state_dir,
+                std::unique_ptr<LocalStore> store)
+      : config_(std::move(config)),
+        state_dir_(std::move(state_dir)),
+        store_(std::move(store)),
+        started_(clock_.Now()),
+        policy_(std::move(policy)),
+        policy_loaded_(started_),
+        freshness_(started_),
+        freshness_watch_(&freshness_),
+        gate_(&cases_, &freshness_, &clock_, MakeSettings(config_, policy_),
+              config_.queue_helper.empty() ? nullptr : &held_),
+        keeper_({.ledger = config_.ledger.enabled,
+                 .mail_subjects = config_.ledger_subjects,
+                 .on_receipt =
+                     [this](const Case& record, const std::vector<LedgerRow>& rows) {
+                       if (sharing_ != nullptr) sharing_->PutReceipt(record, rows);
+                     }},
+                store_.get(), &clock_),
+        queue_(NewMailQueue()),
+        queue_keeper_(NewQueueKeeper()),
+        observers_(Observers()),
+        limiter_({.node = state_dir_->node(),
+                  .incarnation = state_dir_->incarnation(),
+                  .keep = true,
+                  .shared = config_.redis.has_value()},
+                 MakeSettings(config_, policy_), &clock_, &cases_, &observers_),
+        api_({.limiter = &limiter_,
+              .cases = &cases_,
+              .gate = &gate_,
+              .freshness = &freshness_,
+              .clock = &clock_,
+              .status = [this] { return StatusJson(); },
+              .policy = [this] { return PolicyJson(); },
+              .reload = [this] { return Reload(); },
+              .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
+              .save = [this] { return keeper_.Commit(/*durable=*/true); },
+              .receipt = [this](const Case& record) { return ReceiptOf(record); },
+              .ledger = reader_.get(),
+              .record =
+                  [this](const EventBatch& batch) {
+                    keeper_.Record(batch);
+                    return keeper_.Commit(/*durable=*/true);
+                  },
+              .queue = MakeQueueVerb(),
+              .share = [this](const Subject& subject) { return WaitShared(subject); },
+              .refresh =
+                  [this](const Subject* subject) {
+                    if (sharing_ != nullptr) sharing_->Refresh(subject);
+                  }}) {}
+
+  ~RunningDaemon() override { Stop(); }
+
+  absl::Status Load() { return keeper_.Load(&limiter_); }
+  absl::Status Share();
+  absl::Status OpenDoors();
+  void FollowLogs();
+  void Run() override;
+
+ private:
+  struct Door {
+    std::unique_ptr<SocketServer> server;
+    std::thread thread;
+  };
+
+  std::unique_ptr<MailQueue> NewMailQueue();
+  std::unique_ptr<QueueKeeper> NewQueueKeeper();
+  std::function<absl::StatusOr<Json>(const Json&, const std::string&)> MakeQueueVerb();
+  std::vector<Observer*> Observers();
+  absl::StatusOr<Listener> Listen(const std::string& name, const std::string& address,
+                                  const ListenOptions& options);
+  absl::Status OpenHook();
+  absl::Status OpenAdmin();
+  absl::Status OpenHttp();
+  absl::Status Reload();
+  bool LookAtFreshness(size_t pending);
+  void Stop();
+  std::unique_ptr<Follower> FollowJournal(const std::string& mta,
+                                          const LogSet::NewReader& new_reader,
+                                          std::map<std::string, SourceState>* known,
+                                          const Follower::Sink& sink);
+  absl::Duration LongestWindow() const;
+  std::vector<FollowerStatus> Sources() const;
+  std::optional<Receipt> ReceiptOf(const Case& record) const;
+  absl::Status WaitShared(const Subject& subject) const;
+  Gauges ReadGauges() const;
+  Json StatusJson() const;
+  Json PolicyJson() const;
+  std::string NotReady() const;
+
+  const Config config_;
+  const std::shared_ptr<const StateDir> state_dir_;
+  const std::unique_ptr<LocalStore> store_;
+  const std::unique_ptr<LedgerReader> reader_ = store_->NewReader();  // for the admin door
+  const SystemClock clock_;
+  const absl::Time started_;
+
+  Mutex reload_mutex_;
+  mutable Mutex policy_mutex_;
+  LoadedPolicy policy_ ABSL_GUARDED_BY(policy_mutex_);
+  absl::Time policy_loaded_ ABSL_GUARDED_BY(policy_mutex_);
+  std::string policy_error_
+      ABSL_GUARDED_BY(policy_mutex_);  // of the last reload; empty: it went well
+  int64_t reloads_ ABSL_GUARDED_BY(policy_mutex_) = 0;
+  int64_t reload_failures_ ABSL_GUARDED_BY(policy_mutex_) = 0;
+
+  CaseTable cases_;
+  Freshness freshness_;
+  HeldMail held_;
+  FreshnessWatch freshness_watch_;  // confined to the recorder's tick
+  Gate gate_;
+  Metrics metrics_;
+  Journal journal_;
+  Totals totals_;
+  StateKeeper keeper_;
+  const std::unique_ptr<MailQueue> queue_;  // null: there is no helper
+  const std::unique_ptr<QueueKeeper> queue_keeper_;
+  ObserverList observers_;
+  Limiter limiter_;
+  AdminApi api_;
+  std::unique_ptr<Sharing> sharing_;  // null: one machine; fixed before the doors open
+
+  std::unique_ptr<Recorder> recorder_;
+  mutable Mutex logs_mutex_;
+  std::vector<std::unique_ptr<LogSet>> logs_ ABSL_GUARDED_BY(logs_mutex_);  // by MTA
+  std::vector<std::unique_ptr<Follower>> journals_ ABSL_GUARDED_BY(logs_mutex_);
+
+  Door hook_;
+  Door admin_;
+  std::unique_ptr<HttpServer> http_;
+  std::vector<std::pair<std::string, std::string>> listening_;  // door, address; fixed after start
+  bool stopped_ = false;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_APP_RUNNING_DAEMON_H_
