@@ -163,6 +163,34 @@ void LookAtQuestions(const DoctorFacts& facts, DoctorReport* report) {
   }
 }
 
+// What is held for a block, by deferd-queue.
+void LookAtQueue(const Json& status, DoctorReport* report) {
+  const auto queue = status.find("queue");
+  if (queue == status.end() || !queue->is_object()) {
+    report->Note(
+        "deferd does not see the mail queue, so what is queued of a blocked sender goes out",
+        "start deferd-queue, and name its socket as [queue] helper");
+    return;
+  }
+  const std::string problem = Field(*queue, "problem");
+  if (!problem.empty()) {
+    report->Problem(absl::StrCat("the mail queue cannot be seen: ", problem),
+                    "systemctl status deferd-queue; nothing is held or let go until it answers");
+    return;
+  }
+  report->Ok(absl::StrCat(Number(*queue, "messages"), " messages are held"));
+  for (const Json& one : queue->value("held", Json::array())) {
+    if (Field(one, "waits_for").empty()) continue;
+    const std::string subject = Field(one, "subject");
+    report->Warning(absl::StrCat(Number(one, "messages"), " messages of ",
+                                 subject.empty() ? "nobody known" : subject,
+                                 " wait for a person: ", Field(one, "waits_for")),
+                    subject.empty()
+                        ? "deferctl queue --held; deferctl queue requeue ID"
+                        : absl::StrCat("deferctl queue release ", subject, ", or discard"));
+  }
+}
+
 // A smarthost takes everything, and what becomes of it later is in its own log.
 void LookAtHosts(const Json& attempts, DoctorReport* report) {
   std::map<std::string, int64_t> hosts;
@@ -227,6 +255,7 @@ Json Diagnose(const DoctorFacts& facts) {
   LookAtCharging(facts.status, &report);
   LookAtDoors(facts, &report);
   LookAtQuestions(facts, &report);
+  LookAtQueue(facts.status, &report);
   LookAtHosts(facts.attempts, &report);
   LookAtPolicy(facts, &report);
   const Json store = facts.status.value("store", Json::object());

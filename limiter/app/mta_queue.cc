@@ -175,7 +175,8 @@ absl::Status MtaQueue::Requeue(const std::string& id) {
   absl::StatusOr<Ids> sorted = Begin({id});
   if (!sorted.ok()) return sorted.status();
   if (sorted->postfix.empty()) {
-    absl::Status status = RunExim(/*held=*/false, {"-Mt"}, {id});
+    absl::Status status = ToMainQueue({id});
+    status.Update(RunExim(/*held=*/false, {"-Mt"}, {id}));
     return status.ok() ? commands_.Start(Exim({"-M", id})) : status;
   }
   absl::Status status = Postsuper({"-r", "-"}, {id});

@@ -26,6 +26,7 @@ DoctorFacts Healthy() {
       {"questions", {{"answered", 70}, {"last", "2026-11-22T08:00:00Z"}}},
       {"hosted_list", true},
       {"listening", {{"exim", "unix:/x"}}},
+      {"queue", {{"problem", nullptr}, {"messages", 0}, {"held", Json::array()}}},
       {"store", {{"problem", ""}}}};
   facts.blocks = Json::array();
   facts.attempts = Json::array();
@@ -253,6 +254,22 @@ TEST(Doctor, ADoorThatTheMailServerCannotOpen) {
   EXPECT_TRUE(Find(facts, "is of group").is_null());
   facts.doors[0] = {.path = "/x", .mode = 0600, .group = "postfix", .mta_group = "postfix"};
   ExpectProblem(facts, "mode 600");
+}
+
+TEST(Doctor, WhatIsHeld) {
+  DoctorFacts facts = Healthy();
+  facts.status["queue"] = nullptr;
+  EXPECT_EQ(Find(facts, "does not see the mail queue")["level"], "note");
+  facts.status["queue"] = {{"problem", nullptr}, {"messages", 7}, {"held", Json::array()}};
+  EXPECT_EQ(Find(facts, "7 messages are held")["level"], "ok");
+  facts.status["queue"]["held"] = {{{"subject", "bad.example"},
+                                    {"messages", 3},
+                                    {"waits_for", "most of its answers were content"}},
+                                   {{"subject", "x.example"}, {"messages", 4}, {"waits_for", ""}}};
+  ExpectWarning(facts, "3 messages of bad.example wait for a person: most of its answers");
+  EXPECT_TRUE(Find(facts, "x.example").is_null());
+  facts.status["queue"]["problem"] = "deferd-queue does not answer";
+  ExpectProblem(facts, "the mail queue cannot be seen");
 }
 
 TEST(Doctor, ASmarthostHidesOutcomes) {
