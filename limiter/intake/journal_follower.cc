@@ -56,6 +56,7 @@ class JournalFollower : public Follower {
     const absl::Time now = clock_->Now();
     MutexLock lock(&mutex_);
     FollowerStatus status = status_;
+    status.last_stamp = last_stamp_;
     if (behind_ && last_stamp_ != absl::InfinitePast()) {
       status.lag = std::max(now - last_stamp_, absl::ZeroDuration());
     }
