@@ -194,7 +194,6 @@ void AddQueueVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
   CLI::App* release = verb(queue, "release", "let held messages go, also while blocked", Release);
   CLI::App* discard = verb(queue, "discard", "throw messages away (root, if allowed)", Discard);
   for (CLI::App* sub : {release, discard}) {
-    sub->fallthrough(false);
     sub->add_option("SUBJECT", args->subject)->required();
     sub->add_flag("--dry-run", args->dry_run, "show which, and do nothing");
     choice(sub);
