@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "limiter/admin/page_text.h"
 #include "policy/text.h"
 
@@ -87,9 +88,12 @@ std::string StatusPage(const Json& status) {
   absl::StrAppend(&out, "policy   ", Field(policy, "path"), " (", Field(policy, "hash"),
                   "), loaded ", ShortTime(Field(policy, "loaded")), " UTC\n");
   if (Flag(policy, "stale")) {
-    absl::StrAppend(&out,
-                    Wrapped("         ", "THE LAST RELOAD FAILED, this older policy is in force: " +
-                                             Field(policy, "error")));
+    out +=
+        Wrapped("         ", "THE LAST RELOAD FAILED, this older policy is in force until deferd");
+    out += Wrapped("         ", "is started again, which it cannot be with these mistakes:");
+    for (absl::string_view line : absl::StrSplit(policy.value("error", ""), '\n')) {
+      out += Wrapped("         ", PrintableUtf8(line));
+    }
   }
   for (const Json& source : status["sources"]) {
     const std::string problem = Field(source, "problem");

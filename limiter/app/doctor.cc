@@ -46,6 +46,13 @@ void LookAtTimes(const DoctorFacts& facts, const Json& source, DoctorReport* rep
   }
   const absl::Duration off = stamp - written->second;
   if (absl::AbsDuration(off) < absl::Minutes(20)) return;
+  // No zone is so far off another: a copy of an old log.
+  if (absl::AbsDuration(off) > absl::Hours(26)) {
+    report->Warning(absl::StrCat("the last line of ", path, " is of ",
+                                 ShortTime(Field(source, "last_stamp")), " UTC"),
+                    "is it the log that the mail server writes now, or a copy of an old one?");
+    return;
+  }
   report->Problem(
       absl::StrCat("the stamps of ", path, " are ", absl::ToInt64Minutes(absl::AbsDuration(off)),
                    " minutes ", off < absl::ZeroDuration() ? "behind" : "ahead of", " the clock"),

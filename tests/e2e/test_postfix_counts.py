@@ -68,7 +68,9 @@ class PostfixTells(PostfixTest):
                           "  -o content_filter= -o smtpd_authorized_xclient_hosts=\n")
         self.send("bob@bad.example", ["ann@far.example", "nouser@far.example"], "bob@bad.example", 3)
         self.assertEqual(self.window("bad.example"), (1, 0, 1))
-        self.assertEqual(self.sink.accepted[0], ("bob@bad.example", "ann@far.example"))
+        # The notice about the other recipient may come before it.
+        self.assertEqual([one for one in self.sink.accepted if one[1] == "ann@far.example"],
+                         [("bob@bad.example", "ann@far.example")])
 
     def test_deferd_killed_on_the_way_counts_the_same(self):
         self.begin()

@@ -174,6 +174,15 @@ TEST(Doctor, ALogThatIsNotWrittenToAndStampsOfAnotherZone) {
 
 constexpr char kAsksExim[] = "    warn set acl_m_deferd = ${readsocket{/x}{check\\n}{2s}{}{}}\n";
 
+TEST(Doctor, AnOldLogThatWasJustCopiedIsInNoOtherZone) {
+  DoctorFacts facts = Healthy();
+  facts.now = absl::FromUnixSeconds(1'795'334'400);
+  facts.written["/log"] = facts.now - absl::Minutes(1);
+  facts.status["sources"][0]["at_end"] = true;
+  facts.status["sources"][0]["last_stamp"] = "2026-11-17T08:00:00Z";  // five days before
+  ExpectWarning(facts, "the last line of /log is of 2026-11-17 08:00:00 UTC");
+}
+
 TEST(Doctor, HowEximAsks) {
   DoctorFacts facts = Healthy();
   facts.exim_config = kAsksExim;
