@@ -10,11 +10,6 @@ namespace deferd {
 
 namespace {
 
-std::string TextArg(const Json& args, const char* name) {
-  const auto found = args.find(name);
-  return found != args.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 std::vector<std::string> IdsArg(const Json& args) {
   std::vector<std::string> ids;
   const auto found = args.find("ids");
@@ -47,7 +42,7 @@ absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& ar
   }
   const absl::Status done = Do(verb, args);
   const std::string what = absl::StrCat(verb, " ", absl::StrJoin(IdsArg(args), " "),
-                                        TextArg(args, "id"), " ", TextArg(args, "address"));
+                                        QueueField(args, "id"), " ", QueueField(args, "address"));
   spdlog::info("{} by uid {}: {}", PrintableUtf8(what), peer.uid,
                done.ok() ? "done" : std::string(done.message()));
   if (!done.ok()) return done;
@@ -59,9 +54,10 @@ absl::Status QueueHelper::Do(const std::string& verb, const Json& args) {
   if (verb == "release") return queue_.Release(IdsArg(args));
   if (verb == "give_back") return queue_.GiveBack(IdsArg(args));
   if (verb == "discard") return queue_.Discard(IdsArg(args));
-  if (verb == "requeue") return queue_.Requeue(TextArg(args, "id"));
+  if (verb == "requeue") return queue_.Requeue(QueueField(args, "id"));
   if (verb == "flush") return queue_.Flush();
-  if (verb == "redirect") return queue_.Redirect(TextArg(args, "id"), TextArg(args, "address"));
+  if (verb == "redirect")
+    return queue_.Redirect(QueueField(args, "id"), QueueField(args, "address"));
   return absl::InvalidArgumentError(
       absl::StrCat("verb ", Quoted(verb.substr(0, 40)), " is not known to deferd-queue"));
 }

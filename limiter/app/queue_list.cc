@@ -45,12 +45,12 @@ bool ReadEximHead(absl::string_view line, QueuedMail* mail) {
   return true;
 }
 
-std::string TextOf(const Json& json, const char* name) {
+}  // namespace
+
+std::string QueueField(const Json& json, const char* name) {
   const auto found = json.find(name);
   return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }
-
-}  // namespace
 
 void AddEximQueue(absl::string_view listing, bool held, std::vector<QueuedMail>* queue) {
   bool in_message = false;
@@ -77,17 +77,17 @@ void AddEximQueue(absl::string_view listing, bool held, std::vector<QueuedMail>*
 void AddPostfixQueue(absl::string_view listing, std::vector<QueuedMail>* queue) {
   for (absl::string_view line : absl::StrSplit(listing, '\n', absl::SkipEmpty())) {
     const Json json = Json::parse(line.begin(), line.end(), nullptr, /*allow_exceptions=*/false);
-    if (!json.is_object() || !IsPostfixId(TextOf(json, "queue_id"))) continue;
+    if (!json.is_object() || !IsPostfixId(QueueField(json, "queue_id"))) continue;
     QueuedMail& mail = queue->emplace_back();
-    mail.id = TextOf(json, "queue_id");
-    mail.held = TextOf(json, "queue_name") == "hold";
-    mail.sender = TextOf(json, "sender");
+    mail.id = QueueField(json, "queue_id");
+    mail.held = QueueField(json, "queue_name") == "hold";
+    mail.sender = QueueField(json, "sender");
     if (mail.sender == "MAILER-DAEMON") mail.sender.clear();
     mail.size = Number(json, "message_size");
     for (const Json& recipient : json.value("recipients", Json::array())) {
       if (!recipient.is_object() || mail.recipients.size() >= kMaxRecipients) continue;
-      mail.recipients.push_back(TextOf(recipient, "address"));
-      if (mail.problem.empty()) mail.problem = TextOf(recipient, "delay_reason");
+      mail.recipients.push_back(QueueField(recipient, "address"));
+      if (mail.problem.empty()) mail.problem = QueueField(recipient, "delay_reason");
     }
   }
 }
@@ -113,13 +113,13 @@ std::vector<QueuedMail> QueueFromJson(const Json& json) {
   for (const Json& one : json) {
     if (!one.is_object()) continue;
     QueuedMail& mail = queue.emplace_back();
-    mail.id = TextOf(one, "id");
+    mail.id = QueueField(one, "id");
     mail.held = Flag(one, "held");
     mail.ours = Flag(one, "ours");
     mail.frozen = Flag(one, "frozen");
     mail.size = Number(one, "size");
-    mail.sender = TextOf(one, "sender");
-    mail.problem = TextOf(one, "problem");
+    mail.sender = QueueField(one, "sender");
+    mail.problem = QueueField(one, "problem");
     const auto recipients = one.find("recipients");
     if (recipients == one.end() || !recipients->is_array()) continue;
     for (const Json& recipient : *recipients) {

@@ -22,7 +22,10 @@ inline constexpr size_t kMaxRecipients = 100;
 void AddEximQueue(absl::string_view listing, bool held, std::vector<QueuedMail>* queue);
 void AddPostfixQueue(absl::string_view listing, std::vector<QueuedMail>* queue);
 
-// The same as the helper's protocol has it: an array. What is no such array reads as empty.
+// The string under `name`, as it is; empty if there is none.
+std::string QueueField(const Json& json, const char* name);
+
+// A queue as the helper's protocol has it: an array. What is no such array reads as empty.
 Json QueueToJson(const std::vector<QueuedMail>& queue);
 std::vector<QueuedMail> QueueFromJson(const Json& json);
 
