@@ -16,8 +16,8 @@ bool AdminSession::OnBytes(absl::string_view bytes, std::string* out) {
   while (!bytes.empty()) {
     const size_t end = bytes.find('\n');
     const absl::string_view piece = bytes.substr(0, end);
-    if (partial_.size() + piece.size() > kMaxLine) {
-      *out += ErrorLine(absl::StrCat("request longer than ", kMaxLine, " bytes"));
+    if (partial_.size() + piece.size() > max_line_) {
+      *out += ErrorLine(absl::StrCat("request longer than ", max_line_, " bytes"));
       partial_.clear();
       return false;
     }

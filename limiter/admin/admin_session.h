@@ -4,9 +4,9 @@
 //   answer   {"ok": true, "result": ...}  or  {"ok": false, "error": "example.com: no block to
 //   end"}
 //
-// Sans-I/O. A line over kMaxLine, or one that is no such object, is answered with an error; the
-// connection ends after an over-long one. Who may connect is decided by the socket's permissions;
-// who did is known from the peer's credentials and handed to the handler.
+// Sans-I/O. A line over kMaxLine (or what it was told), or one that is no such object, is answered
+// with an error; the connection ends after an over-long one. Who may connect is decided by the
+// socket's permissions; who did is known from the peer's credentials and handed to the handler.
 
 #ifndef DEFERD_LIMITER_ADMIN_ADMIN_SESSION_H_
 #define DEFERD_LIMITER_ADMIN_ADMIN_SESSION_H_
@@ -29,7 +29,8 @@ class AdminSession : public Session {
  public:
   static constexpr size_t kMaxLine = 64 << 10;
 
-  AdminSession(const Peer& peer, AdminHandler handler) : peer_(peer), handler_(handler) {}
+  AdminSession(const Peer& peer, AdminHandler handler, size_t max_line = kMaxLine)
+      : peer_(peer), handler_(handler), max_line_(max_line) {}
 
   bool OnBytes(absl::string_view bytes, std::string* out) override;
   void OnEnd(std::string* out) override;
@@ -39,6 +40,7 @@ class AdminSession : public Session {
 
   const Peer peer_;
   const AdminHandler handler_;
+  const size_t max_line_;
   std::string partial_;
 };
 

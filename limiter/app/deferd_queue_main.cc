@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -14,6 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "limiter/admin/admin_session.h"
 #include "limiter/app/queue_helper.h"
+#include "limiter/app/sender_table.h"
+#include "limiter/port/clock.h"
 #include "limiter/port/listener.h"
 #include "limiter/port/log.h"
 #include "limiter/port/socket_server.h"
@@ -23,29 +26,41 @@ namespace deferd {
 namespace {
 
 constexpr int kUsage = 2;
+constexpr int kTempFail = 75;  // sysexits.h; pipe(8) defers the message
 
 int Fail(const std::string& message) {
   std::fprintf(stderr, "deferd-queue: %s\n", message.c_str());
   return 1;
 }
 
+// SenderNet::kMaxDomains with their texts.
+constexpr size_t kMaxLine = 4 << 20;
+// How often it is seen whether deferd is still there.
+constexpr timespec kTick = {.tv_sec = 10, .tv_nsec = 0};
+
 bool IsProgram(const std::string& path) { return access(path.c_str(), X_OK) == 0; }
 
+void Warn(const absl::Status& status) {
+  if (!status.ok()) spdlog::warn("{}", status.message());
+}
+
 absl::Status Serve(const std::string& socket, const std::string& group,
-                   QueueHelper::Options options) {
+                   const QueueHelper::Options& options) {
   absl::StatusOr<Listener> listener =
       Listener::Open(absl::StrCat("unix:", socket), {.mode = 0660, .group = group});
   if (!listener.ok()) return listener.status();
   absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
   if (!server.ok()) return server.status();
-  QueueHelper helper(std::move(options));
+  QueueHelper helper(options);
   AdminHandler handler = [&helper](const std::string& verb, const Json& args, const Peer& peer) {
     return helper.Handle(verb, args, peer);
   };
   absl::Status added = (*server)->Listen(
       *std::move(listener),
       {.idle = absl::Seconds(60), .max_connections = 16, .max_pending_output = 1 << 30},
-      [handler](const Peer& peer) { return std::make_unique<AdminSession>(peer, handler); });
+      [handler](const Peer& peer) {
+        return std::make_unique<AdminSession>(peer, handler, kMaxLine);
+      });
   if (!added.ok()) return added;
   // The server's thread, and with it each program, is not asked by the signals.
   std::thread thread([&server] { (*server)->Run(); });
@@ -54,11 +69,14 @@ absl::Status Serve(const std::string& socket, const std::string& group,
   sigset_t signals;
   sigemptyset(&signals);
   for (int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
-  while (sigwaitinfo(&signals, nullptr) < 0) {  // EINTR
+  SenderTable* const table = options.sender_table;
+  while (sigtimedwait(&signals, nullptr, &kTick) < 0) {  // EAGAIN, EINTR
+    if (table != nullptr) Warn(table->Tick(SystemClock().Now()));
   }
   (*server)->Stop(absl::Seconds(2));
   thread.join();
-  return absl::OkStatus();
+  // Nobody would take out again what is in it.
+  return table == nullptr ? absl::OkStatus() : table->Set({}, SystemClock().Now());
 }
 
 int Main(int argc, char** argv) {
@@ -68,6 +86,9 @@ int Main(int argc, char** argv) {
       "deferd-queue"};
   std::string socket = "/run/deferd-queue/queue.sock";
   std::string user = "deferd";
+  std::string table_path = "/var/lib/deferd-queue/senders";
+  bool empty_table = false;
+  std::string put_off;
   QueueHelper::Options options;
   MtaPrograms& programs = options.programs;
   programs.exim = "/usr/sbin/exim4";
@@ -79,6 +100,11 @@ int Main(int argc, char** argv) {
   app.add_option("--postfix", programs.postfix, "the folder of Postfix's postsuper")
       ->capture_default_str();
   app.add_option("--postfix-config", programs.postfix_config, "another main.cf's folder (-c)");
+  app.add_option("--sender-table", table_path,
+                 "the table by which Postfix puts off a blocked domain's mail")
+      ->capture_default_str();
+  app.add_flag("--empty-sender-table", empty_table, "does that and nothing else");
+  app.add_option("--put-off", put_off, "says so and ends: Postfix's transport deferd-held");
   app.add_flag("--allow-discard", options.allow_discard, "root may have messages thrown away");
   app.add_flag("--allow-redirect", options.allow_redirect, "root may send one somewhere else");
   app.set_version_flag("--version", std::string("deferd-queue ") + DEFERD_VERSION);
@@ -86,6 +112,10 @@ int Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  if (!put_off.empty()) {
+    std::printf("4.7.1 %s\n", put_off.c_str());
+    return kTempFail;
   }
   if (!IsProgram(programs.exim)) programs.exim.clear();
   if (!IsProgram(programs.postfix + "/postsuper")) programs.postfix.clear();
@@ -98,6 +128,14 @@ int Main(int argc, char** argv) {
         absl::StrCat("--user ", user, ": there is no such user; make it as the README says"));
   }
   options.uid = entry->pw_uid;
+  std::optional<SenderTable> table;
+  if (IsProgram(programs.postfix + "/postmap")) {
+    std::vector<std::string> postmap = {programs.postfix + "/postmap"};
+    if (!programs.postfix_config.empty()) {
+      postmap.insert(postmap.end(), {"-c", programs.postfix_config});
+    }
+    options.sender_table = &table.emplace(std::move(postmap), table_path);
+  }
 
   sigset_t signals;
   sigemptyset(&signals);
@@ -109,8 +147,14 @@ int Main(int argc, char** argv) {
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
 
+  const absl::Time now = SystemClock().Now();
+  if (empty_table) {
+    const absl::Status done = table.has_value() ? table->Set({}, now) : absl::OkStatus();
+    return done.ok() ? 0 : Fail(std::string(done.message()));
+  }
+  if (table.has_value()) Warn(table->Open(now));
   const std::string group = entry->pw_uid == 0 ? "" : user;
-  const absl::Status served = Serve(socket, group, std::move(options));
+  const absl::Status served = Serve(socket, group, options);
   return served.ok() ? 0 : Fail(std::string(served.message()));
 }
 

@@ -252,6 +252,7 @@ Json Diagnose(const DoctorFacts& facts) {
   LookAtMta(facts, &report);
   LookAtExim(facts, &report);
   LookAtPostfix(facts, &report);
+  LookAtSenderTable(facts, &report);
   LookAtOtherLimiters(facts, &report);
   if (!facts.unreachable.empty()) {
     report.Problem(absl::StrCat("deferd does not answer: ", facts.unreachable),

@@ -28,12 +28,14 @@ struct DoctorFacts {
   std::vector<std::string> mtas;     // that are installed: "Exim", "Postfix"
   std::string exim_config;           // Exim's running configuration; empty: not known
   std::string postfix_restrictions;  // as Postfix has them in force; empty: not known
-  std::string postfix_default_action;     // smtpd_policy_service_default_action
-  std::string postfix_queue;              // its queue directory
-  std::string postfix_filter;             // content_filter and smtpd_proxy_filter
-  std::string postfix_master;             // the services of master.cf
-  bool panel_limiter = false;             // a hosting panel's own limiter keeps its records here
-  std::vector<std::string> other_limits;  // files that other limiters are set up with
+  std::string postfix_default_action;       // smtpd_policy_service_default_action
+  std::string postfix_queue;                // its queue directory
+  std::string postfix_senders;              // sender_dependent_default_transport_maps
+  std::vector<std::string> missing_tables;  // of those, that are not there
+  std::string postfix_filter;               // content_filter and smtpd_proxy_filter
+  std::string postfix_master;               // the services of master.cf
+  bool panel_limiter = false;               // a hosting panel's own limiter keeps its records here
+  std::vector<std::string> other_limits;    // files that other limiters are set up with
   std::map<std::string, absl::Time> written;  // when each followed log was last written to
 
   // A unix socket that a mail server asks at.

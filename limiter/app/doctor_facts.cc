@@ -17,6 +17,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "limiter/admin/admin_client.h"
 #include "limiter/admin/page_text.h"
 #include "limiter/app/doctor.h"
@@ -144,6 +146,14 @@ void LookAtMachine(DoctorFacts* facts) {
   facts->postfix_queue = value("queue_directory");
   facts->postfix_filter = value("content_filter smtpd_proxy_filter");
   facts->postfix_master = postconf("-M");
+  facts->postfix_senders = value("sender_dependent_default_transport_maps");
+  for (absl::string_view map :
+       absl::StrSplit(facts->postfix_senders, absl::ByAnyChar(", \t\n"), absl::SkipEmpty())) {
+    const std::string path(absl::StripPrefix(map, "hash:"));
+    if (absl::StartsWith(map, "hash:/") && !Exists((path + ".db").c_str())) {
+      facts->missing_tables.push_back(path);
+    }
+  }
 }
 
 }  // namespace

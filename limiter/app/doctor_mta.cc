@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "limiter/admin/page_text.h"
+#include "limiter/app/sender_table.h"
 
 namespace deferd {
 
@@ -140,6 +141,32 @@ void LookAtPostfix(const DoctorFacts& facts, DoctorReport* report) {
                                  " takes counts as delivered, and again when it comes back"),
                     absl::StrCat("list ", host, " as [charge] internal_hosts"));
     break;
+  }
+}
+
+void LookAtSenderTable(const DoctorFacts& facts, DoctorReport* report) {
+  for (const std::string& table : facts.missing_tables) {
+    report->Problem(absl::StrCat("Postfix delivers nothing: its table ", table, " is not there"),
+                    "start deferd-queue, which makes it, or take it out of "
+                    "sender_dependent_default_transport_maps; postfix reload");
+  }
+  const Json queue =
+      facts.status.is_object() ? facts.status.value("queue", Json(nullptr)) : Json(nullptr);
+  const std::string table = queue.is_object() ? Field(queue, "sender_table") : "";
+  if (absl::StrContains(facts.postfix_senders, "/deferd-queue/") && table.empty()) {
+    report->Warning("Postfix looks into the sender table of deferd-queue, which nobody fills",
+                    "start deferd-queue, and name its socket as [queue] helper");
+    return;
+  }
+  if (table.empty() || facts.postfix_queue.empty()) return;
+  if (!absl::StrContains(facts.postfix_senders, absl::StrCat("hash:", table))) {
+    report->Note("Postfix asks nobody about mail by sendmail(1): what leaves at once, leaves",
+                 "take the lines of deploy/postfix/held.cf");
+  } else if (!absl::StrContains(facts.postfix_master, SenderTable::kTransport)) {
+    report->Problem(absl::StrCat("Postfix' master.cf has no transport ", SenderTable::kTransport),
+                    "add deploy/postfix/held.master.cf to it; postfix reload");
+  } else {
+    report->Ok("Postfix puts off what a blocked domain sends by sendmail(1)");
   }
 }
 

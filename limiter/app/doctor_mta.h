@@ -27,6 +27,9 @@ std::vector<int> ReadsocketArguments(absl::string_view config, absl::string_view
 
 void LookAtExim(const DoctorFacts& facts, DoctorReport* report);
 void LookAtPostfix(const DoctorFacts& facts, DoctorReport* report);
+// The net for mail that it does not ask about: the helper's table, and what else is looked up
+// there.
+void LookAtSenderTable(const DoctorFacts& facts, DoctorReport* report);
 void LookAtOtherLimiters(const DoctorFacts& facts, DoctorReport* report);
 // Sockets and who may open them.
 void LookAtDoors(const DoctorFacts& facts, DoctorReport* report);

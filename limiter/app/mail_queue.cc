@@ -58,8 +58,8 @@ absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string
                    "; look at systemctl status deferd-queue (", answer.status().message(), ")"));
 }
 
-absl::Status MailQueue::Ask(const std::string& verb, const Json& args) const {
-  return AskQueueHelper(parts_.helper, verb, args).status();
+absl::StatusOr<Json> MailQueue::Ask(const std::string& verb, const Json& args) const {
+  return AskQueueHelper(parts_.helper, verb, args);
 }
 
 absl::StatusOr<std::vector<QueuedMail>> MailQueue::List() const {

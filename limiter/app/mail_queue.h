@@ -53,7 +53,7 @@ class MailQueue {
 
   absl::StatusOr<std::vector<QueuedMail>> List() const;
 
-  absl::Status Ask(const std::string& verb, const Json& args) const;
+  absl::StatusOr<Json> Ask(const std::string& verb, const Json& args) const;
 
   // Tells the ledger what was done to these messages, in words for people.
   void Record(const std::vector<QueuedMail>& mail, Outcome outcome, const std::string& what) const;

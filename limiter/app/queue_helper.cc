@@ -1,8 +1,11 @@
 #include "limiter/app/queue_helper.h"
 
+#include <map>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "limiter/app/queue_list.h"
+#include "limiter/port/clock.h"
 #include "limiter/port/log.h"
 #include "policy/text.h"
 
@@ -30,6 +33,7 @@ absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& ar
     if (!queue.ok()) return queue.status();
     return QueueToJson(*queue);
   }
+  if (verb == "put_off") return PutOff(args);
   const bool redirect = verb == "redirect";
   if (verb == "discard" || redirect) {
     if (peer.uid != 0) return absl::PermissionDeniedError(absl::StrCat(verb, ": root alone may"));
@@ -47,6 +51,22 @@ absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& ar
                done.ok() ? "done" : std::string(done.message()));
   if (!done.ok()) return done;
   return Json::object();
+}
+
+absl::StatusOr<Json> QueueHelper::PutOff(const Json& args) {
+  if (options_.sender_table == nullptr) return Json{{"table", nullptr}};
+  const auto found = args.find("domains");
+  if (found == args.end() || !found->is_object()) {
+    return absl::InvalidArgumentError("put_off: no domains are named");
+  }
+  std::map<std::string, std::string> domains;
+  for (const auto& [domain, text] : found->items()) domains[domain] = QueueField(*found, domain);
+  const absl::Status set = options_.sender_table->Set(domains, SystemClock().Now());
+  if (!set.ok()) {
+    spdlog::warn("put_off: {}", set.message());
+    return set;
+  }
+  return Json{{"table", options_.sender_table->path()}};
 }
 
 absl::Status QueueHelper::Do(const std::string& verb, const Json& args) {

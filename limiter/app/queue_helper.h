@@ -4,6 +4,10 @@
 // unless said otherwise:
 //   list                      the queue (queue_list.h)
 //   hold, release, give_back  by deferd and root
+//   put_off                   {"domains": {DOMAIN: why}}, all of them, by deferd and root: what
+//   Postfix
+//                             puts off (sender_table.h). {"table": what main.cf has to name; null
+//                             without Postfix}
 //   requeue, flush            {"id": ID}; {}
 //   discard                   root alone, where the operator has allowed it
 //   redirect                  {"id": ID, "address": ADDRESS}; likewise
@@ -12,6 +16,7 @@
 #ifndef DEFERD_LIMITER_APP_QUEUE_HELPER_H_
 #define DEFERD_LIMITER_APP_QUEUE_HELPER_H_
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "limiter/admin/json.h"
 #include "limiter/app/mta_queue.h"
+#include "limiter/app/sender_table.h"
 #include "limiter/port/socket_server.h"
 
 namespace deferd {
@@ -30,6 +36,7 @@ class QueueHelper {
     int64_t uid = -1;  // deferd's; root may always ask
     bool allow_discard = false;
     bool allow_redirect = false;
+    SenderTable* sender_table = nullptr;  // null: there is none; must outlive the helper
   };
 
   explicit QueueHelper(Options options) : options_(std::move(options)), queue_(options_.programs) {}
@@ -38,6 +45,7 @@ class QueueHelper {
   absl::StatusOr<Json> Handle(const std::string& verb, const Json& args, const Peer& peer);
 
  private:
+  absl::StatusOr<Json> PutOff(const Json& args);
   absl::Status Do(const std::string& verb, const Json& args);
 
   const Options options_;

@@ -27,7 +27,8 @@ QueueKeeper::QueueKeeper(const MailQueue* queue, const Gate* gate, const CaseTab
               .grave = [queue](const Case& record) { return queue->GraveOf(record); },
               .outcome = [queue](const std::vector<std::string>& ids,
                                  absl::Time since) { return queue->OutcomeOf(ids, since); },
-              .remember = std::move(remember)}) {}
+              .remember = std::move(remember)}),
+      net_(gate, cases, held) {}
 
 void QueueKeeper::Start(const std::map<std::string, int64_t>& remembered) {
   holder_ = std::make_unique<Holder>(parts_, remembered);
@@ -64,7 +65,7 @@ void QueueKeeper::Run() {
     Told(Look());
     const absl::Time done = queue_->Now();
     const absl::Duration took = done - began;
-    const bool busy = cases_->AnyOpen() || !holder_->held().empty();
+    const bool busy = cases_->AnyOpen() || !holder_->held().empty() || net_.waiting();
     // What takes long is done seldom, also when much happens.
     const absl::Time next = done + (busy ? std::max(kBusy, took * kRest) : kQuiet);
     const absl::Time soon = done + took;
@@ -87,7 +88,23 @@ absl::Status QueueKeeper::Look() {
     MutexLock lock(&mutex_);
     held_ = holder_->held();
   }
-  return Carry(orders, *queue);
+  absl::Status carried = Carry(orders, *queue);
+  carried.Update(Carry(net_.Decide(*queue, queue_->Now())));
+  return carried;
+}
+
+// Said at every look, for the helper trusts nobody who has gone silent.
+absl::Status QueueKeeper::Carry(const NetOrders& orders) {
+  absl::StatusOr<Json> said = queue_->Ask("put_off", {{"domains", orders.put_off}});
+  if (!said.ok()) return said.status();
+  {
+    MutexLock lock(&mutex_);
+    sender_table_ = said->is_object() ? said->value("table", Json(nullptr)) : Json(nullptr);
+  }
+  if (orders.retry.empty()) return absl::OkStatus();
+  spdlog::info("queue: {} messages that were put off are tried again, the first {}",
+               orders.retry.size(), orders.retry.front());
+  return queue_->Ask("release", {{"ids", orders.retry}}).status();
 }
 
 absl::Status QueueKeeper::Carry(const QueueOrders& orders, const std::vector<QueuedMail>& queue) {
@@ -116,7 +133,7 @@ absl::Status QueueKeeper::Carry(const QueueOrders& orders, const std::vector<Que
         mail.push_back(*by_id.at(ids.back()));
       }
       if (task.verb != nullptr) {
-        absl::Status done = queue_->Ask(task.verb, {{"ids", ids}});
+        absl::Status done = queue_->Ask(task.verb, {{"ids", ids}}).status();
         if (!done.ok()) return done;
         spdlog::info("queue: {} {} messages, the first {}", task.verb, ids.size(), ids.front());
       }
@@ -155,7 +172,8 @@ Json QueueKeeper::StatusJson() const {
   return {{"helper", queue_->helper()},
           {"problem", problem_.empty() ? Json(nullptr) : Json(problem_)},
           {"messages", messages},
-          {"held", std::move(held)}};
+          {"held", std::move(held)},
+          {"sender_table", sender_table_}};
 }
 
 int64_t QueueKeeper::held_messages() const {

@@ -27,6 +27,7 @@
 #include "limiter/holder.h"
 #include "limiter/observer.h"
 #include "limiter/port/mutex.h"
+#include "limiter/sender_net.h"
 
 namespace deferd {
 
@@ -49,7 +50,8 @@ class QueueKeeper : public Observer {
   // A case began or ended.
   void OnCase(CaseChange change, const Case& record) override;
 
-  // {"helper", "problem", "messages", "held": [{"subject", "messages", "blocked", "waits_for"}]}
+  // {"helper", "problem", "messages", "held": [{"subject", "messages", "blocked", "waits_for"}],
+  //  "sender_table"}
   Json StatusJson() const;
   int64_t held_messages() const;
 
@@ -58,12 +60,14 @@ class QueueKeeper : public Observer {
   bool Stopping() const;
   absl::Status Look();
   absl::Status Carry(const QueueOrders& orders, const std::vector<QueuedMail>& queue);
+  absl::Status Carry(const NetOrders& orders);
   void Told(const absl::Status& looked);
 
   const MailQueue* const queue_;
   const CaseTable* const cases_;
   Holder::Parts parts_;
   std::unique_ptr<Holder> holder_;  // confined to the thread
+  SenderNet net_;                   // likewise
 
   mutable Mutex mutex_;
   CondVar changed_;
@@ -71,6 +75,7 @@ class QueueKeeper : public Observer {
   bool wake_ ABSL_GUARDED_BY(mutex_) = false;
   std::string problem_ ABSL_GUARDED_BY(mutex_);  // of the last look
   std::vector<HeldSubject> held_ ABSL_GUARDED_BY(mutex_);
+  Json sender_table_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::thread thread_;
 };
 

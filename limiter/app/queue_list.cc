@@ -47,7 +47,7 @@ bool ReadEximHead(absl::string_view line, QueuedMail* mail) {
 
 }  // namespace
 
-std::string QueueField(const Json& json, const char* name) {
+std::string QueueField(const Json& json, const std::string& name) {
   const auto found = json.find(name);
   return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }

@@ -23,7 +23,7 @@ void AddEximQueue(absl::string_view listing, bool held, std::vector<QueuedMail>*
 void AddPostfixQueue(absl::string_view listing, std::vector<QueuedMail>* queue);
 
 // The string under `name`, as it is; empty if there is none.
-std::string QueueField(const Json& json, const char* name);
+std::string QueueField(const Json& json, const std::string& name);
 
 // A queue as the helper's protocol has it: an array. What is no such array reads as empty.
 Json QueueToJson(const std::vector<QueuedMail>& queue);

@@ -217,8 +217,8 @@ absl::StatusOr<Json> QueueVerb(const QueueVerbParts& parts, const Json& args,
   }
   if (*what == "recorded") return Recorded(queue, args, person);
   absl::Status done = absl::InvalidArgumentError("queue: nothing is known to do");
-  if (*what == "flush") done = queue.Ask("flush", Json::object());
-  if (*what == "requeue") done = queue.Ask("requeue", {{"id", choice->id}});
+  if (*what == "flush") done = queue.Ask("flush", Json::object()).status();
+  if (*what == "requeue") done = queue.Ask("requeue", {{"id", choice->id}}).status();
   if (!done.ok()) return done;
   spdlog::info("queue: {} {} by {}", *what, choice->id, person);
   return Json::object();

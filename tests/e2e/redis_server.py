@@ -18,9 +18,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def until(condition, what):
+def until(condition, what, limit=LIMIT):
     """Waits until `condition` holds; its value."""
-    end = time.monotonic() + LIMIT
+    end = time.monotonic() + limit
     while True:
         value = condition()
         if value:

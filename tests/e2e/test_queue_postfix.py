@@ -1,10 +1,12 @@
 """What is queued in a real Postfix is held while its sender is blocked, and let go of afterwards."""
 
 import os
+import shutil
 import stat
+import tempfile
 import unittest
 
-from deferd_process import run
+from deferd_process import BIN, SOURCE, run
 from postfix_process import ROOT, PostfixTest
 from queue_process import QueueHelper
 from redis_server import until
@@ -18,13 +20,36 @@ action = "hold"
 """
 
 
+# Postfix looks at its table every 10 s and remembers a look-up for 30 s; its own queue run, which would
+# hide that nobody tries again, comes after 300 s.
+UNNOTICED = 180
+
+
+def net(name):
+    """A file of deploy/postfix, with what is a test's own in place of what is installed."""
+    with open(os.path.join(SOURCE, "deploy/postfix", name), encoding="utf-8") as file:
+        text = file.read()
+    text = text.replace("${nexthop}", "${{nexthop}}")
+    for installed, own in (("/var/lib/deferd-queue/senders", "{folder}/senders"),
+                           ("/usr/sbin/deferd-queue", "{folder}/deferd-queue")):
+        text = text.replace(f"hash:{installed}", f"hash:{own}").replace(f"argv={installed}", f"argv={own}")
+    return text
+
+
 class Held(PostfixTest):
-    def start(self, *helper_options, hold_max="6h"):
-        self.begin(policy=POLICY.format(hold_max=hold_max), config='[queue]\nhelper = "{folder}/queue.sock"')
+    def start(self, *helper_options, hold_max="6h", with_net=False):
+        with tempfile.NamedTemporaryFile("w", prefix="deferd-users-", delete=False) as users:
+            users.write("root: bad.example\n")
+        self.addCleanup(os.unlink, users.name)
+        self.begin(policy=POLICY.format(hold_max=hold_max), main=net("held.cf") if with_net else "",
+                   master=net("held.master.cf") if with_net else "",
+                   config=f'[queue]\nhelper = "{{folder}}/queue.sock"\n[charge]\nusers = "{users.name}"')
+        # Where the user nobody can run it.
+        shutil.copy(os.path.join(BIN, "deferd-queue"), self.postfix.folder)
         # The unpacked programs need their own libraries; the helper hands on no environment.
         programs = self.daemon.path("programs")
         os.mkdir(programs)
-        for name in ("postsuper", "postqueue", "postcat", "sendmail"):
+        for name in ("postsuper", "postqueue", "postcat", "sendmail", "postmap"):
             path = os.path.join(programs, name)
             with open(path, "w", encoding="utf-8") as file:
                 file.write(f"#!/bin/sh\nexport LD_LIBRARY_PATH={ROOT}/usr/lib/postfix\n"
@@ -32,8 +57,15 @@ class Held(PostfixTest):
             os.chmod(path, stat.S_IRWXU)
         self.helper = QueueHelper(self.daemon.folder, "--exim", "/nonexistent", "--postfix", programs,
                                   "--postfix-config", os.path.join(self.postfix.folder, "postfix"),
-                                  *helper_options)
+                                  "--sender-table", self.table_path(), *helper_options)
         self.addCleanup(self.helper.stop)
+
+    def table_path(self):
+        return os.path.join(self.postfix.folder, "senders")
+
+    def table(self):
+        with open(self.table_path(), encoding="utf-8") as file:
+            return file.read()
 
     def states(self):
         return {one["id"]: one["state"] for one in self.daemon.json("queue")}
@@ -92,6 +124,69 @@ class Held(PostfixTest):
         self.assertEqual(self.daemon.ctl("unblock", "bad.example", "--reason", "test")[0], 0)
         until(lambda: self.state_of(mine) == "queued", "and lets it go")
         self.assertEqual(self.state_of(other), "held")
+
+    def sendmail(self):
+        """As root's script would, which is mapped to bad.example: nobody asks deferd."""
+        done = run(self.daemon.path("programs/sendmail"), "-C", os.path.join(self.postfix.folder, "postfix"),
+                   "-f", "bob@bad.example", "--", "ann@far.example", stdin="Subject: sale\n\nhello\n")
+        self.assertEqual(done[0], 0, done)
+
+    def innocent(self):
+        self.assertEqual(self.send("eve@good.example", ["ann@far.example"], "eve@good.example")[0], 250)
+
+    def noticed(self, times):
+        until(lambda: self.postfix.log().count("has changed -- restarting") >= times,
+              "Postfix notices the new table")
+
+    def test_mail_by_sendmail_is_put_off_until_it_is_held(self):
+        self.start(with_net=True)
+        # Somebody else first, so that Postfix has the empty table open.
+        self.innocent()
+        until(lambda: self.accepted() == ["eve@good.example"], "it goes out")
+        self.assertEqual(self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")[0], 0)
+        self.noticed(1)
+        self.sendmail()
+        self.innocent()
+        # From outside, with a sender that is none of ours: not held, but put off too.
+        self.assertEqual(self.send("forged@bad.example", ["joe@far.example"])[0], 250)
+        until(lambda: self.accepted() == 2 * ["eve@good.example"], "an innocent one goes out")
+        until(lambda: sorted(self.states().values()) == ["held", "queued"], "the script's is held")
+        self.assertEqual(self.postfix.log().count("relay=deferd-held, "), 2, "each was put off once")
+        self.assertIn("dsn=4.7.1, status=deferred (Mail of bad.example was stopped by the administrator.",
+                      self.postfix.log())
+        self.assertEqual(self.counts("bad.example"), (0, 0, 0), "our own words are nobody's failure")
+        self.assertEqual(self.daemon.ctl("unblock", "bad.example", "--reason", "test")[0], 0)
+        until(lambda: self.states() == {}, "both go out", limit=UNNOTICED)
+        self.assertEqual(sorted(self.accepted()),
+                         ["bob@bad.example", "eve@good.example", "eve@good.example", "forged@bad.example"])
+
+    def test_who_is_let_go_of_is_not_put_off(self):
+        self.start(with_net=True)
+        self.assertEqual(self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")[0], 0)
+        until(lambda: "@bad.example" in self.table(), "it is in the table")
+        self.sendmail()
+        until(lambda: list(self.states().values()) == ["held"], "it is held")
+        self.assertEqual(self.daemon.ctl("queue", "release", "bad.example")[0], 0)
+        until(lambda: self.accepted() == ["bob@bad.example"], "it goes out though its sender is blocked",
+              limit=UNNOTICED)
+        until(lambda: "@bad.example" in self.table(), "and the next is put off again")
+
+    def test_with_the_helper_gone_nobody_is_put_off(self):
+        self.start(with_net=True)
+        self.assertEqual(self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")[0], 0)
+        until(lambda: "@bad.example" in self.table(), "it is in the table")
+        self.helper.process.kill()
+        self.helper.stop()
+        self.assertIn("@bad.example", self.table())
+        # What its unit does then.
+        status, _, err = run(*self.helper.arguments, "--empty-sender-table")
+        self.assertEqual((status, self.table().count("@")), (0, 0), err)
+        self.helper.start()
+        until(lambda: "@bad.example" in self.table(), "a new one is told anew")
+        self.helper.stop()
+        self.assertNotIn("@bad.example", self.table())
+        self.sendmail()
+        until(lambda: self.accepted() == ["bob@bad.example"], "its mail flows", limit=UNNOTICED)
 
     def test_what_is_given_back_is_no_failure(self):
         self.start()

@@ -220,6 +220,26 @@ TEST(Doctor, HowPostfixAsks) {
   EXPECT_EQ(Find(facts, "another policy service too: inet:127.0.0.1:10031")["level"], "note");
 }
 
+TEST(Doctor, PostfixsSenderTable) {
+  const std::string table = "/var/lib/deferd-queue/senders";
+  DoctorFacts facts = Healthy();
+  facts.postfix_queue = "/var/spool/postfix";
+  EXPECT_TRUE(Find(facts, "sendmail(1)").is_null()) << "no helper, no table";
+  facts.status["queue"]["sender_table"] = table;
+  EXPECT_EQ(Find(facts, "by sendmail(1)")["level"], "note");
+  facts.postfix_senders = "hash:/etc/postfix/others, hash:" + table;
+  ExpectProblem(facts, "no transport deferd-held");
+  facts.postfix_master = "deferd-held unix - n n - 10 pipe flags=q user=nobody";
+  EXPECT_EQ(Find(facts, "by sendmail(1)")["level"], "ok");
+  facts.status["queue"]["sender_table"] = nullptr;
+  ExpectWarning(facts, "which nobody fills");
+  facts.missing_tables = {table};
+  ExpectProblem(facts, "delivers nothing");
+  facts.unreachable = "no socket";
+  facts.status = nullptr;
+  ExpectProblem(facts, "delivers nothing");
+}
+
 TEST(Doctor, AChrootedSmtpdThatCannotReachTheSocket) {
   DoctorFacts facts = WithPostfix();
   facts.status["listening"] = {{"postfix", "unix:/run/deferd/policy.sock"}};

@@ -1,0 +1,84 @@
+#include "limiter/sender_net.h"
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/types/span.h"
+#include "policy/charge.h"
+#include "policy/domain_name.h"
+#include "policy/left_out.h"
+#include "policy/policy.h"
+#include "policy/refusal_text.h"
+
+namespace deferd {
+
+namespace {
+
+// Empty if there is none.
+std::string SenderDomain(const QueuedMail& mail) {
+  const size_t at = mail.sender.rfind('@');
+  if (at == std::string::npos) return "";
+  const absl::StatusOr<DomainName> name = DomainName::Parse(mail.sender.substr(at + 1));
+  return name.ok() ? std::string(name->text()) : "";
+}
+
+// By the table: Postfix shows our sentence as it is then, a remote server's stands behind
+// "host NAME[IP] said: ".
+bool WasPutOff(const QueuedMail& mail) {
+  return !absl::StartsWith(mail.problem, "host ") && IsOwnRefusal(mail.problem);
+}
+
+}  // namespace
+
+std::map<std::string, std::string> SenderNet::Blocked(const std::vector<QueuedMail>& queue) const {
+  std::map<std::string, std::string> domains;
+  if (!cases_->AnyOpen()) return domains;
+  for (const Case& record : cases_->Open()) {
+    if (record.subject.kind != SubjectKind::kDomain || domains.size() == kMaxDomains) continue;
+    const Charged charged = {record.subject, true};
+    const auto by = gate_->HeldBy(absl::MakeConstSpan(&charged, 1), Source::kQueued);
+    if (!by.has_value()) continue;
+    // Not the policy's own text, which would not be known again in the log.
+    domains[record.subject.id] = RefusalText(Policy(), by->ToRefusal(), Verdict::kHold);
+  }
+  // What a person lets go of goes, so its domain is not put off until it is gone.
+  for (const QueuedMail& mail : queue) {
+    if (!mail.held && held_->WasLetGo(mail.id)) domains.erase(SenderDomain(mail));
+  }
+  return domains;
+}
+
+NetOrders SenderNet::Decide(const std::vector<QueuedMail>& queue, absl::Time now) {
+  NetOrders orders;
+  orders.put_off = Blocked(queue);
+  for (const auto& [domain, why] : put_off_) {
+    if (!orders.put_off.contains(domain)) taken_out_[domain] = now;
+  }
+  put_off_ = orders.put_off;
+  absl::erase_if(taken_out_, [&](const auto& one) {
+    return now - one.second >= kNoticed || put_off_.contains(one.first);
+  });
+  waiting_ = false;
+  absl::flat_hash_map<std::string, absl::Time> tried;
+  for (const QueuedMail& mail : queue) {
+    if (mail.held || !WasPutOff(mail)) continue;
+    const std::string domain = SenderDomain(mail);
+    if (put_off_.contains(domain)) continue;
+    // It is to be held, not tried.
+    if (!held_->WasLetGo(mail.id) && gate_->HeldBy(mail.charged, Source::kQueued).has_value()) {
+      continue;
+    }
+    waiting_ = true;
+    if (const auto found = tried_.find(mail.id); found != tried_.end()) {
+      tried.insert(*found);
+      if (now - found->second < kAgain) continue;
+    }
+    if (taken_out_.contains(domain) || orders.retry.size() == kMaxRetries) continue;
+    tried[mail.id] = now;
+    orders.retry.push_back(mail.id);
+  }
+  tried_ = std::move(tried);
+  return orders;
+}
+
+}  // namespace deferd

@@ -1,0 +1,64 @@
+// Postfix's net for mail that it asks nobody about: whose mail it is to put off by its sender table
+// until it can be held, and what was put off and may be tried again.
+//
+// The table knows envelope senders alone, so it holds what is only a little late otherwise; to hold
+// or give back a message stays with the holder, which knows who is charged. Postfix looks at its
+// table every 10 s (trivial-rewrite(8)), and qmgr(8) remembers its last look-up for 30 s. So what
+// it put off for a domain that is out of the table is tried kNoticed later, and again after kAgain;
+// its own queue run would come minutes later.
+//
+// Not thread-safe.
+
+#ifndef DEFERD_LIMITER_SENDER_NET_H_
+#define DEFERD_LIMITER_SENDER_NET_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "limiter/case_table.h"
+#include "limiter/gate.h"
+#include "limiter/held_mail.h"
+#include "limiter/queued_mail.h"
+
+namespace deferd {
+
+struct NetOrders {
+  std::map<std::string, std::string> put_off;  // domains, and why: for Postfix's log
+  std::vector<std::string> retry;              // ids
+};
+
+class SenderNet {
+ public:
+  static constexpr absl::Duration kNoticed = absl::Seconds(20);
+  static constexpr absl::Duration kAgain = absl::Seconds(25);
+  static constexpr size_t kMaxDomains = 5000;  // that are put off at once
+  static constexpr size_t kMaxRetries = 100;   // of one decision
+
+  // The pointers must outlive it.
+  SenderNet(const Gate* gate, const CaseTable* cases, const HeldMail* held)
+      : gate_(gate), cases_(cases), held_(held) {}
+
+  // `queue`: everything that is queued now.
+  NetOrders Decide(const std::vector<QueuedMail>& queue, absl::Time now);
+
+  // Something that was put off waits to be tried again.
+  bool waiting() const { return waiting_; }
+
+ private:
+  std::map<std::string, std::string> Blocked(const std::vector<QueuedMail>& queue) const;
+
+  const Gate* const gate_;
+  const CaseTable* const cases_;
+  const HeldMail* const held_;
+  std::map<std::string, std::string> put_off_;
+  absl::flat_hash_map<std::string, absl::Time> taken_out_;  // domains, while Postfix may not know
+  absl::flat_hash_map<std::string, absl::Time> tried_;      // by id
+  bool waiting_ = false;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_SENDER_NET_H_
