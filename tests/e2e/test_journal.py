@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 import journal_writer
 from deferd_process import ASK, SOURCE, DeferdTest, message, stamp
+from journald_process import RUNS, Journald
 from redis_server import until
 
 CORPUS = os.path.join(SOURCE, "tests/testdata/postfix/postfix-shortid.log.gz")
@@ -35,9 +36,9 @@ def corpus():
 
 
 class JournalTest(DeferdTest):
-    def start(self, mta="postfix", **options):
+    def start(self, mta="postfix", folder="{folder}/journal", **options):
         daemon = self.deferd(
-            logs=(), intake=f'journal = ["{mta}"]\njournal_directory = "{{folder}}/journal"', **options)
+            logs=(), intake=f'journal = ["{mta}"]\njournal_directory = "{folder}"', **options)
         os.makedirs(daemon.path("journal"), exist_ok=True)
         return daemon
 
@@ -81,10 +82,6 @@ class Counts(JournalTest):
         """kill -9 at any time: equal to replay of the same as a file, and to the counted truth."""
         lines = corpus()
         daemon = self.start()
-        file = "".join(f"{datetime.fromtimestamp(when, timezone.utc).isoformat()} mx {identifier}: "
-                       f"{text}\n" for when, identifier, text in lines)
-        whole = daemon.write("whole.log", file)
-        replay = daemon.json("replay", "--format", "postfix", "--charge", "sender", whole)
         rng = random.Random(7)
         at = rotated = 0
         while at < len(lines):
@@ -100,6 +97,31 @@ class Counts(JournalTest):
                 self.kill(daemon)
                 daemon.start()
         self.assertGreater(rotated, 0)
+        self.expect_truth(daemon, lines)
+
+    @unittest.skipUnless(RUNS, "systemd-journald runs as root, on a machine with an id")
+    def test_a_live_journald_that_rotates_and_is_started_again(self):
+        journald = Journald()
+        self.addCleanup(journald.remove)
+        lines = corpus()
+        daemon = self.start(folder=journald.folder)
+        for i in range(4):
+            for _, identifier, text in lines[i * len(lines) // 4:(i + 1) * len(lines) // 4]:
+                journald.write(identifier, text)
+            journald.rotate()
+            if i == 1:
+                self.kill(daemon)
+                daemon.start()
+            if i == 2:
+                journald.stop()
+                journald.start()
+        self.expect_truth(daemon, lines)
+
+    def expect_truth(self, daemon, lines):
+        file = "".join(f"{datetime.fromtimestamp(when, timezone.utc).isoformat()} mx {identifier}: "
+                       f"{text}\n" for when, identifier, text in lines)
+        whole = daemon.write("whole.log", file)
+        replay = daemon.json("replay", "--format", "postfix", "--charge", "sender", whole)
         rows = self.attempts(daemon, replay["attempts"])
         self.assertEqual(len(rows), replay["attempts"], "nothing twice")
         counts = self.by_sender(rows)
