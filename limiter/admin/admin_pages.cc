@@ -148,8 +148,9 @@ std::string StatusPage(const Json& status) {
 }
 
 std::string CheckPage(const Json& check) {
-  std::string out = absl::StrCat(Field(check, "subject"), ": ", Field(check, "verdict"),
-                                 Flag(check, "unchecked") ? " (unchecked)" : "", "\n");
+  std::string out =
+      absl::StrCat(Field(check, "subject"), ": ", Field(check, "verdict"), " (",
+                   Field(check, "source"), Flag(check, "unchecked") ? ", unchecked" : "", ")\n");
   if (!Field(check, "text").empty()) absl::StrAppend(&out, Wrapped("  ", Field(check, "text")));
   if (Flag(check, "unchecked")) {
     for (const Json& cause : check["causes"]) {

@@ -380,13 +380,22 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
 absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path) {
   if (path.empty()) {
     return LoadedPolicy{std::make_shared<Policy>(BuiltInPolicy()),
-                        std::string(BuiltInPolicyText())};
+                        std::string(BuiltInPolicyText()), ""};
   }
   absl::StatusOr<std::string> text = ReadTextFile(path);
   if (!text.ok()) return text.status();
   absl::StatusOr<Policy> policy = ParsePolicy(*text, path);
   if (!policy.ok()) return policy.status();
-  return LoadedPolicy{std::make_shared<Policy>(*std::move(policy)), *std::move(text)};
+  return LoadedPolicy{std::make_shared<Policy>(*std::move(policy)), *std::move(text), ""};
+}
+
+absl::StatusOr<LoadedPolicy> LoadPolicyOrKept(const std::string& path, const std::string& kept) {
+  absl::StatusOr<LoadedPolicy> loaded = LoadPolicy(path);
+  if (loaded.ok()) return loaded;
+  absl::StatusOr<LoadedPolicy> earlier = LoadPolicy(kept);
+  if (!earlier.ok()) return loaded;
+  earlier->error = std::string(loaded.status().message());
+  return earlier;
 }
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path) {

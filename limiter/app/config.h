@@ -80,8 +80,12 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
 struct LoadedPolicy {
   std::shared_ptr<const Policy> policy;
   std::string toml;
+  std::string error;  // what is wrong with the file, where this is an earlier one's policy
 };
 absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path);
+// The policy to start with: where the file has a mistake, the one that was in force last (`kept`, a
+// path). Without that too: what is wrong with the file.
+absl::StatusOr<LoadedPolicy> LoadPolicyOrKept(const std::string& path, const std::string& kept);
 
 // A whole file. NotFound, PermissionDenied, or InvalidArgument (a folder, over 16 MiB), each naming
 // the path.

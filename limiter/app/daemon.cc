@@ -18,6 +18,17 @@ namespace {
 
 constexpr absl::Duration kDrain = absl::Seconds(2);
 
+void LogLines(absl::string_view mistakes) {
+  for (absl::string_view line : absl::StrSplit(mistakes, '\n')) spdlog::error("{}", line);
+}
+
+// For the next start. A full disk does not matter to this one.
+void Keep(const std::string& state_dir, const Config& config, const LoadedPolicy& policy) {
+  if (config.policy_path.empty() || !policy.error.empty()) return;
+  const absl::Status kept = KeepPolicy(state_dir, policy.toml);
+  if (!kept.ok()) spdlog::warn("{}", kept.message());
+}
+
 }  // namespace
 
 Settings MakeSettings(const Config& config, const LoadedPolicy& loaded) {
@@ -112,9 +123,7 @@ absl::Status RunningDaemon::Reload() {
       policy_error_ = std::string(policy.status().message());
       ++reload_failures_;
     }
-    for (absl::string_view line : absl::StrSplit(policy.status().message(), '\n')) {
-      spdlog::error("reload: {}", line);
-    }
+    LogLines(policy.status().message());
     spdlog::error("reload failed: the policy of before stays in force");
     return policy.status();
   }
@@ -123,6 +132,7 @@ absl::Status RunningDaemon::Reload() {
     spdlog::warn("{}: {} has changed; that takes a restart", config->path, table);
   }
   const Settings settings = MakeSettings(*config, *policy);
+  Keep(config_.state_dir, *config, *policy);
   gate_.SetSettings(settings);
   limiter_.SetSettings(settings);
   MutexLock lock(&policy_mutex_);
@@ -195,10 +205,17 @@ absl::Status OpenAndLoad(const Config& config, const LoadedPolicy& policy,
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_aside) {
-  absl::StatusOr<LoadedPolicy> policy = LoadPolicy(config.policy_path);
-  if (!policy.ok()) return policy.status();
   absl::StatusOr<StateDir> state_dir = StateDir::Open(config.state_dir, config.node_name);
   if (!state_dir.ok()) return state_dir.status();
+  absl::StatusOr<LoadedPolicy> policy =
+      LoadPolicyOrKept(config.policy_path, KeptPolicyPath(config.state_dir));
+  if (!policy.ok()) return policy.status();
+  if (!policy->error.empty()) {
+    LogLines(policy->error);
+    spdlog::error("{} has a mistake: the policy that was in force last is, until it is mended",
+                  config.policy_path);
+  }
+  Keep(config.state_dir, config, *policy);
   for (const std::string& warning : config.warnings) spdlog::warn("{}: {}", config.path, warning);
   if (config.exim_logs.empty() && config.postfix_logs.empty() && !config.journal.exim &&
       !config.journal.postfix) {

@@ -30,12 +30,14 @@
 #include "limiter/port/clock.h"
 #include "policy/charge.h"
 #include "policy/policy_file.h"
+#include "policy/text.h"
 #include "policy/toml_reader.h"
 
 namespace deferd {
 namespace {
 
 constexpr int kFailed = 1;
+constexpr char kSubjectHelp[] = "example.com, login:bob@example.com, local:web@HOST, ...";
 constexpr int kUsage = 2;
 constexpr absl::Duration kDaemonLimit = absl::Seconds(30);
 
@@ -229,7 +231,8 @@ int RunReplay(const Arguments& args) {
   options.progress = ProgressBar();
   absl::StatusOr<Json> result = Replay(options);
   if (!result.ok()) return Fail(result.status());
-  return Print(args.json ? DumpPretty(*result) : ReplayPage(*result));
+  const int printed = Print(args.json ? DumpPretty(*result) : ReplayPage(*result));
+  return IsNoSuchLog(*result) ? 1 : printed;
 }
 
 int RunExplain(const Arguments& args) {
@@ -315,6 +318,8 @@ using Run = int (*)(const Arguments&);
 int Main(int argc, char** argv) {
   Arguments args;
   Run run = nullptr;
+  // CLI11 says no more of a word that is no verb than that a verb is missing.
+  const bool word = argc > 1 && argv[1][0] != '-';
   CLI::App app{"deferctl asks and tells deferd. Subjects: example.com, login:bob@example.com, ...",
                "deferctl"};
   app.set_version_flag("--version", std::string("deferctl ") + DEFERD_VERSION);
@@ -328,15 +333,16 @@ int Main(int argc, char** argv) {
   auto verb = [&](CLI::App* parent, const char* name, const char* help, Run todo) {
     CLI::App* sub = parent->add_subcommand(name, help);
     sub->fallthrough();
+    sub->footer("--json and --socket, as of deferctl itself, may stand behind it.");
     if (todo != nullptr) sub->callback([&run, todo] { run = todo; });
     return sub;
   };
   verb(&app, "status", "how the daemon is: policy, logs, blocks", RunStatus);
   CLI::App* check = verb(&app, "check", "what an MTA would be told", RunCheck);
-  check->add_option("SUBJECT", args.subject)->required();
-  check->add_option("--source", args.source, "submission, local, queued or relay");
+  check->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
+  check->add_option("--source", args.source, "submission (so without it), local, queued or relay");
   CLI::App* why = verb(&app, "why", "the page of one subject: counts, limits, block", RunWhy);
-  why->add_option("SUBJECT", args.subject)->required();
+  why->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
   why->add_flag("--verify", args.verify, "count the block's evidence again, out of the ledger");
   CLI::App* blocks = verb(&app, "blocks", "who is blocked", RunBlocks);
   blocks->add_flag("--all", args.all, "ended ones too");
@@ -344,11 +350,11 @@ int Main(int argc, char** argv) {
       verb(&app, "incidents", "troubles of servers, that are no sender's", RunIncidents);
   incidents->add_flag("--all", args.all, "ended ones too");
   CLI::App* block = verb(&app, "block", "block a subject by hand", RunBlock);
-  block->add_option("SUBJECT", args.subject)->required();
+  block->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
   block->add_option("--for", args.duration, "how long: 30m, 2h, 7d")->required();
   block->add_option("--reason", args.reason, "for the record")->required();
   CLI::App* unblock = verb(&app, "unblock", "end a block; counting begins anew", RunUnblock);
-  unblock->add_option("SUBJECT", args.subject)->required();
+  unblock->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
   unblock->add_option("--reason", args.reason, "for the record");
   CLI::App* top = verb(&app, "top", "who has the most bad deliveries now", RunTop);
   top->add_option("--limit", args.limit, "how many; 0 is all")
@@ -358,14 +364,14 @@ int Main(int argc, char** argv) {
   track->add_option("WHAT", args.track.what, "a domain, an address, a message id, login:NAME");
   track->add_option("--domain", args.track.domain, "who is charged, or else the sender's");
   track->add_option("--sender", args.track.sender, "the envelope sender");
-  track->add_option("--recipient", args.track.recipient);
+  track->add_option("--recipient", args.track.recipient, "as the attempt had it");
   track->add_option("--id", args.track.id, "one message's life, from its beginning");
   track->add_option("--host", args.track.host, "the remote server, by name or address");
   track->add_option(
       "--outcome", args.track.outcome,
       "bad, in-progress, blocked, or some of delivered,deferred,failed,queued,held,rejected");
   track->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\" (UTC)");
-  track->add_option("--until", args.track.until);
+  track->add_option("--until", args.track.until, "likewise");
   track->add_option("--limit", args.track.limit, "how many; 0 is 10000")
       ->capture_default_str()
       ->check(CLI::Range(0, 10'000));
@@ -374,7 +380,7 @@ int Main(int argc, char** argv) {
   stats->add_option("SUBJECT", args.subject, "of this one, by sender; without it of all");
   stats->add_option("--by", args.by, "subject or sender");
   stats->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\" (UTC); a day");
-  stats->add_option("--until", args.track.until);
+  stats->add_option("--until", args.track.until, "likewise; now");
   stats->add_option("--limit", args.limit, "how many; 0 is all")
       ->capture_default_str()
       ->check(CLI::Range(0, 1'000'000'000));
@@ -393,7 +399,7 @@ int Main(int argc, char** argv) {
   verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
   CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
   replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();
-  replay->add_option("--format", args.format)
+  replay->add_option("--format", args.format, "whose log it is")
       ->check(CLI::IsMember({"exim", "postfix"}))
       ->capture_default_str();
   replay->add_option("--policy", args.policy, "a policy file; without it the built-in one");
@@ -413,6 +419,12 @@ int Main(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    const auto named = [&](const CLI::App* sub) { return sub->check_name(argv[1]); };
+    if (word && app.get_subcommands(named).empty()) {
+      return FailUsage(absl::StrCat("no verb ", Quoted(argv[1]), "; deferctl --help lists them"));
+    }
+    return app.exit(error) == 0 ? 0 : kUsage;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }

@@ -242,7 +242,15 @@ absl::StatusOr<Json> Replay(const ReplayOptions& options) {
   batch.Clear();
   reader->Finish(&batch);
   limiter.Record(batch);
-  return tally.Result();
+  Json result = tally.Result();
+  result["format"] = options.format == LogFormat::kPostfix ? "postfix" : "exim";
+  return result;
+}
+
+bool IsNoSuchLog(const Json& result) {
+  const int64_t lines = Number(result, "lines");
+  return lines > 0 && Number(result, "attempts") == 0 && Number(result, "rejected") == 0 &&
+         Number(result, "unattributed") == 0;
 }
 
 std::string ReplayPage(const Json& result) {
@@ -282,6 +290,13 @@ std::string ReplayPage(const Json& result) {
   };
   std::stable_sort(rows.begin(), rows.end(),
                    [&](const Json* a, const Json* b) { return bad(a) > bad(b); });
+  if (IsNoSuchLog(result)) {
+    const bool postfix = result["format"] == "postfix";
+    absl::StrAppend(&out, "\nThat was read as ", postfix ? "Postfix's mail log" : "Exim's main log",
+                    ", and no line is a delivery. If it is ", postfix ? "Exim's" : "Postfix's",
+                    ":\n--format ", postfix ? "exim" : "postfix", "\n");
+    return out;
+  }
   if (rows.empty()) {
     out +=
         "\nNobody was charged. Mail is charged to logins, local users and hosts listed in\n"

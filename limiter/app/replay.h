@@ -35,6 +35,9 @@ struct ReplayOptions {
 // the like name the file; a damaged .gz is DataLoss.
 absl::StatusOr<Json> Replay(const ReplayOptions& options);
 
+// It has lines, and nothing in them: another program's log.
+bool IsNoSuchLog(const Json& result);
+
 // What a terminal shows of it.
 std::string ReplayPage(const Json& result);
 

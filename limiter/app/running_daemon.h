@@ -58,6 +58,7 @@ class RunningDaemon : public Daemon {
         started_(clock_.Now()),
         policy_(std::move(policy)),
         policy_loaded_(started_),
+        policy_error_(policy_.error),
         freshness_(started_),
         freshness_watch_(&freshness_),
         gate_(&cases_, &freshness_, &clock_, MakeSettings(config_, policy_),

@@ -123,6 +123,12 @@ StateDir::~StateDir() {
   if (lock_fd_ >= 0) close(lock_fd_);
 }
 
+std::string KeptPolicyPath(const std::string& state_dir) { return state_dir + "/policy.toml"; }
+
+absl::Status KeepPolicy(const std::string& state_dir, const std::string& toml) {
+  return WriteFile(KeptPolicyPath(state_dir), toml);
+}
+
 std::string StatePath(const std::string& state_dir) { return state_dir + "/state.db"; }
 
 absl::Status SetAside(const std::string& state_dir, absl::Time now) {

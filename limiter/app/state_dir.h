@@ -3,6 +3,7 @@
 //   lock         flock(2)ed while the daemon lives, holds its pid
 //   node         8 hex digits, random, made once (not where the configuration names the node)
 //   incarnation  a number, one more at each start
+//   policy.toml  the policy that was in force last, for a start whose policy file has a mistake
 //   state.db     what is counted (limiter/store), with state.db-wal and state.db-shm beside it
 
 #ifndef DEFERD_LIMITER_APP_STATE_DIR_H_
@@ -38,6 +39,10 @@ class StateDir {
   std::string node_;
   int64_t incarnation_ = 0;
 };
+
+std::string KeptPolicyPath(const std::string& state_dir);
+// Whole or not at all.
+absl::Status KeepPolicy(const std::string& state_dir, const std::string& toml);
 
 std::string StatePath(const std::string& state_dir);
 

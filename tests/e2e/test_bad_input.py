@@ -118,6 +118,11 @@ class BadConfig(DeferdTest):
         self.assertEqual(status, 1)
         self.assertRegex(err, r"other\.toml:\d+:\d+: ")
 
+    def test_a_word_that_is_no_verb(self):
+        status, _, err = run(DEFERCTL, "stauts")
+        self.assertEqual(status, 2)
+        self.assertIn("no verb 'stauts'", err)
+
     def test_missing_and_unreadable_files(self):
         status, _, err = run(DEFERD, "--config", "/nowhere/deferd.toml")
         self.assertEqual(status, 1)

@@ -113,6 +113,16 @@ class Day(DeferdTest):
         self.assertEqual(status, 1)
         self.assertIn("policy.toml:3:", err)
 
+        # A start with it goes on with the policy of before too, and goes on following the file.
+        daemon.stop()
+        daemon.start()
+        daemon.wait_log("the policy that was in force last is")
+        after = daemon.json("status")["policy"]
+        self.assertEqual(after["hash"], before)
+        self.assertTrue(after["stale"])
+        self.assertIn("policy.toml:3:", after["error"])
+        self.assertTrue(daemon.ask(ASK).startswith("reject"))
+
         daemon.write("policy.toml", POLICY + "[exempt]\ndomains = [\"ok.example\"]\n")
         self.assertEqual(daemon.ctl("reload")[0], 0)
         after = daemon.json("status")["policy"]

@@ -157,6 +157,23 @@ TEST(Replay, CountedIsOnceAndBlocksAreNamed) {
   EXPECT_THAT(page, testing::HasSubstr("Blocks (UTC)"));
 }
 
+TEST(Replay, AnotherProgramsLogIsSaid) {
+  absl::StatusOr<Json> right = Replay(BySender({kCorpus}));
+  ASSERT_THAT(right.status(), IsOk());
+  EXPECT_FALSE(IsNoSuchLog(*right));
+  ReplayOptions options = BySender({kCorpus});
+  options.format = LogFormat::kPostfix;
+  absl::StatusOr<Json> wrong = Replay(options);
+  ASSERT_THAT(wrong.status(), IsOk());
+  EXPECT_TRUE(IsNoSuchLog(*wrong));
+  EXPECT_THAT(ReplayPage(*wrong), testing::HasSubstr("If it is Exim's:\n--format exim\n"));
+  const std::string empty = TempPath("empty.log");
+  std::ofstream(empty) << "";
+  absl::StatusOr<Json> nothing = Replay(BySender({empty}));
+  ASSERT_THAT(nothing.status(), IsOk());
+  EXPECT_FALSE(IsNoSuchLog(*nothing)) << "a log that was just rotated";
+}
+
 TEST(Replay, AMissingFileIsNamed) {
   EXPECT_THAT(Replay(BySender({"/nowhere/mainlog"})),
               StatusIs(absl::StatusCode::kNotFound, testing::HasSubstr("/nowhere/mainlog")));
