@@ -56,6 +56,10 @@ std::string QueueText(const Json& queue) {
   const std::string problem = Field(queue, "problem");
   if (!problem.empty()) return Wrapped("queue    ", absl::StrCat("NOT SEEN: ", problem));
   std::string out = absl::StrCat("queue    ", Number(queue, "messages"), " held\n");
+  const std::string table = Field(queue, "sender_table_problem");
+  if (!table.empty()) {
+    absl::StrAppend(&out, Wrapped("         ", absl::StrCat("SENDER TABLE NOT WRITTEN: ", table)));
+  }
   for (const Json& one : queue["held"]) {
     const std::string waits = Field(one, "waits_for");
     absl::StrAppend(&out, Wrapped("         ",

@@ -153,6 +153,11 @@ void LookAtSenderTable(const DoctorFacts& facts, DoctorReport* report) {
   const Json queue =
       facts.status.is_object() ? facts.status.value("queue", Json(nullptr)) : Json(nullptr);
   const std::string table = queue.is_object() ? Field(queue, "sender_table") : "";
+  const std::string problem = queue.is_object() ? Field(queue, "sender_table_problem") : "";
+  if (!problem.empty()) {
+    report->Problem(absl::StrCat("Postfix's sender table cannot be written: ", problem),
+                    "until then a block neither begins nor ends there; journalctl -u deferd-queue");
+  }
   if (absl::StrContains(facts.postfix_senders, "/deferd-queue/") && table.empty()) {
     report->Warning("Postfix looks into the sender table of deferd-queue, which nobody fills",
                     "start deferd-queue, and name its socket as [queue] helper");

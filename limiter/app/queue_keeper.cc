@@ -96,11 +96,17 @@ absl::Status QueueKeeper::Look() {
 // Said at every look, for the helper trusts nobody who has gone silent.
 absl::Status QueueKeeper::Carry(const NetOrders& orders) {
   absl::StatusOr<Json> said = queue_->Ask("put_off", {{"domains", orders.put_off}});
-  if (!said.ok()) return said.status();
+  const std::string problem(said.status().message());
+  bool news = false;
   {
     MutexLock lock(&mutex_);
-    sender_table_ = said->is_object() ? said->value("table", Json(nullptr)) : Json(nullptr);
+    if (said.ok()) {
+      sender_table_ = said->is_object() ? said->value("table", Json(nullptr)) : Json(nullptr);
+    }
+    news = problem != sender_table_problem_;
+    sender_table_problem_ = problem;
   }
+  if (news && !said.ok()) spdlog::warn("queue: Postfix's sender table: {}", problem);
   if (orders.retry.empty()) return absl::OkStatus();
   spdlog::info("queue: {} messages that were put off are tried again, the first {}",
                orders.retry.size(), orders.retry.front());
@@ -173,7 +179,9 @@ Json QueueKeeper::StatusJson() const {
           {"problem", problem_.empty() ? Json(nullptr) : Json(problem_)},
           {"messages", messages},
           {"held", std::move(held)},
-          {"sender_table", sender_table_}};
+          {"sender_table", sender_table_},
+          {"sender_table_problem",
+           sender_table_problem_.empty() ? Json(nullptr) : Json(sender_table_problem_)}};
 }
 
 int64_t QueueKeeper::held_messages() const {

@@ -51,7 +51,7 @@ class QueueKeeper : public Observer {
   void OnCase(CaseChange change, const Case& record) override;
 
   // {"helper", "problem", "messages", "held": [{"subject", "messages", "blocked", "waits_for"}],
-  //  "sender_table"}
+  //  "sender_table": what Postfix looks up, or null, "sender_table_problem"}
   Json StatusJson() const;
   int64_t held_messages() const;
 
@@ -60,6 +60,7 @@ class QueueKeeper : public Observer {
   bool Stopping() const;
   absl::Status Look();
   absl::Status Carry(const QueueOrders& orders, const std::vector<QueuedMail>& queue);
+  // That the table cannot be written stops nothing else.
   absl::Status Carry(const NetOrders& orders);
   void Told(const absl::Status& looked);
 
@@ -76,6 +77,7 @@ class QueueKeeper : public Observer {
   std::string problem_ ABSL_GUARDED_BY(mutex_);  // of the last look
   std::vector<HeldSubject> held_ ABSL_GUARDED_BY(mutex_);
   Json sender_table_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::string sender_table_problem_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };
 

@@ -171,6 +171,17 @@ class Held(PostfixTest):
               limit=UNNOTICED)
         until(lambda: "@bad.example" in self.table(), "and the next is put off again")
 
+    def test_a_table_that_cannot_be_written_stops_nothing_else(self):
+        self.start()
+        mine = self.waiting()
+        os.rename(self.daemon.path("programs/postmap"), self.daemon.path("programs/was-postmap"))
+        self.assertEqual(self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")[0], 0)
+        until(lambda: self.state_of(mine) == "held", "queued mail is held")
+        until(lambda: "SENDER TABLE NOT WRITTEN" in self.daemon.ctl("status")[1], "status tells")
+        os.rename(self.daemon.path("programs/was-postmap"), self.daemon.path("programs/postmap"))
+        until(lambda: "@bad.example" in self.table(), "it is written then")
+        until(lambda: "SENDER TABLE" not in self.daemon.ctl("status")[1], "and nothing is told")
+
     def test_with_the_helper_gone_nobody_is_put_off(self):
         self.start(with_net=True)
         self.assertEqual(self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")[0], 0)

@@ -231,6 +231,9 @@ TEST(Doctor, PostfixsSenderTable) {
   ExpectProblem(facts, "no transport deferd-held");
   facts.postfix_master = "deferd-held unix - n n - 10 pipe flags=q user=nobody";
   EXPECT_EQ(Find(facts, "by sendmail(1)")["level"], "ok");
+  facts.status["queue"]["sender_table_problem"] = "No space left on device";
+  ExpectProblem(facts, "cannot be written: No space");
+  facts.status["queue"].erase("sender_table_problem");
   facts.status["queue"]["sender_table"] = nullptr;
   ExpectWarning(facts, "which nobody fills");
   facts.missing_tables = {table};
