@@ -379,8 +379,8 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
 
 absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path) {
   if (path.empty()) {
-    return LoadedPolicy{std::make_shared<Policy>(BuiltInPolicy()),
-                        std::string(BuiltInPolicyText()), ""};
+    return LoadedPolicy{std::make_shared<Policy>(BuiltInPolicy()), std::string(BuiltInPolicyText()),
+                        ""};
   }
   absl::StatusOr<std::string> text = ReadTextFile(path);
   if (!text.ok()) return text.status();
