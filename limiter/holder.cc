@@ -125,7 +125,9 @@ QueueOrders Holder::Decide(const std::vector<QueuedMail>& queue, const Policy& p
   seen_.clear();
   for (const QueuedMail& mail : queue) {
     const std::optional<Case> by = HeldBy(mail);
-    if (mail.held) {
+    if (mail.recipients.empty()) {
+      DecideDone(mail, now, &orders);
+    } else if (mail.held) {
       DecideHeld(mail, by, policy, now, &orders);
     } else if (by.has_value() && Ask(mail.id, 'h', now)) {
       held_since_.try_emplace(mail.id, now);
@@ -160,6 +162,12 @@ void Holder::ForgetPlans() {
   }
   kept_plans_.clear();
   plans_.clear();
+}
+
+void Holder::DecideDone(const QueuedMail& mail, absl::Time now, QueueOrders* orders) {
+  if (mail.held && parts_.held->WasHeld(mail.id) && Ask(mail.id, 'r', now)) {
+    orders->release.push_back(mail.id);
+  }
 }
 
 void Holder::DecideHeld(const QueuedMail& mail, const std::optional<Case>& by, const Policy& policy,

@@ -111,6 +111,9 @@ class Holder {
 
   std::optional<Case> HeldBy(const QueuedMail& mail) const;
   void ForgetWhatIsGone(const std::vector<QueuedMail>& queue);
+  // Nobody waits for it: Postfix was done with it in the moment in which it was put on hold, and
+  // removes it once that is over.
+  void DecideDone(const QueuedMail& mail, absl::Time now, QueueOrders* orders);
   // Into seen_, and over_ where it is to be let go of.
   void DecideHeld(const QueuedMail& mail, const std::optional<Case>& by, const Policy& policy,
                   absl::Time now, QueueOrders* orders);

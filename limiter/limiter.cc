@@ -79,7 +79,9 @@ void Limiter::Record(const EventBatch& batch) {
     const bool charged = shown || event.kind == LogEvent::Kind::kArrived;
     std::optional<Classification> answer;
     const std::string& reply = event.attempt.reply;
-    if (shown && !reply.empty() && !absl::StartsWith(reply, kClaimPrefix)) {
+    // What is on hold or in the queue has no answer yet, but our own words.
+    const Outcome outcome = event.attempt.outcome;
+    if (shown && !reply.empty() && outcome != Outcome::kQueued && outcome != Outcome::kHeld) {
       answer = AnswerOf(event.attempt, nullptr);
     }
     observer_->OnMessage(

@@ -22,10 +22,12 @@ std::string SenderDomain(const QueuedMail& mail) {
   return name.ok() ? std::string(name->text()) : "";
 }
 
-// By the table: Postfix shows our sentence as it is then, a remote server's stands behind
-// "host NAME[IP] said: ".
+// By the table: Postfix shows our sentence as it is then, that of others stands behind
+// "host NAME[IP] said: " and the like.
 bool WasPutOff(const QueuedMail& mail) {
-  return !absl::StartsWith(mail.problem, "host ") && IsOwnRefusal(mail.problem);
+  const bool first = absl::StartsWith(mail.problem, kStoppedMail) ||
+                     absl::StartsWith(mail.problem, RefusalKindWord(SubjectKind::kDomain));
+  return first && IsOwnRefusal(mail.problem);
 }
 
 }  // namespace
@@ -41,16 +43,15 @@ std::map<std::string, std::string> SenderNet::Blocked(const std::vector<QueuedMa
     // Not the policy's own text, which would not be known again in the log.
     domains[record.subject.id] = RefusalText(Policy(), by->ToRefusal(), Verdict::kHold);
   }
-  // What a person lets go of goes, so its domain is not put off until it is gone.
+  // What a person lets go of goes, so its domain is not put off until it has been tried.
   for (const QueuedMail& mail : queue) {
-    if (!mail.held && held_->WasLetGo(mail.id)) domains.erase(SenderDomain(mail));
+    const bool untried = mail.problem.empty() || WasPutOff(mail);
+    if (!mail.held && untried && held_->WasLetGo(mail.id)) domains.erase(SenderDomain(mail));
   }
   return domains;
 }
 
-NetOrders SenderNet::Decide(const std::vector<QueuedMail>& queue, absl::Time now) {
-  NetOrders orders;
-  orders.put_off = Blocked(queue);
+void SenderNet::Written(const NetOrders& orders, absl::Time now) {
   for (const auto& [domain, why] : put_off_) {
     if (!orders.put_off.contains(domain)) taken_out_[domain] = now;
   }
@@ -58,23 +59,32 @@ NetOrders SenderNet::Decide(const std::vector<QueuedMail>& queue, absl::Time now
   absl::erase_if(taken_out_, [&](const auto& one) {
     return now - one.second >= kNoticed || put_off_.contains(one.first);
   });
+}
+
+NetOrders SenderNet::Decide(const std::vector<QueuedMail>& queue, absl::Time now) {
+  NetOrders orders;
+  orders.put_off = Blocked(queue);
   waiting_ = false;
-  absl::flat_hash_map<std::string, absl::Time> tried;
+  absl::flat_hash_map<std::string, Tries> tried;
   for (const QueuedMail& mail : queue) {
     if (mail.held || !WasPutOff(mail)) continue;
     const std::string domain = SenderDomain(mail);
-    if (put_off_.contains(domain)) continue;
+    if (orders.put_off.contains(domain)) continue;
     // It is to be held, not tried.
     if (!held_->WasLetGo(mail.id) && gate_->HeldBy(mail.charged, Source::kQueued).has_value()) {
       continue;
     }
+    Tries& tries = tried[mail.id];
+    if (const auto found = tried_.find(mail.id); found != tried_.end()) tries = found->second;
+    if (tries.number == kMaxTries) continue;
     waiting_ = true;
-    if (const auto found = tried_.find(mail.id); found != tried_.end()) {
-      tried.insert(*found);
-      if (now - found->second < kAgain) continue;
+    if (tries.number > 0 && now - tries.last < kAgain * (1 << (tries.number - 1))) continue;
+    const auto taken_out = taken_out_.find(domain);
+    if (put_off_.contains(domain) || orders.retry.size() == kMaxRetries ||
+        (taken_out != taken_out_.end() && now - taken_out->second < kNoticed)) {
+      continue;
     }
-    if (taken_out_.contains(domain) || orders.retry.size() == kMaxRetries) continue;
-    tried[mail.id] = now;
+    tries = {tries.number + 1, now};
     orders.retry.push_back(mail.id);
   }
   tried_ = std::move(tried);

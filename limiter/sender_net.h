@@ -33,16 +33,19 @@ struct NetOrders {
 class SenderNet {
  public:
   static constexpr absl::Duration kNoticed = absl::Seconds(20);
-  static constexpr absl::Duration kAgain = absl::Seconds(25);
-  static constexpr size_t kMaxDomains = 5000;  // that are put off at once
-  static constexpr size_t kMaxRetries = 100;   // of one decision
+  static constexpr absl::Duration kAgain = absl::Seconds(25);  // twice as late each time
+  static constexpr int kMaxTries = 4;                          // then Postfix's own time is good
+  static constexpr size_t kMaxDomains = 5000;                  // that are put off at once
+  static constexpr size_t kMaxRetries = 100;                   // of one decision
 
   // The pointers must outlive it.
   SenderNet(const Gate* gate, const CaseTable* cases, const HeldMail* held)
       : gate_(gate), cases_(cases), held_(held) {}
 
-  // `queue`: everything that is queued now.
+  // `queue`: everything that is queued now, as far as it is known.
   NetOrders Decide(const std::vector<QueuedMail>& queue, absl::Time now);
+  // The table has what was ordered; until then nothing that it may still put off is tried.
+  void Written(const NetOrders& orders, absl::Time now);
 
   // Something that was put off waits to be tried again.
   bool waiting() const { return waiting_; }
@@ -53,9 +56,13 @@ class SenderNet {
   const Gate* const gate_;
   const CaseTable* const cases_;
   const HeldMail* const held_;
-  std::map<std::string, std::string> put_off_;
+  struct Tries {
+    int number = 0;
+    absl::Time last;
+  };
+  std::map<std::string, std::string> put_off_;              // that the table has
   absl::flat_hash_map<std::string, absl::Time> taken_out_;  // domains, while Postfix may not know
-  absl::flat_hash_map<std::string, absl::Time> tried_;      // by id
+  absl::flat_hash_map<std::string, Tries> tried_;           // by id
   bool waiting_ = false;
 };
 

@@ -51,6 +51,8 @@ struct MessageKey {
 
 // How the reply of an arrival begins that holds what a local program said of itself.
 inline constexpr absl::string_view kClaimPrefix = "claimed: ";
+// Of a kQueued that is no arrival: a held message is in the queue again. Who let go of it follows.
+inline constexpr absl::string_view kLetGoPrefix = "let go by ";
 
 struct Attempt {
   absl::Time time;

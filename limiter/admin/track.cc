@@ -122,6 +122,7 @@ absl::StatusOr<bool> Passes(const LedgerSearch& search, const OutcomeFilter& fil
     return row.outcome != Outcome::kFailed || row.left_out == LeftOut::kOwnRefusal;
   }
   if (!filter.in_progress || row.outcome != Outcome::kQueued) return false;
+  if (absl::StartsWith(row.reply, kLetGoPrefix)) return false;  // its arrival tells
   LedgerQuery attempts;
   attempts.message_id = row.message_id;
   attempts.since = row.time;
@@ -158,8 +159,11 @@ absl::Status Find(const LedgerSearch& search, const OutcomeFilter& filter, Ledge
 void MarkDecisive(const std::vector<LedgerRow>& life, Json* rows) {
   std::map<std::string, size_t> now;  // by recipient: its last attempt
   for (size_t i = 0; i < life.size(); ++i) {
-    if (life[i].outcome == Outcome::kQueued) continue;
-    now[life[i].recipient] = i;
+    const Outcome outcome = life[i].outcome;
+    // On hold is where it was until something else became of it.
+    const auto held = now.find("");
+    if (held != now.end() && life[held->second].outcome == Outcome::kHeld) now.erase(held);
+    if (outcome != Outcome::kQueued) now[life[i].recipient] = i;
   }
   std::optional<size_t> decisive;
   const auto weight = [&](size_t i) {

@@ -104,7 +104,8 @@ int Main(int argc, char** argv) {
                  "the table by which Postfix puts off a blocked domain's mail")
       ->capture_default_str();
   app.add_flag("--empty-sender-table", empty_table, "does that and nothing else");
-  app.add_option("--put-off", put_off, "says so and ends: Postfix's transport deferd-held");
+  const CLI::Option* puts_off =
+      app.add_option("--put-off", put_off, "says so and ends: Postfix's transport deferd-held");
   app.add_flag("--allow-discard", options.allow_discard, "root may have messages thrown away");
   app.add_flag("--allow-redirect", options.allow_redirect, "root may send one somewhere else");
   app.set_version_flag("--version", std::string("deferd-queue ") + DEFERD_VERSION);
@@ -113,7 +114,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
-  if (!put_off.empty()) {
+  if (puts_off->count() > 0) {
     std::printf("4.7.1 %s\n", put_off.c_str());
     return kTempFail;
   }
@@ -122,12 +123,6 @@ int Main(int argc, char** argv) {
   if (programs.exim.empty() && programs.postfix.empty()) {
     return Fail("there is neither Exim nor Postfix here; name one with --exim or --postfix");
   }
-  const passwd* entry = getpwnam(user.c_str());
-  if (entry == nullptr) {
-    return Fail(
-        absl::StrCat("--user ", user, ": there is no such user; make it as the README says"));
-  }
-  options.uid = entry->pw_uid;
   std::optional<SenderTable> table;
   if (IsProgram(programs.postfix + "/postmap")) {
     std::vector<std::string> postmap = {programs.postfix + "/postmap"};
@@ -136,6 +131,17 @@ int Main(int argc, char** argv) {
     }
     options.sender_table = &table.emplace(std::move(postmap), table_path);
   }
+  const absl::Time now = SystemClock().Now();
+  if (empty_table) {
+    const absl::Status done = table.has_value() ? table->Set({}, now) : absl::OkStatus();
+    return done.ok() ? 0 : Fail(std::string(done.message()));
+  }
+  const passwd* entry = getpwnam(user.c_str());
+  if (entry == nullptr) {
+    return Fail(
+        absl::StrCat("--user ", user, ": there is no such user; make it as the README says"));
+  }
+  options.uid = entry->pw_uid;
 
   sigset_t signals;
   sigemptyset(&signals);
@@ -147,11 +153,6 @@ int Main(int argc, char** argv) {
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
 
-  const absl::Time now = SystemClock().Now();
-  if (empty_table) {
-    const absl::Status done = table.has_value() ? table->Set({}, now) : absl::OkStatus();
-    return done.ok() ? 0 : Fail(std::string(done.message()));
-  }
   if (table.has_value()) Warn(table->Open(now));
   const std::string group = entry->pw_uid == 0 ? "" : user;
   const absl::Status served = Serve(socket, group, options);

@@ -154,7 +154,7 @@ void LookAtSenderTable(const DoctorFacts& facts, DoctorReport* report) {
       facts.status.is_object() ? facts.status.value("queue", Json(nullptr)) : Json(nullptr);
   const std::string table = queue.is_object() ? Field(queue, "sender_table") : "";
   const std::string problem = queue.is_object() ? Field(queue, "sender_table_problem") : "";
-  if (!problem.empty()) {
+  if (!problem.empty() && absl::StrContains(facts.postfix_senders, "/deferd-queue/")) {
     report->Problem(absl::StrCat("Postfix's sender table cannot be written: ", problem),
                     "until then a block neither begins nor ends there; journalctl -u deferd-queue");
   }

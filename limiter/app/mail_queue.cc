@@ -52,10 +52,13 @@ absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string
                                     const Json& args) {
   absl::StatusOr<Json> answer = AskDaemon(socket, verb, args, kPatience);
   if (answer.ok() || absl::IsFailedPrecondition(answer.status())) return answer;
-  return absl::Status(
-      answer.status().code(),
-      absl::StrCat("deferd-queue does not answer at ", socket,
-                   "; look at systemctl status deferd-queue (", answer.status().message(), ")"));
+  // AskDaemon's advice is about deferd's own socket.
+  absl::string_view why = answer.status().message();
+  why = why.substr(0, why.find("; is it running"));
+  absl::ConsumePrefix(&why, absl::StrCat(socket, ": no deferd answers there "));
+  return absl::Status(answer.status().code(),
+                      absl::StrCat("deferd-queue does not answer at ", socket, " ", why,
+                                   "; look at systemctl status deferd-queue"));
 }
 
 absl::StatusOr<Json> MailQueue::Ask(const std::string& verb, const Json& args) const {

@@ -153,6 +153,12 @@ absl::Status MtaQueue::Release(const std::vector<std::string>& ids) {
   return status;
 }
 
+absl::Status MtaQueue::Try(const std::vector<std::string>& ids) {
+  absl::StatusOr<Ids> sorted = Begin(ids);
+  if (!sorted.ok()) return sorted.status();
+  return TryPostfix(sorted->postfix);
+}
+
 absl::Status MtaQueue::GiveBack(const std::vector<std::string>& ids) {
   absl::StatusOr<Ids> sorted = Begin(ids);
   if (!sorted.ok()) return sorted.status();

@@ -46,6 +46,7 @@ class MtaQueue {
   // Otherwise ids that are not in the queue any more are passed over. Errors are those of Commands.
   absl::Status Hold(const std::vector<std::string>& ids);
   absl::Status Release(const std::vector<std::string>& ids);   // and tries to deliver them
+  absl::Status Try(const std::vector<std::string>& ids);       // at once; Postfix's alone
   absl::Status GiveBack(const std::vector<std::string>& ids);  // a bounce tells the sender
   absl::Status Discard(const std::vector<std::string>& ids);   // nobody is told
   absl::Status Requeue(const std::string& id);                 // it is tried again at once

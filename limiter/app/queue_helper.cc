@@ -73,6 +73,7 @@ absl::Status QueueHelper::Do(const std::string& verb, const Json& args) {
   if (verb == "hold") return queue_.Hold(IdsArg(args));
   if (verb == "release") return queue_.Release(IdsArg(args));
   if (verb == "give_back") return queue_.GiveBack(IdsArg(args));
+  if (verb == "try") return queue_.Try(IdsArg(args));
   if (verb == "discard") return queue_.Discard(IdsArg(args));
   if (verb == "requeue") return queue_.Requeue(QueueField(args, "id"));
   if (verb == "flush") return queue_.Flush();

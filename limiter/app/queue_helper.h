@@ -3,7 +3,7 @@
 // The admin protocol (limiter/admin/admin_session.h) over a unix socket. Verbs, with {"ids": [...]}
 // unless said otherwise:
 //   list                      the queue (queue_list.h)
-//   hold, release, give_back  by deferd and root
+//   hold, release, give_back, try  by deferd and root
 //   put_off                   {"domains": {DOMAIN: why}}, all of them, by deferd and root: what
 //   Postfix
 //                             puts off (sender_table.h). {"table": what main.cf has to name; null

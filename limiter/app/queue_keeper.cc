@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
 #include "limiter/port/log.h"
 
 namespace deferd {
@@ -13,6 +14,7 @@ namespace {
 constexpr absl::Duration kBusy = absl::Seconds(2);
 constexpr absl::Duration kQuiet = absl::Minutes(1);
 constexpr int kRest = 10;  // times as long as a look took
+constexpr absl::Duration kLongestRest = absl::Minutes(2);
 constexpr size_t kIdsAtOnce = 100;
 
 }  // namespace
@@ -67,7 +69,7 @@ void QueueKeeper::Run() {
     const absl::Duration took = done - began;
     const bool busy = cases_->AnyOpen() || !holder_->held().empty() || net_.waiting();
     // What takes long is done seldom, also when much happens.
-    const absl::Time next = done + (busy ? std::max(kBusy, took * kRest) : kQuiet);
+    const absl::Time next = done + (busy ? std::clamp(took * kRest, kBusy, kLongestRest) : kQuiet);
     const absl::Time soon = done + took;
     MutexLock lock(&mutex_);
     while (!stopping_) {
@@ -82,19 +84,23 @@ void QueueKeeper::Run() {
 
 absl::Status QueueKeeper::Look() {
   absl::StatusOr<std::vector<QueuedMail>> queue = queue_->List();
-  if (!queue.ok()) return queue.status();
+  if (!queue.ok()) {
+    // A queue that is too long to be listed wants the net most.
+    Carry(net_.Decide({}, queue_->Now()), {}).IgnoreError();
+    return queue.status();
+  }
   const QueueOrders orders = holder_->Decide(*queue, *queue_->settings().policy, queue_->Now());
   {
     MutexLock lock(&mutex_);
     held_ = holder_->held();
   }
-  absl::Status carried = Carry(orders, *queue);
-  carried.Update(Carry(net_.Decide(*queue, queue_->Now())));
+  absl::Status carried = Carry(net_.Decide(*queue, queue_->Now()), orders.hold);
+  carried.Update(Carry(orders, *queue));
   return carried;
 }
 
 // Said at every look, for the helper trusts nobody who has gone silent.
-absl::Status QueueKeeper::Carry(const NetOrders& orders) {
+absl::Status QueueKeeper::Carry(const NetOrders& orders, const std::vector<std::string>& to_hold) {
   absl::StatusOr<Json> said = queue_->Ask("put_off", {{"domains", orders.put_off}});
   const std::string problem(said.status().message());
   bool news = false;
@@ -107,10 +113,16 @@ absl::Status QueueKeeper::Carry(const NetOrders& orders) {
     sender_table_problem_ = problem;
   }
   if (news && !said.ok()) spdlog::warn("queue: Postfix's sender table: {}", problem);
-  if (orders.retry.empty()) return absl::OkStatus();
-  spdlog::info("queue: {} messages that were put off are tried again, the first {}",
-               orders.retry.size(), orders.retry.front());
-  return queue_->Ask("release", {{"ids", orders.retry}}).status();
+  if (!said.ok()) return absl::OkStatus();
+  net_.Written(orders, queue_->Now());
+  std::vector<std::string> retry;
+  for (const std::string& id : orders.retry) {
+    if (std::find(to_hold.begin(), to_hold.end(), id) == to_hold.end()) retry.push_back(id);
+  }
+  if (retry.empty()) return absl::OkStatus();
+  spdlog::info("queue: {} messages that were put off are tried again, the first {}", retry.size(),
+               retry.front());
+  return queue_->Ask("try", {{"ids", retry}}).status();
 }
 
 absl::Status QueueKeeper::Carry(const QueueOrders& orders, const std::vector<QueuedMail>& queue) {
@@ -122,13 +134,14 @@ absl::Status QueueKeeper::Carry(const QueueOrders& orders, const std::vector<Que
     Outcome outcome;
     const char* words;  // for the ledger; null: told once it is seen
   };
+  const std::string kLetGo = absl::StrCat(kLetGoPrefix, "deferd");
   // Room is made before more is held.
   const Task kTasks[] = {
       {&orders.now_held, nullptr, Outcome::kHeld, "held by deferd: its sender is blocked"},
       {&orders.give_back, "give_back", Outcome::kRejected,
        "given back to its sender by deferd: it was held for too long"},
       {&orders.hold, "hold", Outcome::kHeld, nullptr},
-      {&orders.release, "release", Outcome::kQueued, "let go by deferd"}};
+      {&orders.release, "release", Outcome::kQueued, kLetGo.c_str()}};
   for (const Task& task : kTasks) {
     for (size_t begin = 0; begin < task.ids->size() && !Stopping(); begin += kIdsAtOnce) {
       const size_t end = std::min(task.ids->size(), begin + kIdsAtOnce);

@@ -61,7 +61,7 @@ class QueueKeeper : public Observer {
   absl::Status Look();
   absl::Status Carry(const QueueOrders& orders, const std::vector<QueuedMail>& queue);
   // That the table cannot be written stops nothing else.
-  absl::Status Carry(const NetOrders& orders);
+  absl::Status Carry(const NetOrders& orders, const std::vector<std::string>& to_hold);
   void Told(const absl::Status& looked);
 
   const MailQueue* const queue_;

@@ -10,6 +10,7 @@
 #include "limiter/admin/page_text.h"
 #include "limiter/intake/exim_line.h"
 #include "limiter/intake/postfix_line.h"
+#include "policy/left_out.h"
 
 namespace deferd {
 
@@ -87,7 +88,9 @@ void AddPostfixQueue(absl::string_view listing, std::vector<QueuedMail>* queue) 
     for (const Json& recipient : json.value("recipients", Json::array())) {
       if (!recipient.is_object() || mail.recipients.size() >= kMaxRecipients) continue;
       mail.recipients.push_back(QueueField(recipient, "address"));
-      if (mail.problem.empty()) mail.problem = QueueField(recipient, "delay_reason");
+      std::string reason = QueueField(recipient, "delay_reason");
+      // That we put it off goes before what others say.
+      if (mail.problem.empty() || IsOwnRefusal(reason)) mail.problem = std::move(reason);
     }
   }
 }

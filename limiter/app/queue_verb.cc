@@ -160,7 +160,7 @@ absl::StatusOr<Json> Release(const QueueVerbParts& parts, const Choice& choice, 
   if (dry_run || mails.empty()) return MailsJson(mails);
   parts.held->LetGo(ids);
   parts.wake();
-  parts.queue->Record(mails, Outcome::kQueued, absl::StrCat("let go by ", person));
+  parts.queue->Record(mails, Outcome::kQueued, absl::StrCat(kLetGoPrefix, person));
   spdlog::info("queue: {} messages let go by {}", ids.size(), person);
   return MailsJson(mails);
 }

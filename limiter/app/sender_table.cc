@@ -39,7 +39,6 @@ absl::Status FileError(const std::string& path) {
 absl::Status SenderTable::Open(absl::Time now) {
   MutexLock lock(&mutex_);
   said_ = now;
-  if (access(absl::StrCat(path_, ".db").c_str(), F_OK) == 0) return absl::OkStatus();
   return Write({});
 }
 
@@ -50,7 +49,12 @@ absl::Status SenderTable::Set(const std::map<std::string, std::string>& domains,
   }
   MutexLock lock(&mutex_);
   said_ = now;
-  return domains_ == domains ? absl::OkStatus() : Write(domains);
+  const bool there = access(absl::StrCat(path_, ".db").c_str(), F_OK) == 0;
+  if (there && domains_ == domains) return absl::OkStatus();
+  if (!failed_.ok() && now - failed_at_ < kAgain) return failed_;
+  failed_ = Write(domains);
+  failed_at_ = now;
+  return failed_;
 }
 
 absl::Status SenderTable::Tick(absl::Time now) {

@@ -31,6 +31,7 @@ class SenderTable {
  public:
   static constexpr absl::Duration kTrusted = absl::Minutes(10);
   static constexpr absl::Duration kLimit = absl::Seconds(20);  // of postmap(1)
+  static constexpr absl::Duration kAgain = absl::Seconds(30);  // until what failed is tried again
 
   // `postmap`: the program and its options; `path`: what main.cf names as hash:PATH.
   SenderTable(std::vector<std::string> postmap, std::string path)
@@ -41,8 +42,8 @@ class SenderTable {
 
   const std::string& path() const { return path_; }
 
-  // Makes an empty table where there is none yet; Postfix cannot do without one that it was told
-  // of.
+  // Makes an empty table: Postfix cannot do without one that it was told of, and an earlier one's
+  // word is nobody's.
   absl::Status Open(absl::Time now);
 
   // Domains and why they are put off. InvalidArgument if one is no domain or a text is not one line
@@ -64,6 +65,8 @@ class SenderTable {
   // What is in it; none: an earlier one's, not known.
   std::optional<std::map<std::string, std::string>> domains_ ABSL_GUARDED_BY(mutex_);
   absl::Time said_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Status failed_ ABSL_GUARDED_BY(mutex_);  // of the last time
+  absl::Time failed_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 
 }  // namespace deferd

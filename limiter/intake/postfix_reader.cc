@@ -187,6 +187,7 @@ class PostfixReader : public LogReader {
         }
         break;
       case PostfixLineKind::kRejected:
+        if (absl::EndsWith(line.action, "hold")) IdentifyHeld(line, batch);
         if (tell_all_) ShowRejected(line, batch);
         // Refused as a whole, it is gone without a further word.
         if (!line.id.empty() && !absl::EndsWith(line.action, "hold") &&
@@ -262,6 +263,16 @@ class PostfixReader : public LogReader {
       identity.made_by_mta = true;
     }
     if (tell_all_) TellOf(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch);
+  }
+
+  // On hold from the start, it does not become active, so that line alone names its sender.
+  void IdentifyHeld(const PostfixLine& line, EventBatch* batch) {
+    ArrivedMessage* message = line.id.empty() ? nullptr : messages_.Find(line.id);
+    if (message == nullptr || message->active || !message->identity.sender.empty()) return;
+    Assign(line.sender, &message->identity.sender);
+    if (!tell_all_) return;
+    TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
+        message->deferred;
   }
 
   bool Trusts(absl::string_view ip) const {

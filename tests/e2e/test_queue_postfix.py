@@ -179,7 +179,7 @@ class Held(PostfixTest):
         until(lambda: self.state_of(mine) == "held", "queued mail is held")
         until(lambda: "SENDER TABLE NOT WRITTEN" in self.daemon.ctl("status")[1], "status tells")
         os.rename(self.daemon.path("programs/was-postmap"), self.daemon.path("programs/postmap"))
-        until(lambda: "@bad.example" in self.table(), "it is written then")
+        until(lambda: "@bad.example" in self.table(), "it is written then", limit=UNNOTICED)
         until(lambda: "SENDER TABLE" not in self.daemon.ctl("status")[1], "and nothing is told")
 
     def test_with_the_helper_gone_nobody_is_put_off(self):

@@ -51,6 +51,7 @@ class HolderTest : public testing::Test {
     mail.id = id;
     mail.arrival = At(at);
     mail.held = held;
+    mail.recipients = {"ann@far.example"};
     mail.identity.login = login;
     mail.identity.host = "192.0.2.1";
     mail.charged = Charge(*settings_.lists, mail.identity, "");
@@ -114,6 +115,22 @@ class HolderTest : public testing::Test {
   std::map<std::string, QueuedMail> queue_;
   std::unique_ptr<Holder> holder_ = std::make_unique<Holder>(Parts(), remembered_);
 };
+
+TEST_F(HolderTest, WhatNobodyWaitsForIsNotHeld) {
+  Queue("m1", "bob@bad.example", absl::Seconds(-10));
+  Open("bad.example");
+  EXPECT_THAT(Look().hold, ElementsAre("m1"));
+  // Its recipients were done with in that moment.
+  queue_["m1"].recipients.clear();
+  EXPECT_THAT(Look().release, ElementsAre("m1")) << "though its sender is blocked";
+  EXPECT_THAT(holder_->held(), IsEmpty());
+  Queue("m2", "bob@bad.example", absl::Seconds(-10));
+  queue_["m2"].recipients.clear();
+  EXPECT_THAT(Look().hold, IsEmpty());
+  Queue("m3", "bob@bad.example", absl::Seconds(-10), true);
+  queue_["m3"].recipients.clear();
+  EXPECT_THAT(Look().release, IsEmpty()) << "somebody else's";
+}
 
 TEST_F(HolderTest, HoldsTheMailOfWhoIsBlockedAndNobodyElses) {
   Queue("m1", "bob@bad.example", absl::Seconds(-10));
@@ -353,6 +370,7 @@ TEST_F(HolderTest, TheNoticeOfWhatIsGivenBackGoesOut) {
   QueuedMail notice;
   notice.id = "m1";
   notice.held = notice.ours = true;
+  notice.recipients = {"bob@bad.example"};
   queue_["m1"] = notice;
   EXPECT_THAT(Look().release, ElementsAre("m1"));
 }

@@ -38,6 +38,15 @@ class WhyTest : public testing::Test, public LimiterFixture {
     event->attempt = MakeAttempt("a.example", At(at), Outcome::kQueued, message, "");
     keeper_->Record(batch);
   }
+  void Show(absl::Duration at, Outcome outcome, const std::string& words,
+            const std::string& message) {
+    EventBatch batch;
+    LogEvent* event = batch.Add();
+    event->kind = LogEvent::Kind::kShown;
+    event->attempt = MakeAttempt("a.example", At(at), outcome, message, "");
+    event->attempt.reply = words;
+    limiter_->Record(batch);
+  }
   WhyParts Parts() {
     return {.limiter = limiter_.get(),
             .cases = cases_.get(),
@@ -236,6 +245,21 @@ TEST_F(WhyTest, OneMessagesLifeMarksTheDecisiveLine) {
             "                   forwarders. Do not send the message again unchanged.\n"
             "    invalid recipient, id m, login shop@a.example, of a.example\n");
   ExpectFitsATerminal(page);
+}
+
+TEST_F(WhyTest, OnHoldIsWhatBecameOfItUntilItIsLetGo) {
+  Queue(Minutes(1), "m");
+  Show(Minutes(2), Outcome::kHeld, "held by deferd: its sender is blocked", "m");
+  Json life = Tracked({{"id", "m"}});
+  ASSERT_EQ(life.size(), 2u);
+  EXPECT_EQ(life[1]["decisive"], true);
+  EXPECT_EQ(life[1]["class"], "");
+  EXPECT_FALSE(life[1].contains("advice")) << "no server has said anything";
+  Send(Minutes(3), Outcome::kDelivered, "250 ok", "shop@a.example", "m");
+  Show(Minutes(3), Outcome::kQueued, "let go by deferd", "m");
+  EXPECT_THAT(TrackPage(Tracked({{"id", "m"}})), Not(HasSubstr("=>")));
+  EXPECT_EQ(Tracked({{"what", "a.example"}, {"outcome", "in-progress"}}).size(), 0u)
+      << "it is delivered, though its letting go was told later";
 }
 
 TEST_F(WhyTest, AMessageThatWasDeliveredInTheEndHasNoDecisiveLine) {

@@ -257,6 +257,24 @@ TEST_F(PostfixReaderTest, WhatIsRefusedAtDataIsGone) {
   EXPECT_EQ(Shown()[1].recipient, "r@b");
 }
 
+TEST_F(PostfixReaderTest, OnHoldFromTheStartItsSenderIsKnown) {
+  // A relay host's, without a login: nothing else says who pays.
+  Read(
+      {Line("smtpd", "4F01AC: client=web[192.0.2.1]"),
+       Line("smtpd",
+            "4F01AC: hold: DATA from web[192.0.2.1]: <DATA>: Data command no; from=<web@a.example> "
+            "to=<r@b> proto=ESMTP helo=<c>")});
+  ASSERT_THAT(Shown(), SizeIs(1));
+  EXPECT_EQ(Shown()[0].identity.sender, "web@a.example");
+  std::vector<std::string> told;
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    if (batch_[i].kind == LogEvent::Kind::kIdentified) {
+      told.push_back(batch_[i].attempt.identity.sender);
+    }
+  }
+  EXPECT_THAT(told, testing::ElementsAre("", "web@a.example"));
+}
+
 TEST_F(PostfixReaderTest, NobodyElseCanClaimAMessage) {
   // A remote server that names one of our ids, and one that connects and claims to be a filter.
   Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
