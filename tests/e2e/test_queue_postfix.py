@@ -43,7 +43,8 @@ class Held(PostfixTest):
         self.addCleanup(os.unlink, users.name)
         self.begin(policy=POLICY.format(hold_max=hold_max), main=net("held.cf") if with_net else "",
                    master=net("held.master.cf") if with_net else "",
-                   config=f'[queue]\nhelper = "{{folder}}/queue.sock"\n[charge]\nusers = "{users.name}"')
+                   config=f'[queue]\nhelper = "{{folder}}/queue.sock"\n[charge]\nusers = "{users.name}"\n'
+                          'relay_hosts = ["192.0.2.77"]')
         # Where the user nobody can run it.
         shutil.copy(os.path.join(BIN, "deferd-queue"), self.postfix.folder)
         # The unpacked programs need their own libraries; the helper hands on no environment.
@@ -112,6 +113,15 @@ class Held(PostfixTest):
                          ("bad.example", "bob@bad.example", ["ann@far.example"]))
         self.assertEqual(self.daemon.ctl("queue", "release", "bad.example")[1], "1 message let go\n")
         until(lambda: self.accepted() == ["bob@bad.example"], "it goes out though its sender is blocked")
+
+    def test_a_relay_hosts_message_held_at_data_is_let_go_of(self):
+        self.start()
+        self.assertEqual(self.daemon.ctl("block", "form.example", "--for", "1h", "--reason", "test")[0], 0)
+        self.assertEqual(self.postfix.send("web@form.example", ["ann@far.example"], client="192.0.2.77")[0], 250)
+        until(lambda: [(one["state"], one["subject"]) for one in self.daemon.json("queue")]
+              == [("held", "form.example")], "it waits, and whose it is is known")
+        self.assertEqual(self.daemon.ctl("unblock", "form.example", "--reason", "test")[0], 0)
+        until(lambda: self.accepted() == ["web@form.example"], "it goes out")
 
     def test_what_somebody_else_holds_is_let_alone(self):
         self.start()
