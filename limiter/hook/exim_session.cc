@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "policy/text.h"
 
@@ -40,25 +41,26 @@ absl::StatusOr<Question> ParseSubjectQuestion(absl::string_view text) {
   return question;
 }
 
-// How much of `text` is one field: up to a TAB, but a sender's local part may have one in quotes
-// (RFC 5321 section 4.1.2).
-size_t FieldSize(absl::string_view text) {
-  const size_t tab = text.find('\t');
-  const absl::string_view head = text.substr(0, tab);
-  const size_t begin = head.find_first_not_of(' ');
-  if (tab == absl::string_view::npos || begin == absl::string_view::npos ||
-      !absl::StartsWith(head.substr(begin), "sender=")) {
-    return head.size();
+// Where the first TAB stands that can end an address: outside quotes, not behind a backslash (RFC
+// 5321 section 4.1.2; Exim takes a quoted word anywhere in a local part), and behind a domain, or
+// at once for the null sender. `bare`: also behind a name without a domain. npos if there is none.
+size_t EndOfAddress(absl::string_view text, bool bare) {
+  bool quoted = false;
+  bool has_domain = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (c == '@' && !quoted) {
+      has_domain = true;
+    } else if (c == '\t' && !quoted) {
+      const absl::string_view address = StripAngles(StripBlanks(text.substr(0, i)));
+      if (address.empty() || has_domain || bare) return i;
+    }
   }
-  size_t at = begin + sizeof("sender=") - 1;
-  if (at < head.size() && head[at] == '<') ++at;
-  if (at >= head.size() || head[at] != '"') return head.size();
-  for (++at; at < text.size() && text[at] != '"'; ++at) {
-    if (text[at] == '\\') ++at;
-  }
-  if (at >= text.size()) return head.size();  // no quote ends it
-  const size_t end = text.find('\t', at);
-  return end == absl::string_view::npos ? text.size() : end;
+  return absl::string_view::npos;
 }
 
 // The fields of one question as written; of a field that is named twice, the first.
@@ -76,21 +78,75 @@ struct Fields {
   Field source{"source"};
   Field domain{"domain"};
 
+  Field* Find(absl::string_view name) {
+    for (Field* known : {&sender, &login, &user, &host, &id, &source, &domain}) {
+      if (known->name == name) return known;
+    }
+    return nullptr;
+  }
+
   void Read(absl::string_view text) {
     while (!text.empty()) {
-      const size_t size = FieldSize(text);
-      const absl::string_view field = StripBlanks(text.substr(0, size));
-      text.remove_prefix(std::min(size + 1, text.size()));
-      const size_t equals = field.find('=');
-      if (equals == absl::string_view::npos) continue;
-      const absl::string_view name = field.substr(0, equals);
-      for (Field* known : {&sender, &login, &user, &host, &id, &source, &domain}) {
-        if (known->name != name) continue;
-        if (!known->named) known->value = field.substr(equals + 1);
-        known->named = true;
-        break;
+      const size_t tab = std::min(text.find('\t'), text.size());
+      const absl::string_view piece = text.substr(0, tab);
+      const size_t begin = std::min(piece.find_first_not_of(' '), piece.size());
+      if (!sender.named && absl::StartsWith(piece.substr(begin), "sender=")) {
+        ReadSender(text.substr(begin + sizeof("sender=") - 1));
+        return;
       }
+      Take(piece);
+      text.remove_prefix(std::min(tab + 1, text.size()));
     }
+  }
+
+ private:
+  void Take(absl::string_view piece) {
+    piece = StripBlanks(piece);
+    const size_t equals = piece.find('=');
+    if (equals == absl::string_view::npos) return;
+    Field* known = Find(piece.substr(0, equals));
+    if (known == nullptr || known->named) return;
+    known->value = piece.substr(equals + 1);
+    known->named = true;
+  }
+
+  // The sender is anybody's text, so it takes the rest of the line; other fields stand behind it
+  // only where that can be nothing but the order of older snippets.
+  void ReadSender(absl::string_view rest) {
+    sender.named = true;
+    const bool first = !login.named && !user.named && !host.named && !source.named;
+    const size_t end = EndOfAddress(rest, first);
+    if (end == absl::string_view::npos || !AreFields(rest.substr(end + 1))) {
+      sender.value = CutBehindDomain(rest);
+      return;
+    }
+    sender.value = StripBlanks(rest.substr(0, end));
+    for (const absl::string_view piece : absl::StrSplit(rest.substr(end + 1), '\t')) Take(piece);
+  }
+
+  // A hostile sender ends in a domain of its own, and repeats a field that the snippet has named.
+  bool AreFields(absl::string_view text) const {
+    Fields seen = *this;
+    for (absl::string_view piece : absl::StrSplit(text, '\t')) {
+      piece = StripBlanks(piece);
+      const size_t equals = std::min(piece.find('='), piece.size());
+      Field* known = seen.Find(piece.substr(0, equals));
+      if (known != nullptr && equals < piece.size()) {
+        if (known->named) return false;
+        known->named = true;
+      }
+      if (known != &seen.login && absl::StrContains(piece, '@')) return false;
+    }
+    return true;
+  }
+
+  // A domain holds no white space: what follows is none of it.
+  static absl::string_view CutBehindDomain(absl::string_view address) {
+    const size_t at = address.rfind('@');
+    if (at != absl::string_view::npos) {
+      address = address.substr(0, std::min(address.find_first_of(" \t\r", at), address.size()));
+    }
+    return StripBlanks(address);
   }
 };
 

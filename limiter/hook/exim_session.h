@@ -7,8 +7,16 @@
 //             pass LF                               nothing to say
 //
 // Unknown fields are ignored; blanks around a field and CR before LF are dropped; values are taken
-// as they are, up to the next TAB that is not in a sender's quotes. Of a field named twice the
-// first counts. An address may stand in <>; an empty one is the null sender. What is asked about:
+// as they are, up to the next TAB. Of a field named twice the first counts. An address may stand in
+// <>; an empty one is the null sender.
+//
+// sender= is the client's own text and belongs at the end, behind all other fields: it takes the
+// rest of the line, whatever is in it, so that no local part can name a field. Fields behind it, as
+// in lines of older snippets, are believed only if no sender that Exim accepts could have written
+// them: the address before them is complete, with its quotes closed; none of them was named
+// before; and none but login= has an '@'. Otherwise all of it is the sender.
+//
+// What is asked about:
 //   - sender= alone, without login=, user= and host=: the MTA vouches for the sender
 //     (Identity::sender_vouched);
 //   - user= beside a client host is an ident answer, no proof, and is dropped unless source=local;

@@ -86,9 +86,10 @@ void PostfixSession::ReadAttribute(absl::string_view line) {
   for (Request::Attribute* known :
        {&request_.request, &request_.sasl_username, &request_.sender, &request_.client_address,
         &request_.instance, &request_.queue_id}) {
-    if (line.substr(0, equals) != known->name || known->given) continue;
+    if (line.substr(0, equals) != known->name) continue;
     const absl::string_view text = line.substr(equals + 1);
-    known->value.assign(text.data(), text.size());
+    if (!known->given) known->value.assign(text.data(), text.size());
+    known->last.assign(text.data(), text.size());
     known->given = true;
   }
 }
@@ -107,13 +108,15 @@ void PostfixSession::AnswerRequest(SteadyClock::time_point arrived, std::string*
     Say(known->second, out);
     return;
   }
-  Question question;
-  question.identity.sender = request_.sender.value;
-  question.identity.login = LoginAsLogged(request_.sasl_username.value);
-  question.identity.host = request_.client_address.value;
-  question.source = request_.sasl_username.value.empty() ? Source::kRelay : Source::kSubmission;
-  question.id = request_.queue_id.value;
-  const Answer answer = answerer_(question);
+  Answer answer = answerer_(MakeQuestion(request_.sasl_username.value, request_.sender.value,
+                                         request_.client_address.value));
+  if (request_.sasl_username.value != request_.sasl_username.last ||
+      request_.sender.value != request_.sender.last ||
+      request_.client_address.value != request_.client_address.last) {
+    Answer other = answerer_(MakeQuestion(request_.sasl_username.last, request_.sender.last,
+                                          request_.client_address.last));
+    if (other.verdict > answer.verdict) answer = std::move(other);
+  }
   const std::string action = ActionOf(answer);
   Say(action, out);
   if (!request_.instance.value.empty()) {
@@ -121,6 +124,17 @@ void PostfixSession::AnswerRequest(SteadyClock::time_point arrived, std::string*
     if (instances_.size() > kInstances) instances_.pop_back();
   }
   if (answered_) answered_(answer, absl::FromChrono(SteadyClock::now() - arrived));
+}
+
+Question PostfixSession::MakeQuestion(const std::string& login, const std::string& sender,
+                                      const std::string& host) const {
+  Question question;
+  question.identity.sender = sender;
+  question.identity.login = LoginAsLogged(login);
+  question.identity.host = host;
+  question.source = login.empty() ? Source::kRelay : Source::kSubmission;
+  question.id = request_.queue_id.value;
+  return question;
 }
 
 }  // namespace deferd

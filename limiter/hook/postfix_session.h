@@ -4,7 +4,9 @@
 //   answer    action=DUNNO | HOLD TEXT | 550 5.7.1 TEXT | DISCARD TEXT, LF LF
 //
 // Read are sasl_username, sender, client_address, instance and queue_id; other attributes are
-// ignored, and of one that comes twice the first counts. A login is asked about as a submission;
+// ignored. Postfix sends each once: of a request that has one twice with different values, both
+// readings are asked about and the stricter answer is given, so that no value can hide another. A
+// login is asked about as a submission;
 // without one the envelope sender alone proves nothing, and only a host of relay_hosts is charged
 // for it. A login is taken as Postfix' log shows it: control bytes are '?' there, and ", " begins
 // the next field. What may pass is answered DUNNO, never OK, so that Postfix' other restrictions
@@ -51,6 +53,8 @@ class PostfixSession : public Session {
                 std::string* out);
   void ReadAttribute(absl::string_view line);
   void AnswerRequest(std::chrono::steady_clock::time_point arrived, std::string* out);
+  Question MakeQuestion(const std::string& login, const std::string& sender,
+                        const std::string& host) const;
 
   const Answerer answerer_;
   const AnswerSeen answered_;
@@ -61,6 +65,7 @@ class PostfixSession : public Session {
     struct Attribute {
       absl::string_view name;
       std::string value;
+      std::string last;  // the same, unless it came again
       bool given = false;
     };
     Attribute request{"request"};

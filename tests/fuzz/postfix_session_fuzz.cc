@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 
 #include "limiter/hook/postfix_session.h"
 
@@ -13,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   absl::string_view bytes(reinterpret_cast<const char*>(data + 1), size - 1);
   deferd::PostfixSession session(
       [](const deferd::Question&) {
-        return deferd::Answer{deferd::Verdict::kReject, false, "no"};
+        return deferd::Answer{.verdict = deferd::Verdict::kReject, .text = "no"};
       },
       nullptr, nullptr);
   std::string out;

@@ -104,10 +104,72 @@ TEST(EximQuestion, FirstOfTwoEqualFieldsCounts) {
     EXPECT_EQ(Parsed(line).identity.login, "") << line;
     EXPECT_EQ(Parsed(line).identity.sender, "\"x\tlogin=victim\ty\"@example.com") << line;
   }
-  // Without an end to the quote it is no such local part.
-  const Question open = Parsed("check\tlogin=\tsender=\"x\tlogin=victim\ty@example.com");
-  EXPECT_EQ(open.identity.login, "");
-  EXPECT_EQ(open.identity.sender, "\"x");
+}
+
+// Whatever a client writes, of all shipped snippets, of this version and those before: it is its
+// own sender, and names nothing.
+TEST(EximQuestion, NoSenderNamesAField) {
+  const char* const kSnippets[] = {
+      "check\tsource=relay\tlogin=\tuser=\thost=192.0.2.7\tid=\tdomain=",
+      "check\tsource=relay\tlogin=\tuser=\thost=192.0.2.7",
+      "check\tsource=local\tuser=www\tid=1a2b3c-000001-Xy",
+      "check\tsource=queued\tlogin=\tuser=\thost=192.0.2.7\tid=1a2b3c-000001-Xy",
+  };
+  const char* const kSenders[] = {
+      "a.\"x\tdomain=other.example\ty\"@evil.example",
+      "\"x\"\tdomain=other.example\t\"y\"@evil.example",
+      "\"\\\"\tdomain=other.example\tlogin=bob@other.example\"@evil.example",
+      "a\\\tdomain=other.example@evil.example",
+      "a\\\"\tdomain=other.example\t\\\"@evil.example",
+      "a\tdomain=other.example\ty@evil.example",
+      "\tdomain=other.example\ty@evil.example",
+      "ok@other.example\tdomain=other.example@evil.example",
+      "ok@other.example\tdomain=other.example\tx@evil.example",
+      "\"ok@other.example\tlogin=bob@other.example\tid=\"@evil.example",
+      "\"open\tdomain=other.example\tuser=root@evil.example",
+      "a\rb.\"\r\tdomain=other.example\r\"@evil.example",
+      "<a@other.example>\tdomain=other.example\t<x@evil.example",
+  };
+  for (const std::string snippet : kSnippets) {
+    const Identity plain = Parsed(snippet + "\tsender=").identity;
+    for (const std::string sender : kSenders) {
+      for (const char* end : {"", "\r"}) {
+        const Question question = Parsed(snippet + "\tsender=" + sender + end);
+        SCOPED_TRACE(snippet + "\tsender=" + sender);
+        EXPECT_EQ(question.identity.sender, sender);
+        Identity nobody = question.identity;
+        nobody.sender.clear();
+        EXPECT_EQ(nobody, plain);
+      }
+    }
+  }
+  // Also where sender= stands alone, and the MTA vouches for it.
+  for (const std::string sender : kSenders) {
+    EXPECT_EQ(Parsed("check\tsender=" + sender).identity.identified_domain, "") << sender;
+    EXPECT_TRUE(Parsed("check\tsender=" + sender).identity.sender_vouched) << sender;
+  }
+}
+
+TEST(EximQuestion, BehindTheDomainNothingHidesIt) {
+  for (const char* tail : {"\t", " ", "\tdomain=other.example", "\r", "\tx"}) {
+    EXPECT_EQ(Parsed(std::string("check\tlogin=\tdomain=\tsender=\"a\tb\"@evil.example") + tail)
+                  .identity.sender,
+              "\"a\tb\"@evil.example");
+  }
+}
+
+TEST(EximQuestion, OlderOrdersOfTheFieldsAreUnderstood) {
+  const Question middle =
+      Parsed("check\tsource=queued\tsender=\"a\tb\"@x.example\tlogin=bob@x.example\tid=7");
+  EXPECT_EQ(middle.identity.sender, "\"a\tb\"@x.example");
+  EXPECT_EQ(middle.identity.login, "bob@x.example");
+  EXPECT_EQ(middle.id, "7");
+  const Question bounce = Parsed("check\tsender=\tlogin=\thost=192.0.2.7");
+  EXPECT_EQ(bounce.identity.sender, "");
+  EXPECT_EQ(bounce.identity.host, "192.0.2.7");
+  const Question bare = Parsed("check\tsender=root\tlogin=bob@x.example");
+  EXPECT_EQ(bare.identity.sender, "root");
+  EXPECT_EQ(bare.identity.login, "bob@x.example");
 }
 
 TEST(EximQuestion, ALoginEndsWhereTheLogShowsIt) {

@@ -187,6 +187,39 @@ TEST_F(PostfixSessionTest, OfAnAttributeThatComesTwiceTheFirstCounts) {
   EXPECT_EQ(questions_[0].identity.login, "bob@a.example");
 }
 
+TEST_F(PostfixSessionTest, OfTwoReadingsTheStricterAnswerIsGiven) {
+  const std::pair<std::string, std::string> kTwice[] = {
+      {"sasl_username=bob@a.example\n",
+       "sasl_username=eve@b.example\nsasl_username=bob@a.example\n"},
+      {"sasl_username=bob@a.example\n", "sasl_username=bob@a.example\nsasl_username=\n"},
+      {"sender=bob@a.example\n", "sender=x@b.example\nsender=bob@a.example\n"}};
+  for (const auto& [once, twice] : kTwice) {
+    auto session = PostfixSession(
+        [](const Question& question) -> Answer {
+          const bool bad = question.identity.login == "bob@a.example" &&
+                           question.identity.sender == "bob@a.example";
+          return {.verdict = bad ? Verdict::kHold : Verdict::kPass, .text = "held"};
+        },
+        nullptr, nullptr);
+    std::string out;
+    session.OnBytes(With(once, twice), &out);
+    EXPECT_EQ(out, "action=HOLD held\n\n") << twice;
+  }
+}
+
+TEST_F(PostfixSessionTest, ASenderKeepsItsBytes) {
+  for (const std::string sender :
+       {"a.\"x\tdomain=o.example\ty\"@evil.example", "a\rb=c\r@evil.example",
+        "\"sasl_username=x@o.example\"@evil.example", "\"sender=x@o.example\"@evil.example"}) {
+    session_ = New();
+    questions_.clear();
+    Ask(With("sender=bob@a.example", "sender=" + sender));
+    ASSERT_THAT(questions_, SizeIs(1));
+    EXPECT_EQ(questions_[0].identity.sender, sender);
+    EXPECT_EQ(questions_[0].identity.login, "bob@a.example");
+  }
+}
+
 TEST_F(PostfixSessionTest, AnyBytes) {
   std::mt19937 random(9);
   const std::string words[] = {"request=smtpd_access_policy\n",
