@@ -10,7 +10,7 @@ case ${1:-build} in
 build) ;;
 test)
   packages+=(libgtest-dev libgmock-dev python3 logrotate prometheus clang clang-format libclang-rt-14-dev
-    redis-server redis-sentinel redis-tools systemd-journal-remote)
+    redis-server redis-sentinel redis-tools systemd-journal-remote mmdebstrap)
   ;;
 *)
   echo "usage: install-packages.sh build|test" >&2
