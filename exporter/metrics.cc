@@ -97,7 +97,8 @@ constexpr Entry kTable[] = {
     {"deferd_shared_cases_put_total", MetricType::Counter, "result",
      "Cases put into Redis: won (this node's is the newest), lost (another node's was)."},
     {"deferd_shared_unreadable_total", MetricType::Counter, "",
-     "Rows and cases of other nodes in a form that this deferd does not know."},
+     "Rows and cases of other nodes that were refused: of an unknown form, damaged, or out of "
+     "range."},
     {"deferd_unchecked", MetricType::Gauge, "",
      "1 while deferd does not know enough, so that every pass it answers is unchecked."},
     {"deferd_policy_age_seconds", MetricType::Gauge, "", "Time since the policy was loaded."},

@@ -7,6 +7,7 @@
 #define DEFERD_LIMITER_CASE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,16 @@ namespace deferd {
 
 enum class CaseState : uint8_t { kBlocked, kProbation, kClosed };
 absl::string_view CaseStateName(CaseState state);
+
+// What a person decided about a subject.
+struct PersonsWord {
+  bool blocked = false;  // else unblocked
+  std::string by;
+  std::string reason;
+  absl::Time at;
+
+  friend bool operator==(const PersonsWord&, const PersonsWord&) = default;
+};
 
 struct Case {
   std::string id;  // NODE-INCARNATION-NUMBER
@@ -62,6 +73,10 @@ struct Case {
   int level = 0;
   absl::Time cleared_at = absl::InfinitePast();
   std::vector<std::pair<std::string, Counts>> counts_by_node;
+  // When a person last decided about the subject (InfinitePast: nobody did, nullopt: not known),
+  // and whose earlier word that overruled (decision.h).
+  std::optional<absl::Time> decided_at = absl::InfinitePast();
+  std::optional<PersonsWord> overruled;
 
   // In force at `now`: what an MTA is told.
   bool Enforced(absl::Time now) const {

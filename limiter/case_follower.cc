@@ -68,6 +68,7 @@ absl::Status CaseFollower::DoRound(absl::Duration wait) {
     if (!last.ok()) return last.status();
     absl::StatusOr<std::vector<SharedCase>> cases = store_->ReadCases();
     if (!cases.ok()) return cases.status();
+    AddDamaged(&*cases);
     keeper_->Between([&](Limiter* limiter) { limiter->MergeCases(*cases, /*all=*/true); });
     last_ = *std::move(last);
     merged_ = now;
@@ -78,11 +79,17 @@ absl::Status CaseFollower::DoRound(absl::Duration wait) {
   absl::StatusOr<CasesFollowed> followed = store_->FollowCases(last_, wait);
   if (!followed.ok()) return followed.status();
   last_ = std::move(followed->last);
+  AddDamaged(&followed->cases);
   if (followed->cases.empty()) return absl::OkStatus();
   keeper_->Between([&](Limiter* limiter) { limiter->MergeCases(followed->cases, /*all=*/false); });
   MutexLock lock(&mutex_);
   status_.followed += static_cast<int64_t>(followed->cases.size());
   return absl::OkStatus();
+}
+
+// They are told with the others, so that whoever knows the true ones puts them again.
+void CaseFollower::AddDamaged(std::vector<SharedCase>* cases) {
+  for (SharedCase& one : store_->TakeDamagedCases()) cases->push_back(std::move(one));
 }
 
 void CaseFollower::Resync() { resync_.store(true); }

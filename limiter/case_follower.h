@@ -57,6 +57,7 @@ class CaseFollower {
  private:
   void Run();
   absl::Status DoRound(absl::Duration wait);
+  void AddDamaged(std::vector<SharedCase>* cases);
 
   const std::unique_ptr<SharedStore> store_;
   StateKeeper* const keeper_;

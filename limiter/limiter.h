@@ -166,16 +166,18 @@ class Limiter {
 
   // Cases that wait to be put, as the store keeps them.
   std::vector<SharedCase> TakeCasesToPut();
-  // What became of one. Theirs is adopted, unless a person decided here: then that is to be put on
-  // top of theirs. True if it changed anything here.
+  // What became of one. Of theirs and this one the winner holds (decision.h): theirs is adopted, or
+  // this one is to be put on top of theirs. True if it changed anything here.
   bool CasePut(const SharedCase& sent, const CasePutAnswer& answer);
   // Cases that other nodes put; `all`: everything that the store has, so what it lacks, or has in
-  // an older form, is put again.
+  // an older form, is put again. Damaged ones are replaced by whoever knows the true one.
   void MergeCases(const std::vector<SharedCase>& theirs, bool all);
   // Whether a case of the subject waits to be put.
   bool CaseWaits(const Subject& subject) const;
   // People are told of the cases opened here that could not be shared: nobody else may have them.
   void AnnounceUnshared();
+  // Keys with more rows than there can be nodes: whoever calls this takes out those of strangers.
+  std::vector<RowKey> TakeCrowdedRows();
   // Cases long over, once each, to be dropped from the store.
   std::vector<std::pair<SharedState::CaseName, int64_t>> TakeCasesToDrop();
 
@@ -184,6 +186,7 @@ class Limiter {
     size_t waiting_cases = 0;
     int64_t unreadable_rows = 0;  // of other nodes, in a form that this deferd does not know
     int64_t unreadable_cases = 0;
+    std::string refused_last;  // what the last of them was, for people
   };
   SharedStats shared_stats() const;
 

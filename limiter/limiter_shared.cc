@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "limiter/decision.h"
 #include "limiter/limiter.h"
 #include "limiter/window_text.h"
 
@@ -13,15 +14,13 @@ namespace {
 
 // So long closed cases are told to others.
 constexpr absl::Duration kTellClosed = absl::Hours(7 * 24);
-
-// A person's word, which goes before a rule's of the same rev.
-bool PersonDecided(const Case& record) {
-  if (record.state != CaseState::kClosed) return record.manual;
-  return !record.closed_by.empty() && record.closed_by != "time" && record.closed_by != "policy" &&
-         record.closed_by != "incident";
-}
+// Nodes' clocks are less apart than this; what is later was not decided yet.
+constexpr absl::Duration kAhead = absl::Hours(1);
+constexpr size_t kMostCrowded = 1'000;
 
 void Move(Case* record, absl::Duration by) {
+  if (record->decided_at.has_value()) *record->decided_at += by;
+  if (record->overruled.has_value()) record->overruled->at += by;
   // Infinite times stay what they are.
   for (absl::Time* time : {&record->since, &record->until, &record->closed_at, &record->cleared_at,
                            &record->judged_at, &record->counted_after}) {
@@ -34,11 +33,20 @@ SharedCase ToShared(Case record, absl::Duration offset) {
   return {record.subject, record.shadow, record.rev, PersonDecided(record), SharedCaseText(record)};
 }
 
-absl::StatusOr<Case> FromShared(const SharedCase& shared, absl::Duration offset) {
+// DataLoss: one that can be nobody's. Unimplemented: perhaps of a later version.
+absl::StatusOr<Case> FromShared(const SharedCase& shared, absl::Duration offset, absl::Time now) {
+  if (shared.rev < 0) return absl::DataLossError("damaged, or too large");
   absl::StatusOr<Case> record = ParseSharedCase(shared.text, shared.subject, shared.shadow);
   if (!record.ok()) return record;
   record->rev = shared.rev;
   Move(&*record, -offset);
+  // One that nothing ends, or after which nothing would count.
+  const absl::Time latest = now + kAhead;
+  const bool closed = record->state == CaseState::kClosed;
+  if (record->since > latest || record->cleared_at > latest || record->counted_after > latest ||
+      (closed && record->closed_at > latest) || record->decided_at.value_or(now) > latest) {
+    return absl::DataLossError("of a time to come");
+  }
   return record;
 }
 
@@ -168,7 +176,7 @@ bool Limiter::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer>
     }
     const SharedState::RowsNews news = SetRows(key, answers[i]);
     if (news.worse || bad) judge_later(key.subject);
-    if (news.put_again) shared_->subjects[key.subject].changed = true;
+    if (news.put_again || answers[i].crowded) shared_->refused.push_back(key.subject);
   }
   for (const RowPut& put : puts) shared_->being_put.erase(put.key.subject);
   bool opened = false;
@@ -179,11 +187,18 @@ bool Limiter::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer>
 void Limiter::RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) {
   MutexLock lock(&mutex_);
   for (size_t i = 0; i < keys.size() && i < answers.size(); ++i) {
-    if (answers[i].status.ok()) SetRows(keys[i], answers[i]);
+    if (!answers[i].status.ok()) continue;
+    if (SetRows(keys[i], answers[i]).put_again) shared_->refused.push_back(keys[i].subject);
   }
 }
 
 SharedState::RowsNews Limiter::SetRows(const RowKey& key, const RowAnswer& answer) {
+  if (answer.crowded) {  // what is known of the others stays
+    if (shared_->crowded.size() < kMostCrowded && shared_->crowded.insert(key.subject).second) {
+      shared_->RefuseRow(key, "", "more rows than there can be nodes");
+    }
+    return {};
+  }
   for (const WindowClock& clock : window_clocks_) {
     if (clock.steps.window() != key.window) continue;
     return shared_->SetRows(key, clock.steps, clock.steps.StepOf(ShownNow()), answer.rows);
@@ -242,7 +257,7 @@ void Limiter::ShareChange(CaseChange change, Case* record) {
   // Over before it was found: nothing that others must know.
   if (record->history && !record->manual) return;
   SharedState::KnownCase& known = shared_->cases[{record->subject, record->shadow}];
-  record->rev = known.record.rev + 1;
+  record->rev = NextRev(known.record.rev);
   record->cleared_at = known.record.cleared_at;
   auto cleared = cleared_.find(record->subject);
   if (cleared != cleared_.end()) {
@@ -257,6 +272,8 @@ void Limiter::ShareChange(CaseChange change, Case* record) {
                                           record->counts, std::max(now_, record->since));
   }
   const bool by_person = change == CaseChange::kBlockedByPerson || change == CaseChange::kUnblocked;
+  record->decided_at = by_person ? batch_clock_ : StandingOf(known.record).decided_at;
+  record->overruled.reset();
   known.person = by_person || (known.person && (known.waits || known.unsaved));
   known.announce =
       change == CaseChange::kOpened || (known.announce && change == CaseChange::kExtended);
@@ -287,6 +304,7 @@ std::vector<SharedCase> Limiter::TakeCasesToPut() {
       continue;
     }
     cases.push_back(ToShared(record, shared_->CaseOffset()));
+    cases.back().seen = known.seen;
   }
   return cases;
 }
@@ -299,49 +317,59 @@ bool Limiter::CasePut(const SharedCase& sent, const CasePutAnswer& answer) {
   SharedState::KnownCase& known = found->second;
   if (answer.written || answer.now == sent) {
     if (known.record.rev == sent.rev) known.waits = known.person = false;
+    known.seen = sent.rev;
     if (std::exchange(known.announce, false) && observer_ != nullptr) {
       observer_->OnAnnounce(known.record);
     }
     return false;
   }
-  absl::StatusOr<Case> theirs = FromShared(answer.now, shared_->CaseOffset());
-  if (!theirs.ok()) {  // of a newer deferd: not ours to undo, unless a person says so
-    ++shared_->unreadable_cases;
-    known.waits = known.person;
-    known.record.rev = known.person ? answer.now.rev + 1 : known.record.rev;
+  if (known.record.rev != sent.rev) return false;  // changed here again: that is put next
+  batch_clock_ = clock_->Now();
+  absl::StatusOr<Case> theirs = FromShared(answer.now, shared_->CaseOffset(), batch_clock_);
+  if (!theirs.ok()) {
+    shared_->RefuseCase(sent.subject, theirs.status().message());
+    // That of a newer deferd is not ours to undo, unless a person says so.
+    const bool nobodys = absl::IsDataLoss(theirs.status());
+    known.waits = known.person || nobodys;
+    known.seen = answer.now.rev;
+    if (known.person && !nobodys) known.record.rev = NextRev(answer.now.rev);
     if (std::exchange(known.announce, false) && observer_ != nullptr) {
       observer_->OnAnnounce(known.record);
     }
     return false;
   }
-  if (theirs->rev < known.record.rev) return false;  // changed here again: that is put next
-  if (!known.person) {
+  if (WhichWins(StandingOf(known.record), StandingOf(*theirs)) != Winner::kMine) {
     Adopt(name, *std::move(theirs));
     return true;
   }
-  // A person's decision goes on top of theirs.
+  known.seen = theirs->rev;
   Case record = known.record;
-  if (record.state == CaseState::kClosed) {
+  // What a person decided here goes on top of theirs: their case is ended, not forgotten.
+  if (known.person && record.state == CaseState::kClosed) {
     const bool holds =
         theirs->state == CaseState::kClosed && theirs->cleared_at >= record.cleared_at;
-    if (holds) {
-      Adopt(name, *std::move(theirs));
-      return true;
-    }
     Case ended = *theirs;
-    ended.state = CaseState::kClosed;
-    ended.closed_at = record.closed_at;
-    ended.closed_by = record.closed_by;
-    ended.closed_reason = record.closed_reason;
-    ended.cleared_at = record.cleared_at;
+    if (!holds) {
+      ended.state = CaseState::kClosed;
+      ended.closed_at = record.closed_at;
+      ended.closed_by = record.closed_by;
+      ended.closed_reason = record.closed_reason;
+      ended.cleared_at = record.cleared_at;
+    }
+    ended.decided_at = record.decided_at;
+    ended.overruled = record.overruled;
     record = std::move(ended);
   }
+  const std::optional<PersonsWord> word = WordOf(*theirs);
+  if (known.person && word.has_value() && word->blocked != (record.state != CaseState::kClosed)) {
+    record.overruled = word;
+  }
   record.cleared_at = std::max(record.cleared_at, theirs->cleared_at);
-  record.rev = theirs->rev + 1;
+  record.rev = NextRev(std::max(known.record.rev, theirs->rev));
   known.record = record;
   known.waits = true;
   Clear(record.subject, record.cleared_at, !record.shadow, record.shadow);
-  Changed(CaseChange::kAdopted, clock_->Now(), record);
+  Changed(CaseChange::kAdopted, batch_clock_, record);
   if (shared_->wake) shared_->wake();
   return true;
 }
@@ -364,12 +392,17 @@ void Limiter::MergeCases(const std::vector<SharedCase>& theirs, bool all) {
 
 void Limiter::MergeCase(const SharedCase& theirs) {
   const SharedState::CaseName name = {theirs.subject, theirs.shadow};
-  absl::StatusOr<Case> record = FromShared(theirs, shared_->CaseOffset());
+  absl::StatusOr<Case> record = FromShared(theirs, shared_->CaseOffset(), batch_clock_);
+  auto found = shared_->cases.find(name);
   if (!record.ok()) {
-    ++shared_->unreadable_cases;
+    shared_->RefuseCase(theirs.subject, record.status().message());
+    // Who knows the true one puts it in its place.
+    if (found != shared_->cases.end() && absl::IsDataLoss(record.status())) {
+      found->second.seen = std::max<int64_t>(0, theirs.rev);
+      found->second.waits = found->second.waits || !found->second.unsaved;
+    }
     return;
   }
-  auto found = shared_->cases.find(name);
   if (found == shared_->cases.end()) {
     const absl::Time too_old = batch_clock_ - std::max(LongestWindow(), kTellClosed);
     if (record->state == CaseState::kClosed && record->closed_at < too_old) {
@@ -380,18 +413,21 @@ void Limiter::MergeCase(const SharedCase& theirs) {
     return;
   }
   SharedState::KnownCase& known = found->second;
-  const bool mine_by_person = PersonDecided(known.record);
-  if (theirs.rev < known.record.rev ||
-      (theirs.rev == known.record.rev && mine_by_person && !theirs.manual)) {
-    known.waits = known.waits || !known.unsaved;
+  const Winner winner = WhichWins(StandingOf(known.record), StandingOf(*record));
+  if (winner == Winner::kNeither && record->id == known.record.id &&
+      record->state == known.record.state) {
+    known.seen = theirs.rev;
     return;
   }
-  const bool same = theirs.rev == known.record.rev && record->id == known.record.id &&
-                    record->state == known.record.state && theirs.manual == mine_by_person;
-  if (same) return;
-  // What a person decided here is put on top of theirs, when its turn comes.
-  if (known.person && (known.waits || known.unsaved)) return;
-  Adopt(name, *std::move(record));
+  if (winner != Winner::kMine) {
+    Adopt(name, *std::move(record));
+    return;
+  }
+  // What waits to be put meets theirs then, which is looked at as a whole.
+  if (known.waits || known.unsaved) return;
+  known.seen = theirs.rev;
+  if (theirs.rev >= known.record.rev) known.record.rev = NextRev(theirs.rev);
+  known.waits = true;
 }
 
 void Limiter::Adopt(const SharedState::CaseName& name, Case theirs) {
@@ -402,11 +438,16 @@ void Limiter::Adopt(const SharedState::CaseName& name, Case theirs) {
   if (cleared != cleared_.end()) {
     cleared_at = std::max(cleared_at, shadow ? cleared->second.shadow : cleared->second.enforced);
   }
+  const int64_t seen = theirs.rev;
   const bool add_clearing = cleared_at > theirs.cleared_at;
-  if (add_clearing) {
-    theirs.cleared_at = cleared_at;
-    ++theirs.rev;
-  }
+  if (add_clearing) theirs.cleared_at = cleared_at;
+  // A person's word that was not shared in time is kept beside the one that overrules it.
+  const std::optional<PersonsWord> word =
+      known.person && (known.waits || known.unsaved) ? WordOf(known.record) : std::nullopt;
+  const bool overrules = word.has_value() && word->blocked != (theirs.state != CaseState::kClosed);
+  if (overrules) theirs.overruled = word;
+  const bool add = add_clearing || overrules;
+  if (add) theirs.rev = NextRev(theirs.rev);
   const bool open = theirs.state != CaseState::kClosed;
   if (theirs.cleared_at != absl::InfinitePast()) {
     Clear(subject, theirs.cleared_at, !shadow, shadow || (!open && PersonDecided(theirs)));
@@ -422,7 +463,8 @@ void Limiter::Adopt(const SharedState::CaseName& name, Case theirs) {
                             known.record.id == theirs.id && !mine.has_value();
   known = {};
   known.record = theirs;
-  known.waits = add_clearing;
+  known.seen = seen;
+  known.waits = add;
   if (!known_closed) Changed(CaseChange::kAdopted, batch_clock_, theirs);
 }
 
@@ -480,7 +522,17 @@ Limiter::SharedStats Limiter::shared_stats() const {
   }
   stats.unreadable_rows = shared_->unreadable_rows;
   stats.unreadable_cases = shared_->unreadable_cases;
+  stats.refused_last = shared_->refused_last;
   return stats;
+}
+
+std::vector<RowKey> Limiter::TakeCrowdedRows() {
+  MutexLock lock(&mutex_);
+  std::vector<RowKey> keys;
+  for (const Subject& subject : std::exchange(shared_->crowded, {})) {
+    for (const WindowClock& clock : window_clocks_) keys.push_back({subject, clock.steps.window()});
+  }
+  return keys;
 }
 
 }  // namespace deferd

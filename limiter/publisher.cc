@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "limiter/port/log.h"
 #include "limiter/state_text.h"
+#include "policy/text.h"
 
 namespace deferd {
 
@@ -135,6 +136,7 @@ absl::Status Publisher::DoRound() {
   if (!store_->connected()) return status;
   status.Update(PutReceipts());
   status.Update(DropCases());
+  if (store_->connected()) status.Update(DropStrangers());
   if (status.ok() && !more_) {
     MutexLock lock(&mutex_);
     status_.synced = true;
@@ -163,6 +165,7 @@ absl::Status Publisher::SayBeat() {
     if (options_.on_new_store) options_.on_new_store();
   }
   limiter_->ShareCasesDue(kDueSoon);
+  TellRefused();
   MutexLock lock(&mutex_);
   status_.heard = after;
   if (exact) status_.offset = offset;
@@ -245,6 +248,34 @@ absl::Status Publisher::DropCases() {
     to_drop_.pop_back();
   }
   return absl::OkStatus();
+}
+
+// Rows under names that are none of the nodes', where they are too many to be read.
+absl::Status Publisher::DropStrangers() {
+  std::vector<std::string> nodes;
+  {
+    MutexLock lock(&mutex_);
+    for (const NodeRecord& one : status_.nodes) nodes.push_back(one.node);
+  }
+  for (const RowKey& key : limiter_->TakeCrowdedRows()) {
+    absl::Status dropped = store_->DropOtherRows(key, nodes);
+    if (!dropped.ok()) return dropped;
+    spdlog::warn("redis: the rows of {} were more than there can be nodes: strangers' are dropped",
+                 Quoted(key.subject.ToString()));
+  }
+  return absl::OkStatus();
+}
+
+// What other nodes put and nobody can have meant is said, at most once a minute.
+void Publisher::TellRefused() {
+  const Limiter::SharedStats stats = limiter_->shared_stats();
+  const int64_t refused = stats.unreadable_rows + stats.unreadable_cases;
+  const absl::Time now = clock_->Now();
+  if (refused == refused_told_ || absl::AbsDuration(now - refused_at_) < absl::Minutes(1)) return;
+  spdlog::warn("redis: {} values refused, the last: {}", refused - refused_told_,
+               stats.refused_last);
+  refused_told_ = refused;
+  refused_at_ = now;
 }
 
 void Publisher::PutReceipt(const Case& record, const std::vector<LedgerRow>& rows) {

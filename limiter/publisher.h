@@ -101,6 +101,8 @@ class Publisher {
   absl::Status PutRows(bool* more);
   absl::Status PutReceipts();
   absl::Status DropCases();
+  absl::Status DropStrangers();
+  void TellRefused();
   void Heard(const absl::Status& status);
 
   const PublisherOptions options_;
@@ -118,6 +120,8 @@ class Publisher {
   int failures_ = 0;  // in a row
   uint32_t jitter_ = 1;
   std::vector<std::pair<SharedState::CaseName, int64_t>> to_drop_;
+  int64_t refused_told_ = 0;
+  absl::Time refused_at_ = absl::InfinitePast();
 
   struct Receipt {
     Subject subject;

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <limits>
 
+#include "absl/strings/str_cat.h"
 #include "limiter/store/window_row.h"
+#include "policy/text.h"
 
 namespace deferd {
 
@@ -17,9 +20,10 @@ constexpr int64_t kAhead = 3;
 constexpr int64_t kMostInACell = 1'000'000'000;
 
 bool Sane(const WindowRow& row) {
-  return std::all_of(row.cells.begin(), row.cells.end(), [](const WindowCell& cell) {
-    return std::max({cell.delivered, cell.deferred, cell.failed}) <= kMostInACell;
-  });
+  return row.version < 2 * kMostVersion &&
+         std::all_of(row.cells.begin(), row.cells.end(), [](const WindowCell& cell) {
+           return std::max({cell.delivered, cell.deferred, cell.failed}) <= kMostInACell;
+         });
 }
 
 void AddTo(Counts* sum, const Counts& part) {
@@ -74,20 +78,45 @@ std::vector<std::pair<std::string, Counts>> SharedState::OthersByNode(const Subj
   return parts;
 }
 
+void SharedState::RefuseRow(const RowKey& key, absl::string_view node, absl::string_view why) {
+  ++unreadable_rows;
+  refused_last = absl::StrCat("row of node ", Quoted(node), " for ", Quoted(key.subject.ToString()),
+                              ": ", why);
+}
+
+void SharedState::RefuseCase(const Subject& subject, absl::string_view why) {
+  ++unreadable_cases;
+  refused_last = absl::StrCat("case of ", Quoted(subject.ToString()), ": ", why);
+}
+
+// What the shared store has under this node's own name.
+bool SharedState::OwnRowIsForeign(const RowKey& key, absl::string_view bytes) {
+  double version = 0;
+  if (bytes.size() < sizeof(version)) return true;
+  std::memcpy(&version, bytes.data(), sizeof(version));
+  if (version <= version_) return !DecodeWindowRow(bytes).ok();
+  if (version < kMostVersion) {
+    version_ = version;
+  } else {
+    RefuseRow(key, node_, "its version is out of range");
+  }
+  return true;
+}
+
 SharedState::RowsNews SharedState::SetRows(const RowKey& key, const StepClock& steps,
                                            int64_t now_step, const std::vector<SharedRow>& rows) {
   const int64_t shift = ShiftOf(steps);
   RowsNews news;
   std::vector<NodeWindow> nodes;
   for (const SharedRow& shared : rows) {
-    absl::StatusOr<WindowRow> row = DecodeWindowRow(shared.row);
-    if (!row.ok() || !Sane(*row)) {
-      ++unreadable_rows;
+    if (shared.node == node_) {
+      news.put_again = OwnRowIsForeign(key, shared.row) || news.put_again;
       continue;
     }
-    if (shared.node == node_) {
-      news.put_again = row->version > version_;
-      version_ = std::max(version_, row->version);
+    absl::StatusOr<WindowRow> row = DecodeWindowRow(shared.row);
+    if (!row.ok() || !Sane(*row)) {
+      RefuseRow(key, shared.node,
+                row.ok() ? "its counts or its version are out of range" : row.status().message());
       continue;
     }
     NodeWindow one = {shared.node, {}};
@@ -102,13 +131,14 @@ SharedState::RowsNews SharedState::SetRows(const RowKey& key, const StepClock& s
   }
 
   const std::vector<NodeWindow>* before = Find(key.subject, key.window);
+  absl::flat_hash_map<absl::string_view, const Window*> known_windows;
+  if (before != nullptr) {
+    for (const NodeWindow& old : *before) known_windows[old.node] = &old.window;
+  }
   for (const NodeWindow& one : nodes) {
     std::array<int64_t, StepClock::kSteps + kAhead> known = {};
-    if (before != nullptr) {
-      for (const NodeWindow& old : *before) {
-        if (old.node == one.node) known = BadByStep(old.window, now_step);
-      }
-    }
+    auto old = known_windows.find(one.node);
+    if (old != known_windows.end()) known = BadByStep(*old->second, now_step);
     const auto now = BadByStep(one.window, now_step);
     for (size_t i = 0; i < now.size(); ++i) news.worse = news.worse || now[i] > known[i];
   }

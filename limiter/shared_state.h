@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "limiter/case.h"
@@ -43,8 +44,8 @@ class SharedState {
   // counted.
   struct RowsNews {
     bool worse = false;  // a bad delivery is in them that was not known before
-    // Of this node's name there is a row newer than any that this run made: its state directory was
-    // lost. The next version is greater still.
+    // Of this node's name there is a row that this run did not make: newer than any of its own,
+    // since its state directory was lost (the next version is greater still), or damaged.
     bool put_again = false;
   };
   RowsNews SetRows(const RowKey& key, const StepClock& steps, int64_t now_step,
@@ -81,6 +82,7 @@ class SharedState {
     bool waits = false;     // to be put
     bool person = false;    // by a person's decision, which is put on top of whatever is there
     bool announce = false;  // this node's opening, of which people are not told yet
+    int64_t seen = 0;       // the rev of the shared record that is known here; 0: none
   };
   using CaseName = std::pair<Subject, bool>;  // shadow
   absl::flat_hash_map<CaseName, KnownCase> cases;
@@ -88,8 +90,15 @@ class SharedState {
   std::vector<std::pair<CaseName, int64_t>> dropped;
 
   std::function<void()> wake;  // something waits to be put; quick
+  // Rows and cases that were left out: of a later version, damaged, or such as nobody can have
+  // meant. `refused_last` says what the last one was, for people.
   int64_t unreadable_rows = 0;
   int64_t unreadable_cases = 0;
+  std::string refused_last;
+  void RefuseRow(const RowKey& key, absl::string_view node, absl::string_view why);
+  void RefuseCase(const Subject& subject, absl::string_view why);
+  // Keys with more rows than there can be nodes, to be cleaned.
+  absl::flat_hash_set<Subject> crowded;
 
  private:
   struct NodeWindow {
@@ -101,6 +110,7 @@ class SharedState {
     std::vector<NodeWindow> nodes;
   };
 
+  bool OwnRowIsForeign(const RowKey& key, absl::string_view bytes);
   const std::vector<NodeWindow>* Find(const Subject& subject, absl::Duration window) const;
 
   const std::string node_;

@@ -1,10 +1,14 @@
 #include "limiter/state_text.h"
 
+#include <algorithm>
 #include <functional>
 #include <limits>
+#include <stdexcept>
 
 #include "absl/strings/str_cat.h"
+#include "limiter/store/shared_store.h"
 #include "nlohmann/json.hpp"
+#include "policy/json_limits.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -13,7 +17,16 @@ namespace {
 
 using Json = nlohmann::json;
 
+// What other nodes may put. They write no fractions.
+constexpr JsonLimits kSharedCaseLimits = {
+    .max_bytes = 256 << 10, .max_depth = 6, .max_values = 20'000};
+constexpr JsonLimits kSharedReceiptLimits = {
+    .max_bytes = 1 << 20, .max_depth = 4, .max_values = 20'000};
+constexpr size_t kMostSharedAttempts = 500;
 constexpr int64_t kLongestShared = 366 * 86400;  // seconds, of a window
+constexpr int64_t kMostCounted = int64_t{1} << 40;
+constexpr int64_t kMostSteps = 1'000'000;  // of a level, of extensions
+constexpr size_t kMostText = 4'096;        // bytes of a name or a reason
 
 // Infinite times are null.
 Json Micros(absl::Time t) {
@@ -35,11 +48,15 @@ std::string Line(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+struct UnknownValue : std::out_of_range {
+  using std::out_of_range::out_of_range;
+};
+
 // A number that stands for one of `count` enumerators.
 template <typename Enum>
 Enum EnumOf(const Json& json, int count) {
   const int64_t number = json.get<int64_t>();
-  if (number < 0 || number >= count) throw std::out_of_range("no such enumerator");
+  if (number < 0 || number >= count) throw UnknownValue("a value that this deferd does not know");
   return static_cast<Enum>(number);
 }
 
@@ -84,12 +101,37 @@ std::string Bytes(const Json& json) {
 // nlohmann-json and EnumOf throw where the shape is another than expected; it ends here.
 template <typename T>
 absl::StatusOr<T> Parse(absl::string_view text, const char* what,
-                        const std::function<T(const Json&)>& read, bool json_text = false) {
+                        const std::function<T(const Json&)>& read) {
   try {
-    return read(json_text ? Json::parse(text.begin(), text.end())
-                          : Json::from_msgpack(text.begin(), text.end()));
+    return read(Json::from_msgpack(text.begin(), text.end()));
   } catch (const std::exception& error) {
     return absl::DataLossError(absl::StrCat("stored ", what, " is damaged: ", error.what()));
+  }
+}
+
+bool HasFraction(const Json& json) {
+  if (json.is_number_float()) return true;
+  return json.is_structured() && std::any_of(json.begin(), json.end(), HasFraction);
+}
+
+// Text that another node wrote. DataLoss: nobody can have meant it. Unimplemented: it has a value
+// that a later deferd may know.
+template <typename T>
+absl::StatusOr<T> ParseShared(absl::string_view text, const char* what, const JsonLimits& limits,
+                              const std::function<T(const Json&)>& read) {
+  if (!JsonWithinLimits(text, limits)) {
+    return absl::DataLossError(absl::StrCat(what, ": too large or nested too deeply"));
+  }
+  const Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded() || HasFraction(json)) {
+    return absl::DataLossError(absl::StrCat(what, ": no JSON of a deferd"));
+  }
+  try {
+    return read(json);
+  } catch (const UnknownValue& error) {
+    return absl::UnimplementedError(absl::StrCat(what, ": ", error.what()));
+  } catch (const std::exception& error) {
+    return absl::DataLossError(absl::StrCat(what, ": ", error.what()));
   }
 }
 
@@ -100,56 +142,62 @@ Counts CountsOf(const Json& json) {
 }
 
 Json CaseValue(const Case& record) {
-  return {{"id", record.id},
-          {"subject", SubjectJson(record.subject)},
-          {"within", SubjectJson(record.within)},
-          {"state", static_cast<int>(record.state)},
-          {"manual", record.manual},
-          {"shadow", record.shadow},
-          {"history", record.history},
-          {"action",
-           [&] {
-             Json verdicts = Json::array();
-             for (Verdict verdict : record.action.by_source) {
-               verdicts.push_back(static_cast<int>(verdict));
-             }
-             return verdicts;
-           }()},
-          {"rule", record.rule},
-          {"counts", CountsJson(record.counts)},
-          {"min_bad", record.min_bad},
-          {"percent", record.percent},
-          {"percent_limit", record.percent_limit},
-          {"window", absl::ToInt64Seconds(record.window)},
-          {"policy_hash", record.policy_hash},
-          {"since", Micros(record.since)},
-          {"until", Micros(record.until)},
-          {"closed_at", Micros(record.closed_at)},
-          {"by", record.by},
-          {"reason", record.reason},
-          {"closed_by", record.closed_by},
-          {"closed_reason", record.closed_reason},
-          {"extended", record.extended},
-          {"judged_at", Micros(record.judged_at)},
-          {"counted_after", Micros(record.counted_after)},
-          {"apart", record.apart},
-          {"once", record.once},
-          {"rev", record.rev},
-          {"level", record.level},
-          {"cleared_at", Micros(record.cleared_at)},
-          {"by_node", [&] {
-             Json nodes = Json::array();
-             for (const auto& [node, counts] : record.counts_by_node) {
-               nodes.push_back({node, counts.delivered, counts.deferred, counts.failed});
-             }
-             return nodes;
-           }()}};
+  Json json = {{"id", record.id},
+               {"subject", SubjectJson(record.subject)},
+               {"within", SubjectJson(record.within)},
+               {"state", static_cast<int>(record.state)},
+               {"manual", record.manual},
+               {"shadow", record.shadow},
+               {"history", record.history},
+               {"action",
+                [&] {
+                  Json verdicts = Json::array();
+                  for (Verdict verdict : record.action.by_source) {
+                    verdicts.push_back(static_cast<int>(verdict));
+                  }
+                  return verdicts;
+                }()},
+               {"rule", record.rule},
+               {"counts", CountsJson(record.counts)},
+               {"min_bad", record.min_bad},
+               {"percent", record.percent},
+               {"percent_limit", record.percent_limit},
+               {"window", absl::ToInt64Seconds(record.window)},
+               {"policy_hash", record.policy_hash},
+               {"since", Micros(record.since)},
+               {"until", Micros(record.until)},
+               {"closed_at", Micros(record.closed_at)},
+               {"by", record.by},
+               {"reason", record.reason},
+               {"closed_by", record.closed_by},
+               {"closed_reason", record.closed_reason},
+               {"extended", record.extended},
+               {"judged_at", Micros(record.judged_at)},
+               {"counted_after", Micros(record.counted_after)},
+               {"apart", record.apart},
+               {"once", record.once},
+               {"rev", record.rev},
+               {"level", record.level},
+               {"cleared_at", Micros(record.cleared_at)},
+               {"by_node", [&] {
+                  Json nodes = Json::array();
+                  for (const auto& [node, counts] : record.counts_by_node) {
+                    nodes.push_back({node, counts.delivered, counts.deferred, counts.failed});
+                  }
+                  return nodes;
+                }()}};
+  if (record.decided_at.has_value()) json["decided_at"] = Micros(*record.decided_at);
+  if (record.overruled.has_value()) {
+    const PersonsWord& word = *record.overruled;
+    json["overruled"] = {word.blocked, word.by, word.reason, Micros(word.at)};
+  }
+  return json;
 }
 
-Case CaseOf(const Json& json) {
+Case CaseOf(const Json& json, Subject subject) {
   Case record;
   record.id = json.at("id").get<std::string>();
-  record.subject = SubjectOf(json.at("subject"));
+  record.subject = std::move(subject);
   record.within = SubjectOf(json.at("within"));
   record.state = EnumOf<CaseState>(json.at("state"), 3);
   record.manual = json.value("manual", false);
@@ -187,7 +235,49 @@ Case CaseOf(const Json& json) {
         one.at(0).get<std::string>(),
         Counts{one.at(1).get<int64_t>(), one.at(2).get<int64_t>(), one.at(3).get<int64_t>()});
   }
+  record.decided_at.reset();
+  if (json.contains("decided_at")) {
+    record.decided_at = TimeAt(json, "decided_at", absl::InfinitePast());
+  }
+  const auto overruled = json.find("overruled");
+  if (overruled != json.end() && overruled->is_array()) {
+    record.overruled = PersonsWord{
+        overruled->at(0).get<bool>(), overruled->at(1).get<std::string>(),
+        overruled->at(2).get<std::string>(), TimeOf(overruled->at(3), absl::InfinitePast())};
+  }
   return record;
+}
+
+Case StoredCaseOf(const Json& json) { return CaseOf(json, SubjectOf(json.at("subject"))); }
+
+// What is calculated with and shown later; others may have put anything.
+bool IsSane(const Case& record) {
+  const auto counted = [](const Counts& counts) {
+    return std::min({counts.delivered, counts.deferred, counts.failed}) >= 0 &&
+           std::max({counts.delivered, counts.deferred, counts.failed}) <= kMostCounted;
+  };
+  const auto within = [](int64_t number, int64_t most) { return number >= 0 && number <= most; };
+  const int64_t window = absl::ToInt64Seconds(record.window);
+  if (window < 60 || window % 60 != 0 || window > kLongestShared) return false;
+  if (record.since <= absl::UnixEpoch() || record.until < record.since ||
+      record.until == absl::InfiniteFuture()) {
+    return false;
+  }
+  if (!counted(record.counts) || record.counts_by_node.size() > kMostRows) return false;
+  for (const auto& [node, counts] : record.counts_by_node) {
+    if (!counted(counts) || node.size() > kMostText) return false;
+  }
+  if (!within(record.min_bad, kMostCounted) || !within(record.percent, 100) ||
+      !within(record.percent_limit, 100) || !within(record.level, kMostSteps) ||
+      !within(record.extended, kMostSteps)) {
+    return false;
+  }
+  for (const std::string* text :
+       {&record.id, &record.within.id, &record.rule, &record.policy_hash, &record.by,
+        &record.reason, &record.closed_by, &record.closed_reason}) {
+    if (text->size() > kMostText) return false;
+  }
+  return true;
 }
 
 Json RowsJson(const std::vector<LedgerRow>& rows) {
@@ -290,7 +380,9 @@ absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::str
 
 std::string CaseText(const Case& record) { return Bytes(CaseValue(record)); }
 
-absl::StatusOr<Case> ParseCase(absl::string_view text) { return Parse<Case>(text, "case", CaseOf); }
+absl::StatusOr<Case> ParseCase(absl::string_view text) {
+  return Parse<Case>(text, "case", StoredCaseOf);
+}
 
 std::string SharedCaseText(const Case& record) {
   Json json = CaseValue(record);
@@ -301,22 +393,12 @@ std::string SharedCaseText(const Case& record) {
 }
 
 absl::StatusOr<Case> ParseSharedCase(absl::string_view text, const Subject& subject, bool shadow) {
-  return Parse<Case>(
-      text, "case of another node",
-      [&](const Json& read) {
-        Json json = read;
-        json["subject"] = SubjectJson(subject);
-        Case record = CaseOf(json);
-        record.shadow = shadow;
-        // What is calculated with later; others may have put anything.
-        const int64_t window = absl::ToInt64Seconds(record.window);
-        const bool sane = window >= 60 && window % 60 == 0 && window <= kLongestShared &&
-                          record.since > absl::UnixEpoch() && record.until >= record.since &&
-                          record.until < absl::InfiniteFuture();
-        if (!sane) throw std::out_of_range("a time is out of range");
-        return record;
-      },
-      /*json_text=*/true);
+  return ParseShared<Case>(text, "case of another node", kSharedCaseLimits, [&](const Json& json) {
+    Case record = CaseOf(json, subject);
+    record.shadow = shadow;
+    if (!IsSane(record)) throw std::domain_error("a value is out of range");
+    return record;
+  });
 }
 
 std::string CaseEventText(const CaseEvent& event) {
@@ -328,7 +410,8 @@ std::string CaseEventText(const CaseEvent& event) {
 absl::StatusOr<CaseEvent> ParseCaseEvent(absl::string_view text) {
   return Parse<CaseEvent>(text, "case event", [](const Json& json) {
     return CaseEvent{TimeOf(json.at("time"), absl::InfinitePast()),
-                     EnumOf<CaseChange>(json.at("change"), kCaseChanges), CaseOf(json.at("case"))};
+                     EnumOf<CaseChange>(json.at("change"), kCaseChanges),
+                     StoredCaseOf(json.at("case"))};
   });
 }
 
@@ -448,9 +531,12 @@ absl::StatusOr<Receipt> ParseReceipt(absl::string_view text) {
 std::string SharedReceiptText(const std::vector<LedgerRow>& rows) { return Line(RowsJson(rows)); }
 
 absl::StatusOr<std::vector<LedgerRow>> ParseSharedReceipt(absl::string_view text) {
-  return Parse<std::vector<LedgerRow>>(
-      text, "receipt of another node", [](const Json& json) { return RowsOf(json); },
-      /*json_text=*/true);
+  return ParseShared<std::vector<LedgerRow>>(text, "receipt of another node", kSharedReceiptLimits,
+                                             [](const Json& json) {
+                                               if (json.size() > kMostSharedAttempts)
+                                                 throw std::length_error("too many attempts");
+                                               return RowsOf(json);
+                                             });
 }
 
 std::string ClearingText(const Subject& subject, const Cleared& cleared) {

@@ -38,6 +38,11 @@ std::string SharedText(const Json& shared) {
   }
   const int64_t waiting = Number(shared, "waiting_subjects") + Number(shared, "waiting_cases");
   if (waiting > 0) absl::StrAppend(&out, "         ", waiting, " wait to be shared\n");
+  if (!Field(shared, "refused_last").empty()) {
+    out += Wrapped("         ", absl::StrCat(Number(shared, "unreadable"),
+                                             " values of other nodes were refused, the last: ",
+                                             Field(shared, "refused_last")));
+  }
   std::vector<std::vector<std::string>> rows;
   for (const Json& node : shared["nodes"]) {
     const double offset =

@@ -1,5 +1,6 @@
 #include "limiter/admin/json.h"
 
+#include "absl/strings/str_cat.h"
 #include "policy/text.h"
 #include "policy/toml_reader.h"
 
@@ -27,6 +28,16 @@ Json CountsJson(const Counts& counts) {
           {"failed", counts.failed},
           {"bad", counts.bad()},
           {"percent", counts.percent()}};
+}
+
+// A line of the record: a person's word that a later one of another node overruled.
+Json OverruledJson(const PersonsWord& word) {
+  return {{"time", FormatUtc(word.at)},
+          {"change", "overruled"},
+          {"by", word.by},
+          {"decision", word.blocked ? "blocked" : "unblocked"},
+          {"reason", absl::StrCat(word.blocked ? "block" : "unblock",
+                                  ", not shared in time: ", word.reason)}};
 }
 
 Json CaseJson(const Case& record) {
@@ -59,6 +70,7 @@ Json CaseJson(const Case& record) {
     json["closed_by"] = record.closed_by;
     json["closed_reason"] = record.closed_reason;
   }
+  if (record.overruled.has_value()) json["overruled"] = OverruledJson(*record.overruled);
   return json;
 }
 

@@ -28,6 +28,7 @@ std::string FormatUtc(absl::Time t);  // "2026-11-22T10:15:04Z", with a fraction
 Json CountsJson(const Counts& counts);  // delivered deferred failed bad percent
 Json CaseJson(const Case& record);
 Json CaseEventJson(const CaseEvent& event);
+Json OverruledJson(const PersonsWord& word);  // as an event
 // Open ones, and with `ended` those that ended lately.
 Json IncidentsJson(const std::vector<Incident>& incidents, bool ended);
 Json SubjectCountsJson(const SubjectCounts& counts);

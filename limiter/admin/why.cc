@@ -241,6 +241,9 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
   Json events = Json::array();
   for (const CaseEvent& event : parts.cases->EventsOf(subject, 10)) {
     events.push_back(CaseEventJson(event));
+    if (event.change == CaseChange::kAdopted && event.record.overruled.has_value()) {
+      events.push_back(OverruledJson(*event.record.overruled));
+    }
   }
   return Json{{"subject", subject.ToString()},
               {"state", state},

@@ -15,6 +15,7 @@
 #include "limiter/port/log.h"
 #include "limiter/state_text.h"
 #include "limiter/store/redis_store.h"
+#include "policy/json_limits.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -24,6 +25,7 @@ namespace {
 constexpr absl::Duration kPersonWaits = absl::Seconds(1);
 constexpr absl::Duration kReading = absl::Seconds(3);
 constexpr size_t kKeysAtOnce = 500;
+constexpr JsonLimits kNodeLimits = {.max_bytes = 16 << 10, .max_depth = 4, .max_values = 1'000};
 
 std::string RandomName() {
   uint64_t random = 0;
@@ -210,7 +212,11 @@ Json Sharing::StatusJson() const {
   const absl::Time now = clock_->Now();
   Json nodes = Json::array();
   for (const NodeRecord& one : published.nodes) {
-    const Json entry = Json::parse(one.record, nullptr, /*allow_exceptions=*/false);
+    Json entry;
+    if (JsonWithinLimits(one.record, kNodeLimits)) {
+      entry = Json::parse(one.record, nullptr, /*allow_exceptions=*/false);
+    }
+    if (nodes.size() == kMostRows) break;
     Json record = entry.is_object() ? entry.value("record", Json::object()) : Json::object();
     if (!record.is_object()) record = Json::object();
     auto field = [&](const char* name) { return record.contains(name) ? record[name] : Json(); };
@@ -242,6 +248,7 @@ Json Sharing::StatusJson() const {
           {"cases_put", published.cases_won},
           {"cases_adopted", published.cases_lost + followed.followed},
           {"unreadable", stats.unreadable_rows + stats.unreadable_cases},
+          {"refused_last", stats.refused_last.empty() ? Json(nullptr) : Json(stats.refused_last)},
           {"nodes", std::move(nodes)}};
 }
 

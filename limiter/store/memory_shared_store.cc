@@ -52,12 +52,15 @@ class MemorySharedStore : public SharedStore {
     for (const RowPut& put : puts) {
       auto& hash = server_->hashes_[RowKeyText(put.key)];
       auto old = hash.find(options_.node);
-      double old_version = 0;
+      double old_version = -1;
       if (old != hash.end()) std::memcpy(&old_version, old->second.row.data(), sizeof(double));
-      if (old == hash.end() || old_version < put.version) {
+      if (!(old_version >= put.version && old_version < kMostVersion)) {
         hash[options_.node] = {options_.node, put.row};
       }
-      answers.push_back({absl::OkStatus(), RowsOf(hash)});
+      const bool crowded = hash.size() > kMostRows;
+      answers.push_back({absl::OkStatus(),
+                         crowded ? std::vector<SharedRow>{hash[options_.node]} : RowsOf(hash),
+                         crowded});
     }
     return answers;
   }
@@ -74,6 +77,16 @@ class MemorySharedStore : public SharedStore {
                                                : RowsOf(found->second)});
     }
     return answers;
+  }
+
+  absl::Status DropOtherRows(const RowKey& key, const std::vector<std::string>& nodes) override {
+    MutexLock lock(&server_->mutex_);
+    absl::Status ready = Ready(/*writes=*/true);
+    if (!ready.ok()) return ready;
+    std::erase_if(server_->hashes_[RowKeyText(key)], [&](const auto& row) {
+      return std::find(nodes.begin(), nodes.end(), row.first) == nodes.end();
+    });
+    return absl::OkStatus();
   }
 
   absl::Status ForEachKey(absl::Duration window,
@@ -96,18 +109,21 @@ class MemorySharedStore : public SharedStore {
     MutexLock lock(&server_->mutex_);
     absl::Status ready = Ready(/*writes=*/true);
     if (!ready.ok()) return ready;
+    SharedCase stored = record;
+    stored.seen = SharedCase::kNotSeen;
     auto [it, fresh] =
-        server_->cases_.try_emplace(CaseField(record.subject, record.shadow), record);
+        server_->cases_.try_emplace(CaseField(record.subject, record.shadow), stored);
     if (!fresh) {
       const SharedCase& old = it->second;
-      if (old.rev > record.rev || (old.rev == record.rev && old.manual >= record.manual)) {
-        return CasePutAnswer{false, old};
-      }
-      it->second = record;
+      const bool unseen = record.seen >= 0 ? old.rev > record.seen
+                                           : old.rev > record.rev || (old.rev == record.rev &&
+                                                                      old.manual >= record.manual);
+      if (unseen && old.rev < kMostRev) return CasePutAnswer{false, old};
+      it->second = stored;
     }
-    server_->log_.push_back({++server_->last_id_, record});
+    server_->log_.push_back({++server_->last_id_, stored});
     server_->case_put_.NotifyAll();
-    return CasePutAnswer{true, record};
+    return CasePutAnswer{true, stored};
   }
 
   absl::StatusOr<std::vector<SharedCase>> ReadCases() override {
@@ -180,7 +196,7 @@ class MemorySharedStore : public SharedStore {
     if (!ready.ok()) return ready;
     const absl::Time now = server_->clock_->Now();
     for (const auto& [node, known] : server_->nodes_) {
-      if (now - known.seen >= kLive || known.claim.session == claim.session ||
+      if (absl::AbsDuration(now - known.seen) >= kLive || known.claim.session == claim.session ||
           known.claim.holder == claim.holder) {
         continue;
       }

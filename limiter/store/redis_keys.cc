@@ -17,6 +17,7 @@ constexpr char kRows[] = "deferd1:w:{";
 constexpr char kReceipts[] = "deferd1:e:{";
 constexpr char kShadow[] = "shadow:";
 constexpr size_t kCaseHead = 9;
+constexpr size_t kMostName = 1'024;  // bytes of a subject's name
 
 std::string SlotOf(const Subject& subject) {
   const absl::string_view domain = subject.DomainPart();
@@ -38,6 +39,28 @@ absl::StatusOr<Subject> ParseKindAndId(absl::string_view text) {
   return Subject{*kind, std::string(text.substr(colon + 1))};
 }
 
+// The inverse of CaseField; false if it names no subject.
+bool ParseCaseField(absl::string_view field, Subject* subject, bool* shadow) {
+  if (field.size() > kMostName) return false;
+  *shadow = absl::ConsumePrefix(&field, kShadow);
+  absl::StatusOr<Subject> alone = ParseKindAndId(field);
+  const size_t slash = field.find('/');
+  if (alone.ok()) {
+    *subject = *std::move(alone);
+  } else if (slash == absl::string_view::npos) {
+    *subject = {SubjectKind::kDomain, std::string(field)};
+  } else {
+    const absl::string_view rest = field.substr(slash + 1);
+    const size_t next = rest.find('/');
+    if (next == absl::string_view::npos) return false;
+    absl::StatusOr<SubjectKind> kind = ParseSubjectKind(rest.substr(0, next));
+    if (!kind.ok()) return false;
+    *subject = {*kind, std::string(rest.substr(next + 1))};
+    if (subject->DomainPart() != field.substr(0, slash)) return false;
+  }
+  return !subject->id.empty();
+}
+
 absl::Status NoRowKey(absl::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat(Quoted(text), " is no key of rows"));
 }
@@ -53,7 +76,7 @@ std::string RowKeyText(const RowKey& key) {
 
 absl::StatusOr<RowKey> ParseRowKey(absl::string_view text) {
   absl::string_view rest = text;
-  if (!absl::ConsumePrefix(&rest, kRows)) return NoRowKey(text);
+  if (text.size() > 2 * kMostName || !absl::ConsumePrefix(&rest, kRows)) return NoRowKey(text);
   // The id of a subject of no domain may hold any character; a domain holds no brace.
   absl::StatusOr<Subject> alone = ParseKindAndId(rest);
   const size_t end = alone.ok() ? rest.rfind("}:") : rest.find("}:");
@@ -109,35 +132,27 @@ std::string CaseValue(const SharedCase& record) {
 absl::StatusOr<SharedCase> ParseCaseEntry(absl::string_view field, absl::string_view value) {
   const absl::Status damaged =
       absl::DataLossError(absl::StrCat("the shared case of ", Quoted(field), " is damaged"));
-  if (value.size() < kCaseHead) return damaged;
+  if (value.size() < kCaseHead || value.size() > kMostCaseBytes) return damaged;
   SharedCase record;
+  if (!ParseCaseField(field, &record.subject, &record.shadow)) return damaged;
   uint64_t bits = 0;
   for (int i = 0; i < 8; ++i) bits |= uint64_t{static_cast<uint8_t>(value[i])} << (8 * i);
   double rev = 0;
   std::memcpy(&rev, &bits, sizeof(rev));
-  constexpr double kMax = 9007199254740992.0;  // 2^53
-  if (!(rev >= 0 && rev < kMax)) return damaged;
+  if (!(rev >= 0 && rev < static_cast<double>(kMostRev))) return damaged;
   record.rev = static_cast<int64_t>(rev);
   record.manual = value[8] != 0;
   record.text = std::string(value.substr(kCaseHead));
-  record.shadow = absl::ConsumePrefix(&field, kShadow);
-  absl::StatusOr<Subject> alone = ParseKindAndId(field);
-  const size_t slash = field.find('/');
-  if (alone.ok()) {
-    record.subject = *std::move(alone);
-  } else if (slash == absl::string_view::npos) {
-    record.subject = {SubjectKind::kDomain, std::string(field)};
-  } else {
-    const absl::string_view rest = field.substr(slash + 1);
-    const size_t next = rest.find('/');
-    if (next == absl::string_view::npos) return damaged;
-    absl::StatusOr<SubjectKind> kind = ParseSubjectKind(rest.substr(0, next));
-    if (!kind.ok()) return damaged;
-    record.subject = {*kind, std::string(rest.substr(next + 1))};
-    if (record.subject.DomainPart() != field.substr(0, slash)) return damaged;
-  }
-  if (record.subject.id.empty()) return damaged;
   return record;
+}
+
+SharedCase DamagedCase(absl::string_view field) {
+  SharedCase damaged;
+  damaged.rev = SharedCase::kDamaged;
+  if (!ParseCaseField(field, &damaged.subject, &damaged.shadow)) {
+    damaged.subject = {SubjectKind::kDomain, PrintableUtf8(CutUtf8(field, kMostName))};
+  }
+  return damaged;
 }
 
 }  // namespace deferd

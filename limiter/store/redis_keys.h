@@ -38,6 +38,7 @@ inline constexpr char kGenerationKey[] = "deferd1:{nodes}:gen";
 // A row outlives its last cell by this.
 inline constexpr absl::Duration kRowGrace = absl::Hours(1);
 inline constexpr absl::Duration kCasesLife = absl::Hours(24 * 30);
+inline constexpr size_t kMostCaseBytes = 256 << 10;
 
 std::string RowKeyText(const RowKey& key);
 // InvalidArgument if it is no such key.
@@ -49,8 +50,10 @@ std::string ReceiptKeyText(const Subject& subject, absl::string_view case_id);
 
 std::string CaseField(const Subject& subject, bool shadow);
 std::string CaseValue(const SharedCase& record);
-// DataLoss if it is none.
+// DataLoss if it is none, or can be nobody's: of a rev from kMostRev on, or over kMostCaseBytes.
 absl::StatusOr<SharedCase> ParseCaseEntry(absl::string_view field, absl::string_view value);
+// What stands for one that ParseCaseEntry did not take.
+SharedCase DamagedCase(absl::string_view field);
 
 }  // namespace deferd
 

@@ -10,8 +10,8 @@
 
 namespace deferd {
 
-enum class RedisScript { kPutRow, kPutCase, kDropCase, kSayBeat, kSayEnd };
-inline constexpr int kRedisScripts = 5;
+enum class RedisScript { kPutRow, kPutCase, kDropCase, kDropRows, kSayBeat, kSayEnd };
+inline constexpr int kRedisScripts = 6;
 
 // By RedisScript.
 std::array<absl::string_view, kRedisScripts> RedisScriptTexts();

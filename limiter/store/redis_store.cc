@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -21,6 +22,7 @@ namespace {
 
 constexpr size_t kMaxPipeline = 1 << 20;  // bytes of commands
 constexpr int kMostFollowed = 500;        // cases of one answer
+constexpr size_t kMostDamaged = 1'000;    // cases remembered until they are taken
 constexpr int kBeatsPerSentinels = 3;     // how often the sentinels are asked again
 
 std::string Seconds(absl::Duration duration) {
@@ -69,6 +71,8 @@ RowAnswer ToRows(const RedisReply& reply) {
   for (size_t i = 0; i + 1 < reply.list.size(); i += 2) {
     answer.rows.push_back({reply.list[i].text, reply.list[i + 1].text});
   }
+  // put_row.lua marks a crowded hash by one more element.
+  answer.crowded = reply.list.size() % 2 == 1 || answer.rows.size() > kMostRows;
   return answer;
 }
 
@@ -96,7 +100,8 @@ class RedisStore : public SharedStore {
       const RowPut& put = puts[i];
       return Script(
           RedisScript::kPutRow, {RowKeyText(put.key)},
-          {options_.node, VersionText(put.version), put.row, Seconds(put.key.window + kRowGrace)});
+          {options_.node, VersionText(put.version), put.row, Seconds(put.key.window + kRowGrace),
+           VersionText(kMostVersion), absl::StrCat(kMostRows)});
     });
   }
 
@@ -125,12 +130,17 @@ class RedisStore : public SharedStore {
     return absl::OkStatus();
   }
 
+  absl::Status DropOtherRows(const RowKey& key, const std::vector<std::string>& nodes) override {
+    RedisCommand command = Script(RedisScript::kDropRows, {RowKeyText(key)}, nodes);
+    return RunScript(std::move(command), kLongAnswer).status();
+  }
+
   absl::StatusOr<CasePutAnswer> PutCase(const SharedCase& record) override {
     const std::string field = CaseField(record.subject, record.shadow);
-    absl::StatusOr<RedisReply> reply =
-        RunScript(Script(RedisScript::kPutCase, {kCasesKey, kCaseLogKey},
-                         {field, absl::StrCat(record.rev), record.manual ? "1" : "0",
-                          CaseValue(record), Seconds(kCasesLife)}));
+    absl::StatusOr<RedisReply> reply = RunScript(
+        Script(RedisScript::kPutCase, {kCasesKey, kCaseLogKey},
+               {field, absl::StrCat(record.rev), record.manual ? "1" : "0", CaseValue(record),
+                Seconds(kCasesLife), absl::StrCat(record.seen), absl::StrCat(kMostRev)}));
     if (!reply.ok()) return reply.status();
     if (reply->list.size() != 2) return Unexpected("put_case");
     absl::StatusOr<SharedCase> now = ParseCaseEntry(field, reply->list[1].text);
@@ -143,12 +153,12 @@ class RedisStore : public SharedStore {
     if (!reply.ok()) return reply.status();
     std::vector<SharedCase> cases;
     for (size_t i = 0; i + 1 < reply->list.size(); i += 2) {
-      absl::StatusOr<SharedCase> record =
-          ParseCaseEntry(reply->list[i].text, reply->list[i + 1].text);
-      if (record.ok()) cases.push_back(*std::move(record));
+      TakeCase(reply->list[i].text, reply->list[i + 1].text, &cases);
     }
     return cases;
   }
+
+  std::vector<SharedCase> TakeDamagedCases() override { return std::exchange(damaged_, {}); }
 
   absl::Status DropCase(const Subject& subject, bool shadow, int64_t rev) override {
     return RunScript(Script(RedisScript::kDropCase, {kCasesKey},
@@ -182,8 +192,7 @@ class RedisStore : public SharedStore {
       followed.last = entry.list[0].text;
       const std::vector<RedisReply>& fields = entry.list[1].list;
       if (fields.size() != 4 || fields[0].text != "subject" || fields[2].text != "value") continue;
-      absl::StatusOr<SharedCase> record = ParseCaseEntry(fields[1].text, fields[3].text);
-      if (record.ok()) followed.cases.push_back(*std::move(record));
+      TakeCase(fields[1].text, fields[3].text, &followed.cases);
     }
     return followed;
   }
@@ -255,6 +264,15 @@ class RedisStore : public SharedStore {
   // Of an answer that may be megabytes.
   static constexpr absl::Duration kLongAnswer = absl::Milliseconds(750);
 
+  void TakeCase(absl::string_view field, absl::string_view value, std::vector<SharedCase>* cases) {
+    absl::StatusOr<SharedCase> record = ParseCaseEntry(field, value);
+    if (record.ok()) {
+      cases->push_back(*std::move(record));
+    } else if (damaged_.size() < kMostDamaged) {
+      damaged_.push_back(DamagedCase(field));
+    }
+  }
+
   RedisCommand Script(RedisScript script, std::vector<std::string> keys,
                       std::vector<std::string> args) const {
     RedisCommand command = {"EVALSHA", shas_[static_cast<int>(script)], absl::StrCat(keys.size())};
@@ -279,8 +297,9 @@ class RedisStore : public SharedStore {
     return status;
   }
 
-  absl::StatusOr<std::vector<RedisReply>> RunScripts(const std::vector<RedisCommand>& commands) {
-    absl::StatusOr<std::vector<RedisReply>> replies = connection_.Run(commands);
+  absl::StatusOr<std::vector<RedisReply>> RunScripts(const std::vector<RedisCommand>& commands,
+                                                     absl::Duration wait = absl::ZeroDuration()) {
+    absl::StatusOr<std::vector<RedisReply>> replies = connection_.Run(commands, wait);
     if (!replies.ok()) return replies.status();
     std::vector<size_t> again;
     for (size_t i = 0; i < replies->size(); ++i) {
@@ -291,14 +310,15 @@ class RedisStore : public SharedStore {
     if (!loaded.ok()) return loaded;
     std::vector<RedisCommand> retried;
     for (size_t i : again) retried.push_back(commands[i]);
-    absl::StatusOr<std::vector<RedisReply>> second = connection_.Run(retried);
+    absl::StatusOr<std::vector<RedisReply>> second = connection_.Run(retried, wait);
     if (!second.ok()) return second.status();
     for (size_t i = 0; i < again.size(); ++i) (*replies)[again[i]] = std::move((*second)[i]);
     return replies;
   }
 
-  absl::StatusOr<RedisReply> RunScript(RedisCommand command) {
-    absl::StatusOr<std::vector<RedisReply>> replies = RunScripts({std::move(command)});
+  absl::StatusOr<RedisReply> RunScript(RedisCommand command,
+                                       absl::Duration wait = absl::ZeroDuration()) {
+    absl::StatusOr<std::vector<RedisReply>> replies = RunScripts({std::move(command)}, wait);
     if (!replies.ok()) return replies.status();
     absl::Status status = replies->front().status();
     if (!status.ok()) return status;
@@ -341,6 +361,7 @@ class RedisStore : public SharedStore {
   const SharedStoreOptions options_;
   std::array<std::string, kRedisScripts> shas_;
   RedisConnection connection_;
+  std::vector<SharedCase> damaged_;
   int beats_ = 0;
 };
 

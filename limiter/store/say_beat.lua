@@ -15,13 +15,14 @@ for i = 1, #nodes, 2 do
   local known, entry = pcall(cjson.decode, nodes[i + 1])
   if not known or type(entry) ~= 'table' or type(entry.seen) ~= 'number' then
     redis.call('HDEL', KEYS[1], nodes[i])
-  elseif now - entry.seen > 7 * 86400 then
+  elseif now - entry.seen > 7 * 86400 or entry.seen - now > tonumber(ARGV[7]) then
+    -- Long gone, or of a time to come: the clock was ahead once. Whoever is there says so again.
     redis.call('HDEL', KEYS[1], nodes[i])
   elseif now - entry.seen < tonumber(ARGV[7]) and entry.session ~= ARGV[2]
       and entry.holder ~= ARGV[3] then
     local taken = nodes[i] == ARGV[1]
     for _, log in ipairs(type(entry.logs) == 'table' and entry.logs or {}) do
-      taken = taken or mine[log]
+      taken = taken or mine[tostring(log)]
     end
     if taken then return {0, nodes[i + 1], nodes[i]} end
   end

@@ -13,6 +13,7 @@
 #ifndef DEFERD_LIMITER_STORE_SHARED_STORE_H_
 #define DEFERD_LIMITER_STORE_SHARED_STORE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -59,17 +60,34 @@ struct SharedRow {
 struct RowAnswer {
   absl::Status status;
   std::vector<SharedRow> rows;
+  bool crowded = false;  // more than kMostRows: of PutRows, `rows` is then this node's own alone
 };
+
+// Beyond these a value was made by no deferd: it counts as none, and the next put replaces it.
+inline constexpr int64_t kMostRev = int64_t{1} << 40;
+inline constexpr double kMostVersion = 2251799813685248.0;  // 2^51, of a row
+inline constexpr size_t kMostRows = 1'000;                  // nodes that can have one of a key
 
 // The newest case of a subject.
 struct SharedCase {
   Subject subject;
   bool shadow = false;
-  int64_t rev = 0;      // the greater one wins
-  bool manual = false;  // a person's decision: it wins at the same rev
+  int64_t rev = 0;      // kDamaged: what is stored can be nobody's
+  bool manual = false;  // a person's decision
   std::string text;
+  // Of one to put: the rev of the stored one that it was made in knowledge of. A greater one is
+  // there: not written. kNotSeen, as older versions put: the greater rev is written, and at the
+  // same rev a person's decision.
+  int64_t seen = kNotSeen;
 
-  friend bool operator==(const SharedCase&, const SharedCase&) = default;
+  static constexpr int64_t kDamaged = -1;
+  static constexpr int64_t kNotSeen = -1;
+
+  // As stored.
+  friend bool operator==(const SharedCase& a, const SharedCase& b) {
+    return a.subject == b.subject && a.shadow == b.shadow && a.rev == b.rev &&
+           a.manual == b.manual && a.text == b.text;
+  }
 };
 
 struct CasePutAnswer {
@@ -124,8 +142,14 @@ class SharedStore {
   virtual absl::Status ForEachKey(absl::Duration window,
                                   absl::FunctionRef<void(std::vector<RowKey>)> tell) = 0;
 
+  // Takes out the rows of all nodes but these.
+  virtual absl::Status DropOtherRows(const RowKey& key, const std::vector<std::string>& nodes) = 0;
+
   virtual absl::StatusOr<CasePutAnswer> PutCase(const SharedCase& record) = 0;
   virtual absl::StatusOr<std::vector<SharedCase>> ReadCases() = 0;
+  // Those that ReadCases and FollowCases left out since the last call, since they can be nobody's:
+  // of rev kDamaged, without text; the subject is as the store names it.
+  virtual std::vector<SharedCase> TakeDamagedCases() { return {}; }
   // Takes it out unless there is a greater rev.
   virtual absl::Status DropCase(const Subject& subject, bool shadow, int64_t rev) = 0;
 

@@ -18,6 +18,7 @@ constexpr uint8_t kSeveralKinds = 3;
 constexpr uint8_t kFurther = 0x7F;
 constexpr uint32_t kMaxGap = 31;  // of a cell's own five bits
 constexpr int kKinds = 3;
+constexpr size_t kMostBytes = 16 << 10;  // of a row: a window has about 64 cells
 
 void AppendInteger(uint64_t value, int bytes, std::string* out) {
   for (int i = 0; i < bytes; ++i) out->push_back(static_cast<char>(value >> (8 * i)));
@@ -189,6 +190,7 @@ absl::StatusOr<WindowRow> DecodeWindowRow(absl::string_view bytes) {
   uint64_t first_step = 0;
   const absl::Status malformed =
       absl::DataLossError(absl::StrCat("window row of ", bytes.size(), " bytes: malformed"));
+  if (bytes.size() > kMostBytes) return malformed;
   if (!rest.Integer(8, &version) || !rest.Byte(&format)) return malformed;
   if (format != kFormat) {
     return absl::UnimplementedError(

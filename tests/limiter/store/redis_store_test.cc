@@ -272,6 +272,64 @@ TEST(RedisStoreTest, DamagedEntriesAreReplaced) {
   EXPECT_EQ(store->ReadCases()->size(), 1u) << "what cannot be read is left out";
 }
 
+TEST(RedisStoreTest, WhatNobodyCanHaveMeantIsReplacedAndTold) {
+  auto server = Started();
+  auto store = Connected(server->address());
+  for (const char* number : {"2^53-1", "1e300", "-1", "0/0", "1/0", "2^51"}) {
+    SCOPED_TRACE(number);
+    server->Cli(
+        {"EVAL",
+         absl::StrCat("redis.call('HSET', KEYS[1], 'bad.example', struct.pack('<dB', ", number,
+                      ", 1) .. '{}') redis.call('HSET', KEYS[2], 'aaaaaaaa', struct.pack('<d', ",
+                      number, ") .. 'x')"),
+         "2", kCasesKey, RowKeyText(kBadHour)});
+    EXPECT_THAT(*store->ReadCases(), testing::IsEmpty());
+    const std::vector<SharedCase> damaged = store->TakeDamagedCases();
+    ASSERT_EQ(damaged.size(), 1u);
+    EXPECT_EQ(damaged[0].subject.id, "bad.example");
+    EXPECT_EQ(damaged[0].rev, SharedCase::kDamaged);
+    SharedCase mine = Record(1);
+    mine.seen = 0;
+    EXPECT_TRUE(store->PutCase(mine)->written);
+    auto answers = store->PutRows({Put(1)});
+    ASSERT_THAT(answers.status(), IsOk());
+    EXPECT_EQ((*answers)[0].rows[0].row, Put(1).row);
+  }
+}
+
+TEST(RedisStoreTest, ANodeSeenInTheFutureKeepsNobodyOut) {
+  auto server = Started();
+  for (const char* seen : {"4102444800.5", "1e300", "99999999999999999999"}) {
+    server->Cli({"HSET", kNodesKey, "aaaaaaaa",
+                 absl::StrCat("{\"seen\":", seen,
+                              ",\"session\":\"s\",\"holder\":\"h\",\"logs\":[\"log\",7,[]],"
+                              "\"record\":{}}")});
+    auto store = Connected(server->address());
+    absl::StatusOr<Beat> beat = store->SayBeat({"mine", "my holder", {"log"}, "{}"});
+    ASSERT_THAT(beat.status(), IsOk()) << seen;
+    EXPECT_EQ(beat->nodes.size(), 1u);
+    EXPECT_THAT(store->SayEnd("mine"), IsOk());
+  }
+}
+
+TEST(RedisStoreTest, RowsOfMoreNodesThanThereCanBeAreMarkedAndTakenOut) {
+  auto server = Started();
+  auto store = Connected(server->address());
+  server->Cli(
+      {"EVAL",
+       "for i = 1, 100000 do redis.call('HSET', KEYS[1], 'n' .. i, struct.pack('<d', i)) end", "1",
+       RowKeyText(kBadHour)});
+  auto answers = store->PutRows({Put(3)});
+  ASSERT_THAT(answers.status(), IsOk());
+  EXPECT_TRUE((*answers)[0].crowded);
+  ASSERT_EQ((*answers)[0].rows.size(), 1u);
+  EXPECT_EQ((*answers)[0].rows[0].row, Put(3).row);
+  ASSERT_THAT(store->DropOtherRows(kBadHour, {"aaaaaaaa", "n7"}), IsOk());
+  answers = store->PutRows({Put(4)});
+  EXPECT_FALSE((*answers)[0].crowded);
+  EXPECT_EQ((*answers)[0].rows.size(), 2u);
+}
+
 TEST(RedisStoreTest, ReplicaOutOfMemoryAndLoadingHaveTheirNames) {
   auto server = Started();
   auto store = Connected(server->address());
