@@ -109,6 +109,8 @@ constexpr Entry kTable[] = {
     {"deferd_hook_connections", MetricType::Gauge, "", "Connections of MTAs now."},
     {"deferd_hook_connections_refused_total", MetricType::Counter, "",
      "Connections of MTAs that were closed because there were too many."},
+    {"deferd_hook_connections_evicted_total", MetricType::Counter, "",
+     "Idle connections to the hook that were closed to make room for others."},
     {"deferd_start_time_seconds", MetricType::Gauge, "",
      "When the daemon started, in seconds since 1970 UTC."},
     {"deferd_build_info", MetricType::Gauge, "version",
@@ -337,6 +339,7 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   page.Add("deferd_policy_reloads_total", gauges.policy_reload_failures, "failed");
   page.Add("deferd_hook_connections", gauges.hook_connections);
   page.Add("deferd_hook_connections_refused_total", gauges.hook_refused);
+  page.Add("deferd_hook_connections_evicted_total", gauges.hook_evicted);
   page.Add("deferd_start_time_seconds", absl::ToDoubleSeconds(gauges.started - absl::UnixEpoch()));
   page.Add("deferd_build_info", 1, PrintableUtf8(gauges.version));
   return page.ToText();

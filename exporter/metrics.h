@@ -75,6 +75,7 @@ struct Gauges {
   int64_t policy_reload_failures = 0;
   int64_t hook_connections = 0;
   int64_t hook_refused = 0;
+  int64_t hook_evicted = 0;
   absl::Time started;
   std::string version;
 };

@@ -1,6 +1,11 @@
 #include "limiter/app/running_daemon.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
+#include <initializer_list>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "limiter/admin/admin_session.h"
@@ -9,6 +14,36 @@
 #include "limiter/port/log.h"
 
 namespace deferd {
+
+namespace {
+
+// Users whose connections have a reserve: root, this daemon's own, and those that mail servers run
+// as, where they exist.
+std::vector<int64_t> UidsOf(std::initializer_list<const char*> names) {
+  std::vector<int64_t> uids = {0, static_cast<int64_t>(geteuid())};
+  for (const char* name : names) {
+    std::vector<char> buffer(16 << 10);
+    passwd entry;
+    passwd* found = nullptr;
+    if (getpwnam_r(name, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
+      uids.push_back(found->pw_uid);
+    }
+  }
+  return uids;
+}
+
+// A question is answered as soon as it is there, so that what has been silent for a moment waits
+// for nothing.
+SocketServer::Options HookOptions(absl::Duration idle) {
+  return {.idle = idle,
+          .max_connections = 4096,
+          .trusted = UidsOf({"Debian-exim", "exim", "mailnull", "postfix"}),
+          .reserved = 1024,
+          .max_per_peer = 1024,
+          .evict_after = absl::Milliseconds(100)};
+}
+
+}  // namespace
 
 absl::StatusOr<Listener> RunningDaemon::Listen(const std::string& name, const std::string& address,
                                                const ListenOptions& options) {
@@ -59,15 +94,15 @@ absl::Status RunningDaemon::OpenHook() {
     if (!listener.ok()) return listener.status();
     return (*server)->Listen(*std::move(listener), options, std::move(new_session));
   };
-  absl::Status opened = listen("exim", config_.hook_exim, {}, [=](const Peer&) {
-    return std::make_unique<EximSession>(answer, answered, malformed);
-  });
+  absl::Status opened = listen(
+      "exim", config_.hook_exim, HookOptions(absl::Seconds(5)),
+      [=](const Peer&) { return std::make_unique<EximSession>(answer, answered, malformed); });
   if (!opened.ok()) return opened;
   // Postfix keeps a connection for later questions, up to five minutes without one, and takes one
   // that was closed on it for a server that is away.
-  opened = listen("postfix", config_.hook_postfix, {.idle = absl::Minutes(10)}, [=](const Peer&) {
-    return std::make_unique<PostfixSession>(answer, answered, malformed);
-  });
+  opened = listen(
+      "postfix", config_.hook_postfix, HookOptions(absl::Minutes(10)),
+      [=](const Peer&) { return std::make_unique<PostfixSession>(answer, answered, malformed); });
   if (!opened.ok()) return opened;
   hook_.server = *std::move(server);
   hook_.thread = std::thread([this] { hook_.server->Run(); });
@@ -86,7 +121,13 @@ absl::Status RunningDaemon::OpenAdmin() {
   // A list of a million subjects is a large answer, asked for by a trusted person.
   absl::Status added = (*server)->Listen(
       *std::move(listener),
-      {.idle = absl::Seconds(30), .max_connections = 64, .max_pending_output = 1 << 30},
+      {.idle = absl::Seconds(30),
+       .max_connections = 64,
+       .max_pending_output = 1 << 30,
+       .trusted = UidsOf({}),
+       .reserved = 24,
+       .max_per_peer = 16,
+       .evict_after = absl::Seconds(1)},
       [handler](const Peer& peer) { return std::make_unique<AdminSession>(peer, handler); });
   if (!added.ok()) return added;
   admin_.server = *std::move(server);

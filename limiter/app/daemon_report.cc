@@ -71,6 +71,7 @@ Gauges RunningDaemon::ReadGauges() const {
   if (hook_.server != nullptr) {
     gauges.hook_connections = hook_.server->stats().open;
     gauges.hook_refused = hook_.server->stats().refused;
+    gauges.hook_evicted = hook_.server->stats().evicted;
   }
   const StateKeeper::Status kept = keeper_.status();
   gauges.commits = kept.commits;

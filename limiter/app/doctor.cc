@@ -155,6 +155,13 @@ void LookAtQuestions(const DoctorFacts& facts, DoctorReport* report) {
     report->Problem("no mail server can ask: there is no [hook]", "name a socket under [hook]");
     return;
   }
+  for (const char* door : {"exim", "postfix"}) {
+    const std::string address = Field(listening, door);
+    if (address.empty() || absl::StartsWith(address, "unix:")) continue;
+    report->Warning(absl::StrCat("[hook] ", door, " = \"", address,
+                                 "\" is a TCP port: any local user can ask, and crowd out others"),
+                    "let it be a unix socket that the mail server's group may open");
+  }
   if (!facts.hook_problem.empty()) {
     report->Problem(absl::StrCat("a question got no answer: ", facts.hook_problem),
                     "is the socket's group that of the mail server, and for a chrooted Postfix "

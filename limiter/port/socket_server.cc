@@ -17,6 +17,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "limiter/port/connection_shares.h"
 #include "limiter/port/log.h"
 
 namespace deferd {
@@ -34,15 +35,29 @@ constexpr timeval kStarvedPause = {.tv_sec = 0, .tv_usec = 100'000};
 
 class EventServer;
 
+ConnectionShares::Limits LimitsOf(const SocketServer::Options& options, bool is_unix) {
+  ConnectionShares::Limits limits;
+  limits.most = options.max_connections;
+  if (is_unix) limits.reserved = std::min(options.reserved, options.max_connections - 1);
+  if (is_unix) limits.per_peer = options.max_per_peer;
+  if (options.evict_after != absl::InfiniteDuration()) {
+    limits.evict_after = absl::ToChronoNanoseconds(options.evict_after);
+  }
+  return limits;
+}
+
 // A listener and what belongs to its connections.
 struct Door {
+  Door(EventServer* owner, const SocketServer::Options& wanted, bool on_unix)
+      : server(owner), options(wanted), is_unix(on_unix), shares(LimitsOf(wanted, on_unix)) {}
+
   EventServer* server;
   std::optional<Listener> listener;
   SocketServer::Options options;
   SocketServer::NewSession new_session;
   bool is_unix;
+  ConnectionShares shares;
   const timeval* idle = nullptr;  // one of the base's common timeouts, null: never
-  int open = 0;
   std::optional<std::chrono::steady_clock::time_point> warned;
   event accept_event;
   event resume_event;  // accepting again after want of descriptors
@@ -54,7 +69,7 @@ enum class Stage : uint8_t {
   kEnded,    // nothing more is read: answers are written
 };
 
-struct Connection {
+struct Connection : ConnectionShares::Slot {
   ~Connection() {
     if (watched != 0) event_del(&ready_event);
     close(fd);
@@ -106,6 +121,8 @@ class EventServer : public SocketServer {
   void OnAccept(Door* door);
   void OnResume(Door* door) { event_add(&door->accept_event, nullptr); }
   void PauseAccepting(Door* door, int error);
+  bool EvictIdlest();
+  void Evict(ConnectionShares::Slot* slot);
   void Welcome(Door* door, int fd);
   void OnReady(Connection* connection, short what);
   void OnStop();
@@ -125,7 +142,7 @@ class EventServer : public SocketServer {
   std::vector<std::unique_ptr<Door>> doors_;
   std::vector<std::unique_ptr<Connection>> connections_;
   char buffer_[kReadSize];
-  std::atomic<int64_t> open_{0}, accepted_{0}, refused_{0}, idled_{0}, starved_{0};
+  std::atomic<int64_t> open_{0}, accepted_{0}, refused_{0}, evicted_{0}, idled_{0}, starved_{0};
 };
 
 EventServer::~EventServer() {
@@ -147,11 +164,8 @@ absl::Status EventServer::Listen(Listener listener, const Options& options,
     return absl::InvalidArgumentError(
         absl::StrCat(address, ": idle, max_connections and max_pending_output must be positive"));
   }
-  auto door = std::make_unique<Door>();
-  door->server = this;
-  door->options = options;
+  auto door = std::make_unique<Door>(this, options, absl::StartsWith(address, "unix:"));
   door->new_session = std::move(new_session);
-  door->is_unix = absl::StartsWith(address, "unix:");
   if (options.idle != absl::InfiniteDuration()) {
     const timeval idle = absl::ToTimeval(options.idle);
     door->idle = event_base_init_common_timeout(base_, &idle);
@@ -181,6 +195,7 @@ SocketServer::Stats EventServer::stats() const {
   return {.open = open_.load(std::memory_order_relaxed),
           .accepted = accepted_.load(std::memory_order_relaxed),
           .refused = refused_.load(std::memory_order_relaxed),
+          .evicted = evicted_.load(std::memory_order_relaxed),
           .idled = idled_.load(std::memory_order_relaxed),
           .starved = starved_.load(std::memory_order_relaxed)};
 }
@@ -216,7 +231,9 @@ void EventServer::OnAccept(Door* door) {
     } else if (errno == EAGAIN) {
       return;
     } else if (errno != EINTR && errno != ECONNABORTED && errno != EPROTO) {
-      PauseAccepting(door, errno);
+      const int error = errno;
+      if (EvictIdlest()) continue;
+      PauseAccepting(door, error);
       return;
     }  // else that client has gone
   }
@@ -230,14 +247,24 @@ void EventServer::PauseAccepting(Door* door, int error) {
   event_add(&door->resume_event, &kStarvedPause);
 }
 
-void EventServer::Welcome(Door* door, int fd) {
-  if (door->open >= door->options.max_connections) {
-    refused_.fetch_add(1, std::memory_order_relaxed);
-    close(fd);
-    WarnSeldom(door, absl::StrCat("more than ", door->options.max_connections,
-                                  " connections at once, refusing further ones"));
-    return;
+// Of the doors, the one whose greediest peer can spare one.
+bool EventServer::EvictIdlest() {
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& door : doors_) {
+    ConnectionShares::Slot* slot = door->shares.Idlest(now);
+    if (slot == nullptr) continue;
+    Evict(slot);
+    return true;
   }
+  return false;
+}
+
+void EventServer::Evict(ConnectionShares::Slot* slot) {
+  evicted_.fetch_add(1, std::memory_order_relaxed);
+  Drop(static_cast<Connection*>(slot));
+}
+
+void EventServer::Welcome(Door* door, int fd) {
   Peer peer;
   if (door->is_unix) {
     ucred credentials;
@@ -246,6 +273,24 @@ void EventServer::Welcome(Door* door, int fd) {
       peer = {.uid = credentials.uid, .pid = credentials.pid};
     }
   }
+  const auto now = std::chrono::steady_clock::now();
+  const auto& trusted_uids = door->options.trusted;
+  const bool trusted = peer.uid >= 0 && std::find(trusted_uids.begin(), trusted_uids.end(),
+                                                  peer.uid) != trusted_uids.end();
+  const ConnectionShares::Entry entry = door->shares.Ask(peer.uid, trusted, now);
+  if (!entry.welcome) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    close(fd);
+    WarnSeldom(door, absl::StrCat("more than ", door->options.max_connections,
+                                  " connections at once, or too many of uid ", peer.uid,
+                                  ": refusing further ones"));
+    return;
+  }
+  if (entry.evict != nullptr) {
+    WarnSeldom(door, absl::StrCat("too many connections at once (", door->shares.size(),
+                                  "), closing idle ones to make room"));
+    Evict(entry.evict);
+  }
   auto owned = std::make_unique<Connection>();
   Connection* connection = owned.get();
   connection->door = door;
@@ -253,7 +298,7 @@ void EventServer::Welcome(Door* door, int fd) {
   connection->index = connections_.size();
   connection->session = door->new_session(peer);
   connections_.push_back(std::move(owned));
-  ++door->open;
+  door->shares.Add(connection, peer.uid, trusted, now);
   open_.fetch_add(1, std::memory_order_relaxed);
   accepted_.fetch_add(1, std::memory_order_relaxed);
   // One question per connection is the usual case: it is often there already, its half-close too,
@@ -326,6 +371,7 @@ bool EventServer::Send(Connection* connection) {
       return true;
     }
     connection->sent += static_cast<size_t>(put);
+    connection->door->shares.Used(connection, std::chrono::steady_clock::now());
   }
   pending.clear();
   connection->sent = 0;
@@ -360,7 +406,7 @@ bool EventServer::Watch(Connection* connection) {
 }
 
 void EventServer::Drop(Connection* connection) {
-  --connection->door->open;
+  connection->door->shares.Remove(connection);
   open_.fetch_sub(1, std::memory_order_relaxed);
   const size_t index = connection->index;
   std::swap(connections_[index], connections_.back());

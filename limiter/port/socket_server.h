@@ -3,7 +3,8 @@
 // It owns connections and bytes; what the bytes mean is a Session's, which is sans-I/O: bytes in,
 // bytes out. All sessions of a server live on one thread and one libevent loop, so they need no
 // lock. A client can be slow, silent, endless or gone: each has a bounded buffer, an idle limit and
-// a place in a bounded number of connections, and none can hold up another.
+// a place in a bounded number of connections, of which no user of the machine can hold all; and
+// none can hold up another.
 
 #ifndef DEFERD_LIMITER_PORT_SOCKET_SERVER_H_
 #define DEFERD_LIMITER_PORT_SOCKET_SERVER_H_
@@ -13,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -46,6 +48,12 @@ class SocketServer {
     absl::Duration idle = absl::Seconds(5);  // closed after this long without a byte either way
     int max_connections = 4096;              // of this listener; further ones are closed at once
     size_t max_pending_output = 256 << 10;   // with more than this unread, nothing more is read
+    // Shares of the connections (connection_shares.h). On TCP all clients are one peer, and none is
+    // trusted: nobody says who they are. Without `evict_after` no connection goes to make room.
+    std::vector<int64_t> trusted;  // uids
+    int reserved = 0;              // connections for them alone
+    int max_per_peer = 0;          // of another uid; 0: no share of its own
+    absl::Duration evict_after = absl::InfiniteDuration();
   };
   using NewSession = std::function<std::unique_ptr<Session>(const Peer&)>;
 
@@ -71,6 +79,7 @@ class SocketServer {
     int64_t open = 0;      // connections now
     int64_t accepted = 0;  // since the start
     int64_t refused = 0;   // too many at once
+    int64_t evicted = 0;   // closed to make room for another
     int64_t idled = 0;     // closed for silence
     int64_t starved = 0;   // times that accepting paused for want of descriptors or memory
   };

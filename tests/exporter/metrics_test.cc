@@ -251,6 +251,7 @@ TEST_F(MetricsTest, GaugesAreReadOff) {
   gauges_.policy_reload_failures = 14;
   gauges_.hook_connections = 15;
   gauges_.hook_refused = 16;
+  gauges_.hook_evicted = 17;
   EXPECT_EQ(Value(R"(deferd_source_lag_seconds{path="/var/log/exim4/mainlog"})"), 1.5);
   EXPECT_EQ(Value(R"(deferd_source_gaps_total{path="/var/log/exim4/mainlog"})"), 2);
   EXPECT_EQ(Value(R"(deferd_source_read_bytes_total{path="/var/log/exim4/mainlog"})"), 1e12);
@@ -268,6 +269,7 @@ TEST_F(MetricsTest, GaugesAreReadOff) {
   EXPECT_EQ(Value(R"(deferd_policy_reloads_total{result="failed"})"), 14);
   EXPECT_EQ(Value("deferd_hook_connections"), 15);
   EXPECT_EQ(Value("deferd_hook_connections_refused_total"), 16);
+  EXPECT_EQ(Value("deferd_hook_connections_evicted_total"), 17);
   EXPECT_EQ(Value("deferd_start_time_seconds"), 1'699'996'400);
   EXPECT_EQ(Value(R"(deferd_build_info{version="0.1.0"})"), 1);
 }

@@ -57,6 +57,13 @@ void ExpectWarning(const DoctorFacts& facts, const std::string& word) {
   EXPECT_EQ(DoctorExit(Diagnose(facts)), 0);
 }
 
+TEST(Doctor, AHookOnTcpIsAnybodys) {
+  DoctorFacts facts = Healthy();
+  EXPECT_TRUE(Find(facts, "TCP").is_null());
+  facts.status["listening"] = {{"exim", "unix:/x"}, {"postfix", "127.0.0.1:4040"}};
+  ExpectWarning(facts, "[hook] postfix = \"127.0.0.1:4040\" is a TCP port");
+}
+
 TEST(Doctor, AllIsWell) {
   const Json findings = Diagnose(Healthy());
   for (const Json& one : findings) EXPECT_EQ(one["level"], "ok") << one["what"];

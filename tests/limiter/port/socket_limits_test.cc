@@ -1,9 +1,12 @@
 // What bounds a client: connections, silence, unread answers, descriptors, the server's end.
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/limiter/port/socket_client.h"
@@ -178,6 +181,46 @@ TEST_F(SocketLimitsTest, ClientThatTalksOnWithoutEndIsCut) {
   bool cut = false;
   for (int i = 0; i < 1000 && !cut; ++i) cut = !client.Send(much);
   EXPECT_TRUE(cut);
+}
+
+// Whoever holds all connections, also by dribbling bytes, keeps nobody out: on TCP all are one
+// peer, so the idlest goes.
+TEST_F(SocketLimitsTest, HeldConnectionsMakeRoomForWhoAsks) {
+  const SocketServer::Options options = {
+      .idle = kLong, .max_connections = 20, .evict_after = absl::ZeroDuration()};
+  const std::string addresses[] = {Serve("127.0.0.1:0", options), Serve(Unix(), options)};
+  Run();
+  for (const std::string& address : addresses) {
+    std::vector<std::unique_ptr<SocketClient>> held;
+    for (int i = 0; i < 50; ++i) {
+      held.push_back(std::make_unique<SocketClient>(address));
+      held.back()->Send("half a quest");
+      SocketClient honest(address);
+      ASSERT_TRUE(honest.Send("x\n"));
+      EXPECT_EQ(honest.ReadLine(), "x\n") << i;
+    }
+    EXPECT_TRUE(held.front()->SeesClose());
+  }
+  EXPECT_EQ(server_->stats().refused, 0);
+  EXPECT_GE(server_->stats().evicted, 60);
+  EXPECT_LE(server_->stats().open, 40);
+}
+
+TEST_F(SocketLimitsTest, WhoIsTrustedHasAReserve) {
+  SocketServer::Options options = {.idle = kLong, .max_connections = 4, .reserved = 2};
+  const std::string address = Serve(Unix(), options);  // nobody is trusted here
+  options.trusted = {static_cast<int64_t>(getuid())};
+  const std::string mine = Serve(Unix("mine.sock"), options);
+  Run();
+  std::vector<std::unique_ptr<SocketClient>> held;
+  for (const std::string& door : {address, mine}) {
+    int answered = 0;
+    for (int i = 0; i < 6; ++i) {
+      held.push_back(std::make_unique<SocketClient>(door));
+      answered += held.back()->Send("x\n") && held.back()->ReadLine() == "x\n";
+    }
+    EXPECT_EQ(answered, door == mine ? 4 : 2);
+  }
 }
 
 TEST_F(SocketLimitsTest, OptionsMustBePositive) {
