@@ -128,8 +128,11 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
     left_out = WhyAnswerLeftOut(*meant, attempt);
   }
   // A forward's subject depends on the recipient, every other one on the message alone.
-  const bool by_message = charged.front().subject.kind != SubjectKind::kForward;
-  if (by_message && message.charged.empty()) message.charged = std::move(charged);
+  const bool by_message = charged.back().subject.kind != SubjectKind::kForward;
+  if (by_message && message.charged.empty()) {
+    SpareHost(&charged);
+    message.charged = std::move(charged);
+  }
   const ChargedSubjects& who = by_message ? message.charged : charged;
   if (left_out == LeftOut::kCounts || left_out == LeftOut::kReplyClass ||
       left_out == LeftOut::kIncident) {
@@ -141,6 +144,16 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
     Contribute(attempt, who, meant, &recipient);
   } else if (left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident) {
     ShowLeftOut(attempt, who, answer->reply_class, &recipient);
+  }
+}
+
+// A host is not judged by what a sender did that has a case of its own, or may do as it likes.
+void Limiter::SpareHost(ChargedSubjects* charged) const {
+  if (charged->size() < 2 || charged->front().subject.kind != SubjectKind::kHost) return;
+  const Subject& sender = charged->back().subject;
+  const bool shadow = settings_.policy->mode == Mode::kShadow;
+  if (settings_.policy->Exempts(sender) || cases_->FindOpen(sender, shadow).has_value()) {
+    charged->erase(charged->begin());
   }
 }
 

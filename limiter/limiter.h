@@ -226,6 +226,7 @@ class Limiter {
   };
 
   void RecordAttempt(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SpareHost(ChargedSubjects* charged) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What the answer of a bad attempt means; a bare expiry means what the recipient's last deferral
   // did. `recipient` may be null.
   Classification AnswerOf(const Attempt& attempt, const RecipientRecord* recipient) const

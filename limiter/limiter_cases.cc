@@ -14,7 +14,7 @@ void Limiter::Judge(const Charged& charged, const ChargedSubjects& all, const At
   const Subject& subject = charged.subject;
   if (!charged.hosted || !TracksKind(subject.kind) || policy.Exempts(subject)) return;
   Subject within;
-  if (subject.kind != SubjectKind::kDomain) {
+  if (subject.kind != SubjectKind::kDomain && subject.kind != SubjectKind::kHost) {
     for (const Charged& other : all) {
       if (other.subject.kind == SubjectKind::kDomain) within = other.subject;
     }
@@ -43,6 +43,8 @@ bool Limiter::MayBeBlocked(const Subject& subject) const {
     }
     case SubjectKind::kLocal:
       return true;
+    case SubjectKind::kHost:
+      return IsLoopbackHost(subject) || lists.relay_hosts.ContainsAddress(subject.id);
   }
   return true;
 }

@@ -130,12 +130,22 @@ class Charger {
   }
 
   void Relay() {
-    if (!identity_.sender_vouched && !lists_.relay_hosts.ContainsAddress(identity_.host)) return;
+    if (!identity_.sender_vouched && !Host()) return;
     if (IsRewrittenByForwarder(identity_.sender)) {
       Forward(identity_.sender);
     } else {
       Sender();
     }
+  }
+
+  // Charges the client host; whether its envelope senders are believed too.
+  bool Host() {
+    if (identity_.host.empty()) return false;
+    const bool relay = lists_.relay_hosts.ContainsAddress(identity_.host);
+    std::optional<Subject> host = HostSubject(identity_.host);
+    if (!host.has_value() || (!relay && !IsLoopbackHost(*host))) return relay;
+    charged_.push_back({*std::move(host)});
+    return relay;
   }
 
   void Sender() {

@@ -9,9 +9,10 @@
 //           local:USER@HOST. A client host without a login for which the MTA identified a domain
 //           (POP before SMTP) belongs here too;
 //   relay   a host listed in relay_hosts: the envelope sender's domain; where that host forwards
-//   and
-//           has rewritten the sender (SRS0=..@, SRS1=..@: the Sender Rewriting Scheme of
-//           openspf.org), kind forward, that domain.
+//           and has rewritten the sender (SRS0=..@, SRS1=..@: the Sender Rewriting Scheme of
+//           openspf.org), kind forward, that domain. With it the host itself, kind host, so that
+//           one that writes under ever-new domains is judged too. A loopback host that is not
+//           listed, too, and it alone.
 // Mail from outside is charged to nobody, except a forward: kind forward, the domain it came to.
 // What the MTA makes itself (null sender) is charged to nobody.
 //
@@ -86,7 +87,8 @@ struct Charged {
   friend bool operator==(const Charged&, const Charged&) = default;
 };
 
-// The narrowest subject first, a domain's after it.
+// The narrowest subject first, a domain's after it; a host first, though it is no part of the
+// domain.
 using ChargedSubjects = absl::InlinedVector<Charged, 2>;
 
 // `original` is the recipient's address before forwarding, empty if it was not forwarded or is not

@@ -77,9 +77,8 @@ bool HasWordBefore(absl::string_view text, absl::string_view word) {
 }
 
 bool HasKindBefore(absl::string_view text) {
-  for (SubjectKind kind : {SubjectKind::kDomain, SubjectKind::kLogin, SubjectKind::kAccount,
-                           SubjectKind::kScript, SubjectKind::kLocal, SubjectKind::kForward}) {
-    if (HasWordBefore(text, RefusalKindWord(kind))) return true;
+  for (int kind = 0; kind < kSubjectKinds; ++kind) {
+    if (HasWordBefore(text, RefusalKindWord(static_cast<SubjectKind>(kind)))) return true;
   }
   return false;
 }

@@ -59,6 +59,16 @@ percent = 10
 window = "1h"
 block_for = "1h"
 action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
+
+# Client hosts that need no login (relay_hosts, and this one by a local SMTP session), under whatever
+# senders they write: a script that takes another one for each message is nobody else's.
+[rule.host]
+kind = "host"
+min_bad = 100
+percent = 50
+window = "1h"
+block_for = "1h"
+action = "hold"
 )";
 
 std::string HashOf(absl::string_view text) {

@@ -46,6 +46,8 @@ absl::string_view RefusalKindWord(SubjectKind kind) {
       return "Local user";
     case SubjectKind::kForward:
       return "Forward of";
+    case SubjectKind::kHost:
+      return "Host";
   }
   return "Domain";
 }

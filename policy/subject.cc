@@ -1,6 +1,10 @@
 #include "policy/subject.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <array>
+#include <cstring>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -10,9 +14,11 @@ namespace deferd {
 
 namespace {
 
-constexpr std::array<SubjectKind, 6> kKinds = {SubjectKind::kDomain,  SubjectKind::kLogin,
-                                               SubjectKind::kAccount, SubjectKind::kScript,
-                                               SubjectKind::kLocal,   SubjectKind::kForward};
+constexpr std::array<SubjectKind, kSubjectKinds> kKinds = {
+    SubjectKind::kDomain, SubjectKind::kLogin,   SubjectKind::kAccount, SubjectKind::kScript,
+    SubjectKind::kLocal,  SubjectKind::kForward, SubjectKind::kHost};
+
+constexpr absl::string_view kLoopback = "127.0.0.1";
 
 bool IsDomainKind(SubjectKind kind) {
   return kind == SubjectKind::kDomain || kind == SubjectKind::kForward;
@@ -22,7 +28,7 @@ absl::Status NoSubject(absl::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat(
       Quoted(text),
       " is no subject; write a domain such as example.com, or KIND:ID such as "
-      "login:bob@example.com (kinds: domain, login, account, script, local, forward)"));
+      "login:bob@example.com (kinds: domain, login, account, script, local, forward, host)"));
 }
 
 }  // namespace
@@ -41,6 +47,8 @@ absl::string_view SubjectKindName(SubjectKind kind) {
       return "local";
     case SubjectKind::kForward:
       return "forward";
+    case SubjectKind::kHost:
+      return "host";
   }
   return "unknown";
 }
@@ -51,7 +59,7 @@ absl::StatusOr<SubjectKind> ParseSubjectKind(absl::string_view name) {
   }
   return absl::InvalidArgumentError(absl::StrCat(
       Quoted(name),
-      " is no kind of subject; give domain, login, account, script, local or forward"));
+      " is no kind of subject; give domain, login, account, script, local, forward or host"));
 }
 
 Subject Subject::Narrow(SubjectKind kind, absl::string_view id) {
@@ -76,6 +84,12 @@ absl::StatusOr<Subject> Subject::Parse(absl::string_view text) {
     return NoSubject(text);
   }
   if (id.empty()) return NoSubject(text);
+  if (kind == SubjectKind::kHost) {
+    std::optional<Subject> host = HostSubject(id);
+    if (host.has_value()) return *std::move(host);
+    return absl::InvalidArgumentError(
+        absl::StrCat(Quoted(text), " is no host; write its address, such as host:192.0.2.7"));
+  }
   if (!IsDomainKind(kind)) return Narrow(kind, id);
   absl::StatusOr<DomainName> domain = DomainName::Parse(id);
   if (!domain.ok()) return domain.status();
@@ -91,6 +105,31 @@ absl::string_view Subject::DomainPart() const {
   if (IsDomainKind(kind)) return id;
   const size_t at = id.rfind('@');
   return at == std::string::npos ? absl::string_view() : absl::string_view(id).substr(at + 1);
+}
+
+std::optional<Subject> HostSubject(absl::string_view address) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (address.size() >= sizeof(text)) return std::nullopt;
+  std::memcpy(text, address.data(), address.size());
+  in_addr v4;
+  in6_addr v6;
+  if (inet_pton(AF_INET6, text, &v6) == 1) {
+    if (IN6_IS_ADDR_LOOPBACK(&v6)) return Subject{SubjectKind::kHost, std::string(kLoopback)};
+    if (!IN6_IS_ADDR_V4MAPPED(&v6)) {
+      inet_ntop(AF_INET6, &v6, text, sizeof(text));
+      return Subject{SubjectKind::kHost, text};
+    }
+    std::memcpy(&v4, &v6.s6_addr[12], sizeof(v4));
+  } else if (inet_pton(AF_INET, text, &v4) != 1) {
+    return std::nullopt;
+  }
+  if ((ntohl(v4.s_addr) >> 24) == 127) return Subject{SubjectKind::kHost, std::string(kLoopback)};
+  inet_ntop(AF_INET, &v4, text, sizeof(text));
+  return Subject{SubjectKind::kHost, text};
+}
+
+bool IsLoopbackHost(const Subject& subject) {
+  return subject.kind == SubjectKind::kHost && subject.id == kLoopback;
 }
 
 }  // namespace deferd

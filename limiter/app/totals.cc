@@ -14,7 +14,9 @@ void Totals::OnAttempt(const Attempt& /*attempt*/, const ChargedSubjects& charge
   MutexLock lock(&mutex_);
   ++left_out_[static_cast<size_t>(left_out)];
   if (!charged.empty()) {
-    ++charged_[static_cast<size_t>(charged.front().subject.kind)];
+    const SubjectKind narrowest = charged.front().subject.kind;
+    const bool host = narrowest == SubjectKind::kHost;  // told where there is nobody else to tell
+    ++charged_[static_cast<size_t>(host ? charged.back().subject.kind : narrowest)];
   } else if (left_out != LeftOut::kMadeByMta) {
     ++nobody_;
   }

@@ -497,5 +497,67 @@ TEST(Limiter, BatchesDoNotChangeTheResult) {
   for (const std::string& result : results) EXPECT_EQ(result, results[0]);
 }
 
+// A relay host's message of its own sender: to a server that refuses it, or delivered.
+class HostTest : public testing::Test {
+ protected:
+  explicit HostTest(const std::string& policy = std::string(BuiltInPolicyText())) : f_(policy) {
+    auto lists = std::make_shared<ChargeLists>();
+    EXPECT_THAT(lists->relay_hosts.Add("192.0.2.0/24"), IsOk());
+    f_.settings_.lists = lists;
+    f_.limiter_->SetSettings(f_.settings_);
+  }
+
+  void Send(const std::string& host, const std::string& sender, Outcome outcome) {
+    Attempt attempt = LimiterFixture::MakeAttempt("x", At(Seconds(seconds_++)), outcome);
+    attempt.identity = {.sender = sender, .host = host};
+    attempt.reply = outcome == Outcome::kDelivered ? "250 OK" : "550 5.1.1 no such user";
+    attempt.host = "mx.far.example";
+    f_.Feed(attempt);
+  }
+  std::optional<Case> HostCase(const std::string& host) {
+    return f_.cases_->FindOpen(*HostSubject(host), /*shadow=*/false);
+  }
+
+  int seconds_ = 0;
+  LimiterFixture f_;
+};
+
+TEST_F(HostTest, EverNewSendersFromARelayHostHaveOneCase) {
+  for (int i = 0; i < 150; ++i) {
+    Send("192.0.2.7", absl::StrCat("a@new", i, ".example"), Outcome::kFailed);
+  }
+  ASSERT_TRUE(HostCase("192.0.2.7").has_value());
+  EXPECT_EQ(HostCase("192.0.2.7")->rule, "host");
+  EXPECT_EQ(HostCase("192.0.2.7")->action.ToString(), "hold");
+  EXPECT_FALSE(HostCase("192.0.2.8").has_value());
+}
+
+TEST_F(HostTest, EverNewSendersFromThisHostHaveOneCase) {
+  for (int i = 0; i < 150; ++i) {
+    Send(i % 2 == 0 ? "127.0.0.1" : "::1", i % 3 == 0 ? "" : absl::StrCat("a@new", i, ".example"),
+         Outcome::kFailed);
+  }
+  EXPECT_TRUE(HostCase("127.0.0.1").has_value());
+}
+
+TEST_F(HostTest, OneBadSenderIsNotItsHost) {
+  for (int i = 0; i < 300; ++i) Send("192.0.2.7", "a@bad.example", Outcome::kFailed);
+  for (int i = 0; i < 20; ++i) {
+    Send("192.0.2.7", absl::StrCat("a@good", i, ".example"), Outcome::kDelivered);
+  }
+  EXPECT_TRUE(f_.OpenCase("bad.example").has_value());
+  EXPECT_FALSE(HostCase("192.0.2.7").has_value());
+  EXPECT_EQ(f_.limiter_->Report(*HostSubject("192.0.2.7")).counts.bad(), 10);
+}
+
+TEST_F(HostTest, AHostThatIsNoRelayAnyMoreIsLetGo) {
+  for (int i = 0; i < 150; ++i) {
+    Send("192.0.2.7", absl::StrCat("a@new", i, ".example"), Outcome::kFailed);
+  }
+  f_.settings_.lists = std::make_shared<ChargeLists>();
+  f_.limiter_->SetSettings(f_.settings_);
+  EXPECT_FALSE(HostCase("192.0.2.7").has_value());
+}
+
 }  // namespace
 }  // namespace deferd

@@ -137,13 +137,31 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Relay, ChargeTest,
     testing::Values(
-        ChargeCase{"TrustedHost", {.sender = "a@B.example", .host = "192.0.2.7"}, {"b.example"}},
+        ChargeCase{"TrustedHost",
+                   {.sender = "a@B.example", .host = "192.0.2.7"},
+                   {"host:192.0.2.7", "b.example"}},
+        ChargeCase{"TrustedHostAsDualStackSocketsShowIt",
+                   {.sender = "a@b.example", .host = "::ffff:192.0.2.7"},
+                   {"host:192.0.2.7", "b.example"}},
         ChargeCase{"OtherHost", {.sender = "a@b.example", .host = "198.51.100.7"}, {}},
-        ChargeCase{"NullSender", {.host = "192.0.2.7"}, {}},
-        ChargeCase{"SenderOfNoDomain", {.sender = "bob", .host = "192.0.2.7"}, {}},
+        ChargeCase{"NullSender", {.host = "192.0.2.7"}, {"host:192.0.2.7"}},
+        ChargeCase{"SenderOfNoDomain", {.sender = "bob", .host = "192.0.2.7"}, {"host:192.0.2.7"}},
+        ChargeCase{"Loopback", {.sender = "a@b.example", .host = "127.0.0.1"}, {"host:127.0.0.1"}},
+        ChargeCase{"AnotherOfItsAddresses",
+                   {.sender = "a@b.example", .host = "127.44.0.9"},
+                   {"host:127.0.0.1"}},
+        ChargeCase{"LoopbackIPv6", {.sender = "a@b.example", .host = "::1"}, {"host:127.0.0.1"}},
+        ChargeCase{"LoopbackNullSender", {.host = "127.0.0.1"}, {"host:127.0.0.1"}},
+        ChargeCase{"LoopbackAndNotInTheOrder",
+                   {.sender = "a@b.example", .host = "127.0.0.1"},
+                   {},
+                   "login,user"},
+        ChargeCase{"LoopbackWithALogin",
+                   {.login = "bob@example.com", .host = "127.0.0.1"},
+                   {"login:bob@example.com", "example.com"}},
         ChargeCase{"QuotedSender",
                    {.sender = "\"x@victim.example\"@b.example", .host = "192.0.2.7"},
-                   {"b.example"}},
+                   {"host:192.0.2.7", "b.example"}},
         ChargeCase{"Vouched", {.sender = "a@b.example", .sender_vouched = true}, {"b.example"}},
         ChargeCase{"VouchedNullSender", {.sender_vouched = true}, {}},
         ChargeCase{"VouchedAndNotInTheOrder",
@@ -160,7 +178,7 @@ INSTANTIATE_TEST_SUITE_P(
                    {"login:bob@example.com", "example.com"}},
         ChargeCase{"RelayFirst",
                    {.sender = "a@b.example", .login = "bob@example.com", .host = "192.0.2.7"},
-                   {"b.example"},
+                   {"host:192.0.2.7", "b.example"},
                    "relay,login,user"},
         ChargeCase{"RelayFirstThatFails",
                    {.sender = "a@b.example", .login = "bob@example.com", .host = "203.0.113.9"},
@@ -229,7 +247,7 @@ TEST(Hosted, MarksDomainsFromElsewhereAndTheirParts) {
   EXPECT_THAT(charge({.login = "bob@example.com"}),
               ElementsAre("login:bob@example.com (not hosted)", "example.com (not hosted)"));
   EXPECT_THAT(charge({.sender = "a@b.example", .host = "192.0.2.7"}),
-              ElementsAre("b.example (not hosted)"));
+              ElementsAre("host:192.0.2.7", "b.example (not hosted)"));
   EXPECT_THAT(charge({.user = "www-data"}), ElementsAre("local:www-data@web1"));
   EXPECT_THAT(charge({.login = "acct9"}), ElementsAre("login:acct9"));
   EXPECT_THAT(charge({}, "info@site.example"), ElementsAre("forward:site.example"));

@@ -94,7 +94,7 @@ TEST_P(GoodPolicyTest, MeansWhatItSays) {
 
 INSTANTIATE_TEST_SUITE_P(Files, GoodPolicyTest, testing::ValuesIn(Stems("good")), TestName);
 
-TEST(BuiltInPolicy, HoldsBothRules) {
+TEST(BuiltInPolicy, HoldsTheseRules) {
   const Policy& policy = BuiltInPolicy();
   EXPECT_EQ(Described(policy),
             "mode enforce\nprofile fair\ncount once\n"
@@ -102,6 +102,7 @@ TEST(BuiltInPolicy, HoldsBothRules) {
             "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
             "rule runaway\n  100 and 10% in 1h, for 1h\n"
             "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
+            "rule host\n  100 and 50% in 1h, for 1h\n  hold\n  kind host\n"
             "exempt\n");
   EXPECT_EQ(policy.path, "built-in");
   EXPECT_EQ(&BuiltInPolicy(), &policy);

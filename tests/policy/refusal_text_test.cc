@@ -55,6 +55,7 @@ TEST_F(RefusalTextTest, NamesTheKindOfSubject) {
   EXPECT_EQ(begins("script:/srv/form.php"), "Script /srv/form.php");
   EXPECT_EQ(begins("local:www-data@web1"), "Local user www-data@web1");
   EXPECT_EQ(begins("forward:example.com"), "Forward of example.com");
+  EXPECT_EQ(begins("host:192.0.2.7"), "Host 192.0.2.7");
 }
 
 TEST_F(RefusalTextTest, APersonsBlockHasNoCounts) {

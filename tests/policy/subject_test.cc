@@ -90,7 +90,16 @@ INSTANTIATE_TEST_SUITE_P(
                     "forward:Example.com",
                     {SubjectKind::kForward, "example.com"},
                     "forward:example.com",
-                    "example.com"}),
+                    "example.com"},
+        SubjectCase{
+            "Host", "host:192.0.2.7", {SubjectKind::kHost, "192.0.2.7"}, "host:192.0.2.7", ""},
+        SubjectCase{"HostIPv6",
+                    "host:2001:DB8:0:0::7",
+                    {SubjectKind::kHost, "2001:db8::7"},
+                    "host:2001:db8::7",
+                    ""},
+        SubjectCase{
+            "HostLoopback", "host:::1", {SubjectKind::kHost, "127.0.0.1"}, "host:127.0.0.1", ""}),
     [](const auto& test) { return test.param.name; });
 
 TEST(Subject, SaysWhichFormWasExpected) {
@@ -108,9 +117,22 @@ TEST(Subject, SaysWhichFormWasExpected) {
   }
 }
 
+TEST(Subject, AHostIsAnAddress) {
+  for (const char* text :
+       {"host:mx.example", "host:192.0.2", "host:[192.0.2.7]", "host:1.2.3.4/8"}) {
+    EXPECT_THAT(Subject::Parse(text),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is no host")))
+        << text;
+  }
+  EXPECT_EQ(HostSubject("::ffff:192.0.2.7"), HostSubject("192.0.2.7"));
+  EXPECT_TRUE(IsLoopbackHost(*HostSubject("127.9.9.9")));
+  EXPECT_FALSE(IsLoopbackHost(*HostSubject("128.0.0.1")));
+  EXPECT_FALSE(IsLoopbackHost({SubjectKind::kLogin, "127.0.0.1"}));
+}
+
 TEST(SubjectKind, ComesBackFromItsName) {
-  for (SubjectKind kind : {SubjectKind::kDomain, SubjectKind::kLogin, SubjectKind::kAccount,
-                           SubjectKind::kScript, SubjectKind::kLocal, SubjectKind::kForward}) {
+  for (int i = 0; i < kSubjectKinds; ++i) {
+    const auto kind = static_cast<SubjectKind>(i);
     EXPECT_EQ(ParseSubjectKind(SubjectKindName(kind)).value(), kind);
   }
   EXPECT_THAT(ParseSubjectKind("mailbox"),

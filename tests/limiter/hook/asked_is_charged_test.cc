@@ -100,6 +100,8 @@ void PrintTo(const SendingCase& c, std::ostream* out) { *out << c.name; }
 
 const char kOutside[] = "203.0.113.9";
 const char kRelay[] = "192.0.2.7";
+const char kRelayHost[] = "host:192.0.2.7";
+const char kLocalHost[] = "host:127.0.0.1";
 
 class AskedIsCharged : public testing::TestWithParam<SendingCase> {};
 
@@ -170,41 +172,48 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Relay, AskedIsCharged,
     testing::Values(
-        SendingCase{"Sender", {.sender = "a@SITE.example", .host = kRelay}, {"site.example"}},
         SendingCase{
-            "OverIPv6", {.sender = "a@site.example", .host = "2001:db8::25"}, {"site.example"}},
-        SendingCase{
-            "NotHosted", {.sender = "a@b.example", .host = kRelay}, {"b.example (not hosted)"}},
+            "Sender", {.sender = "a@SITE.example", .host = kRelay}, {kRelayHost, "site.example"}},
+        SendingCase{"OverIPv6",
+                    {.sender = "a@site.example", .host = "2001:DB8:0::25"},
+                    {"host:2001:db8::25", "site.example"}},
+        SendingCase{"NotHosted",
+                    {.sender = "a@b.example", .host = kRelay},
+                    {kRelayHost, "b.example (not hosted)"}},
         SendingCase{"Quoted",
                     {.sender = "\"a b F=<x@victim.example>\"@site.example", .host = kRelay},
-                    {"site.example"}},
+                    {kRelayHost, "site.example"}},
         SendingCase{"QuotedTab",
                     {.sender = "\"a\tlogin=x@victim.example\t\"@site.example", .host = kRelay},
-                    {"site.example"}},
+                    {kRelayHost, "site.example"}},
         SendingCase{"QuotedQuote",
                     {.sender = "\"a\\\"\t@b.example\"@site.example", .host = kRelay},
-                    {"site.example"}},
+                    {kRelayHost, "site.example"}},
         SendingCase{"UnicodeSender",
                     {.sender = "\xc3\xbc@b\xc3\xbc"
                                "cher.example",
                      .host = kRelay},
-                    {"xn--bcher-kva.example (not hosted)"}},
+                    {kRelayHost, "xn--bcher-kva.example (not hosted)"}},
         SendingCase{"AddressLiteral",
                     {.sender = "root@[192.0.2.7]", .host = kRelay},
-                    {"[192.0.2.7] (not hosted)"}},
+                    {kRelayHost, "[192.0.2.7] (not hosted)"}},
         SendingCase{"AddressLiteralIPv6",
                     {.sender = "root@[IPv6:2001:DB8::1]", .host = kRelay},
-                    {"[ipv6:2001:db8::1] (not hosted)"}},
-        SendingCase{"NullSender", {.host = kRelay}, {}},
+                    {kRelayHost, "[ipv6:2001:db8::1] (not hosted)"}},
+        SendingCase{"NullSender", {.host = kRelay}, {kRelayHost}},
         SendingCase{"Rewritten",
                     {.sender = "SRS0=HHH=TT=far.example=ann@Site.example", .host = kRelay},
-                    {"forward:site.example"}},
+                    {kRelayHost, "forward:site.example"}},
         SendingCase{"RewrittenTwice",
                     {.sender = "srs1+HHH=first.example==HHH=TT=far.example=ann@site.example",
                      .host = kRelay},
-                    {"forward:site.example"}},
-        SendingCase{
-            "NotRewritten", {.sender = "srs0@site.example", .host = kRelay}, {"site.example"}},
+                    {kRelayHost, "forward:site.example"}},
+        SendingCase{"NotRewritten",
+                    {.sender = "srs0@site.example", .host = kRelay},
+                    {kRelayHost, "site.example"}},
+        SendingCase{"Loopback", {.sender = "a@site.example", .host = "127.0.0.1"}, {kLocalHost}},
+        SendingCase{"LoopbackIPv6", {.sender = "a@b.example", .host = "::1"}, {kLocalHost}},
+        SendingCase{"LoopbackNullSender", {.host = "127.0.0.1"}, {kLocalHost}},
         SendingCase{"FromOutside", {.sender = "a@site.example", .host = kOutside}, {}},
         SendingCase{"RewrittenFromOutside",
                     {.sender = "SRS0=HHH=TT=far.example=ann@site.example", .host = kOutside},
