@@ -59,6 +59,24 @@ void LookAtTimes(const DoctorFacts& facts, const Json& source, DoctorReport* rep
       "set [intake] timezone to the zone that the log is written in");
 }
 
+// Exim's own log belongs to Exim. What syslog writes belongs to it or to root, and syslog takes
+// every local program's word for which program it is.
+void LookAtWriters(const DoctorFacts& facts, const std::string& path, DoctorReport* report) {
+  const auto owner = facts.owners.find(path);
+  if (owner == facts.owners.end() || !facts.anybody_logs || facts.rsyslog_checks) return;
+  for (const char* exim : {"Debian-exim", "exim", "mail"}) {
+    if (owner->second == exim) return;
+  }
+  report->Warning(
+      absl::StrCat("any local user may write lines into ", path,
+                   " (logger -p mail.info), and so have somebody else blocked"),
+      facts.journal
+          ? "follow the journal, which proves who wrote: [intake] journal = [\"postfix\"] "
+            "or [\"exim\"], and this file no more"
+          : "let rsyslog drop what the mail server did not write: README, Who writes the "
+            "log");
+}
+
 void LookAtLogs(const DoctorFacts& facts, DoctorReport* report) {
   const Json& status = facts.status;
   const Json sources = status.value("sources", Json::array());
@@ -90,6 +108,7 @@ void LookAtLogs(const DoctorFacts& facts, DoctorReport* report) {
                    "[intake] journal_users has?");
     }
     LookAtTimes(facts, source, report);
+    if (!journal) LookAtWriters(facts, path, report);
     if (Number(source, "gaps") > 0) {
       report->Warning(absl::StrCat(path, " has ", Number(source, "gaps"),
                                    " gaps: lines that were lost before they were read"),

@@ -37,6 +37,10 @@ struct DoctorFacts {
   bool panel_limiter = false;               // a hosting panel's own limiter keeps its records here
   std::vector<std::string> other_limits;    // files that other limiters are set up with
   std::map<std::string, absl::Time> written;  // when each followed log was last written to
+  std::map<std::string, std::string> owners;  // the user that each followed file belongs to
+  bool anybody_logs = false;                  // every local user may write to syslog's socket
+  bool journal = false;                       // systemd's journal is kept here
+  bool rsyslog_checks = false;                // rsyslog is set up to look at whose lines are whose
 
   // A unix socket that a mail server asks at.
   struct Door {

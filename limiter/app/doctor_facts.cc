@@ -1,6 +1,8 @@
 // What `deferctl doctor` learns of the daemon and of this machine.
 
+#include <glob.h>
 #include <grp.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -11,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <iterator>
 
 #include "absl/cleanup/cleanup.h"
@@ -117,7 +120,29 @@ std::string OutputOf(const char* command) {
   return output;
 }
 
+bool Contains(const std::string& path, absl::string_view text) {
+  std::ifstream file(path);
+  const std::string all((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  return absl::StrContains(all, text);
+}
+
+void LookAtSyslog(DoctorFacts* facts) {
+  struct stat socket;
+  facts->anybody_logs = stat("/dev/log", &socket) == 0 && (socket.st_mode & S_IWOTH) != 0;
+  facts->journal = Exists("/var/log/journal") || Exists("/run/log/journal");
+  // As the README has it.
+  facts->rsyslog_checks = Contains("/etc/rsyslog.conf", "$!uid");
+  glob_t files = {};
+  if (glob("/etc/rsyslog.d/*.conf", 0, nullptr, &files) == 0) {
+    for (size_t i = 0; i < files.gl_pathc; ++i) {
+      facts->rsyslog_checks = facts->rsyslog_checks || Contains(files.gl_pathv[i], "$!uid");
+    }
+  }
+  globfree(&files);
+}
+
 void LookAtMachine(DoctorFacts* facts) {
+  LookAtSyslog(facts);
   for (const char* path : {"/usr/sbin/exim4", "/usr/sbin/exim"}) {
     if (!Exists(path)) continue;
     facts->mtas.push_back("Exim");
@@ -173,6 +198,8 @@ DoctorFacts Gather(const std::string& socket, absl::Time now) {
     struct stat info;
     if (stat(path.c_str(), &info) == 0) {
       facts.written[path] = absl::TimeFromTimespec(info.st_mtim);
+      const passwd* owner = getpwuid(info.st_uid);
+      facts.owners[path] = owner == nullptr ? absl::StrCat(info.st_uid) : owner->pw_name;
     }
   }
   const Json listening = facts.status.value("listening", Json::object());

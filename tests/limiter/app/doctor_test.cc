@@ -73,6 +73,25 @@ TEST(Doctor, AllIsWell) {
   for (absl::string_view line : absl::StrSplit(page, '\n')) EXPECT_LE(line.size(), 80u);
 }
 
+TEST(Doctor, WhoMayWriteTheLog) {
+  DoctorFacts facts = Healthy();
+  facts.anybody_logs = facts.journal = true;
+  facts.owners["/log"] = "Debian-exim";
+  EXPECT_TRUE(Find(facts, "logger -p").is_null()) << "Exim writes it itself";
+  facts.owners["/log"] = "root";
+  ExpectWarning(facts, "any local user may write lines into /log (logger -p mail.info)");
+  EXPECT_THAT(Find(facts, "logger -p")["remedy"], HasSubstr("follow the journal"));
+  facts.journal = false;
+  EXPECT_THAT(Find(facts, "logger -p")["remedy"], HasSubstr("rsyslog"));
+  facts.rsyslog_checks = true;
+  EXPECT_TRUE(Find(facts, "logger -p").is_null());
+  facts.rsyslog_checks = facts.anybody_logs = false;
+  EXPECT_TRUE(Find(facts, "logger -p").is_null()) << "nobody can";
+  facts.anybody_logs = true;
+  facts.status["sources"][0]["path"] = "journal:postfix";
+  EXPECT_TRUE(Find(facts, "logger -p").is_null());
+}
+
 TEST(Doctor, ADaemonThatDoesNotAnswer) {
   DoctorFacts facts = Healthy();
   facts.unreachable = "/run/x: no deferd answers there";
