@@ -277,8 +277,11 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   page.Add("deferd_cases_open", gauges.shadow_cases, "shadow");
 
   for (ReplyScope scope : {ReplyScope::kIp, ReplyScope::kServer, ReplyScope::kDestination}) {
-    page.Add("deferd_incidents_open", gauges.open_incidents[static_cast<size_t>(scope)],
-             ReplyScopeName(scope));
+    int64_t open = gauges.open_incidents[static_cast<size_t>(scope)];
+    if (scope == ReplyScope::kDestination) {
+      open += gauges.open_incidents[static_cast<size_t>(ReplyScope::kSenderDomain)];
+    }
+    page.Add("deferd_incidents_open", open, ReplyScopeName(scope));
   }
 
   for (size_t i = 0; i < answers_.size(); ++i) {

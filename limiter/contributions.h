@@ -19,6 +19,7 @@
 #include "limiter/window.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
+#include "policy/dilution.h"
 #include "policy/left_out.h"
 #include "policy/reply_class.h"
 
@@ -41,6 +42,7 @@ struct MessageRecord {
   // also when the lists were changed in between.
   ChargedSubjects charged;
   absl::flat_hash_map<std::string, RecipientRecord> recipients;
+  Dilution dilution;
 
   // Of the store's copy.
   bool changed = false;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -11,29 +13,67 @@ namespace {
 constexpr size_t kMaxReply = 300;
 
 void DropBefore(absl::Time time, Place* place) {
-  auto old = [&](const auto& one) { return one.second <= time; };
+  auto old = [&](const Witness& one) { return one.time <= time; };
   place->failing.erase(std::remove_if(place->failing.begin(), place->failing.end(), old),
                        place->failing.end());
 }
 
-bool IsOurs(ReplyScope scope) { return scope == ReplyScope::kIp || scope == ReplyScope::kServer; }
+bool OpensByItself(const Incidents::Key& key) {
+  return (key.first == ReplyScope::kIp || key.first == ReplyScope::kServer) &&
+         key.second != Incident::kResolver;
+}
+
+// One that is another's equal in one thing alone is no witness of its own.
+void AddWitness(Witness witness, std::vector<Witness>* all) {
+  for (Witness& one : *all) {
+    const bool same_subject = one.subject == witness.subject;
+    const bool same_identity = one.identity == witness.identity;
+    if (!same_subject && !same_identity) continue;
+    one.time = std::max(one.time, witness.time);
+    if (same_subject && same_identity) one.known = one.known || witness.known;
+    return;
+  }
+  if (all->size() < Incidents::kMaxWitnesses) all->push_back(std::move(witness));
+}
+
+bool Enough(const Incidents::Key& key, const std::vector<Witness>& failing) {
+  if (OpensByItself(key)) return true;
+  if (failing.size() < Incidents::kMany) return false;
+  if (key.first != ReplyScope::kSenderDomain) return true;
+  const auto known =
+      std::count_if(failing.begin(), failing.end(), [](const Witness& one) { return one.known; });
+  return known >= static_cast<ptrdiff_t>(Incidents::kKnown);
+}
+
+std::string SenderName(const Subject& subject) { return absl::StrCat("by ", subject.ToString()); }
+
+std::string PlaceName(absl::string_view where, const Subject& subject) {
+  return absl::StrCat("at ", where, " by ", subject.ToString());
+}
+
+std::string RecipientName(absl::string_view domain) {
+  return absl::StrCat("for ", absl::AsciiStrToLower(domain));
+}
 
 }  // namespace
 
-bool Incidents::Concerns(const Classification& answer) {
-  if (answer.reply_class == ReplyClass::kLocal) return false;
-  if (IsOurs(answer.scope)) return true;
+std::optional<ReplyScope> Incidents::About(const Classification& answer) {
+  if (answer.reply_class == ReplyClass::kLocal) return std::nullopt;
+  if (answer.scope == ReplyScope::kIp || answer.scope == ReplyScope::kServer) return answer.scope;
   switch (answer.reply_class) {
     case ReplyClass::kGreylisting:  // it greets every newcomer so
     case ReplyClass::kMailboxFull:
     case ReplyClass::kInvalidRecipient:
     case ReplyClass::kMailboxDisabled:
-      return false;
-    case ReplyClass::kRateLimited:
-    case ReplyClass::kPolicy:
-      return true;
+      return std::nullopt;
+    case ReplyClass::kDnsRouting:
+    case ReplyClass::kTls:
+    case ReplyClass::kNetwork:
+    case ReplyClass::kServerResources:
+      return answer.scope == ReplyScope::kDestination ? ReplyScope::kDestination
+                                                      : ReplyScope::kSenderDomain;
     default:
-      return answer.scope == ReplyScope::kDestination;
+      return ReplyScope::kSenderDomain;
   }
 }
 
@@ -69,7 +109,8 @@ void Incidents::ForgetOldest() {
 
 std::optional<Incident> Incidents::SeeFailure(const Key& key, const Classification& answer,
                                               absl::string_view reply, const Subject& subject,
-                                              absl::Time time, absl::Duration window) {
+                                              std::optional<Witness> witness, absl::Time time,
+                                              absl::Duration window) {
   Place& place = PlaceOf(key);
   SetChanged(key);
   place.last = std::max(place.last, time);
@@ -78,46 +119,71 @@ std::optional<Incident> Incidents::SeeFailure(const Key& key, const Classificati
   const bool was_open = place.incident.has_value();
   if (!was_open) {
     DropBefore(time - window, &place);
-    auto known = std::find_if(place.failing.begin(), place.failing.end(),
-                              [&](const auto& one) { return one.first == subject; });
-    if (known != place.failing.end()) {
-      known->second = std::max(known->second, time);
-    } else {
-      place.failing.emplace_back(subject, time);
-    }
-    if (place.failing.size() < (IsOurs(key.first) ? 1 : kMany)) return std::nullopt;
+    if (witness.has_value()) AddWitness(*std::move(witness), &place.failing);
+    if (!Enough(key, place.failing)) return std::nullopt;
     Incident& incident = place.incident.emplace();
     incident.scope = key.first;
     incident.where = key.second;
     incident.since = time;
-    for (const auto& [failing, when] : place.failing) {
-      incident.since = std::min(incident.since, when);
-      incident.subjects.insert(failing.ToString());
+    for (const Witness& one : place.failing) {
+      incident.since = std::min(incident.since, one.time);
+      if (Hits(key, one.subject, time)) incident.subjects.insert(one.subject.ToString());
+      incident.witnesses.push_back(absl::StrCat(one.subject.ToString(), " by ", one.identity));
     }
-    incident.attempts = static_cast<int64_t>(place.failing.size()) - 1;
+    incident.attempts = std::max<int64_t>(0, static_cast<int64_t>(place.failing.size()) - 1);
     place.failing.clear();
   }
   Incident& incident = *place.incident;
   incident.reply_class = answer.reply_class;
   incident.reply = std::string(CutUtf8(reply, kMaxReply));
   incident.last = place.last;
+  if (!Hits(key, subject, time)) return was_open ? std::nullopt : place.incident;
   ++incident.attempts;
   if (incident.subjects.size() < kMaxSubjects) incident.subjects.insert(subject.ToString());
   return was_open ? std::nullopt : place.incident;
 }
 
-std::optional<Incident> Incidents::SeeDelivery(const std::string& where, absl::Time time) {
-  auto found = places_.find(Key(ReplyScope::kDestination, where));
-  if (found == places_.end()) return std::nullopt;
-  Place& place = found->second;
-  std::optional<Incident> ended;
-  if (place.incident.has_value()) {
-    SetChanged(found->first);
-    if (++place.recovered < kRecovered) return std::nullopt;
-    ended = End(&place, time);
+bool Incidents::Hits(const Key& key, const Subject& subject, absl::Time time) const {
+  return key.first != ReplyScope::kSenderDomain || DeliveredAt(key.second, subject, time);
+}
+
+void Incidents::Remember(const std::string& name, absl::Time time) {
+  std::vector<std::string> gone;
+  if (deliveries_.See(name, time, &gone)) SetChanged({ReplyScope::kRecipient, name});
+  for (std::string& one : gone) SetChanged({ReplyScope::kRecipient, std::move(one)});
+}
+
+bool Incidents::Delivered(const Subject& subject, absl::Time now) const {
+  return deliveries_.Knows(SenderName(subject), now);
+}
+
+bool Incidents::DeliveredAt(absl::string_view where, const Subject& subject, absl::Time now) const {
+  return deliveries_.Knows(PlaceName(where, subject), now);
+}
+
+bool Incidents::DeliveredFor(absl::string_view domain, absl::Time now) const {
+  return deliveries_.Knows(RecipientName(domain), now);
+}
+
+std::vector<Incident> Incidents::SeeDelivery(const std::string& where, const Subject& subject,
+                                             absl::string_view domain, absl::Time time) {
+  Remember(SenderName(subject), time);
+  Remember(PlaceName(where, subject), time);
+  Remember(RecipientName(domain), time);
+  std::vector<Incident> ended;
+  if (places_.empty()) return ended;  // nearly always
+  for (const Key& key :
+       {Key(ReplyScope::kDestination, where), Key(ReplyScope::kSenderDomain, where), Resolver()}) {
+    auto found = places_.find(key);
+    if (found == places_.end()) continue;
+    Place& place = found->second;
+    SetChanged(key);
+    if (place.incident.has_value()) {
+      if (++place.recovered < kRecovered) continue;
+      ended.push_back(End(&place, time));
+    }
+    places_.erase(found);
   }
-  SetChanged(found->first);
-  places_.erase(found);
   return ended;
 }
 
@@ -140,16 +206,21 @@ void Incidents::Add(const Key& key, PlaceContribution contribution) {
   SetChanged(key);
 }
 
-void Incidents::Remove(const Key& key, const MessageKey& message, const std::string& recipient) {
-  auto place = places_.find(key);
-  if (place == places_.end()) return;
-  auto& all = place->second.contributions;
-  all.erase(std::remove_if(all.begin(), all.end(),
-                           [&](const PlaceContribution& one) {
-                             return one.message == message && one.recipient == recipient;
-                           }),
-            all.end());
-  SetChanged(key);
+void Incidents::Remove(const std::string& where, const MessageKey& message,
+                       const std::string& recipient) {
+  for (ReplyScope scope :
+       {ReplyScope::kDestination, ReplyScope::kSenderDomain, ReplyScope::kServer}) {
+    auto place = places_.find(Key(scope, where));
+    if (place == places_.end()) continue;
+    auto& all = place->second.contributions;
+    const size_t before = all.size();
+    all.erase(std::remove_if(all.begin(), all.end(),
+                             [&](const PlaceContribution& one) {
+                               return one.message == message && one.recipient == recipient;
+                             }),
+              all.end());
+    if (all.size() != before) SetChanged(place->first);
+  }
 }
 
 std::deque<PlaceContribution> Incidents::TakeContributions(const Key& key) {
@@ -187,17 +258,27 @@ std::vector<Incident> Incidents::All() const {
   return all;
 }
 
-std::vector<std::pair<Incidents::Key, const Place*>> Incidents::TakeChanged() {
-  std::vector<std::pair<Key, const Place*>> changed;
-  for (const Key& key : changed_) {
-    auto place = places_.find(key);
-    changed.emplace_back(key, place == places_.end() ? nullptr : &place->second);
-  }
+std::vector<Incidents::Key> Incidents::TakeChanged() {
+  std::vector<Key> changed(changed_.begin(), changed_.end());
   changed_.clear();
   return changed;
 }
 
+std::optional<Place> Incidents::Stored(const Key& key) const {
+  if (key.first == ReplyScope::kRecipient) {
+    const std::optional<absl::Time> seen = deliveries_.Find(key.second);
+    if (!seen.has_value()) return std::nullopt;
+    Place place;
+    place.last = *seen;
+    return place;
+  }
+  auto place = places_.find(key);
+  if (place == places_.end()) return std::nullopt;
+  return place->second;
+}
+
 void Incidents::Restore(const Key& key, Place place) {
+  if (key.first == ReplyScope::kRecipient) return deliveries_.Restore(key.second, place.last);
   oldest_last_ = std::min(oldest_last_, place.last);
   places_[key] = std::move(place);
 }

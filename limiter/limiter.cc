@@ -141,7 +141,7 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
   if (observer_ != nullptr) observer_->OnAttempt(attempt, who, left_out, meant);
   contributions_.Changed(attempt.message, &message);
   if (left_out == LeftOut::kCounts) {
-    Contribute(attempt, who, meant, &recipient);
+    Contribute(attempt, who, meant, &message, &recipient);
   } else if (left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident) {
     ShowLeftOut(attempt, who, answer->reply_class, &recipient);
   }
@@ -199,16 +199,25 @@ void Limiter::ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged
 }
 
 void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
-                         const Classification* answer, RecipientRecord* record) {
-  const CountedOutcome outcome = Counted(attempt.outcome);
+                         const Classification* answer, MessageRecord* message,
+                         RecipientRecord* record) {
+  CountedOutcome outcome = Counted(attempt.outcome);
+  const bool delivered = outcome == CountedOutcome::kDelivered;
   if (settings_.policy->count == CountMode::kOnce) {
     if (attempt.time < record->last) return;
     record->last = attempt.time;
-    if (record->outcome == outcome) return;
+    if (record->outcome == outcome || (delivered && record->outcome == CountedOutcome::kSurplus)) {
+      return;
+    }
+  }
+  if (delivered && !message->dilution.Admit(charged.back().subject.id, attempt.recipient,
+                                            attempt.host, attempt.host_ip)) {
+    outcome = CountedOutcome::kSurplus;
+  }
+  if (settings_.policy->count == CountMode::kOnce) {
     if (record->outcome.has_value()) TakeOut(charged, record->dated, *record->outcome);
     if (!record->place.empty()) {
-      incidents_.Remove({ReplyScope::kDestination, record->place}, attempt.message,
-                        attempt.recipient);
+      incidents_.Remove(record->place, attempt.message, attempt.recipient);
       record->place.clear();
     }
     record->outcome = outcome;
@@ -216,14 +225,16 @@ void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
   }
   Add(charged, attempt.time, outcome);
   const std::optional<Incidents::Key> place = PlaceOf(attempt, answer);
-  if (place.has_value() && place->first == ReplyScope::kDestination) {
+  if (place.has_value() && IsRemembered(*place, charged.back().subject, attempt.time)) {
     record->place = place->second;
     incidents_.Add(
         *place, {attempt.message, attempt.recipient, charged, attempt.time, outcome, case_number_});
   }
-  if (outcome == CountedOutcome::kDelivered) return;
+  if (delivered) return;
   for (const Charged& one : charged) {
-    if (shared_ != nullptr && Tracks(charged, one)) shared_->subjects[one.subject].bad = true;
+    if (shared_ != nullptr && Tracks(charged, one) && !IsLoopbackHost(one.subject)) {
+      shared_->subjects[one.subject].bad = true;
+    }
     Judge(one, charged, attempt);
   }
 }
@@ -299,19 +310,14 @@ Counts Limiter::CountsOf(const Subject& subject, absl::Duration window, absl::Ti
     Counts sum;
     if (found != subjects_.end()) sum = found->second.windows[i].Sum(now_step, after_step);
     if (shared_ == nullptr) return sum;
-    const Counts others = shared_->Others(whose, window, now_step, after_step);
-    return Counts{sum.delivered + others.delivered, sum.deferred + others.deferred,
-                  sum.failed + others.failed};
+    return sum += shared_->Others(whose, window, now_step, after_step);
   };
   Counts counts = all_nodes(state, subject);
   auto narrower = narrower_open_.find(subject);
   if (narrower == narrower_open_.end()) return counts;
   for (const Subject& part : narrower->second) {
     if (!TracksKind(part.kind)) continue;
-    const Counts apart = all_nodes(subjects_.find(part), part);
-    counts.delivered -= apart.delivered;
-    counts.deferred -= apart.deferred;
-    counts.failed -= apart.failed;
+    counts -= all_nodes(subjects_.find(part), part);
   }
   return counts;
 }
@@ -436,10 +442,7 @@ std::vector<SubjectCounts> Limiter::Top(size_t limit) const {
       Counts counts;
       if (window != nullptr) counts = window->Sum(now_step, after);
       if (shared_ != nullptr) {
-        const Counts others = shared_->Others(subject, steps.window(), now_step, after);
-        counts.delivered += others.delivered;
-        counts.deferred += others.deferred;
-        counts.failed += others.failed;
+        counts += shared_->Others(subject, steps.window(), now_step, after);
       }
       if (counts.total() > 0) top.push_back({subject, counts});
     };

@@ -245,9 +245,17 @@ class Limiter {
   std::optional<Incidents::Key> PlaceOf(const Attempt& attempt, const Classification* answer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const std::string& OrganisationAt(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The witness that a failure at the place is, if it is one.
+  std::optional<Witness> WitnessOf(const Attempt& attempt, const Charged& sender,
+                                   const Incidents::Key& place) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the sender's failures there are left out, and taken out, by an incident.
+  bool IsRemembered(const Incidents::Key& place, const Subject& sender, absl::Time time) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes out of the windows what an incident has contributed, and ends the cases that rest on it.
-  void TakeOutIncident(const Incidents::Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CloseIfItRestedOn(const Incidents::Key& key, const Subject& subject,
+  void TakeOutIncident(const Incidents::Key& key, const Incident& incident)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CloseIfItRestedOn(const Incident& incident, const Subject& subject,
                          const std::vector<PlaceContribution>& taken_out)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndIncidentsDue(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -256,7 +264,7 @@ class Limiter {
   void ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged, ReplyClass reply_class,
                    RecipientRecord* record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Contribute(const Attempt& attempt, const ChargedSubjects& charged,
-                  const Classification* answer, RecipientRecord* record)
+                  const Classification* answer, MessageRecord* message, RecipientRecord* record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

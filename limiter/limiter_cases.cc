@@ -25,6 +25,9 @@ void Limiter::Judge(const Charged& charged, const ChargedSubjects& all, const At
 bool Limiter::MayBeBlocked(const Subject& subject) const {
   if (settings_.policy->Exempts(subject)) return false;
   const ChargeLists& lists = *settings_.lists;
+  if (subject.kind == SubjectKind::kHost) {
+    return IsLoopbackHost(subject) || lists.relay_hosts.ContainsAddress(subject.id);
+  }
   if (lists.hosted.empty()) return true;
   switch (subject.kind) {
     case SubjectKind::kDomain:
@@ -42,9 +45,8 @@ bool Limiter::MayBeBlocked(const Subject& subject) const {
       return true;
     }
     case SubjectKind::kLocal:
-      return true;
     case SubjectKind::kHost:
-      return IsLoopbackHost(subject) || lists.relay_hosts.ContainsAddress(subject.id);
+      return true;
   }
   return true;
 }
@@ -99,7 +101,8 @@ void Limiter::OpenCase(const Subject& subject, const Decision& decision, bool sh
 
 void Limiter::Changed(CaseChange change, absl::Time time, const Case& changed) {
   Case record = changed;
-  if (shared_ != nullptr && change != CaseChange::kAdopted) ShareChange(change, &record);
+  const bool shares = shared_ != nullptr && !IsLoopbackHost(record.subject);
+  if (shares && change != CaseChange::kAdopted) ShareChange(change, &record);
   auto within = narrower_open_.find(record.within);
   if (record.state == CaseState::kClosed && within != narrower_open_.end()) {
     auto& parts = within->second;
@@ -111,7 +114,7 @@ void Limiter::Changed(CaseChange change, absl::Time time, const Case& changed) {
   next_until_ = cases_->EarliestUntil();
   if (observer_ == nullptr) return;
   observer_->OnCase(change, record);
-  if (change == CaseChange::kOpened && shared_ == nullptr) observer_->OnAnnounce(record);
+  if (change == CaseChange::kOpened && !shares) observer_->OnAnnounce(record);
 }
 
 std::string Limiter::NextCaseId() {

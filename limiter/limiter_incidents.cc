@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "limiter/limiter.h"
 #include "policy/organisation.h"
 
@@ -16,6 +17,10 @@ namespace deferd {
 namespace {
 
 constexpr size_t kMaxHosts = 20'000;  // whose organisation is remembered
+
+absl::string_view RecipientDomain(const Attempt& attempt) {
+  return absl::string_view(attempt.recipient).substr(attempt.recipient.rfind('@') + 1);
+}
 
 }  // namespace
 
@@ -29,41 +34,79 @@ const std::string& Limiter::OrganisationAt(const Attempt& attempt) {
 
 std::optional<Incidents::Key> Limiter::PlaceOf(const Attempt& attempt,
                                                const Classification* answer) {
-  if (answer == nullptr || !Incidents::Concerns(*answer)) return std::nullopt;
+  if (answer == nullptr) return std::nullopt;
+  const std::optional<ReplyScope> scope = Incidents::About(*answer);
+  if (!scope.has_value()) return std::nullopt;
   const std::string& where = OrganisationAt(attempt);
-  if (where.empty()) return std::nullopt;
-  const bool ours = answer->scope == ReplyScope::kIp || answer->scope == ReplyScope::kServer;
-  return Incidents::Key(ours ? answer->scope : ReplyScope::kDestination, where);
+  if (!where.empty()) return Incidents::Key(*scope, where);
+  if (answer->reply_class != ReplyClass::kDnsRouting) return std::nullopt;
+  // Anybody can invent a domain that there is not; one that had mail today has not gone so soon.
+  const bool no_answer = answer->permanence == Permanence::kTransient || attempt.bare_expiry ||
+                         attempt.outcome == Outcome::kExpired;
+  if (!no_answer && !incidents_.DeliveredFor(RecipientDomain(attempt), attempt.time)) {
+    return std::nullopt;
+  }
+  return Incidents::Resolver();
+}
+
+std::optional<Witness> Limiter::WitnessOf(const Attempt& attempt, const Charged& sender,
+                                          const Incidents::Key& place) const {
+  const Identity& who = attempt.identity;
+  if (!sender.hosted || sender.subject.kind == SubjectKind::kForward ||
+      !incidents_.Delivered(sender.subject, attempt.time)) {
+    return std::nullopt;
+  }
+  Witness witness = {sender.subject, "", attempt.time,
+                     incidents_.DeliveredAt(place.second, sender.subject, attempt.time)};
+  if (!who.login.empty()) {
+    witness.identity = absl::StrCat("login ", who.login);
+  } else if (!who.user.empty()) {
+    witness.identity = absl::StrCat("user ", who.user);
+  } else if (!who.host.empty()) {
+    witness.identity = absl::StrCat("host ", who.host);
+  } else {
+    return std::nullopt;
+  }
+  return witness;
 }
 
 LeftOut Limiter::WatchPlace(const Attempt& attempt, const ChargedSubjects& charged,
                             const Classification* answer, LeftOut left_out) {
-  if (!attempt.remote) return left_out;
+  const Charged& sender = charged.back();
   if (attempt.outcome == Outcome::kDelivered) {
-    if (incidents_.empty()) return left_out;  // nearly always
-    std::optional<Incident> ended = incidents_.SeeDelivery(OrganisationAt(attempt), attempt.time);
-    if (ended.has_value()) TellIncident(*ended);
+    if (!attempt.remote) return left_out;
+    for (const Incident& ended : incidents_.SeeDelivery(OrganisationAt(attempt), sender.subject,
+                                                        RecipientDomain(attempt), attempt.time)) {
+      TellIncident(ended);
+    }
     return left_out;
   }
   const std::optional<Incidents::Key> key = PlaceOf(attempt, answer);
-  if (!key.has_value()) return left_out;
-  std::optional<Incident> opened =
-      incidents_.SeeFailure(*key, *answer, attempt.reply, charged.back().subject, attempt.time,
-                            window_clocks_.front().steps.window());
+  if (!key.has_value() || (!attempt.remote && *key != Incidents::Resolver())) return left_out;
+  std::optional<Incident> opened = incidents_.SeeFailure(
+      *key, *answer, attempt.reply, sender.subject, WitnessOf(attempt, sender, *key), attempt.time,
+      window_clocks_.front().steps.window());
   const bool fair = settings_.policy->profile == Profile::kFair;
   if (opened.has_value()) {
     TellIncident(*opened);
-    if (fair) TakeOutIncident(*key);
+    if (fair) TakeOutIncident(*key, *opened);
   }
   // Of answers about us the class's counting has decided, or the operator.
-  const bool theirs = key->first == ReplyScope::kDestination;
-  if (left_out == LeftOut::kCounts && fair && theirs && incidents_.OpenAt(*key)) {
+  if (left_out == LeftOut::kCounts && fair && IsRemembered(*key, sender.subject, attempt.time) &&
+      incidents_.OpenAt(*key)) {
     return LeftOut::kIncident;
   }
   return left_out;
 }
 
-void Limiter::TakeOutIncident(const Incidents::Key& key) {
+bool Limiter::IsRemembered(const Incidents::Key& place, const Subject& sender,
+                           absl::Time time) const {
+  const bool ours = place.first == ReplyScope::kIp ||
+                    (place.first == ReplyScope::kServer && place != Incidents::Resolver());
+  return !ours && incidents_.Hits(place, sender, time);
+}
+
+void Limiter::TakeOutIncident(const Incidents::Key& key, const Incident& incident) {
   std::deque<PlaceContribution> all = incidents_.TakeContributions(key);
   std::vector<PlaceContribution> taken_out(std::make_move_iterator(all.begin()),
                                            std::make_move_iterator(all.end()));
@@ -82,10 +125,10 @@ void Limiter::TakeOutIncident(const Incidents::Key& key) {
     recipient->second.outcome.reset();
     contributions_.Changed(one.message, message);
   }
-  for (const auto& [kind, id] : hit) CloseIfItRestedOn(key, {kind, id}, taken_out);
+  for (const auto& [kind, id] : hit) CloseIfItRestedOn(incident, {kind, id}, taken_out);
 }
 
-void Limiter::CloseIfItRestedOn(const Incidents::Key& key, const Subject& subject,
+void Limiter::CloseIfItRestedOn(const Incident& incident, const Subject& subject,
                                 const std::vector<PlaceContribution>& taken_out) {
   for (bool shadow : {false, true}) {
     std::optional<Case> record = cases_->FindOpen(subject, shadow);
@@ -119,12 +162,19 @@ void Limiter::CloseIfItRestedOn(const Incidents::Key& key, const Subject& subjec
     Rule rule;
     rule.min_bad = record->min_bad;
     rule.percent = record->percent_limit;
+    rule.any_share = rule.percent == 0;
     if (counts == record->counts || Evaluate(rule, counts).tripped) continue;
+    // What came since may be reason enough.
+    if (Evaluate(rule, CountsOf(subject, record->window, now_, absl::InfinitePast(), shadow))
+            .tripped) {
+      continue;
+    }
     record->state = CaseState::kClosed;
     record->closed_at = now_;
     record->closed_by = "incident";
-    record->closed_reason = absl::StrCat("it rested on an incident at ", key.second,
-                                         ", which many senders met; it is not theirs");
+    record->closed_reason =
+        absl::StrCat("it rested on an incident, ", incident.where,
+                     ", which these met too: ", absl::StrJoin(incident.witnesses, ", "));
     Changed(CaseChange::kEnded, now_, *record);
   }
 }

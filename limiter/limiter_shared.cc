@@ -74,7 +74,9 @@ absl::Duration Limiter::LongestWindow() const {
 }
 
 void Limiter::ShareEverything() {
-  for (const auto& [subject, state] : subjects_) shared_->subjects[subject].changed = true;
+  for (const auto& [subject, state] : subjects_) {
+    if (!IsLoopbackHost(subject)) shared_->subjects[subject].changed = true;
+  }
   if (shared_->wake) shared_->wake();
 }
 
@@ -87,7 +89,9 @@ void Limiter::ShareCasesDue(absl::Duration soon) {
   MutexLock lock(&mutex_);
   const absl::Time by = clock_->Now() + soon;
   for (const Case& record : cases_->Open()) {
-    if (record.until <= by) shared_->subjects[record.subject].changed = true;
+    if (record.until <= by && !IsLoopbackHost(record.subject)) {
+      shared_->subjects[record.subject].changed = true;
+    }
   }
   for (const Subject& subject : std::exchange(shared_->refused, {})) {
     shared_->subjects[subject].changed = true;
@@ -106,7 +110,9 @@ void Limiter::SetClockOffset(absl::Duration offset) {
 void Limiter::ShareSaved(const Changes& changes, bool saved) {
   bool any = false;
   if (saved) {
-    for (const Subject& subject : changes.subjects) shared_->subjects[subject].changed = any = true;
+    for (const Subject& subject : changes.subjects) {
+      if (!IsLoopbackHost(subject)) shared_->subjects[subject].changed = any = true;
+    }
   }
   for (const CaseEvent& event : changes.events) {
     auto known = shared_->cases.find({event.record.subject, event.record.shadow});
@@ -243,9 +249,7 @@ std::vector<std::pair<std::string, Counts>> Limiter::CountsByNode(const Subject&
   auto parts = shared_->OthersByNode(subject, window, now_step, after_step);
   Counts rest = sum;
   for (const auto& [node, counts] : parts) {
-    rest.delivered -= counts.delivered;
-    rest.deferred -= counts.deferred;
-    rest.failed -= counts.failed;
+    rest -= counts;
   }
   parts.emplace_back(options_.node, rest);
   std::sort(parts.begin(), parts.end(),
@@ -284,7 +288,7 @@ void Limiter::ShareChange(CaseChange change, Case* record) {
 void Limiter::ShareRestored(const std::vector<Case>& cases) {
   for (const Case& record : cases) {
     const bool open = record.state != CaseState::kClosed;
-    if (record.history || (record.rev == 0 && !open)) continue;
+    if (record.history || (record.rev == 0 && !open) || IsLoopbackHost(record.subject)) continue;
     Case& known = shared_->cases[{record.subject, record.shadow}].record;
     if (known.rev > record.rev || (known.rev == record.rev && known.rev > 0 && !open)) continue;
     known = record;

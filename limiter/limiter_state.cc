@@ -73,10 +73,10 @@ void Limiter::CollectChanges(StoreBatch* batch) {
   MutexLock lock(&mutex_);
   for (MessageKey& key : contributions_.TakeChanged()) changes_.messages.push_back(std::move(key));
   for (MessageKey& key : contributions_.TakeGone()) changes_.gone.push_back(std::move(key));
-  std::vector<std::pair<Incidents::Key, const Place*>> places = incidents_.TakeChanged();
-  for (const auto& [key, place] : places) {
+  for (const Incidents::Key& key : incidents_.TakeChanged()) {
     changes_.places.push_back(key);
-    batch->places.push_back({NameOf(key), place == nullptr ? "" : PlaceText(key, *place)});
+    const std::optional<Place> place = incidents_.Stored(key);
+    batch->places.push_back({NameOf(key), place.has_value() ? PlaceText(key, *place) : ""});
   }
   for (std::string& id : cases_->TakeForgotten()) changes_.forgotten_cases.push_back(std::move(id));
   being_saved_ = std::exchange(changes_, {});

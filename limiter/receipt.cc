@@ -26,8 +26,11 @@ std::string DigestOf(const std::vector<LedgerRow>& rows) {
 }
 
 std::string CountsText(const Counts& counts) {
-  return absl::StrCat(counts.delivered, " delivered, ", counts.deferred, " deferred, ",
-                      counts.failed, " failed");
+  return absl::StrCat(
+      counts.delivered, " delivered, ", counts.deferred, " deferred, ", counts.failed, " failed",
+      counts.surplus == 0 ? ""
+                          : absl::StrCat(" (", counts.surplus,
+                                         " of the delivered beyond what one message may dilute)"));
 }
 
 std::string RowText(const LedgerRow& row) {
@@ -65,6 +68,7 @@ void CompareRule(const Case& record, const Receipt& receipt, const Policy& polic
   Rule rule;
   rule.min_bad = receipt.min_bad;
   rule.percent = receipt.percent_limit;
+  rule.any_share = rule.percent == 0;
   const Decision decision = Evaluate(rule, receipt.counts);
   if (!decision.tripped) {
     remarks->Contradicted(absl::StrCat("the counts in the receipt (", CountsText(receipt.counts),

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "limiter/window.h"
+#include "policy/dilution.h"
 #include "policy/left_out.h"
 
 namespace deferd {
@@ -79,7 +80,10 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
   // What was tried before the window may have given an outcome then, which now does not count.
   std::set<std::pair<std::string, absl::Time>> older;
   for (const LedgerRow& row : rows) {
-    if (once && row.arrival < begin) older.emplace(row.message_id, row.arrival);
+    // The same of what it has diluted already.
+    if (row.arrival < begin && (once || row.outcome == Outcome::kDelivered)) {
+      older.emplace(row.message_id, row.arrival);
+    }
   }
   if (!older.empty()) {
     absl::StatusOr<absl::Time> oldest = ledger->OldestTime();
@@ -115,6 +119,14 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
   };
   std::map<std::tuple<std::string, absl::Time, std::string>, Contribution> contributions;
   std::vector<size_t> each;  // counting attempts
+  std::map<std::pair<std::string, absl::Time>, Dilution> dilutions;
+  std::vector<bool> surplus(rows.size());
+  const auto admit = [&](size_t i) {
+    const LedgerRow& row = rows[i];
+    if (row.outcome != Outcome::kDelivered) return;
+    surplus[i] = !dilutions[{row.message_id, row.arrival}].Admit(row.subject, row.recipient,
+                                                                 row.host, row.host_ip);
+  };
   for (size_t i = 0; i < rows.size(); ++i) {
     const LedgerRow& row = rows[i];
     if (row.left_out != LeftOut::kCounts) continue;
@@ -122,11 +134,16 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
         std::find(record.apart.begin(), record.apart.end(), row.narrower) != record.apart.end();
     if (apart && !row.narrower.empty()) continue;
     each.push_back(i);
+    if (!once) {
+      admit(i);
+      continue;
+    }
     Contribution& one = contributions[{row.message_id, row.arrival, row.recipient}];
     if (row.time < one.last) continue;
     one.last = row.time;
     if (one.row.has_value() && SameCounted(rows[*one.row].outcome, row.outcome)) continue;
     one.row = i;
+    admit(i);
   }
   if (once) {
     each.clear();
@@ -143,6 +160,7 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
     const int64_t step = steps.StepOf(row.time);
     if (!steps.Live(step, now_step) || step <= after_step) continue;
     ++*Slot(row.outcome, &recount.counts);
+    if (surplus[*it]) ++recount.counts.surplus;
     if (row.outcome != Outcome::kDelivered) recount.bad.push_back(std::move(row));
   }
   return recount;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "limiter/store/window_row.h"
+#include "limiter/window_text.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -26,21 +27,16 @@ bool Sane(const WindowRow& row) {
          });
 }
 
-void AddTo(Counts* sum, const Counts& part) {
-  sum->delivered += part.delivered;
-  sum->deferred += part.deferred;
-  sum->failed += part.failed;
-}
-
 // Bad deliveries by step, of a window's live steps and those ahead.
 std::array<int64_t, StepClock::kSteps + kAhead> BadByStep(const Window& window, int64_t now_step) {
-  std::array<int64_t, StepClock::kSteps + kAhead> bad = {};
+  std::array<int64_t, StepClock::kSteps + kAhead> sums = {};
   window.ForEach([&](int64_t step, CountedOutcome outcome, int64_t count) {
     const int64_t at = step - now_step + StepClock::kSteps - 1;
-    if (outcome == CountedOutcome::kDelivered || at < 0) return;
-    if (at < static_cast<int64_t>(bad.size())) bad[at] += count;
+    const bool bad = outcome == CountedOutcome::kDeferred || outcome == CountedOutcome::kFailed;
+    if (!bad || at < 0) return;
+    if (at < static_cast<int64_t>(sums.size())) sums[at] += count;
   });
-  return bad;
+  return sums;
 }
 
 }  // namespace
@@ -60,7 +56,7 @@ Counts SharedState::Others(const Subject& subject, absl::Duration window, int64_
   Counts sum;
   const std::vector<NodeWindow>* nodes = Find(subject, window);
   if (nodes == nullptr) return sum;
-  for (const NodeWindow& one : *nodes) AddTo(&sum, one.window.Sum(now_step, after_step));
+  for (const NodeWindow& one : *nodes) sum += one.window.Sum(now_step, after_step);
   return sum;
 }
 
@@ -123,9 +119,7 @@ SharedState::RowsNews SharedState::SetRows(const RowKey& key, const StepClock& s
     for (const WindowCell& cell : row->cells) {
       const int64_t step = int64_t{cell.step} - shift;
       if (step <= now_step - StepClock::kSteps || step > now_step + kAhead) continue;
-      one.window.Restore(step, CountedOutcome::kDelivered, cell.delivered);
-      one.window.Restore(step, CountedOutcome::kDeferred, cell.deferred);
-      one.window.Restore(step, CountedOutcome::kFailed, cell.failed);
+      RestoreCell(cell, step, &one.window);
     }
     if (!one.window.empty()) nodes.push_back(std::move(one));
   }

@@ -135,10 +135,16 @@ absl::StatusOr<T> ParseShared(absl::string_view text, const char* what, const Js
   }
 }
 
-Json CountsJson(const Counts& counts) { return {counts.delivered, counts.deferred, counts.failed}; }
+// Older versions read the first three.
+Json CountsJson(const Counts& counts) {
+  Json json = {counts.delivered, counts.deferred, counts.failed};
+  if (counts.surplus > 0) json.push_back(counts.surplus);
+  return json;
+}
 
 Counts CountsOf(const Json& json) {
-  return {json.at(0).get<int64_t>(), json.at(1).get<int64_t>(), json.at(2).get<int64_t>()};
+  return {json.at(0).get<int64_t>(), json.at(1).get<int64_t>(), json.at(2).get<int64_t>(),
+          json.size() > 3 ? json.at(3).get<int64_t>() : 0};
 }
 
 Json CaseValue(const Case& record) {
@@ -183,6 +189,7 @@ Json CaseValue(const Case& record) {
                   Json nodes = Json::array();
                   for (const auto& [node, counts] : record.counts_by_node) {
                     nodes.push_back({node, counts.delivered, counts.deferred, counts.failed});
+                    if (counts.surplus > 0) nodes.back().push_back(counts.surplus);
                   }
                   return nodes;
                 }()}};
@@ -233,7 +240,8 @@ Case CaseOf(const Json& json, Subject subject) {
   for (const Json& one : json.value("by_node", Json::array())) {
     record.counts_by_node.emplace_back(
         one.at(0).get<std::string>(),
-        Counts{one.at(1).get<int64_t>(), one.at(2).get<int64_t>(), one.at(3).get<int64_t>()});
+        Counts{one.at(1).get<int64_t>(), one.at(2).get<int64_t>(), one.at(3).get<int64_t>(),
+               one.size() > 4 ? one.at(4).get<int64_t>() : 0});
   }
   record.decided_at.reset();
   if (json.contains("decided_at")) {
@@ -254,7 +262,8 @@ Case StoredCaseOf(const Json& json) { return CaseOf(json, SubjectOf(json.at("sub
 bool IsSane(const Case& record) {
   const auto counted = [](const Counts& counts) {
     return std::min({counts.delivered, counts.deferred, counts.failed}) >= 0 &&
-           std::max({counts.delivered, counts.deferred, counts.failed}) <= kMostCounted;
+           std::max({counts.delivered, counts.deferred, counts.failed}) <= kMostCounted &&
+           counts.surplus >= 0 && counts.surplus <= counts.delivered;
   };
   const auto within = [](int64_t number, int64_t most) { return number >= 0 && number <= most; };
   const int64_t window = absl::ToInt64Seconds(record.window);
@@ -349,10 +358,13 @@ std::string ContributionText(const MessageKey& key, const MessageRecord& record)
                           ClassNumber(recipient.last_class), static_cast<int>(recipient.last_scope),
                           ClassNumber(recipient.left_out), recipient.place});
   }
+  Json diluting = Json::array();
+  record.dilution.ForEach([&](uint64_t name, int32_t count) { diluting.push_back({name, count}); });
   return Bytes({{"id", key.id},
                 {"arrival", Micros(key.arrival)},
                 {"charged", ChargedJson(record.charged)},
-                {"recipients", std::move(recipients)}});
+                {"recipients", std::move(recipients)},
+                {"diluting", std::move(diluting)}});
 }
 
 absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::string_view text) {
@@ -364,7 +376,8 @@ absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::str
     record.charged = ChargedOf(json.at("charged"));
     for (const Json& one : json.at("recipients")) {
       RecipientRecord& recipient = record.recipients[one.at(0).get<std::string>()];
-      if (one.at(1).get<int>() >= 0) recipient.outcome = EnumOf<CountedOutcome>(one.at(1), 3);
+      if (one.at(1).get<int>() >= 0)
+        recipient.outcome = EnumOf<CountedOutcome>(one.at(1), kCountedOutcomes);
       recipient.dated = TimeOf(one.at(2), absl::InfinitePast());
       recipient.last = TimeOf(one.at(3), absl::InfinitePast());
       recipient.last_left_out = EnumOf<LeftOut>(one.at(4), kLeftOutReasons);
@@ -373,6 +386,9 @@ absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::str
       recipient.last_scope = EnumOf<ReplyScope>(one.at(6), kReplyScopes);
       recipient.left_out = ClassOf(one.at(7));
       recipient.place = one.at(8).get<std::string>();
+    }
+    for (const Json& one : json.value("diluting", Json::array())) {
+      record.dilution.Restore(one.at(0).get<uint64_t>(), one.at(1).get<int32_t>());
     }
     return result;
   });
@@ -421,8 +437,8 @@ std::string NameOf(const Incidents::Key& key) {
 
 std::string PlaceText(const Incidents::Key& key, const Place& place) {
   Json failing = Json::array();
-  for (const auto& [subject, time] : place.failing) {
-    failing.push_back({SubjectJson(subject), Micros(time)});
+  for (const Witness& one : place.failing) {
+    failing.push_back({SubjectJson(one.subject), Micros(one.time), one.identity, one.known});
   }
   Json incident = nullptr;
   if (place.incident.has_value()) {
@@ -431,7 +447,8 @@ std::string PlaceText(const Incidents::Key& key, const Place& place) {
                 {"since", Micros(place.incident->since)},
                 {"last", Micros(place.incident->last)},
                 {"attempts", place.incident->attempts},
-                {"subjects", Json(place.incident->subjects)}};
+                {"subjects", Json(place.incident->subjects)},
+                {"witnesses", Json(place.incident->witnesses)}};
   }
   Json contributions = Json::array();
   for (const PlaceContribution& one : place.contributions) {
@@ -454,7 +471,9 @@ absl::StatusOr<std::pair<Incidents::Key, Place>> ParsePlace(absl::string_view te
     auto& [key, place] = result;
     key = {EnumOf<ReplyScope>(json.at("scope"), kReplyScopes), json.at("where").get<std::string>()};
     for (const Json& one : json.at("failing")) {
-      place.failing.emplace_back(SubjectOf(one.at(0)), TimeOf(one.at(1), absl::InfinitePast()));
+      if (one.size() < 4) continue;  // of a version that asked for no proof
+      place.failing.push_back({SubjectOf(one.at(0)), one.at(2).get<std::string>(),
+                               TimeOf(one.at(1), absl::InfinitePast()), one.at(3).get<bool>()});
     }
     place.last = TimeAt(json, "last", absl::InfinitePast());
     place.recovered = json.at("recovered").get<int>();
@@ -471,6 +490,9 @@ absl::StatusOr<std::pair<Incidents::Key, Place>> ParsePlace(absl::string_view te
       for (const Json& subject : open.at("subjects")) {
         incident.subjects.insert(subject.get<std::string>());
       }
+      for (const Json& witness : open.value("witnesses", Json::array())) {
+        incident.witnesses.push_back(witness.get<std::string>());
+      }
     }
     for (const Json& one : json.at("contributions")) {
       place.contributions.push_back(
@@ -478,7 +500,7 @@ absl::StatusOr<std::pair<Incidents::Key, Place>> ParsePlace(absl::string_view te
            one.at(2).get<std::string>(),
            ChargedOf(one.at(3)),
            TimeOf(one.at(4), absl::InfinitePast()),
-           EnumOf<CountedOutcome>(one.at(5), 3),
+           EnumOf<CountedOutcome>(one.at(5), kCountedOutcomes),
            one.at(6).get<int64_t>()});
     }
     return result;

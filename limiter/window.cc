@@ -44,12 +44,13 @@ bool Window::Remove(int64_t step, CountedOutcome outcome) {
 
 Counts Window::Sum(int64_t now_step, int64_t after_step) const {
   after_step = std::max(after_step, now_step - StepClock::kSteps);
-  int64_t sums[3] = {};
+  int64_t sums[kCountedOutcomes] = {};
   for (const Cell cell : cells_) {
     const int64_t step = StepOf(cell);
     if (step > after_step && step <= now_step) sums[KeyOf(cell) % 4] += cell & kMaxCount;
   }
-  return {.delivered = sums[0], .deferred = sums[1], .failed = sums[2]};
+  return {
+      .delivered = sums[0] + sums[3], .deferred = sums[1], .failed = sums[2], .surplus = sums[3]};
 }
 
 void Window::ForEach(

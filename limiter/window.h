@@ -20,8 +20,10 @@
 
 namespace deferd {
 
-// What a contribution can be; the order is that of the stored rows.
-enum class CountedOutcome : uint8_t { kDelivered, kDeferred, kFailed };
+// What a contribution can be; the order is that of the stored rows. kSurplus is delivered too, but
+// beyond what one message may dilute (dilution.h).
+enum class CountedOutcome : uint8_t { kDelivered, kDeferred, kFailed, kSurplus };
+inline constexpr int kCountedOutcomes = 4;
 
 // The steps of windows of one length.
 class StepClock {

@@ -31,9 +31,20 @@ WindowRow RowOf(const Window& window, int64_t shift) {
       case CountedOutcome::kFailed:
         cell.failed += count;
         break;
+      case CountedOutcome::kSurplus:
+        cell.delivered += count;
+        cell.surplus += count;
+        break;
     }
   });
   return row;
+}
+
+void RestoreCell(const WindowCell& cell, int64_t step, Window* window) {
+  window->Restore(step, CountedOutcome::kDelivered, cell.delivered - cell.surplus);
+  window->Restore(step, CountedOutcome::kDeferred, cell.deferred);
+  window->Restore(step, CountedOutcome::kFailed, cell.failed);
+  window->Restore(step, CountedOutcome::kSurplus, cell.surplus);
 }
 
 std::string RowText(const Window& window) { return EncodeWindowRow(RowOf(window)); }
@@ -44,9 +55,7 @@ absl::Status ReadRow(absl::string_view text, const StepClock& steps, int64_t now
   if (!row.ok()) return row.status();
   for (const WindowCell& cell : row->cells) {
     if (!steps.Live(cell.step, now_step)) continue;
-    window->Restore(cell.step, CountedOutcome::kDelivered, cell.delivered);
-    window->Restore(cell.step, CountedOutcome::kDeferred, cell.deferred);
-    window->Restore(cell.step, CountedOutcome::kFailed, cell.failed);
+    RestoreCell(cell, cell.step, window);
   }
   return absl::OkStatus();
 }

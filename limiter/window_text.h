@@ -18,6 +18,8 @@ namespace deferd {
 
 // Its cells as a row's, each `shift` steps later.
 WindowRow RowOf(const Window& window, int64_t shift = 0);
+// Puts a cell back at `step`, not before those put back already.
+void RestoreCell(const WindowCell& cell, int64_t step, Window* window);
 std::string RowText(const Window& window);
 std::string LeftOutText(const LeftOutWindows& windows);
 

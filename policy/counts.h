@@ -11,16 +11,37 @@ struct Counts {
   int64_t delivered = 0;
   int64_t deferred = 0;
   int64_t failed = 0;
+  int64_t surplus = 0;  // part of delivered that does not lower the share (dilution.h)
 
   int64_t bad() const { return deferred + failed; }
   int64_t total() const { return delivered + bad(); }
 
   // bad of total, rounded half up to a whole percent; 0 of nothing is 0.
-  int percent() const {
-    return total() == 0 ? 0 : static_cast<int>((200 * bad() + total()) / (2 * total()));
+  int percent() const { return Percent(bad(), total()); }
+  // The same without the surplus: what a rule's percent is compared with.
+  int judged_percent() const { return Percent(bad(), total() - surplus); }
+
+  Counts& operator+=(const Counts& other) {
+    delivered += other.delivered;
+    deferred += other.deferred;
+    failed += other.failed;
+    surplus += other.surplus;
+    return *this;
+  }
+  Counts& operator-=(const Counts& other) {
+    delivered -= other.delivered;
+    deferred -= other.deferred;
+    failed -= other.failed;
+    surplus -= other.surplus;
+    return *this;
   }
 
   friend bool operator==(const Counts&, const Counts&) = default;
+
+ private:
+  static int Percent(int64_t bad, int64_t total) {
+    return total <= 0 ? 0 : static_cast<int>((200 * bad + total) / (2 * total));
+  }
 };
 
 }  // namespace deferd

@@ -6,7 +6,7 @@ Decision Evaluate(const Rule& rule, const Counts& counts) {
   Decision decision;
   decision.rule = &rule;
   decision.counts = counts;
-  decision.percent = counts.percent();
+  decision.percent = counts.judged_percent();
   decision.tripped =
       !rule.off() && counts.bad() >= rule.min_bad && decision.percent >= rule.percent;
   return decision;

@@ -2,7 +2,9 @@
 //
 // Tripped iff bad >= min_bad and percent >= the rule's percent, where percent is
 // round(100 * bad / (bad + delivered)), rounded half up to a whole number before it is compared
-// (the rounding of the system that deferd replaces, whose worked table is a test). Pure.
+// (the rounding of the system that deferd replaces, whose worked table is a test). `delivered` is
+// without the surplus of messages to very many recipients (dilution.h). A rule with any_share asks
+// for no percent. Pure.
 
 #ifndef DEFERD_POLICY_EVALUATE_H_
 #define DEFERD_POLICY_EVALUATE_H_

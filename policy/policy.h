@@ -51,7 +51,8 @@ struct Action {
 struct Rule {
   std::string name;
   int64_t min_bad = 0;
-  int percent = 0;                         // 0: the rule gives none and is off
+  int percent = 0;         // 0: the rule gives none and is off, unless ...
+  bool any_share = false;  // ... so many bad ones are too many, whatever is delivered besides
   absl::Duration window = absl::Hours(1);  // a multiple of 60 s
   absl::Duration block_for = absl::Hours(1);
   Action action;
@@ -59,7 +60,7 @@ struct Rule {
   SubjectKind kind = SubjectKind::kDomain;  // the kind of subject that it judges
   std::vector<DomainPattern> domains;       // empty: all
 
-  bool off() const { return percent == 0; }
+  bool off() const { return percent == 0 && !any_share; }
   bool AppliesTo(const Subject& subject) const;
 };
 

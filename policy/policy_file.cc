@@ -36,7 +36,8 @@ constexpr absl::string_view kBuiltInPolicy =
     R"(# The policy that is in force when deferd.toml names none.
 #
 # A rule blocks a domain when, within its window, at least min_bad deliveries were deferred or
-# failed AND they are at least percent of all. A rule without percent is off.
+# failed AND they are at least percent of all. A rule without percent is off, unless it says
+# any_share = true.
 
 mode = "enforce"  # "shadow": judge, count and show, but never answer an MTA
 profile = "fair"  # "cpanel": count every kind of reply, and word refusals as cPanel does
@@ -56,6 +57,15 @@ action = { submission = "reject", local = "hold", queued = "hold", relay = "hold
 [rule.runaway]
 min_bad = 100
 percent = 10
+window = "1h"
+block_for = "1h"
+action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
+
+# So many that no share of good ones makes up for them: whoever sends spam can send any number of
+# messages to accomplices besides. Who sends that much by right stands in [exempt].
+[rule.flood]
+min_bad = 1000
+any_share = true
 window = "1h"
 block_for = "1h"
 action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
@@ -186,8 +196,13 @@ class PolicyReader {
                                     "switch the rule off"));
       }
     }
+    if (auto any_share = table->Bool("any_share")) rule->any_share = *any_share;
+    if (rule->any_share && table->Has("percent")) {
+      reader_->Error(table->PlaceOf("any_share"),
+                     "any_share is for a rule without percent; take one of them out");
+    }
     // Without a least count, one bad delivery of one would be 100 percent.
-    if (table->Has("percent") && !table->Has("min_bad")) {
+    if ((table->Has("percent") || rule->any_share) && !table->Has("min_bad")) {
       reader_->Error(table->place(), absl::StrCat("rule ", Quoted(rule->name),
                                                   " has no min_bad; give a whole number of at "
                                                   "least 1"));

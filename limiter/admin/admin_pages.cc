@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "limiter/admin/page_text.h"
+#include "limiter/incidents.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -201,14 +202,18 @@ std::string IncidentsPage(const Json& incidents) {
   std::string out;
   for (const Json& one : incidents) {
     const std::string ended = Field(one, "ended");
-    const bool theirs = Field(one, "scope") == "destination";
+    const std::string scope = Field(one, "scope");
+    const char* const what = scope == "destination"     ? " fails for "
+                             : scope == "sender_domain" ? " refuses "
+                             : Field(one, "where") == Incident::kResolver
+                                 ? " fail for "
+                                 : " refuses our own server, for ";
     absl::StrAppend(
         &out,
         Wrapped("",
-                absl::StrCat(
-                    Field(one, "where"), theirs ? " fails for " : " refuses our own server, for ",
-                    Number(one, "subject_count"), " senders since ", ShortTime(Field(one, "since")),
-                    " UTC", ended.empty() ? "" : absl::StrCat(", over at ", ShortTime(ended)))),
+                absl::StrCat(Field(one, "where"), what, Number(one, "subject_count"),
+                             " senders since ", ShortTime(Field(one, "since")), " UTC",
+                             ended.empty() ? "" : absl::StrCat(", over at ", ShortTime(ended)))),
         Wrapped("    ", absl::StrCat(Number(one, "attempts"),
                                      " answers, left out; the newest: ", Field(one, "reply"))));
     std::string names;
@@ -216,6 +221,12 @@ std::string IncidentsPage(const Json& incidents) {
       absl::StrAppend(&names, names.empty() ? "" : ", ", PrintableUtf8(subject.get<std::string>()));
     }
     absl::StrAppend(&out, Wrapped("    ", names));
+    names.clear();
+    for (const Json& witness : one.value("witnesses", Json::array())) {
+      absl::StrAppend(&names, names.empty() ? "witnesses: " : ", ",
+                      PrintableUtf8(witness.get<std::string>()));
+    }
+    if (!names.empty()) absl::StrAppend(&out, Wrapped("    ", names));
   }
   return out;
 }

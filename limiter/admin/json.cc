@@ -23,11 +23,13 @@ std::string FormatUtc(absl::Time t) {
 }
 
 Json CountsJson(const Counts& counts) {
-  return {{"delivered", counts.delivered},
-          {"deferred", counts.deferred},
-          {"failed", counts.failed},
-          {"bad", counts.bad()},
-          {"percent", counts.percent()}};
+  Json json = {{"delivered", counts.delivered},
+               {"deferred", counts.deferred},
+               {"failed", counts.failed},
+               {"bad", counts.bad()},
+               {"percent", counts.percent()}};
+  if (counts.surplus > 0) json["surplus"] = counts.surplus;
+  return json;
 }
 
 // A line of the record: a person's word that a later one of another node overruled.
@@ -106,6 +108,7 @@ Json IncidentsJson(const std::vector<Incident>& incidents, bool ended) {
                     {"attempts", incident.attempts},
                     {"subject_count", incident.subjects.size()},
                     {"subjects", std::move(subjects)},
+                    {"witnesses", incident.witnesses},
                     {"reply", incident.reply}});
   }
   return list;

@@ -167,8 +167,9 @@ Json ReceiptJson(const Case& record, const std::optional<Receipt>& receipt) {
             {"percent", record.percent_limit},
             {"window", deferd::FormatDuration(record.window)},
             {"action", record.action.ToString()}}},
-          {"share", absl::StrCat(record.counts.bad(), " bad of ", record.counts.total(), " (",
-                                 record.percent, "%)")},
+          {"share",
+           absl::StrCat(record.counts.bad(), " bad of ",
+                        record.counts.total() - record.counts.surplus, " (", record.percent, "%)")},
           {"window_begin", FormatUtc(steps.EndOf(now_step - StepClock::kSteps) + absl::Seconds(1))},
           {"window_end", FormatUtc(record.since)},
           {"counted_after", record.counted_after == absl::InfinitePast()

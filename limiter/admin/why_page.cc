@@ -9,6 +9,7 @@
 #include "limiter/admin/admin_pages.h"
 #include "limiter/admin/page_text.h"
 #include "limiter/admin/why.h"
+#include "policy/dilution.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -56,7 +57,9 @@ std::string RulesText(const Json& why) {
     rows.push_back(
         {"  rule " + Field(rule, "name"),
          absl::StrCat(Number(rule, "bad"), " of ", Number(rule, "min_bad"), " bad"),
-         absl::StrCat(Number(rule, "bad_percent"), "% of ", Number(rule, "percent"), "%"),
+         Number(rule, "percent") == 0
+             ? "any share"
+             : absl::StrCat(Number(rule, "bad_percent"), "% of ", Number(rule, "percent"), "%"),
          "in " + Field(rule, "window"), verdict});
   }
   std::string out = Table(rows);
@@ -152,6 +155,12 @@ std::string WhyPage(const Json& why) {
   absl::StrAppendFormat(&out, "Now: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",
                         Number(window, "delivered"), Number(window, "deferred"),
                         Number(window, "failed"), Number(window, "bad"), Number(window, "percent"));
+  if (window.contains("surplus")) {
+    absl::StrAppendFormat(&out,
+                          "  %d of the delivered do not lower the share that rules judge by: more "
+                          "than %d of one message to one domain or server\n",
+                          Number(window, "surplus"), Dilution::kMost);
+  }
   const Json by_node = window.value("by_node", Json::object());
   for (const auto& [node, counts] : by_node.items()) {
     absl::StrAppendFormat(&out, "  on node %s: %d bad of %d\n", PrintableUtf8(node),
@@ -181,10 +190,16 @@ std::string WhyPage(const Json& why) {
   const Json incidents = why.value("incidents", Json::array());
   if (!incidents.empty()) out += "\nLeft out, since it is not this sender's doing\n";
   for (const Json& one : incidents) {
-    absl::StrAppend(&out, Wrapped("  ", absl::StrCat(Field(one, "where"), ", since ",
-                                                     ShortTime(Field(one, "since")), " UTC, for ",
-                                                     Number(one, "subject_count"),
-                                                     " senders: ", Field(one, "reply"))));
+    std::string witnesses;
+    for (const Json& witness : one.value("witnesses", Json::array())) {
+      absl::StrAppend(&witnesses, witnesses.empty() ? "; witnesses: " : ", ",
+                      PrintableUtf8(witness.get<std::string>()));
+    }
+    absl::StrAppend(
+        &out,
+        Wrapped("  ", absl::StrCat(Field(one, "where"), ", since ", ShortTime(Field(one, "since")),
+                                   " UTC, for ", Number(one, "subject_count"),
+                                   " senders: ", Field(one, "reply"), witnesses)));
   }
   if (!why["events"].empty()) {
     out += "\nRecord (UTC)\n";

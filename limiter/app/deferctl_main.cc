@@ -250,7 +250,8 @@ Json RuleJson(const Rule& rule) {
   for (const DomainPattern& pattern : rule.domains) domains.push_back(pattern.ToString());
   return {{"name", rule.name},
           {"min_bad", rule.min_bad},
-          {"percent", rule.off() ? Json(nullptr) : Json(rule.percent)},
+          {"percent", rule.percent == 0 ? Json(nullptr) : Json(rule.percent)},
+          {"any_share", rule.any_share},
           {"window", deferd::FormatDuration(rule.window)},
           {"block_for", deferd::FormatDuration(rule.block_for)},
           {"action", rule.action.ToString()},
@@ -292,8 +293,10 @@ int RunPolicyCheck(const Arguments& args) {
     if (rule.off()) {
       absl::StrAppend(&out, "  rule ", rule.name, ": off, since it gives no percent\n");
     } else {
-      absl::StrAppendFormat(&out, "  rule %s: %d bad and %d%% within %s: %s for %s%s\n", rule.name,
-                            rule.min_bad, rule.percent, deferd::FormatDuration(rule.window),
+      const std::string share =
+          rule.any_share ? ", whatever share," : absl::StrCat(" and ", rule.percent, "%");
+      absl::StrAppendFormat(&out, "  rule %s: %d bad%s within %s: %s for %s%s\n", rule.name,
+                            rule.min_bad, share, deferd::FormatDuration(rule.window),
                             rule.action.ToString(), deferd::FormatDuration(rule.block_for),
                             rule.shadow ? " (shadow)" : "");
     }

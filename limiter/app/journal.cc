@@ -57,9 +57,10 @@ void Journal::OnIncident(const Incident& incident) {
     return;
   }
   const std::string reply = PrintableUtf8(incident.reply);
-  if (incident.scope == ReplyScope::kDestination) {
+  if (incident.scope == ReplyScope::kDestination || incident.scope == ReplyScope::kSenderDomain ||
+      incident.where == Incident::kResolver) {
     spdlog::warn(
-        "INCIDENT: {} fails for {} senders at once, which is not their doing and is left out: {}",
+        "INCIDENT: {}: {} senders fail at once, which is not their doing and is left out: {}",
         where, incident.subjects.size(), reply);
   } else {
     spdlog::warn("INCIDENT: {} refuses our {}, whoever sends; left out, and yours to mend: {}",

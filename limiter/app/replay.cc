@@ -56,6 +56,10 @@ class Tally : public Observer {
       case CountedOutcome::kFailed:
         counted.failed += delta;
         break;
+      case CountedOutcome::kSurplus:
+        counted.delivered += delta;
+        counted.surplus += delta;
+        break;
     }
   }
 

@@ -17,7 +17,7 @@ constexpr uint8_t kSeveralEvents = 0x80;
 constexpr uint8_t kSeveralKinds = 3;
 constexpr uint8_t kFurther = 0x7F;
 constexpr uint32_t kMaxGap = 31;  // of a cell's own five bits
-constexpr int kKinds = 3;
+constexpr int kKinds = 4;
 constexpr size_t kMostBytes = 16 << 10;  // of a row: a window has about 64 cells
 
 void AppendInteger(uint64_t value, int bytes, std::string* out) {
@@ -30,7 +30,7 @@ void AppendVarint(uint64_t value, std::string* out) {
 }
 
 std::array<int64_t, kKinds> CountsOf(const WindowCell& cell) {
-  return {cell.delivered, cell.deferred, cell.failed};
+  return {cell.delivered, cell.deferred, cell.failed, std::min(cell.surplus, cell.delivered)};
 }
 
 void AppendCell(uint32_t gap, const WindowCell& cell, std::string* out) {
@@ -123,6 +123,7 @@ bool ReadCounts(uint8_t head, Bytes* bytes, WindowCell* cell) {
   cell->delivered = counts[0];
   cell->deferred = counts[1];
   cell->failed = counts[2];
+  cell->surplus = std::min(counts[3], counts[0]);
   return true;
 }
 

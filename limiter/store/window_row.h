@@ -8,8 +8,9 @@
 //   count = varint, seven bits a byte, lowest first
 //
 // kk: 0 delivered, 1 deferred, 2 failed. The first cell stands at the first step, each later one at
-// a later step. Twenty single events, each within 31 steps of the one before, take 37 bytes. Bits
-// of `mask` from 3 on are room for later counters, which are skipped.
+// a later step. Twenty single events, each within 31 steps of the one before, take 37 bytes. Bit 3
+// of `mask` is how many of the delivered are surplus (dilution.h), which a deferd that does not
+// know it skips; bits from 4 on are room for later counters, which are skipped.
 //
 // Pure functions on bytes.
 
@@ -30,6 +31,7 @@ struct WindowCell {
   int64_t delivered = 0;
   int64_t deferred = 0;
   int64_t failed = 0;
+  int64_t surplus = 0;  // part of delivered
 
   friend bool operator==(const WindowCell&, const WindowCell&) = default;
 };

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "limiter/limiter.h"
+#include "policy/dilution.h"
 #include "policy/left_out.h"
 #include "policy/toml_reader.h"
 #include "tests/limiter/limiter_fixture.h"
@@ -58,7 +59,13 @@ class Oracle {
         if (Live(StepOf(current->dated), StepOf(now_))) current->taken_out = true;
       }
     }
-    entries_.push_back({domain, message, recipient, time, time, outcome, true, false});
+    // All recipients are of one domain: so many of one message dilute.
+    int64_t diluting = 0;
+    for (const Entry& e : entries_) {
+      if (e.message == message && e.outcome == 0) ++diluting;
+    }
+    const bool surplus = outcome == 0 && diluting >= Dilution::kMost;
+    entries_.push_back({domain, message, recipient, time, time, outcome, true, false, surplus});
     if (outcome != 0) Judge(domain, time);
   }
 
@@ -98,6 +105,7 @@ class Oracle {
     int outcome;  // 0 delivered, 1 deferred, 2 failed
     bool current;
     bool taken_out;
+    bool surplus;
   };
 
   int64_t StepOf(absl::Time t) const { return absl::ToUnixSeconds(t) / step_; }
@@ -111,6 +119,7 @@ class Oracle {
       if (e.domain != domain || e.taken_out || !Live(StepOf(e.dated), StepOf(now))) continue;
       if (StepOf(e.dated) <= StepOf(after)) continue;
       if (e.outcome == 0) ++counts.delivered;
+      if (e.surplus) ++counts.surplus;
       if (e.outcome == 1) ++counts.deferred;
       if (e.outcome == 2) ++counts.failed;
     }
@@ -118,14 +127,16 @@ class Oracle {
   }
 
   bool Trips(const Counts& c) const {
-    return c.bad() >= min_bad_ && 200 * c.bad() + c.total() >= 2 * c.total() * percent_;
+    const int64_t total = c.total() - c.surplus;
+    return c.bad() >= min_bad_ && 200 * c.bad() + total >= 2 * total * percent_;
   }
 
   void Judge(const std::string& domain, absl::Time since) {
     if (Open(domain)) return;
     const Counts counts = CountsOf(domain, now_);
     if (!Trips(counts)) return;
-    blocks_.push_back({domain, since, since + block_for_, counts.bad(), counts.percent(), true});
+    blocks_.push_back(
+        {domain, since, since + block_for_, counts.bad(), counts.judged_percent(), true});
   }
 
   void EndBlocks(absl::Time t) {

@@ -518,7 +518,7 @@ class HostTest : public testing::Test {
     return f_.cases_->FindOpen(*HostSubject(host), /*shadow=*/false);
   }
 
-  int seconds_ = 0;
+  int seconds_ = 6600;  // ten minutes before the clock
   LimiterFixture f_;
 };
 

@@ -23,6 +23,41 @@ using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+// One message to accomplices, and refusals of others.
+TEST(Recount, KnowsWhatDoesNotDilute) {
+  for (const char* count : {"once", "attempts"}) {
+    LimiterFixture f(
+        absl::StrCat("count = \"", count, "\"\n[rule.r]\nmin_bad = 60\npercent = 50\n"),
+        At(absl::Hours(3)));
+    auto send = [&](int i, absl::Duration at) {
+      Attempt attempt = LimiterFixture::MakeAttempt("a.example", At(at), Outcome::kDelivered, "big",
+                                                    absl::StrCat("r", i, "@pal.example"));
+      attempt.host_ip = "192.0.2.9";
+      f.Feed(attempt);
+    };
+    // Half of it before the window, which a restart divides too.
+    for (int i = 0; i < 30; ++i) send(i, Minutes(1));
+    ASSERT_THAT(f.keeper_->Commit(), IsOk());
+    f.Start();
+    for (int i = 30; i < 900; ++i) send(i, Minutes(150));
+    EXPECT_EQ(f.CountsNow("a.example"), (Counts{.delivered = 870, .surplus = 850})) << count;
+    for (int i = 0; i < 60; ++i) f.Feed("a.example", Minutes(151), Outcome::kFailed);
+    const std::optional<Case> opened = f.OpenCase("a.example");
+    ASSERT_TRUE(opened.has_value()) << count;
+    EXPECT_EQ(opened->percent, 75);
+    ASSERT_THAT(f.keeper_->Commit(), IsOk());
+    std::optional<Receipt> receipt = f.keeper_->ReceiptOf(*opened);
+    ASSERT_TRUE(receipt.has_value());
+    EXPECT_TRUE(receipt->complete);
+    EXPECT_EQ(receipt->counts, (Counts{.delivered = 870, .failed = 60, .surplus = 850}));
+    EXPECT_EQ(receipt->recounted, opened->counts) << count;
+    absl::StatusOr<Verification> verified =
+        VerifyReceipt(*opened, *receipt, *f.settings_.policy, f.store_->NewReader().get());
+    ASSERT_THAT(verified, IsOk());
+    EXPECT_EQ(verified->finding, Finding::kConfirmed) << count;
+  }
+}
+
 // The oracle: whatever came, in whatever order, the ledger leads to the counts that the limiter
 // had when it opened the case.
 TEST(Recount, ComesToTheLimitersCounts) {

@@ -38,6 +38,56 @@ TEST(Sharing, HalfTheBadMailOnEachNodeBlocksOnBoth) {
       << "who contributed what can be added up again";
 }
 
+// What one message may not dilute does so on no node.
+TEST(Sharing, SurplusIsSharedAndDoesNotDilute) {
+  MemoryCluster nodes(2);
+  for (int i = 0; i < 500; ++i) {
+    nodes[0].Record(LimiterFixture::MakeAttempt(kBad, nodes[0].clock_.Now(), Outcome::kDelivered,
+                                                "big", absl::StrCat("r", i, "@pal.example")));
+  }
+  EXPECT_THAT(nodes[0].keeper_->Commit(), IsOk());
+  nodes.Sync();
+  nodes[1].Fail(kBad, 50);
+  nodes.Sync();
+  EXPECT_EQ(nodes[0].CountsOf(kBad), (Counts{.delivered = 500, .failed = 50, .surplus = 450}));
+  EXPECT_EQ(nodes[1].CountsOf(kBad), nodes[0].CountsOf(kBad));
+  ASSERT_TRUE(nodes[0].Blocked(kBad));
+  const Case at_0 = *nodes[0].cases_->FindOpen(Node::Domain(kBad), false);
+  EXPECT_EQ(at_0.percent, 50);
+  EXPECT_EQ(at_0.counts.surplus, 450);
+  EXPECT_THAT(at_0.counts_by_node,
+              UnorderedElementsAre(Pair(nodes[0].name_, Counts{.delivered = 500, .surplus = 450}),
+                                   Pair(nodes[1].name_, Counts{.failed = 50})));
+}
+
+// 127.0.0.1 is another machine on each node.
+TEST(Sharing, LoopbackHostsAreEachNodesOwn) {
+  MemoryCluster nodes(2, "[rule.r]\nkind = \"host\"\nmin_bad = 5\npercent = 50\n");
+  const Subject host = *HostSubject("127.0.0.1");
+  for (int node = 0; node < 2; ++node) {
+    for (int i = 0; i < 4; ++i) {
+      Attempt attempt =
+          LimiterFixture::MakeAttempt("any", nodes[node].clock_.Now(), Outcome::kFailed);
+      attempt.identity = {.sender = absl::StrCat("a@n", i, ".example"), .host = "127.0.0.1"};
+      nodes[node].Record(attempt);
+    }
+    EXPECT_THAT(nodes[node].keeper_->Commit(), IsOk());
+  }
+  nodes.Sync();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(nodes[i].limiter_->Report(host).counts.failed, 4) << i;
+    EXPECT_FALSE(nodes[i].cases_->FindOpen(host, false).has_value()) << i;
+  }
+  Attempt attempt = LimiterFixture::MakeAttempt("any", nodes[0].clock_.Now(), Outcome::kFailed);
+  attempt.identity = {.sender = "a@last.example", .host = "127.0.0.1"};
+  nodes[0].Record(attempt);
+  EXPECT_THAT(nodes[0].keeper_->Commit(), IsOk());
+  nodes.Sync();
+  EXPECT_TRUE(nodes[0].cases_->FindOpen(host, false).has_value());
+  EXPECT_EQ(nodes[0].announcements_.announced_.size(), 1u);
+  EXPECT_FALSE(nodes[1].cases_->FindOpen(host, false).has_value());
+}
+
 TEST(Sharing, NoBlockWhereTheShareOfAllNodesIsLow) {
   MemoryCluster nodes(2);
   nodes[0].Deliver(kBad, 8);

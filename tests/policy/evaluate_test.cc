@@ -61,6 +61,9 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Edges, EvaluateTest,
     testing::Values(EvaluateCase{"EmptyWindow", 1, 1, {0, 0, 0}, 0, false},
+                    EvaluateCase{"SurplusDoesNotDilute", 5, 50, {1000, 0, 40, 970}, 57, true},
+                    EvaluateCase{"AllOthersDo", 5, 50, {1000, 0, 40, 930}, 36, false},
+                    EvaluateCase{"SurplusIsNothingBad", 1, 1, {9, 0, 0, 9}, 0, false},
                     EvaluateCase{"OnlyDelivered", 1, 1, {9, 0, 0}, 0, false},
                     EvaluateCase{"CountOneBelow", 5, 50, {0, 4, 0}, 100, false},
                     EvaluateCase{"CountEqual", 5, 50, {0, 5, 0}, 100, true},
@@ -167,6 +170,15 @@ TEST_F(RulesTest, ModeShadowPutsAllRulesInShadow) {
 }
 
 TEST_F(RulesTest, NoRulesNoDecision) { EXPECT_EQ(StrictestName(false), ""); }
+
+TEST(Evaluate, WhatNoShareMakesUpForIsJudgedByItsCount) {
+  Rule rule = RuleOf(100, 0);
+  EXPECT_FALSE(Evaluate(rule, {0, 0, 500}).tripped) << "off";
+  rule.any_share = true;
+  EXPECT_FALSE(Evaluate(rule, {0, 0, 99}).tripped);
+  EXPECT_TRUE(Evaluate(rule, {100'000'000, 0, 100}).tripped);
+  EXPECT_EQ(Evaluate(rule, {100'000'000, 0, 100}).percent, 0);
+}
 
 }  // namespace
 }  // namespace deferd

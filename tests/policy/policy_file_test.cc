@@ -58,8 +58,9 @@ std::string Described(const Policy& policy) {
   };
   for (const Rule& rule : policy.rules) {
     absl::StrAppend(&text, "rule ", rule.name, rule.off() ? " off" : "",
-                    rule.shadow ? " shadow" : "", "\n  ", rule.min_bad, " and ", rule.percent,
-                    "% in ", deferd::FormatDuration(rule.window), ", for ",
+                    rule.shadow ? " shadow" : "", "\n  ", rule.min_bad, " and ",
+                    rule.any_share ? std::string("any share") : absl::StrCat(rule.percent, "%"),
+                    " in ", deferd::FormatDuration(rule.window), ", for ",
                     deferd::FormatDuration(rule.block_for), "\n  ", rule.action.ToString(),
                     "\n  kind ", SubjectKindName(rule.kind), patterns(rule.domains), "\n");
   }
@@ -101,6 +102,8 @@ TEST(BuiltInPolicy, HoldsTheseRules) {
             "rule ratio\n  10 and 50% in 1h, for 1h\n"
             "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
             "rule runaway\n  100 and 10% in 1h, for 1h\n"
+            "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
+            "rule flood\n  1000 and any share in 1h, for 1h\n"
             "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
             "rule host\n  100 and 50% in 1h, for 1h\n  hold\n  kind host\n"
             "exempt\n");

@@ -41,6 +41,21 @@ TEST(WindowRow, TwentySingleEventsTake37Bytes) {
   EXPECT_EQ(DecodeWindowRow(bytes).value(), row);
 }
 
+// A deferd that knows no surplus skips that bit, and reads all the delivered.
+TEST(WindowRow, SurplusIsAFurtherCounter) {
+  const WindowRow row = {.cells = {{7, 300, 0, 2, 250}, {8, 5, 0, 0, 5}}};
+  EXPECT_EQ(absl::BytesToHexString(CellsOf(row)),
+            "830dac0202fa01"
+            "87090505");
+  EXPECT_EQ(DecodeWindowRow(EncodeWindowRow(row)).value(), row);
+  // More than all cannot be.
+  EXPECT_EQ(DecodeCells("830901"
+                        "02")
+                .value()
+                .cells[0],
+            (WindowCell{7, 1, 0, 0, 1}));
+}
+
 TEST(WindowRow, EmptyRow) {
   const WindowRow row = {.version = 3, .policy_hash = 9};
   EXPECT_EQ(EncodeWindowRow(row).size(), 17u);

@@ -1,0 +1,65 @@
+#include "policy/dilution.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <cstring>
+
+#include "absl/strings/ascii.h"
+
+namespace deferd {
+
+namespace {
+
+// FNV-1a. Stored: must never change.
+class Name {
+ public:
+  explicit Name(char kind) { Add(absl::string_view(&kind, 1)); }
+
+  Name& Add(absl::string_view text) {
+    for (const char c : text) Byte(absl::ascii_tolower(static_cast<unsigned char>(c)));
+    Byte(0);
+    return *this;
+  }
+  uint64_t value() const { return value_; }
+
+ private:
+  void Byte(unsigned char byte) { value_ = (value_ ^ byte) * 0x100000001b3u; }
+
+  uint64_t value_ = 0xcbf29ce484222325u;
+};
+
+// The network's bytes, or nothing of what is no address.
+absl::string_view NetworkOf(absl::string_view address, in6_addr* bytes) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (address.empty() || address.size() >= sizeof(text)) return "";
+  std::memcpy(text, address.data(), address.size());
+  const char* const begin = reinterpret_cast<const char*>(bytes);
+  if (inet_pton(AF_INET, text, bytes) == 1) return absl::string_view(begin, 3);
+  if (inet_pton(AF_INET6, text, bytes) == 1) return absl::string_view(begin, 6);
+  return "";
+}
+
+}  // namespace
+
+bool Dilution::Admit(absl::string_view subject, absl::string_view recipient, absl::string_view host,
+                     absl::string_view host_ip) {
+  const absl::string_view domain = recipient.substr(recipient.rfind('@') + 1);
+  const uint64_t to = Name('d').Add(subject).Add(domain).value();
+  if (admitted_[to] >= kMost) return false;
+  if (!host.empty() || !host_ip.empty()) {
+    in6_addr bytes;
+    const absl::string_view network = NetworkOf(host_ip, &bytes);
+    int32_t& by = admitted_[Name('s').Add(subject).Add(network.empty() ? host : network).value()];
+    if (by >= kMost) return false;
+    ++by;
+  }
+  ++admitted_[to];
+  return true;
+}
+
+void Dilution::ForEach(absl::FunctionRef<void(uint64_t name, int32_t count)> tell) const {
+  for (const auto& [name, count] : admitted_) tell(name, count);
+}
+
+}  // namespace deferd

@@ -1,0 +1,42 @@
+// How much of one message's deliveries may lower the share of bad ones.
+//
+// One message to thousands of accomplices would hide any number of refusals of others. So, of the
+// deliveries of one message, at most kMost to one recipient domain, and at most kMost by one server
+// (the network /24 or /48 of its address; its name where the log has no address), stand in the
+// denominator that a rule's percent is compared with. The rest is counted, shown and shared as
+// delivered, and remembered as Counts::surplus.
+//
+// A plain value, of one message. Names are kept as 64 bits; two that collide share a cap.
+
+#ifndef DEFERD_POLICY_DILUTION_H_
+#define DEFERD_POLICY_DILUTION_H_
+
+#include <cstdint>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
+#include "absl/strings/string_view.h"
+
+namespace deferd {
+
+class Dilution {
+ public:
+  static constexpr int32_t kMost = 50;
+
+  // One more delivery, charged to `subject` (a message to forwards has several). Whether it stands
+  // in the denominator.
+  bool Admit(absl::string_view subject, absl::string_view recipient, absl::string_view host,
+             absl::string_view host_ip);
+
+  // For a store.
+  bool empty() const { return admitted_.empty(); }
+  void ForEach(absl::FunctionRef<void(uint64_t name, int32_t count)> tell) const;
+  void Restore(uint64_t name, int32_t count) { admitted_[name] = count; }
+
+ private:
+  absl::flat_hash_map<uint64_t, int32_t> admitted_;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_POLICY_DILUTION_H_
