@@ -52,8 +52,8 @@ bool IsRewrittenByForwarder(absl::string_view sender) {
 // Collects the subjects of one message, step by step until one charges somebody.
 class Charger {
  public:
-  Charger(const ChargeLists& lists, const Identity& identity)
-      : lists_(lists), identity_(identity) {}
+  Charger(const ChargeLists& lists, const Identity& identity, absl::string_view original)
+      : lists_(lists), identity_(identity), original_(original) {}
 
   ChargedSubjects Take() { return std::move(charged_); }
 
@@ -144,6 +144,8 @@ class Charger {
     const bool relay = lists_.relay_hosts.ContainsAddress(identity_.host);
     std::optional<Subject> host = HostSubject(identity_.host);
     if (!host.has_value() || (!relay && !IsLoopbackHost(*host))) return relay;
+    // What is forwarded may be mail from outside that a filter handed back.
+    if (!relay && !original_.empty()) return false;
     charged_.push_back({*std::move(host)});
     return relay;
   }
@@ -168,6 +170,7 @@ class Charger {
 
   const ChargeLists& lists_;
   const Identity& identity_;
+  const absl::string_view original_;
   ChargedSubjects charged_;
 };
 
@@ -231,7 +234,7 @@ ChargedSubjects Charge(const ChargeLists& lists, const Identity& identity,
                        absl::string_view original) {
   const bool by_sender = !lists.order.empty() && lists.order.front() == ChargeStep::kSender;
   if (identity.made_by_mta && !by_sender) return {};
-  Charger charger(lists, identity);
+  Charger charger(lists, identity, original);
   for (ChargeStep step : lists.order) {
     if (charger.Try(step)) return charger.Take();
   }

@@ -79,6 +79,14 @@ percent = 50
 window = "1h"
 block_for = "1h"
 action = "hold"
+
+[rule.host_flood]
+kind = "host"
+min_bad = 5000
+any_share = true
+window = "1h"
+block_for = "1h"
+action = "hold"
 )";
 
 std::string HashOf(absl::string_view text) {

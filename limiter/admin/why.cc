@@ -287,6 +287,8 @@ absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
   absl::StatusOr<Verification> verified =
       VerifyReceipt(*record, *receipt, *parts.limiter->settings().policy, ledger);
   if (!verified.ok()) return verified.status();
+  Json recounted = CountsJson(verified->recounted);
+  recounted["percent"] = verified->recounted.judged_percent();  // to be compared with the verdict's
   return Json{{"subject", subject.ToString()},
               {"case", record->id},
               {"finding", std::string(FindingName(verified->finding))},
@@ -296,7 +298,7 @@ absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
                 {"min_bad", record->min_bad},
                 {"percent", record->percent},
                 {"percent_limit", record->percent_limit}}},
-              {"recounted", CountsJson(verified->recounted)},
+              {"recounted", std::move(recounted)},
               {"remarks", verified->remarks}};
 }
 

@@ -74,8 +74,8 @@ void Journal::OnAnnounce(const Case& record) {
       "%s: %s by rule %s: %d bad of %d (%d%%), limits %d and %d%%; until %s UTC [%s]",
       PrintableUtf8(record.subject.ToString()),
       record.shadow ? "would be blocked (shadow)" : "BLOCKED", record.rule, record.counts.bad(),
-      record.counts.total(), record.percent, record.min_bad, record.percent_limit,
-      Clock(record.until), record.id);
+      record.counts.total() - record.counts.surplus, record.percent, record.min_bad,
+      record.percent_limit, Clock(record.until), record.id);
   spdlog::warn("{}", line);
 }
 

@@ -106,6 +106,7 @@ TEST(BuiltInPolicy, HoldsTheseRules) {
             "rule flood\n  1000 and any share in 1h, for 1h\n"
             "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
             "rule host\n  100 and 50% in 1h, for 1h\n  hold\n  kind host\n"
+            "rule host_flood\n  5000 and any share in 1h, for 1h\n  hold\n  kind host\n"
             "exempt\n");
   EXPECT_EQ(policy.path, "built-in");
   EXPECT_EQ(&BuiltInPolicy(), &policy);
