@@ -63,6 +63,20 @@ class Submissions(EximTest):
         self.assertEqual([sender for _, sender in self.held()], ["b@bad.example"])
         self.assertEqual(sorted(self.accepted()), ["a@good.example", "c@good.example"])
 
+    def test_a_local_session_of_ever_new_senders_is_held_by_its_host(self):
+        self.begin(POLICY + '[rule.host]\nkind = "host"\nmin_bad = 5\npercent = 50\naction = "hold"\n')
+        for i in range(5):
+            self.session([(f"a@new{i}.example", [f"nouser{i}@far.example"])], client="127.0.0.1.4321")
+        self.exim("-q")
+        self.daemon.wait_log("host:127.0.0.1: BLOCKED")
+        self.assertEqual(self.window("host:127.0.0.1"), (0, 0, 5))
+        for client in ("127.0.0.1.4322", "127.0.0.9.4323"):
+            self.assertIn("250 OK id=", self.send("a@another.example", "ann@far.example", client=client))
+        self.assertEqual([sender for _, sender in self.held()], ["a@another.example"] * 2)
+        # Others of this server are no part of it.
+        self.assertIn("250 OK id=", self.send("eve@good.example", "ann@far.example", "eve@good.example"))
+        self.assertIn("eve@good.example", self.accepted())
+
     def test_where_nothing_moves_held_mail_the_client_keeps_it(self):
         """The other way to hold, which ask.conf has as a comment."""
         self.begin(policy(submission="hold"))
