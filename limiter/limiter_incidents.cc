@@ -11,12 +11,15 @@
 #include "absl/strings/str_join.h"
 #include "limiter/limiter.h"
 #include "policy/organisation.h"
+#include "policy/text.h"
 
 namespace deferd {
 
 namespace {
 
 constexpr size_t kMaxHosts = 20'000;  // whose organisation is remembered
+
+constexpr size_t kMaxNamed = 1'000;  // bytes of witnesses in a case's reason: other nodes read it
 
 absl::string_view RecipientDomain(const Attempt& attempt) {
   return absl::string_view(attempt.recipient).substr(attempt.recipient.rfind('@') + 1);
@@ -172,9 +175,9 @@ void Limiter::CloseIfItRestedOn(const Incident& incident, const Subject& subject
     record->state = CaseState::kClosed;
     record->closed_at = now_;
     record->closed_by = "incident";
-    record->closed_reason =
-        absl::StrCat("it rested on an incident, ", incident.where,
-                     ", which these met too: ", absl::StrJoin(incident.witnesses, ", "));
+    record->closed_reason = absl::StrCat(
+        "it rested on an incident, ", incident.where,
+        ", which these met too: ", CutUtf8(absl::StrJoin(incident.witnesses, ", "), kMaxNamed));
     Changed(CaseChange::kEnded, now_, *record);
   }
 }

@@ -85,9 +85,11 @@ std::string CauseOf(const Json& record) {
     const std::string reason = Field(record, "reason");
     return absl::StrCat("by ", Field(record, "by"), reason.empty() ? "" : ": ", reason);
   }
-  return absl::StrFormat("rule %s: %d bad, %d%% (limits %d, %d%%)", Field(record, "rule"),
+  const int64_t share = Number(record, "percent_limit");
+  return absl::StrFormat("rule %s: %d bad, %d%% (limits %d, %s)", Field(record, "rule"),
                          Number(record, "count"), Number(record, "percent"),
-                         Number(record, "min_bad"), Number(record, "percent_limit"));
+                         Number(record, "min_bad"),
+                         share == 0 ? std::string("any share") : absl::StrCat(share, "%"));
 }
 
 std::string StatusPage(const Json& status) {

@@ -327,6 +327,21 @@ TEST_F(FreeingTest, WhoWasNeverDeliveredToThereIsNotFreed) {
   EXPECT_FALSE(Shown()[0].subjects.contains("evil.example"));
 }
 
+// Other nodes read the reason of a case's end, within limits.
+TEST_F(IncidentsTest, LongNamesOfWitnessesAreCut) {
+  for (int i = 0; i < 3; ++i) Feed("a.example", Minutes(10), Outcome::kFailed, kClosed);
+  for (int i = 0; i < 5; ++i) {
+    Attempt attempt = LimiterFixture::MakeAttempt("x", At(Minutes(11)), Outcome::kFailed);
+    attempt.identity = {.login = absl::StrCat(std::string(2'000, 'x'), i, "@d", i, ".example")};
+    attempt.reply = kClosed;
+    attempt.host = "mx1.far.example";
+    f_->Feed(attempt);
+  }
+  const std::vector<Case> closed = f_->cases_->Closed(1);
+  ASSERT_THAT(closed, SizeIs(1));
+  EXPECT_LT(closed[0].closed_reason.size(), 2'000u);
+}
+
 TEST_F(IncidentsTest, ATroubleOfThePlaceDoesNotUndoRefusals) {
   for (int i = 0; i < 3; ++i) Feed("a.example", Minutes(10), Outcome::kFailed, kClosed);
   for (int i = 0; i < 6; ++i) {

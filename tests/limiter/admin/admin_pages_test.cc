@@ -34,6 +34,31 @@ Json LongCase() {
           {"failed", 7}};
 }
 
+TEST(AdminPages, AnIncidentNamesItsWitnesses) {
+  Json incident = {{"scope", "sender_domain"},
+                   {"where", "far.example"},
+                   {"since", "2026-11-22T08:01:00Z"},
+                   {"ended", nullptr},
+                   {"attempts", 7},
+                   {"subject_count", 2},
+                   {"subjects", {"a.example", "b.example"}},
+                   {"witnesses", {"a.example by login x@a.example", "b.example by host 192.0.2.7"}},
+                   {"reply", "554 no"}};
+  std::string page = IncidentsPage(Json::array({incident}));
+  EXPECT_THAT(page, HasSubstr("far.example refuses 2 senders since"));
+  EXPECT_THAT(page, HasSubstr("witnesses: a.example by login x@a.example, b.example by host"));
+  incident["scope"] = "server";
+  EXPECT_THAT(IncidentsPage(Json::array({incident})), HasSubstr("refuses our own server"));
+  incident["where"] = "DNS look-ups";
+  EXPECT_THAT(IncidentsPage(Json::array({incident})), HasSubstr("DNS look-ups fail for 2 senders"));
+}
+
+TEST(AdminPages, ARuleThatAsksForNoShareSaysSo) {
+  Json record = LongCase();
+  record["percent_limit"] = 0;
+  EXPECT_THAT(CauseOf(record), HasSubstr("(limits 10, any share)"));
+}
+
 TEST(AdminPages, BlocksFitEightyColumns) {
   const std::string page = BlocksPage(Json::array({LongCase()}));
   for (absl::string_view line : absl::StrSplit(page, '\n')) EXPECT_LE(line.size(), 80u) << line;
