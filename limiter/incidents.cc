@@ -45,14 +45,29 @@ bool Enough(const Incidents::Key& key, const std::vector<Witness>& failing) {
   return known >= static_cast<ptrdiff_t>(Incidents::kKnown);
 }
 
-std::string SenderName(const Subject& subject) { return absl::StrCat("by ", subject.ToString()); }
-
-std::string PlaceName(absl::string_view where, const Subject& subject) {
-  return absl::StrCat("at ", where, " by ", subject.ToString());
+void AppendSubject(const Subject& subject, std::string* name) {
+  absl::StrAppend(name, SubjectKindName(subject.kind), ":", subject.id);
 }
 
-std::string RecipientName(absl::string_view domain) {
-  return absl::StrCat("for ", absl::AsciiStrToLower(domain));
+std::string SenderName(const Subject& subject, std::string name = "") {
+  name = "by ";
+  AppendSubject(subject, &name);
+  return name;
+}
+
+std::string PlaceName(absl::string_view where, const Subject& subject, std::string name = "") {
+  name.clear();
+  absl::StrAppend(&name, "at ", where, " by ");
+  AppendSubject(subject, &name);
+  return name;
+}
+
+std::string RecipientName(absl::string_view domain, std::string name = "") {
+  name = "for ";
+  for (const char c : domain) {
+    name.push_back(absl::ascii_tolower(static_cast<unsigned char>(c)));
+  }
+  return name;
 }
 
 }  // namespace
@@ -147,9 +162,9 @@ bool Incidents::Hits(const Key& key, const Subject& subject, absl::Time time) co
   return key.first != ReplyScope::kSenderDomain || DeliveredAt(key.second, subject, time);
 }
 
-void Incidents::Remember(const std::string& name, absl::Time time) {
+void Incidents::Remember(absl::string_view name, absl::Time time) {
   std::vector<std::string> gone;
-  if (deliveries_.See(name, time, &gone)) SetChanged({ReplyScope::kRecipient, name});
+  if (deliveries_.See(name, time, &gone)) SetChanged({ReplyScope::kRecipient, std::string(name)});
   for (std::string& one : gone) SetChanged({ReplyScope::kRecipient, std::move(one)});
 }
 
@@ -167,9 +182,12 @@ bool Incidents::DeliveredFor(absl::string_view domain, absl::Time now) const {
 
 std::vector<Incident> Incidents::SeeDelivery(const std::string& where, const Subject& subject,
                                              absl::string_view domain, absl::Time time) {
-  Remember(SenderName(subject), time);
-  Remember(PlaceName(where, subject), time);
-  Remember(RecipientName(domain), time);
+  name_ = SenderName(subject, std::move(name_));
+  Remember(name_, time);
+  name_ = PlaceName(where, subject, std::move(name_));
+  Remember(name_, time);
+  name_ = RecipientName(domain, std::move(name_));
+  Remember(name_, time);
   std::vector<Incident> ended;
   if (places_.empty()) return ended;  // nearly always
   for (const Key& key :

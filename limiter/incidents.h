@@ -158,7 +158,7 @@ class Incidents {
   Place& PlaceOf(const Key& key);
   void ForgetOldest();
   Incident End(Place* place, absl::Time time);
-  void Remember(const std::string& name, absl::Time time);
+  void Remember(absl::string_view name, absl::Time time);
 
   const bool tell_changes_;
   absl::btree_map<Key, Place> places_;
@@ -166,6 +166,7 @@ class Incidents {
   absl::btree_set<Key> changed_;
   absl::Time oldest_last_ = absl::InfiniteFuture();  // at most the least `last`
   DeliveryMemory deliveries_;
+  std::string name_;  // of what is remembered now; kept for its memory
 };
 
 }  // namespace deferd

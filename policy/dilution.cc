@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 
@@ -46,19 +47,30 @@ bool Dilution::Admit(absl::string_view subject, absl::string_view recipient, abs
                      absl::string_view host_ip) {
   const absl::string_view domain = recipient.substr(recipient.rfind('@') + 1);
   const uint64_t to = Name('d').Add(subject).Add(domain).value();
-  if (admitted_[to] >= kMost) return false;
+  uint64_t by = 0;
   if (!host.empty() || !host_ip.empty()) {
     in6_addr bytes;
     const absl::string_view network = NetworkOf(host_ip, &bytes);
-    int32_t& by = admitted_[Name('s').Add(subject).Add(network.empty() ? host : network).value()];
-    if (by >= kMost) return false;
-    ++by;
+    by = Name('s').Add(subject).Add(network.empty() ? host : network).value();
   }
+  if (first_to_ == 0 && admitted_.empty()) {
+    first_to_ = to;
+    first_by_ = by;
+    return true;
+  }
+  for (uint64_t* first : {&first_to_, &first_by_}) {
+    if (*first != 0) ++admitted_[std::exchange(*first, 0)];
+  }
+  if (admitted_[to] >= kMost || (by != 0 && admitted_[by] >= kMost)) return false;
   ++admitted_[to];
+  if (by != 0) ++admitted_[by];
   return true;
 }
 
 void Dilution::ForEach(absl::FunctionRef<void(uint64_t name, int32_t count)> tell) const {
+  for (const uint64_t first : {first_to_, first_by_}) {
+    if (first != 0) tell(first, 1);
+  }
   for (const auto& [name, count] : admitted_) tell(name, count);
 }
 

@@ -29,11 +29,13 @@ class Dilution {
              absl::string_view host_ip);
 
   // For a store.
-  bool empty() const { return admitted_.empty(); }
   void ForEach(absl::FunctionRef<void(uint64_t name, int32_t count)> tell) const;
   void Restore(uint64_t name, int32_t count) { admitted_[name] = count; }
 
  private:
+  // The first delivery's names wait here: most messages have no second, and need no map. 0: none.
+  uint64_t first_to_ = 0;
+  uint64_t first_by_ = 0;
   absl::flat_hash_map<uint64_t, int32_t> admitted_;
 };
 
