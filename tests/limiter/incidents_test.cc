@@ -441,11 +441,22 @@ TEST(DeliveryMemory, KnowsADayAndIsBounded) {
   EXPECT_TRUE(memory.Knows("a", At(Hours(25))));
   EXPECT_FALSE(memory.Knows("a", At(Hours(25) + Minutes(1))));
   for (size_t i = 0; i < DeliveryMemory::kMaxNames; ++i) {
-    memory.See(absl::StrCat("n", i), At(Hours(2) + absl::Milliseconds(i)), &gone);
+    memory.See(absl::StrCat("a", i), At(Hours(2) + absl::Milliseconds(i)), &gone);
   }
   EXPECT_THAT(gone, Contains("a"));
   EXPECT_FALSE(memory.Find("a").has_value());
-  EXPECT_TRUE(memory.Find(absl::StrCat("n", DeliveryMemory::kMaxNames - 1)).has_value());
+  EXPECT_TRUE(memory.Find(absl::StrCat("a", DeliveryMemory::kMaxNames - 1)).has_value());
+}
+
+TEST(DeliveryMemory, NamesOfOneSortDoNotDriveOutOthers) {
+  DeliveryMemory memory;
+  std::vector<std::string> gone;
+  memory.See("a", At(Minutes(0)), &gone);
+  for (size_t i = 0; i < DeliveryMemory::kMaxNames + 1'000; ++i) {
+    memory.See(absl::StrCat("n", i), At(Minutes(1)), &gone);
+  }
+  EXPECT_TRUE(memory.Find("a").has_value());
+  EXPECT_FALSE(gone.empty());
 }
 
 TEST_F(IncidentsTest, PlacesAreBounded) {
