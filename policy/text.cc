@@ -1,5 +1,6 @@
 #include "policy/text.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
@@ -69,6 +70,33 @@ std::string PrintableUtf8(absl::string_view text) {
     text.remove_prefix(length == 0 ? 1 : length);
   }
   return printable;
+}
+
+std::string EscapeControls(absl::string_view text) {
+  std::string escaped;
+  escaped.reserve(text.size());
+  while (!text.empty()) {
+    // Most text has none: it is copied in pieces.
+    const size_t plain = std::min(
+        static_cast<size_t>(std::find_if(text.begin(), text.end(),
+                                         [](unsigned char c) {
+                                           return c == 0x7F || c >= 0x80 || (c < 0x20 && c != '\n');
+                                         }) -
+                            text.begin()),
+        text.size());
+    absl::StrAppend(&escaped, text.substr(0, plain));
+    text.remove_prefix(plain);
+    if (text.empty()) break;
+    uint32_t code_point = 0;
+    const size_t length = DecodeUtf8(text, &code_point);
+    if (length > 0 && IsControl(code_point)) {
+      absl::StrAppend(&escaped, "\\u", absl::Hex(code_point, absl::kZeroPad4));
+    } else {
+      absl::StrAppend(&escaped, text.substr(0, std::max<size_t>(1, length)));
+    }
+    text.remove_prefix(std::max<size_t>(1, length));
+  }
+  return escaped;
 }
 
 std::string Quoted(absl::string_view text) {

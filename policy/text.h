@@ -26,6 +26,10 @@ std::string PrintableAscii(absl::string_view text, size_t max_size);
 // to break.
 std::string PrintableUtf8(absl::string_view text);
 
+// `text`, which is valid UTF-8, with each control character but LF (those of PrintableUtf8) as
+// \uXXXX. Of JSON, where it stands in strings alone, the same JSON.
+std::string EscapeControls(absl::string_view text);
+
 // `text` in single quotes for a message to people: printable, and cut where it is long.
 std::string Quoted(absl::string_view text);
 

@@ -7,14 +7,20 @@
 
 #include <cerrno>
 #include <cstring>
+#include <limits>
+#include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "policy/json_limits.h"
+#include "policy/text.h"
 
 namespace deferd {
 
 namespace {
+
+constexpr size_t kMaxAnswer = size_t{1} << 30;
 
 absl::Status CannotConnect(const std::string& path, int error) {
   if (error == EACCES || error == EPERM) {
@@ -58,7 +64,7 @@ absl::StatusOr<Json> AskDaemon(const std::string& path, const std::string& verb,
 
   std::string answer;
   char buffer[16 << 10];
-  while (!absl::EndsWith(answer, "\n")) {
+  while (!absl::EndsWith(answer, "\n") && answer.size() <= kMaxAnswer) {
     ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
@@ -68,14 +74,24 @@ absl::StatusOr<Json> AskDaemon(const std::string& path, const std::string& verb,
     if (n == 0) break;
     answer.append(buffer, static_cast<size_t>(n));
   }
-  const Json json = Json::parse(answer, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("ok")) {
-    return absl::UnavailableError(absl::StrCat(path, ": what answers there is no deferd"));
+  // A list of a million subjects is large, but not deep.
+  constexpr JsonLimits kLimits = {
+      .max_bytes = kMaxAnswer, .max_depth = 16, .max_values = std::numeric_limits<size_t>::max()};
+  Json json;
+  if (JsonWithinLimits(answer, kLimits)) {
+    json = Json::parse(answer, nullptr, /*allow_exceptions=*/false);
   }
-  if (json["ok"] != true) {
-    return absl::FailedPreconditionError(json.value("error", "deferd refused without a reason"));
+  const auto ok = json.find("ok");
+  const auto result = json.find("result");
+  const auto error = json.find("error");
+  if (ok != json.end() && *ok == true && result != json.end()) return std::move(*result);
+  if (error != json.end() && error->is_string()) {
+    return absl::FailedPreconditionError(PrintableUtf8(error->get<std::string>()));
   }
-  return json["result"];
+  if (ok != json.end() && *ok == false) {
+    return absl::FailedPreconditionError("deferd refused without a reason");
+  }
+  return absl::UnavailableError(absl::StrCat(path, ": what answers there is no deferd"));
 }
 
 }  // namespace deferd

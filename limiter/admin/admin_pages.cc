@@ -45,10 +45,11 @@ std::string SharedText(const Json& shared) {
                                              Field(shared, "refused_last")));
   }
   std::vector<std::vector<std::string>> rows;
-  for (const Json& node : shared["nodes"]) {
+  for (const Json& node : At(shared, "nodes")) {
     const double offset =
-        node["offset_seconds"].is_number() ? node["offset_seconds"].get<double>() : 0;
-    const double lag = node["lag_seconds"].is_number() ? node["lag_seconds"].get<double>() : 0;
+        At(node, "offset_seconds").is_number() ? At(node, "offset_seconds").get<double>() : 0;
+    const double lag =
+        At(node, "lag_seconds").is_number() ? At(node, "lag_seconds").get<double>() : 0;
     rows.push_back({"  node", Field(node, "node") + (Flag(node, "here") ? "*" : ""),
                     Field(node, "host"), Field(node, "policy_hash").substr(0, 8),
                     absl::StrFormat("%.1f s behind", lag), Flag(node, "live") ? "" : "GONE",
@@ -66,7 +67,7 @@ std::string QueueText(const Json& queue) {
   if (!table.empty()) {
     absl::StrAppend(&out, Wrapped("         ", absl::StrCat("SENDER TABLE NOT WRITTEN: ", table)));
   }
-  for (const Json& one : queue["held"]) {
+  for (const Json& one : At(queue, "held")) {
     const std::string waits = Field(one, "waits_for");
     absl::StrAppend(&out, Wrapped("         ",
                                   absl::StrCat(Field(one, "subject"), ": ", Number(one, "messages"),
@@ -93,7 +94,7 @@ std::string CauseOf(const Json& record) {
 }
 
 std::string StatusPage(const Json& status) {
-  const Json& policy = status["policy"];
+  const Json& policy = At(status, "policy");
   std::string out =
       absl::StrFormat("deferd %s, node %s, mode %s, up %s\n", Field(status, "version"),
                       Field(status, "node"), Field(status, "mode"), Field(status, "uptime"));
@@ -107,7 +108,7 @@ std::string StatusPage(const Json& status) {
       out += Wrapped("         ", PrintableUtf8(line));
     }
   }
-  for (const Json& source : status["sources"]) {
+  for (const Json& source : At(status, "sources")) {
     const std::string problem = Field(source, "problem");
     absl::StrAppend(&out, "log      ", Field(source, "path"), ": ",
                     problem.empty()
@@ -116,8 +117,8 @@ std::string StatusPage(const Json& status) {
                         : problem,
                     "\n");
   }
-  const Json& store = status["store"];
-  const Json& ledger = store["ledger"];
+  const Json& store = At(status, "store");
+  const Json& ledger = At(store, "ledger");
   const std::string trouble = Field(store, "problem");
   absl::StrAppend(&out, "state    ", Field(store, "path"), ": ",
                   absl::StrFormat("%d MB", Number(store, "bytes") >> 20),
@@ -131,9 +132,9 @@ std::string StatusPage(const Json& status) {
           ? ""
           : absl::StrFormat(", %d LOST while the disk was full", Number(ledger, "lost_rows")),
       "\n");
-  if (!status["shared"].is_null()) out += SharedText(status["shared"]);
-  if (!status["queue"].is_null()) out += QueueText(status["queue"]);
-  const Json& lines = status["lines"];
+  if (!At(status, "shared").is_null()) out += SharedText(At(status, "shared"));
+  if (!At(status, "queue").is_null()) out += QueueText(At(status, "queue"));
+  const Json& lines = At(status, "lines");
   absl::StrAppendFormat(&out, "lines    %d read: %d attempts, %d rejections, %d malformed\n",
                         Number(lines, "lines"), Number(lines, "attempts"),
                         Number(lines, "rejected"), Number(lines, "malformed"));
@@ -146,13 +147,13 @@ std::string StatusPage(const Json& status) {
                                                             Number(incident, "subject_count"),
                                                             " senders: deferctl incidents")));
   }
-  for (const auto& [door, address] : status["listening"].items()) {
+  for (const auto& [door, address] : At(status, "listening").items()) {
     absl::StrAppendFormat(&out, "%-8s %s\n", door, PrintableUtf8(address.get<std::string>()));
   }
   if (!Flag(status, "unchecked")) {
     out += "answers  checked: all that the logs say is counted\n";
   } else {
-    for (const Json& cause : status["causes"]) {
+    for (const Json& cause : At(status, "causes")) {
       absl::StrAppend(&out, Wrapped("UNCHECKED: ", PrintableUtf8(cause.get<std::string>())));
     }
   }
@@ -165,7 +166,7 @@ std::string CheckPage(const Json& check) {
                    Field(check, "source"), Flag(check, "unchecked") ? ", unchecked" : "", ")\n");
   if (!Field(check, "text").empty()) absl::StrAppend(&out, Wrapped("  ", Field(check, "text")));
   if (Flag(check, "unchecked")) {
-    for (const Json& cause : check["causes"]) {
+    for (const Json& cause : At(check, "causes")) {
       absl::StrAppend(&out, Wrapped("  because ", PrintableUtf8(cause.get<std::string>())));
     }
   }
@@ -219,7 +220,7 @@ std::string IncidentsPage(const Json& incidents) {
         Wrapped("    ", absl::StrCat(Number(one, "attempts"),
                                      " answers, left out; the newest: ", Field(one, "reply"))));
     std::string names;
-    for (const Json& subject : one["subjects"]) {
+    for (const Json& subject : At(one, "subjects")) {
       absl::StrAppend(&names, names.empty() ? "" : ", ", PrintableUtf8(subject.get<std::string>()));
     }
     absl::StrAppend(&out, Wrapped("    ", names));

@@ -11,11 +11,11 @@ std::string Text(absl::string_view text) { return std::string(text); }
 }  // namespace
 
 std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return EscapeControls(json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 std::string DumpPretty(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return EscapeControls(json.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 std::string FormatUtc(absl::Time t) {

@@ -1,6 +1,7 @@
 // JSON as deferd writes it: values of the limiter in the shapes that scripts rely on.
 //
-// Times are RFC 3339 UTC. Text from logs may hold any bytes: Dump replaces what is no UTF-8.
+// Times are RFC 3339 UTC. Text from logs may hold any bytes: Dump replaces what is no UTF-8, and
+// writes control characters, those of a terminal and of bidirectional text too, as \uXXXX.
 
 #ifndef DEFERD_LIMITER_ADMIN_JSON_H_
 #define DEFERD_LIMITER_ADMIN_JSON_H_

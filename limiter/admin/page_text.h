@@ -16,8 +16,10 @@ inline constexpr size_t kPageWidth = 80;
 
 // A field as text that cannot disturb a terminal; "" if it is absent or null.
 std::string Field(const Json& json, const char* name);
-int64_t Number(const Json& json, const char* name);  // 0 if it is none
+int64_t Number(const Json& json, const char* name);  // 0 if it is none; a fraction is cut
 bool Flag(const Json& json, const char* name);
+// A field as it is; null if it is absent. What answers may be another version, or no deferd.
+const Json& At(const Json& json, const char* name);
 
 // "2026-11-22 10:15:04" of an RFC 3339 time; the pages say once that times are UTC.
 std::string ShortTime(const std::string& utc);

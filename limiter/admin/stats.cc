@@ -128,13 +128,13 @@ std::string StatsPage(const Json& stats) {
   const std::string by = Field(stats, "by");
   std::string out = absl::StrCat("from ", ShortTime(Field(stats, "since")), " to ",
                                  ShortTime(Field(stats, "until")), " UTC\n");
-  if (stats["rows"].empty()) return out + "nothing was sent\n";
+  if (At(stats, "rows").empty()) return out + "nothing was sent\n";
   std::vector<std::vector<std::string>> rows = {{"", "RECIPIENTS", "", "", "ATTEMPTS", ""},
                                                 {"MESSAGES", "DELIVERED", "DEFERRED", "FAILED",
                                                  "ALL", by == "sender" ? "SENDER" : "SUBJECT"}};
-  for (const Json& one : stats["rows"]) {
-    const Json& recipients = one["recipients"];
-    const Json& attempts = one["attempts"];
+  for (const Json& one : At(stats, "rows")) {
+    const Json& recipients = At(one, "recipients");
+    const Json& attempts = At(one, "attempts");
     const int64_t all =
         Number(attempts, "delivered") + Number(attempts, "deferred") + Number(attempts, "failed");
     rows.push_back(

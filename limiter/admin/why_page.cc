@@ -31,7 +31,7 @@ std::string CaseText(const Json& why, const Json& record) {
         Number(record, "count"), Number(record, "count") + Number(record, "delivered"),
         Number(record, "percent"));
     if (record.contains("receipt")) {
-      const Json& receipt = record["receipt"];
+      const Json& receipt = At(record, "receipt");
       absl::StrAppend(&out, "  counted from ", ShortTime(Field(receipt, "window_begin")), " to ",
                       ShortTime(Field(receipt, "window_end")), "\n");
     }
@@ -49,7 +49,7 @@ std::string CaseText(const Json& why, const Json& record) {
 
 std::string RulesText(const Json& why) {
   std::vector<std::vector<std::string>> rows;
-  for (const Json& rule : why["rules"]) {
+  for (const Json& rule : At(why, "rules")) {
     std::string verdict = "not reached";
     if (Flag(rule, "off")) verdict = "off: it gives no percent";
     if (Flag(rule, "tripped")) verdict = "REACHED";
@@ -63,9 +63,9 @@ std::string RulesText(const Json& why) {
          "in " + Field(rule, "window"), verdict});
   }
   std::string out = Table(rows);
-  if (why["rules"].empty()) out += "  no rule judges this subject\n";
-  if (!why["case"].is_null()) return out;
-  for (const Json& rule : why["rules"]) {
+  if (At(why, "rules").empty()) out += "  no rule judges this subject\n";
+  if (!At(why, "case").is_null()) return out;
+  for (const Json& rule : At(why, "rules")) {
     const std::string when = Field(rule, "at_this_pace");
     if (when.empty()) continue;
     absl::StrAppend(&out, Wrapped("  ", absl::StrCat("at the pace of late, rule ",
@@ -116,15 +116,15 @@ std::string CausesText(const Json& causes) {
 }
 
 std::string AttemptsText(const Json& why) {
-  const Json& record = why["case"];
+  const Json& record = At(why, "case");
   Json attempts = Json::array();
   int64_t total = 0;
   if (!record.is_null() && record.contains("receipt")) {
-    attempts = record["receipt"].value("attempts", Json::array());
-    total = std::max<int64_t>(Number(record["receipt"], "attempts_total"),
+    attempts = At(record, "receipt").value("attempts", Json::array());
+    total = std::max<int64_t>(Number(At(record, "receipt"), "attempts_total"),
                               static_cast<int64_t>(attempts.size()));
   } else if (why.contains("causes")) {
-    attempts = why["causes"].value("attempts", Json::array());
+    attempts = At(why, "causes").value("attempts", Json::array());
     total = static_cast<int64_t>(attempts.size());
   }
   if (attempts.empty()) return "";
@@ -148,8 +148,8 @@ std::string AttemptsText(const Json& why) {
 }  // namespace
 
 std::string WhyPage(const Json& why) {
-  const Json& window = why["window"];
-  const Json& record = why["case"];
+  const Json& window = At(why, "window");
+  const Json& record = At(why, "case");
   std::string out = absl::StrCat(Field(why, "subject"), ": ", Field(why, "state"), "\n\n");
   if (!record.is_null()) out += CaseText(why, record);
   absl::StrAppendFormat(&out, "Now: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",
@@ -185,7 +185,7 @@ std::string WhyPage(const Json& why) {
     absl::StrAppend(&out, "  counted from the step after ", ShortTime(Field(why, "cleared_at")),
                     " UTC on: a block ended\n");
   }
-  if (why.contains("causes")) out += CausesText(why["causes"]);
+  if (why.contains("causes")) out += CausesText(At(why, "causes"));
   out += AttemptsText(why);
   const Json incidents = why.value("incidents", Json::array());
   if (!incidents.empty()) out += "\nLeft out, since it is not this sender's doing\n";
@@ -201,10 +201,10 @@ std::string WhyPage(const Json& why) {
                                    " UTC, for ", Number(one, "subject_count"),
                                    " senders: ", Field(one, "reply"), witnesses)));
   }
-  if (!why["events"].empty()) {
+  if (!At(why, "events").empty()) {
     out += "\nRecord (UTC)\n";
     std::vector<std::vector<std::string>> rows;
-    for (const Json& event : why["events"]) {
+    for (const Json& event : At(why, "events")) {
       rows.push_back({"  " + ShortTime(Field(event, "time")), Field(event, "change"),
                       absl::StrCat("by ", Field(event, "by"),
                                    Field(event, "by") == "rule" ? " " : "", Field(event, "rule")),
@@ -216,8 +216,8 @@ std::string WhyPage(const Json& why) {
 }
 
 std::string VerifyPage(const Json& verified) {
-  const Json& verdict = verified["verdict"];
-  const Json& recounted = verified["recounted"];
+  const Json& verdict = At(verified, "verdict");
+  const Json& recounted = At(verified, "recounted");
   const std::string finding = Field(verified, "finding");
   std::string out = absl::StrCat(Field(verified, "subject"), ": ", finding, "\n");
   absl::StrAppend(
@@ -230,7 +230,7 @@ std::string VerifyPage(const Json& verified) {
                         Number(recounted, "delivered"), Number(recounted, "deferred"),
                         Number(recounted, "failed"), Number(recounted, "bad"),
                         Number(recounted, "percent"));
-  for (const Json& remark : verified["remarks"]) {
+  for (const Json& remark : At(verified, "remarks")) {
     absl::StrAppend(&out, Wrapped("  - ", PrintableUtf8(remark.get<std::string>())));
   }
   return out;

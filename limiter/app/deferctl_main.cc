@@ -14,6 +14,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "limiter/admin/admin_client.h"
 #include "limiter/admin/admin_pages.h"
 #include "limiter/admin/admin_session.h"
@@ -138,8 +139,7 @@ int RunTrack(const Arguments& args) {
   if (args.json) return Print(DumpPretty(*rows));
   std::string page = TrackPage(*rows);
   if (t.limit > 0 && rows->size() == static_cast<size_t>(t.limit)) {
-    absl::StrAppend(&page, "older ones: the same with --before ",
-                    rows->back()["row"].get<std::string>(), "\n");
+    absl::StrAppend(&page, "older ones: the same with --before ", Field(rows->back(), "row"), "\n");
   }
   return Print(page);
 }
@@ -304,6 +304,16 @@ int RunPolicyCheck(const Arguments& args) {
   return Print(out);
 }
 
+// A file's text, whose lines stay lines.
+std::string PrintableLines(const Json& text) {
+  std::string out;
+  if (!text.is_string()) return out;
+  for (absl::string_view line : absl::StrSplit(text.get<std::string>(), '\n')) {
+    absl::StrAppend(&out, out.empty() ? "" : "\n", PrintableUtf8(line));
+  }
+  return out;
+}
+
 int RunPolicyShow(const Arguments& args) {
   if (args.built_in) {
     absl::StatusOr<LoadedPolicy> loaded = LoadPolicy("");
@@ -312,7 +322,7 @@ int RunPolicyShow(const Arguments& args) {
   }
   absl::StatusOr<Json> result = AskDaemon(args.socket, "policy", Json::object(), kDaemonLimit);
   if (!result.ok()) return Fail(result.status());
-  return Print(args.json ? DumpPretty(*result) : (*result)["toml"].get<std::string>());
+  return Print(args.json ? DumpPretty(*result) : PrintableLines(At(*result, "toml")));
 }
 
 // A verb's place on the command line.
@@ -431,9 +441,16 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
-  if (!queue_verb) return run(args);
-  absl::StatusOr<std::string> page = queue_verb();
-  return page.ok() ? Print(*page) : Fail(page.status());
+  // Pages take values by the types that they have in this version.
+  try {
+    if (!queue_verb) return run(args);
+    absl::StatusOr<std::string> page = queue_verb();
+    return page.ok() ? Print(*page) : Fail(page.status());
+  } catch (const Json::exception&) {
+    return Fail(absl::FailedPreconditionError(
+        absl::StrCat(args.socket, ": the answer has another form than this deferctl (",
+                     DEFERD_VERSION, ") knows; is deferd of the same version?")));
+  }
 }
 
 }  // namespace

@@ -77,5 +77,27 @@ TEST(CutUtf8, NeverSplitsACharacter) {
   EXPECT_EQ(CutUtf8("\u4e2d", 1), "");
 }
 
+TEST(EscapeControls, WhatATerminalActsOnBecomesItsNumber) {
+  const std::pair<std::string, std::string> kCases[] = {
+      {"", ""},
+      {"{\"a\": \"b\"}\n", "{\"a\": \"b\"}\n"},
+      {"a\x7f"
+       "b",
+       "a\\u007fb"},
+      {"\x1b[2J", "\\u001b[2J"},
+      {"\xC2\x9B"
+       "31m",
+       "\\u009b31m"},  // CSI of C1
+      {"\xE2\x80\xAE"
+       "evil",
+       "\\u202eevil"},                               // right-to-left override
+      {"x\xE2\x81\xA6\xD8\x9C", "x\\u2066\\u061c"},  // isolates, the Arabic mark
+      {"\xE2\x80\xA8", "\\u2028"},
+      {"caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x93\xA7", "caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x93\xA7"},
+      {"\xff\xC2", "\xff\xC2"},
+  };
+  for (const auto& [text, escaped] : kCases) EXPECT_EQ(EscapeControls(text), escaped);
+}
+
 }  // namespace
 }  // namespace deferd

@@ -3,10 +3,15 @@
 #include "limiter/admin/why.h"
 
 #include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
 #include "absl/strings/str_split.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "limiter/admin/page_text.h"
+#include "policy/text.h"
 
 namespace deferd {
 namespace {
@@ -110,6 +115,32 @@ TEST(AdminPages, WhySaysShareAndItsDenominator) {
   EXPECT_THAT(page, HasSubstr("REACHED"));
   EXPECT_THAT(page, HasSubstr("off: it gives no percent"));
   EXPECT_THAT(page, HasSubstr("deferctl unblock a.example"));
+}
+
+TEST(JsonText, IsTheSameJsonWithoutWhatATerminalActsOn) {
+  const Json json = {{"reply", "550 \x7f \xC2\x85 \xE2\x80\xAE no\x1b[31m \t \xC3\xA9"}};
+  for (const std::string& text : {Dump(json), DumpPretty(json)}) {
+    EXPECT_EQ(PrintableUtf8(Dump(json)), Dump(json));
+    EXPECT_EQ(Json::parse(text), json);
+  }
+}
+
+TEST(PageText, NumbersOfAnySizeAreNumbers) {
+  const std::pair<const char*, int64_t> kCases[] = {
+      {"7", 7},
+      {"-7.9", -7},
+      {"1e300", std::numeric_limits<int64_t>::max()},
+      {"-1e300", std::numeric_limits<int64_t>::min()},
+      {"9223372036854775808.0", std::numeric_limits<int64_t>::max()},
+      {"9.2e18", 9'200'000'000'000'000'000},
+      {"null", 0},
+      {"\"7\"", 0}};
+  for (const auto& [text, number] : kCases) {
+    EXPECT_EQ(Number(Json{{"n", Json::parse(text)}}, "n"), number) << text;
+  }
+  EXPECT_EQ(Number(Json{{"n", std::numeric_limits<double>::quiet_NaN()}}, "n"), 0);
+  EXPECT_EQ(Number(Json(nullptr), "n"), 0);
+  EXPECT_TRUE(At(Json(7), "n").is_null());
 }
 
 }  // namespace
