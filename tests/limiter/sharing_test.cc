@@ -47,9 +47,14 @@ TEST(Sharing, SurplusIsSharedAndDoesNotDilute) {
   }
   EXPECT_THAT(nodes[0].keeper_->Commit(), IsOk());
   nodes.Sync();
-  nodes[1].Fail(kBad, 50);
+  // A node reads the others' rows when it puts its own.
+  nodes[1].Fail(kBad, 4);
   nodes.Sync();
-  EXPECT_EQ(nodes[0].CountsOf(kBad), (Counts{.delivered = 500, .failed = 50, .surplus = 450}));
+  nodes[1].Fail(kBad, 46);
+  nodes.Sync();
+  EXPECT_EQ(nodes[1].CountsOf(kBad), (Counts{.delivered = 500, .failed = 50, .surplus = 450}));
+  nodes[0].limiter_->ShareAll();
+  nodes.Sync();
   EXPECT_EQ(nodes[1].CountsOf(kBad), nodes[0].CountsOf(kBad));
   ASSERT_TRUE(nodes[0].Blocked(kBad));
   const Case at_0 = *nodes[0].cases_->FindOpen(Node::Domain(kBad), false);
