@@ -35,10 +35,11 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
     seconds += number * unit.seconds;
     rest.remove_prefix(digits + 1);
   }
-  if (!valid || !rest.empty() || seconds == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        Quoted(text),
-        " is no length of time; give one such as \"90s\", \"30m\", \"1h30m\" or \"7d\""));
+  valid = valid && rest.empty();
+  if (!valid || seconds == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Quoted(text), valid ? " is too short" : " is not a valid duration",
+                     "; give one such as \"90s\", \"30m\", \"1h30m\" or \"7d\""));
   }
   return absl::Seconds(seconds);
 }

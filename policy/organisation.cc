@@ -14,4 +14,10 @@ std::string OrganisationOf(absl::string_view host) {
   return registered == nullptr ? name : std::string(registered);
 }
 
+bool IsPublicSuffix(absl::string_view domain) {
+  const std::string name = absl::AsciiStrToLower(absl::StripSuffix(domain, "."));
+  return psl_is_public_suffix2(psl_builtin(), name.c_str(),
+                               PSL_TYPE_ICANN | PSL_TYPE_NO_STAR_RULE) != 0;
+}
+
 }  // namespace deferd

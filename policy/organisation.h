@@ -16,6 +16,10 @@ namespace deferd {
 // their own organisation.
 std::string OrganisationOf(absl::string_view host);
 
+// Whether it is a suffix such as "com" or "co.uk", under which others register domains, by the
+// list's part that registries keep. An unknown top-level name ("localhost") is none.
+bool IsPublicSuffix(absl::string_view domain);
+
 }  // namespace deferd
 
 #endif  // DEFERD_POLICY_ORGANISATION_H_

@@ -80,8 +80,8 @@ absl::StatusOr<Subject> Subject::Parse(absl::string_view text) {
     if (!named.ok()) return NoSubject(text);
     kind = *named;
     id = text.substr(colon + 1);
-  } else if (absl::StrContains(text, '@')) {
-    return NoSubject(text);
+  } else if (absl::StrContains(text, '@')) {  // an address is the login of that name
+    kind = SubjectKind::kLogin;
   }
   if (id.empty()) return NoSubject(text);
   if (kind == SubjectKind::kHost) {

@@ -3,8 +3,8 @@
 // A subject is a kind and an id, both plain values. The usual kind is `domain`; the narrower ones
 // (login, account, script) stand for a part of a domain's mail, `local` for a system user that is
 // mapped to no domain, `forward` for mail that only passes through, `host` for a client host that
-// needs no login, by its address. On the command line a bare "example.com" is the domain; the
-// others are "KIND:ID".
+// needs no login, by its address. On the command line a bare "example.com" is the domain and a bare
+// "bob@example.com" the login; the others are "KIND:ID".
 
 #ifndef DEFERD_POLICY_SUBJECT_H_
 #define DEFERD_POLICY_SUBJECT_H_

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "policy/edit_distance.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -94,25 +95,6 @@ size_t FindDeepKey(absl::string_view text) {
   return text.size();
 }
 
-// Restricted edit distance: insertions, deletions, replacements and swapped neighbours.
-size_t Distance(absl::string_view a, absl::string_view b) {
-  std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
-  for (size_t i = 0; i <= a.size(); ++i) {
-    for (size_t j = 0; j <= b.size(); ++j) {
-      if (i == 0 || j == 0) {
-        d[i][j] = i + j;
-        continue;
-      }
-      const size_t replaced = d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, replaced});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
-      }
-    }
-  }
-  return d[a.size()][b.size()];
-}
-
 // What to do about a key that is not among `known`.
 std::string Remedy(absl::string_view key, const std::vector<std::string>& known) {
   if (known.empty()) return "take it out";
@@ -120,7 +102,7 @@ std::string Remedy(absl::string_view key, const std::vector<std::string>& known)
   size_t best = 3;
   for (const std::string& candidate : known) {
     if (key.size() > candidate.size() + best) continue;
-    const size_t distance = Distance(absl::AsciiStrToLower(key), candidate);
+    const size_t distance = EditDistance(absl::AsciiStrToLower(key), candidate);
     if (distance < best && distance < candidate.size()) {
       best = distance;
       nearest = &candidate;
@@ -134,7 +116,9 @@ class ParsedFile;
 
 class ParsedTable final : public TomlTable {
  public:
-  ParsedTable(ParsedFile* file, const toml::table* table) : file_(file), table_(table) {}
+  // `header`: how the table is written, "" for the root.
+  ParsedTable(ParsedFile* file, const toml::table* table, std::string header)
+      : file_(file), table_(table), header_(std::move(header)) {}
 
   TomlPlace place() const override { return PlaceOfNode(*table_); }
   TomlPlace PlaceOf(absl::string_view key) const override {
@@ -156,6 +140,10 @@ class ParsedTable final : public TomlTable {
   std::vector<std::pair<std::string, TomlTable*>> Tables(absl::string_view key) override;
 
   void NoteUnknownKeys();
+  bool Knows(absl::string_view key) const {
+    return std::find(known_.begin(), known_.end(), key) != known_.end();
+  }
+  const std::string& header() const { return header_; }
 
  private:
   // The value of `key`, which is known from now on; nullptr if absent.
@@ -164,6 +152,7 @@ class ParsedTable final : public TomlTable {
 
   ParsedFile* const file_;
   const toml::table* const table_;
+  const std::string header_;
   std::vector<std::string> known_;  // in the order of asking
 };
 
@@ -172,7 +161,7 @@ class ParsedFile final : public TomlReader {
   ParsedFile(toml::table parsed, absl::string_view name)
       : parsed_(std::move(parsed)), name_(name) {}
 
-  TomlTable* root() override { return TableOf(&parsed_); }
+  TomlTable* root() override { return TableOf(&parsed_, ""); }
 
   void Error(TomlPlace place, absl::string_view message) override {
     mistakes_.push_back({place, PrintableUtf8(message)});
@@ -194,10 +183,18 @@ class ParsedFile final : public TomlReader {
     return absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
   }
 
-  ParsedTable* TableOf(const toml::table* table) {
+  // Another table than `but` that has such a key; nullptr if there is none.
+  const ParsedTable* FindKnowing(absl::string_view key, const ParsedTable* but) const {
+    for (const auto& table : tables_) {
+      if (table.get() != but && table->Knows(key)) return table.get();
+    }
+    return nullptr;
+  }
+
+  ParsedTable* TableOf(const toml::table* table, std::string header) {
     auto [it, added] = table_of_.try_emplace(table, nullptr);
     if (added) {
-      tables_.push_back(std::make_unique<ParsedTable>(this, table));
+      tables_.push_back(std::make_unique<ParsedTable>(this, table, std::move(header)));
       it->second = tables_.back().get();
     }
     return it->second;
@@ -217,7 +214,7 @@ class ParsedFile final : public TomlReader {
 };
 
 const toml::node* ParsedTable::Ask(absl::string_view key) {
-  if (std::find(known_.begin(), known_.end(), key) == known_.end()) known_.emplace_back(key);
+  if (!Knows(key)) known_.emplace_back(key);
   return table_->get(ToStd(key));
 }
 
@@ -309,7 +306,7 @@ TomlTable* ParsedTable::Table(absl::string_view key) {
     WrongType(key, *node, absl::StrCat("a table, [", key, "]"));
     return nullptr;
   }
-  return file_->TableOf(node->as_table());
+  return file_->TableOf(node->as_table(), absl::StrCat("[", key, "]"));
 }
 
 std::vector<std::pair<std::string, TomlTable*>> ParsedTable::Tables(absl::string_view key) {
@@ -323,7 +320,9 @@ std::vector<std::pair<std::string, TomlTable*>> ParsedTable::Tables(absl::string
   std::vector<std::pair<std::string, TomlTable*>> tables;
   for (const auto& [name, value] : *node->as_table()) {
     if (value.is_table()) {
-      tables.emplace_back(name.str(), file_->TableOf(value.as_table()));
+      tables.emplace_back(
+          name.str(),
+          file_->TableOf(value.as_table(), absl::StrCat("[", key, ".", ToAbsl(name.str()), "]")));
     } else {
       WrongType(absl::StrCat(key, ".", ToAbsl(name.str())), value, remedy);
     }
@@ -340,9 +339,14 @@ std::vector<std::pair<std::string, TomlTable*>> ParsedTable::Tables(absl::string
 void ParsedTable::NoteUnknownKeys() {
   for (const auto& [key, value] : *table_) {
     const absl::string_view name = ToAbsl(key.str());
-    if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
+    if (Knows(name)) continue;
+    const ParsedTable* other = file_->FindKnowing(name, this);
+    const std::string remedy =
+        other == nullptr          ? Remedy(name, known_)
+        : other->header().empty() ? "it belongs at the top of the file, above the first [table]"
+                                  : absl::StrCat("it belongs in a table such as ", other->header());
     file_->Error(PlaceAt(key.source().begin),
-                 absl::StrCat("unknown key ", Quoted(name), "; ", Remedy(name, known_)));
+                 absl::StrCat("unknown key ", Quoted(name), "; ", remedy));
   }
 }
 
@@ -365,7 +369,12 @@ absl::StatusOr<std::unique_ptr<TomlReader>> TomlReader::Parse(absl::string_view 
     return std::make_unique<ParsedFile>(toml::parse(ToStd(text)), name);
   } catch (const toml::parse_error& e) {
     const toml::source_position at = e.source().begin;
-    return error(at.line, at.column, ToAbsl(e.description()));
+    std::string what(e.description());
+    // Nearly always a file mode: TOML takes 0660 for a decimal number.
+    if (absl::StrContains(what, "leading zeroes")) {
+      absl::StrAppend(&what, "; write a file mode in quotes, such as \"0660\"");
+    }
+    return error(at.line, at.column, what);
   }
 }
 

@@ -4,11 +4,15 @@
 
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "limiter/admin/near_subjects.h"
 #include "limiter/admin/record.h"
 #include "limiter/admin/stats.h"
 #include "limiter/admin/why.h"
 #include "limiter/port/log.h"
+#include "policy/organisation.h"
 #include "policy/toml_reader.h"
 
 namespace deferd {
@@ -117,14 +121,18 @@ absl::StatusOr<Json> AdminApi::Check(const Json& args, const Peer&) const {
               {"case", answer.cause.has_value() ? CaseJson(*answer.cause) : Json(nullptr)}};
 }
 
+WhyParts AdminApi::PartsOfWhy() const {
+  return {.limiter = parts_.limiter,
+          .cases = parts_.cases,
+          .search = parts_.search,
+          .receipt = parts_.receipt};
+}
+
 absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
   absl::StatusOr<Subject> subject = SubjectArg(args);
   if (!subject.ok()) return subject.status();
   if (parts_.refresh) parts_.refresh(&*subject);
-  const WhyParts parts = {.limiter = parts_.limiter,
-                          .cases = parts_.cases,
-                          .search = parts_.search,
-                          .receipt = parts_.receipt};
+  const WhyParts parts = PartsOfWhy();
   if (args.contains("verify") && args["verify"] == true) {
     return VerifyJson(parts, parts_.ledger, *subject);
   }
@@ -146,9 +154,32 @@ absl::StatusOr<Json> AdminApi::Blocks(const Json& args, const Peer&) const {
   return blocks;
 }
 
+// A block of a name that nobody sends as stops nothing, and its author believes that it does.
+absl::Status AdminApi::CheckBlockable(const Subject& subject) const {
+  if (subject.kind != SubjectKind::kDomain || absl::StartsWith(subject.id, "[")) {
+    return absl::OkStatus();
+  }
+  const bool suffix = IsPublicSuffix(subject.id);
+  if ((!suffix && absl::StrContains(subject.id, '.')) || EverSeen(PartsOfWhy(), subject)) {
+    return absl::OkStatus();
+  }
+  if (suffix) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        subject.id,
+        " is a public suffix; a block applies to one domain, not to those below it, so "
+        "name the domain itself"));
+  }
+  const std::vector<std::string> near = NearSubjects(PartsOfWhy(), subject);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "'", subject.id, "' is not a domain that deferd has seen; ",
+      near.empty() ? std::string("a local user is local:NAME@HOST, a login login:NAME@DOMAIN")
+                   : absl::StrCat("did you mean ", near.front(), "?")));
+}
+
 absl::StatusOr<Json> AdminApi::Block(const Json& args, const Peer& peer) const {
   absl::StatusOr<Subject> subject = SubjectArg(args);
   if (!subject.ok()) return subject.status();
+  if (absl::Status sensible = CheckBlockable(*subject); !sensible.ok()) return sensible;
   absl::StatusOr<std::string> length = StringArg(args, "for");
   if (!length.ok()) return length.status();
   absl::StatusOr<absl::Duration> duration = ParseDuration(*length);
@@ -158,6 +189,9 @@ absl::StatusOr<Json> AdminApi::Block(const Json& args, const Peer& peer) const {
   }
   absl::StatusOr<std::string> reason = ReasonArg(args);
   if (!reason.ok()) return reason.status();
+  if (absl::StripAsciiWhitespace(*reason).empty()) {
+    return absl::InvalidArgumentError("--reason: is empty; say why, for the record");
+  }
   return Saved(parts_.limiter->Block(*subject, *duration, PersonName(peer), *reason));
 }
 

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "limiter/admin/json.h"
 #include "limiter/admin/track.h"
+#include "limiter/admin/why.h"
 #include "limiter/case_table.h"
 #include "limiter/freshness.h"
 #include "limiter/gate.h"
@@ -72,6 +73,9 @@ class AdminApi {
   absl::StatusOr<Json> SentStats(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> TrackDelivery(const Json& args, const Peer& peer) const;
 
+  // InvalidArgument for a name that nobody can send as, unless it was seen.
+  absl::Status CheckBlockable(const Subject& subject) const;
+  WhyParts PartsOfWhy() const;
   // The case as JSON, once it is stored, or with `not_saved` saying why it is not.
   Json Saved(const Case& record) const;
 

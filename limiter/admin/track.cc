@@ -49,7 +49,8 @@ absl::StatusOr<std::vector<LedgerQuery>> QueriesFor(const std::string& what, Led
     return std::vector<LedgerQuery>{std::move(query)};
   }
   absl::StatusOr<Subject> subject = Subject::Parse(what);
-  if (subject.ok() && subject->kind != SubjectKind::kDomain) {
+  // A bare address is whoever sent or received as it, not the login alone.
+  if (subject.ok() && subject->kind != SubjectKind::kDomain && absl::StrContains(what, ':')) {
     query.subject = subject->ToString();
     return std::vector<LedgerQuery>{std::move(query)};
   }

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "limiter/admin/near_subjects.h"
 #include "policy/evaluate.h"
 #include "policy/text.h"
 #include "policy/toml_reader.h"
@@ -246,8 +247,11 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
       events.push_back(OverruledJson(*event.record.overruled));
     }
   }
+  const bool seen = EverSeen(parts, subject);
   return Json{{"subject", subject.ToString()},
               {"state", state},
+              {"seen", seen},
+              {"near", seen ? std::vector<std::string>() : NearSubjects(parts, subject)},
               {"window", window},
               {"rules", RulesJson(report, now)},
               {"case", case_json},

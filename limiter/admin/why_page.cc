@@ -145,11 +145,28 @@ std::string AttemptsText(const Json& why) {
   return out;
 }
 
+std::string NeverSeenText(const Json& why) {
+  std::string out = absl::StrCat(Field(why, "subject"), ": never seen\n\n");
+  absl::StrAppend(&out, Wrapped("",
+                                "deferd has counted no delivery, kept no attempt and recorded "
+                                "no block under this name."));
+  std::string near;
+  for (const Json& name : At(why, "near")) {
+    absl::StrAppend(&near, near.empty() ? "" : ", ",
+                    PrintableUtf8(name.is_string() ? name.get<std::string>() : std::string()));
+  }
+  if (!near.empty()) return absl::StrCat(out, Wrapped("Did you mean: ", near));
+  return absl::StrCat(out, Wrapped("",
+                                   "Try: deferctl top, deferctl blocks, or deferctl track "
+                                   "--sender ADDRESS to see who was charged for a message."));
+}
+
 }  // namespace
 
 std::string WhyPage(const Json& why) {
   const Json& window = At(why, "window");
   const Json& record = At(why, "case");
+  if (why.contains("seen") && !Flag(why, "seen") && record.is_null()) return NeverSeenText(why);
   std::string out = absl::StrCat(Field(why, "subject"), ": ", Field(why, "state"), "\n\n");
   if (!record.is_null()) out += CaseText(why, record);
   absl::StrAppendFormat(&out, "Now: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",

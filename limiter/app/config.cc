@@ -274,9 +274,10 @@ class ConfigReader {
       } else if (duration.ok()) {
         ledger.keep = *duration;
       } else {
-        reader_->Error(keep->place, absl::StrCat("keep '", keep->text,
-                                                 "' is no length of time; write it as \"7d\", or "
-                                                 "\"off\" for no ledger"));
+        reader_->Error(keep->place,
+                       absl::StrCat("keep '", keep->text,
+                                    "' is not a valid duration; write it as \"7d\", or "
+                                    "\"off\" for no ledger"));
       }
     }
     if (auto megabytes = table->Integer("max_megabytes", 16, int64_t{1} << 30)) {

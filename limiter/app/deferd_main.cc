@@ -9,6 +9,7 @@
 
 #include "CLI/CLI.hpp"
 #include "limiter/app/config.h"
+#include "limiter/app/config_check.h"
 #include "limiter/app/daemon.h"
 #include "limiter/port/log.h"
 #include "spdlog/sinks/stdout_sinks.h"
@@ -32,7 +33,10 @@ int Main(int argc, char** argv) {
   bool check = false;
   bool set_aside = false;
   app.add_option("--config", config_path, "the configuration file")->capture_default_str();
-  app.add_flag("--check", check, "read configuration and policy, report every mistake, and exit");
+  app.add_flag(
+      "--check", check,
+      "read configuration and policy, look for the groups, folders and logs that they name, "
+      "report every mistake, and exit");
   app.add_flag("--set-aside-damaged-state", set_aside,
                "if state.db is damaged, rename it and count the logs anew");
   app.set_version_flag("--version", std::string("deferd ") + kVersion);
@@ -47,9 +51,16 @@ int Main(int argc, char** argv) {
   if (check) {
     absl::StatusOr<LoadedPolicy> policy = LoadPolicy(config->policy_path);
     if (!policy.ok()) return Fail(policy.status());
-    for (const std::string& warning : config->warnings) {
+    MachineFindings machine = CheckMachine(*config);
+    machine.warnings.insert(machine.warnings.begin(), config->warnings.begin(),
+                            config->warnings.end());
+    for (const std::string& warning : machine.warnings) {
       std::fprintf(stderr, "%s: warning: %s\n", config_path.c_str(), warning.c_str());
     }
+    for (const std::string& error : machine.errors) {
+      std::fprintf(stderr, "deferd: %s: %s\n", config_path.c_str(), error.c_str());
+    }
+    if (!machine.errors.empty()) return 1;
     std::printf("%s: ok; policy %s (%s)\n", config_path.c_str(), policy->policy->path.c_str(),
                 policy->policy->hash.c_str());
     return 0;

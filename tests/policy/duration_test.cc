@@ -23,31 +23,21 @@ TEST(Duration, ParsesUnits) {
 }
 
 TEST(Duration, RefusesEverythingElse) {
-  for (const char* text : {"",
-                           "h",
-                           "1",
-                           "60",
-                           "1.5h",
-                           "-1h",
-                           "+1h",
-                           "1 h",
-                           " 1h",
-                           "1h ",
-                           "1w",
-                           "1ms",
-                           "1H",
-                           "0s",
-                           "0h0m",
-                           "1m1h",
-                           "1h1h",
-                           "h1",
-                           "1h30",
-                           "forever",
-                           "1000000000d",
-                           "99999999999999999999h",
+  for (const char* text : {"",    "h",    "1",       "60",          "1.5h",
+                           "-1h", "+1h",  "1 h",     " 1h",         "1h ",
+                           "1w",  "1ms",  "1H",      "1m1h",        "1h1h",
+                           "h1",  "1h30", "forever", "1000000000d", "99999999999999999999h",
                            "1h\n"}) {
     EXPECT_THAT(ParseDuration(text),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is no length of time")))
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is not a valid duration")))
+        << text;
+  }
+}
+
+TEST(Duration, NothingIsTooShort) {
+  for (const char* text : {"0s", "0h0m", "00d"}) {
+    EXPECT_THAT(ParseDuration(text),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is too short")))
         << text;
   }
 }

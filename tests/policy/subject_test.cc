@@ -56,6 +56,11 @@ INSTANTIATE_TEST_SUITE_P(
                     {SubjectKind::kDomain, "[ipv6:2001:db8::1]"},
                     "[ipv6:2001:db8::1]",
                     "[ipv6:2001:db8::1]"},
+        SubjectCase{"BareAddress",
+                    "Bob@Example.COM",
+                    {SubjectKind::kLogin, "Bob@example.com"},
+                    "login:Bob@example.com",
+                    "example.com"},
         SubjectCase{"Login",
                     "login:Bob@Example.COM",
                     {SubjectKind::kLogin, "Bob@example.com"},
@@ -103,7 +108,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 TEST(Subject, SaysWhichFormWasExpected) {
-  for (const char* text : {"", "bob@example.com", "login:", "mailbox:bob", "Login:bob", ":x"}) {
+  for (const char* text : {"", "login:", "mailbox:bob", "Login:bob", ":x"}) {
     EXPECT_THAT(
         Subject::Parse(text),
         StatusIs(absl::StatusCode::kInvalidArgument,

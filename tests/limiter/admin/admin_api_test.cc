@@ -67,6 +67,32 @@ TEST_F(AdminApiTest, CheckSaysWhatAnMtaWouldBeTold) {
   EXPECT_EQ((*check)["verdict"], "hold");
 }
 
+TEST_F(AdminApiTest, ABlockOfANameThatNobodySendsAsIsRefused) {
+  for (const char* name : {"com", "co.uk", "web1"}) {
+    EXPECT_FALSE(Ask("block", {{"subject", name}, {"for", "1h"}, {"reason", "x"}}).ok()) << name;
+  }
+  EXPECT_THAT(Ask("block", {{"subject", "net"}, {"for", "1h"}, {"reason", "x"}}).status().message(),
+              HasSubstr("public suffix"));
+  EXPECT_THAT(
+      Ask("block", {{"subject", "b.example"}, {"for", "1h"}, {"reason", " "}}).status().message(),
+      HasSubstr("--reason"));
+  // What was seen may be blocked, whatever its name.
+  FeedMany(1, "localhost", absl::Minutes(1), Outcome::kFailed);
+  EXPECT_THAT(Ask("block", {{"subject", "localhost"}, {"for", "1h"}, {"reason", "x"}}), IsOk());
+}
+
+TEST_F(AdminApiTest, WhySaysThatASubjectWasNeverSeenAndWhatIsNear) {
+  FeedMany(1, "a.example", absl::Minutes(1), Outcome::kFailed);
+  absl::StatusOr<Json> why = Ask("why", {{"subject", "a.exampel"}});
+  ASSERT_THAT(why, IsOk());
+  EXPECT_EQ((*why)["seen"], false);
+  EXPECT_EQ((*why)["near"], Json::array({"a.example"}));
+  EXPECT_EQ((*Ask("why", {{"subject", "a.example"}}))["seen"], true);
+  EXPECT_EQ((*Ask("why", {{"subject", "elsewhere.example"}}))["near"], Json::array());
+  // An address is a login's name.
+  EXPECT_EQ((*Ask("why", {{"subject", "bob@b.example"}}))["subject"], "login:bob@b.example");
+}
+
 TEST_F(AdminApiTest, AnUncheckedPassTellsCauseAndAge) {
   freshness_.Set({"log away"}, clock_.Now());
   clock_.Advance(absl::Seconds(90));

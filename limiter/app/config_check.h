@@ -1,0 +1,25 @@
+// Whether this machine has what the configuration names: groups, folders, logs.
+//
+// The configuration itself is checked where it is read (config.h). This looks at the machine as it
+// is now, so that `deferd --check` finds what would keep deferd from starting, or leave it blind.
+
+#ifndef DEFERD_LIMITER_APP_CONFIG_CHECK_H_
+#define DEFERD_LIMITER_APP_CONFIG_CHECK_H_
+
+#include <string>
+#include <vector>
+
+#include "limiter/app/config.h"
+
+namespace deferd {
+
+struct MachineFindings {
+  std::vector<std::string> errors;    // deferd will not start
+  std::vector<std::string> warnings;  // deferd starts, but something it needs is not there yet
+};
+
+MachineFindings CheckMachine(const Config& config);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_APP_CONFIG_CHECK_H_
