@@ -9,6 +9,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/strip.h"
 #include "limiter/intake/exim_scan.h"
 
 namespace deferd {
@@ -84,18 +85,25 @@ Rank RankOf(absl::string_view key) {
       break;
   }
   if (key.empty() || !absl::ascii_isupper(key[0])) return kNone;
+  absl::ConsumeSuffix(&key, "*");
   for (char c : key) {
-    if (!absl::ascii_isupper(c) && !absl::ascii_isdigit(c)) return kNone;
+    if (!absl::ascii_isalnum(c) && c != '_' && c != '-') return kNone;
   }
   return kUnknown;
 }
 
+// "L", "L.-", "K", "TFO*", "DS", "PRDR", and what a later Exim may add: capitals, then marks. Never
+// a bracket, with which the host's address begins.
 bool IsFlag(absl::string_view token) {
-  for (absl::string_view flag :
-       {"L", "L-", "L.", "L.-", "K", "TFO", "TFO*", "DS", "DSN", "PRDR", "ARC"}) {
-    if (token == flag) return true;
+  constexpr size_t kLongest = 12;
+  if (token.empty() || token.size() > kLongest || !absl::ascii_isupper(token[0])) return false;
+  const size_t marks = token.find_first_of("*.-+!");
+  const absl::string_view word = token.substr(0, marks);
+  for (char c : word) {
+    if (!absl::ascii_isalnum(c) && c != '_') return false;
   }
-  return false;
+  return marks == absl::string_view::npos ||
+         token.find_first_not_of("*.-+!", marks) == absl::string_view::npos;
 }
 
 // No quote, escaped or not: a closing quote is where forged text would have to meet Exim's own.

@@ -153,6 +153,8 @@ bool IsEximId(absl::string_view text) {
          IsBase62(text.substr(7, middle)) && IsBase62(text.substr(8 + middle));
 }
 
+bool BeginsWithEximId(absl::string_view text) { return !LeadingId(text).empty(); }
+
 EximLine ParseEximLine(absl::string_view text) {
   EximLine line;
   line.id = LeadingId(text);

@@ -76,6 +76,9 @@ EximLine ParseEximLine(absl::string_view text);
 // Whether `text` has the form of a message id.
 bool IsEximId(absl::string_view text);
 
+// Whether `text` begins with a message id, as all lines about messages do.
+bool BeginsWithEximId(absl::string_view text);
+
 }  // namespace deferd
 
 #endif  // DEFERD_LIMITER_INTAKE_EXIM_LINE_H_

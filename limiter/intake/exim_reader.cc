@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
 #include "limiter/intake/exim_line.h"
+#include "limiter/intake/log_wrapping.h"
 #include "limiter/intake/open_messages.h"
 #include "limiter/intake/reader_events.h"
 #include "limiter/intake/reader_state.h"
@@ -58,11 +59,19 @@ int TakePiece(absl::string_view* text) {
   return piece;
 }
 
-// -52, -53, -54: the retry time was not reached; -57: too many connections of our own.
+// Nothing was tried: -52, -53, -54 the retry time was not reached; -55, -56 the message was to stay
+// in the queue (-odl, queue_domains); -57 too many connections of our own. Older Exims give -1 and
+// say why.
 bool IsAttempt(const EximLine& line) {
-  return line.kind != EximLineKind::kDeferred ||
-         (line.defer_code != -52 && line.defer_code != -53 && line.defer_code != -54 &&
-          line.defer_code != -57);
+  if (line.kind != EximLineKind::kDeferred) return true;
+  if (line.defer_code <= -52 && line.defer_code >= -57) return false;
+  if (line.has_host) return true;  // another server's words
+  for (absl::string_view begin :
+       {"domain matches queue_", "domain is in queue_", "queue_smtp_domains", "queue_domains",
+        "retry time not reached", "Retry time not yet reached", "concurrency limit reached"}) {
+    if (absl::StartsWith(line.text, begin)) return false;
+  }
+  return !absl::StrContains(line.text, "-odqs set") && !absl::StrContains(line.text, "-odq set");
 }
 
 Outcome OutcomeOf(const EximLine& line) {
@@ -118,8 +127,13 @@ class EximReader : public LogReader {
 
   void ReadLine(absl::string_view line, EventBatch* batch) override {
     ++batch->counts.lines;
+    const LogUnwrapper::Result unwrapped = unwrapper_.Take(&line);
     absl::ConsumeSuffix(&line, "\r");
-    switch (TakeHead(&line)) {
+    int64_t times = 1;
+    Head head = Head::kNotMine;
+    if (unwrapped == LogUnwrapper::Result::kBroken) head = Head::kMalformed;
+    if (unwrapped == LogUnwrapper::Result::kLine) head = TakeHead(&line, &times);
+    switch (head) {
       case Head::kNotMine:
         ++batch->counts.not_mine;
         return;
@@ -130,6 +144,10 @@ class EximReader : public LogReader {
         break;
     }
     ReadText(line, batch);
+    // A line that syslog counted in place of writing it again is one line, and as many entries.
+    const LineCounts counts = batch->counts;
+    while (--times > 0) ReadText(line, batch);
+    batch->counts = counts;
   }
 
   void SkipLine(EventBatch* batch) override {
@@ -147,7 +165,11 @@ class EximReader : public LogReader {
   absl::Time last_stamp() const override { return last_stamp_; }
 
   std::string SaveState() const override {
-    return EncodeReaderState({.stamps = stamps_.state(), .last_stamp = last_stamp_}, early_);
+    return EncodeReaderState({.stamps = stamps_.state(),
+                              .last_stamp = last_stamp_,
+                              .unwrapper = unwrapper_.SaveState(),
+                              .own_form = own_form_},
+                             early_);
   }
 
   absl::Status Restore(std::vector<OpenMessage> open, absl::string_view state) override {
@@ -157,6 +179,8 @@ class EximReader : public LogReader {
     if (!status.ok()) return status;
     stamps_.Restore(decoded.stamps);
     last_stamp_ = decoded.last_stamp;
+    unwrapper_.Restore(decoded.unwrapper);
+    own_form_ = decoded.own_form;
     early_ = std::move(early);
     std::stable_sort(open.begin(), open.end(), [](const OpenMessage& a, const OpenMessage& b) {
       return a.key.arrival < b.key.arrival;
@@ -171,23 +195,62 @@ class EximReader : public LogReader {
  private:
   enum class Head { kExim, kNotMine, kMalformed };
 
-  // Takes everything before Exim's own text; its stamp is last_stamp_ then.
-  Head TakeHead(absl::string_view* line) {
+  // Takes everything before Exim's own text; its stamp is last_stamp_ then. `*times`: how often the
+  // line stands for itself.
+  Head TakeHead(absl::string_view* line, int64_t* times) {
     if (line->empty()) return Head::kNotMine;
-    std::optional<absl::Time> time = stamps_.TakeExim(line);
-    if (!time) {
-      const std::optional<SyslogPrefix> prefix = TakeSyslogPrefix(&stamps_, line);
-      if (!prefix) return Head::kMalformed;
-      last_stamp_ = prefix->time;
-      const int piece = TakePiece(line);
-      time = stamps_.TakeExim(line);
-      if (!time && !absl::StartsWith(prefix->tag, "exim")) return Head::kNotMine;
-      if (!time) time = prefix->time;
-      if (piece > 1) return Head::kNotMine;
+    const absl::Time before = stamps_.previous();
+    absl::string_view own = *line;
+    if (const std::optional<absl::Time> time = stamps_.TakeExim(&own)) {
+      SkipPid(&own);
+      // Another program's prefix may begin with a stamp like Exim's own. But what a client makes
+      // Exim write (the argument of ETRN) may look like such a prefix behind it, so none is looked
+      // for in a log where an entry was seen to follow the stamp.
+      own_form_ = own_form_ || BeginsWithEximId(own);
+      if (own_form_ || !TakeForeignHead(before, line, times)) {
+        last_stamp_ = *time;
+        stamps_.set_previous(*time);
+        *line = own;
+      }
+      return Head::kExim;
     }
-    last_stamp_ = *time;
-    SkipPid(line);
-    return Head::kExim;
+    const std::optional<SyslogPrefix> prefix = TakeSyslogPrefix(&stamps_, line);
+    if (!prefix) return IsNoEntry(*line) ? Head::kNotMine : Head::kMalformed;
+    last_stamp_ = prefix->time;
+    return TakeBehind(*prefix, line, times) ? Head::kExim : Head::kNotMine;
+  }
+
+  // The prefix of a syslog or container whose stamp is like Exim's own. False: it is none, and
+  // nothing was taken.
+  bool TakeForeignHead(absl::Time previous, absl::string_view* line, int64_t* times) {
+    stamps_.set_previous(previous);
+    absl::string_view text = *line;
+    const std::optional<SyslogPrefix> prefix = TakeSyslogPrefix(&stamps_, &text);
+    if (!prefix) return false;
+    last_stamp_ = prefix->time;
+    if (absl::StartsWith(prefix->tag, "exim")) {
+      if (!TakeBehind(*prefix, &text, times)) return false;
+    } else {
+      absl::string_view entry = text;
+      SkipPid(&entry);
+      if (!prefix->tag.empty() || !BeginsWithEximId(entry)) return false;
+      text = entry;
+    }
+    *line = text;
+    return true;
+  }
+
+  // What is behind a prefix. False: it is not Exim's, or the rest of a record that was cut.
+  bool TakeBehind(const SyslogPrefix& prefix, absl::string_view* text, int64_t* times) {
+    if (!absl::StartsWith(prefix.tag, "exim") && !IsLogRelay(prefix.tag)) return false;
+    *times = TakeRepeated(text);
+    const int piece = TakePiece(text);
+    const std::optional<absl::Time> own = stamps_.TakeExim(text);
+    // A container passes on the lines of Exim alone, which begin with its stamp.
+    if (!own && !prefix.tag.empty() && !absl::StartsWith(prefix.tag, "exim")) return false;
+    if (own) last_stamp_ = *own;
+    SkipPid(text);
+    return piece <= 1;
   }
 
   void ReadText(absl::string_view text, EventBatch* batch) {
@@ -379,10 +442,12 @@ class EximReader : public LogReader {
   }
 
   const bool tell_all_;
+  LogUnwrapper unwrapper_;
   StampReader stamps_;
   OpenMessages messages_;
   MessageKey forgotten_;  // by the last arrival, if its id is not empty
   std::deque<Attempt> early_;
+  bool own_form_ = false;  // an entry stood right behind a stamp like Exim's own
   absl::Time last_stamp_ = absl::InfinitePast();
 };
 

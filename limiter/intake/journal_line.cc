@@ -2,16 +2,34 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "limiter/intake/postfix_line.h"
 
 namespace deferd {
 namespace {
 
+bool IsDigits(absl::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == absl::string_view::npos;
+}
+
+// Whether "[12]" stands in it, which would end the tag early.
+bool HoldsProcess(absl::string_view identifier) {
+  for (size_t open = identifier.find('['); open != absl::string_view::npos;
+       open = identifier.find('[', open + 1)) {
+    if (IsDigits(identifier.substr(open + 1, identifier.find(']', open) - open - 1))) return true;
+  }
+  return false;
+}
+
 // More in a tag would end it early, or begin another.
 bool IsTag(absl::string_view identifier) {
+  bool plain = true;
   for (const char c : identifier) {
-    if (!absl::ascii_isgraph(static_cast<unsigned char>(c)) || c == ':' || c == '[') return false;
+    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) return false;
+    plain = plain && c != ':' && c != '[' && c != ']';
   }
-  return !identifier.empty();
+  if (plain) return !identifier.empty();
+  absl::string_view program;
+  return IsPostfixTag(identifier, &program) && !HoldsProcess(identifier);
 }
 
 }  // namespace
@@ -19,7 +37,9 @@ bool IsTag(absl::string_view identifier) {
 bool JournalLine(const JournalEntry& entry, std::string* line) {
   if (!IsTag(entry.identifier)) return false;
   *line = absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ ", entry.time, absl::UTCTimeZone());
-  absl::StrAppend(line, entry.identifier, ": ");
+  absl::StrAppend(line, entry.identifier);
+  if (IsDigits(entry.pid)) absl::StrAppend(line, "[", entry.pid, "]");
+  absl::StrAppend(line, ": ");
   for (const char c : entry.message) {
     const auto byte = static_cast<unsigned char>(c);
     if (!absl::ascii_iscntrl(byte) || c == '\t') {

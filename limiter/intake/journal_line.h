@@ -1,5 +1,5 @@
 // An entry of systemd's journal as the line that rsyslog would write of it to a file, so that files
-// and journal are read by the same readers: "2026-11-22T00:15:04.123456Z postfix/smtp: 4dX...".
+// and journal are read by the same readers: "2026-11-22T00:15:04.123456Z postfix/smtp[12]: 4dX...".
 
 #ifndef DEFERD_LIMITER_INTAKE_JOURNAL_LINE_H_
 #define DEFERD_LIMITER_INTAKE_JOURNAL_LINE_H_
@@ -12,7 +12,8 @@ namespace deferd {
 
 // Into `*line`. Whatever the entry holds, it is one line, with that stamp and that program:
 // control characters are written as rsyslog does ("#012"), tabs left. False, and `*line` is not to
-// be used: the identifier is none that a program has (empty, with blanks or colons ...).
+// be used: the identifier is none that a program has (empty, with blanks, or with colons or
+// brackets where it is no instance of Postfix: "postfix/[::1]:587/smtpd" is one).
 bool JournalLine(const JournalEntry& entry, std::string* line);
 
 }  // namespace deferd

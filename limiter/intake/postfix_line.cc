@@ -13,12 +13,14 @@ namespace {
 using absl::string_view;
 
 constexpr size_t kShortestId = 6;
-constexpr size_t kLongestId = 20;
+// Short: five digits of microseconds, then the inode, 16 digits at most. Long: six of seconds or
+// more, four of microseconds, "z", the inode, 12 at most.
+constexpr size_t kLongestId = 24;
 
 // Programs whose lines tell of messages.
-constexpr string_view kPrograms[] = {"smtpd", "pickup",  "cleanup", "qmgr",     "oqmgr", "nqmgr",
-                                     "smtp",  "lmtp",    "local",   "virtual",  "pipe",  "error",
-                                     "retry", "discard", "bounce",  "postsuper"};
+constexpr string_view kPrograms[] = {"smtpd", "pickup",  "cleanup", "qmgr",      "oqmgr", "nqmgr",
+                                     "smtp",  "lmtp",    "local",   "virtual",   "pipe",  "error",
+                                     "retry", "discard", "bounce",  "postsuper", "qmqpd"};
 constexpr string_view kAgents[] = {"smtp", "lmtp",  "local", "virtual",
                                    "pipe", "error", "retry", "discard"};
 
@@ -37,9 +39,21 @@ string_view TakeField(string_view* text) {
 
 // An address between "<" and the ">" that ends it, both taken. A quoted local part (RFC 5321
 // 4.1.2), which may hold any of them, begins with its quote. Other quotes, as before Postfix 3.5,
-// are letters as any; a ">" ends an address if nothing of it follows.
+// are letters as any; a ">" ends an address if nothing of it follows. Postfix writes all addresses
+// so: nobody but who made a log readable for others leaves the brackets out.
 bool TakeAddress(string_view* text, string_view* address) {
-  if (text->empty() || text->front() != '<') return false;
+  if (absl::StartsWith(*text, "&lt;")) {
+    const size_t end = text->find("&gt;");
+    if (end == string_view::npos) return false;
+    *address = text->substr(4, end - 4);
+    text->remove_prefix(end + 4);
+    return true;
+  }
+  if (text->empty() || text->front() != '<') {
+    *address = text->substr(0, text->find_first_of(" ,"));
+    text->remove_prefix(address->size());
+    return !text->empty() || !address->empty();
+  }
   size_t i = 1;
   if (text->size() > 1 && (*text)[1] == '"') {
     for (i = 2; i < text->size() && (*text)[i] != '"'; ++i) {
@@ -113,6 +127,8 @@ PostfixLine Pickup(string_view text, PostfixLine line) {
 
 // Behind "from=": <SENDER>, size=N, nrcpt=N (queue active), or <SENDER>, status=expired, ...
 PostfixLine Queue(string_view text, PostfixLine line) {
+  // Lost with its brackets, it is not the null sender.
+  if (absl::StartsWith(text, ",")) return line;
   if (!TakeAddress(&text, &line.sender)) return Malformed(line);
   if (absl::StartsWith(text, ", size=")) {
     line.kind = PostfixLineKind::kActive;
@@ -129,7 +145,7 @@ PostfixLine Queue(string_view text, PostfixLine line) {
 // The id that stands last in "... queued as ID" or "forwarded as ID", also with a ")" or "."
 // behind.
 string_view QueuedAs(string_view text) {
-  while (!text.empty() && (text.back() == ')' || text.back() == '.' || text.back() == ' ')) {
+  while (!text.empty() && absl::StrContains(").,;\"' ", text.substr(text.size() - 1))) {
     text.remove_suffix(1);
   }
   const size_t blank = text.rfind(' ');
@@ -151,7 +167,10 @@ PostfixLine Delivery(string_view text, PostfixLine line) {
     return Malformed(line);
   }
   if (!absl::ConsumePrefix(&text, "relay=")) return Malformed(line);
-  TakeHost(TakeField(&text), &line.host, &line.host_ip);
+  const string_view relay = TakeField(&text);
+  TakeHost(relay, &line.host, &line.host_ip);
+  line.to_socket = line.host_ip.empty() && absl::EndsWith(relay, "]") &&
+                   absl::StrContains(relay.substr(line.host.size()), '/');
   // Numbers alone until the status.
   while (!absl::StartsWith(text, "status=")) {
     const string_view field = TakeField(&text);
@@ -194,6 +213,27 @@ PostfixLine Rejected(string_view action, string_view text, PostfixLine line) {
   }
   const size_t end = text.rfind("; from=<");
   line.text = text.substr(0, end);
+  if (end == string_view::npos) return line;
+  string_view rest = text.substr(end + 7);
+  if (TakeAddress(&rest, &line.sender) && absl::ConsumePrefix(&rest, " to=")) {
+    TakeAddress(&rest, &line.recipient);
+  }
+  return line;
+}
+
+// "proxy-accept: END-OF-MESSAGE: 250 .. queued as ID; from=<S> to=<R> proto=ESMTP helo=<H>", or
+// "proxy-reject: ..": the filter's answer. Who it was from comes behind it and is the client's
+// word.
+PostfixLine Proxied(bool accepted, string_view text, PostfixLine line) {
+  const size_t colon = text.find(": ");
+  if (colon == string_view::npos || colon > 40) return line;
+  line.stage = text.substr(0, colon);
+  text.remove_prefix(colon + 2);
+  const size_t end = text.find("; from=");
+  line.text = text.substr(0, end);
+  line.kind = accepted ? PostfixLineKind::kProxyAccept : PostfixLineKind::kRejected;
+  line.action = "proxy-reject";
+  line.queued_as = QueuedAs(line.text);
   if (end == string_view::npos) return line;
   string_view rest = text.substr(end + 7);
   if (TakeAddress(&rest, &line.sender) && absl::ConsumePrefix(&rest, " to=")) {
@@ -246,25 +286,102 @@ bool IsPostfixTag(string_view tag, string_view* program) {
   return IsOneOf(*program, kPrograms);
 }
 
+bool IsPostfixUnit(string_view tag) {
+  if (!absl::ConsumePrefix(&tag, "postfix")) return false;
+  return tag.empty() || tag.front() == '/' || absl::EndsWith(tag, ".service");
+}
+
+string_view PostfixProgramOf(string_view text) {
+  constexpr struct {
+    string_view begins;
+    string_view program;
+  } kLines[] = {{"client=", "smtpd"},
+                {"uid=", "pickup"},
+                {"message-id=", "cleanup"},
+                {"resent-message-id=", "cleanup"},
+                {"milter-", "cleanup"},
+                {"reject: ", "smtpd"},
+                {"hold: ", "smtpd"},
+                {"discard: ", "smtpd"},
+                {"from=", "qmgr"},
+                {"removed", "qmgr"},
+                {"placed on hold", "postsuper"},
+                {"sender non-delivery", "bounce"},
+                {"sender delay", "bounce"},
+                {"postmaster non-delivery", "bounce"}};
+  for (string_view begins : {"NOQUEUE: ", "proxy-", "connect from ", "disconnect from "}) {
+    if (absl::StartsWith(text, begins)) return "smtpd";
+  }
+  const string_view whole = text;
+  const size_t colon = text.find(": ");
+  if (colon == string_view::npos || !IsPostfixId(text.substr(0, colon))) return "";
+  text.remove_prefix(colon + 2);
+  for (const auto& line : kLines) {
+    if (absl::StartsWith(text, line.begins)) return line.program;
+  }
+  if (!absl::StartsWith(text, "to=")) return "";
+  // Which of those that deliver it was, the relay tells: local(8) and virtual(8) give their own
+  // name there, pipe(8) a service's, lmtp(8) a socket.
+  const PostfixLine line = ParsePostfixLine("smtp", whole);
+  if (line.kind != PostfixLineKind::kDelivery || !line.host_ip.empty()) return "smtp";
+  if (line.to_socket) return "lmtp";
+  if (line.host == "local" || line.host == "virtual") return line.host;
+  if (!line.host.empty()) return "pipe";
+  const bool reached_nobody = absl::StartsWith(line.text, "Host ") ||
+                              absl::StartsWith(line.text, "Domain ") ||
+                              absl::StartsWith(line.text, "Name service");
+  return reached_nobody ? "smtp" : "error";
+}
+
+PostfixLine ParseMailScannerLine(string_view text) {
+  PostfixLine line;
+  if (!absl::ConsumePrefix(&text, "Requeue: ")) return line;
+  const size_t to = text.find(" to ");
+  if (to == string_view::npos) return line;
+  string_view id = text.substr(0, to);
+  id = id.substr(0, id.find('.'));  // MailScanner adds ".A7D26", so that it is used once
+  string_view next = text.substr(to + 4);
+  next = next.substr(0, next.find_first_of(" ,"));
+  if (!IsPostfixId(id) || !IsPostfixId(next)) return line;
+  line.kind = PostfixLineKind::kRequeued;
+  line.id = id;
+  line.queued_as = next;
+  return line;
+}
+
 PostfixLine ParsePostfixLine(string_view program, string_view text) {
   PostfixLine line;
   line.agent = program;
+  const bool session = program == "smtpd" || program == "qmqpd";
+  if (session &&
+      (absl::StartsWith(text, "connect from ") || absl::StartsWith(text, "disconnect from "))) {
+    line.kind = PostfixLineKind::kSession;
+    return line;
+  }
   const size_t colon = text.find(": ");
   if (colon == string_view::npos) return line;
   const string_view first = text.substr(0, colon);
   string_view rest = text.substr(colon + 2);
   if (first == "NOQUEUE") {
     const string_view action = TakeAction(&rest);
-    return action.empty() ? line : Rejected(action, rest, line);
+    if (!action.empty()) return Rejected(action, rest, line);
+    if (!session || !absl::ConsumePrefix(&rest, "client=")) return line;
+    line = Client(rest, line);
+    if (line.kind == PostfixLineKind::kClient) line.kind = PostfixLineKind::kProxyClient;
+    return line;
+  }
+  if (session && absl::StartsWith(first, "proxy-")) {
+    const bool accepted = first == "proxy-accept";
+    return accepted || first == "proxy-reject" ? Proxied(accepted, rest, line) : line;
   }
   if (!IsPostfixId(first)) return line;
   line.id = first;
-  if (program == "smtpd" || program == "cleanup") {
+  if (session || program == "cleanup") {
     if (const string_view action = TakeAction(&rest); !action.empty()) {
       return Rejected(action, rest, line);
     }
   }
-  if (program == "smtpd") {
+  if (session) {
     return absl::ConsumePrefix(&rest, "client=") ? Client(rest, line) : line;
   }
   if (program == "pickup") {

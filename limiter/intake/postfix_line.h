@@ -16,28 +16,36 @@
 namespace deferd {
 
 enum class PostfixLineKind : uint8_t {
-  kOther,      // a line of Postfix's that is none of these: not ours
-  kMalformed,  // begins like one of these and does not go on so
-  kClient,     // smtpd: client=NAME[IP], sasl_...: a message begins to arrive
-  kPickup,     // pickup: uid=N from=<..>: one of a local user
-  kMessageId,  // cleanup: message-id=..; also of mail that Postfix makes or forwards itself
-  kActive,     // qmgr: from=<..>, size=.., nrcpt=.. (queue active)
-  kDelivery,   // to=<..>, relay=.., status=..
-  kExpired,    // qmgr: from=<..>, status=expired, returned to sender: all recipients that remain
-  kNotice,     // bounce: sender non-delivery notification: ID
-  kRejected,   // reject, hold, discard, milter-...: at SMTP time; has no id where there was no
-               // message
-  kHeld,       // postsuper: placed on hold
-  kRemoved,    // removed
+  kOther,        // a line of Postfix's that is none of these: not ours
+  kMalformed,    // begins like one of these and does not go on so
+  kClient,       // smtpd: client=NAME[IP], sasl_...: a message begins to arrive
+  kPickup,       // pickup: uid=N from=<..>: one of a local user
+  kMessageId,    // cleanup: message-id=..; also of mail that Postfix makes or forwards itself
+  kActive,       // qmgr: from=<..>, size=.., nrcpt=.. (queue active)
+  kDelivery,     // to=<..>, relay=.., status=..
+  kExpired,      // qmgr: from=<..>, status=expired, returned to sender: all recipients that remain
+  kNotice,       // bounce: sender non-delivery notification: ID
+  kRejected,     // reject, hold, discard, milter-...: at SMTP time; has no id where there was no
+                 // message
+  kHeld,         // postsuper: placed on hold
+  kRemoved,      // removed
+  kProxyClient,  // smtpd: NOQUEUE: client=..: as kClient, of a message that a filter is going to
+                 // get
+  kProxyAccept,  // smtpd: proxy-accept: ... queued as ID: what became of it
+  kSession,      // smtpd: connect from, disconnect from: another client from now on
+  kRequeued,     // MailScanner: Requeue: OLD to NEW: id, and queued_as for its new one
 };
 
 struct PostfixLine {
   PostfixLineKind kind = PostfixLineKind::kOther;
-  absl::string_view id;  // short (hexadecimal) or long (52 digits and letters)
+  absl::string_view id;  // short (hexadecimal) or long (digits and consonants)
 
   // kClient
   absl::string_view client_ip;
   absl::string_view login;  // sasl_username
+  // kDelivery: relay=NAME[PATH], a socket of this machine's.
+  bool to_socket = false;
+
   // A filter of ours hands back that message (orig_queue_id), or it was put into the queue anew
   // (kPickup: orig_id).
   absl::string_view orig_id;
@@ -69,6 +77,16 @@ PostfixLine ParsePostfixLine(absl::string_view program, absl::string_view text);
 
 // Whether a syslog tag is one of Postfix's programs that deferd reads; `*program` is which.
 bool IsPostfixTag(absl::string_view tag, absl::string_view* program);
+
+// Whether a tag that is none of these still is Postfix's as a whole, as journalctl -o with-unit
+// ("postfix@-.service") and some containers print it ("postfix", "postfix/relay").
+bool IsPostfixUnit(absl::string_view tag);
+
+// The program that writes lines like `text`; empty if it is none of those that deferd reads.
+absl::string_view PostfixProgramOf(absl::string_view text);
+
+// What MailScanner writes where it puts a message into the queue anew.
+PostfixLine ParseMailScannerLine(absl::string_view text);
 
 // Whether `text` has the form of a queue id.
 bool IsPostfixId(absl::string_view text);

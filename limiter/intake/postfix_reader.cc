@@ -15,6 +15,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "limiter/intake/log_wrapping.h"
 #include "limiter/intake/open_messages.h"
 #include "limiter/intake/postfix_line.h"
 #include "limiter/intake/reader_events.h"
@@ -25,8 +26,8 @@
 namespace deferd {
 namespace {
 
-constexpr int64_t kMaxRepeated = 1000;
-constexpr size_t kHandedBack = 200;  // of messages that are gone
+constexpr size_t kHandedBack = 200;     // of messages that are gone
+constexpr size_t kMaxSessions = 2'000;  // more than smtpd(8) processes on any host
 
 std::string SystemUserName(int64_t uid) {
   std::vector<char> buffer(16 << 10);
@@ -44,21 +45,6 @@ bool IsDoubleBounce(absl::string_view sender) {
 
 bool IsLoopback(absl::string_view ip) { return absl::StartsWith(ip, "127.") || ip == "::1"; }
 
-// What rsyslog and syslogd write in place of the same text again: "message repeated 2 times: [
-// TEXT]".
-int64_t TakeRepeated(absl::string_view* text) {
-  absl::string_view rest = *text;
-  if (!absl::ConsumePrefix(&rest, "message repeated ")) return 1;
-  const size_t blank = rest.find(' ');
-  int64_t times = 0;
-  if (blank == absl::string_view::npos || !absl::SimpleAtoi(rest.substr(0, blank), &times))
-    return 1;
-  rest.remove_prefix(blank);
-  if (!absl::ConsumePrefix(&rest, " times: [ ") || !absl::ConsumeSuffix(&rest, "]")) return 1;
-  *text = rest;
-  return std::clamp<int64_t>(times, 1, kMaxRepeated);
-}
-
 class PostfixReader : public LogReader {
  public:
   explicit PostfixReader(const PostfixReaderOptions& options)
@@ -70,25 +56,36 @@ class PostfixReader : public LogReader {
 
   void ReadLine(absl::string_view line, EventBatch* batch) override {
     ++batch->counts.lines;
+    const LogUnwrapper::Result unwrapped = unwrapper_.Take(&line);
     absl::ConsumeSuffix(&line, "\r");
-    if (line.empty()) {
+    if (unwrapped == LogUnwrapper::Result::kNothing || line.empty()) {
       ++batch->counts.not_mine;
       return;
     }
-    const std::optional<SyslogPrefix> prefix = TakeSyslogPrefix(&stamps_, &line);
+    std::optional<SyslogPrefix> prefix;
+    if (unwrapped == LogUnwrapper::Result::kLine) prefix = TakeSyslogPrefix(&stamps_, &line);
     if (!prefix) {
-      ++batch->counts.malformed;
+      ++(IsNoEntry(line) ? batch->counts.not_mine : batch->counts.malformed);
       return;
     }
     last_stamp_ = prefix->time;
     absl::string_view program;
-    if (!IsPostfixTag(prefix->tag, &program)) {
-      ++batch->counts.not_mine;
-      return;
+    const bool scanner = prefix->tag == "MailScanner";
+    if (!scanner && !IsPostfixTag(prefix->tag, &program)) {
+      if (IsPostfixUnit(prefix->tag)) program = PostfixProgramOf(line);
+      if (program.empty()) {
+        ++batch->counts.not_mine;
+        return;
+      }
     }
     const int64_t times = TakeRepeated(&line);
-    const PostfixLine parsed = ParsePostfixLine(program, line);
+    const PostfixLine parsed =
+        scanner ? ParseMailScannerLine(line) : ParsePostfixLine(program, line);
     Count(parsed, batch);
+    if (IsOfSession(parsed)) {
+      FollowSession(*prefix, parsed, batch);
+      return;
+    }
     for (int64_t i = 0; i < times; ++i) Read(parsed, batch);
   }
 
@@ -104,7 +101,10 @@ class PostfixReader : public LogReader {
   absl::Time last_stamp() const override { return last_stamp_; }
 
   std::string SaveState() const override {
-    return EncodeReaderState({.stamps = stamps_.state(), .last_stamp = last_stamp_}, {});
+    ReaderState state = {
+        .stamps = stamps_.state(), .last_stamp = last_stamp_, .unwrapper = unwrapper_.SaveState()};
+    state.sessions.assign(sessions_.begin(), sessions_.end());
+    return EncodeReaderState(state, {});
   }
 
   absl::Status Restore(std::vector<OpenMessage> open, absl::string_view state) override {
@@ -114,6 +114,8 @@ class PostfixReader : public LogReader {
     if (!status.ok()) return status;
     stamps_.Restore(decoded.stamps);
     last_stamp_ = decoded.last_stamp;
+    unwrapper_.Restore(decoded.unwrapper);
+    sessions_.assign(decoded.sessions.begin(), decoded.sessions.end());
     std::stable_sort(open.begin(), open.end(), [](const OpenMessage& a, const OpenMessage& b) {
       return a.key.arrival < b.key.arrival;
     });
@@ -201,6 +203,12 @@ class PostfixReader : public LogReader {
       case PostfixLineKind::kRemoved:
         Remove(line.id, batch);
         break;
+      case PostfixLineKind::kRequeued:
+        Requeue(line, batch);
+        break;
+      case PostfixLineKind::kProxyClient:
+      case PostfixLineKind::kProxyAccept:
+      case PostfixLineKind::kSession:
       case PostfixLineKind::kOther:
       case PostfixLineKind::kMalformed:
         break;
@@ -283,7 +291,7 @@ class PostfixReader : public LogReader {
   bool IsHandOver(const PostfixLine& line) {
     if (line.kind != PostfixLineKind::kDelivery || line.queued_as.empty()) return false;
     if (line.queued_as == line.id) return false;
-    const bool to_own = !line.host_ip.empty() && Trusts(line.host_ip);
+    const bool to_own = line.to_socket || (!line.host_ip.empty() && Trusts(line.host_ip));
     const ArrivedMessage* next = messages_.Find(line.queued_as);
     if (next == nullptr) return to_own && WasHandedBack(line.queued_as);
     if (line.agent == "local") return next->origin == ArrivedMessage::Origin::kMta;  // forwarded
@@ -347,21 +355,79 @@ class PostfixReader : public LogReader {
             message->deferred;
       }
     }
-    ArrivedMessage* next = messages_.Find(line.queued_as);
-    const Identity& first = message->identity;
-    if (next == nullptr ||
-        (next->identity.login == first.login && next->identity.user == first.user &&
-         next->identity.host == first.host)) {
+    if (ArrivedMessage* next = messages_.Find(line.queued_as)) {
+      GoOnAs(message->identity, line.queued_as, next, batch);
+    }
+  }
+
+  // `next` is the message whose sender `first` is, under its new id.
+  void GoOnAs(const Identity& first, absl::string_view id, ArrivedMessage* next,
+              EventBatch* batch) {
+    Identity& identity = next->identity;
+    if (identity.login == first.login && identity.user == first.user &&
+        identity.host == first.host) {
       return;
     }
-    next->identity.login = first.login;
-    next->identity.user = first.user;
-    next->identity.host = first.host;
-    next->identity.made_by_mta = first.made_by_mta;
-    if (tell_all_) {
-      TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.queued_as, next, batch)->deferred =
-          next->deferred;
+    identity.login = first.login;
+    identity.user = first.user;
+    identity.host = first.host;
+    identity.made_by_mta = first.made_by_mta;
+    if (!tell_all_) return;
+    TellOf(LogEvent::Kind::kIdentified, last_stamp_, id, next, batch)->deferred = next->deferred;
+  }
+
+  // MailScanner holds each message, looks at it and puts it into the queue anew; qmgr(8) may be
+  // faster to tell of the new one.
+  void Requeue(const PostfixLine& line, EventBatch* batch) {
+    const ArrivedMessage* held = messages_.Find(line.id);
+    if (held == nullptr || line.id == line.queued_as) return;
+    const ArrivedMessage first = *held;
+    Remove(line.id, batch);
+    ArrivedMessage* next = messages_.Find(line.queued_as);
+    if (next == nullptr) {
+      next = messages_.Open(line.queued_as, tell_all_ ? &forgotten_ : nullptr);
+      TellForgotten(line.queued_as, last_stamp_, &forgotten_, batch);
+      *next = {last_stamp_, Identity(), first.deferred, false, first.origin};
+      next->identity.sender = first.identity.sender;
+    } else if (next->origin == ArrivedMessage::Origin::kUnknown) {
+      next->origin = first.origin;
+    } else {
+      return;  // it came some other way, which the log has told
     }
+    GoOnAs(first.identity, line.queued_as, next, batch);
+  }
+
+  static bool IsOfSession(const PostfixLine& line) {
+    return line.kind == PostfixLineKind::kProxyClient ||
+           line.kind == PostfixLineKind::kProxyAccept || line.kind == PostfixLineKind::kSession;
+  }
+
+  // smtpd_proxy_filter: the smtpd(8) that knows client and login gives the message to a filter
+  // while it receives it, and never has an id for it. What the filter hands back is another smtpd's
+  // message; the first one repeats its answer, with the id. One process has one client at a time.
+  void FollowSession(const SyslogPrefix& prefix, const PostfixLine& line, EventBatch* batch) {
+    // Without its number, a process is not told from the others.
+    if (prefix.pid.empty() || (line.kind == PostfixLineKind::kSession && sessions_.empty())) return;
+    const std::string process = absl::StrCat(prefix.tag, "[", prefix.pid, "]");
+    const auto session =
+        std::find_if(sessions_.begin(), sessions_.end(),
+                     [&](const ProxySession& one) { return one.process == process; });
+    if (line.kind == PostfixLineKind::kProxyAccept) {
+      ArrivedMessage* next = messages_.Find(line.queued_as);
+      if (session == sessions_.end() || next == nullptr ||
+          next->origin != ArrivedMessage::Origin::kOwnHost) {
+        return;
+      }
+      Identity first;
+      first.login = session->login;
+      first.host = session->client_ip;
+      GoOnAs(first, line.queued_as, next, batch);
+      return;
+    }
+    if (session != sessions_.end()) sessions_.erase(session);
+    if (line.kind == PostfixLineKind::kSession) return;
+    if (sessions_.size() >= kMaxSessions) sessions_.pop_front();
+    sessions_.push_back({process, std::string(line.client_ip), std::string(line.login)});
   }
 
   // All of its recipients are known to have got it, or to have failed.
@@ -427,8 +493,10 @@ class PostfixReader : public LogReader {
   const HostList own_hosts_;
   const std::function<std::string(int64_t)> user_name_;
   absl::flat_hash_map<int64_t, std::string> users_;
+  LogUnwrapper unwrapper_;
   StampReader stamps_;
   OpenMessages messages_;
+  std::deque<ProxySession> sessions_;    // the oldest first
   std::deque<std::string> handed_back_;  // by a filter, and gone since: newest first
   MessageKey forgotten_;                 // by the last arrival, if its id is not empty
   absl::Time last_stamp_ = absl::InfinitePast();

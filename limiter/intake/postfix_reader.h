@@ -1,5 +1,5 @@
-// Postfix's log to attempts, joined by queue id: maillog or mail.log, traditional or RFC 3339
-// stamps, any instance and service name.
+// Postfix's log to attempts, joined by queue id: maillog or mail.log with any prefix
+// (syslog_prefix.h, log_wrapping.h), any instance and service name.
 //
 // Postfix says who sends (smtpd, pickup), from whom (qmgr) and what became of it (smtp, local ...)
 // on lines of different programs. Deliveries by smtp(8) and to another host by lmtp(8) are remote
@@ -9,7 +9,9 @@
 //
 // A filter or relay of our own that takes a message and hands it back ("queued as ID" of a message
 // that came in from there, or orig_queue_id) is a hand-over: no attempt, and the new message is of
-// whoever sent the first. Trusted for that are loopback addresses and `own_hosts`.
+// whoever sent the first. Trusted for that are sockets, loopback addresses and `own_hosts`. So is
+// what a filter hands back before the message is queued (smtpd_proxy_filter): the session that gave
+// it away names its client, its login and the new id. MailScanner names both ids.
 
 #ifndef DEFERD_LIMITER_INTAKE_POSTFIX_READER_H_
 #define DEFERD_LIMITER_INTAKE_POSTFIX_READER_H_

@@ -59,6 +59,22 @@ bool TakeAttempt(const Json& json, Attempt* attempt) {
   return true;
 }
 
+// Elements 6 to 8.
+bool TakeLater(const Json& json, ReaderState* state) {
+  if (!TakeText(json[6], &state->unwrapper) || !json[7].is_boolean() || !json[8].is_array()) {
+    return false;
+  }
+  state->own_form = json[7].get<bool>();
+  for (const Json& fields : json[8]) {
+    ProxySession& session = state->sessions.emplace_back();
+    if (!fields.is_array() || fields.size() != 3 || !TakeText(fields[0], &session.process) ||
+        !TakeText(fields[1], &session.client_ip) || !TakeText(fields[2], &session.login)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string EncodeReaderState(const ReaderState& state, const std::deque<Attempt>& early) {
@@ -72,9 +88,16 @@ std::string EncodeReaderState(const ReaderState& state, const std::deque<Attempt
     fields.push_back(attempt.bare_expiry);
     waiting.push_back(std::move(fields));
   }
+  Json sessions = Json::array();
+  for (const ProxySession& session : state.sessions) {
+    sessions.push_back(
+        Json::array({absl::CEscape(session.process), absl::CEscape(session.client_ip),
+                     absl::CEscape(session.login)}));
+  }
   return Json::array({1, FromTime(state.last_stamp), FromTime(state.stamps.previous),
                       absl::CEscape(state.stamps.exim_minute), FromTime(state.stamps.exim_start),
-                      std::move(waiting)})
+                      std::move(waiting), absl::CEscape(state.unwrapper), state.own_form,
+                      std::move(sessions)})
       .dump();
 }
 
@@ -85,7 +108,7 @@ absl::Status DecodeReaderState(absl::string_view text, ReaderState* state,
   if (!text.empty()) {
     const absl::Status damaged = absl::DataLossError("not a log reader's state");
     const Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-    if (!json.is_array() || json.size() != 6 || json[0] != 1 || !json[5].is_array()) return damaged;
+    if (!json.is_array() || json.size() < 6 || json[0] != 1 || !json[5].is_array()) return damaged;
     if (!TakeTime(json[1], &decoded.last_stamp) || !TakeTime(json[2], &decoded.stamps.previous) ||
         !TakeText(json[3], &decoded.stamps.exim_minute) ||
         !TakeTime(json[4], &decoded.stamps.exim_start)) {
@@ -94,6 +117,8 @@ absl::Status DecodeReaderState(absl::string_view text, ReaderState* state,
     for (const Json& fields : json[5]) {
       if (!TakeAttempt(fields, &waiting.emplace_back())) return damaged;
     }
+    // Not in what older versions wrote.
+    if (json.size() >= 9 && !TakeLater(json, &decoded)) return damaged;
   }
   *state = std::move(decoded);
   *early = std::move(waiting);

@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -15,9 +16,21 @@
 
 namespace deferd {
 
+// An SMTP session that hands its message on to a filter and has no id of its own for it.
+struct ProxySession {
+  std::string process;  // "postfix/submission/smtpd[57674]"
+  std::string client_ip;
+  std::string login;
+
+  friend bool operator==(const ProxySession&, const ProxySession&) = default;
+};
+
 struct ReaderState {
   StampReader::State stamps;
   absl::Time last_stamp = absl::InfinitePast();
+  std::string unwrapper;  // LogUnwrapper::SaveState
+  bool own_form = false;  // Exim wrote this file itself: no line has another program's prefix
+  std::vector<ProxySession> sessions;  // the oldest first
 };
 
 // `early`: attempts that wait for their arrival, which have no identity yet.

@@ -101,6 +101,34 @@ absl::Time StampReader::Local(absl::CivilSecond civil) const {
              : info.pre;
 }
 
+// An abbreviation that the server's own zone uses tells the two readings of a repeated hour apart.
+absl::Time StampReader::LocalNamed(absl::CivilSecond civil, absl::string_view zone) const {
+  const absl::TimeZone::TimeInfo info = zone_.At(civil);
+  if (!zone.empty() && info.kind == absl::TimeZone::TimeInfo::REPEATED) {
+    for (const absl::Time reading : {info.pre, info.post}) {
+      if (zone == zone_.At(reading).zone_abbr) return reading;
+    }
+  }
+  return Local(civil);
+}
+
+std::optional<absl::Time> StampReader::Resolve(const StampText& stamp) {
+  if (stamp.instant) return previous_ = *stamp.instant;
+  if (stamp.certainty() == 0) return std::nullopt;
+  int year = stamp.year;
+  if (year == 0) {
+    const std::optional<absl::Time> start =
+        LatestYear(stamp.month, stamp.day, stamp.hour, stamp.minute);
+    if (!start) return std::nullopt;
+    year = static_cast<int>(absl::ToCivilSecond(*start, zone_).year());
+  }
+  const absl::CivilSecond civil(year, stamp.month, stamp.day, stamp.hour, stamp.minute, 0);
+  const absl::Time start = stamp.offset
+                               ? absl::FromCivil(civil, absl::UTCTimeZone()) - *stamp.offset
+                               : LocalNamed(civil, stamp.zone);
+  return previous_ = start + absl::Seconds(stamp.second) + stamp.fraction;
+}
+
 std::optional<absl::Time> StampReader::TakeExim(absl::string_view* text) {
   if (text->size() < kMinuteSize + 3 || (*text)[10] != ' ') return std::nullopt;
   const absl::string_view minute = text->substr(0, kMinuteSize);

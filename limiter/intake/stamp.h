@@ -21,6 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
+#include "limiter/intake/stamp_text.h"
 
 namespace deferd {
 
@@ -38,6 +39,14 @@ class StampReader {
   // was, if there is none or its date does not exist.
   std::optional<absl::Time> TakeExim(absl::string_view* text);
   std::optional<absl::Time> TakeSyslog(absl::string_view* text);  // either kind
+
+  // What a stamp of any form means, with year and zone supplied as above. nullopt: it has no date,
+  // or the date is none of the years that may be meant.
+  std::optional<absl::Time> Resolve(const StampText& stamp);
+
+  // The previous line's reading, to take back one that was tried.
+  absl::Time previous() const { return previous_; }
+  void set_previous(absl::Time time) { previous_ = time; }
 
   // What readings of later stamps depend on: the previous line's, and the minutes' conversions.
   struct State {
@@ -76,6 +85,7 @@ class StampReader {
   std::optional<absl::Time> TakeRfc3339(absl::string_view* text);
 
   absl::Time Local(absl::CivilSecond civil) const;
+  absl::Time LocalNamed(absl::CivilSecond civil, absl::string_view zone) const;
   std::optional<absl::Time> LatestYear(int month, int day, int hour, int minute) const;
 
   absl::TimeZone zone_;

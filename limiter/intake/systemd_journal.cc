@@ -189,6 +189,14 @@ absl::Status SystemdJournal::Read(JournalEntry* entry) {
   if (!identifier.ok()) return identifier.status();
   const absl::string_view name = identifier->value_or("");
   entry->identifier.assign(name.data(), name.size());
+  entry->pid.clear();
+  for (const char* field : {"SYSLOG_PID", "_PID"}) {
+    auto pid = Field(field);
+    if (!pid.ok()) return pid.status();
+    if (!pid->has_value()) continue;
+    entry->pid.assign((*pid)->data(), (*pid)->size());
+    break;
+  }
   auto message = Field("MESSAGE");
   if (!message.ok()) return message.status();
   absl::string_view text = message->value_or("");

@@ -31,6 +31,7 @@ struct JournalEntry {
   // systemd.journal-fields(7).
   absl::Time time;
   std::string identifier;    // SYSLOG_IDENTIFIER: "postfix/smtp", "exim"
+  std::string pid;           // SYSLOG_PID or else _PID; empty if there is neither
   std::string message;       // MESSAGE: any bytes
   bool too_long = false;     // the message is longer than any line of a log may be, and is cut
   std::optional<uid_t> uid;  // whose process sent it, as the kernel says (_UID)

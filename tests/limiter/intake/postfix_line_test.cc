@@ -11,11 +11,12 @@ namespace {
 using Kind = PostfixLineKind;
 
 TEST(PostfixLine, Ids) {
-  for (const char* id : {"733F6A781D8", "4jX8s03hTFz1brnv", "9580FA", "3Tnzvk5JHNz4r"}) {
+  for (const char* id : {"733F6A781D8", "4jX8s03hTFz1brnv", "9580FA", "3Tnzvk5JHNz4r",
+                         "4cDCnd66Hyz1XPWFF", "0F3A1ABCDEF0123456789", "4jX8s03hTFz1brnv4jX8s0"}) {
     EXPECT_TRUE(IsPostfixId(id)) << id;
   }
   for (const char* word : {"warning", "NOQUEUE", "fatal", "statistics", "", "ABC", "AB-CDEF",
-                           "4jX8s03hTFz1brnv4jX8s0"}) {
+                           "4jX8s03hTFz1brnv4jX8s01brnv"}) {
     EXPECT_FALSE(IsPostfixId(word)) << word;
   }
 }
@@ -181,8 +182,9 @@ TEST(PostfixLine, WhatGoesOnOtherwiseIsMalformed) {
 }
 
 TEST(PostfixLine, OthersAreNotMine) {
-  for (const char* text : {"connect from pc[192.0.2.1]", "warning: 733F6A781D8: size limit",
-                           "statistics: max connection rate 1/60s", "", "733F6A781D8:"}) {
+  for (const char* text :
+       {"lost connection after DATA from pc[192.0.2.1]", "warning: 733F6A781D8: size limit",
+        "statistics: max connection rate 1/60s", "", "733F6A781D8:"}) {
     EXPECT_EQ(ParsePostfixLine("smtpd", text).kind, Kind::kOther) << text;
   }
 }

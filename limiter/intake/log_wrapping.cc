@@ -1,0 +1,250 @@
+#include "limiter/intake/log_wrapping.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "absl/time/time.h"
+#include "limiter/intake/journal_line.h"
+#include "limiter/intake/line_splitter.h"
+#include "nlohmann/json.hpp"
+
+namespace deferd {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kDockerPiece = 16 << 10;  // where Docker cuts a line
+constexpr char kBom[] = "\xEF\xBB\xBF";
+
+// The first of `names` that is a text; journalctl writes bytes that are no UTF-8 as numbers, and
+// numbers as texts.
+std::optional<std::string> Text(const Json& object, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    const auto it = object.find(name);
+    if (it == object.end()) continue;
+    if (it->is_string()) return it->get<std::string>();
+    if (it->is_number_integer()) return absl::StrCat(it->get<int64_t>());
+    if (!it->is_array()) continue;
+    std::string bytes;
+    for (const Json& byte : *it) {
+      if (!byte.is_number_unsigned() || byte.get<uint64_t>() > 255) return std::nullopt;
+      bytes.push_back(static_cast<char>(byte.get<uint64_t>()));
+    }
+    return bytes;
+  }
+  return std::nullopt;
+}
+
+// One line, whatever it holds; the line end that containers write is none of it.
+std::string OneLine(absl::string_view text) {
+  absl::ConsumeSuffix(&text, "\n");
+  absl::ConsumeSuffix(&text, "\r");
+  std::string line;
+  for (const char c : text) {
+    const bool ends = c == '\n' || c == '\r' || c == '\0';
+    line.push_back(ends ? ' ' : c);
+  }
+  return line;
+}
+
+bool IsFieldName(absl::string_view name) {
+  if (name.empty() || name.size() > 64) return false;
+  for (const char c : name) {
+    if (!absl::ascii_isupper(static_cast<unsigned char>(c)) &&
+        !absl::ascii_isdigit(static_cast<unsigned char>(c)) && c != '_') {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool TakeMicros(absl::string_view digits, absl::Time* time) {
+  int64_t micros = 0;
+  if (!absl::SimpleAtoi(digits, &micros)) return false;
+  *time = absl::FromUnixMicros(micros);
+  return true;
+}
+
+}  // namespace
+
+LogUnwrapper::Result LogUnwrapper::TakeWrapped(absl::string_view* line) {
+  if (in_entry_) return TakeExport(line);
+  if (absl::ConsumePrefix(line, kBom) && line->empty()) return Result::kLine;
+  if (line->empty()) return Result::kLine;
+  if (line->front() == '{') return TakeJson(line);
+  if (absl::StartsWith(*line, "__CURSOR=") || absl::StartsWith(*line, "__REALTIME_TIMESTAMP=")) {
+    return TakeExport(line);
+  }
+  bool is_piece = false;
+  const Result result = TakePiece(line, &is_piece);
+  return is_piece ? result : Result::kLine;
+}
+
+// {"log":"TEXT\n","stream":"stdout","time":"STAMP"}, {"MESSAGE":"TEXT","SYSLOG_IDENTIFIER":..},
+// {"@timestamp":"STAMP","message":"TEXT"}.
+LogUnwrapper::Result LogUnwrapper::TakeJson(absl::string_view* line) {
+  absl::string_view text = absl::StripTrailingAsciiWhitespace(*line);
+  absl::ConsumeSuffix(&text, ",");  // an element of a list, one a line
+  const Json object = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return Result::kBroken;
+  const std::optional<std::string> message =
+      Text(object, {"log", "MESSAGE", "message", "msg", "Message"});
+  if (!message) return Result::kNothing;
+  const std::optional<std::string> program =
+      Text(object, {"SYSLOG_IDENTIFIER", "program", "PROGRAM", "programname", "syslogtag"});
+  std::string stamp;
+  JournalEntry entry;
+  if (const auto micros = Text(object, {"_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP"});
+      micros && TakeMicros(*micros, &entry.time)) {
+    stamp = absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", entry.time, absl::UTCTimeZone());
+  } else if (const auto printed = Text(object, {"time", "@timestamp", "timestamp", "ISODATE",
+                                                "timereported", "DATE", "ts"})) {
+    stamp = OneLine(*printed);
+  }
+  if (object.contains("log")) {
+    const bool second = object.value("stream", Json()) == "stderr";
+    const bool was_cut = std::exchange(
+        cut_[second ? 1 : 0], message->size() >= kDockerPiece && !absl::EndsWith(*message, "\n"));
+    in_pieces_ = cut_[0] || cut_[1];
+    if (was_cut) return Result::kNothing;
+  }
+  if (program && !absl::EndsWith(*program, ":")) {
+    const std::string pid =
+        Text(object, {"SYSLOG_PID", "_PID", "pid", "PID", "procid"}).value_or("");
+    const JournalEntry tagged = {.identifier = *program, .pid = pid, .message = *message};
+    std::string said;
+    if (!JournalLine(tagged, &said)) return Result::kNothing;
+    // Behind the stamp of no time that an entry without one has.
+    text_ = absl::StrCat(stamp, " ", said.substr(said.find(' ') + 1));
+  } else {
+    text_ = absl::StrCat(stamp, stamp.empty() ? "" : " ", program ? *program : "",
+                         program ? " " : "", OneLine(*message));
+  }
+  *line = text_;
+  return Result::kLine;
+}
+
+// "2026-11-22T00:15:04.123456789Z stdout F TEXT"; P for F: the line goes on in the next one of that
+// stream. A whole line, and the first piece of one, are read as they are.
+LogUnwrapper::Result LogUnwrapper::TakePiece(absl::string_view* line, bool* is_one) {
+  const size_t blank = line->substr(0, 40).find(' ');
+  absl::string_view rest = blank == absl::string_view::npos ? "" : line->substr(blank + 1);
+  const bool second = absl::StartsWith(rest, "stderr ");
+  if (!second && !absl::StartsWith(rest, "stdout ")) return Result::kLine;
+  rest.remove_prefix(7);
+  const bool whole = absl::StartsWith(rest, "F ") || rest == "F";
+  if (!whole && !absl::StartsWith(rest, "P ")) return Result::kLine;
+  *is_one = true;
+  const bool was_cut = std::exchange(cut_[second ? 1 : 0], !whole);
+  in_pieces_ = cut_[0] || cut_[1];
+  return was_cut ? Result::kNothing : Result::kLine;
+}
+
+// systemd.journal-fields(7) as journalctl -o export prints them: NAME=VALUE, or NAME, then eight
+// bytes of size (little endian) and that many of value; an empty line ends the entry.
+LogUnwrapper::Result LogUnwrapper::TakeExport(absl::string_view* line) {
+  if (!in_entry_) {
+    in_entry_ = true;
+    entry_ = JournalEntry();
+    entry_.time = absl::InfinitePast();
+  }
+  if (!binary_name_.empty()) return TakeBinary(*line);
+  if (line->empty()) return EndEntry(line);
+  const size_t equals = line->find('=');
+  const absl::string_view name = line->substr(0, equals);
+  if (!IsFieldName(name)) {
+    in_entry_ = false;
+    return Result::kBroken;
+  }
+  if (equals == absl::string_view::npos) {
+    binary_name_ = std::string(name);
+    binary_.clear();
+  } else {
+    KeepField(name, line->substr(equals + 1));
+  }
+  return Result::kNothing;
+}
+
+LogUnwrapper::Result LogUnwrapper::TakeBinary(absl::string_view line) {
+  constexpr size_t kSize = sizeof(uint64_t);
+  absl::StrAppend(&binary_, line, "\n");
+  if (binary_.size() <= kSize) return Result::kNothing;
+  uint64_t size = 0;
+  for (size_t i = kSize; i > 0; --i) size = size << 8 | static_cast<unsigned char>(binary_[i - 1]);
+  if (size > LineSplitter::kMaxLine || binary_.size() > kSize + size + 1) {
+    in_entry_ = false;
+    binary_name_.clear();
+    return Result::kBroken;
+  }
+  if (binary_.size() < kSize + size + 1) return Result::kNothing;
+  KeepField(binary_name_, absl::string_view(binary_).substr(kSize, size));
+  binary_name_.clear();
+  return Result::kNothing;
+}
+
+void LogUnwrapper::KeepField(absl::string_view name, absl::string_view value) {
+  if (name == "MESSAGE") {
+    entry_.message = std::string(value);
+  } else if (name == "SYSLOG_IDENTIFIER") {
+    entry_.identifier = std::string(value);
+  } else if (name == "SYSLOG_PID" || (name == "_PID" && entry_.pid.empty())) {
+    entry_.pid = std::string(value);
+  } else if (name == "_SOURCE_REALTIME_TIMESTAMP" ||
+             (name == "__REALTIME_TIMESTAMP" && entry_.time == absl::InfinitePast())) {
+    TakeMicros(value, &entry_.time);
+  }
+}
+
+LogUnwrapper::Result LogUnwrapper::EndEntry(absl::string_view* line) {
+  in_entry_ = false;
+  if (entry_.time == absl::InfinitePast() || !JournalLine(entry_, &text_)) return Result::kNothing;
+  *line = text_;
+  return Result::kLine;
+}
+
+std::string LogUnwrapper::SaveState() const {
+  if (!in_entry_ && !in_pieces_) return "";
+  const Json state = {cut_[0],
+                      cut_[1],
+                      in_entry_,
+                      absl::CEscape(entry_.message),
+                      absl::CEscape(entry_.identifier),
+                      absl::CEscape(entry_.pid),
+                      entry_.time == absl::InfinitePast() ? 0 : absl::ToUnixMicros(entry_.time),
+                      absl::CEscape(binary_name_),
+                      absl::CEscape(binary_)};
+  return state.dump();
+}
+
+void LogUnwrapper::Restore(absl::string_view state) {
+  *this = LogUnwrapper();
+  const Json json = Json::parse(state.begin(), state.end(), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_array() || json.size() != 9) return;
+  for (const size_t i : {0u, 1u, 2u}) {
+    if (!json[i].is_boolean()) return;
+  }
+  std::string* const texts[] = {&entry_.message, &entry_.identifier, &entry_.pid,
+                                nullptr,         &binary_name_,      &binary_};
+  if (!json[6].is_number_integer()) return;
+  for (size_t i = 0; i < std::size(texts); ++i) {
+    if (texts[i] == nullptr) continue;
+    if (!json[3 + i].is_string() || !absl::CUnescape(json[3 + i].get<std::string>(), texts[i])) {
+      *this = LogUnwrapper();
+      return;
+    }
+  }
+  const auto micros = json[6].get<int64_t>();
+  entry_.time = micros == 0 ? absl::InfinitePast() : absl::FromUnixMicros(micros);
+  cut_ = {json[0].get<bool>(), json[1].get<bool>()};
+  in_pieces_ = cut_[0] || cut_[1];
+  in_entry_ = json[2].get<bool>();
+}
+
+}  // namespace deferd

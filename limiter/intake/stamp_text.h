@@ -1,0 +1,52 @@
+// A time stamp as it is printed, in any of the forms that syslogs, journals and containers use; no
+// clock, no zone and no state: what it leaves open (year, zone) stays open. stamp.h makes a time of
+// it. Thread-safe.
+//
+//   Nov 22 00:15:04 · Nov 02 .. · Nov  2 .. · 2026 Nov 22 .. · Nov 22 2026 .. · 22 Nov 2026 ..
+//   Sun Nov 22 00:15:04 2026 · Sun 2026-11-22 00:15:04 CET · 22/Nov/2026:00:15:04 +0100
+//   2026-11-22T00:15:04.123456+01:00 · .. with a blank for the T · 2026/11/22 .. · 22.11.2026 ..
+//   20261122T001504Z · 1795306504.123456 (seconds since 1970) · @4000000069.. (TAI64N)
+//
+// with a fraction behind a point or comma, a zone as Z, +01:00, +0100, +01, UTC or CET behind it or
+// behind a blank, and brackets around it. Months may be of another language (month_names.h).
+
+#ifndef DEFERD_LIMITER_INTAKE_STAMP_TEXT_H_
+#define DEFERD_LIMITER_INTAKE_STAMP_TEXT_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace deferd {
+
+struct StampText {
+  int year = 0;  // 0: none is printed
+  // 0: a word stands there that is no month's name, or another month's in another language. Such a
+  // stamp is good for nothing but to be passed over: see certainty().
+  int month = 0;
+  int day = 0;
+  int hour = 0;
+  int minute = 0;
+  int second = 0;
+  absl::Duration fraction;
+  std::optional<absl::Duration> offset;  // east of UTC
+  absl::string_view zone;                // an abbreviation without a known offset
+  std::optional<absl::Time> instant;     // counted in seconds: the other fields are not set
+
+  // How much of the instant it fixes: 0 no date, 1 no year, 2 no zone, 3 all.
+  int certainty() const {
+    if (instant) return 3;
+    if (month == 0) return 0;
+    return year == 0 ? 1 : offset ? 3 : 2;
+  }
+};
+
+// Takes a stamp off the front of `text`, and the blanks or tabs behind it, one of which there must
+// be unless the text ends; nullopt, and `text` as it was, if there is none or its date cannot be.
+std::optional<StampText> TakeStampText(absl::string_view* text);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_INTAKE_STAMP_TEXT_H_
