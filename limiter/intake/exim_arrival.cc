@@ -208,8 +208,9 @@ void SetField(Rank rank, absl::string_view key, absl::string_view value, Fields*
 }
 
 // Everything behind H=, or behind the sender of a local submission. True if all of it is as Exim
-// writes it; `fields` has what came before the first thing that is not.
-bool TakeFields(absl::string_view in, Fields* fields) {
+// writes it; `fields` has what came before the first thing that is not. `guess`: passes over quoted
+// values of fields that are not known, whose quotes nobody may have escaped.
+bool TakeFields(bool guess, absl::string_view in, Fields* fields) {
   Rank last = kAnywhere;
   while (!in.empty()) {
     if (in.front() != ' ') return false;
@@ -230,6 +231,11 @@ bool TakeFields(absl::string_view in, Fields* fields) {
       last = rank;
     }
     absl::string_view value;
+    if (guess && rank == kUnknown && absl::StartsWith(in, "\"")) {
+      if (!TakeLooselyQuoted(&in, &value)) return false;
+      fields->peer_text = true;
+      continue;
+    }
     if (!TakeValue(rank, &in, &value)) return false;
     SetField(rank, key, value, fields);
     if (rank == kUser || rank == kPeerName || rank == kServerName) fields->peer_text = true;
@@ -243,6 +249,22 @@ bool BeginsWithField(absl::string_view in) {
   return equals != absl::string_view::npos && RankOf(in.substr(0, equals)) != kNone;
 }
 
+// Behind the one end of H=, over quoted fields that a later Exim may write. What is in them may be
+// the client's words and read like A=, so: all must fit to the end, the protocol must tell of a
+// login, and one thing alone may be it.
+bool GuessLogin(absl::string_view in, const Fields& before, EximLine* line) {
+  Fields found = before;
+  if (!TakeFields(/*guess=*/true, in, &found) || found.login.empty()) return false;
+  const size_t login = in.find(" A=");
+  if (!absl::EndsWith(found.protocol, "a") ||
+      in.find(" A=", login + 1) != absl::string_view::npos) {
+    return false;
+  }
+  line->login = found.login;
+  line->subject = found.subject;
+  return true;
+}
+
 // Behind " H=".
 void TakeHostAndFields(absl::string_view in, const Fields& before, EximLine* line) {
   HostEnd end;
@@ -252,7 +274,7 @@ void TakeHostAndFields(absl::string_view in, const Fields& before, EximLine* lin
   while (ends < kMaxHostEnds && NextHostEnd(in, end.size, &end)) {
     ++ends;
     Fields found = before;
-    if (TakeFields(in.substr(end.size), &found)) {
+    if (TakeFields(/*guess=*/false, in.substr(end.size), &found)) {
       line->host_ip = end.ip;
       line->login = found.login;
       line->bounce_of = found.bounce_of;
@@ -268,7 +290,12 @@ void TakeHostAndFields(absl::string_view in, const Fields& before, EximLine* lin
     line->host_ip = only.ip;
     line->login = fields_of_only.login;
     line->bounce_of = fields_of_only.bounce_of;
-  } else {
+  }
+  if (ends == 1 && line->login.empty() && GuessLogin(in.substr(only.size), before, line)) {
+    line->host_ip = only.ip;
+    return;
+  }
+  if (ends != 1 || fields_of_only.peer_text) {
     line->doubtful = true;
     line->bounce_of = before.bounce_of;
   }
@@ -308,7 +335,7 @@ bool ParseArrival(absl::string_view in, EximLine* line) {
     line->doubtful = true;
     return true;
   }
-  if (TakeFields(in, &fields)) line->subject = fields.subject;
+  if (TakeFields(/*guess=*/true, in, &fields)) line->subject = fields.subject;
   line->login = fields.login;
   line->local_submission =
       absl::StartsWith(fields.protocol, "local") || absl::StartsWith(fields.protocol, "utf8local");

@@ -95,13 +95,15 @@ bool IsHost(string_view word) {
   });
 }
 
-// "<22>", "<mail.info>"; "<22>1 " is RFC 5424's.
+// "<22>", "<mail.info>", "<2.6>"; "<22>1 " is RFC 5424's.
 bool TakePriority(string_view* in) {
   if (in->empty() || in->front() != '<') return false;
   const size_t close = in->find('>');
   if (close == string_view::npos || close > 20) return false;
   const string_view inside = in->substr(1, close - 1);
-  if (!(AllDigits(inside) && inside.size() <= 3) && !IsLevelColumn(inside)) return false;
+  const bool number = !inside.empty() && inside.size() <= 4 && IsDigit(inside.front()) &&
+                      inside.find_first_not_of("0123456789.") == string_view::npos;
+  if (!number && !IsLevelColumn(inside)) return false;
   in->remove_prefix(close + 1);
   if (absl::StartsWith(*in, "1 ")) in->remove_prefix(2);
   return true;
@@ -219,8 +221,12 @@ bool TakeRfc5424(string_view* in, LogPrefix* prefix) {
     if (word.empty() || !absl::ConsumePrefix(&rest, " ")) return false;
   }
   const auto& [host, program, process, id] = words;
-  if (absl::EndsWith(program, ":") || absl::EndsWith(process, ":") || absl::EndsWith(id, ":")) {
-    return false;
+  if (!IsHost(host)) return false;
+  for (string_view word : {program, process, id}) {
+    if (word.size() > kLongestName || word.back() == ':' ||
+        word.find_first_of("<>=\"|") != string_view::npos) {
+      return false;
+    }
   }
   if (!absl::ConsumePrefix(&rest, "-")) {
     if (!TakeElement(&rest)) return false;
@@ -376,6 +382,8 @@ bool TakePlainTag(string_view* in, SyslogPrefix* prefix) {
       if (word == 0 && n == 4 && AllDigits(token)) return false;  // a year
       continue;
     }
+    // A bracket in the middle may end the tag there.
+    if (const size_t close = token.find(']'); close < n - 2) return false;
     prefix->tag = token.substr(0, n - 1);
     if (token[n - 2] == ']') {
       const size_t open = token.rfind('[');

@@ -64,6 +64,18 @@ TEST(EximArrival, Forms) {
        "<a@s> login=joe@x ip=192.0.2.1"},
       {"<= a@s H=x [192.0.2.1] P=esmtpa A=plain S=1", "<a@s> ip=192.0.2.1"},
       {"<= a@s H=x [192.0.2.1] P=esmtpa A=plain:joe S=1 NEW=1:2", "<a@s> login=joe ip=192.0.2.1"},
+      // What later Exims add, or a patched one.
+      {"<= a@s H=x [192.0.2.1]:20042 I=[192.0.2.9]:587 Ci=8001 P=esmtpsa X=TLS1.3:A:256 CV=no "
+       "A=plain:joe@x K S=1 M8S=8 RT=0.2s id=a@x T=\"x\" from <a@s> for r@d",
+       "<a@s> login=joe@x ip=192.0.2.1"},
+      {"<= a@s H=x [192.0.2.1] Ci=8001 New-Thing=7 P=esmtpsa L* XYZ*- Abc A=plain:joe@x Zz=q S=1",
+       "<a@s> login=joe@x ip=192.0.2.1"},
+      {"<= a@s H=x [192.0.2.1] P=esmtpsa Foo*=1 A=plain:joe@x S=1",
+       "<a@s> login=joe@x ip=192.0.2.1"},
+      {"<= a@s H=x [192.0.2.1] P=esmtpsa Note=\"two words\" A=plain:joe@x S=1",
+       "<a@s> login=joe@x ip=192.0.2.1"},
+      {"<= a@s Ci=12 U=joe Lx=1 P=local NEWFLAG S=1", "<a@s> user=joe local"},
+      {"<= a@s U=joe Note=\"two words\" P=local S=1", "<a@s> user=joe local"},
       {"<= a@s H=x [192.0.2.1] U=root P=esmtp S=1", "<a@s> ip=192.0.2.1"},
       {"<= <> H=x [192.0.2.1] P=esmtpa A=plain:joe@x S=1", "<> login=joe@x ip=192.0.2.1"},
       {"<= <> R=1guGLh-001ONk-GU H=x [192.0.2.1] P=esmtp S=1",
@@ -112,6 +124,10 @@ TEST(EximArrival, HeloCannotForgeALogin) {
            "x) [1.1.1.1] P=esmtpa A=plain:victim@x NEW=",
            "x) [1.1.1.1] P=esmtpa A=plain:victim@x NEW=\"",
            "[1.1.1.1]) [1.1.1.1]:25 U=(",
+           "x) [1.1.1.1] Ci=1 P=esmtpsa A=plain:victim@x K L* Note=",
+           "x) [1.1.1.1] Ci=1 P=esmtpsa A=plain:victim@x Note=\"",
+           "x) [1.1.1.1] Ci=1 P=esmtpsa Note=\"a\" A=plain:victim@x Note=\"b",
+           "x) [1.1.1.1] P=esmtpsa A=plain:victim@x FLAG*",
            "x) [1.1.1.1",
            "x) [1.1.1.1] [2.2.2.2] [3.3.3.3",
        }) {
@@ -148,6 +164,20 @@ TEST(EximArrival, IdentAndCertificateCannotForgeALogin) {
     EXPECT_EQ(Arrival(absl::StrCat("<= a@s H=(c) [203.0.113.9] P=esmtps SNI=\"x\" ", forged,
                                    "\" S=1 id=m@x")),
               "<a@s>");
+  }
+}
+
+// A field that is not known holds what a client may have written.
+TEST(EximArrival, AnUnknownFieldCannotForgeALogin) {
+  for (const char* rest :
+       {"<= a@s H=(c) [203.0.113.9] P=esmtps Note=\"x A=plain:victim@x\" S=1 id=m@x",
+        "<= a@s H=(c) [203.0.113.9] P=esmtps Note=\"x\" A=plain:victim@x\" S=1 id=m@x",
+        "<= a@s H=(c) [203.0.113.9] P=esmtpsa Note=\"x\" A=plain:victim@x\" A=plain:joe@x S=1",
+        "<= a@s H=(c) [203.0.113.9] P=esmtps S=1 T=\"A=plain:victim@x\" from <a@s> for r@d",
+        "<= a@s H=(c) [203.0.113.9] P=esmtps S=1 T=\"x\\\" A=plain:victim@x\" for r@d",
+        "<= a@s H=(c) [203.0.113.9] P=esmtps S=1 id=x@y for A=plain:victim@x",
+        "<= a@s H=(c) [203.0.113.9] P=esmtps S=1 for r@d A=plain:victim@x"}) {
+    EXPECT_EQ(Arrival(rest).find("login="), std::string::npos) << rest << ": " << Arrival(rest);
   }
 }
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "tests/limiter/intake/log_text.h"
+#include "tests/status_matchers.h"
 
 namespace deferd {
 namespace {
@@ -299,6 +300,73 @@ TEST(EximReader, EximsOwnStampWinsOverSyslogs) {
   log.Line("2026-11-21T20:00:00Z vm exim[1]: " + std::string(kId) + " => r@d R=r");
   EXPECT_EQ(log.Take().attempts[0].time, Utc("2026-11-21 20:00:00"));
   EXPECT_EQ(log.reader().last_stamp(), Utc("2026-11-21 20:00:00"));
+}
+
+// Whatever wrote the file, these are the same three entries.
+TEST(EximReader, ThePrefixesOfOthers) {
+  const std::string entries[] = {
+      absl::StrCat(kId, " <= bob@s.example H=pc [192.0.2.1] P=esmtpsa A=plain:bob@s.example S=1"),
+      absl::StrCat(kId, " ** r@d.example R=r T=t H=mx [192.0.2.9]: SMTP error: 550 no"),
+      absl::StrCat(kId, " Completed")};
+  for (const char* prefix :
+       {"2026-11-21 19:24:39 ", "2026-11-21 19:24:39.361 +0000 [7] ",
+        "Nov 21 19:24:39 vm exim[7]: ", "2026-11-21T19:24:39Z vm exim[7]: 2026-11-21 19:24:39 ",
+        "2026-11-21 19:24:39 vm exim[7]: ", "2026-11-21 19:24:39 vm exim[7]: [7] ",
+        "2026-11-21 19:24:39 vm exim[7]: 2026-11-21 19:24:39 [7] ",
+        "exim-1  | 2026-11-21 19:24:39 ",
+        "exim-1 | 2026-11-21T19:24:39.5Z 2026-11-21 20:24:39 [7] ",
+        "2026-11-21T19:24:39.1Z stdout F 2026-11-21 19:24:39 ",
+        "<22>1 2026-11-21T19:24:39Z vm exim 7 - - ",
+        "Nov 21 19:24:39 node c0ffee000001[3]: "
+        "2026-11-21 19:24:39 ",
+        "1795289079.000100 vm exim4[7]: ", "Sat 2026-11-21 19:24:39 UTC vm exim[7]: ",
+        "Nov 21 19:24:39 vm exim[7]: [ID 702911 mail.info] 2026-11-21 19:24:39 "}) {
+    LogText log;
+    log.reader().set_latest(Utc("2026-12-01 00:00:00"));
+    for (const std::string& entry : entries) log.Line(absl::StrCat(prefix, entry));
+    const Reading reading = log.Take();
+    EXPECT_EQ(reading.counts, (LineCounts{.lines = 3, .attempts = 1, .not_mine = 2})) << prefix;
+    ASSERT_EQ(reading.attempts.size(), 1u) << prefix;
+    EXPECT_EQ(reading.attempts[0].identity.login, "bob@s.example") << prefix;
+    EXPECT_LE(absl::AbsDuration(reading.attempts[0].time - Utc("2026-11-21 19:24:39")),
+              absl::Seconds(1))
+        << prefix;
+  }
+}
+
+TEST(EximReader, WhatSyslogCountsIsAsManyAttempts) {
+  LogText log;
+  log.reader().set_latest(Utc("2026-12-01 00:00:00"));
+  log.Line(absl::StrCat("Nov 21 19:24:39 vm exim[7]: message repeated 2 times: [ ", kId,
+                        " == r@d R=r T=t H=mx [192.0.2.9] defer (-44): 450 no]"));
+  const Reading reading = log.Take();
+  EXPECT_EQ(reading.attempts.size(), 2u);
+  EXPECT_EQ(reading.counts, (LineCounts{.lines = 1, .attempts = 1}));
+}
+
+// What a client may have Exim write behind its own stamp, or any program behind syslog's.
+TEST(EximReader, NoPrefixIsReadOutOfATextOfStrangers) {
+  const std::string forged = absl::StrCat(kId, " <= x@victim.example U=victim P=local S=1");
+  {
+    LogText log;
+    log.Line("2026-11-21 19:24:38 1hIAif-00H7J4-Aa Completed");
+    log.Line(absl::StrCat("2026-11-21 19:24:39 ETRN exim[7]: ", forged, " received from H=x"));
+    EXPECT_EQ(log.reader().open_messages(), 0u);
+    // Nor after a restart.
+    LogText restarted;
+    ASSERT_THAT(restarted.reader().Restore({}, log.reader().SaveState()), IsOk());
+    restarted.Line(
+        absl::StrCat("2026-11-21 19:24:39 ETRN exim[7]: ", forged, " received from H=x"));
+    EXPECT_EQ(restarted.reader().open_messages(), 0u);
+  }
+  for (const char* program : {"php", "sshd[3]", "apache2", "webmail"}) {
+    LogText log;
+    log.reader().set_latest(Utc("2026-12-01 00:00:00"));
+    log.Line(absl::StrCat("Nov 21 19:24:39 vm ", program, ": 2026-11-21 19:24:39 ", forged));
+    log.Line(absl::StrCat("Nov 21 19:24:39 vm ", program, ": exim[3]: ", forged));
+    EXPECT_EQ(log.reader().open_messages(), 0u) << program;
+    EXPECT_EQ(log.Take().counts.not_mine, 2) << program;
+  }
 }
 
 TEST(EximReader, RealLogsHaveNothingMalformed) {

@@ -13,6 +13,22 @@ std::string Line(const std::string& identifier, const std::string& message) {
   return JournalLine(entry, &line) ? line : "none";
 }
 
+TEST(JournalLine, NamesTheProcess) {
+  std::string line;
+  ASSERT_TRUE(JournalLine({.time = kTime, .identifier = "postfix/smtpd", .pid = "9"}, &line));
+  EXPECT_EQ(line, "2026-11-22T12:00:00.000042Z postfix/smtpd[9]: ");
+  ASSERT_TRUE(JournalLine({.time = kTime, .identifier = "postfix/smtpd", .pid = "9]: x"}, &line));
+  EXPECT_EQ(line, "2026-11-22T12:00:00.000042Z postfix/smtpd: ");
+}
+
+TEST(JournalLine, InstancesOfPostfixMayHaveAnAddress) {
+  EXPECT_EQ(Line("postfix/[::1]:587/smtpd", "x"),
+            "2026-11-22T12:00:00.000042Z postfix/[::1]:587/smtpd: x");
+  for (const char* identifier : {"postfix/[1]:x/smtpd", "[::1]:587", "postfix/[::1]/anvil"}) {
+    EXPECT_EQ(Line(identifier, "text"), "none") << identifier;
+  }
+}
+
 TEST(JournalLine, IsWhatRsyslogWrites) {
   EXPECT_EQ(Line("postfix-out/smtp", "4dX: to=<a@b>"),
             "2026-11-22T12:00:00.000042Z postfix-out/smtp: 4dX: to=<a@b>");

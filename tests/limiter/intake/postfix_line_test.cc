@@ -3,6 +3,7 @@
 #include <random>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 namespace deferd {
@@ -170,6 +171,99 @@ TEST(PostfixLine, NoticesRejectionsAndHolds) {
   EXPECT_EQ(line.action, "milter-reject");
   EXPECT_EQ(line.id, "733F6A781D8");
   EXPECT_EQ(ParsePostfixLine("postsuper", "733F6A781D8: placed on hold").kind, Kind::kHeld);
+}
+
+TEST(PostfixLine, AddressesThatLostTheirBrackets) {
+  const std::string rest = ", relay=mx[192.0.2.9]:25, delay=1, dsn=2.0.0, status=sent (ok)";
+  for (const auto& [printed, address] :
+       {std::pair("a@b.example", "a@b.example"), std::pair("&lt;a@b.example&gt;", "a@b.example"),
+        std::pair("", "")}) {
+    const std::string text = absl::StrCat("733F6A781D8: to=", printed, rest);
+    const PostfixLine line = ParsePostfixLine("smtp", text);
+    EXPECT_EQ(line.kind, Kind::kDelivery) << text;
+    EXPECT_EQ(line.recipient, address) << text;
+    EXPECT_EQ(line.status, "sent") << text;
+  }
+  PostfixLine line =
+      ParsePostfixLine("qmgr", "733F6A781D8: from=a@b, size=1, nrcpt=1 (queue active)");
+  EXPECT_EQ(line.kind, Kind::kActive);
+  EXPECT_EQ(line.sender, "a@b");
+  // A sender that is not known is not the null sender.
+  EXPECT_EQ(ParsePostfixLine("qmgr", "733F6A781D8: from=, size=1, nrcpt=1 (queue active)").kind,
+            Kind::kOther);
+  line = ParsePostfixLine("pickup", "733F6A781D8: uid=33 from=www-data");
+  EXPECT_EQ(line.kind, Kind::kPickup);
+  EXPECT_EQ(line.sender, "www-data");
+}
+
+TEST(PostfixLine, SessionsThatFeedAFilter) {
+  PostfixLine line = ParsePostfixLine(
+      "smtpd", "NOQUEUE: client=pc[192.0.2.7], sasl_method=PLAIN, sasl_username=bob@a.example");
+  EXPECT_EQ(line.kind, Kind::kProxyClient);
+  EXPECT_EQ(line.login, "bob@a.example");
+  EXPECT_EQ(line.client_ip, "192.0.2.7");
+  line =
+      ParsePostfixLine("smtpd",
+                       "proxy-accept: END-OF-MESSAGE: 250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): "
+                       "250 2.0.0 Ok: queued as 5DF91100568; from=<bob@a.example> to=<u@d> "
+                       "proto=ESMTP helo=<x: queued as ABCDEF01; from=<y>>");
+  EXPECT_EQ(line.kind, Kind::kProxyAccept);
+  EXPECT_EQ(line.queued_as, "5DF91100568");
+  line = ParsePostfixLine("smtpd",
+                          "proxy-reject: END-OF-MESSAGE: 554 5.7.1 spam; from=<bob@a.example> "
+                          "to=<u@d> proto=ESMTP helo=<x>");
+  EXPECT_EQ(line.kind, Kind::kRejected);
+  EXPECT_EQ(line.text, "554 5.7.1 spam");
+  EXPECT_EQ(line.recipient, "u@d");
+  EXPECT_EQ(ParsePostfixLine("smtpd", "disconnect from pc[192.0.2.7] ehlo=1").kind, Kind::kSession);
+  EXPECT_EQ(ParsePostfixLine("smtpd", "connect from pc[192.0.2.7]").kind, Kind::kSession);
+  // Words of another program.
+  EXPECT_EQ(ParsePostfixLine("cleanup", "NOQUEUE: client=pc[192.0.2.7]").kind, Kind::kOther);
+}
+
+TEST(PostfixLine, MailScannerNamesBothIds) {
+  for (const char* text :
+       {"Requeue: 8F6D5A0B5E.A7D26 to 4C1F1A0B61", "Requeue: 8F6D5A0B5E to 4C1F1A0B61"}) {
+    const PostfixLine line = ParseMailScannerLine(text);
+    EXPECT_EQ(line.kind, Kind::kRequeued) << text;
+    EXPECT_EQ(line.id, "8F6D5A0B5E");
+    EXPECT_EQ(line.queued_as, "4C1F1A0B61");
+  }
+  for (const char* text :
+       {"Requeue: x to y", "Requeue: 8F6D5A0B5E.A7D26", "Message 8F6D5A0B5E.A7D26"}) {
+    EXPECT_EQ(ParseMailScannerLine(text).kind, Kind::kOther) << text;
+  }
+}
+
+TEST(PostfixLine, WhichProgramItWasIsInTheText) {
+  for (const auto& [text, program] : {
+           std::pair("4F01AA: client=pc[192.0.2.1]", "smtpd"),
+           std::pair("4F01AA: uid=33 from=<x>", "pickup"),
+           std::pair("4F01AA: message-id=<x>", "cleanup"),
+           std::pair("4F01AA: from=<a@b>, size=1, nrcpt=1 (queue active)", "qmgr"),
+           std::pair("4F01AA: removed", "qmgr"),
+           std::pair("4F01AA: to=<a@b>, relay=mx[192.0.2.9]:25, status=sent (ok)", "smtp"),
+           std::pair("4F01AA: to=<a@b>, relay=local, status=sent (delivered to mailbox)", "local"),
+           std::pair("4F01AA: to=<a@b>, relay=dovecot, status=sent (ok)", "pipe"),
+           std::pair("4F01AA: to=<a@b>, relay=mx[private/lmtp], status=sent (ok)", "lmtp"),
+           std::pair("4F01AA: to=<a@b>, relay=none, status=bounced (Host or domain name not "
+                     "found. Name service error)",
+                     "smtp"),
+           std::pair("4F01AA: to=<a@b>, relay=none, status=deferred (mail transport unavailable)",
+                     "error"),
+           std::pair("NOQUEUE: reject: RCPT from pc[192.0.2.1]: x", "smtpd"),
+           std::pair("4F01AA: sender non-delivery notification: 4F01AB", "bounce"),
+           std::pair("statistics: max connection rate 1", ""),
+           std::pair("", ""),
+       }) {
+    EXPECT_EQ(PostfixProgramOf(text), program) << text;
+  }
+  for (const char* tag : {"postfix", "postfix/relay", "postfix@-.service", "postfix.service"}) {
+    EXPECT_TRUE(IsPostfixUnit(tag)) << tag;
+  }
+  for (const char* tag : {"postfixadmin", "postfix-policyd", "xpostfix", ""}) {
+    EXPECT_FALSE(IsPostfixUnit(tag)) << tag;
+  }
 }
 
 TEST(PostfixLine, WhatGoesOnOtherwiseIsMalformed) {

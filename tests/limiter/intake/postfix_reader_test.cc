@@ -275,6 +275,80 @@ TEST_F(PostfixReaderTest, OnHoldFromTheStartItsSenderIsKnown) {
   EXPECT_THAT(told, testing::ElementsAre("", "web@a.example"));
 }
 
+// smtpd_proxy_filter: the session has no id of its own, and says in the end which one it became.
+TEST_F(PostfixReaderTest, ALoginTravelsThroughAFilterInFrontOfTheQueue) {
+  const auto accepted = [](const std::string& id, int pid = 1) {
+    return absl::StrCat("2026-11-22T08:00:00+00:00 mx postfix/submission/smtpd[", pid,
+                        "]: proxy-accept: END-OF-MESSAGE: 250 2.0.0 from MTA: 250 Ok: queued as ",
+                        id, "; from=<bob@a.example> to=<x@y> proto=ESMTP helo=<pc>");
+  };
+  const auto back = [](const std::string& id, const std::string& ip) {
+    return Line("smtpd", absl::StrCat(id, ": client=c[", ip, "]"));
+  };
+  const std::string session = Line("submission/smtpd",
+                                   "NOQUEUE: client=pc[192.0.2.7], sasl_method=PLAIN, "
+                                   "sasl_username=bob@a.example");
+  Read({session, back("4F01AA", "127.0.0.1"), Active("4F01AA", "bob@a.example"), accepted("4F01AA"),
+        To("4F01AA", "x@far.example", "bounced (550 no)"),
+        // Of a session, all its messages.
+        back("4F01AB", "127.0.0.1"), Active("4F01AB", "bob@a.example"), accepted("4F01AB"),
+        To("4F01AB", "x@far.example", "bounced (550 no)"),
+        // What came from elsewhere is nobody's who names it; nor is that of another process.
+        back("4F01AC", "203.0.113.5"), Active("4F01AC", "z@z"), accepted("4F01AC"),
+        To("4F01AC", "x@far.example", "bounced (550 no)"),  //
+        back("4F01AD", "127.0.0.1"), Active("4F01AD", "z@z"), accepted("4F01AD", 2),
+        To("4F01AD", "x@far.example", "bounced (550 no)"),
+        Line("submission/smtpd", "disconnect from pc[192.0.2.7] ehlo=1"),
+        // The process has another client now.
+        back("4F01AE", "127.0.0.1"), Active("4F01AE", "z@z"), accepted("4F01AE"),
+        To("4F01AE", "x@far.example", "bounced (550 no)")});
+  std::vector<std::string> told;
+  for (const Attempt& one : Attempts()) {
+    told.push_back(absl::StrCat(one.message.id, " ", one.identity.login, " ", one.identity.host));
+  }
+  EXPECT_THAT(told, ElementsAre("4F01AA bob@a.example 192.0.2.7", "4F01AB bob@a.example 192.0.2.7",
+                                "4F01AC  203.0.113.5", "4F01AD  127.0.0.1", "4F01AE  127.0.0.1"));
+}
+
+TEST_F(PostfixReaderTest, AFiltersSocketIsAHandOverToo) {
+  Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
+        Line("smtpd", "4F01AB: client=localhost[::1]"), Active("4F01AB", "bob@a.example"),
+        To("4F01AA", "ann@far.example", "sent (250 2.0.0 Ok: queued as 4F01AB)",
+           "mx[private/filter]", "lmtp"),
+        To("4F01AB", "ann@far.example", "bounced (550 no)"),
+        // A mailbox's is none: it names no message that came back.
+        To("4F01AB", "bob@a.example", "sent (250 2.0.0 <x> queued as 4F01AF)",
+           "mx[private/dovecot]", "lmtp")});
+  ASSERT_THAT(Attempts(), SizeIs(2));
+  EXPECT_EQ(Attempts()[0].identity.login, "bob@a.example");
+  EXPECT_EQ(Attempts()[0].outcome, Outcome::kFailed);
+}
+
+TEST_F(PostfixReaderTest, MailScannerPutsMessagesIntoTheQueueAnew) {
+  const std::string scanner = "2026-11-22T08:00:00+00:00 mx MailScanner[7]: ";
+  for (const bool queue_first : {false, true}) {
+    reader_ = New();
+    batch_ = EventBatch();
+    Read({Client("4F01AA", "bob@a.example"),
+          Line("cleanup",
+               "4F01AA: hold: header Received: from pc from pc[192.0.2.1]; from=<bob@a.example> "
+               "to=<x@far.example> proto=ESMTP helo=<pc>")});
+    const std::string active = Active("4F01AB", "bob@a.example");
+    const std::string requeued = scanner + "Requeue: 4F01AA.A7D26 to 4F01AB";
+    Read(queue_first ? std::vector<std::string>{active, requeued}
+                     : std::vector<std::string>{requeued, active});
+    Read({To("4F01AB", "x@far.example", "bounced (550 no)"),
+          scanner + "Requeue: 4F01FF.1 to 4F01AB",
+          // A message that came in by itself is nobody else's.
+          Client("4F01AC", "ann@a.example"), scanner + "Requeue: 4F01AB.1 to 4F01AC",
+          Active("4F01AC", "ann@a.example"), To("4F01AC", "x@far.example", "bounced (550 no)")});
+    ASSERT_THAT(Attempts(), SizeIs(2));
+    EXPECT_EQ(Attempts()[0].identity.login, "bob@a.example");
+    EXPECT_EQ(Attempts()[0].identity.host, "192.0.2.1");
+    EXPECT_EQ(Attempts()[1].identity.login, "ann@a.example");
+  }
+}
+
 TEST_F(PostfixReaderTest, NobodyElseCanClaimAMessage) {
   // A remote server that names one of our ids, and one that connects and claims to be a filter.
   Read({Client("4F01AA", "bob@a.example"), Active("4F01AA", "bob@a.example"),
@@ -352,7 +426,13 @@ TEST_F(PostfixReaderTest, ARestartAnywhereChangesNoAttempt) {
       Line("qmgr", "4F01AA: from=<bob@a.example>, status=expired, returned to sender"),
       Line("qmgr", "4F01AA: removed"),
       To("4F01AB", "bob@a.example", "sent (250 ok)"),
-      Line("qmgr", "4F01AB: removed")};
+      Line("qmgr", "4F01AB: removed"),
+      Line("smtpd",
+           "NOQUEUE: client=pc[192.0.2.7], sasl_method=PLAIN, sasl_username=eve@a.example"),
+      Line("smtpd", "4F01AC: client=localhost[127.0.0.1]"),
+      Active("4F01AC", "eve@a.example"),
+      Line("smtpd", "proxy-accept: END-OF-MESSAGE: 250 queued as 4F01AC; from=<e@a> to=<x@y>"),
+      To("4F01AC", "x@far.example", "bounced (550 no)")};
   const auto told = [](const std::vector<Attempt>& attempts) {
     std::vector<std::string> texts;
     for (const Attempt& one : attempts) {
@@ -364,7 +444,8 @@ TEST_F(PostfixReaderTest, ARestartAnywhereChangesNoAttempt) {
   };
   Read(log);
   const std::vector<std::string> expected = told(Attempts());
-  ASSERT_THAT(expected, SizeIs(6));
+  ASSERT_THAT(expected, SizeIs(7));
+  EXPECT_THAT(expected.back(), testing::HasSubstr("eve@a.example"));
   for (size_t cut = 0; cut <= log.size(); ++cut) {
     reader_ = New();
     batch_ = EventBatch();
