@@ -82,7 +82,7 @@ struct Arguments {
   bool verify = false;
   std::string by;
   int64_t limit = 20;
-  std::string format = "exim";
+  std::string format;
   std::string policy;
   std::string charge;
   std::string timezone;
@@ -206,7 +206,9 @@ int RunDoctor(const Arguments& args) {
 
 int RunReplay(const Arguments& args) {
   ReplayOptions options;
-  options.format = args.format == "postfix" ? LogFormat::kPostfix : LogFormat::kExim;
+  options.format = args.format == "postfix" ? LogFormat::kPostfix
+                   : args.format == "exim"  ? LogFormat::kExim
+                                            : LogFormat::kAny;
   options.paths = args.logs;
   if (!args.config.empty()) {
     absl::StatusOr<Config> config = LoadConfig(args.config);
@@ -412,9 +414,8 @@ int Main(int argc, char** argv) {
   verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
   CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
   replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();
-  replay->add_option("--format", args.format, "whose log it is")
-      ->check(CLI::IsMember({"exim", "postfix"}))
-      ->capture_default_str();
+  replay->add_option("--format", args.format, "whose log it is; without it, that is recognised")
+      ->check(CLI::IsMember({"exim", "postfix"}));
   replay->add_option("--policy", args.policy, "a policy file; without it the built-in one");
   replay->add_option("--charge", args.charge, "who pays: of login,user,relay; or sender alone");
   replay->add_option("--timezone", args.timezone, "of stamps without one; the machine's");

@@ -6,14 +6,12 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/node_hash_map.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "limiter/admin/page_text.h"
+#include "limiter/app/replay_input.h"
 #include "limiter/case_table.h"
-#include "limiter/intake/exim_reader.h"
-#include "limiter/intake/log_file.h"
-#include "limiter/intake/postfix_reader.h"
 #include "limiter/limiter.h"
 #include "limiter/observer.h"
 #include "limiter/port/clock.h"
@@ -172,52 +170,23 @@ Json Tally::Result() const {
           {"subjects", list(others, "subject")}};
 }
 
-struct Input {
-  std::string path;
-  std::unique_ptr<LogFile> file;
-  absl::Time first;  // its first line's stamp
-};
+bool Contains(const std::string& text, const char* part) { return absl::StrContains(text, part); }
 
-std::unique_ptr<LogReader> NewReader(const ReplayOptions& options) {
-  constexpr size_t kMaxOpen = 10'000'000;
-  if (options.format == LogFormat::kExim) {
-    return NewEximReader({.zone = options.zone, .max_open_messages = kMaxOpen});
-  }
-  return NewPostfixReader({.zone = options.zone,
-                           .max_open_messages = kMaxOpen,
-                           .own_hosts = options.lists.internal_hosts});
-}
-
-// The first stamp near a file's beginning, read by a reader of its own: a damaged first line must
-// not move the file to another place.
-absl::Time FirstStamp(LogFile* file, const ReplayOptions& options) {
-  std::unique_ptr<LogReader> reader = NewReader(options);
-  reader->set_latest(std::min(file->modified(), SystemClock().Now()) + absl::Hours(24));
-  EventBatch ignored;
-  for (absl::string_view line : absl::StrSplit(file->head(), '\n')) {
-    reader->ReadLine(line, &ignored);
-    if (reader->last_stamp() != absl::InfinitePast()) break;
-  }
-  return reader->last_stamp();
+// "Exim's main log", for people.
+std::string LogName(const std::string& format) {
+  const bool exim = Contains(format, "exim");
+  const bool postfix = Contains(format, "postfix");
+  if (exim && postfix) return "a log of Exim and Postfix";
+  return exim      ? "Exim's main log"
+         : postfix ? "Postfix's mail log"
+                   : "neither Exim's nor Postfix's log";
 }
 
 }  // namespace
 
 absl::StatusOr<Json> Replay(const ReplayOptions& options) {
-  std::vector<Input> inputs;
-  int64_t total_bytes = 0;
-  for (const std::string& path : options.paths) {
-    absl::StatusOr<std::unique_ptr<LogFile>> file = LogFile::Open(path);
-    if (!file.ok()) return file.status();
-    total_bytes += (*file)->size();
-    inputs.push_back({path, *std::move(file), absl::InfinitePast()});
-  }
-  // mainlog* gives the newest first; counting needs the order of time.
-  if (inputs.size() > 1) {
-    for (Input& input : inputs) input.first = FirstStamp(input.file.get(), options);
-    std::stable_sort(inputs.begin(), inputs.end(),
-                     [](const Input& a, const Input& b) { return a.first < b.first; });
-  }
+  absl::StatusOr<std::unique_ptr<ReplayInput>> input = ReplayInput::Open(options);
+  if (!input.ok()) return input.status();
 
   const SystemClock clock;
   CaseTable cases;
@@ -225,29 +194,28 @@ absl::StatusOr<Json> Replay(const ReplayOptions& options) {
   Limiter limiter({.node = "replay", .max_messages = 10'000'000},
                   {options.policy, std::make_shared<ChargeLists>(options.lists)}, &clock, &cases,
                   &tally);
-  std::unique_ptr<LogReader> reader = NewReader(options);
   EventBatch batch;
-  int64_t done_bytes = 0;
-  for (Input& input : inputs) {
-    bool more = true;
-    while (more) {
-      batch.Clear();
-      absl::StatusOr<bool> read = input.file->Read(reader.get(), options.batch_events, &batch);
-      if (!read.ok()) return read.status();
-      more = *read;
-      limiter.Record(batch);
-      if (options.progress && total_bytes > 0) {
-        options.progress(static_cast<double>(done_bytes + input.file->bytes_read()) /
-                         static_cast<double>(total_bytes));
-      }
-    }
-    done_bytes += input.file->size();
+  for (bool more = true; more;) {
+    absl::StatusOr<bool> read = (*input)->Next(&batch);
+    if (!read.ok()) return read.status();
+    more = *read;
+    limiter.Record(batch);
+    if (options.progress) options.progress((*input)->done());
   }
-  batch.Clear();
-  reader->Finish(&batch);
-  limiter.Record(batch);
   Json result = tally.Result();
-  result["format"] = options.format == LogFormat::kPostfix ? "postfix" : "exim";
+  Json files = Json::array();
+  bool exim = false, postfix = false;
+  for (const ReplayInput::Found& one : (*input)->found()) {
+    exim = exim || Contains(one.format, "exim");
+    postfix = postfix || Contains(one.format, "postfix");
+    files.push_back({{"path", one.path}, {"format", one.format}});
+  }
+  result["format"] = exim && postfix ? "exim and postfix"
+                     : exim          ? "exim"
+                     : postfix       ? "postfix"
+                                     : "none";
+  result["recognised"] = options.format == LogFormat::kAny;
+  result["files"] = std::move(files);
   return result;
 }
 
@@ -260,6 +228,16 @@ bool IsNoSuchLog(const Json& result) {
 std::string ReplayPage(const Json& result) {
   auto number = [](const Json& json, const char* name) { return json[name].get<int64_t>(); };
   std::string out;
+  if (result["recognised"] == true && result["format"] != "none") {
+    if (result["format"] != "exim and postfix") {
+      absl::StrAppend(&out, "Read as ", LogName(result["format"]), ".\n");
+    } else {
+      for (const Json& file : result["files"]) {
+        absl::StrAppend(&out, PrintableUtf8(file["path"].get<std::string>()), ": ",
+                        LogName(file["format"]), "\n");
+      }
+    }
+  }
   absl::StrAppendFormat(
       &out, "%d lines: %d attempts, %d rejections, %d malformed, %d unattributed\n",
       number(result, "lines"), number(result, "attempts"), number(result, "rejected"),
@@ -294,6 +272,15 @@ std::string ReplayPage(const Json& result) {
   };
   std::stable_sort(rows.begin(), rows.end(),
                    [&](const Json* a, const Json* b) { return bad(a) > bad(b); });
+  if (IsNoSuchLog(result) && result["recognised"] == true) {
+    out +=
+        "\nNo line is a delivery by Exim or Postfix. replay reads Exim's main log (not rejectlog "
+        "or\n"
+        "paniclog) and Postfix's mail log, plain or .gz, also as syslog, journalctl (not -o cat) "
+        "and\n"
+        "containers write them; each line needs its time stamp.\n";
+    return out;
+  }
   if (IsNoSuchLog(result)) {
     const bool postfix = result["format"] == "postfix";
     absl::StrAppend(&out, "\nThat was read as ", postfix ? "Postfix's mail log" : "Exim's main log",

@@ -18,7 +18,8 @@
 
 namespace deferd {
 
-enum class LogFormat { kExim, kPostfix };
+// kAny: what each file is, is recognised; one may be of both.
+enum class LogFormat { kExim, kPostfix, kAny };
 
 struct ReplayOptions {
   LogFormat format = LogFormat::kExim;
@@ -31,8 +32,9 @@ struct ReplayOptions {
   std::function<void(double)> progress;
 };
 
-// One object: outcomes, lines, attempts, malformed, unattributed, domains and more. NotFound and
-// the like name the file; a damaged .gz is DataLoss.
+// One object: outcomes, lines, attempts, malformed, unattributed, domains and more; `format` is
+// whose log it was ("exim", "postfix", "exim and postfix", "none"), `files` the same of each file.
+// NotFound and the like name the file; a damaged .gz is DataLoss.
 absl::StatusOr<Json> Replay(const ReplayOptions& options);
 
 // It has lines, and nothing in them: another program's log.

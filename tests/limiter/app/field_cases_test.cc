@@ -53,6 +53,9 @@ Json Three(const Json& counts) {
   return Json::array({counts["delivered"], counts["deferred"], counts["failed"]});
 }
 
+// deferd's own Json keeps the order of keys, which is nothing to compare.
+nlohmann::json Unordered(const Json& json) { return nlohmann::json::parse(json.dump()); }
+
 // What of `result` the row speaks of, in the row's own form.
 Json Found(const Json& expected, const Json& result) {
   Json found = Json::object();
@@ -86,9 +89,11 @@ Json Found(const Json& expected, const Json& result) {
 
 class FieldCasesTest : public testing::TestWithParam<FieldCase> {
  protected:
-  static absl::StatusOr<Json> ReplayOf(const FieldCase& row) {
+  static absl::StatusOr<Json> ReplayOf(const FieldCase& row, bool recognise) {
     ReplayOptions options;
-    options.format = row.format == "postfix" ? LogFormat::kPostfix : LogFormat::kExim;
+    options.format = recognise                 ? LogFormat::kAny
+                     : row.format == "postfix" ? LogFormat::kPostfix
+                                               : LogFormat::kExim;
     options.paths = {absl::StrCat(DEFERD_TESTDATA "/cases/", row.file)};
     options.policy = std::make_shared<Policy>(BuiltInPolicy());
     options.zone = absl::UTCTimeZone();
@@ -106,12 +111,19 @@ TEST_P(FieldCasesTest, ComesOutRight) {
   const FieldCase& row = GetParam();
   ASSERT_FALSE(row.expected.is_discarded());
   const bool owed = std::find(std::begin(kOwed), std::end(kOwed), row.file) != std::end(kOwed);
-  absl::StatusOr<Json> result = ReplayOf(row);
+  absl::StatusOr<Json> result = ReplayOf(row, /*recognise=*/false);
   ASSERT_THAT(result, IsOk());
+  absl::StatusOr<Json> recognised = ReplayOf(row, /*recognise=*/true);
+  ASSERT_THAT(recognised, IsOk());
+  EXPECT_EQ((*recognised)["format"], row.format);
+  for (const char* same : {"lines", "outcomes", "malformed", "rejected", "domains", "subjects"}) {
+    EXPECT_EQ((*recognised)[same], (*result)[same]) << same;
+  }
   if (owed) {
-    EXPECT_NE(Found(row.expected, *result), row.expected) << "strike it from kOwed";
+    EXPECT_NE(Unordered(Found(row.expected, *result)), Unordered(row.expected))
+        << "strike it from kOwed";
   } else {
-    EXPECT_EQ(Found(row.expected, *result), row.expected) << row.why;
+    EXPECT_EQ(Unordered(Found(row.expected, *result)), Unordered(row.expected)) << row.why;
     EXPECT_EQ((*result)["malformed"], 0);
   }
 }

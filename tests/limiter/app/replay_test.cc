@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "gmock/gmock.h"
 #include "policy/policy_file.h"
 #include "tests/status_matchers.h"
@@ -121,6 +122,9 @@ TEST(Replay, PiecesGzippedAndInAnyOrderAreTheSameLog) {
   absl::StatusOr<Json> whole = Replay(BySender({kCorpus}));
   absl::StatusOr<Json> pieces = Replay(BySender({newer, older}));
   ASSERT_THAT(pieces, IsOk());
+  EXPECT_EQ((*pieces)["files"].size(), 2u);
+  pieces->erase("files");
+  whole->erase("files");
   EXPECT_EQ(Dump(*pieces), Dump(*whole));
 }
 
@@ -172,6 +176,84 @@ TEST(Replay, AnotherProgramsLogIsSaid) {
   absl::StatusOr<Json> nothing = Replay(BySender({empty}));
   ASSERT_THAT(nothing.status(), IsOk());
   EXPECT_FALSE(IsNoSuchLog(*nothing)) << "a log that was just rotated";
+}
+
+TEST(Replay, WhoseLogItIsIsRecognisedAndSaid) {
+  for (const auto& [path, format] :
+       {std::pair(kCorpus, "exim"), std::pair(DEFERD_TESTDATA "/exim/exim-syslog-head.log", "exim"),
+        std::pair(DEFERD_TESTDATA "/postfix/postfix-shortid.log.gz", "postfix")}) {
+    ReplayOptions options = BySender({path});
+    options.format = LogFormat::kAny;
+    absl::StatusOr<Json> any = Replay(options);
+    ASSERT_THAT(any.status(), IsOk());
+    EXPECT_EQ((*any)["format"], format) << path;
+    EXPECT_THAT(ReplayPage(*any),
+                testing::HasSubstr(std::string(format) == "exim" ? "Read as Exim's main log."
+                                                                 : "Read as Postfix's mail log."));
+    options.format = std::string(format) == "exim" ? LogFormat::kExim : LogFormat::kPostfix;
+    absl::StatusOr<Json> known = Replay(options);
+    ASSERT_THAT(known.status(), IsOk());
+    for (Json* one : {&*any, &*known}) one->erase("recognised");
+    EXPECT_EQ(Dump(*any), Dump(*known)) << path;
+  }
+  const std::string other = TempPath("other.log");
+  std::ofstream(other) << "Oct  9 14:53:48 vm dovecot: imap(bob): Logged out\n";
+  ReplayOptions options = BySender({other});
+  options.format = LogFormat::kAny;
+  absl::StatusOr<Json> none = Replay(options);
+  ASSERT_THAT(none.status(), IsOk());
+  EXPECT_TRUE(IsNoSuchLog(*none));
+  EXPECT_THAT(ReplayPage(*none), testing::HasSubstr("No line is a delivery by Exim or Postfix."));
+}
+
+// Exim's log and Postfix's of the same hours, and both in one file: a failure of each MTA counts in
+// the hour that it belongs to, though one log was read when the other begins.
+TEST(Replay, LogsOfBothMailServersAtOnce) {
+  std::string exim, postfix, both;
+  for (int hour = 0; hour < 12; ++hour) {
+    const std::string stamp = absl::StrFormat("2026-03-01 %02d:00:", hour);
+    const std::string id = absl::StrFormat("1abcde-0000%02d-AB", hour);
+    const std::string sent[] = {
+        absl::StrCat(stamp, "01 ", id, " <= bob@a.example H=pc [192.0.2.1] P=esmtpsa S=1\n"),
+        absl::StrCat(stamp, "02 ", id,
+                     " ** r@far.example R=r T=t H=mx [198.51.100.1]: SMTP error "
+                     "from remote mail server after RCPT TO:<r@far.example>: "
+                     "550 5.1.1 User unknown\n")};
+    const std::string queue_id = absl::StrFormat("4F01%02d", hour);
+    const std::string head = absl::StrCat(stamp.substr(0, 10), "T", stamp.substr(11));
+    const std::string got[] = {
+        absl::StrCat(head, "03Z mx postfix/qmgr[1]: ", queue_id,
+                     ": from=<bob@a.example>, size=1, nrcpt=1 (queue active)\n"),
+        absl::StrCat(head, "04Z mx postfix/smtp[1]: ", queue_id,
+                     ": to=<r@far.example>, relay=mx[198.51.100.1]:25, delay=1, dsn=5.1.1, "
+                     "status=bounced (host mx[198.51.100.1] said: 550 5.1.1 User unknown)\n")};
+    for (const std::string& line : sent) {
+      exim += line;
+      both += absl::StrCat(line.substr(0, 10), "T", line.substr(11, 8), "Z mx exim[1]: ", line);
+    }
+    for (const std::string& line : got) {
+      postfix += line;
+      both += line;
+    }
+  }
+  const std::string paths[] = {TempPath("mainlog"), TempPath("mail.log"), TempPath("syslog")};
+  std::ofstream(paths[0]) << exim;
+  std::ofstream(paths[1]) << postfix;
+  std::ofstream(paths[2]) << both;
+  for (const std::vector<std::string>& logs :
+       {std::vector<std::string>{paths[0], paths[1]}, std::vector<std::string>{paths[1], paths[0]},
+        std::vector<std::string>{paths[2]}}) {
+    ReplayOptions options = BySender(logs);
+    options.format = LogFormat::kAny;
+    absl::StatusOr<Json> result = Replay(options);
+    ASSERT_THAT(result.status(), IsOk());
+    EXPECT_EQ((*result)["format"], "exim and postfix");
+    EXPECT_EQ((*result)["lines"], 48);
+    EXPECT_EQ((*result)["attempts"], 24);
+    EXPECT_EQ((*result)["malformed"], 0);
+    EXPECT_EQ((*result)["left_out"]["late"], 0);
+    EXPECT_EQ(DomainOf(*result, "a.example")["counted"]["failed"], 24);
+  }
 }
 
 TEST(Replay, AMissingFileIsNamed) {
