@@ -154,6 +154,8 @@ LogUnwrapper::Result LogUnwrapper::TakeExport(absl::string_view* line) {
     in_entry_ = true;
     entry_ = JournalEntry();
     entry_.time = absl::InfinitePast();
+    binary_name_.clear();
+    binary_.clear();
   }
   if (!binary_name_.empty()) return TakeBinary(*line);
   if (line->empty()) return EndEntry(line);
@@ -186,6 +188,7 @@ LogUnwrapper::Result LogUnwrapper::TakeBinary(absl::string_view line) {
   if (binary_.size() < kSize + size + 1) return Result::kNothing;
   KeepField(binary_name_, absl::string_view(binary_).substr(kSize, size));
   binary_name_.clear();
+  binary_.clear();
   return Result::kNothing;
 }
 
@@ -211,15 +214,16 @@ LogUnwrapper::Result LogUnwrapper::EndEntry(absl::string_view* line) {
 
 std::string LogUnwrapper::SaveState() const {
   if (!in_entry_ && !in_pieces_) return "";
-  const Json state = {cut_[0],
-                      cut_[1],
-                      in_entry_,
-                      absl::CEscape(entry_.message),
-                      absl::CEscape(entry_.identifier),
-                      absl::CEscape(entry_.pid),
-                      entry_.time == absl::InfinitePast() ? 0 : absl::ToUnixMicros(entry_.time),
-                      absl::CEscape(binary_name_),
-                      absl::CEscape(binary_)};
+  const Json state = {
+      cut_[0],
+      cut_[1],
+      in_entry_,
+      absl::CEscape(entry_.message),
+      absl::CEscape(entry_.identifier),
+      absl::CEscape(entry_.pid),
+      entry_.time == absl::InfinitePast() ? Json() : Json(absl::ToUnixMicros(entry_.time)),
+      absl::CEscape(binary_name_),
+      absl::CEscape(binary_)};
   return state.dump();
 }
 
@@ -232,7 +236,7 @@ void LogUnwrapper::Restore(absl::string_view state) {
   }
   std::string* const texts[] = {&entry_.message, &entry_.identifier, &entry_.pid,
                                 nullptr,         &binary_name_,      &binary_};
-  if (!json[6].is_number_integer()) return;
+  if (!json[6].is_null() && !json[6].is_number_integer()) return;
   for (size_t i = 0; i < std::size(texts); ++i) {
     if (texts[i] == nullptr) continue;
     if (!json[3 + i].is_string() || !absl::CUnescape(json[3 + i].get<std::string>(), texts[i])) {
@@ -240,8 +244,8 @@ void LogUnwrapper::Restore(absl::string_view state) {
       return;
     }
   }
-  const auto micros = json[6].get<int64_t>();
-  entry_.time = micros == 0 ? absl::InfinitePast() : absl::FromUnixMicros(micros);
+  entry_.time =
+      json[6].is_null() ? absl::InfinitePast() : absl::FromUnixMicros(json[6].get<int64_t>());
   cut_ = {json[0].get<bool>(), json[1].get<bool>()};
   in_pieces_ = cut_[0] || cut_[1];
   in_entry_ = json[2].get<bool>();

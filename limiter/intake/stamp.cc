@@ -68,7 +68,7 @@ std::optional<absl::CivilSecond> DateMinute(absl::string_view text) {
   const int month = Digits(text, 5, 2);
   const int day = Digits(text, 8, 2);
   int hour, minute;
-  if (year < 0 || month < 0 || day < 0 || text[4] != '-' || text[7] != '-' ||
+  if (year < 1 || month < 0 || day < 0 || text[4] != '-' || text[7] != '-' ||
       !HourMinute(text, 11, &hour, &minute)) {
     return std::nullopt;
   }

@@ -199,7 +199,7 @@ bool TakeIso(string_view* in, StampText* stamp) {
   stamp->month = TakeNumber(&rest, 2, 2);
   if (!TakeOneOf(&rest, "-/.", &second) || first != second) return false;
   stamp->day = TakeNumber(&rest, 2, 2);
-  if (!IsYear(stamp->year) || stamp->month < 1 || stamp->month > 12 || stamp->day < 1) return false;
+  if (stamp->year < 1 || stamp->month < 1 || stamp->month > 12 || stamp->day < 1) return false;
   if (!TakeOneOf(&rest, "Tt \t_", &middle)) return false;
   if (!TakeClock(&rest, stamp)) return false;
   *in = rest;

@@ -1,6 +1,7 @@
 #include "limiter/intake/syslog_prefix.h"
 
 #include <algorithm>
+#include <array>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -73,7 +74,7 @@ bool IsFacility(string_view word) {
 // "info", "mail.info", "mail:info", "<mail.info>", "[info]", "(mail.info)", "INFO:", "|".
 bool IsLevelColumn(string_view word) {
   if (word == "|" || word == "-" || word == "--") return true;
-  absl::ConsumeSuffix(&word, ":");
+  if (absl::ConsumeSuffix(&word, ":")) return IsLevel(word);  // "mail:", "cron:" are programs
   absl::ConsumeSuffix(&word, ",");
   for (string_view brackets : {"<>", "[]", "()", "\"\""}) {
     if (word.size() > 2 && word.front() == brackets[0] && word.back() == brackets[1]) {
@@ -87,12 +88,27 @@ bool IsLevelColumn(string_view word) {
          (IsLevel(word.substr(middle + 1)) || word.substr(middle + 1) == "none");
 }
 
+// Letters, digits, "._-:@/[]%" and what is beyond ASCII.
+constexpr std::array<bool, 256> HostBytes() {
+  std::array<bool, 256> bytes = {};
+  for (int c = 0; c < 256; ++c) {
+    bytes[static_cast<size_t>(c)] =
+        c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  }
+  for (const char c : {'.', '_', '-', ':', '@', '/', '[', ']', '%'}) {
+    bytes[static_cast<unsigned char>(c)] = true;
+  }
+  return bytes;
+}
+
 // A host's name or address, perhaps with where the relay had it from ("src@host", "a/b").
 bool IsHost(string_view word) {
+  static constexpr std::array<bool, 256> kBytes = HostBytes();
   if (word.empty() || word.size() > kLongestName || IsEximId(word)) return false;
-  return std::all_of(word.begin(), word.end(), [](char c) {
-    return IsNameChar(c) || absl::StrContains(":@/[]%", c) || c < 0;
-  });
+  for (const char c : word) {
+    if (!kBytes[static_cast<unsigned char>(c)]) return false;
+  }
+  return true;
 }
 
 // "<22>", "<mail.info>", "<2.6>"; "<22>1 " is RFC 5424's.
@@ -222,7 +238,7 @@ bool TakeRfc5424(string_view* in, LogPrefix* prefix) {
   }
   const auto& [host, program, process, id] = words;
   if (!IsHost(host)) return false;
-  for (string_view word : {program, process, id}) {
+  for (string_view word : {host, program, process, id}) {
     if (word.size() > kLongestName || word.back() == ':' ||
         word.find_first_of("<>=\"|") != string_view::npos) {
       return false;
@@ -251,8 +267,8 @@ void SkipBehindTag(string_view* in) {
     if (close != string_view::npos && close < 64) in->remove_prefix(4 + close + 2);
     return;
   }
-  const string_view word = TakeWord(&rest);
-  if (absl::StartsWith(word, "<") && absl::EndsWith(word, ">:") && IsLevelColumn(word)) {
+  string_view word = TakeWord(&rest);
+  if (absl::StartsWith(word, "<") && absl::ConsumeSuffix(&word, ":") && IsLevelColumn(word)) {
     SkipBlanks(&rest);
     *in = rest;
   }
@@ -374,12 +390,13 @@ bool TakePlainTag(string_view* in, SyslogPrefix* prefix) {
   string_view rest = *in;
   for (int word = 0; word < 2; ++word) {
     size_t n = 0;
-    while (n < rest.size() && rest[n] != ' ' && rest[n] != '\t') ++n;
+    while (n < rest.size() && rest[n] != ' ' && rest[n] != '\t' && rest[n] != '\x1b') ++n;
     if (n < 2 || n + 1 >= rest.size() || rest[n] != ' ') return false;
     const string_view token = rest.substr(0, n);
     rest.remove_prefix(n + 1);
     if (token.back() != ':') {
-      if (word == 0 && n == 4 && AllDigits(token)) return false;  // a year
+      if (n == 4 && AllDigits(token)) return false;  // a year
+      if (word > 0 || !IsHost(token) || absl::StrContains(token, ']')) return false;
       continue;
     }
     // A bracket in the middle may end the tag there.
@@ -408,7 +425,7 @@ std::optional<SyslogPrefix> TakeSyslogPrefix(StampReader* stamps, string_view* t
   if (const std::optional<absl::Time> time = stamps->TakeSyslog(&rest);
       time && TakePlainTag(&rest, &plain) && !rest.empty() && !IsBlank(rest.front()) &&
       rest.front() != '<' && rest.front() != '[' && rest.front() != '\x1b' &&
-      (IsMailProgram(plain.tag) || !IsLogRelay(plain.tag))) {
+      (IsMailProgram(plain.tag) || (!IsLogRelay(plain.tag) && !IsLevel(plain.tag)))) {
     plain.time = *time;
     *text = rest;
     return plain;
