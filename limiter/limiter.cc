@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "policy/smart_host.h"
 
 namespace deferd {
 
@@ -115,7 +116,10 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
 
   MessageRecord& message = contributions_.OfMessage(attempt.message);
   RecipientRecord& recipient = message.recipients[attempt.recipient];
-  LeftOut left_out = WhyLeftOut(*settings_.lists, attempt, recipient.last_left_out);
+  LeftOut left_out = WhyLeftOut(*settings_.lists, *settings_.policy, attempt,
+                                {.charged = charged,
+                                 .answer = answer.has_value() ? &*answer : nullptr,
+                                 .previous = recipient.last_left_out});
   recipient.last_left_out = left_out;
   if (attempt.bare_expiry) answer = AnswerOf(attempt, &recipient);
   if (answer.has_value()) {
@@ -160,9 +164,14 @@ void Limiter::SpareHost(ChargedSubjects* charged) const {
 Classification Limiter::AnswerOf(const Attempt& attempt, const RecipientRecord* recipient) const {
   const bool deferred = attempt.outcome == Outcome::kDeferred;
   if (!attempt.bare_expiry) {
-    return settings_.policy->replies().Classify(
+    Classification answer = settings_.policy->replies().Classify(
         attempt.reply, {.logged = deferred ? Permanence::kTransient : Permanence::kPermanent,
                         .host = attempt.host});
+    if (RefusesOurLogin(attempt, answer)) {
+      answer.reply_class = ReplyClass::kLocal;
+      answer.scope = ReplyScope::kServer;
+    }
+    return answer;
   }
   Classification answer;
   answer.reply_class = ReplyClass::kNetwork;  // RFC 3463 puts X.4.7, delivery time expired, there
@@ -176,7 +185,10 @@ Classification Limiter::AnswerOf(const Attempt& attempt, const RecipientRecord* 
 }
 
 LeftOut Limiter::WhyAnswerLeftOut(const Classification& answer, const Attempt& attempt) const {
-  const bool failure = attempt.outcome != Outcome::kDeferred;
+  // An address that nobody can route never will be, though the MTA may keep the message.
+  const bool unroutable =
+      answer.reply_class == ReplyClass::kDnsRouting && answer.permanence == Permanence::kPermanent;
+  const bool failure = attempt.outcome != Outcome::kDeferred || unroutable;
   if (settings_.policy->Counts(answer.reply_class, answer.scope, failure)) return LeftOut::kCounts;
   const bool ours = answer.scope == ReplyScope::kIp || answer.scope == ReplyScope::kServer;
   return ours ? LeftOut::kIncident : LeftOut::kReplyClass;

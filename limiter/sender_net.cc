@@ -6,7 +6,6 @@
 #include "absl/types/span.h"
 #include "policy/charge.h"
 #include "policy/domain_name.h"
-#include "policy/left_out.h"
 #include "policy/policy.h"
 #include "policy/refusal_text.h"
 
@@ -24,11 +23,7 @@ std::string SenderDomain(const QueuedMail& mail) {
 
 // By the table: Postfix shows our sentence as it is then, that of others stands behind
 // "host NAME[IP] said: " and the like.
-bool WasPutOff(const QueuedMail& mail) {
-  const bool first = absl::StartsWith(mail.problem, kStoppedMail) ||
-                     absl::StartsWith(mail.problem, RefusalKindWord(SubjectKind::kDomain));
-  return first && IsOwnRefusal(mail.problem);
-}
+bool WasPutOff(const QueuedMail& mail) { return IsRefusalText(mail.problem); }
 
 }  // namespace
 

@@ -65,9 +65,10 @@ struct Attempt {
   std::string transport;
   std::string host;          // the remote server's name
   std::string host_ip;       // and its address
+  int port = 0;              // and its port, where the MTA logs it
   std::string reply;         // what it answered, or what the MTA says went wrong
   std::string mail_subject;  // the message's Subject: line, where the MTA logs it (kArrived alone)
-  bool remote = false;       // a remote host was involved
+  bool remote = false;       // the MTA names another host, or a server's answer (on_this_host.h)
   bool bare_expiry = false;  // the MTA gave up and gives no other reason ("retry timeout exceeded")
 
   bool attributed() const { return message.arrival != absl::InfinitePast(); }

@@ -21,6 +21,7 @@
 #ifndef DEFERD_POLICY_CHARGE_H_
 #define DEFERD_POLICY_CHARGE_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,9 +67,11 @@ struct ChargeLists {
   absl::flat_hash_map<std::string, std::string> users;   // system user -> domain
   absl::flat_hash_map<std::string, std::string> logins;  // login -> domain or address
   DomainSet hosted;  // empty: every charged domain counts as hosted here
+  // The domains whose mail this MTA delivers on this host. None: `hosted` and the charged domain.
+  std::optional<DomainSet> local_domains;
   HostList relay_hosts;
   HostList internal_hosts;
-  bool local = false;              // deliveries without a remote host count too
+  bool local = false;              // deliveries on this host count too (on_this_host.h)
   std::string host = "localhost";  // HOST of local:USER@HOST
 };
 

@@ -71,12 +71,14 @@ Classification ReplyClassifier::Classify(absl::string_view reply, const ReplyHin
   const ReplyPatterns::Found found = tables.patterns.Search(text.text());
   Classification result;
   Permanence usual = Permanence::kPermanent;
+  bool firm = false;
   if (found.rule >= 0) {
     const ReplyRule& rule = tables.rules.rules[found.rule];
     result.reply_class = rule.reply_class;
     result.scope = rule.scope;
     result.rule = rule.id;
     usual = rule.permanence;
+    firm = rule.firm;
   }
   if (found.provider >= 0) {
     result.provider = tables.rules.providers[found.provider].name;
@@ -84,8 +86,11 @@ Classification ReplyClassifier::Classify(absl::string_view reply, const ReplyHin
     result.provider = ProviderOfHost(tables.rules, hints.host);
   }
 
-  // The first digit decides. Without one: how the MTA logged it, then what the text is about.
-  if (text.code != 0) {
+  // The first digit decides, unless the rule knows better. Without one: how the MTA logged it, then
+  // what the text is about.
+  if (firm) {
+    result.permanence = usual;
+  } else if (text.code != 0) {
     result.permanence = text.code < 500 ? Permanence::kTransient : Permanence::kPermanent;
   } else if (text.enhanced_leads && !SaysGivenUp(text.text())) {
     result.permanence = text.enhanced[0] == '4' ? Permanence::kTransient : Permanence::kPermanent;

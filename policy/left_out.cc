@@ -1,13 +1,14 @@
 #include "policy/left_out.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
+#include "policy/on_this_host.h"
 #include "policy/refusal_text.h"
+#include "policy/reply_wrapping.h"
 
 namespace deferd {
 
@@ -64,30 +65,12 @@ std::string Unwrapped(absl::string_view reply) {
   return line;
 }
 
-// Whether `word` and a blank stand in the last part of `text`, as far back as a refusal can reach.
-// The subject between may be missing: where it looks like a reply's code, Unwrapped took it out.
-bool HasWordBefore(absl::string_view text, absl::string_view word) {
-  if (text.size() > kMaxRefusalText) text.remove_prefix(text.size() - kMaxRefusalText);
-  for (size_t at = text.find(word); at != absl::string_view::npos; at = text.find(word, at + 1)) {
-    const absl::string_view after = text.substr(at + word.size());
-    const bool begins = at == 0 || !absl::ascii_isalnum(static_cast<unsigned char>(text[at - 1]));
-    if (begins && (after.empty() || after.front() == ' ')) return true;
-  }
-  return false;
-}
+// The transport of deploy/postfix/held.master.cf, which is a pipe(8): it logs its name as relay=.
+constexpr absl::string_view kHeldTransport = "deferd-held";
 
-bool HasKindBefore(absl::string_view text) {
-  for (int kind = 0; kind < kSubjectKinds; ++kind) {
-    if (HasWordBefore(text, RefusalKindWord(static_cast<SubjectKind>(kind)))) return true;
-  }
-  return false;
-}
-
-// "A/B (C%)) allowed."
-bool BeginsWithCounts(absl::string_view text) {
-  return ConsumeDigits(&text) && absl::ConsumePrefix(&text, "/") && ConsumeDigits(&text) &&
-         absl::ConsumePrefix(&text, " (") && ConsumeDigits(&text) &&
-         absl::StartsWith(text, kAllowed);
+bool IsInternal(const ChargeLists& lists, const Attempt& attempt) {
+  return lists.internal_hosts.ContainsAddress(attempt.host_ip) ||
+         lists.internal_hosts.ContainsName(attempt.host);
 }
 
 }  // namespace
@@ -118,39 +101,37 @@ absl::string_view LeftOutName(LeftOut reason) {
   return "unknown";
 }
 
-LeftOut WhyLeftOut(const ChargeLists& lists, const Attempt& attempt, LeftOut previous) {
-  if (IsOwnRefusal(attempt.reply)) return LeftOut::kOwnRefusal;
+LeftOut WhyLeftOut(const ChargeLists& lists, const Policy& policy, const Attempt& attempt,
+                   const AttemptContext& context) {
+  if (IsOwnRefusal(lists, policy, attempt)) return LeftOut::kOwnRefusal;
   if (attempt.identity.made_by_mta) return LeftOut::kMadeByMta;
-  if (lists.internal_hosts.ContainsAddress(attempt.host_ip) ||
-      lists.internal_hosts.ContainsName(attempt.host)) {
-    return LeftOut::kInternalHost;
+  if (IsInternal(lists, attempt)) return LeftOut::kInternalHost;
+  if (attempt.bare_expiry) return context.previous;
+  const bool local_counts = lists.local || policy.profile == Profile::kCpanel;
+  if (!local_counts && OnThisHost(lists, context.charged, attempt, context.answer)) {
+    return LeftOut::kNoRemoteHost;
   }
-  if (attempt.bare_expiry) return previous;
-  if (!attempt.remote && !lists.local) return LeftOut::kNoRemoteHost;
   return LeftOut::kCounts;
 }
 
-bool IsOwnRefusal(absl::string_view reply) {
-  // Nearly every reply is told apart by these two bytes, at the speed of memchr.
-  const bool maybe_counts = absl::StrContains(reply, '%');
-  const bool maybe_stopped = absl::StrContains(reply, 'M');
-  if (!maybe_counts && !maybe_stopped) return false;
-  if (!absl::StrContains(reply, "exceeded") && !absl::StrContains(reply, "administrator")) {
-    return false;
+bool IsOwnRefusal(const ChargeLists& lists, const Policy& policy, const Attempt& attempt) {
+  if (attempt.outcome == Outcome::kDelivered) return false;
+  if (attempt.host == kHeldTransport && attempt.transport == "pipe") return true;
+  absl::string_view text = attempt.reply;
+  if (!attempt.remote) {
+    // qmgr(8) and Exim put these before the text that a transport or router gave them.
+    absl::ConsumePrefix(&text, "delivery temporarily suspended: ");
+    absl::ConsumePrefix(&text, "\"");
+    return IsRefusalText(Unwrapped(text), policy.text);
   }
-  const std::string unwrapped = Unwrapped(reply);
-  const absl::string_view line = unwrapped;
-  for (size_t at = line.find(kExceeded); at != absl::string_view::npos;
-       at = line.find(kExceeded, at + 1)) {
-    if (BeginsWithCounts(line.substr(at + kExceeded.size())) && HasKindBefore(line.substr(0, at))) {
-      return true;
-    }
-  }
-  for (size_t at = line.find(kWasStopped); at != absl::string_view::npos;
-       at = line.find(kWasStopped, at + 1)) {
-    if (HasWordBefore(line.substr(0, at), absl::StripSuffix(kStoppedMail, " "))) return true;
-  }
-  return false;
+  if (!IsInternal(lists, attempt)) return false;
+  absl::string_view stage;
+  const std::string line = Unwrapped(WithoutWrapping(text, &stage));
+  text = line;
+  // smtpd(8): "<r@dest.example>: Recipient address rejected: TEXT".
+  const size_t rejected = absl::StartsWith(text, "<") ? text.find(" rejected: ") : text.npos;
+  if (rejected != text.npos) text.remove_prefix(rejected + sizeof(" rejected: ") - 1);
+  return IsRefusalText(text, policy.text);
 }
 
 }  // namespace deferd

@@ -8,6 +8,8 @@
 #include "absl/strings/string_view.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
+#include "policy/classify.h"
+#include "policy/policy.h"
 
 namespace deferd {
 
@@ -28,16 +30,24 @@ inline constexpr int kLeftOutReasons = 10;
 // "own refusal", "late", ...
 absl::string_view LeftOutName(LeftOut reason);
 
-// What the attempt alone tells; the others from kLate on are the limiter's. A bare expiry
-// ("retry timeout exceeded") names no host, so it takes after the recipient's last attempt:
-// `previous` is what that one was (kCounts if there was none).
-LeftOut WhyLeftOut(const ChargeLists& lists, const Attempt& attempt, LeftOut previous);
+// What is known of an attempt besides itself.
+struct AttemptContext {
+  const ChargedSubjects& charged;
+  const Classification* answer = nullptr;  // what the reply means; null for a delivery
+  LeftOut previous = LeftOut::kCounts;     // of the recipient's last attempt; kCounts if none
+};
 
-// Whether `reply` holds the sentence with which deferd itself refuses mail, here or on another
-// node; also behind SMTP codes, and where the MTA wrapped it over several lines of a reply. Linear
-// time. A policy's own `text` is not recognised: locally it is left out as a delivery without a
-// remote host, and other nodes belong into internal_hosts.
-bool IsOwnRefusal(absl::string_view reply);
+// Which of the reasons before kLate applies; the others are the limiter's. A bare expiry ("retry
+// timeout exceeded") names no host, so it takes after the recipient's last attempt. Profile cpanel
+// counts deliveries on this host, as [charge] local does.
+LeftOut WhyLeftOut(const ChargeLists& lists, const Policy& policy, const Attempt& attempt,
+                   const AttemptContext& context);
+
+// Whether deferd itself refused this, or another node of ours did. Where the text was made comes
+// first: here, which is to say that no other host is named (a router, an ACL, a filter); at a host
+// in internal_hosts; by Postfix's transport for what is put off (deploy/postfix/held.cf). Only
+// there the text is looked at: anybody can have a remote server say our sentence.
+bool IsOwnRefusal(const ChargeLists& lists, const Policy& policy, const Attempt& attempt);
 
 }  // namespace deferd
 

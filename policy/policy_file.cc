@@ -113,6 +113,7 @@ class PolicyReader {
              &policy_->mode);
     ReadWord(root, "profile", {{"fair", Profile::kFair}, {"cpanel", Profile::kCpanel}},
              &policy_->profile);
+    if (policy_->profile == Profile::kCpanel) policy_->count = CountMode::kAttempts;
     ReadWord(root, "count", {{"once", CountMode::kOnce}, {"attempts", CountMode::kAttempts}},
              &policy_->count);
     if (auto longest = root->Duration("hold_max")) {

@@ -1,11 +1,14 @@
 #include "policy/refusal_text.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -14,6 +17,9 @@ namespace {
 
 // As long as the longest domain, so that a monster of a login cannot push the ending out.
 constexpr size_t kMaxSubject = 253;
+
+// A template that tells less could be any text.
+constexpr int kMinSpecificity = 10;
 
 constexpr absl::string_view kPlaceholders[] = {"kind",    "subject", "bad",   "min_bad",
                                                "percent", "until",   "ending"};
@@ -28,6 +34,91 @@ std::string Ending(const Policy& policy, const Refusal& refusal, Verdict verdict
   }
   if (verdict == Verdict::kHold) return "Message held until it recovers.";
   return absl::StrCat("Message rejected, try again after ", UntilText(refusal.until), ".");
+}
+
+bool ConsumeDigits(absl::string_view* text) {
+  const size_t digits = std::min(text->find_first_not_of("0123456789"), text->size());
+  text->remove_prefix(digits);
+  return digits > 0;
+}
+
+bool ConsumeKind(absl::string_view* text) {
+  for (int kind = 0; kind < kSubjectKinds; ++kind) {
+    if (absl::ConsumePrefix(text, RefusalKindWord(static_cast<SubjectKind>(kind)))) return true;
+  }
+  return false;
+}
+
+// Takes everything up to `end`, and that, as far as a sentence can reach.
+bool ConsumeThrough(absl::string_view end, absl::string_view* text) {
+  const size_t at = text->substr(0, kMaxRefusalText).find(end);
+  if (at == absl::string_view::npos) return false;
+  text->remove_prefix(at + end.size());
+  return true;
+}
+
+// The subject may be missing: where it looks like a reply's code, unwrapping took it out.
+bool IsCountsSentence(absl::string_view text) {
+  return ConsumeKind(&text) && absl::StartsWith(text, " ") && ConsumeThrough(kExceeded, &text) &&
+         ConsumeDigits(&text) && absl::ConsumePrefix(&text, "/") && ConsumeDigits(&text) &&
+         absl::ConsumePrefix(&text, " (") && ConsumeDigits(&text) &&
+         absl::StartsWith(text, kAllowed);
+}
+
+bool IsStoppedSentence(absl::string_view text) {
+  return absl::ConsumePrefix(&text, absl::StripSuffix(kStoppedMail, " ")) &&
+         ConsumeThrough(kWasStopped, &text);
+}
+
+// Takes "{name}" off a template; empty if it does not begin with one.
+absl::string_view TakePlaceholder(absl::string_view* own) {
+  if (!absl::StartsWith(*own, "{")) return "";
+  const size_t close = std::min(own->find('}'), own->size() - 1);
+  const absl::string_view name = own->substr(1, close - 1);
+  own->remove_prefix(close + 1);
+  return name;
+}
+
+// How much of a text a template tells: its letters, and what its placeholders demand.
+int Specificity(absl::string_view own) {
+  int sum = 0;
+  while (!own.empty()) {
+    const absl::string_view name = TakePlaceholder(&own);
+    if (name == "kind") {
+      sum += 5;
+    } else if (name == "bad" || name == "min_bad" || name == "percent") {
+      sum += 3;
+    } else if (name.empty()) {
+      sum += absl::ascii_isalpha(static_cast<unsigned char>(own.front())) ? 1 : 0;
+      own.remove_prefix(1);
+    }
+  }
+  return sum;
+}
+
+// Each placeholder takes the shortest text that lets the template go on.
+bool FollowsTemplate(absl::string_view text, absl::string_view own) {
+  bool anything = false;  // a placeholder of any length is open
+  while (!own.empty()) {
+    const absl::string_view name = TakePlaceholder(&own);
+    if (name == "kind") {
+      if (!ConsumeKind(&text)) return false;
+    } else if (name == "bad" || name == "min_bad" || name == "percent") {
+      if (anything) text.remove_prefix(std::min(text.find_first_of("0123456789"), text.size()));
+      if (!ConsumeDigits(&text)) return false;
+      anything = false;
+    } else if (!name.empty()) {
+      anything = true;
+    } else {
+      const absl::string_view literal = own.substr(0, own.find('{'));
+      own.remove_prefix(literal.size());
+      if (anything ? !ConsumeThrough(literal, &text) : !absl::ConsumePrefix(&text, literal)) {
+        return false;
+      }
+      anything = false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -73,6 +164,11 @@ std::string RefusalText(const Policy& policy, const Refusal& refusal, Verdict ve
                                              {"{ending}", ending}});
   }
   return PrintableAscii(text, kMaxRefusalText);
+}
+
+bool IsRefusalText(absl::string_view text, absl::string_view own) {
+  return IsCountsSentence(text) || IsStoppedSentence(text) ||
+         (Specificity(own) >= kMinSpecificity && FollowsTemplate(text, own));
 }
 
 absl::Status CheckRefusalTemplate(absl::string_view text) {

@@ -18,7 +18,7 @@ namespace deferd {
 
 inline constexpr size_t kMaxRefusalText = 400;
 
-// The fixed parts of the sentence; IsOwnRefusal (left_out.h) knows it by them.
+// The fixed parts of the sentence, by which IsRefusalText knows it.
 //   KIND SUBJECT EXCEEDED A/B (C%)) allowed. ENDING
 //   STOPPED_MAIL SUBJECT WAS_STOPPED ENDING
 inline constexpr absl::string_view kExceeded =
@@ -43,6 +43,12 @@ struct Refusal {
 // try again after HH:MM UTC.", or the policy's own `text` in its place (a person's block always has
 // its own sentence). `verdict` and the profile choose the ending. Empty for a pass.
 std::string RefusalText(const Policy& policy, const Refusal& refusal, Verdict verdict);
+
+// Whether `text` is such a sentence: it must begin with it, so that nothing that merely quotes one
+// is taken for it. Any ending will do (another version's, another profile's). `own` is the policy's
+// `text`, empty if it has none. Whoever sends mail can make others say this sentence, so ask only
+// where the text is known to be ours (left_out.h). Linear time.
+bool IsRefusalText(absl::string_view text, absl::string_view own = "");
 
 // Checks a policy's `text`: placeholders {kind} {subject} {bad} {min_bad} {percent} {until}
 // {ending}, one line. InvalidArgument says what is wrong.

@@ -37,9 +37,10 @@ std::string ParseRule(absl::string_view id, absl::string_view rest, ReplyRule* r
            .scope = info.scope,
            .permanence = info.permanence};
   absl::string_view scope = TakeWord(&rest);
-  if (absl::ConsumeSuffix(&scope, "/p")) {
+  rule->firm = absl::EndsWith(scope, "/P") || absl::EndsWith(scope, "/T");
+  if (absl::ConsumeSuffix(&scope, "/p") || absl::ConsumeSuffix(&scope, "/P")) {
     rule->permanence = Permanence::kPermanent;
-  } else if (absl::ConsumeSuffix(&scope, "/t")) {
+  } else if (absl::ConsumeSuffix(&scope, "/t") || absl::ConsumeSuffix(&scope, "/T")) {
     rule->permanence = Permanence::kTransient;
   }
   if (scope != "-") {

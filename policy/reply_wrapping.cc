@@ -22,7 +22,7 @@ struct StageName {
   absl::string_view said;
   absl::string_view stage;
 };
-constexpr std::array<StageName, 14> kStages = {{
+constexpr std::array<StageName, 12> kStages = {{
     {"end of data", "eom"},
     {"sending data block", "eom"},
     {"message body", "eom"},
@@ -34,16 +34,18 @@ constexpr std::array<StageName, 14> kStages = {{
     {"HELO", "helo"},
     {"STARTTLS", "starttls"},
     {"AUTH", "auth"},
-    {"pipelined DATA", "data"},
-    {"pipelined end of data", "eom"},
     {"BDAT", "eom"},
 }};
 
+// An answer after another command, or one that is not named.
+constexpr absl::string_view kSomeStage = "smtp";
+
 absl::string_view StageAt(absl::string_view text) {
+  absl::ConsumePrefix(&text, "pipelined ");
   for (const StageName& name : kStages) {
     if (absl::StartsWithIgnoreCase(text, name.said)) return name.stage;
   }
-  return "-";
+  return kSomeStage;
 }
 
 // Where `prefix` stands in `text` and what comes after; npos if it does not.
@@ -52,8 +54,28 @@ size_t After(absl::string_view text, absl::string_view prefix) {
   return at == absl::string_view::npos ? at : at + prefix.size();
 }
 
-// The first reply code that follows ": ", as in the sentences of Exim and Postfix.
+// What is behind an address in brackets, whose local part may hold anything in quotes.
+absl::string_view BehindAddress(absl::string_view text) {
+  if (!absl::StartsWith(text, "<")) return text;
+  bool quoted = false;
+  for (size_t i = 1; i < text.size(); ++i) {
+    if (text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      quoted = !quoted;
+    } else if (text[i] == '>' && !quoted) {
+      return text.substr(i + 1);
+    }
+  }
+  return text;
+}
+
+// The first reply code that follows ": ", as in the sentences of Exim and Postfix. An address that
+// Exim names with the command is passed over: whoever sends mail chooses it.
 absl::string_view FromReplyCode(absl::string_view text, absl::string_view otherwise) {
+  const size_t open = text.find('<');
+  if (open != absl::string_view::npos && open < text.find(": "))
+    text = BehindAddress(text.substr(open));
   for (size_t at = text.find(": "); at != absl::string_view::npos; at = text.find(": ", at + 1)) {
     if (ReplyCodeAt(text.substr(at + 2)) != 0) return text.substr(at + 2);
   }
@@ -141,24 +163,30 @@ absl::string_view WithoutWrapping(absl::string_view text, absl::string_view* sta
     }
   }
   if (ReplyCodeAt(text) == 0) {
-    size_t at;
-    if ((at = After(text, "SMTP error from remote mail")) != absl::string_view::npos) {
-      const absl::string_view rest = text.substr(at);
+    // The MTA's own words come first; what comes later may be quoted by the answer.
+    const size_t exim = After(text, "SMTP error from remote mail");
+    const size_t talk = After(text, "refused to talk to me: ");
+    const size_t said = After(text, " said: ");
+    if (exim < std::min(talk, said)) {
+      const absl::string_view rest = text.substr(exim);
       const size_t after = After(rest.substr(0, 64), " after ");
-      if (after != absl::string_view::npos) *stage = StageAt(rest.substr(after));
-      if (*stage == kNone && absl::StrContains(rest.substr(0, 64), "end of data")) *stage = "eom";
+      *stage = after == absl::string_view::npos ? kSomeStage : StageAt(rest.substr(after));
+      if (*stage == kSomeStage && absl::StrContains(rest.substr(0, 64), "end of data")) {
+        *stage = "eom";
+      }
       text = FromReplyCode(rest, text);
-    } else if ((at = After(text, "refused to talk to me: ")) != absl::string_view::npos) {
+    } else if (talk < said) {
       *stage = "connect";
-      if (ReplyCodeAt(text.substr(at)) != 0) text = text.substr(at);
-    } else if ((at = After(text, " said: ")) != absl::string_view::npos &&
-               ReplyCodeAt(text.substr(at)) != 0) {
-      const absl::string_view before = text.substr(0, at);
+      if (ReplyCodeAt(text.substr(talk)) != 0) text = text.substr(talk);
+    } else if (said != absl::string_view::npos && ReplyCodeAt(text.substr(said)) != 0) {
+      const absl::string_view before = text.substr(0, said);
+      *stage = kSomeStage;
+      if (absl::StartsWith(before, "SASL authentication failed; ")) *stage = "auth";
       if (absl::StrContains(before, "my name was rejected")) *stage = "helo";
       if (absl::StrContains(before, "sender was rejected")) *stage = "mail";
       if (absl::StrContains(before, "does not like recipient")) *stage = "rcpt";
       if (absl::StrContains(before, "after I sent the message")) *stage = "eom";
-      text = text.substr(at);
+      text = text.substr(said);
     }
   }
   const void* const open = memrchr(text.data(), '(', text.size());

@@ -122,13 +122,9 @@ class ConfigReader {
     }
     for (const TomlText& path : table->Strings("users")) ReadMapFile(path, &lists.users);
     for (const TomlText& path : table->Strings("logins")) ReadMapFile(path, &lists.logins);
-    for (const TomlText& entry : ListEntries(table->Strings("hosted"), DomainsOfLine)) {
-      absl::StatusOr<DomainPattern> pattern = DomainPattern::Parse(entry.text);
-      if (pattern.ok()) {
-        lists.hosted.push_back(*std::move(pattern));
-      } else {
-        reader_->Error(entry.place, ToView(pattern.status()));
-      }
+    ReadDomains(table->Strings("hosted"), &lists.hosted);
+    if (table->Has("local_domains")) {
+      ReadDomains(table->Strings("local_domains"), &lists.local_domains.emplace());
     }
     ReadHosts(table->Strings("relay_hosts"), &lists.relay_hosts);
     ReadHosts(table->Strings("internal_hosts"), &lists.internal_hosts);
@@ -183,6 +179,17 @@ class ConfigReader {
       }
     }
     return entries;
+  }
+
+  void ReadDomains(const std::vector<TomlText>& written, DomainSet* domains) {
+    for (const TomlText& entry : ListEntries(written, DomainsOfLine)) {
+      absl::StatusOr<DomainPattern> pattern = DomainPattern::Parse(entry.text);
+      if (pattern.ok()) {
+        domains->push_back(*std::move(pattern));
+      } else {
+        reader_->Error(entry.place, ToView(pattern.status()));
+      }
+    }
   }
 
   void ReadHosts(const std::vector<TomlText>& written, HostList* hosts) {

@@ -10,7 +10,7 @@
 #include "limiter/admin/page_text.h"
 #include "limiter/intake/exim_line.h"
 #include "limiter/intake/postfix_line.h"
-#include "policy/left_out.h"
+#include "policy/refusal_text.h"
 
 namespace deferd {
 
@@ -90,7 +90,7 @@ void AddPostfixQueue(absl::string_view listing, std::vector<QueuedMail>* queue) 
       mail.recipients.push_back(QueueField(recipient, "address"));
       std::string reason = QueueField(recipient, "delay_reason");
       // That we put it off goes before what others say.
-      if (mail.problem.empty() || IsOwnRefusal(reason)) mail.problem = std::move(reason);
+      if (mail.problem.empty() || IsRefusalText(reason)) mail.problem = std::move(reason);
     }
   }
 }

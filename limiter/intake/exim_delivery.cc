@@ -4,6 +4,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/strip.h"
 #include "limiter/intake/exim_scan.h"
 
 namespace deferd {
@@ -213,7 +214,7 @@ class FieldParser {
       line_->has_host = true;
       line_->host = value;
       TakeHostAddress(&in_, line_);
-      TakeValue();  // port and asterisk
+      TakePort(TakeValue());
       return true;
     }
     if (absl::StartsWith(in_, "F=<") || absl::StartsWith(in_, "P=<")) {
@@ -233,6 +234,14 @@ class FieldParser {
       line_->transport = token.substr(2);
     }
     return true;
+  }
+
+  // ":25", and an asterisk where DNSSEC vouched for the host.
+  void TakePort(absl::string_view value) {
+    absl::ConsumeSuffix(&value, "*");
+    if (!absl::ConsumePrefix(&value, ":") || !absl::SimpleAtoi(value, &line_->port)) {
+      line_->port = 0;
+    }
   }
 
   // Up to the next blank, or to the colon before it that ends the fields.

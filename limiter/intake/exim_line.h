@@ -52,6 +52,7 @@ struct EximLine {
   absl::string_view router;
   absl::string_view transport;
   absl::string_view host;  // H=NAME (host_ip has its address)
+  int port = 0;            // behind the address, if printed
   absl::string_view text;  // reply or error; of a delivery, what is in C="", with its escapes
   int defer_code = 0;      // == .. defer (CODE)
   // H= was there, or the text begins as older Exims report a remote error; and the delivery was not

@@ -112,6 +112,7 @@ void Fill(const EximLine& line, absl::Time time, Attempt* attempt) {
   } else {
     Assign(line.text, &attempt->reply);
   }
+  attempt->port = line.port;
   attempt->mail_subject.clear();
   attempt->remote = line.has_host;
   attempt->bare_expiry =

@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/strip.h"
 
 namespace deferd {
@@ -23,6 +24,8 @@ constexpr string_view kPrograms[] = {"smtpd", "pickup",  "cleanup", "qmgr",     
                                      "retry", "discard", "bounce",  "postsuper", "qmqpd"};
 constexpr string_view kAgents[] = {"smtp", "lmtp",  "local", "virtual",
                                    "pipe", "error", "retry", "discard"};
+// Those of them that connect to nobody; what they say may be a program's output.
+constexpr string_view kLocalAgents[] = {"local", "virtual", "pipe", "discard"};
 
 template <size_t N>
 bool IsOneOf(string_view word, const string_view (&words)[N]) {
@@ -83,6 +86,33 @@ void TakeHost(string_view text, string_view* name, string_view* ip) {
   if (open == string_view::npos) return;
   const string_view inside = text.substr(open + 1, text.find(']', open) - open - 1);
   if (LooksLikeIp(inside)) *ip = inside;
+}
+
+// The port of "NAME[IP]:PORT"; 0 if there is none.
+int PortOf(string_view relay) {
+  const size_t close = relay.rfind("]:");
+  int port = 0;
+  if (close == string_view::npos || !absl::SimpleAtoi(relay.substr(close + 2), &port)) return 0;
+  return port;
+}
+
+// Of a server that took no message, Postfix's sentence has the name: "connect to NAME[IP]:PORT:
+// Connection refused", "lost connection with NAME[IP] while ...". error(8) repeats it for what is
+// queued for the same place.
+void TakeHostOfSentence(string_view text, PostfixLine* line) {
+  absl::ConsumePrefix(&text, "delivery temporarily suspended: ");
+  for (string_view words :
+       {"connect to ", "lost connection with ", "conversation with ", "host "}) {
+    if (!absl::ConsumePrefix(&text, words)) continue;
+    string_view name, ip;
+    const string_view host = text.substr(0, text.find_first_of(" \t"));
+    TakeHost(host, &name, &ip);
+    if (ip.empty()) return;
+    line->host = name;
+    line->host_ip = ip;
+    line->port = PortOf(absl::StripSuffix(host, ":"));
+    return;
+  }
 }
 
 PostfixLine Malformed(PostfixLine line) {
@@ -171,6 +201,7 @@ PostfixLine Delivery(string_view text, PostfixLine line) {
   TakeHost(relay, &line.host, &line.host_ip);
   line.to_socket = line.host_ip.empty() && absl::EndsWith(relay, "]") &&
                    absl::StrContains(relay.substr(line.host.size()), '/');
+  line.port = PortOf(relay);
   // Numbers alone until the status.
   while (!absl::StartsWith(text, "status=")) {
     const string_view field = TakeField(&text);
@@ -184,15 +215,7 @@ PostfixLine Delivery(string_view text, PostfixLine line) {
   if (absl::ConsumePrefix(&text, "(")) absl::ConsumeSuffix(&text, ")");
   line.text = text;
   line.queued_as = QueuedAs(text);
-  // Of a server that was never reached, the text has the name.
-  if (line.host_ip.empty() && absl::ConsumePrefix(&text, "connect to ")) {
-    string_view name, ip;
-    TakeHost(text.substr(0, text.find(": ")), &name, &ip);
-    if (!ip.empty()) {
-      line.host = name;
-      line.host_ip = ip;
-    }
-  }
+  if (line.host_ip.empty() && !IsOneOf(line.agent, kLocalAgents)) TakeHostOfSentence(text, &line);
   if (line.host == "none") line.host = "";
   return line;
 }

@@ -316,10 +316,11 @@ class PostfixReader : public LogReader {
     Assign(line.agent, &attempt.transport);
     Assign(line.host, &attempt.host);
     Assign(line.host_ip, &attempt.host_ip);
+    attempt.port = line.port;
     Assign(line.text, &attempt.reply);
     attempt.outcome = *OutcomeOf(line);
-    attempt.remote = line.agent == "smtp" ||
-                     (line.agent == "lmtp" && !line.host_ip.empty() && !IsLoopback(line.host_ip));
+    // "relay=NAME[PATH]" is a socket, "relay=local" an agent of Postfix's own.
+    attempt.remote = !line.host_ip.empty();
     if (message == nullptr) return;
     if (Remember(attempt, message) && tell_all_) {
       TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =

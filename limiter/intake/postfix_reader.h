@@ -2,8 +2,8 @@
 // (syslog_prefix.h, log_wrapping.h), any instance and service name.
 //
 // Postfix says who sends (smtpd, pickup), from whom (qmgr) and what became of it (smtp, local ...)
-// on lines of different programs. Deliveries by smtp(8) and to another host by lmtp(8) are remote
-// ones, by local(8), virtual(8), pipe(8), error(8) and so on not. `status=expired` comes once a
+// on lines of different programs. What names another host, in
+// relay= or in Postfix's own sentence, is remote. `status=expired` comes once a
 // message, for all recipients that are still deferred: each is an attempt that failed, so those are
 // remembered with the message. Address probes (status=deliverable) are no attempts.
 //

@@ -26,6 +26,7 @@ LogEvent* AddBlank(LogEvent::Kind kind, absl::Time time, EventBatch* batch) {
   }
   Attribute(nullptr, &attempt);
   attempt.outcome = Outcome::kDelivered;
+  attempt.port = 0;
   attempt.remote = false;
   attempt.bare_expiry = false;
   return event;

@@ -43,7 +43,7 @@ begin routers
 {routers}
 sink:
   driver = manualroute
-  route_list = * 127.0.0.1
+  route_list = * 127.0.1.1
   transport = sink
   self = send
 begin transports

@@ -10,7 +10,7 @@ class SmtpFilter(SmtpSink):
     """Hands all mail back to 127.0.0.1:`port`, which is set before the first message comes."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__("127.0.0.1")
         self.port_back = None
 
     def answer_data(self, sender, recipients):

@@ -53,10 +53,11 @@ class _Session(socketserver.StreamRequestHandler):
 
 
 class SmtpSink(socketserver.ThreadingTCPServer):
+    """Listens at `host`, by default an address that stands for another host: 127.0.0.1 is this one."""
     daemon_threads = True
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Session)
+    def __init__(self, host="127.0.1.1"):
+        super().__init__((host, 0), _Session)
         self.accepted = []  # (sender, recipient)
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever)

@@ -22,7 +22,7 @@ dc_readhost=''
 dc_relay_domains=''
 dc_minimaldns='false'
 dc_relay_nets=''
-dc_smarthost='127.0.0.1::{port}'
+dc_smarthost='127.0.1.1::{port}'
 CFILEMODE='644'
 dc_use_split_config='{split}'
 dc_hide_mailname='false'
@@ -84,7 +84,7 @@ class Debian(EximTest):
         self.assertEqual(done[0], 0, done)
         with open(generated, encoding="utf-8") as file:
             text = file.read()
-        # A host of 127.0.0.1 is this one; a smarthost is not.
+        # To Exim, a host of 127/8 is this one; a smarthost is not.
         text = insert(text, "smarthost:", behind="  self = send\n")
         text = re.sub(r"^exim_path = .*", f"exim_path = {EXIM}", text, flags=re.M)
         text, found = re.subn(r"^(remote_smtp_smarthost:\n(?:.*\n)*?  driver = smtp\n)",

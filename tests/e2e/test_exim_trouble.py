@@ -19,7 +19,7 @@ forward:
 rewritten:
   driver = manualroute
   condition = ${if eq{$original_domain}{srs.example}}
-  route_list = * 127.0.0.1
+  route_list = * 127.0.1.1
   transport = rewritten
   self = send
 """

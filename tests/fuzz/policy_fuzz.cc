@@ -7,14 +7,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "policy/domain_name.h"
-#include "policy/left_out.h"
 #include "policy/policy_file.h"
+#include "policy/refusal_text.h"
 #include "policy/subject.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::string_view text(reinterpret_cast<const char*>(data), size);
   deferd::ParsePolicy(text, "fuzz.toml").IgnoreError();
-  deferd::IsOwnRefusal(text);
+  deferd::IsRefusalText(text, text);
 
   absl::StatusOr<deferd::DomainName> domain = deferd::DomainName::Parse(text);
   if (domain.ok()) {

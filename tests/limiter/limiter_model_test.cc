@@ -240,6 +240,7 @@ TEST_P(LimiterModel, EqualsThePlainList) {
                          : (upto(2) == 0 ? Outcome::kFailed : Outcome::kExpired),
           message, recipient);
       attempt.remote = counts;
+      attempt.transport = counts ? "smtp" : "local";  // on this host, whatever became of it
       oracle.Feed(domain, message, recipient, time, outcome, counts, clock);
       f.Feed(attempt);
     }

@@ -95,6 +95,12 @@ TEST_P(GoodPolicyTest, MeansWhatItSays) {
 
 INSTANTIATE_TEST_SUITE_P(Files, GoodPolicyTest, testing::ValuesIn(Stems("good")), TestName);
 
+TEST(PolicyFile, ProfileCpanelCountsAttemptsUnlessTheFileSaysOtherwise) {
+  EXPECT_EQ(ParsePolicy("", "p")->count, CountMode::kOnce);
+  EXPECT_EQ(ParsePolicy("profile = \"cpanel\"\n", "p")->count, CountMode::kAttempts);
+  EXPECT_EQ(ParsePolicy("count = \"once\"\nprofile = \"cpanel\"\n", "p")->count, CountMode::kOnce);
+}
+
 TEST(BuiltInPolicy, HoldsTheseRules) {
   const Policy& policy = BuiltInPolicy();
   EXPECT_EQ(Described(policy),

@@ -97,6 +97,69 @@ TEST_F(RefusalTextTest, ALongSubjectDoesNotPushTheEndingOut) {
   EXPECT_EQ(Text(Verdict::kReject).size(), kMaxRefusalText);
 }
 
+TEST_F(RefusalTextTest, EverySentenceIsKnownAgain) {
+  for (const char* text :
+       {"", "{kind} {subject}: {bad} of {min_bad}, {percent} %, {until}. {ending}",
+        "Stop sending, {subject}", "{ending} Ask support about {subject}."}) {
+    policy_.text = text;
+    for (Profile profile : {Profile::kFair, Profile::kCpanel}) {
+      policy_.profile = profile;
+      for (const char* subject : {"example.com", "login:bob@example.com", "login:bob smith",
+                                  "account:acct1", "script:/srv/a/form.php", "local:www-data@web1",
+                                  "forward:example.com", "host:192.0.2.9"}) {
+        refusal_.subject = Subject::Parse(subject).value();
+        for (bool by_person : {false, true}) {
+          refusal_.by_person = by_person;
+          for (Verdict verdict : {Verdict::kHold, Verdict::kReject, Verdict::kDiscard}) {
+            EXPECT_TRUE(IsRefusalText(Text(verdict), policy_.text)) << Text(verdict);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(IsRefusalText, NeedsTheWholeSentenceAtTheBeginning) {
+  constexpr absl::string_view kSentence =
+      "Domain x has exceeded the max defers and failures per hour (5/5 (14%)) allowed.";
+  EXPECT_TRUE(IsRefusalText(kSentence));
+  EXPECT_TRUE(
+      IsRefusalText("Login has exceeded the max defers and failures per hour (1/1 (1%)) allowed."));
+  for (const std::string& text :
+       {std::string(), std::string("250 2.0.0 OK"), "He said: " + std::string(kSentence),
+        "Sub" + std::string(kSentence), "<" + std::string(kSentence) + ">",
+        std::string("You has exceeded the max defers and failures per hour (5/5 (14%)) allowed."),
+        std::string(
+            "Domains has exceeded the max defers and failures per hour (5/5 (1%)) allowed."),
+        std::string("Domain x has exceeded the max emails per hour (500/500 (100%)) allowed."),
+        std::string("Domain x has exceeded the max defers and failures per hour (100%)"),
+        std::string(
+            "Domain x has exceeded the max defers and failures per hour (5/5 (14)) allowed"),
+        std::string("Domain x has exceeded the max defers and failures per hour (5/5 (14%"),
+        "Domain " + std::string(500, 'x') + std::string(kSentence.substr(8)),
+        std::string("It was stopped by the administrator."),
+        std::string("eMail of x was stopped by the administrator.")}) {
+    EXPECT_FALSE(IsRefusalText(text)) << text;
+  }
+}
+
+// "{subject}" alone would know every text as ours.
+TEST(IsRefusalText, ATemplateMustSaySomething) {
+  EXPECT_FALSE(IsRefusalText("Unrouteable address", "{subject}"));
+  EXPECT_FALSE(IsRefusalText("Unrouteable address", "No. {subject}"));
+  EXPECT_FALSE(IsRefusalText("Unrouteable address", "Sending stopped for {subject}"));
+}
+
+// Quadratic time would take minutes here.
+TEST(IsRefusalText, LongTextsAreReadInLinearTime) {
+  std::string text = "Mail of Domain ", own = "{subject}Domain of the sender";
+  for (int i = 0; i < 20000; ++i) {
+    text += " has exceeded the max defers and failures per hour (1/1 (Mail Domain Login";
+    own += "{subject}{kind}{bad}o";
+  }
+  EXPECT_FALSE(IsRefusalText(text, own));
+}
+
 TEST(RefusalTemplate, KnowsItsPlaceholders) {
   EXPECT_THAT(CheckRefusalTemplate("Stop."), IsOk());
   EXPECT_THAT(

@@ -273,10 +273,13 @@ TEST_F(WhyTest, TrackFiltersInProgressAndBlocked) {
   Queue(Minutes(1), "tried");
   Send(Minutes(2), Outcome::kDeferred, kGrey, "shop@a.example", "tried");
   Send(Minutes(3), Outcome::kFailed, kUnknown, "shop@a.example", "bad");
-  Send(Minutes(4), Outcome::kFailed,
-       "Domain a.example has exceeded the max defers and failures per hour (5/5 (14%)) allowed. "
-       "Message rejected, try again after 10:00 UTC.",
-       "shop@a.example", "refused");
+  // A router of ours refused it: no host is named.
+  Attempt refused = MakeAttempt("a.example", At(Minutes(4)), Outcome::kFailed, "refused");
+  refused.remote = false;
+  refused.reply =
+      "Domain a.example has exceeded the max defers and failures per hour (5/5 (14%)) allowed. "
+      "Message rejected, try again after 10:00 UTC.";
+  Feed(refused);
   const auto ids = [&](const char* outcome) {
     std::vector<std::string> found;
     for (const Json& row : Tracked({{"outcome", outcome}})) found.push_back(row["id"]);

@@ -84,6 +84,31 @@ TEST(Config, ReadsTheListsOfCharge) {
   EXPECT_TRUE(config->charge.local);
 }
 
+TEST(Config, LocalDomainsAreAListAndFiles) {
+  absl::StatusOr<Config> config = LoadConfig(WriteFile("unset", "[charge]\nlocal = false\n"));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_FALSE(config->charge.local_domains.has_value());
+  config = LoadConfig(WriteFile("none", "[charge]\nlocal_domains = []\n"));
+  ASSERT_THAT(config, IsOk());
+  ASSERT_TRUE(config->charge.local_domains.has_value()) << "nothing is delivered here";
+  EXPECT_TRUE(config->charge.local_domains->empty());
+  const std::string file = WriteFile("localdomains", "# panel\nshop.example\nann.example OK\n");
+  const std::string path = WriteFile(
+      "local.toml", absl::StrCat("[charge]\nlocal_domains = [\"*.mx.example\", \"", file, "\"]\n"));
+  config = LoadConfig(path);
+  ASSERT_THAT(config, IsOk());
+  for (const char* domain : {"shop.example", "ann.example", "a.mx.example"}) {
+    EXPECT_TRUE(config->charge.local_domains->Matches(domain)) << domain;
+  }
+  EXPECT_FALSE(config->charge.local_domains->Matches("far.example"));
+  WriteFile("localdomains", "new.example\n");  // a reload reads the file again
+  config = LoadConfig(path);
+  ASSERT_THAT(config, IsOk());
+  EXPECT_TRUE(config->charge.local_domains->Matches("new.example"));
+  EXPECT_FALSE(config->charge.local_domains->Matches("shop.example"));
+  EXPECT_FALSE(LoadConfig(WriteFile("bad", "[charge]\nlocal_domains = [\"a b\"]\n")).ok());
+}
+
 TEST(Config, HostedDomainsInTheFilesThatServersHave) {
   const struct {
     const char* name;

@@ -166,6 +166,21 @@ TEST(EximLine, DeliveryForms) {
   for (const auto& c : kCases) EXPECT_EQ(DescribeWithId(c.rest), c.want) << c.rest;
 }
 
+TEST(EximLine, ThePortOfTheHost) {
+  constexpr absl::string_view kHead = "1vN0ab-0000000Abcd-0aBc ";
+  EXPECT_EQ(
+      ParseEximLine(absl::StrCat(kHead, "=> r@d.example R=r T=t H=mx [192.0.2.1]:587* C=\"250\""))
+          .port,
+      587);
+  EXPECT_EQ(
+      ParseEximLine(absl::StrCat(kHead, "** r@d.example R=r T=t H=mx [192.0.2.1]:465: 550 no"))
+          .port,
+      465);
+  EXPECT_EQ(
+      ParseEximLine(absl::StrCat(kHead, "** r@d.example R=r T=t H=mx [192.0.2.1]: 550 no")).port,
+      0);
+}
+
 TEST(EximLine, FailureForms) {
   struct {
     const char* rest;

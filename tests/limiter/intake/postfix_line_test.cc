@@ -107,6 +107,7 @@ TEST(PostfixLine, Deliveries) {
   EXPECT_EQ(line.original, "ann@fwd.example");
   EXPECT_EQ(line.host, "mx.far.example");
   EXPECT_EQ(line.host_ip, "192.0.2.9");
+  EXPECT_EQ(line.port, 25);
   EXPECT_EQ(line.status, "sent");
   EXPECT_EQ(line.text, "250 2.0.0 Ok: queued as 8276DA781E2");
   EXPECT_EQ(line.queued_as, "8276DA781E2");
@@ -119,6 +120,29 @@ TEST(PostfixLine, Deliveries) {
                           "733F6A781D8: to=<a@b>, relay=mx.example[private/dovecot-lmtp], delay=1, "
                           "delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Saved)");
   EXPECT_EQ(line.host, "mx.example");
+  EXPECT_EQ(line.host_ip, "");
+  EXPECT_EQ(line.port, 0);
+}
+
+TEST(PostfixLine, WhatIsQueuedForTheSamePlaceNamesItsServer) {
+  for (const char* text : {"connect to mx.b.example[192.0.2.9]:25: Connection refused",
+                           "lost connection with mx.b.example[192.0.2.9] while receiving the "
+                           "initial server greeting",
+                           "conversation with mx.b.example[192.0.2.9] timed out while sending RCPT",
+                           "host mx.b.example[192.0.2.9] refused to talk to me: 421 busy"}) {
+    const std::string rest = absl::StrCat(
+        "733F6A781D8: to=<a@b.example>, relay=none, delay=30, delays=0/0/30/0, "
+        "dsn=4.4.1, status=deferred (delivery temporarily suspended: ",
+        text, ")");
+    EXPECT_EQ(ParsePostfixLine("error", rest).host, "mx.b.example") << text;
+    EXPECT_EQ(ParsePostfixLine("error", rest).host_ip, "192.0.2.9") << text;
+  }
+  // A program's output is no sentence of Postfix's.
+  const PostfixLine line = ParsePostfixLine(
+      "pipe",
+      "733F6A781D8: to=<a@b.example>, relay=gate, delay=1, delays=0/0/1/0, dsn=4.3.0, "
+      "status=deferred (host mx.b.example[192.0.2.9] said: 550 no)");
+  EXPECT_EQ(line.host, "gate");
   EXPECT_EQ(line.host_ip, "");
 }
 
