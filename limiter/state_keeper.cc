@@ -233,7 +233,8 @@ absl::Status StateKeeper::CommitOnce(bool durable) {
   const bool nothing = batch.positions.empty() && batch.windows.empty() && batch.events.empty() &&
                        batch.clearings.empty() && batch.contributions.empty() &&
                        batch.places.empty() && batch.cases.empty() && batch.receipts.empty() &&
-                       batch.ledger.empty() && !(durable && undurable_);
+                       batch.ledger.empty() && batch.open_messages.empty() && facts_.empty() &&
+                       !(durable && undurable_);
   absl::Status committed = nothing ? absl::OkStatus() : store_->Commit(batch);
   limiter_->ChangesSaved(committed.ok());
   if (committed.ok() && !nothing) undurable_ = !durable;

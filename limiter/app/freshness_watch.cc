@@ -18,6 +18,9 @@ bool FreshnessWatch::Look(const std::vector<FollowerStatus>& sources, bool all_c
       causes.push_back(absl::StrCat(source.path, ": ", source.problem));
       continue;
     }
+    if (!source.problem.empty()) {
+      causes.push_back(absl::StrCat(source.path, ": ", source.problem));
+    }
     all_at_end = all_at_end && source.at_end;
     behind = behind || source.lag > absl::ZeroDuration();
     if (source.lag > kLagLimit) {

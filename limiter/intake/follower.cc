@@ -84,8 +84,18 @@ class FollowerThread : public Follower {
     // That it cannot be read is found by reading; see ReadAll.
     if (files_.current() != nullptr && unreadable_ == files_.current()) return;
     status_.readable = files_.current() != nullptr;
-    status_.problem = status_.readable ? "" : std::string(files_.problem().message());
-    nothing_to_read_ = !status_.readable && absl::IsNotFound(files_.problem());
+    status_.problem = "";
+    if (!files_.unreadable().empty()) {
+      status_.problem = absl::StrCat(files_.unreadable(),
+                                     ": cannot be opened; it may hold lines not read yet, and is "
+                                     "tried again");
+    }
+    if (!status_.readable) status_.problem = std::string(files_.problem().message());
+    if (files_.undecided()) {
+      absl::StrAppend(&status_.problem, "; reading goes on where it ended as soon as it is there");
+    }
+    nothing_to_read_ =
+        !status_.readable && !files_.undecided() && absl::IsNotFound(files_.problem());
   }
 
   void ReadAll() {

@@ -11,6 +11,9 @@ namespace {
 // Rotation is a burst of renames. One that goes on longer than this many looks is seen in parts.
 constexpr int kMaxRounds = 1000;
 
+// Each search opens all rotated files.
+constexpr absl::Duration kSearchEvery = absl::Seconds(5);
+
 // A name that an event told of and that is not there: the next event is on its way.
 constexpr int kMaxMisses = 100;
 
@@ -28,25 +31,76 @@ OpenFiles::OpenFiles(const std::string& path, const Clock* clock)
 
 int OpenFiles::Begin(const LogPosition* resume, bool read_rotated_first) {
   watch_.Arm();
-  if (resume == nullptr && !read_rotated_first) return 0;
+  read_rotated_first_ = read_rotated_first;
+  if (resume != nullptr) {
+    Resumed resumed = FindAllAgain(*resume);
+    if (resumed.undecided) undecided_ = LogPosition{.files = std::move(resumed.keep)};
+    return Adopt(std::move(resumed));
+  }
+  if (!read_rotated_first) return 0;
   Resumed resumed;
   for (int round = 0; round < kMaxRounds; ++round) {
     watch_.Take();
-    if (resume != nullptr) {
-      resumed = FindAgain(path_, *resume, read_rotated_first);
-    } else if (read_rotated_first) {
-      resumed = BeginWithRotated(path_);
-    }
+    resumed = BeginWithRotated(path_);
     if (!watch_.Take()) break;
   }
-  // What happened to names so far is in what was found.
-  watch_.TakeGone();
-  watch_.TakeOverflow();
-  watch_.former().clear();
+  ForgetEvents();
   return Adopt(std::move(resumed));
 }
 
+Resumed OpenFiles::FindAllAgain(const LogPosition& position) {
+  Resumed resumed;
+  for (int round = 0; round < kMaxRounds; ++round) {
+    watch_.Take();
+    resumed = FindAgain(path_, position, read_rotated_first_);
+    if (!watch_.Take()) break;
+  }
+  ForgetEvents();
+  return resumed;
+}
+
+// What happened to names so far is in what was found.
+void OpenFiles::ForgetEvents() {
+  watch_.TakeGone();
+  watch_.TakeOverflow();
+  watch_.former().clear();
+}
+
+int OpenFiles::DecideAgain() {
+  problem_ = TailedFile::Open(path_).status();
+  Resumed resumed = FindAllAgain(*undecided_);
+  if (resumed.undecided) {
+    undecided_->files = std::move(resumed.keep);
+    return 0;
+  }
+  undecided_.reset();
+  return Adopt(std::move(resumed));
+}
+
+int OpenFiles::LookForUnfound() {
+  const absl::Time now = clock_->Now();
+  if (unfound_.empty() || now - looked_for_unfound_ < kSearchEvery) return 0;
+  looked_for_unfound_ = now;
+  int gaps = 0;
+  for (const FilePosition& position : std::exchange(unfound_, {})) {
+    Resumed resumed = FindAmongRotated(path_, position);
+    gaps += resumed.gaps;
+    for (auto& file : resumed.files) {
+      if (Held(file->id()) != nullptr) continue;
+      // It is older than all that is open.
+      Rotate(Hold(std::move(file)));
+      std::rotate(files_.begin(), files_.end() - 1, files_.end());
+    }
+    unfound_.insert(unfound_.end(), resumed.unfound.begin(), resumed.unfound.end());
+    unreadable_ = resumed.unreadable;
+  }
+  if (unfound_.empty()) unreadable_.clear();
+  return gaps;
+}
+
 int OpenFiles::Adopt(Resumed resumed) {
+  unfound_ = std::move(resumed.unfound);
+  unreadable_ = unfound_.empty() ? std::string() : std::move(resumed.unreadable);
   for (auto& file : resumed.files) Hold(std::move(file))->rotated_at = clock_->Now();
   if (resumed.has_current) {
     current_ = files_.back().get();
@@ -58,6 +112,12 @@ int OpenFiles::Adopt(Resumed resumed) {
 
 int OpenFiles::Look() {
   watch_.Arm();
+  int found_gaps = 0;
+  if (undecided_) {
+    found_gaps = DecideAgain();
+    if (undecided_) return 0;
+  }
+  found_gaps += LookForUnfound();
   Seen seen;
   for (int round = 0; round < kMaxRounds; ++round) {
     watch_.Take();
@@ -82,7 +142,7 @@ int OpenFiles::Look() {
     if (anew != nullptr && !anew->packed() && !anew->TakeOver(*current_)) anew->Restart();
     Rotate(current_);
   }
-  int gaps = TakeFormer(&seen);
+  int gaps = found_gaps + TakeFormer(&seen);
   gaps += CountGone();
   // Nothing else tells what was between the file that has left and the one that is there now.
   if (watch_.TakeOverflow() || (left && !watch_.armed())) {
@@ -152,7 +212,8 @@ std::optional<int> OpenFiles::HoldUnseen() {
   if (newest == current_) return 0;
   std::vector<const TailedFile*> read;
   for (const auto& file : files_) read.push_back(file.get());
-  auto unseen = UnseenRotated(path_, SiblingsOf(path_), newest, read);
+  bool unreadable = false;
+  auto unseen = UnseenRotated(path_, SiblingsOf(path_), newest, read, &unreadable);
   if (!unseen) return std::nullopt;
   const int found = static_cast<int>(unseen->size());
   for (auto& file : *unseen) Rotate(Hold(std::move(file)));
@@ -214,7 +275,8 @@ void OpenFiles::Close(size_t at) {
 // While nothing was read of those that are open, the last one before them says where to look for
 // files that come unseen.
 std::vector<FilePosition> OpenFiles::Positions() const {
-  std::vector<FilePosition> positions;
+  if (undecided_) return undecided_->files;
+  std::vector<FilePosition> positions = unfound_;
   for (const auto& file : files_) positions.push_back(file->position());
   if (last_read_ && std::none_of(positions.begin(), positions.end(),
                                  [](const FilePosition& p) { return p.offset > 0; })) {

@@ -40,6 +40,11 @@ class OpenFiles {
   const TailedFile* current() const { return current_; }  // the one at the path; null: none
   // Why there is no current one.
   const absl::Status& problem() const { return problem_; }
+  // Where reading ended is known, and what was read cannot be seen now: no file is opened until
+  // that can be told.
+  bool undecided() const { return undecided_.has_value(); }
+  // A rotated file that cannot be opened, and may be one that was not read to its end; empty: none.
+  const std::string& unreadable() const { return unreadable_; }
 
   // The file number `at` was cut: looks for a copy made before. If there is one, it stands at `at`
   // now, to be read on, and the file behind it.
@@ -55,6 +60,10 @@ class OpenFiles {
 
   std::string PathOf(const std::string& name) const { return watch_.folder() + "/" + name; }
   std::optional<FileId> IdAtPath() const;
+  Resumed FindAllAgain(const LogPosition& position);
+  void ForgetEvents();
+  int DecideAgain();
+  int LookForUnfound();
   TailedFile* Hold(std::unique_ptr<TailedFile> file);
   TailedFile* Held(FileId id) const;
   int Adopt(Resumed resumed);
@@ -69,6 +78,11 @@ class OpenFiles {
   std::vector<std::unique_ptr<TailedFile>> files_;
   TailedFile* current_ = nullptr;
   absl::Status problem_;
+  bool read_rotated_first_ = false;
+  std::optional<LogPosition> undecided_;  // where to go on
+  std::vector<FilePosition> unfound_;     // the same of single files; see Resumed
+  std::string unreadable_;
+  absl::Time looked_for_unfound_ = absl::InfinitePast();
   int spare_gone_ = 0;  // open files that are seen to be deleted, before the event has told so
   std::optional<FilePosition> last_read_;  // of the last closed file of which a line was read
 };

@@ -3,11 +3,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "limiter/intake/stamp.h"
 
 namespace deferd {
 namespace {
@@ -35,10 +37,90 @@ bool Holds(const Files& files, FileId id) {
   return std::any_of(files.begin(), files.end(), [id](const auto& f) { return f->id() == id; });
 }
 
+// The stamp of the first line that has one, as UTC: files of one log have one zone.
+absl::Time FirstStamp(const std::string& path) {
+  constexpr int kLines = 3;
+  std::unique_ptr<TailedFile> file = OpenOrNull(path);
+  if (file == nullptr) return absl::InfinitePast();
+  const std::string head = file->Head();
+  absl::string_view text = head;
+  StampReader stamps(absl::UTCTimeZone());
+  for (int line = 0; line < kLines && !text.empty(); ++line) {
+    std::optional<absl::Time> stamp = stamps.TakeExim(&text);
+    if (!stamp.has_value()) stamp = stamps.TakeSyslog(&text);
+    if (stamp.has_value()) return *stamp;
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  }
+  return absl::InfinitePast();
+}
+
+// Puts those of one second into order: [begin, end).
+void OrderWithinSecond(std::vector<Sibling>::iterator begin, std::vector<Sibling>::iterator end) {
+  if (std::all_of(begin, end, [](const Sibling& one) { return one.fraction != 0; })) {
+    std::stable_sort(begin, end,
+                     [](const Sibling& a, const Sibling& b) { return a.fraction < b.fraction; });
+    return;
+  }
+  std::vector<std::pair<absl::Time, Sibling>> stamped;
+  for (auto it = begin; it != end; ++it) stamped.emplace_back(FirstStamp(it->path), *it);
+  std::stable_sort(stamped.begin(), stamped.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (auto& [stamp, sibling] : stamped) *begin++ = std::move(sibling);
+}
+
+// Whether rotation gives greater numbers to younger files, as far as `siblings` (by their times)
+// tell.
+bool NumbersGrow(const std::vector<Sibling>& siblings) {
+  int grow = 0;
+  const Sibling* last = nullptr;
+  for (const Sibling& one : siblings) {
+    if (!one.rotated || !one.rotated->numbered) continue;
+    if (last != nullptr && last->modified != one.modified) {
+      grow += one.rotated->number < last->rotated->number ? 1 : -1;  // they are negative
+    }
+    last = &one;
+  }
+  return grow > 0;
+}
+
+void OrderByAge(std::vector<Sibling>* siblings) {
+  std::stable_sort(siblings->begin(), siblings->end(),
+                   [](const Sibling& a, const Sibling& b) { return a.modified < b.modified; });
+  const bool grow = NumbersGrow(*siblings);
+  for (auto begin = siblings->begin(); begin != siblings->end();) {
+    const auto end = std::find_if(begin, siblings->end(), [&](const Sibling& one) {
+      return one.modified != begin->modified;
+    });
+    if (end - begin > 1) {
+      std::sort(begin, end, [grow](const Sibling& a, const Sibling& b) {
+        if (a.rotated != b.rotated) {
+          const bool numbers = a.rotated && b.rotated && a.rotated->numbered && b.rotated->numbered;
+          return grow && numbers ? b.rotated < a.rotated : a.rotated < b.rotated;
+        }
+        return a.path < b.path;
+      });
+      OrderWithinSecond(begin, end);
+    }
+    begin = end;
+  }
+}
+
 class Search {
  public:
   explicit Search(const std::string& path) : path_(path), siblings_(SiblingsOf(path)) {
     if (auto current = OpenOrNull(path)) at_path_ = current->id();
+  }
+
+  Resumed FindAmongRotated(const FilePosition& position) {
+    std::unique_ptr<TailedFile> found = Find(position, /*also_at_path=*/false);
+    if (found != nullptr) {
+      found_.files.push_back(std::move(found));
+    } else if (!found_.unreadable.empty()) {
+      found_.unfound.push_back(position);
+    } else {
+      found_.gaps = 1;
+    }
+    return std::move(found_);
   }
 
   Resumed FindAgain(const LogPosition& position, bool read_rotated_first) {
@@ -48,14 +130,19 @@ class Search {
     bool any_read = false;
     for (const FilePosition& file : position.files) {
       any_read |= file.offset > 0;
-      std::unique_ptr<TailedFile> found = Find(file);
+      std::unique_ptr<TailedFile> found = Find(file, /*also_at_path=*/true);
       if (found == nullptr) {
+        if (file.offset > 0 && at_path_ && !found_.unreadable.empty()) {
+          found_.unfound.push_back(file);
+          continue;
+        }
         (file.offset > 0 ? lost : empty_lost) = true;
         continue;
       }
       if (file.offset > 0) newest_read = found.get();
       found_.files.push_back(std::move(found));
     }
+    if (lost && !at_path_) return Undecided(position);
     std::optional<Files> unseen;
     if (newest_read == nullptr ? !any_read && read_rotated_first : newest_read->id() != at_path_) {
       unseen = Unseen(newest_read);
@@ -64,6 +151,7 @@ class Search {
     found_.gaps = lost || (empty_lost && (!unseen || unseen->empty())) ? 1 : 0;
     if (newest_read == nullptr && !any_read && !read_rotated_first && HasRotated()) found_.gaps = 1;
     if (newest_read == nullptr && !unseen) KeepYoungest();
+    if (unseen_unreadable_) ++found_.gaps;
     if (unseen) Insert(*std::move(unseen), newest_read);
     PutCurrentLast();
     return std::move(found_);
@@ -77,6 +165,19 @@ class Search {
   }
 
  private:
+  Resumed Undecided(const LogPosition& position) {
+    Resumed undecided;
+    undecided.undecided = true;
+    undecided.keep = position.files;
+    // What was found is among them, and is younger than the rotated files that were there before.
+    if (!found_.files.empty()) return undecided;
+    KeepYoungest();
+    if (!found_.files.empty()) {
+      undecided.keep.insert(undecided.keep.begin(), found_.files.front()->position());
+    }
+    return undecided;
+  }
+
   bool HasRotated() const {
     return std::any_of(siblings_.begin(), siblings_.end(),
                        [](const Sibling& s) { return s.rotated.has_value(); });
@@ -84,11 +185,11 @@ class Search {
 
   // By its inode, else by what is in it: plain files and younger ones first, the path last, since
   // what is there will be written on and must rather be a file of its own.
-  std::unique_ptr<TailedFile> Find(const FilePosition& position) {
+  std::unique_ptr<TailedFile> Find(const FilePosition& position, bool also_at_path) {
     const FileId id = {.device = static_cast<dev_t>(position.device),
                        .inode = static_cast<ino_t>(position.inode)};
     std::vector<std::string> candidates;
-    if (at_path_ == id) candidates.push_back(path_);
+    if (also_at_path && at_path_ == id) candidates.push_back(path_);
     for (const Sibling& sibling : siblings_) {
       if (sibling.id == id) candidates.push_back(sibling.path);
     }
@@ -99,10 +200,14 @@ class Search {
       for (auto it = siblings_.rbegin(); it != siblings_.rend(); ++it) {
         if (absl::EndsWith(it->path, ".gz")) candidates.push_back(it->path);
       }
-      candidates.push_back(path_);
+      if (also_at_path) candidates.push_back(path_);
     }
     for (const std::string& path : candidates) {
-      std::unique_ptr<TailedFile> file = OpenOrNull(path);
+      auto opened = TailedFile::Open(path);
+      if (!opened.ok() && !absl::IsNotFound(opened.status()) && path != path_) {
+        found_.unreadable = path;
+      }
+      std::unique_ptr<TailedFile> file = opened.ok() ? *std::move(opened) : nullptr;
       if (file == nullptr || Holds(found_.files, file->id())) continue;
       if (position.offset == 0 && (!(file->id() == id) || IsCopy(*file))) continue;
       if (file->GoTo(position)) return file;
@@ -130,10 +235,10 @@ class Search {
                        [&](const auto& other) { return BeginAlike(head, other->Head()); });
   }
 
-  std::optional<Files> Unseen(const TailedFile* known) const {
+  std::optional<Files> Unseen(const TailedFile* known) {
     std::vector<const TailedFile*> read;
     for (const auto& file : found_.files) read.push_back(file.get());
-    return UnseenRotated(path_, siblings_, known, read);
+    return UnseenRotated(path_, siblings_, known, read, &unseen_unreadable_);
   }
 
   // Behind `newest_read`, among the files of which nothing was read, by age.
@@ -168,6 +273,7 @@ class Search {
   const std::string path_;
   const std::vector<Sibling> siblings_;
   std::optional<FileId> at_path_;
+  bool unseen_unreadable_ = false;
   Resumed found_;
 };
 
@@ -182,19 +288,25 @@ std::vector<Sibling> SiblingsOf(const std::string& path) {
     const std::string name = entry->path().filename().string();
     if (name.size() <= base.size() || !absl::StartsWith(name, base)) continue;
     Sibling sibling = {.path = folder + "/" + name, .rotated = ParseRotatedName(base, name)};
-    struct stat info;
-    if (stat(sibling.path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    struct stat info = {};
+    if (stat(sibling.path.c_str(), &info) != 0) {
+      if (errno == ENOENT) continue;           // gone meanwhile
+      siblings.push_back(std::move(sibling));  // it will be found that it cannot be opened
+      continue;
+    }
+    if (!S_ISREG(info.st_mode)) continue;
     sibling.id = {.device = info.st_dev, .inode = info.st_ino};
     sibling.modified = info.st_mtim.tv_sec;
+    sibling.fraction = info.st_mtim.tv_nsec;
     siblings.push_back(std::move(sibling));
   }
-  std::sort(siblings.begin(), siblings.end());
+  OrderByAge(&siblings);
   return siblings;
 }
 
 std::optional<Files> UnseenRotated(const std::string& path, const std::vector<Sibling>& siblings,
                                    const TailedFile* known,
-                                   const std::vector<const TailedFile*>& read) {
+                                   const std::vector<const TailedFile*>& read, bool* unreadable) {
   auto it = siblings.begin();
   if (known != nullptr) {
     it = std::find_if(siblings.begin(), siblings.end(),
@@ -208,8 +320,12 @@ std::optional<Files> UnseenRotated(const std::string& path, const std::vector<Si
   Files unseen;
   for (; it != siblings.end(); ++it) {
     if (!it->rotated) continue;
-    std::unique_ptr<TailedFile> file = OpenOrNull(it->path);
-    if (file == nullptr) continue;
+    auto opened = TailedFile::Open(it->path);
+    if (!opened.ok()) {
+      *unreadable = *unreadable || !absl::IsNotFound(opened.status());
+      continue;
+    }
+    std::unique_ptr<TailedFile> file = *std::move(opened);
     if (std::any_of(read.begin(), read.end(),
                     [&](const TailedFile* other) { return other->id() == file->id(); })) {
       continue;
@@ -229,6 +345,10 @@ std::optional<Files> UnseenRotated(const std::string& path, const std::vector<Si
 
 Resumed FindAgain(const std::string& path, const LogPosition& position, bool read_rotated_first) {
   return Search(path).FindAgain(position, read_rotated_first);
+}
+
+Resumed FindAmongRotated(const std::string& path, const FilePosition& position) {
+  return Search(path).FindAmongRotated(position);
 }
 
 Resumed BeginWithRotated(const std::string& path) { return Search(path).BeginWithRotated(); }

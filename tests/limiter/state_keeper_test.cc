@@ -143,6 +143,22 @@ TEST_F(StateKeeperTest, AFullDiskLosesNothing) {
   EXPECT_THAT(Rows(), SizeIs(4));
 }
 
+TEST_F(StateKeeperTest, AFactThatIsRememberedWhileTheLogIsQuietIsStored) {
+  keeper_->Remember("queue_one", 1);
+  ASSERT_THAT(keeper_->Commit(), IsOk());
+  keeper_->Remember("queue_two", 2);
+  store_->FailCommits(1);
+  EXPECT_THAT(keeper_->Commit(), Not(IsOk()));  // it waits for the next one
+  ASSERT_THAT(keeper_->Commit(), IsOk());
+  Start();
+  EXPECT_EQ(keeper_->remembered().count("queue_one"), 1u);
+  EXPECT_EQ(keeper_->remembered().count("queue_two"), 1u);
+  keeper_->Remember("queue_one", std::nullopt);
+  ASSERT_THAT(keeper_->Commit(), IsOk());
+  Start();
+  EXPECT_EQ(keeper_->remembered().count("queue_one"), 0u);
+}
+
 TEST_F(StateKeeperTest, HeldRowsAreBoundedAndThoseLostAreCounted) {
   store_->FailCommits(1);
   EventBatch batch;

@@ -55,6 +55,7 @@ class LogStation {
     return numbers;
   }
 
+  const std::string& folder() const { return folder_; }
   std::string Path(const std::string& name = "mainlog") const { return folder_ + "/" + name; }
   bool Exists(const std::string& name = "mainlog") const {
     return std::filesystem::exists(Path(name));

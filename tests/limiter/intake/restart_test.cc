@@ -1,6 +1,9 @@
 // A follower that is killed and goes on at the last position that its sink accepted.
 
+#include <chrono>
+#include <filesystem>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -237,6 +240,212 @@ TEST(Restart, GapsAreCarriedOn) {
   log.Start();
   EXPECT_EQ(log.follower().status().gaps, 3);
   EXPECT_EQ(log.follower().status().last_gap, last);
+}
+
+// What keeps a log from being seen at a start, without any line of it being lost. root may read
+// everything, so permissions are not among them.
+struct Hidden {
+  const char* name;
+  void (*hide)(LogStation* log);
+  void (*show)(LogStation* log);
+};
+
+void PrintTo(const Hidden& hidden, std::ostream* out) { *out << hidden.name; }
+
+const Hidden kHidden[] = {
+    {"Absent", [](LogStation* log) { log->Rename("mainlog", "elsewhere"); },
+     [](LogStation* log) { log->Rename("elsewhere", "mainlog"); }},
+    {"NotAFile",
+     [](LogStation* log) {
+       log->Rename("mainlog", "elsewhere");
+       std::filesystem::create_directory(log->Path());
+     },
+     [](LogStation* log) {
+       std::filesystem::remove(log->Path());
+       log->Rename("elsewhere", "mainlog");
+     }},
+    {"CannotBeOpened",
+     [](LogStation* log) {
+       log->Rename("mainlog", "elsewhere");
+       std::filesystem::create_symlink("mainlog", log->Path());  // ELOOP
+     },
+     [](LogStation* log) {
+       std::filesystem::remove(log->Path());
+       log->Rename("elsewhere", "mainlog");
+     }},
+    {"FolderNotMounted",
+     [](LogStation* log) { std::filesystem::rename(log->folder(), log->folder() + ".away"); },
+     [](LogStation* log) { std::filesystem::rename(log->folder() + ".away", log->folder()); }},
+};
+
+class HiddenAtStart : public testing::TestWithParam<Hidden> {};
+
+TEST_P(HiddenAtStart, ReadingGoesOnWhereItEnded) {
+  LogStation log;
+  log.Append(LogStation::Lines(1, 3));
+  log.RunToEnd();
+  log.Append(LogStation::Line(4));
+  GetParam().hide(&log);
+  // Several starts in vain, of which each says what is wrong and none forgets the position.
+  for (int start = 0; start < 3; ++start) {
+    log.Start();
+    ASSERT_TRUE(log.Becomes([](const FollowerStatus& s) { return !s.problem.empty(); }));
+    EXPECT_FALSE(log.follower().status().readable);
+    EXPECT_FALSE(log.follower().status().at_end);
+    log.Kill();
+  }
+  EXPECT_EQ(log.gaps(), 0);
+  log.Start();
+  ASSERT_TRUE(log.Becomes([](const FollowerStatus& s) { return !s.problem.empty(); }));
+  GetParam().show(&log);
+  ASSERT_TRUE(log.BecomesSeen(4));
+  log.Append(LogStation::Line(5));
+  ASSERT_TRUE(log.BecomesSeen(5));
+  EXPECT_EQ(log.follower().status().problem, "");
+  log.Kill();
+  log.RunToEnd();
+  EXPECT_EQ(log.numbers(), LogStation::Range(1, 5));
+  EXPECT_EQ(log.gaps(), 0);
+}
+
+TEST_P(HiddenAtStart, AndIsRotatedBeforeItIsSeen) {
+  LogStation log;
+  log.Append(LogStation::Lines(1, 3));
+  log.RunToEnd();
+  log.Append(LogStation::Line(4));
+  GetParam().hide(&log);
+  log.Start();
+  ASSERT_TRUE(log.Becomes([](const FollowerStatus& s) { return !s.problem.empty(); }));
+  log.Kill();
+  GetParam().show(&log);
+  log.Rotate();
+  log.Append(LogStation::Line(5));
+  log.RunToEnd();
+  EXPECT_EQ(log.numbers(), LogStation::Range(1, 5));
+  EXPECT_EQ(log.gaps(), 0);
+}
+
+TEST_P(HiddenAtStart, AndIsAnotherLogThen) {
+  LogStation log;
+  log.Append(LogStation::Lines(1, 3));
+  log.RunToEnd();
+  GetParam().hide(&log);
+  log.Start();
+  ASSERT_TRUE(log.Becomes([](const FollowerStatus& s) { return !s.problem.empty(); }));
+  log.Kill();
+  GetParam().show(&log);
+  log.Delete();
+  log.Append(LogStation::Lines(10, 12));
+  log.RunToEnd();
+  EXPECT_THAT(log.numbers(), ElementsAre(1, 2, 3, 10, 11, 12));
+  EXPECT_EQ(log.gaps(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, HiddenAtStart, testing::ValuesIn(kHidden),
+                         [](const auto& hidden) { return std::string(hidden.param.name); });
+
+TEST(Restart, ARotatedFileThatCannotBeOpenedIsReadLater) {
+  LogStation log;
+  log.Append(LogStation::Lines(1, 3));
+  log.RunToEnd();
+  log.Append(LogStation::Line(4));
+  log.Rename("mainlog", "kept");
+  std::filesystem::create_symlink("mainlog.1", log.Path("mainlog.1"));  // ELOOP
+  log.Append(LogStation::Line(5));
+  log.Start();
+  ASSERT_TRUE(log.BecomesSeen(4));  // 1, 2, 3 and 5: the new file is read meanwhile
+  ASSERT_TRUE(log.Becomes([](const FollowerStatus& s) { return !s.problem.empty(); }));
+  EXPECT_TRUE(log.follower().status().readable);
+  log.Kill();
+  log.Start();
+  ASSERT_TRUE(log.Becomes([](const FollowerStatus& s) { return !s.problem.empty(); }));
+  log.Delete("mainlog.1");
+  log.Rename("kept", "mainlog.1");
+  log.clock().Advance(absl::Minutes(1));
+  ASSERT_TRUE(log.BecomesSeen(5));
+  ASSERT_TRUE(log.Becomes([](const FollowerStatus& s) { return s.problem.empty(); }));
+  log.Kill();
+  EXPECT_EQ(log.SortedNumbers(), LogStation::Range(1, 5));
+  EXPECT_EQ(log.gaps(), 0);
+}
+
+// How rotation calls what it puts aside, while nobody looks: the files' own times within a second.
+struct Scheme {
+  const char* name;
+  std::string (*name_of)(int nth, int last);  // of the nth file put aside, when there are `last`
+};
+
+void PrintTo(const Scheme& scheme, std::ostream* out) { *out << scheme.name; }
+
+const Scheme kSchemes[] = {
+    {"NumbersShrink", [](int n, int last) { return absl::StrCat("mainlog.", last - n + 1); }},
+    {"NumbersGrow", [](int n, int) { return absl::StrCat("mainlog.", n); }},
+    {"NumbersGrowFromFar", [](int n, int) { return absl::StrCat("mainlog.", 97 + n); }},
+    {"Dates", [](int n, int) { return absl::StrCat("mainlog-2026112", n); }},
+    {"DatesWithTimes", [](int n, int) { return absl::StrCat("mainlog-2026-11-22_0", n, "15"); }},
+    {"DottedDates", [](int n, int) { return absl::StrCat("mainlog.2026-11-2", n); }},
+};
+
+// Line n at n minutes past midnight.
+std::string LineAtMinute(int n) {
+  std::string line = LogStation::Line(n);
+  line.replace(14, 2, absl::StrCat(n / 10, n % 10));
+  return line;
+}
+
+class RotationScheme : public testing::TestWithParam<std::tuple<Scheme, bool, bool>> {};
+
+TEST_P(RotationScheme, FilesThatCameWhileNobodyLookedAreReadInTheirOrder) {
+  const auto& [scheme, compressed, same_second] = GetParam();
+  constexpr int kFiles = 5;
+  LogStation log;
+  log.Append(LineAtMinute(1));
+  log.RunToEnd();
+  const auto now = std::filesystem::file_time_type::clock::now();
+  for (int n = 1; n <= kFiles; ++n) {
+    if (n > 1) log.Append(LineAtMinute(2 * n - 1));
+    log.Append(LineAtMinute(2 * n));
+    const std::string aside = absl::StrCat("aside", n);
+    log.Rename("mainlog", aside);
+    const auto when =
+        std::chrono::floor<std::chrono::seconds>(now) - std::chrono::hours(same_second ? 0 : 9 - n);
+    std::filesystem::last_write_time(log.Path(aside), when);
+  }
+  for (int n = 1; n <= kFiles; ++n) {
+    const std::string name = scheme.name_of(n, kFiles);
+    log.Rename(absl::StrCat("aside", n), name);
+    if (compressed) log.Compress(name);
+  }
+  log.Append(LineAtMinute(2 * kFiles + 1));
+  log.RunToEnd();
+  EXPECT_EQ(log.numbers(), LogStation::Range(1, 2 * kFiles + 1));
+  EXPECT_EQ(log.gaps(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Schemes, RotationScheme,
+                         testing::Combine(testing::ValuesIn(kSchemes), testing::Bool(),
+                                          testing::Bool()),
+                         [](const auto& given) {
+                           return absl::StrCat(std::get<0>(given.param).name,
+                                               std::get<1>(given.param) ? "Compressed" : "",
+                                               std::get<2>(given.param) ? "SameSecond" : "");
+                         });
+
+TEST(Restart, RotationIntoAnotherFolderOrAnUnreadableFormIsAGap) {
+  for (const char* aside : {"old/mainlog.1", "mainlog.1.xz"}) {
+    SCOPED_TRACE(aside);
+    LogStation log;
+    log.Append(LogStation::Lines(1, 3));
+    log.RunToEnd();
+    std::filesystem::create_directory(log.Path("old"));
+    log.Append(LogStation::Line(4));
+    log.Rename("mainlog", aside);
+    std::filesystem::resize_file(log.Path(aside), 7);  // as bytes that nobody here can read
+    log.Append(LogStation::Line(5));
+    log.RunToEnd();
+    EXPECT_THAT(log.numbers(), ElementsAre(1, 2, 3, 5));
+    EXPECT_EQ(log.gaps(), 1);
+  }
 }
 
 }  // namespace

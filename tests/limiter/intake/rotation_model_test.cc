@@ -114,7 +114,7 @@ class Model {
       log_.Cut();
     } else {
       log_.Delete();
-      if (Random(2) == 0) log_.Append("");
+      log_.Append("");  // of a log that is absent nothing is decided: HiddenAtStart
     }
     // With the file its place among the rotated ones is gone: what is rotated before the next start
     // belongs to the gap as well.
