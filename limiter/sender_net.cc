@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "policy/charge.h"
 #include "policy/domain_name.h"
@@ -21,50 +23,87 @@ std::string SenderDomain(const QueuedMail& mail) {
   return name.ok() ? std::string(name->text()) : "";
 }
 
+// Of the system user whose address it may be; in small letters, as Postfix looks it up.
+std::string SenderUser(const QueuedMail& mail) {
+  return absl::AsciiStrToLower(absl::string_view(mail.sender).substr(0, mail.sender.rfind('@')));
+}
+
 // By the table: Postfix shows our sentence as it is then, that of others stands behind
 // "host NAME[IP] said: " and the like.
 bool WasPutOff(const QueuedMail& mail) { return IsRefusalText(mail.problem); }
 
+// Not the policy's own text, which would not be known again in the log.
+std::string Why(const Case& record) {
+  return RefusalText(Policy(), record.ToRefusal(), Verdict::kHold);
+}
+
+bool Has(const NetOrders& table, const std::string& domain, const std::string& user) {
+  return table.put_off.contains(domain) || table.users.contains(user);
+}
+
 }  // namespace
 
-std::map<std::string, std::string> SenderNet::Blocked(const std::vector<QueuedMail>& queue) const {
-  std::map<std::string, std::string> domains;
-  if (!cases_->AnyOpen()) return domains;
+void SenderNet::Block(const std::vector<QueuedMail>& queue, const ChargeLists& lists,
+                      NetOrders* orders) const {
+  if (!cases_->AnyOpen()) return;
+  bool users = false;
   for (const Case& record : cases_->Open()) {
-    if (record.subject.kind != SubjectKind::kDomain || domains.size() == kMaxDomains) continue;
-    const Charged charged = {record.subject, true};
+    const Subject& subject = record.subject;
+    users = users || subject.kind == SubjectKind::kDomain || subject.kind == SubjectKind::kAccount;
+    if (subject.kind != SubjectKind::kDomain && subject.kind != SubjectKind::kLocal) continue;
+    const Charged charged = {subject, true};
     const auto by = gate_->HeldBy(absl::MakeConstSpan(&charged, 1), Source::kQueued);
     if (!by.has_value()) continue;
-    // Not the policy's own text, which would not be known again in the log.
-    domains[record.subject.id] = RefusalText(Policy(), by->ToRefusal(), Verdict::kHold);
+    if (subject.kind == SubjectKind::kLocal) {
+      if (orders->users.size() == kMaxDomains) continue;
+      orders->users[absl::AsciiStrToLower(subject.id.substr(0, subject.id.rfind('@')))] = Why(*by);
+    } else if (orders->put_off.size() < kMaxDomains) {
+      orders->put_off[subject.id] = Why(*by);
+    }
   }
-  // What a person lets go of goes, so its domain is not put off until it has been tried.
+  if (users) BlockUsers(lists, orders);
+  // What a person lets go of goes, so its sender is not put off until it has been tried.
   for (const QueuedMail& mail : queue) {
     const bool untried = mail.problem.empty() || WasPutOff(mail);
-    if (!mail.held && untried && held_->WasLetGo(mail.id)) domains.erase(SenderDomain(mail));
+    if (mail.held || !untried || !held_->WasLetGo(mail.id)) continue;
+    orders->put_off.erase(SenderDomain(mail));
+    orders->users.erase(SenderUser(mail));
   }
-  return domains;
+}
+
+// All mail of such a user is charged to the domain, so no other mail is deferred with it.
+void SenderNet::BlockUsers(const ChargeLists& lists, NetOrders* orders) const {
+  for (const auto& [user, domain] : lists.users) {
+    if (lists.users_of_several.contains(user) || orders->users.size() == kMaxDomains) continue;
+    const ChargedSubjects charged = Charge(lists, Identity{.user = user}, "");
+    const auto by = gate_->HeldBy(charged, Source::kQueued);
+    if (by.has_value()) orders->users[absl::AsciiStrToLower(user)] = Why(*by);
+  }
 }
 
 void SenderNet::Written(const NetOrders& orders, absl::Time now) {
-  for (const auto& [domain, why] : put_off_) {
+  for (const auto& [domain, why] : written_.put_off) {
     if (!orders.put_off.contains(domain)) taken_out_[domain] = now;
   }
-  put_off_ = orders.put_off;
-  absl::erase_if(taken_out_, [&](const auto& one) {
-    return now - one.second >= kNoticed || put_off_.contains(one.first);
-  });
+  for (const auto& [user, why] : written_.users) {
+    if (!orders.users.contains(user)) taken_out_[absl::StrCat(user, "@")] = now;
+  }
+  written_ = orders;
+  for (const auto& [domain, why] : orders.put_off) taken_out_.erase(domain);
+  for (const auto& [user, why] : orders.users) taken_out_.erase(absl::StrCat(user, "@"));
+  absl::erase_if(taken_out_, [&](const auto& one) { return now - one.second >= kNoticed; });
 }
 
-NetOrders SenderNet::Decide(const std::vector<QueuedMail>& queue, absl::Time now) {
+NetOrders SenderNet::Decide(const std::vector<QueuedMail>& queue, const ChargeLists& lists,
+                            absl::Time now) {
   NetOrders orders;
-  orders.put_off = Blocked(queue);
+  Block(queue, lists, &orders);
   waiting_ = false;
   absl::flat_hash_map<std::string, Tries> tried;
   for (const QueuedMail& mail : queue) {
     if (mail.held || !WasPutOff(mail)) continue;
-    const std::string domain = SenderDomain(mail);
-    if (orders.put_off.contains(domain)) continue;
+    const std::string domain = SenderDomain(mail), user = SenderUser(mail);
+    if (Has(orders, domain, user)) continue;
     // It is to be held, not tried.
     if (!held_->WasLetGo(mail.id) && gate_->HeldBy(mail.charged, Source::kQueued).has_value()) {
       continue;
@@ -74,11 +113,12 @@ NetOrders SenderNet::Decide(const std::vector<QueuedMail>& queue, absl::Time now
     if (tries.number == kMaxTries) continue;
     waiting_ = true;
     if (tries.number > 0 && now - tries.last < kAgain * (1 << (tries.number - 1))) continue;
-    const auto taken_out = taken_out_.find(domain);
-    if (put_off_.contains(domain) || orders.retry.size() == kMaxRetries ||
-        (taken_out != taken_out_.end() && now - taken_out->second < kNoticed)) {
-      continue;
+    bool noticed = true;
+    for (const std::string& key : {domain, absl::StrCat(user, "@")}) {
+      const auto taken_out = taken_out_.find(key);
+      noticed = noticed && (taken_out == taken_out_.end() || now - taken_out->second >= kNoticed);
     }
+    if (!noticed || Has(written_, domain, user) || orders.retry.size() == kMaxRetries) continue;
     tries = {tries.number + 1, now};
     orders.retry.push_back(mail.id);
   }

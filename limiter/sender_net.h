@@ -1,11 +1,12 @@
-// Postfix's net for mail that it asks nobody about: whose mail it is to put off by its sender table
-// until it can be held, and what was put off and may be tried again.
+// Postfix's net for mail that it asks nobody about: whose mail its sender table defers until deferd
+// can hold it, and which deferred messages may be tried again.
 //
-// The table knows envelope senders alone, so it holds what is only a little late otherwise; to hold
-// or give back a message stays with the holder, which knows who is charged. Postfix looks at its
-// table every 10 s (trivial-rewrite(8)), and qmgr(8) remembers its last look-up for 30 s. So what
-// it put off for a domain that is out of the table is tried kNoticed later, and again after kAgain;
-// its own queue run would come minutes later.
+// The table knows envelope senders alone: the domains that are blocked, and the own addresses
+// (user@host) of system users whose mail is charged to one domain and no other, since sendmail(1)
+// without -f writes those. To hold or give back a message stays with the holder, which knows who is
+// charged. Postfix looks at its table every 10 s (trivial-rewrite(8)), and qmgr(8) remembers its
+// last look-up for 30 s. So what it deferred for a sender that is out of the table is tried
+// kNoticed later, and again after kAgain; its own queue run would come minutes later.
 //
 // Not thread-safe.
 
@@ -22,11 +23,13 @@
 #include "limiter/gate.h"
 #include "limiter/held_mail.h"
 #include "limiter/queued_mail.h"
+#include "policy/charge.h"
 
 namespace deferd {
 
 struct NetOrders {
   std::map<std::string, std::string> put_off;  // domains, and why: for Postfix's log
+  std::map<std::string, std::string> users;    // likewise, in small letters
   std::vector<std::string> retry;              // ids
 };
 
@@ -35,15 +38,15 @@ class SenderNet {
   static constexpr absl::Duration kNoticed = absl::Seconds(20);
   static constexpr absl::Duration kAgain = absl::Seconds(25);  // twice as late each time
   static constexpr int kMaxTries = 4;                          // then Postfix's own time is good
-  static constexpr size_t kMaxDomains = 5000;                  // that are put off at once
-  static constexpr size_t kMaxRetries = 100;                   // of one decision
+  static constexpr size_t kMaxDomains = 5000;  // that are put off at once, and as many users
+  static constexpr size_t kMaxRetries = 100;   // of one decision
 
   // The pointers must outlive it.
   SenderNet(const Gate* gate, const CaseTable* cases, const HeldMail* held)
       : gate_(gate), cases_(cases), held_(held) {}
 
   // `queue`: everything that is queued now, as far as it is known.
-  NetOrders Decide(const std::vector<QueuedMail>& queue, absl::Time now);
+  NetOrders Decide(const std::vector<QueuedMail>& queue, const ChargeLists& lists, absl::Time now);
   // The table has what was ordered; until then nothing that it may still put off is tried.
   void Written(const NetOrders& orders, absl::Time now);
 
@@ -51,7 +54,9 @@ class SenderNet {
   bool waiting() const { return waiting_; }
 
  private:
-  std::map<std::string, std::string> Blocked(const std::vector<QueuedMail>& queue) const;
+  void Block(const std::vector<QueuedMail>& queue, const ChargeLists& lists,
+             NetOrders* orders) const;
+  void BlockUsers(const ChargeLists& lists, NetOrders* orders) const;
 
   const Gate* const gate_;
   const CaseTable* const cases_;
@@ -60,9 +65,10 @@ class SenderNet {
     int number = 0;
     absl::Time last;
   };
-  std::map<std::string, std::string> put_off_;              // that the table has
-  absl::flat_hash_map<std::string, absl::Time> taken_out_;  // domains, while Postfix may not know
-  absl::flat_hash_map<std::string, Tries> tried_;           // by id
+  NetOrders written_;  // what the table has
+  // Domains, and users with an '@' behind them, while Postfix may not know.
+  absl::flat_hash_map<std::string, absl::Time> taken_out_;
+  absl::flat_hash_map<std::string, Tries> tried_;  // by id
   bool waiting_ = false;
 };
 

@@ -199,7 +199,8 @@ absl::StatusOr<std::vector<ChargeStep>> ParseChargeOrder(absl::string_view text)
 }
 
 absl::Status ReadMap(absl::string_view text, absl::string_view name, bool swap,
-                     absl::flat_hash_map<std::string, std::string>* map) {
+                     absl::flat_hash_map<std::string, std::string>* map,
+                     absl::flat_hash_set<std::string>* several) {
   std::vector<std::string> mistakes;
   int number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -224,7 +225,10 @@ absl::Status ReadMap(absl::string_view text, absl::string_view name, bool swap,
       mistakes.push_back(absl::StrCat(name, ":", number, ": ", domain.status().message()));
       continue;
     }
-    map->try_emplace(std::string(key), std::string(value));
+    const auto [first, is_new] = map->try_emplace(std::string(key), std::string(value));
+    if (is_new || several == nullptr) continue;
+    const absl::StatusOr<DomainName> before = DomainOf(first->second);
+    if (!before.ok() || before->text() != domain->text()) several->insert(first->first);
   }
   if (mistakes.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(mistakes, "\n"));

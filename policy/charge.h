@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -65,6 +66,7 @@ class HostList {
 struct ChargeLists {
   std::vector<ChargeStep> order = {ChargeStep::kLogin, ChargeStep::kUser, ChargeStep::kRelay};
   absl::flat_hash_map<std::string, std::string> users;   // system user -> domain
+  absl::flat_hash_set<std::string> users_of_several;     // those that were listed with another too
   absl::flat_hash_map<std::string, std::string> logins;  // login -> domain or address
   DomainSet hosted;  // empty: every charged domain counts as hosted here
   // The domains whose mail this MTA delivers on this host. None: `hosted` and the charged domain.
@@ -81,7 +83,8 @@ struct ChargeLists {
 // first value, as in an Exim lsearch. InvalidArgument holds all mistakes, one a line, each
 // beginning with `name:LINE:`.
 absl::Status ReadMap(absl::string_view text, absl::string_view name, bool swap,
-                     absl::flat_hash_map<std::string, std::string>* map);
+                     absl::flat_hash_map<std::string, std::string>* map,
+                     absl::flat_hash_set<std::string>* several = nullptr);
 
 struct Charged {
   Subject subject;

@@ -16,15 +16,21 @@ bool AdminSession::OnBytes(absl::string_view bytes, std::string* out) {
   while (!bytes.empty()) {
     const size_t end = bytes.find('\n');
     const absl::string_view piece = bytes.substr(0, end);
-    if (partial_.size() + piece.size() > max_line_) {
-      *out += ErrorLine(absl::StrCat("request longer than ", max_line_, " bytes"));
+    if (partial_.size() + piece.size() > options_.limits.max_bytes) {
+      *out += ErrorLine(absl::StrCat("request longer than ", options_.limits.max_bytes, " bytes"));
       partial_.clear();
       return false;
     }
     absl::StrAppend(&partial_, piece);
     if (end == absl::string_view::npos) return true;
+    if (out->size() > kMaxUnread) {
+      *out += ErrorLine("too many requests at once: read the answers before you send more");
+      partial_.clear();
+      return false;
+    }
     Answer(partial_, out);
     partial_.clear();
+    if (options_.one_request) return false;
     bytes.remove_prefix(end + 1);
   }
   return true;
@@ -36,6 +42,10 @@ void AdminSession::OnEnd(std::string* out) {
 }
 
 void AdminSession::Answer(absl::string_view line, std::string* out) {
+  if (!JsonWithinLimits(line, options_.limits)) {
+    *out += ErrorLine("no request: nested too deeply, or too many values");
+    return;
+  }
   const Json request = Json::parse(line.begin(), line.end(), nullptr, /*allow_exceptions=*/false);
   if (!request.is_object() || !request.contains("verb") || !request["verb"].is_string()) {
     *out += ErrorLine("no request: expected {\"verb\": ..., \"args\": {...}} on one line");

@@ -4,8 +4,9 @@
 //   answer   {"ok": true, "result": ...}  or  {"ok": false, "error": "example.com: no block to
 //   end"}
 //
-// Sans-I/O. A line over kMaxLine (or what it was told), or one that is no such object, is answered
-// with an error; the connection ends after an over-long one. Who may connect is decided by the
+// Sans-I/O. A line that exceeds the limits, or that is no such object, is answered with an error;
+// the connection ends after an over-long one, and when a client sends requests without reading
+// answers. The limits are checked before a parser sees the line. Who may connect is decided by the
 // socket's permissions; who did is known from the peer's credentials and handed to the handler.
 
 #ifndef DEFERD_LIMITER_ADMIN_ADMIN_SESSION_H_
@@ -13,11 +14,13 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "limiter/admin/json.h"
 #include "limiter/port/socket_server.h"
+#include "policy/json_limits.h"
 
 namespace deferd {
 
@@ -28,9 +31,18 @@ using AdminHandler =
 class AdminSession : public Session {
  public:
   static constexpr size_t kMaxLine = 64 << 10;
+  // Answers that wait to be read when a further request is answered. One answer may be larger.
+  static constexpr size_t kMaxUnread = 1 << 20;
 
-  AdminSession(const Peer& peer, AdminHandler handler, size_t max_line = kMaxLine)
-      : peer_(peer), handler_(handler), max_line_(max_line) {}
+  struct Options {
+    JsonLimits limits = {.max_bytes = kMaxLine, .max_depth = 8, .max_values = 16 << 10};
+    bool one_request = false;  // the connection ends with its first answer
+  };
+
+  AdminSession(const Peer& peer, AdminHandler handler, const Options& options)
+      : peer_(peer), handler_(std::move(handler)), options_(options) {}
+  AdminSession(const Peer& peer, AdminHandler handler)
+      : AdminSession(peer, std::move(handler), Options()) {}
 
   bool OnBytes(absl::string_view bytes, std::string* out) override;
   void OnEnd(std::string* out) override;
@@ -40,7 +52,7 @@ class AdminSession : public Session {
 
   const Peer peer_;
   const AdminHandler handler_;
-  const size_t max_line_;
+  const Options options_;
   std::string partial_;
 };
 

@@ -120,7 +120,9 @@ class ConfigReader {
         lists.order = *order;
       }
     }
-    for (const TomlText& path : table->Strings("users")) ReadMapFile(path, &lists.users);
+    for (const TomlText& path : table->Strings("users")) {
+      ReadMapFile(path, &lists.users, &lists.users_of_several);
+    }
     for (const TomlText& path : table->Strings("logins")) ReadMapFile(path, &lists.logins);
     ReadDomains(table->Strings("hosted"), &lists.hosted);
     if (table->Has("local_domains")) {
@@ -199,10 +201,11 @@ class ConfigReader {
     }
   }
 
-  void ReadMapFile(const TomlText& path, absl::flat_hash_map<std::string, std::string>* map) {
+  void ReadMapFile(const TomlText& path, absl::flat_hash_map<std::string, std::string>* map,
+                   absl::flat_hash_set<std::string>* several = nullptr) {
     absl::StatusOr<std::string> text = ReadTextFile(path.text);
     absl::Status read = text.status();
-    if (text.ok()) read = ReadMap(*text, path.text, BeginsWithDomain(*text), map);
+    if (text.ok()) read = ReadMap(*text, path.text, BeginsWithDomain(*text), map, several);
     if (read.ok()) return;
     for (absl::string_view mistake : absl::StrSplit(read.message(), '\n')) {
       reader_->Error(path.place, mistake);

@@ -118,12 +118,11 @@ absl::Status RunningDaemon::OpenAdmin() {
   AdminHandler handler = [this](const std::string& verb, const Json& args, const Peer& peer) {
     return api_.Handle(verb, args, peer);
   };
-  // A list of a million subjects is a large answer, asked for by a trusted person.
+  // One answer may be far larger (a list of a million subjects), but nothing more is read then.
   absl::Status added = (*server)->Listen(
       *std::move(listener),
       {.idle = absl::Seconds(30),
        .max_connections = 64,
-       .max_pending_output = 1 << 30,
        .trusted = UidsOf({}),
        .reserved = 24,
        .max_per_peer = 16,

@@ -5,7 +5,10 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -20,6 +23,8 @@
 #include "limiter/port/listener.h"
 #include "limiter/port/log.h"
 #include "limiter/port/socket_server.h"
+#include "limiter/sender_net.h"
+#include "policy/json_limits.h"
 #include "spdlog/sinks/stdout_sinks.h"
 
 namespace deferd {
@@ -33,15 +38,27 @@ int Fail(const std::string& message) {
   return 1;
 }
 
-// SenderNet::kMaxDomains with their texts.
-constexpr size_t kMaxLine = 4 << 20;
+// The largest request is `put_off`: SenderNet::kMaxDomains names with their texts.
+constexpr JsonLimits kRequestLimits = {
+    .max_bytes = 4 << 20, .max_depth = 4, .max_values = 3 * SenderNet::kMaxDomains};
 // How often it is seen whether deferd is still there.
 constexpr timespec kTick = {.tv_sec = 10, .tv_nsec = 0};
+constexpr absl::Duration kRefusalLogged = absl::Minutes(1);
 
 bool IsProgram(const std::string& path) { return access(path.c_str(), X_OK) == 0; }
 
 void Warn(const absl::Status& status) {
   if (!status.ok()) spdlog::warn("{}", status.message());
+}
+
+// Strangers are not told apart from each other: their number has no bound.
+void WarnOfStranger(const Peer& peer) {
+  static absl::Time warned = absl::InfinitePast();  // of the server's thread
+  const absl::Time now = SystemClock().Now();
+  if (now - warned < kRefusalLogged) return;
+  warned = now;
+  spdlog::warn("refused a connection of uid {}, pid {}: only deferd and root may ask", peer.uid,
+               peer.pid);
 }
 
 absl::Status Serve(const std::string& socket, const std::string& group,
@@ -52,14 +69,29 @@ absl::Status Serve(const std::string& socket, const std::string& group,
   absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
   if (!server.ok()) return server.status();
   QueueHelper helper(options);
-  AdminHandler handler = [&helper](const std::string& verb, const Json& args, const Peer& peer) {
+  std::atomic<bool> ending{false};
+  AdminHandler handler = [&](const std::string& verb, const Json& args,
+                             const Peer& peer) -> absl::StatusOr<Json> {
+    // Each may take as long as a mail server does; the stop waits for one, not for all of them.
+    if (ending.load()) return absl::UnavailableError("deferd-queue is being stopped");
     return helper.Handle(verb, args, peer);
   };
   absl::Status added = (*server)->Listen(
       *std::move(listener),
-      {.idle = absl::Seconds(60), .max_connections = 16, .max_pending_output = 1 << 30},
-      [handler](const Peer& peer) {
-        return std::make_unique<AdminSession>(peer, handler, kMaxLine);
+      {.idle = absl::Seconds(60),
+       .max_connections = 16,
+       .trusted = {0},
+       .reserved = 4,
+       .max_per_peer = 8,
+       .evict_after = absl::Seconds(1)},
+      [&](const Peer& peer) -> std::unique_ptr<Session> {
+        // Before a byte of it is read.
+        if (!helper.MayAsk(peer)) {
+          WarnOfStranger(peer);
+          return nullptr;
+        }
+        return std::make_unique<AdminSession>(
+            peer, handler, AdminSession::Options{.limits = kRequestLimits, .one_request = true});
       });
   if (!added.ok()) return added;
   // The server's thread, and with it each program, is not asked by the signals.
@@ -73,10 +105,22 @@ absl::Status Serve(const std::string& socket, const std::string& group,
   while (sigtimedwait(&signals, nullptr, &kTick) < 0) {  // EAGAIN, EINTR
     if (table != nullptr) Warn(table->Tick(SystemClock().Now()));
   }
+  ending.store(true);
   (*server)->Stop(absl::Seconds(2));
   thread.join();
   // Nobody would take out again what is in it.
   return table == nullptr ? absl::OkStatus() : table->Set({}, SystemClock().Now());
+}
+
+// As ExecStopPost= of the unit is told.
+bool HasCrashed() {
+  const char* const result = std::getenv("SERVICE_RESULT");
+  if (result == nullptr) return false;
+  for (const char* crash :
+       {"signal", "core-dump", "exit-code", "oom-kill", "watchdog", "protocol", "resources"}) {
+    if (absl::string_view(result) == crash) return true;
+  }
+  return false;
 }
 
 int Main(int argc, char** argv) {
@@ -103,7 +147,9 @@ int Main(int argc, char** argv) {
   app.add_option("--sender-table", table_path,
                  "the table by which Postfix puts off a blocked domain's mail")
       ->capture_default_str();
-  app.add_flag("--empty-sender-table", empty_table, "does that and nothing else");
+  app.add_flag(
+      "--empty-sender-table", empty_table,
+      "does that and nothing else; after a crash ($SERVICE_RESULT) only if deferd is silent");
   const CLI::Option* puts_off =
       app.add_option("--put-off", put_off, "says so and ends: Postfix's transport deferd-held");
   app.add_flag("--allow-discard", options.allow_discard, "root may have messages thrown away");
@@ -133,7 +179,15 @@ int Main(int argc, char** argv) {
   }
   const absl::Time now = SystemClock().Now();
   if (empty_table) {
-    const absl::Status done = table.has_value() ? table->Set({}, now) : absl::OkStatus();
+    if (!table.has_value()) return 0;
+    // systemd starts what has crashed again: then the table stays, unless deferd has been silent.
+    absl::Status done;
+    if (HasCrashed()) {
+      done = table->Open(now);
+      if (done.ok()) done = table->Tick(now);
+    } else {
+      done = table->Set({}, now);
+    }
     return done.ok() ? 0 : Fail(std::string(done.message()));
   }
   const passwd* entry = getpwnam(user.c_str());

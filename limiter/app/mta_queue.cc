@@ -1,6 +1,7 @@
 #include "limiter/app/mta_queue.h"
 
 #include <algorithm>
+#include <fstream>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -72,6 +73,20 @@ std::vector<std::string> MtaQueue::Postfix(absl::string_view program,
 absl::StatusOr<std::string> MtaQueue::Run(const std::vector<std::string>& argv,
                                           absl::string_view input) {
   return commands_.Run(argv, input, std::max(end_ - SystemClock().Now(), absl::ZeroDuration()));
+}
+
+std::string MtaQueue::PostfixOrigin() {
+  if (programs_.postfix.empty()) return "";
+  end_ = SystemClock().Now() + kLimit;
+  absl::StatusOr<std::string> said = Run(Postfix("postconf", {"-x", "-h", "myorigin"}));
+  if (!said.ok()) return "";
+  std::string origin(absl::StripAsciiWhitespace(*said));
+  if (absl::StartsWith(origin, "/")) {  // a file, whose first line it is
+    std::ifstream file(origin);
+    std::getline(file, origin);
+  }
+  const absl::StatusOr<DomainName> domain = DomainName::Parse(absl::StripAsciiWhitespace(origin));
+  return domain.ok() ? std::string(domain->text()) : "";
 }
 
 absl::StatusOr<std::vector<QueuedMail>> MtaQueue::List() {

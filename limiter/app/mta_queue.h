@@ -51,6 +51,9 @@ class MtaQueue {
   absl::Status Discard(const std::vector<std::string>& ids);   // nobody is told
   absl::Status Requeue(const std::string& id);                 // it is tried again at once
   absl::Status Flush();                                        // so is all that is not held
+  // Postfix's myorigin: the domain of a sender that sendmail(1) names without one; empty if it
+  // cannot be known.
+  std::string PostfixOrigin();
   // All its remaining recipients are replaced by `address`.
   absl::Status Redirect(const std::string& id, const std::string& address);
 

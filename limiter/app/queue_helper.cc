@@ -13,6 +13,8 @@ namespace deferd {
 
 namespace {
 
+constexpr absl::Duration kOriginKept = absl::Minutes(1);
+
 std::vector<std::string> IdsArg(const Json& args) {
   std::vector<std::string> ids;
   const auto found = args.find("ids");
@@ -25,9 +27,7 @@ std::vector<std::string> IdsArg(const Json& args) {
 
 absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& args,
                                          const Peer& peer) {
-  if (peer.uid != 0 && (peer.uid < 0 || peer.uid != options_.uid)) {
-    return absl::PermissionDeniedError("only deferd and root may ask");
-  }
+  if (!MayAsk(peer)) return absl::PermissionDeniedError("only deferd and root may ask");
   if (verb == "list") {
     absl::StatusOr<std::vector<QueuedMail>> queue = queue_.List();
     if (!queue.ok()) return queue.status();
@@ -53,15 +53,35 @@ absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& ar
   return Json::object();
 }
 
+std::string QueueHelper::PostfixOrigin() {
+  const absl::Time now = SystemClock().Now();
+  if (now - origin_read_ >= kOriginKept) {
+    origin_read_ = now;
+    origin_ = queue_.PostfixOrigin();
+  }
+  return origin_;
+}
+
 absl::StatusOr<Json> QueueHelper::PutOff(const Json& args) {
   if (options_.sender_table == nullptr) return Json{{"table", nullptr}};
-  const auto found = args.find("domains");
-  if (found == args.end() || !found->is_object()) {
+  const auto domains = args.find("domains");
+  const auto users = args.find("users");
+  if (domains == args.end() || !domains->is_object() ||
+      (users != args.end() && !users->is_object())) {
     return absl::InvalidArgumentError("put_off: no domains are named");
   }
-  std::map<std::string, std::string> domains;
-  for (const auto& [domain, text] : found->items()) domains[domain] = QueueField(*found, domain);
-  const absl::Status set = options_.sender_table->Set(domains, SystemClock().Now());
+  std::map<std::string, std::string> senders;
+  for (const auto& [domain, why] : domains->items()) {
+    senders[absl::StrCat("@", domain)] = why.is_string() ? why.get<std::string>() : "";
+  }
+  const std::string origin = users == args.end() || users->empty() ? "" : PostfixOrigin();
+  for (const auto& [user, why] : (users == args.end() ? Json::object() : *users).items()) {
+    if (!IsUserKey(user)) continue;  // one odd name does not cost the table
+    const std::string text = why.is_string() ? why.get<std::string>() : "";
+    senders[user] = text;
+    if (!origin.empty()) senders[absl::StrCat(user, "@", origin)] = text;
+  }
+  const absl::Status set = options_.sender_table->Set(senders, SystemClock().Now());
   if (!set.ok()) {
     spdlog::warn("put_off: {}", set.message());
     return set;

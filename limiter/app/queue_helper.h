@@ -1,13 +1,14 @@
-// deferd-queue's protocol: what deferd, which is nobody, may ask the root helper to do.
+// deferd-queue's protocol: requests that the unprivileged daemon may make of the root helper.
 //
-// The admin protocol (limiter/admin/admin_session.h) over a unix socket. Verbs, with {"ids": [...]}
-// unless said otherwise:
+// The admin protocol (limiter/admin/admin_session.h) over a unix socket, one request a connection.
+// Whoever is neither deferd nor root is turned away before anything is read. Verbs, with {"ids":
+// [...]} unless said otherwise:
 //   list                      the queue (queue_list.h)
 //   hold, release, give_back, try  by deferd and root
-//   put_off                   {"domains": {DOMAIN: why}}, all of them, by deferd and root: what
-//   Postfix
-//                             puts off (sender_table.h). {"table": what main.cf has to name; null
-//                             without Postfix}
+//   put_off                   {"domains": {DOMAIN: why}, "users": {USER: why}}, all of them, by
+//                             deferd and root: whose mail Postfix defers (sender_table.h); a user's
+//                             is what has the user's own address as its sender. {"table": what
+//                             main.cf has to name; null without Postfix}
 //   requeue, flush            {"id": ID}; {}
 //   discard                   root alone, where the operator has allowed it
 //   redirect                  {"id": ID, "address": ADDRESS}; likewise
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "limiter/admin/json.h"
 #include "limiter/app/mta_queue.h"
 #include "limiter/app/sender_table.h"
@@ -41,15 +43,24 @@ class QueueHelper {
 
   explicit QueueHelper(Options options) : options_(std::move(options)), queue_(options_.programs) {}
 
+  // Deferd and root may; nobody else is listened to.
+  bool MayAsk(const Peer& peer) const {
+    return peer.uid == 0 || (peer.uid >= 0 && peer.uid == options_.uid);
+  }
+
   // PermissionDenied, InvalidArgument, or what MtaQueue says.
   absl::StatusOr<Json> Handle(const std::string& verb, const Json& args, const Peer& peer);
 
  private:
   absl::StatusOr<Json> PutOff(const Json& args);
+  // The domain that Postfix gives to a sender without one; empty if it is not known.
+  std::string PostfixOrigin();
   absl::Status Do(const std::string& verb, const Json& args);
 
   const Options options_;
   MtaQueue queue_;
+  std::string origin_;
+  absl::Time origin_read_ = absl::InfinitePast();
 };
 
 }  // namespace deferd

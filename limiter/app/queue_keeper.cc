@@ -86,22 +86,24 @@ absl::Status QueueKeeper::Look() {
   absl::StatusOr<std::vector<QueuedMail>> queue = queue_->List();
   if (!queue.ok()) {
     // A queue that is too long to be listed wants the net most.
-    Carry(net_.Decide({}, queue_->Now()), {}).IgnoreError();
+    Carry(net_.Decide({}, *queue_->settings().lists, queue_->Now()), {}).IgnoreError();
     return queue.status();
   }
-  const QueueOrders orders = holder_->Decide(*queue, *queue_->settings().policy, queue_->Now());
+  const Settings settings = queue_->settings();
+  const QueueOrders orders = holder_->Decide(*queue, *settings.policy, queue_->Now());
   {
     MutexLock lock(&mutex_);
     held_ = holder_->held();
   }
-  absl::Status carried = Carry(net_.Decide(*queue, queue_->Now()), orders.hold);
+  absl::Status carried = Carry(net_.Decide(*queue, *settings.lists, queue_->Now()), orders.hold);
   carried.Update(Carry(orders, *queue));
   return carried;
 }
 
 // Said at every look, for the helper trusts nobody who has gone silent.
 absl::Status QueueKeeper::Carry(const NetOrders& orders, const std::vector<std::string>& to_hold) {
-  absl::StatusOr<Json> said = queue_->Ask("put_off", {{"domains", orders.put_off}});
+  absl::StatusOr<Json> said =
+      queue_->Ask("put_off", {{"domains", orders.put_off}, {"users", orders.users}});
   const std::string problem(said.status().message());
   bool news = false;
   {

@@ -1,26 +1,34 @@
-// The table by which Postfix puts off what a blocked domain sends without asking anybody: mail by
+// The table by which Postfix defers what a blocked sender sends without asking anybody: mail by
 // sendmail(1), and what is queued (postconf(5), sender_dependent_default_transport_maps).
 //
-// A line is "@DOMAIN deferd-held:TEXT": a transport of master.cf that defers whatever it gets,
-// until Postfix notices that the line is gone (it looks every 10 s). Postfix's own "retry:" would
-// do for what is queued, but smtpd(8) then answers 450 to each recipient before deferd is asked. A
-// new table takes the old one's place in one step, so Postfix never meets half a table. Nothing is
-// kept for ever on the word of somebody who is gone: unless it is said again within kTrusted, the
-// table is emptied, and mail flows.
+// A line is "KEY deferd-held:TEXT". KEY is "@DOMAIN", "USER@DOMAIN", or "USER" for the system user
+// of that name in all domains that are local to Postfix. deferd-held is a transport of master.cf
+// that defers whatever it gets, until Postfix notices that the line is gone (it looks every 10 s).
+// Postfix's own "retry:" would do for what is queued, but smtpd(8) then answers 450 to each
+// recipient before deferd is asked.
+//
+// Postfix delivers nothing while a table that main.cf names is missing or broken. So a new table is
+// on the disk and was read back before it takes the old one's place, in one step; and one that has
+// disappeared is made again. A table outlives a crash of this program: PATH.said tells the next one
+// when deferd spoke last. Nothing is kept for ever on the word of somebody who is gone: unless
+// deferd repeats it within kTrusted, the table is emptied, and mail flows.
 //
 // Safe from any thread.
 
 #ifndef DEFERD_LIMITER_APP_SENDER_TABLE_H_
 #define DEFERD_LIMITER_APP_SENDER_TABLE_H_
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "limiter/app/command.h"
 #include "limiter/port/mutex.h"
@@ -42,32 +50,45 @@ class SenderTable {
 
   const std::string& path() const { return path_; }
 
-  // Makes an empty table: Postfix cannot do without one that it was told of, and an earlier one's
-  // word is nobody's.
+  // Keeps the table that is there, and makes an empty one if there is none.
   absl::Status Open(absl::Time now);
 
-  // Domains and why they are put off. InvalidArgument if one is no domain or a text is not one line
+  // Keys and why their mail is deferred. InvalidArgument if one is no key or a text is not one line
   // of printable ASCII; otherwise errors are those of the file system and of Commands. After an
   // error the old table stays.
-  absl::Status Set(const std::map<std::string, std::string>& domains, absl::Time now);
+  absl::Status Set(const std::map<std::string, std::string>& senders, absl::Time now);
 
-  // Empties the table if nobody has Set it for kTrusted.
+  // Empties the table if nobody has Set it for kTrusted, and makes it again if it has disappeared.
   absl::Status Tick(absl::Time now);
 
  private:
-  absl::Status Write(const std::map<std::string, std::string>& domains)
+  // Of the file that Postfix reads: device, inode, size, time of change.
+  using Stamp = std::tuple<uint64_t, uint64_t, int64_t, int64_t>;
+
+  std::optional<Stamp> StampOfTable() const;
+  // Whether the table is the one that was written last; of an earlier process's, whether it is
+  // there.
+  bool IsThere() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Write(const std::map<std::string, std::string>& senders)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Make(const std::string& fresh, const std::map<std::string, std::string>& senders)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SaidAt(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::vector<std::string> postmap_;
   const std::string path_;
   Mutex mutex_;
   Commands commands_ ABSL_GUARDED_BY(mutex_);
-  // What is in it; none: an earlier one's, not known.
-  std::optional<std::map<std::string, std::string>> domains_ ABSL_GUARDED_BY(mutex_);
+  // What is in it; none: an earlier process's, not known.
+  std::optional<std::map<std::string, std::string>> senders_ ABSL_GUARDED_BY(mutex_);
+  std::optional<Stamp> written_ ABSL_GUARDED_BY(mutex_);
   absl::Time said_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Status failed_ ABSL_GUARDED_BY(mutex_);  // of the last time
   absl::Time failed_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
+
+// "NAME" of a system user as Postfix looks it up, in small letters: letters, digits, ".", "_", "-".
+bool IsUserKey(absl::string_view name);
 
 }  // namespace deferd
 

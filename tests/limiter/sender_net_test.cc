@@ -60,7 +60,7 @@ class SenderNetTest : public testing::Test {
   }
   NetOrders Look(absl::Duration later = absl::ZeroDuration()) {
     clock_.Advance(later);
-    NetOrders orders = net_.Decide(queue_, clock_.Now());
+    NetOrders orders = net_.Decide(queue_, *settings_.lists, clock_.Now());
     if (writes_) net_.Written(orders, clock_.Now());
     return orders;
   }
@@ -86,6 +86,44 @@ TEST_F(SenderNetTest, PutsOffTheDomainsWhoseQueuedMailIsHeld) {
   EXPECT_THAT(Look().put_off, ElementsAre(Pair("bad.example", kPutOff)));
   Unblock("bad.example");
   EXPECT_THAT(Look().put_off, IsEmpty());
+}
+
+// sendmail(1) without -f: the sender is the user's own address at this host.
+TEST_F(SenderNetTest, PutsOffTheOwnAddressesOfUsersOfOneBlockedDomain) {
+  auto lists = std::make_shared<ChargeLists>();
+  ASSERT_TRUE(ReadMap("bad.example: web\nbad.example: Shop\nother.example: web2\n"
+                      "bad.example: agency\nother.example: agency\nBAD.example: web\n",
+                      "userdomains", /*swap=*/true, &lists->users, &lists->users_of_several)
+                  .ok());
+  settings_.lists = lists;
+  gate_.SetSettings(settings_);
+  EXPECT_THAT(Look().users, IsEmpty());
+  Block("bad.example");
+  EXPECT_THAT(Look().users, ElementsAre(Pair("shop", kPutOff), Pair("web", kPutOff)))
+      << "agency sends for another too";
+  Queue("A1", "Web@mx.example");
+  EXPECT_THAT(Look().retry, IsEmpty());
+  Unblock("bad.example");
+  EXPECT_THAT(Look().users, IsEmpty());
+  EXPECT_THAT(Look(SenderNet::kNoticed - absl::Seconds(1)).retry, IsEmpty());
+  EXPECT_THAT(Look(absl::Seconds(1)).retry, ElementsAre("A1"));
+}
+
+TEST_F(SenderNetTest, ABlockedAccountsAndLocalUsersOwnAddressIsPutOff) {
+  auto lists = std::make_shared<ChargeLists>();
+  lists->users = {{"web", "bad.example"}, {"web2", "bad.example"}};
+  settings_.lists = lists;
+  gate_.SetSettings(settings_);
+  const ChargedSubjects charged = Charge(*lists, Identity{.user = "web"}, "");
+  Block(charged.front().subject);
+  Block({SubjectKind::kLocal, "backup@mx.example"});
+  const NetOrders orders = Look();
+  EXPECT_THAT(orders.put_off, IsEmpty());
+  EXPECT_THAT(orders.users, ElementsAre(Pair("backup", StartsWith("Local user backup")),
+                                        Pair("web", StartsWith("Account"))));
+  held_.LetGo({"A1"});
+  Queue("A1", "web@mx.example");
+  EXPECT_THAT(Look().users, SizeIs(1)) << "a person lets go of it";
 }
 
 TEST_F(SenderNetTest, ThePolicySaysWhetherQueuedMailIsHeld) {

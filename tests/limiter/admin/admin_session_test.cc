@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -56,6 +57,53 @@ TEST(AdminSession, AnEndlessLineEndsTheConnection) {
   for (int i = 0; i < 10 && open; ++i) open = session.OnBytes(piece, &out);
   EXPECT_FALSE(open);
   EXPECT_THAT(out, HasSubstr("longer than"));
+}
+
+std::string Nested(size_t depth, char open) {
+  std::string text = "{\"verb\":\"a\",\"args\":";
+  for (size_t i = 0; i < depth; ++i) text += open == '[' ? "[" : "{\"a\":";
+  return text;
+}
+
+// A parser would recurse, or look through all earlier keys for each new one.
+TEST(AdminSession, DeepAndWideRequestsAreRefusedBeforeTheyAreParsed) {
+  std::string keys = "{\"verb\":\"a\",\"args\":{";
+  for (int i = 0; i < 200'000; ++i) absl::StrAppend(&keys, "\"", i, "\":0,");
+  keys += "\"x\":0}}";
+  for (const std::string& line :
+       {Nested(60, '['), Nested(100'000, '['), Nested(100'000, '{'), keys}) {
+    AdminSession session({}, Echo, {.limits = {.max_bytes = 4 << 20, .max_depth = 8}});
+    std::string out;
+    session.OnBytes(line + "\n", &out);
+    EXPECT_EQ(out,
+              "{\"ok\":false,\"error\":\"no request: nested too deeply, or too many values\"}\n");
+  }
+}
+
+TEST(AdminSession, AFloodOfRequestsEndsTheConnectionAtABoundedOutput) {
+  for (const char* request : {"\n", "{\"verb\":\"a\"}\n", "{\"verb\":\"fail\"}\n"}) {
+    AdminSession session({}, Echo);
+    std::string out, flood;
+    while (flood.size() < (4 << 20)) flood += request;
+    EXPECT_FALSE(session.OnBytes(flood, &out)) << request;
+    EXPECT_LT(out.size(), AdminSession::kMaxUnread + 1000);
+    EXPECT_THAT(out, HasSubstr("read the answers"));
+  }
+}
+
+TEST(AdminSession, WhoReadsTheAnswersMayAskForEver) {
+  AdminSession session({}, Echo);
+  for (int i = 0; i < 50'000; ++i) {
+    std::string out;
+    ASSERT_TRUE(session.OnBytes("{\"verb\":\"a\"}\n", &out));
+  }
+}
+
+TEST(AdminSession, OneRequestAConnection) {
+  AdminSession session({}, Echo, {.one_request = true});
+  std::string out;
+  EXPECT_FALSE(session.OnBytes("{\"verb\":\"a\"}\n{\"verb\":\"b\"}\n", &out));
+  EXPECT_EQ(out, "{\"ok\":true,\"result\":{\"verb\":\"a\",\"args\":{},\"uid\":-1}}\n");
 }
 
 TEST(AdminSession, RandomBytesAreAnsweredOrRefused) {
