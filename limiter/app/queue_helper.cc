@@ -74,8 +74,9 @@ absl::StatusOr<Json> QueueHelper::PutOff(const Json& args) {
   for (const auto& [domain, why] : domains->items()) {
     senders[absl::StrCat("@", domain)] = why.is_string() ? why.get<std::string>() : "";
   }
-  const std::string origin = users == args.end() || users->empty() ? "" : PostfixOrigin();
-  for (const auto& [user, why] : (users == args.end() ? Json::object() : *users).items()) {
+  const Json named = users == args.end() ? Json::object() : *users;
+  const std::string origin = named.empty() ? "" : PostfixOrigin();
+  for (const auto& [user, why] : named.items()) {
     if (!IsUserKey(user)) continue;  // one odd name does not cost the table
     const std::string text = why.is_string() ? why.get<std::string>() : "";
     senders[user] = text;
