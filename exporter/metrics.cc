@@ -66,6 +66,12 @@ constexpr Entry kTable[] = {
      "Messages in the MTA's queue whose arrival is remembered."},
     {"deferd_held_messages", MetricType::Gauge, "",
      "Messages in the MTA's queue that are held for a block (deferctl queue --held)."},
+    {"deferd_held_overdue_messages", MetricType::Gauge, "",
+     "Messages that are held for longer than hold_max and wait for a person, since their sender is "
+     "not "
+     "of this server: a bounce would be backscatter."},
+    {"deferd_queue_orders_failed_total", MetricType::Counter, "",
+     "Times that the MTA did not hold, release or give back a message when told to."},
     {"deferd_evicted_messages_total", MetricType::Counter, "",
      "Messages that were forgotten before they left the queue, for want of room."},
     {"deferd_subjects", MetricType::Gauge, "", "Subjects with something in their window."},
@@ -308,6 +314,8 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   }
   page.Add("deferd_open_messages", gauges.open_messages);
   page.Add("deferd_held_messages", gauges.held_messages);
+  page.Add("deferd_held_overdue_messages", gauges.overdue_messages);
+  page.Add("deferd_queue_orders_failed_total", gauges.failed_queue_orders);
   page.Add("deferd_evicted_messages_total", gauges.evicted_messages);
   page.Add("deferd_subjects", gauges.subjects);
   page.Add("deferd_queued_batches", gauges.queued_batches);

@@ -55,6 +55,8 @@ struct Gauges {
   std::vector<SourceGauge> sources;
   size_t open_messages = 0;
   int64_t held_messages = 0;
+  int64_t overdue_messages = 0;
+  int64_t failed_queue_orders = 0;
   int64_t evicted_messages = 0;
   size_t subjects = 0;
   size_t open_cases = 0;

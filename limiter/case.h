@@ -24,6 +24,10 @@ namespace deferd {
 enum class CaseState : uint8_t { kBlocked, kProbation, kClosed };
 absl::string_view CaseStateName(CaseState state);
 
+// What the person who ends a case says of the mail that it holds; without a word, the case's
+// evidence decides (holder.h).
+enum class HeldOrder : uint8_t { kNone, kRelease, kKeep };
+
 // What a person decided about a subject.
 struct PersonsWord {
   bool blocked = false;  // else unblocked
@@ -59,6 +63,7 @@ struct Case {
   std::string reason;     // a person's words
   std::string closed_by;  // "time", or the person
   std::string closed_reason;
+  HeldOrder held_order = HeldOrder::kNone;
   // What its counts were taken of: the live window at `judged_at`, later than `counted_after` (an
   // earlier case ended then), without these narrower subjects, which had cases of their own.
   absl::Time judged_at;

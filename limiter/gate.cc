@@ -78,10 +78,11 @@ GateAnswer Gate::Judge(const Settings& settings, absl::Span<const Charged> charg
       std::optional<Case> found = Enforced(settings, one.subject, now);
       if (!found.has_value()) continue;
       Verdict verdict = found->action.For(source);
-      if (verdict == Verdict::kHold && HeldUpToItsLimit(*settings.policy, one.subject, source)) {
-        verdict = Verdict::kReject;
-      }
+      const bool full =
+          verdict == Verdict::kHold && HeldUpToItsLimit(*settings.policy, one.subject, source);
+      if (full) verdict = Verdict::kReject;
       if (verdict <= answer.verdict) continue;
+      answer.hold_is_full = full;
       answer.verdict = verdict;
       answer.text = RefusalText(*settings.policy, found->ToRefusal(), verdict);
       answer.cause = *std::move(found);

@@ -30,6 +30,7 @@ struct GateAnswer {
   bool unchecked = false;     // a pass that deferd cannot vouch for
   std::string text;           // for the sender; empty for a pass
   std::optional<Case> cause;  // the case that decided
+  bool hold_is_full = false;  // rejected because so much of it is held that the limit is reached
 };
 
 class Gate {

@@ -2,13 +2,16 @@
 // much of each subject, which messages deferd had held, and which a person has let go of, whatever
 // their subject's case says.
 //
-// Told by whoever looks at the queue now and then (limiter/app/queue_keeper.h); between two looks
-// each answer `hold` counts for one message. Safe from any thread; the lock is held for moments.
+// Told by whoever looks at the queue now and then (limiter/app/queue_keeper.h). A message that was
+// answered `hold` may still be on its way while the queue is looked at, so the answer counts for
+// one message until a look finds it, or for kOnItsWay (a client may have given up). Safe from any
+// thread; the lock is held for moments.
 
 #ifndef DEFERD_LIMITER_HELD_MAIL_H_
 #define DEFERD_LIMITER_HELD_MAIL_H_
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +19,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/time/time.h"
 #include "limiter/port/mutex.h"
 #include "policy/subject.h"
 
@@ -25,19 +29,31 @@ class HeldMail {
  public:
   using Counts = absl::flat_hash_map<Subject, int64_t>;
 
-  // By the subject whose case holds them.
-  void SetCounts(Counts counts) {
+  static constexpr absl::Duration kOnItsWay = absl::Minutes(2);
+
+  // What a look at the queue found at `now`: messages by the subject whose case holds them, and how
+  // many of these arrived since the look before.
+  void SetCounts(Counts counts, const Counts& arrived, absl::Time now) {
     MutexLock lock(&mutex_);
     counts_ = std::move(counts);
+    for (auto& [subject, times] : answered_) {
+      const auto found = arrived.find(subject);
+      int64_t seen = found == arrived.end() ? 0 : found->second;
+      while (!times.empty() && (seen-- > 0 || now - times.front() >= kOnItsWay)) times.pop_front();
+    }
+    absl::erase_if(answered_, [](const auto& one) { return one.second.empty(); });
   }
-  void CountOne(const Subject& subject) {
+  // A message of the subject was answered `hold`.
+  void CountOne(const Subject& subject, absl::Time now) {
     MutexLock lock(&mutex_);
-    ++counts_[subject];
+    answered_[subject].push_back(now);
   }
   int64_t CountOf(const Subject& subject) const {
     MutexLock lock(&mutex_);
     const auto found = counts_.find(subject);
-    return found == counts_.end() ? 0 : found->second;
+    const auto answered = answered_.find(subject);
+    return (found == counts_.end() ? 0 : found->second) +
+           (answered == answered_.end() ? 0 : static_cast<int64_t>(answered->second.size()));
   }
 
   // Whether deferd had the message held.
@@ -67,6 +83,7 @@ class HeldMail {
  private:
   mutable Mutex mutex_;
   Counts counts_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<Subject, std::deque<absl::Time>> answered_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> held_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> let_go_ ABSL_GUARDED_BY(mutex_);
 };

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <tuple>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "policy/domain_name.h"
 
 namespace deferd {
 
@@ -28,11 +30,60 @@ Source SourceOf(const QueuedMail& mail) {
 }
 
 bool ByPerson(const Case& record) {
-  return !record.closed_by.empty() && record.closed_by != "time" &&
+  return !record.closed_by.empty() && record.closed_by != "time" && record.closed_by != "rule" &&
          record.closed_by != "incident" && record.closed_by != "policy";
 }
 
+// Of a case and of those that it took the place of: a person's block says when it ends, but not
+// that a rule's before it was harmless.
+std::optional<std::string> GraveOf(const Case& record, const CaseTable& cases,
+                                   const GraveOfCase& grave) {
+  if (!record.manual) return grave(record);
+  const std::string replaced = absl::StrCat("replaced by ", record.id);
+  for (const CaseEvent& event : cases.EventsOf(record.subject, kMaxEvents)) {
+    if (event.record.closed_reason == replaced && !event.record.shadow) {
+      return GraveOf(event.record, cases, grave);
+    }
+  }
+  return "";
+}
+
 }  // namespace
+
+bool ReturnsToOurs(const QueuedMail& mail, const ChargeLists& lists) {
+  const Identity& identity = mail.identity;
+  const absl::StatusOr<DomainName> domain = DomainName::OfAddress(mail.sender);
+  if (mail.sender.empty()) return false;
+  if (domain.ok() && !lists.hosted.empty() && lists.hosted.Matches(domain->text())) return true;
+  const bool local = !identity.user.empty() && identity.host.empty();
+  if (identity.login.empty() && !local) return false;
+  const absl::string_view name = absl::string_view(mail.sender).substr(0, mail.sender.rfind('@'));
+  for (const std::string& proven : {identity.login, local ? identity.user : ""}) {
+    if (proven.empty()) continue;
+    if (absl::EqualsIgnoreCase(proven, mail.sender) || absl::EqualsIgnoreCase(proven, name)) {
+      return true;
+    }
+    const absl::StatusOr<DomainName> own = DomainName::OfAddress(proven);
+    if (own.ok() && domain.ok() && own->text() == domain->text()) return true;
+  }
+  return domain.ok() &&
+         std::any_of(mail.charged.begin(), mail.charged.end(), [&](const Charged& one) {
+           return one.subject.kind == SubjectKind::kDomain && one.subject.id == domain->text();
+         });
+}
+
+std::string WhyPersonDecides(const Case& record, int64_t messages, const Policy& policy,
+                             const CaseTable& cases, const GraveOfCase& grave) {
+  if (record.held_order == HeldOrder::kRelease) return "";
+  if (record.held_order == HeldOrder::kKeep) return absl::StrCat(record.closed_by, " keeps it");
+  if (!ByPerson(record) && messages > policy.release_auto_max) {
+    return absl::StrCat(messages, " are held, and more than ", policy.release_auto_max,
+                        " do not leave by themselves");
+  }
+  if (record.closed_by == "incident") return "";  // nothing was the sender's fault
+  const std::optional<std::string> why = GraveOf(record, cases, grave);
+  return why.has_value() ? *why : "what its answers were is not known any more";
+}
 
 bool HeldByDeferd(const QueuedMail& mail, const Case& record, const HeldMail& held) {
   return mail.ours || held.WasHeld(mail.id) ||
@@ -81,6 +132,13 @@ std::optional<Case> Holder::HeldBy(const QueuedMail& mail) const {
   return record;
 }
 
+void Holder::NotDone(const std::string& id, absl::Time now) {
+  for (const char order : {'h', 'r', 'b'}) {
+    const auto asked = asked_.find({id, order});
+    if (asked != asked_.end()) asked->second = now - kAgain + kRetry;
+  }
+}
+
 bool Holder::Ask(const std::string& id, char order, absl::Time now) {
   const auto [asked, is_new] = asked_.try_emplace({id, order}, now);
   if (!is_new && now - asked->second < kAgain) return false;
@@ -103,6 +161,7 @@ void Holder::ForgetWhatIsGone(const std::vector<QueuedMail>& queue) {
     }
   }
   absl::erase_if(asked_, [&](const auto& one) { return !queued.contains(one.first.first); });
+  absl::erase_if(counted_, [&](const std::string& id) { return !queued.contains(id); });
   absl::erase_if(held_since_, [&](const auto& one) {
     if (queued.contains(one.first)) return false;
     parts_.held->Forget(one.first);
@@ -118,17 +177,18 @@ void Holder::ForgetWhatIsGone(const std::vector<QueuedMail>& queue) {
 }
 
 QueueOrders Holder::Decide(const std::vector<QueuedMail>& queue, const Policy& policy,
-                           absl::Time now) {
+                           const ChargeLists& lists, absl::Time now) {
   QueueOrders orders;
   ForgetWhatIsGone(queue);
   over_.clear();
   seen_.clear();
+  arrived_.clear();
   for (const QueuedMail& mail : queue) {
     const std::optional<Case> by = HeldBy(mail);
     if (mail.recipients.empty()) {
       DecideDone(mail, now, &orders);
     } else if (mail.held) {
-      DecideHeld(mail, by, policy, now, &orders);
+      DecideHeld(mail, by, policy, lists, now, &orders);
     } else if (by.has_value() && Ask(mail.id, 'h', now)) {
       held_since_.try_emplace(mail.id, now);
       Remember(mail.id, now);  // before it is done: a crash between must not disown it
@@ -137,7 +197,17 @@ QueueOrders Holder::Decide(const std::vector<QueuedMail>& queue, const Policy& p
   }
   for (auto& [subject, held] : over_) {
     LetGoOf(held.first, held.second, policy, now, &orders);
-    seen_[subject].waits_for = plans_[subject].waits_for;
+    HeldSubject& shown = seen_[subject];
+    shown.waits_for = plans_[subject].waits_for;
+    if (shown.waits_for.empty()) continue;  // it goes soon
+    const bool kept = held.first.held_order == HeldOrder::kKeep;
+    for (const QueuedMail* mail : held.second) {
+      if (!kept) {
+        GiveBack(*mail, policy, lists, now, &shown, &orders);
+      } else if (now - held_since_[mail->id] > policy.hold_max) {
+        ++shown.overdue;
+      }
+    }
   }
   ForgetPlans();
   shown_.clear();
@@ -146,7 +216,7 @@ QueueOrders Holder::Decide(const std::vector<QueuedMail>& queue, const Policy& p
     counts[subject] = one.messages;
     shown_.push_back(std::move(one));
   }
-  parts_.held->SetCounts(std::move(counts));
+  parts_.held->SetCounts(std::move(counts), arrived_, now);
   std::sort(shown_.begin(), shown_.end(), [](const HeldSubject& a, const HeldSubject& b) {
     return std::pair(-a.messages, a.subject.id) < std::pair(-b.messages, b.subject.id);
   });
@@ -170,8 +240,18 @@ void Holder::DecideDone(const QueuedMail& mail, absl::Time now, QueueOrders* ord
   }
 }
 
+void Holder::GiveBack(const QueuedMail& mail, const Policy& policy, const ChargeLists& lists,
+                      absl::Time now, HeldSubject* subject, QueueOrders* orders) {
+  if (now - held_since_[mail.id] <= policy.hold_max) return;
+  if (!ReturnsToOurs(mail, lists)) {
+    ++subject->overdue;
+  } else if (Ask(mail.id, 'b', now)) {
+    orders->give_back.push_back(mail.id);
+  }
+}
+
 void Holder::DecideHeld(const QueuedMail& mail, const std::optional<Case>& by, const Policy& policy,
-                        absl::Time now, QueueOrders* orders) {
+                        const ChargeLists& lists, absl::Time now, QueueOrders* orders) {
   // Exim puts the notice of what is given back where that was.
   const bool notice = mail.ours && mail.sender.empty() && mail.charged.empty();
   if (notice || parts_.held->WasLetGo(mail.id)) {
@@ -194,10 +274,13 @@ void Holder::DecideHeld(const QueuedMail& mail, const std::optional<Case>& by, c
   if (!known) subject.waits_for = "whose it is is not known any more";
   subject.blocked |= by.has_value();
   ++subject.messages;
-  if (now - since->second > policy.hold_max) {
-    if (Ask(mail.id, 'b', now)) orders->give_back.push_back(mail.id);
-  } else if (known && !by.has_value()) {
+  // What was queued before was not asked about.
+  const bool asked_about = known && mail.arrival >= record->since - kBeforeCase;
+  if (counted_.insert(mail.id).second && asked_about) ++arrived_[record->subject];
+  if (known && !by.has_value()) {
     over_.try_emplace(record->subject, *record, Group()).first->second.second.push_back(&mail);
+  } else {
+    GiveBack(mail, policy, lists, now, &subject, orders);
   }
 }
 
@@ -206,8 +289,8 @@ Holder::Plan& Holder::PlanFor(const Case& record, int64_t messages, const Policy
   if (plan.case_id == record.id) return plan;
   plan = Plan{.case_id = record.id};
   const auto kept = kept_plans_.find(record.id);
-  if (kept == kept_plans_.end()) {
-    plan.waits_for = NeedsPerson(record, messages, policy);
+  if (kept == kept_plans_.end() || record.held_order != HeldOrder::kNone) {
+    plan.waits_for = WhyPersonDecides(record, messages, policy, *parts_.cases, parts_.grave);
     KeepPlan(plan);
   } else if (kept->second == kForPerson) {
     plan.waits_for = "that was so before deferd was started again";
@@ -224,21 +307,26 @@ void Holder::LetGoOf(const Case& record, const Group& group, const Policy& polic
                      QueueOrders* orders) {
   Plan& plan = PlanFor(record, static_cast<int64_t>(group.size()), policy);
   if (!plan.waits_for.empty()) return;
-  if (!plan.out.empty()) {
-    const bool good = PortionIsGood(record, now, &plan);
-    if (good) {
-      plan.out.clear();
-      plan.portion *= kGrowth;
-    }
-    if (good || !plan.waits_for.empty()) KeepPlan(plan);
-    if (!good) return;
+  const bool all = record.held_order == HeldOrder::kRelease;
+  // What the queue shows as held though it was let go of.
+  for (const QueuedMail* mail : group) {
+    if (std::find(plan.out.begin(), plan.out.end(), mail->id) == plan.out.end()) continue;
+    if (Ask(mail->id, 'r', now)) orders->release.push_back(mail->id);
+  }
+  if (!plan.out.empty() && !all) {
+    const Judgement judgement = JudgePortion(record, now, &plan);
+    if (judgement == Judgement::kWait) return;
+    if (judgement == Judgement::kGood) plan.portion *= kGrowth;
+    plan.out.clear();
+    if (judgement != Judgement::kUnknown) KeepPlan(plan);
+    if (judgement == Judgement::kBad) return;
   }
   Group oldest = group;
   std::sort(oldest.begin(), oldest.end(), [](const QueuedMail* a, const QueuedMail* b) {
     return std::tie(a->arrival, a->id) < std::tie(b->arrival, b->id);
   });
   for (const QueuedMail* mail : oldest) {
-    if (static_cast<int64_t>(plan.out.size()) == plan.portion) break;
+    if (!all && static_cast<int64_t>(plan.out.size()) == plan.portion) break;
     if (!Ask(mail->id, 'r', now)) continue;
     plan.out.push_back(mail->id);
     orders->release.push_back(mail->id);
@@ -246,44 +334,27 @@ void Holder::LetGoOf(const Case& record, const Group& group, const Policy& polic
   plan.out_since = absl::FromUnixSeconds(absl::ToUnixSeconds(now));  // as MTAs stamp their logs
 }
 
-std::string Holder::NeedsPerson(const Case& record, int64_t messages, const Policy& policy) const {
-  if (ByPerson(record)) return "";
-  if (messages > policy.release_auto_max) {
-    return absl::StrCat(messages, " are held, and more than ", policy.release_auto_max,
-                        " do not leave by themselves");
-  }
-  if (record.closed_by == "incident") return "";  // nothing was the sender's fault
-  const std::optional<std::string> grave = GraveOf(record);
-  return grave.has_value() ? *grave : "what its answers were is not known any more";
-}
-
-// A person's block says when it ends, but not that a rule's before it was harmless.
-std::optional<std::string> Holder::GraveOf(const Case& record) const {
-  if (!record.manual) return parts_.grave(record);
-  const std::string replaced = absl::StrCat("replaced by ", record.id);
-  for (const CaseEvent& event : parts_.cases->EventsOf(record.subject, kMaxEvents)) {
-    if (event.record.closed_reason == replaced && !event.record.shadow) {
-      return GraveOf(event.record);
-    }
-  }
-  return "";
-}
-
-bool Holder::PortionIsGood(const Case& record, absl::Time now, Plan* plan) const {
+Holder::Judgement Holder::JudgePortion(const Case& record, absl::Time now, Plan* plan) const {
   const std::optional<PortionOutcome> outcome = parts_.outcome(plan->out, plan->out_since);
   const bool late = now - plan->out_since >= kJudgedAfter;
   if (!outcome.has_value()) {
-    if (late) plan->waits_for = "what became of those that were let go cannot be known";
-    return false;
+    if (!late) return Judgement::kWait;
+    plan->waits_for = "what became of those that were let go cannot be known";
+    return Judgement::kBad;
   }
   const auto portion = static_cast<int64_t>(plan->out.size());
-  if (outcome->messages < portion && (!late || 2 * outcome->messages < portion)) return false;
+  if (outcome->messages < portion && !late) return Judgement::kWait;
+  const bool enough = 2 * outcome->messages >= portion;
   const Counts& counts = outcome->counts;
   const int limit = record.percent_limit > 0 ? record.percent_limit : kHalf;
-  if (counts.bad() == 0 || counts.percent() < limit) return true;
+  const bool went_wrong = counts.bad() > 0 && counts.percent() >= limit;
+  // One answer among many that tell nothing is no verdict.
+  if (!went_wrong || (!enough && counts.bad() == 1)) {
+    return enough ? Judgement::kGood : Judgement::kUnknown;
+  }
   plan->waits_for = absl::StrCat("of those that were let go, ", counts.bad(), " of ",
                                  counts.total(), " deliveries went wrong");
-  return false;
+  return Judgement::kBad;
 }
 
 }  // namespace deferd

@@ -3,9 +3,15 @@
 //
 // Letting go is graduated: a first portion, then, if less of it went wrong than the case's rule
 // allows, more. Nothing leaves without a person when the case was about spam, reputation or
-// unknown recipients, or may have been, when more than the policy's release_auto_max would go, or
-// when a portion went wrong; a person says so by unblocking the subject or by letting go of the
-// messages (HeldMail::LetGo). What became of a portion is waited for: nothing known is not good.
+// unknown recipients, or may have been, when more than the policy's release_auto_max would go
+// (unless a person ended the case), or when a portion went wrong. A person says so when unblocking
+// (Case::held_order) or by letting go of the messages (HeldMail::LetGo). What became of a portion
+// is waited for until kJudgedAfter. If nothing that counts is known of it then (greylisting, full
+// mailboxes, another domain's block), the next portion goes and is as large: nothing strands, and
+// nothing unknown lets more go at once.
+//
+// After hold_max a message is given back, but to a sender of ours alone: a bounce to anybody else
+// is backscatter. The rest stays, and is shown as overdue.
 //
 // Decisions are made of a listing of the queue and of the case table, and orders that the next
 // listing does not show carried out are given again, so nothing is lost by an MTA that is slow or
@@ -50,6 +56,7 @@ struct QueueOrders {
 struct HeldSubject {
   Subject subject;
   int64_t messages = 0;
+  int64_t overdue = 0;    // of them, held for over hold_max and with nobody to give them back to
   bool blocked = false;   // its case is open
   std::string waits_for;  // why a person has to decide; empty: it leaves by itself
 };
@@ -66,21 +73,34 @@ bool HeldByDeferd(const QueuedMail& mail, const Case& record, const HeldMail& he
 // The newest enforced case of its subjects, open or over.
 std::optional<Case> LastCaseOf(const QueuedMail& mail, const CaseTable& cases);
 
+// Whether a bounce to the message's sender reaches somebody of ours: its domain is hosted here, or
+// it is the address of the login or local user that sent the message, or of that one's domain.
+bool ReturnsToOurs(const QueuedMail& mail, const ChargeLists& lists);
+
+// What makes a case grave, in words; empty: nothing; none: it is not known.
+using GraveOfCase = std::function<std::optional<std::string>(const Case&)>;
+
+// Why a person has to decide about so many messages that are held for a case that is over; empty if
+// nobody has to.
+std::string WhyPersonDecides(const Case& record, int64_t messages, const Policy& policy,
+                             const CaseTable& cases, const GraveOfCase& grave);
+
 class Holder {
  public:
   static constexpr int64_t kFirstPortion = 10;
   static constexpr int64_t kGrowth = 4;
-  // A portion is judged when something is known of all of it, or of half after so long.
-  static constexpr absl::Duration kJudgedAfter = absl::Minutes(5);
-  // An order is given again when the queue does not show it after so long.
+  // A portion is judged when something that counts is known of all of it, at the latest after this.
+  static constexpr absl::Duration kJudgedAfter = absl::Minutes(2);
+  // An order is given again when the queue does not show it after so long, or when the MTA said
+  // that it was not done.
   static constexpr absl::Duration kAgain = absl::Minutes(1);
+  static constexpr absl::Duration kRetry = absl::Seconds(5);
 
   struct Parts {
     const Gate* gate = nullptr;
     const CaseTable* cases = nullptr;
     HeldMail* held = nullptr;
-    // What makes a case grave, in words; empty: nothing; none: it is not known.
-    std::function<std::optional<std::string>(const Case&)> grave;
+    GraveOfCase grave;
     // None: it cannot be known.
     std::function<std::optional<PortionOutcome>(const std::vector<std::string>& ids,
                                                 absl::Time since)>
@@ -93,7 +113,11 @@ class Holder {
   Holder(Parts parts, const std::map<std::string, int64_t>& remembered);
 
   // `queue`: everything that is queued now.
-  QueueOrders Decide(const std::vector<QueuedMail>& queue, const Policy& policy, absl::Time now);
+  QueueOrders Decide(const std::vector<QueuedMail>& queue, const Policy& policy,
+                     const ChargeLists& lists, absl::Time now);
+
+  // The MTA did not carry out the order that the last decision gave for the message.
+  void NotDone(const std::string& id, absl::Time now);
 
   // Of the last decision, the most messages first.
   const std::vector<HeldSubject>& held() const { return shown_; }
@@ -108,6 +132,7 @@ class Holder {
     std::string waits_for;
   };
   using Group = std::vector<const QueuedMail*>;
+  enum class Judgement : uint8_t { kWait, kGood, kUnknown, kBad };
 
   std::optional<Case> HeldBy(const QueuedMail& mail) const;
   void ForgetWhatIsGone(const std::vector<QueuedMail>& queue);
@@ -116,24 +141,24 @@ class Holder {
   void DecideDone(const QueuedMail& mail, absl::Time now, QueueOrders* orders);
   // Into seen_, and over_ where it is to be let go of.
   void DecideHeld(const QueuedMail& mail, const std::optional<Case>& by, const Policy& policy,
-                  absl::Time now, QueueOrders* orders);
+                  const ChargeLists& lists, absl::Time now, QueueOrders* orders);
   bool Ask(const std::string& id, char order, absl::Time now);
   void Remember(const std::string& id, absl::Time since);
   void LetGoOf(const Case& record, const Group& group, const Policy& policy, absl::Time now,
                QueueOrders* orders);
   Plan& PlanFor(const Case& record, int64_t messages, const Policy& policy);
-  // Why a person has to decide; empty if nobody has to.
-  std::string NeedsPerson(const Case& record, int64_t messages, const Policy& policy) const;
-  // Of a case and of those that it took the place of.
-  std::optional<std::string> GraveOf(const Case& record) const;
-  // True if the portion that is out is judged to be good; otherwise wait, or plan->waits_for.
-  bool PortionIsGood(const Case& record, absl::Time now, Plan* plan) const;
+  // Of the portion that is out. kBad says why in plan->waits_for.
+  Judgement JudgePortion(const Case& record, absl::Time now, Plan* plan) const;
+  // What has been held for too long.
+  void GiveBack(const QueuedMail& mail, const Policy& policy, const ChargeLists& lists,
+                absl::Time now, HeldSubject* subject, QueueOrders* orders);
   void KeepPlan(const Plan& plan) const;
   // Once nothing is held.
   void ForgetPlans();
 
   const Parts parts_;
   absl::flat_hash_map<std::string, absl::Time> held_since_;              // by id
+  absl::flat_hash_set<std::string> counted_;                             // ids
   absl::flat_hash_map<std::pair<std::string, char>, absl::Time> asked_;  // id and order
   absl::flat_hash_set<std::string> let_go_;  // of HeldMail's, those that are remembered
   absl::flat_hash_map<Subject, Plan> plans_;
@@ -141,6 +166,7 @@ class Holder {
   // Of one decision.
   absl::flat_hash_map<Subject, std::pair<Case, Group>> over_;
   absl::flat_hash_map<Subject, HeldSubject> seen_;
+  HeldMail::Counts arrived_;
   std::vector<HeldSubject> shown_;
 };
 

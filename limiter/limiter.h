@@ -112,10 +112,10 @@ class Limiter {
   // takes that case's place, and ends no earlier.
   Case Block(const Subject& subject, absl::Duration duration, const std::string& by,
              const std::string& reason);
-  // Ends every open case of the subject; only attempts of later steps count from now on. NotFound
-  // if none is open.
+  // Ends every open case of the subject; only attempts of later steps count from now on. `held`:
+  // what the person says of the mail that is held for it. NotFound if no case is open.
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
-                               const std::string& reason);
+                               const std::string& reason, HeldOrder held = HeldOrder::kNone);
 
   // Adds to `batch` what has changed since the last call: windows, contributions, clearings, cases,
   // events and the facts. Call ChangesSaved before the next one.
@@ -297,6 +297,8 @@ class Limiter {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UsePolicy(const Policy& policy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseWhatIsNotEnforced() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Nothing is on trial that is enforced.
+  void EndShadowCase(const Case& enforced, absl::Time at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   SubjectState& StateOf(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -56,6 +56,7 @@ void Limiter::JudgeAt(const Subject& subject, absl::Time now, absl::Time since,
   const Policy& policy = *settings_.policy;
   for (bool shadow : {false, true}) {
     if (!any_rule_[shadow] || cases_->FindOpen(subject, shadow).has_value()) continue;
+    if (shadow && cases_->FindOpen(subject, /*shadow=*/false).has_value()) continue;
     const std::vector<Decision> decisions =
         EvaluateAll(policy, subject, [&](absl::Duration window) ABSL_NO_THREAD_SAFETY_ANALYSIS {
           return CountsOf(subject, window, now, absl::InfinitePast(), shadow);
@@ -111,10 +112,21 @@ void Limiter::Changed(CaseChange change, absl::Time time, const Case& changed) {
   }
   cases_->Put(change, time, record);
   if (options_.keep) changes_.events.push_back({time, change, record});
+  if (!record.shadow && record.state == CaseState::kBlocked) EndShadowCase(record, time);
   next_until_ = cases_->EarliestUntil();
   if (observer_ == nullptr) return;
   observer_->OnCase(change, record);
   if (change == CaseChange::kOpened && !shares) observer_->OnAnnounce(record);
+}
+
+void Limiter::EndShadowCase(const Case& enforced, absl::Time at) {
+  std::optional<Case> trial = cases_->FindOpen(enforced.subject, /*shadow=*/true);
+  if (!trial.has_value()) return;
+  trial->state = CaseState::kClosed;
+  trial->closed_at = at;
+  trial->closed_by = "rule";
+  trial->closed_reason = absl::StrCat(enforced.id, " is enforced");
+  Changed(CaseChange::kEnded, at, *trial);
 }
 
 std::string Limiter::NextCaseId() {
@@ -203,6 +215,7 @@ Case Limiter::Block(const Subject& subject, absl::Duration duration, const std::
   record.reason = reason;
   record.window = window_clocks_.front().steps.window();
   record.policy_hash = settings_.policy->hash;
+  record.action = settings_.policy->ActionOfBlock(subject);
   record.counts = CountsOf(subject, record.window, ShownNow(), absl::InfinitePast(), false);
   record.percent = record.counts.percent();
   if (std::optional<Case> before = cases_->FindOpen(subject, /*shadow=*/false)) {
@@ -222,7 +235,7 @@ Case Limiter::Block(const Subject& subject, absl::Duration duration, const std::
 }
 
 absl::StatusOr<Case> Limiter::Unblock(const Subject& subject, const std::string& by,
-                                      const std::string& reason) {
+                                      const std::string& reason, HeldOrder held) {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
   std::optional<Case> ended;
@@ -233,6 +246,7 @@ absl::StatusOr<Case> Limiter::Unblock(const Subject& subject, const std::string&
     record->closed_at = batch_clock_;
     record->closed_by = by;
     record->closed_reason = reason;
+    record->held_order = held;
     Changed(CaseChange::kUnblocked, batch_clock_, *record);
     ended = std::move(record);
   }

@@ -194,6 +194,9 @@ Json CaseValue(const Case& record) {
                   return nodes;
                 }()}};
   if (record.decided_at.has_value()) json["decided_at"] = Micros(*record.decided_at);
+  if (record.held_order != HeldOrder::kNone) {
+    json["held_order"] = static_cast<int>(record.held_order);
+  }
   if (record.overruled.has_value()) {
     const PersonsWord& word = *record.overruled;
     json["overruled"] = {word.blocked, word.by, word.reason, Micros(word.at)};
@@ -229,6 +232,7 @@ Case CaseOf(const Json& json, Subject subject) {
   record.reason = json.value("reason", "");
   record.closed_by = json.value("closed_by", "");
   record.closed_reason = json.value("closed_reason", "");
+  record.held_order = EnumOf<HeldOrder>(json.value("held_order", Json(0)), 3);
   record.extended = json.value("extended", 0);
   record.judged_at = TimeAt(json, "judged_at", record.since);
   record.counted_after = TimeAt(json, "counted_after", absl::InfinitePast());

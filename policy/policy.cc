@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "policy/text.h"
@@ -105,6 +106,28 @@ bool Policy::Counts(ReplyClass reply_class, ReplyScope scope, bool failure) cons
 
 bool Policy::Exempts(const Subject& subject) const {
   return AnyMatches(exempt, subject.DomainPart());
+}
+
+Action Policy::ActionOfBlock(const Subject& subject) const {
+  const Subject domain = {SubjectKind::kDomain, std::string(subject.DomainPart())};
+  using Judges = std::function<bool(const Rule&)>;
+  const Judges kJudges[] = {[&](const Rule& rule) { return rule.AppliesTo(subject); },
+                            [&](const Rule& rule) { return rule.AppliesTo(domain); },
+                            [](const Rule&) { return true; }};
+  for (const Judges& judges : kJudges) {
+    for (const bool shadow : {false, true}) {
+      const Rule* strictest = nullptr;
+      for (const Rule& rule : rules) {
+        if (rule.off() || rule.shadow != shadow || !judges(rule)) continue;
+        if (rule.action.Strictest() == Verdict::kPass) continue;  // such a block would be none
+        if (strictest == nullptr || rule.action.Strictest() > strictest->action.Strictest()) {
+          strictest = &rule;
+        }
+      }
+      if (strictest != nullptr) return strictest->action;
+    }
+  }
+  return Action();
 }
 
 std::vector<absl::Duration> Policy::Windows() const {

@@ -101,6 +101,10 @@ struct Policy {
   bool Counts(ReplyClass reply_class, ReplyScope scope, bool failure) const;
 
   bool Exempts(const Subject& subject) const;
+  // What a person's block of the subject does: as the strictest rule that judges it says, in the
+  // file's order; without one, as the rules for its domain, then as any rule. Rules in shadow speak
+  // only where no other does.
+  Action ActionOfBlock(const Subject& subject) const;
   // The distinct windows of all rules, the first rule's first. Never empty: an hour without rules.
   std::vector<absl::Duration> Windows() const;
 };

@@ -29,6 +29,11 @@ std::string UntilText(absl::Time until) {
 }
 
 std::string Ending(const Policy& policy, const Refusal& refusal, Verdict verdict) {
+  // A person's block has nothing to recover from, and may last for days.
+  if (refusal.by_person && verdict == Verdict::kHold) {
+    return absl::FormatTime("Message held until %Y-%m-%d %H:%M UTC.", refusal.until,
+                            absl::UTCTimeZone());
+  }
   if (policy.profile == Profile::kCpanel || verdict == Verdict::kDiscard) {
     return "Message discarded.";
   }

@@ -41,7 +41,8 @@ struct Refusal {
 
 // "Domain D has exceeded the max defers and failures per hour (A/B (C%)) allowed. Message rejected,
 // try again after HH:MM UTC.", or the policy's own `text` in its place (a person's block always has
-// its own sentence). `verdict` and the profile choose the ending. Empty for a pass.
+// its own sentence, which says until when a message is held). `verdict` and the profile choose the
+// ending. Empty for a pass.
 std::string RefusalText(const Policy& policy, const Refusal& refusal, Verdict verdict);
 
 // Whether `text` is such a sentence: it must begin with it, so that nothing that merely quotes one

@@ -53,6 +53,35 @@ absl::StatusOr<std::string> ReasonArg(const Json& args) {
   return reason;
 }
 
+absl::StatusOr<HeldOrder> HeldOrderArg(const Json& args) {
+  absl::StatusOr<std::string> text = StringArg(args, "held");
+  if (!text.ok()) return text.status();
+  if (text->empty()) return HeldOrder::kNone;
+  if (*text == "release") return HeldOrder::kRelease;
+  if (*text == "keep") return HeldOrder::kKeep;
+  return absl::InvalidArgumentError("held: expected \"release\" or \"keep\"");
+}
+
+// What an MTA is told now, from each source, and whether `hold_limit` is why it is told to reject.
+Json AnswersJson(const Gate& gate, const Subject& subject) {
+  Json answers = Json::object();
+  bool full = false;
+  for (int i = 0; i < kSources; ++i) {
+    const auto source = static_cast<Source>(i);
+    const GateAnswer answer = gate.Ask(subject, source);
+    answers[std::string(SourceName(source))] = std::string(VerdictName(answer.verdict));
+    full = full || answer.hold_is_full;
+  }
+  answers["hold_limit_reached"] = full;
+  return answers;
+}
+
+absl::Status NoQueue() {
+  return absl::FailedPreconditionError(
+      "this deferd does not see the mail queue; start deferd-queue and name its socket as "
+      "[queue] helper in deferd.toml");
+}
+
 // "root", "alice", or "uid 1000" where the name is not known.
 std::string PersonName(const Peer& peer) {
   if (peer.uid < 0) return "unknown";
@@ -115,6 +144,7 @@ absl::StatusOr<Json> AdminApi::Check(const Json& args, const Peer&) const {
               {"verdict", std::string(VerdictName(answer.verdict))},
               {"text", answer.text},
               {"unchecked", answer.unchecked},
+              {"hold_limit_reached", answer.hold_is_full},
               {"causes", freshness.causes},
               {"age_seconds", age},
               {"source", std::string(SourceName(source))},
@@ -139,6 +169,7 @@ absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
   Json why = WhyJson(parts, *subject, parts_.clock->Now());
   // Whether the counts can be trusted.
   const Freshness::State freshness = parts_.freshness->Get();
+  why["answers"] = AnswersJson(*parts_.gate, *subject);
   why["unchecked"] = freshness.causes;
   why["unchecked_since"] =
       freshness.causes.empty() ? Json(nullptr) : Json(FormatUtc(freshness.since));
@@ -200,9 +231,23 @@ absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const
   if (!subject.ok()) return subject.status();
   absl::StatusOr<std::string> reason = ReasonArg(args);
   if (!reason.ok()) return reason.status();
-  absl::StatusOr<Case> ended = parts_.limiter->Unblock(*subject, PersonName(peer), *reason);
+  absl::StatusOr<HeldOrder> order = HeldOrderArg(args);
+  if (!order.ok()) return order.status();
+  if (*order != HeldOrder::kNone && !parts_.held.of) return NoQueue();
+  // Before it is over: what is let go of is gone at once.
+  Json held = parts_.held.of ? parts_.held.of(*subject) : Json(nullptr);
+  absl::StatusOr<Case> ended = parts_.limiter->Unblock(*subject, PersonName(peer), *reason, *order);
   if (!ended.ok()) return ended.status();
-  return Saved(*ended);
+  if (held.is_object()) {
+    const int64_t messages = held["messages"].is_number() ? held["messages"].get<int64_t>() : 0;
+    held["order"] = *order == HeldOrder::kRelease ? "release"
+                    : *order == HeldOrder::kKeep  ? "keep"
+                                                  : "";
+    held["stays_for"] = parts_.held.stays_for(*ended, messages);
+  }
+  Json answer = Saved(*ended);
+  answer["held"] = std::move(held);
+  return answer;
 }
 
 Json AdminApi::Saved(const Case& record) const {
@@ -215,11 +260,7 @@ Json AdminApi::Saved(const Case& record) const {
 }
 
 absl::StatusOr<Json> AdminApi::Queue(const Json& args, const Peer& peer) const {
-  if (!parts_.queue) {
-    return absl::FailedPreconditionError(
-        "this deferd does not see the mail queue; start deferd-queue and name its socket as "
-        "[queue] helper in deferd.toml");
-  }
+  if (!parts_.queue) return NoQueue();
   return parts_.queue(args, PersonName(peer));
 }
 

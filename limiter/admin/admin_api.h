@@ -27,6 +27,15 @@ namespace deferd {
 
 class AdminApi {
  public:
+  // The mail that is held for a subject's case. Both empty: there is no helper.
+  struct HeldParts {
+    // {"messages", "sample"} or {"problem"}.
+    std::function<Json(const Subject&)> of;
+    // Why so many messages of the case, which has ended, stay until a person decides; empty: they
+    // leave by themselves.
+    std::function<std::string(const Case& ended, int64_t messages)> stays_for;
+  };
+
   struct Parts {
     Limiter* limiter = nullptr;
     const CaseTable* cases = nullptr;
@@ -46,6 +55,7 @@ class AdminApi {
     std::function<absl::Status(const EventBatch&)> record;
     // The verb `queue`, asked by that person; empty: there is no helper.
     std::function<absl::StatusOr<Json>(const Json& args, const std::string& person)> queue;
+    HeldParts held;
     // Where nodes share; both may be empty. Waits a moment until other nodes can know of the
     // subject's case; an error is no failure of the verb, the answer says so.
     std::function<absl::Status(const Subject&)> share;

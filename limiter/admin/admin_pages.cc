@@ -58,6 +58,11 @@ std::string SharedText(const Json& shared) {
   return out + Table(rows);
 }
 
+std::string HeldName(const Json& held) {
+  const std::string subject = Field(held, "subject");
+  return subject.empty() ? "(nobody known)" : subject;
+}
+
 // What is held in the mail queue, in the page `status`.
 std::string QueueText(const Json& queue) {
   const std::string problem = Field(queue, "problem");
@@ -69,13 +74,65 @@ std::string QueueText(const Json& queue) {
   }
   for (const Json& one : At(queue, "held")) {
     const std::string waits = Field(one, "waits_for");
-    absl::StrAppend(&out, Wrapped("         ",
-                                  absl::StrCat(Field(one, "subject"), ": ", Number(one, "messages"),
-                                               Flag(one, "blocked") ? ", blocked"
-                                               : waits.empty()      ? ", being let go"
-                                                                    : ", WAITS FOR A PERSON: ",
-                                               Flag(one, "blocked") ? "" : waits)));
+    absl::StrAppend(&out,
+                    Wrapped("         ", absl::StrCat(HeldName(one), ": ", Number(one, "messages"),
+                                                      Flag(one, "blocked") ? ", blocked"
+                                                      : waits.empty()      ? ", being let go"
+                                                                      : ", WAITS FOR A PERSON: ",
+                                                      Flag(one, "blocked") ? "" : waits)));
+    if (Number(one, "overdue") > 0) {
+      absl::StrAppend(
+          &out,
+          Wrapped("         ",
+                  absl::StrCat("  OVERDUE: ", Number(one, "overdue"),
+                               " held for longer than hold_max; their sender is not of this "
+                               "server, so they cannot be given back: release or discard them")));
+    }
   }
+  const Json not_done = queue.value("not_done", Json::array());
+  if (!not_done.empty()) {
+    const Json& first = not_done[0];
+    absl::StrAppend(
+        &out,
+        Wrapped("         ",
+                absl::StrCat("NOT DONE by the mail server for ", Number(queue, "not_done_total"),
+                             ", tried again: ", Field(first, "order"), " ", Field(first, "id"),
+                             ", ", Number(first, "times"), " times: ", Field(first, "why"))));
+  }
+  return out;
+}
+
+// What became of the mail that was held when the block ended.
+std::string HeldText(const Json& subject, const Json& held) {
+  if (!held.is_object()) return "";
+  if (!Field(held, "problem").empty()) {
+    return Wrapped("  ", absl::StrCat("held mail is not known: ", Field(held, "problem")));
+  }
+  const int64_t messages = Number(held, "messages");
+  if (messages == 0) return "  nothing of it is held\n";
+  std::string out = absl::StrCat("  held: ", messages, messages == 1 ? " message" : " messages",
+                                 messages > 1 ? ", such as" : "", "\n");
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& one : held["sample"]) {
+    const Json recipients = one.value("recipients", Json::array());
+    std::string to = recipients.empty() || !recipients[0].is_string()
+                         ? ""
+                         : PrintableUtf8(recipients[0].get<std::string>());
+    if (recipients.size() > 1) absl::StrAppend(&to, " +", recipients.size() - 1);
+    rows.push_back(
+        {"   ", Field(one, "id"), ShortTime(Field(one, "arrival")), Field(one, "sender"), to});
+  }
+  out += Table(rows);
+  const std::string name = PrintableUtf8(subject.is_string() ? subject.get<std::string>() : "");
+  const std::string stays = Field(held, "stays_for");
+  if (stays.empty()) {
+    const bool all = Field(held, "order") == "release";
+    return out + (all ? "  all of it goes now\n"
+                      : "  it goes in portions, the next one if the one before went well\n");
+  }
+  absl::StrAppend(&out, Wrapped("  ", absl::StrCat("IT STAYS HELD: ", stays)),
+                  "  to let it go:     deferctl queue release ", name,
+                  "\n  to throw it away: deferctl queue discard ", name, "\n");
   return out;
 }
 
@@ -102,8 +159,9 @@ std::string StatusPage(const Json& status) {
                   "), loaded ", ShortTime(Field(policy, "loaded")), " UTC\n");
   if (Flag(policy, "stale")) {
     out +=
-        Wrapped("         ", "THE LAST RELOAD FAILED, this older policy is in force until deferd");
-    out += Wrapped("         ", "is started again, which it cannot be with these mistakes:");
+        Wrapped("         ",
+                "INVALID POLICY FILE: this last valid policy stays in force, also after a restart, "
+                "until the file is fixed:");
     for (absl::string_view line : absl::StrSplit(policy.value("error", ""), '\n')) {
       out += Wrapped("         ", PrintableUtf8(line));
     }
@@ -197,7 +255,9 @@ std::string UnblockedPage(const Json& block) {
       Wrapped("  it was ",
               absl::StrCat(Flag(block, "shadow") ? "in shadow" : "blocked", " since ",
                            ShortTime(Field(block, "since")), " UTC, ", CauseOf(block))),
-      "  only attempts from now on count\n", NotSaved(block));
+      "  only attempts from now on count\n",
+      HeldText(block.value("subject", Json(nullptr)), block.value("held", Json(nullptr))),
+      NotSaved(block));
 }
 
 std::string IncidentsPage(const Json& incidents) {

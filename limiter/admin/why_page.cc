@@ -10,6 +10,7 @@
 #include "limiter/admin/page_text.h"
 #include "limiter/admin/why.h"
 #include "policy/dilution.h"
+#include "policy/policy.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -17,6 +18,20 @@ namespace deferd {
 namespace {
 
 std::string Words(const std::string& name) { return absl::StrReplaceAll(name, {{"_", " "}}); }
+
+// "reject", or the answers by source; empty if they are not known.
+std::string ToldText(const Json& why) {
+  const auto answers = why.find("answers");
+  if (answers == why.end() || !answers->is_object()) return "";
+  Action action;
+  for (int i = 0; i < kSources; ++i) {
+    const absl::StatusOr<Verdict> verdict =
+        ParseVerdict(Field(*answers, std::string(SourceName(static_cast<Source>(i))).c_str()));
+    if (!verdict.ok()) return "";
+    action.by_source[static_cast<size_t>(i)] = *verdict;
+  }
+  return action.ToString();
+}
 
 std::string CaseText(const Json& why, const Json& record) {
   const bool shadow = Flag(record, "shadow");
@@ -36,9 +51,14 @@ std::string CaseText(const Json& why, const Json& record) {
                       ShortTime(Field(receipt, "window_end")), "\n");
     }
   }
+  const std::string told = shadow ? "" : ToldText(why);
   absl::StrAppend(&out,
                   Wrapped("  ", absl::StrCat(shadow ? "an MTA would be told: " : "an MTA is told: ",
-                                             Field(record, "action"))));
+                                             told.empty() ? Field(record, "action") : told)));
+  if (!shadow && Flag(why.value("answers", Json::object()), "hold_limit_reached")) {
+    out += Wrapped("  ",
+                   "as much of it is held as the policy allows (hold_limit), so more is rejected");
+  }
   if (shadow) return out + "\n";
   if (!Flag(record, "manual")) {
     absl::StrAppend(&out, "  it ends by itself then, if what came since is better\n");

@@ -115,8 +115,8 @@ int WaitFor(pid_t pid) {
 
 }  // namespace
 
-absl::StatusOr<std::string> Commands::Run(const std::vector<std::string>& argv,
-                                          absl::string_view input, absl::Duration limit) {
+absl::StatusOr<Commands::Ended> Commands::RunAnyhow(const std::vector<std::string>& argv,
+                                                    absl::string_view input, absl::Duration limit) {
   const int in = MemoryFile(input), out = MemoryFile(""), error = MemoryFile("");
   absl::Cleanup close_all = [&] {
     for (int fd : {in, out, error}) {
@@ -126,24 +126,32 @@ absl::StatusOr<std::string> Commands::Run(const std::vector<std::string>& argv,
   if (in < 0 || out < 0 || error < 0) return absl::UnavailableError("no memory for a command");
   absl::StatusOr<pid_t> pid = Spawn(argv, in, out, error);
   if (!pid.ok()) return pid.status();
-  const bool ended = EndsWithin(*pid, limit);
-  if (!ended) kill(-*pid, SIGKILL);
+  const bool in_time = EndsWithin(*pid, limit);
+  if (!in_time) kill(-*pid, SIGKILL);
   const int status = WaitFor(*pid);
-  if (!ended) {
+  if (!in_time) {
     return absl::DeadlineExceededError(
         absl::StrCat(argv[0], ": not done within ", absl::FormatDuration(limit)));
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-    if (lseek(out, 0, SEEK_END) <= static_cast<off_t>(kMaxOutput)) return ReadAll(out, kMaxOutput);
+  if (lseek(out, 0, SEEK_END) > static_cast<off_t>(kMaxOutput)) {
     return absl::ResourceExhaustedError(absl::StrCat(argv[0], ": wrote over 64 MiB"));
   }
-  std::string said = ReadAll(error, kMaxError);
-  if (said.empty()) said = ReadAll(out, kMaxError);
-  said = PrintableUtf8(said.substr(0, said.find('\n')));
+  return Ended{.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+               .output = ReadAll(out, kMaxOutput),
+               .error = ReadAll(error, kMaxError)};
+}
+
+absl::StatusOr<std::string> Commands::Run(const std::vector<std::string>& argv,
+                                          absl::string_view input, absl::Duration limit) {
+  absl::StatusOr<Ended> ended = RunAnyhow(argv, input, limit);
+  if (!ended.ok()) return ended.status();
+  if (ended->ok()) return std::move(ended->output);
+  const std::string& text = ended->error.empty() ? ended->output : ended->error;
+  const std::string said = PrintableUtf8(text.substr(0, std::min(kMaxError, text.find('\n'))));
   return absl::UnavailableError(
       absl::StrCat(argv[0], ": ",
-                   WIFEXITED(status) ? absl::StrCat("ended with status ", WEXITSTATUS(status))
-                                     : absl::StrCat("ended by signal ", WTERMSIG(status)),
+                   ended->status < 128 ? absl::StrCat("ended with status ", ended->status)
+                                       : absl::StrCat("ended by signal ", ended->status - 128),
                    said.empty() ? "" : ": ", said));
 }
 

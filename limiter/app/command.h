@@ -23,6 +23,20 @@ class Commands {
   // Started ones are asked to end when they have run for so long.
   static constexpr absl::Duration kLongest = absl::Minutes(30);
 
+  // How one ended, and what it wrote to its standard output and error.
+  struct Ended {
+    int status = 0;  // of its exit, 128 and more: by a signal
+    std::string output;
+    std::string error;  // the first bytes
+
+    bool ok() const { return status == 0; }
+  };
+
+  // Runs it to its end, however that is. Unavailable if it cannot be started, DeadlineExceeded if
+  // it was killed after `limit`, ResourceExhausted if it wrote over 64 MiB.
+  absl::StatusOr<Ended> RunAnyhow(const std::vector<std::string>& argv, absl::string_view input,
+                                  absl::Duration limit);
+
   // Runs it to its end: what it wrote to its standard output (ResourceExhausted if that is over 64
   // MiB: half a list is none). Unavailable if it
   // cannot be started or ends with another status than 0 (then with the first line that it wrote

@@ -17,6 +17,7 @@ namespace deferd {
 namespace {
 
 constexpr absl::Duration kDrain = absl::Seconds(2);
+constexpr absl::Duration kLetGoLimit = absl::Seconds(10);  // that `queue release` waits
 
 void LogLines(absl::string_view mistakes) {
   for (absl::string_view line : absl::StrSplit(mistakes, '\n')) spdlog::error("{}", line);
@@ -96,12 +97,29 @@ std::function<absl::StatusOr<Json>(const Json&, const std::string&)>
 RunningDaemon::MakeQueueVerb() {
   if (queue_ == nullptr) return nullptr;
   return [this](const Json& args, const std::string& person) {
-    return QueueVerb({.queue = queue_.get(),
-                      .cases = &cases_,
-                      .held = &held_,
-                      .wake = [this] { queue_keeper_->Wake(); }},
-                     args, person);
+    return QueueVerb(MakeQueueVerbParts(), args, person);
   };
+}
+
+QueueVerbParts RunningDaemon::MakeQueueVerbParts() {
+  return {.queue = queue_.get(),
+          .cases = &cases_,
+          .held = &held_,
+          .let_go = [this](const std::vector<std::string>& ids) {
+            return queue_keeper_->LookNow(ids, kLetGoLimit);
+          }};
+}
+
+AdminApi::HeldParts RunningDaemon::MakeHeldParts() {
+  if (queue_ == nullptr) return {};
+  return {
+      .of =
+          [this](const Subject& subject) { return HeldForSubject(MakeQueueVerbParts(), subject); },
+      .stays_for =
+          [this](const Case& ended, int64_t messages) {
+            return WhyPersonDecides(ended, messages, *limiter_.settings().policy, cases_,
+                                    [this](const Case& record) { return queue_->GraveOf(record); });
+          }};
 }
 
 std::vector<Observer*> RunningDaemon::Observers() {

@@ -73,7 +73,7 @@ absl::Status RunningDaemon::OpenHook() {
     // Until the queue is looked at, this message counts as held by its answer.
     if (queue_ != nullptr && found.verdict == Verdict::kHold &&
         question.source != Source::kQueued) {
-      held_.CountOne(found.cause->subject);
+      held_.CountOne(found.cause->subject, clock_.Now());
     }
     return Answer{.verdict = found.verdict,
                   .unchecked = found.unchecked,

@@ -67,7 +67,12 @@ Gauges RunningDaemon::ReadGauges() const {
   gauges.queued_batches = recorder_->pending();
   gauges.unchecked = freshness_.unchecked();
   if (sharing_ != nullptr) gauges.shared = sharing_->ReadGauges();
-  if (queue_keeper_ != nullptr) gauges.held_messages = queue_keeper_->held_messages();
+  if (queue_keeper_ != nullptr) {
+    const QueueKeeper::Numbers queue = queue_keeper_->numbers();
+    gauges.held_messages = queue.held;
+    gauges.overdue_messages = queue.overdue;
+    gauges.failed_queue_orders = queue.failures;
+  }
   if (hook_.server != nullptr) {
     gauges.hook_connections = hook_.server->stats().open;
     gauges.hook_refused = hook_.server->stats().refused;

@@ -80,6 +80,7 @@ struct Arguments {
   std::string reason;
   bool all = false;
   bool verify = false;
+  bool release = false, keep = false;
   std::string by;
   int64_t limit = 20;
   std::string format;
@@ -125,7 +126,13 @@ int RunBlock(const Arguments& a) {
       a, "block", {{"subject", a.subject}, {"for", a.duration}, {"reason", a.reason}}, BlockedPage);
 }
 int RunUnblock(const Arguments& a) {
-  return AskAndPrint(a, "unblock", {{"subject", a.subject}, {"reason", a.reason}}, UnblockedPage);
+  return AskAndPrint(a, "unblock",
+                     {{"subject", a.subject},
+                      {"reason", a.reason},
+                      {"held", a.release ? "release"
+                               : a.keep  ? "keep"
+                                         : ""}},
+                     UnblockedPage);
 }
 
 int RunTrack(const Arguments& args) {
@@ -371,6 +378,10 @@ int Main(int argc, char** argv) {
   CLI::App* unblock = verb(&app, "unblock", "end a block; counting begins anew", RunUnblock);
   unblock->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
   unblock->add_option("--reason", args.reason, "for the record");
+  CLI::Option* release =
+      unblock->add_flag("--release", args.release, "let all mail go that is held for it");
+  unblock->add_flag("--keep", args.keep, "let it stay held until queue release or discard")
+      ->excludes(release);
   CLI::App* top = verb(&app, "top", "who has the most bad deliveries now", RunTop);
   top->add_option("--limit", args.limit, "how many; 0 is all")
       ->capture_default_str()

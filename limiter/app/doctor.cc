@@ -14,6 +14,7 @@ namespace deferd {
 
 namespace {
 
+constexpr int64_t kStubborn = 3;  // times, after which a mail server is not just busy
 constexpr int64_t kEnough = 100;  // attempts, for a share to say something
 
 int64_t Percent(int64_t part, int64_t whole) { return whole == 0 ? 0 : 100 * part / whole; }
@@ -196,6 +197,18 @@ void LookAtQuestions(const DoctorFacts& facts, DoctorReport* report) {
   }
 }
 
+// Orders that the mail server does not carry out.
+void LookAtOrders(const Json& queue, DoctorReport* report) {
+  for (const Json& one : queue.value("not_done", Json::array())) {
+    if (Number(one, "times") < kStubborn) continue;
+    report->Warning(
+        absl::StrCat("the mail server was told ", Number(one, "times"), " times to ",
+                     Field(one, "order"), " ", Field(one, "id"),
+                     ", and has not: ", Field(one, "why")),
+        "deferd goes on; if it lasts, look at the process that is at work on the message");
+  }
+}
+
 // What is held for a block, by deferd-queue.
 void LookAtQueue(const Json& status, DoctorReport* report) {
   const auto queue = status.find("queue");
@@ -212,9 +225,20 @@ void LookAtQueue(const Json& status, DoctorReport* report) {
     return;
   }
   report->Ok(absl::StrCat(Number(*queue, "messages"), " messages are held"));
+  LookAtOrders(*queue, report);
   for (const Json& one : queue->value("held", Json::array())) {
-    if (Field(one, "waits_for").empty()) continue;
     const std::string subject = Field(one, "subject");
+    if (Number(one, "overdue") > 0) {
+      report->Problem(
+          absl::StrCat(Number(one, "overdue"), " messages of ",
+                       subject.empty() ? "nobody known" : subject,
+                       " are held for longer than hold_max; their sender is not of this server, so "
+                       "giving them back would be backscatter"),
+          subject.empty() ? "deferctl queue --held; release or discard them"
+                          : absl::StrCat("look at deferctl queue ", subject,
+                                         " --held; then queue release or queue discard ", subject));
+    }
+    if (Field(one, "waits_for").empty()) continue;
     report->Warning(absl::StrCat(Number(one, "messages"), " messages of ",
                                  subject.empty() ? "nobody known" : subject,
                                  " wait for a person: ", Field(one, "waits_for")),

@@ -17,7 +17,6 @@ namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(25);
 constexpr size_t kRowsOfMessage = 1000;
 
 bool IsGrave(const std::string& reply_class) {
@@ -49,8 +48,8 @@ std::string ClaimedScript(absl::string_view reply) {
 }  // namespace
 
 absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string& verb,
-                                    const Json& args) {
-  absl::StatusOr<Json> answer = AskDaemon(socket, verb, args, kPatience);
+                                    const Json& args, absl::Duration limit) {
+  absl::StatusOr<Json> answer = AskDaemon(socket, verb, args, limit);
   if (answer.ok() || absl::IsFailedPrecondition(answer.status())) return answer;
   // AskDaemon's advice is about deferd's own socket.
   absl::string_view why = answer.status().message();
@@ -62,11 +61,11 @@ absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string
 }
 
 absl::StatusOr<Json> MailQueue::Ask(const std::string& verb, const Json& args) const {
-  return AskQueueHelper(parts_.helper, verb, args);
+  return AskQueueHelper(parts_.helper, verb, args, kPatience);
 }
 
-absl::StatusOr<std::vector<QueuedMail>> MailQueue::List() const {
-  absl::StatusOr<Json> listing = AskQueueHelper(parts_.helper, "list", Json::object());
+absl::StatusOr<std::vector<QueuedMail>> MailQueue::List(absl::Duration limit) const {
+  absl::StatusOr<Json> listing = AskQueueHelper(parts_.helper, "list", Json::object(), limit);
   if (!listing.ok()) return listing.status();
   std::vector<QueuedMail> queue = QueueFromJson(*listing);
   absl::flat_hash_set<std::string> ids;

@@ -31,7 +31,7 @@ namespace deferd {
 
 // The helper's answer. FailedPrecondition carries its refusal.
 absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string& verb,
-                                    const Json& args);
+                                    const Json& args, absl::Duration limit = absl::Seconds(25));
 
 class MailQueue {
  public:
@@ -51,7 +51,8 @@ class MailQueue {
   absl::Time Now() const { return parts_.clock->Now(); }
   Settings settings() const { return parts_.settings(); }
 
-  absl::StatusOr<std::vector<QueuedMail>> List() const;
+  static constexpr absl::Duration kPatience = absl::Seconds(25);
+  absl::StatusOr<std::vector<QueuedMail>> List(absl::Duration limit = kPatience) const;
 
   absl::StatusOr<Json> Ask(const std::string& verb, const Json& args) const;
 

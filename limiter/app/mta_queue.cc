@@ -4,10 +4,12 @@
 #include <fstream>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "limiter/app/queue_list.h"
 #include "limiter/intake/exim_line.h"
 #include "limiter/intake/postfix_line.h"
@@ -72,7 +74,11 @@ std::vector<std::string> MtaQueue::Postfix(absl::string_view program,
 
 absl::StatusOr<std::string> MtaQueue::Run(const std::vector<std::string>& argv,
                                           absl::string_view input) {
-  return commands_.Run(argv, input, std::max(end_ - SystemClock().Now(), absl::ZeroDuration()));
+  return commands_.Run(argv, input, Left());
+}
+
+absl::Duration MtaQueue::Left() const {
+  return std::max(end_ - SystemClock().Now(), absl::ZeroDuration());
 }
 
 std::string MtaQueue::PostfixOrigin() {
@@ -114,14 +120,76 @@ absl::StatusOr<std::vector<QueuedMail>> MtaQueue::ListWithin() {
 }
 
 // Exim goes on to the next id when one is gone or being delivered, and its status tells of the last
-// alone: the next listing tells what became of each.
+// alone: the queue tells what became of each.
 absl::Status MtaQueue::RunExim(bool held, std::vector<std::string> options,
-                               const std::vector<std::string>& ids) {
+                               const std::vector<std::string>& ids, std::string* said) {
   if (ids.empty()) return absl::OkStatus();
   if (held) options.insert(options.begin(), absl::StrCat("-qG", kHeldQueue));
   options.insert(options.end(), ids.begin(), ids.end());
-  const absl::Status status = Run(Exim(std::move(options))).status();
-  return absl::IsDeadlineExceeded(status) ? status : absl::OkStatus();
+  absl::StatusOr<Commands::Ended> ended = commands_.RunAnyhow(Exim(std::move(options)), "", Left());
+  if (!ended.ok()) return ended.status();
+  if (said != nullptr) absl::StrAppend(said, ended->output, "\n", ended->error, "\n");
+  return absl::OkStatus();
+}
+
+namespace {
+
+// The line that names the message.
+std::string SaidOf(absl::string_view said, const std::string& id) {
+  for (absl::string_view line : absl::StrSplit(said, '\n')) {
+    const bool about = absl::StrContains(line, id);
+    line = absl::StripAsciiWhitespace(line);
+    // "Message ID " alone is what Exim says of one that it has moved.
+    if (about && !absl::EndsWith(line, id)) return PrintableUtf8(line);
+  }
+  return "the mail server left it as it was; another process may be at work on it";
+}
+
+}  // namespace
+
+absl::Status MtaQueue::AddHeld(const Ids& ids, absl::string_view said, NotDone* found) {
+  absl::StatusOr<std::vector<QueuedMail>> queue = ListOf(ids, /*held=*/true);
+  if (!queue.ok()) return queue.status();
+  for (const QueuedMail& mail : *queue) {
+    if (mail.held) (*found)[mail.id] = SaidOf(said, mail.id);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MtaQueue::AddNotHeld(const Ids& ids, absl::string_view said, NotDone* found) {
+  absl::StatusOr<std::vector<QueuedMail>> queue = ListOf(ids, /*held=*/false);
+  if (!queue.ok()) return queue.status();
+  for (const QueuedMail& mail : *queue) {
+    if (!mail.held) (*found)[mail.id] = SaidOf(said, mail.id);
+  }
+  return absl::OkStatus();
+}
+
+// Exim lists single messages of its main queue, but not of another.
+absl::StatusOr<std::vector<QueuedMail>> MtaQueue::ListOf(const Ids& ids, bool held) {
+  std::vector<QueuedMail> queue;
+  if (!ids.exim.empty()) {
+    std::vector<std::string> arguments = {"-bpr"};
+    if (held) {
+      arguments.insert(arguments.begin(), absl::StrCat("-qG", kHeldQueue));
+    } else {
+      arguments.insert(arguments.end(), ids.exim.begin(), ids.exim.end());
+    }
+    absl::StatusOr<std::string> listing = Run(Exim(arguments));
+    if (!listing.ok()) return listing.status();
+    AddEximQueue(*listing, held, &queue);
+  }
+  if (!ids.postfix.empty()) {
+    absl::StatusOr<std::string> listing = Run(Postfix("postqueue", {"-j"}));
+    if (!listing.ok()) return listing.status();
+    AddPostfixQueue(*listing, &queue);
+  }
+  absl::flat_hash_set<std::string> wanted(ids.exim.begin(), ids.exim.end());
+  wanted.insert(ids.postfix.begin(), ids.postfix.end());
+  queue.erase(std::remove_if(queue.begin(), queue.end(),
+                             [&](const QueuedMail& mail) { return !wanted.contains(mail.id); }),
+              queue.end());
+  return queue;
 }
 
 absl::Status MtaQueue::ToMainQueue(const std::vector<std::string>& ids) {
@@ -144,28 +212,38 @@ absl::Status MtaQueue::TryPostfix(const std::vector<std::string>& ids) {
   return status;
 }
 
-absl::Status MtaQueue::Hold(const std::vector<std::string>& ids) {
+absl::StatusOr<MtaQueue::NotDone> MtaQueue::Hold(const std::vector<std::string>& ids) {
   absl::StatusOr<Ids> sorted = Begin(ids);
   if (!sorted.ok()) return sorted.status();
-  absl::Status status = RunExim(/*held=*/false, {"-MG", kHeldQueue}, sorted->exim);
+  std::string said;
+  NotDone not_done;
+  absl::Status status = RunExim(/*held=*/false, {"-MG", kHeldQueue}, sorted->exim, &said);
   status.Update(Postsuper({"-h", "-"}, sorted->postfix));
-  return status;
+  if (status.ok()) status = AddNotHeld(*sorted, said, &not_done);
+  if (!status.ok()) return status;
+  return not_done;
 }
 
-absl::Status MtaQueue::Release(const std::vector<std::string>& ids) {
+absl::StatusOr<MtaQueue::NotDone> MtaQueue::Release(const std::vector<std::string>& ids) {
   absl::StatusOr<Ids> sorted = Begin(ids);
   if (!sorted.ok()) return sorted.status();
-  absl::Status status = ToMainQueue(sorted->exim);
-  if (status.ok() && !sorted->exim.empty()) {
-    std::vector<std::string> arguments = {"-M"};
-    arguments.insert(arguments.end(), sorted->exim.begin(), sorted->exim.end());
+  std::string said;
+  NotDone not_done;
+  absl::Status status = RunExim(/*held=*/true, {"-MG", ""}, sorted->exim, &said);
+  status.Update(Postsuper({"-H", "-", "hold"}, sorted->postfix));
+  if (status.ok()) status = AddHeld(*sorted, said, &not_done);
+  std::vector<std::string> arguments = {"-M"};
+  for (const std::string& id : sorted->exim) {
+    if (!not_done.contains(id)) arguments.push_back(id);
+  }
+  if (status.ok() && arguments.size() > 1) {
     status = commands_.Start(Exim(std::move(arguments)));
     // It goes out with the next queue run then.
     if (absl::IsResourceExhausted(status)) status = absl::OkStatus();
   }
-  status.Update(Postsuper({"-H", "-", "hold"}, sorted->postfix));
   status.Update(TryPostfix(sorted->postfix));
-  return status;
+  if (!status.ok()) return status;
+  return not_done;
 }
 
 absl::Status MtaQueue::Try(const std::vector<std::string>& ids) {
@@ -174,22 +252,31 @@ absl::Status MtaQueue::Try(const std::vector<std::string>& ids) {
   return TryPostfix(sorted->postfix);
 }
 
-absl::Status MtaQueue::GiveBack(const std::vector<std::string>& ids) {
+absl::StatusOr<MtaQueue::NotDone> MtaQueue::GiveBack(const std::vector<std::string>& ids) {
   absl::StatusOr<Ids> sorted = Begin(ids);
   if (!sorted.ok()) return sorted.status();
-  absl::Status status = RunExim(/*held=*/true, {"-Mg"}, sorted->exim);
+  std::string said;
+  NotDone not_done;
+  absl::Status status = RunExim(/*held=*/true, {"-Mg"}, sorted->exim, &said);
   status.Update(Postsuper({"-f", "-", "hold"}, sorted->postfix));
+  if (status.ok()) status = AddHeld(*sorted, said, &not_done);
   status.Update(TryPostfix(sorted->postfix));
-  return status;
+  if (!status.ok()) return status;
+  return not_done;
 }
 
-absl::Status MtaQueue::Discard(const std::vector<std::string>& ids) {
+absl::StatusOr<MtaQueue::NotDone> MtaQueue::Discard(const std::vector<std::string>& ids) {
   absl::StatusOr<Ids> sorted = Begin(ids);
   if (!sorted.ok()) return sorted.status();
-  absl::Status status = RunExim(/*held=*/true, {"-Mrm"}, sorted->exim);
-  status.Update(RunExim(/*held=*/false, {"-Mrm"}, sorted->exim));
+  std::string said;
+  NotDone not_done;
+  absl::Status status = RunExim(/*held=*/true, {"-Mrm"}, sorted->exim, &said);
+  status.Update(RunExim(/*held=*/false, {"-Mrm"}, sorted->exim, &said));
   status.Update(Postsuper({"-d", "-"}, sorted->postfix));
-  return status;
+  if (status.ok()) status = AddHeld(*sorted, said, &not_done);
+  if (status.ok()) status = AddNotHeld(*sorted, said, &not_done);
+  if (!status.ok()) return status;
+  return not_done;
 }
 
 absl::Status MtaQueue::Requeue(const std::string& id) {

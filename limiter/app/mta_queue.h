@@ -4,13 +4,15 @@
 // is a fixed list of arguments for a fixed program; all of a call together have kLimit. Exim: -MG,
 // -Mg, -Mrm, -Mar, -Mmd, -Mt, -M (specification, section 5.2) and the named queue kHeldQueue (4.88
 // and newer). Postfix: postsuper(1), postqueue(1), postcat(1), sendmail(1). The id's form tells the
-// MTA.
+// MTA. An MTA that is busy with a message leaves it where it is ("Spool file is locked") and may
+// call that a success, so what an action did is read from the queue.
 //
 // Not thread-safe: one action at a time.
 
 #ifndef DEFERD_LIMITER_APP_MTA_QUEUE_H_
 #define DEFERD_LIMITER_APP_MTA_QUEUE_H_
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,15 +44,20 @@ class MtaQueue {
   // Everything that is queued, of all MTAs.
   absl::StatusOr<std::vector<QueuedMail>> List();
 
+  // The messages that the queue still shows as they were, and why, as far as the MTA said so.
+  using NotDone = std::map<std::string, std::string>;  // by id
+
   // InvalidArgument if an id has no such form or there is no such MTA; then nothing was done.
   // Otherwise ids that are not in the queue any more are passed over. Errors are those of Commands.
-  absl::Status Hold(const std::vector<std::string>& ids);
-  absl::Status Release(const std::vector<std::string>& ids);   // and tries to deliver them
-  absl::Status Try(const std::vector<std::string>& ids);       // at once; Postfix's alone
-  absl::Status GiveBack(const std::vector<std::string>& ids);  // a bounce tells the sender
-  absl::Status Discard(const std::vector<std::string>& ids);   // nobody is told
-  absl::Status Requeue(const std::string& id);                 // it is tried again at once
-  absl::Status Flush();                                        // so is all that is not held
+  absl::StatusOr<NotDone> Hold(const std::vector<std::string>& ids);
+  absl::StatusOr<NotDone> Release(
+      const std::vector<std::string>& ids);  // and tries to deliver them
+  absl::StatusOr<NotDone> GiveBack(
+      const std::vector<std::string>& ids);  // a bounce tells the sender
+  absl::StatusOr<NotDone> Discard(const std::vector<std::string>& ids);  // nobody is told
+  absl::Status Try(const std::vector<std::string>& ids);                 // at once; Postfix's alone
+  absl::Status Requeue(const std::string& id);  // it is tried again at once
+  absl::Status Flush();                         // so is all that is not held
   // Postfix's myorigin: the domain of a sender that sendmail(1) names without one; empty if it
   // cannot be known.
   std::string PostfixOrigin();
@@ -64,15 +71,20 @@ class MtaQueue {
   };
   // Sorted, and the call's time begins.
   absl::StatusOr<Ids> Begin(const std::vector<std::string>& ids);
+  absl::Duration Left() const;  // of the call's time
   absl::StatusOr<std::vector<QueuedMail>> ListWithin();
+  absl::StatusOr<std::vector<QueuedMail>> ListOf(const Ids& ids, bool held);
   absl::StatusOr<std::string> Run(const std::vector<std::string>& argv,
                                   absl::string_view input = "");
   std::vector<std::string> Exim(std::vector<std::string> arguments) const;
   std::vector<std::string> Postfix(absl::string_view program,
                                    std::vector<std::string> arguments) const;
-  // `held`: on what is in the held queue.
+  // `held`: on what is in the held queue. What Exim said is added to `said`, if that is not null.
   absl::Status RunExim(bool held, std::vector<std::string> options,
-                       const std::vector<std::string>& ids);
+                       const std::vector<std::string>& ids, std::string* said = nullptr);
+  // Those of `ids` that are in a queue, with what was said of each: the held one, Exim's main one.
+  absl::Status AddHeld(const Ids& ids, absl::string_view said, NotDone* found);
+  absl::Status AddNotHeld(const Ids& ids, absl::string_view said, NotDone* found);
   // The ids go in by its standard input.
   absl::Status Postsuper(std::vector<std::string> arguments, const std::vector<std::string>& ids);
   absl::Status TryPostfix(const std::vector<std::string>& ids);

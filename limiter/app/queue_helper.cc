@@ -44,13 +44,19 @@ absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& ar
                        "deferd-queue"));
     }
   }
-  const absl::Status done = Do(verb, args);
+  const absl::StatusOr<MtaQueue::NotDone> not_done = Do(verb, args);
   const std::string what = absl::StrCat(verb, " ", absl::StrJoin(IdsArg(args), " "),
                                         QueueField(args, "id"), " ", QueueField(args, "address"));
-  spdlog::info("{} by uid {}: {}", PrintableUtf8(what), peer.uid,
-               done.ok() ? "done" : std::string(done.message()));
-  if (!done.ok()) return done;
-  return Json::object();
+  std::string result = "done";
+  if (!not_done.ok()) {
+    result = std::string(not_done.status().message());
+  } else if (!not_done->empty()) {
+    result = absl::StrCat("NOT DONE for ", not_done->size(), ": ", not_done->begin()->first, ": ",
+                          not_done->begin()->second);
+  }
+  spdlog::info("{} by uid {}: {}", PrintableUtf8(what), peer.uid, result);
+  if (!not_done.ok()) return not_done.status();
+  return Json{{"not_done", *not_done}};
 }
 
 std::string QueueHelper::PostfixOrigin() {
@@ -90,18 +96,21 @@ absl::StatusOr<Json> QueueHelper::PutOff(const Json& args) {
   return Json{{"table", options_.sender_table->path()}};
 }
 
-absl::Status QueueHelper::Do(const std::string& verb, const Json& args) {
+absl::StatusOr<MtaQueue::NotDone> QueueHelper::Do(const std::string& verb, const Json& args) {
   if (verb == "hold") return queue_.Hold(IdsArg(args));
   if (verb == "release") return queue_.Release(IdsArg(args));
   if (verb == "give_back") return queue_.GiveBack(IdsArg(args));
-  if (verb == "try") return queue_.Try(IdsArg(args));
   if (verb == "discard") return queue_.Discard(IdsArg(args));
-  if (verb == "requeue") return queue_.Requeue(QueueField(args, "id"));
-  if (verb == "flush") return queue_.Flush();
-  if (verb == "redirect")
-    return queue_.Redirect(QueueField(args, "id"), QueueField(args, "address"));
-  return absl::InvalidArgumentError(
+  absl::Status done = absl::InvalidArgumentError(
       absl::StrCat("verb ", Quoted(verb.substr(0, 40)), " is not known to deferd-queue"));
+  if (verb == "try") done = queue_.Try(IdsArg(args));
+  if (verb == "requeue") done = queue_.Requeue(QueueField(args, "id"));
+  if (verb == "flush") done = queue_.Flush();
+  if (verb == "redirect") {
+    done = queue_.Redirect(QueueField(args, "id"), QueueField(args, "address"));
+  }
+  if (!done.ok()) return done;
+  return MtaQueue::NotDone();
 }
 
 }  // namespace deferd

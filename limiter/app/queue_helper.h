@@ -9,6 +9,8 @@
 //                             deferd and root: whose mail Postfix defers (sender_table.h); a user's
 //                             is what has the user's own address as its sender. {"table": what
 //                             main.cf has to name; null without Postfix}
+//                             hold, release, give_back and discard answer {"not_done": {ID: why}},
+//                             as the queue shows it afterwards
 //   requeue, flush            {"id": ID}; {}
 //   discard                   root alone, where the operator has allowed it
 //   redirect                  {"id": ID, "address": ADDRESS}; likewise
@@ -55,7 +57,7 @@ class QueueHelper {
   absl::StatusOr<Json> PutOff(const Json& args);
   // The domain that Postfix gives to a sender without one; empty if it is not known.
   std::string PostfixOrigin();
-  absl::Status Do(const std::string& verb, const Json& args);
+  absl::StatusOr<MtaQueue::NotDone> Do(const std::string& verb, const Json& args);
 
   const Options options_;
   MtaQueue queue_;

@@ -5,7 +5,9 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "limiter/app/queue_list.h"
 #include "limiter/port/log.h"
+#include "policy/text.h"
 
 namespace deferd {
 
@@ -16,6 +18,7 @@ constexpr absl::Duration kQuiet = absl::Minutes(1);
 constexpr int kRest = 10;  // times as long as a look took
 constexpr absl::Duration kLongestRest = absl::Minutes(2);
 constexpr size_t kIdsAtOnce = 100;
+constexpr size_t kShownFailures = 20;
 
 }  // namespace
 
@@ -52,6 +55,26 @@ void QueueKeeper::Wake() {
   changed_.NotifyAll();
 }
 
+std::map<std::string, std::string> QueueKeeper::LookNow(const std::vector<std::string>& ids,
+                                                        absl::Duration limit) {
+  const absl::Time end = queue_->Now() + limit;
+  MutexLock lock(&mutex_);
+  const int64_t look = looks_begun_ + 1;
+  wake_ = true;
+  changed_.NotifyAll();
+  while (looks_done_ < look && !stopping_) {
+    const absl::Duration left = end - queue_->Now();
+    if (left <= absl::ZeroDuration()) break;
+    changed_.WaitFor(&mutex_, left);
+  }
+  std::map<std::string, std::string> not_done;
+  for (const std::string& id : ids) {
+    const auto found = not_done_.find(id);
+    if (found != not_done_.end()) not_done[id] = found->second.why;
+  }
+  return not_done;
+}
+
 void QueueKeeper::OnCase(CaseChange /*change*/, const Case& record) {
   if (!record.shadow && !record.history) Wake();
 }
@@ -63,6 +86,10 @@ bool QueueKeeper::Stopping() const {
 
 void QueueKeeper::Run() {
   while (true) {
+    {
+      MutexLock lock(&mutex_);
+      ++looks_begun_;
+    }
     const absl::Time began = queue_->Now();
     Told(Look());
     const absl::Time done = queue_->Now();
@@ -72,6 +99,8 @@ void QueueKeeper::Run() {
     const absl::Time next = done + (busy ? std::clamp(took * kRest, kBusy, kLongestRest) : kQuiet);
     const absl::Time soon = done + took;
     MutexLock lock(&mutex_);
+    looks_done_ = looks_begun_;
+    changed_.NotifyAll();
     while (!stopping_) {
       const absl::Duration left = (wake_ ? soon : next) - queue_->Now();
       if (left <= absl::ZeroDuration()) break;
@@ -90,7 +119,9 @@ absl::Status QueueKeeper::Look() {
     return queue.status();
   }
   const Settings settings = queue_->settings();
-  const QueueOrders orders = holder_->Decide(*queue, *settings.policy, queue_->Now());
+  const QueueOrders orders =
+      holder_->Decide(*queue, *settings.policy, *settings.lists, queue_->Now());
+  ForgetFailuresOfGone(*queue);
   {
     MutexLock lock(&mutex_);
     held_ = holder_->held();
@@ -154,14 +185,63 @@ absl::Status QueueKeeper::Carry(const QueueOrders& orders, const std::vector<Que
         mail.push_back(*by_id.at(ids.back()));
       }
       if (task.verb != nullptr) {
-        absl::Status done = queue_->Ask(task.verb, {{"ids", ids}}).status();
-        if (!done.ok()) return done;
-        spdlog::info("queue: {} {} messages, the first {}", task.verb, ids.size(), ids.front());
+        absl::StatusOr<Json> answer = queue_->Ask(task.verb, {{"ids", ids}});
+        if (!answer.ok()) return answer.status();
+        const std::map<std::string, std::string> not_done = NotDone(task.verb, ids, *answer);
+        mail.erase(std::remove_if(mail.begin(), mail.end(),
+                                  [&](const QueuedMail& one) { return not_done.contains(one.id); }),
+                   mail.end());
+        if (!mail.empty()) {
+          spdlog::info("queue: {} done for {} messages, the first {}", task.verb, mail.size(),
+                       mail.front().id);
+        }
       }
       if (task.words != nullptr) queue_->Record(mail, task.outcome, task.words);
     }
   }
   return absl::OkStatus();
+}
+
+std::map<std::string, std::string> QueueKeeper::NotDone(const std::string& verb,
+                                                        const std::vector<std::string>& ids,
+                                                        const Json& answer) {
+  std::map<std::string, std::string> not_done;
+  const auto found = answer.find("not_done");
+  if (found != answer.end() && found->is_object()) {
+    for (const std::string& id : ids) {
+      if (found->contains(id)) not_done[id] = PrintableUtf8(QueueField(*found, id));
+    }
+  }
+  const absl::Time now = queue_->Now();
+  for (const auto& [id, why] : not_done) holder_->NotDone(id, now);
+  MutexLock lock(&mutex_);
+  for (const std::string& id : ids) {
+    const auto failed = not_done.find(id);
+    if (failed == not_done.end()) {
+      not_done_.erase(id);
+      continue;
+    }
+    ++failures_;
+    Failure& failure = not_done_[id];
+    if (failure.order != verb) failure = {.order = verb, .since = now};
+    failure.why = failed->second;
+    // Not at each try.
+    if (failure.times++ == 0) spdlog::warn("queue: {} not done for {}: {}", verb, id, failure.why);
+  }
+  return not_done;
+}
+
+void QueueKeeper::ForgetFailuresOfGone(const std::vector<QueuedMail>& queue) {
+  MutexLock lock(&mutex_);
+  if (not_done_.empty()) return;
+  std::map<std::string, Failure> still;
+  for (const QueuedMail& mail : queue) {
+    const auto found = not_done_.find(mail.id);
+    // What is no longer asked for, or was done by somebody else.
+    if (found == not_done_.end() || mail.held == (found->second.order == "hold")) continue;
+    still.insert(*found);
+  }
+  not_done_ = std::move(still);
 }
 
 void QueueKeeper::Told(const absl::Status& looked) {
@@ -181,29 +261,46 @@ void QueueKeeper::Told(const absl::Status& looked) {
 Json QueueKeeper::StatusJson() const {
   MutexLock lock(&mutex_);
   Json held = Json::array();
-  int64_t messages = 0;
+  int64_t messages = 0, overdue = 0;
   for (const HeldSubject& one : held_) {
     messages += one.messages;
+    overdue += one.overdue;
     held.push_back(
         {{"subject", one.subject.id.empty() ? Json(nullptr) : Json(one.subject.ToString())},
          {"messages", one.messages},
+         {"overdue", one.overdue},
          {"blocked", one.blocked},
          {"waits_for", one.waits_for}});
+  }
+  Json not_done = Json::array();
+  for (const auto& [id, failure] : not_done_) {
+    if (not_done.size() == kShownFailures) break;
+    not_done.push_back({{"id", id},
+                        {"order", failure.order},
+                        {"times", failure.times},
+                        {"since", FormatUtc(failure.since)},
+                        {"why", failure.why}});
   }
   return {{"helper", queue_->helper()},
           {"problem", problem_.empty() ? Json(nullptr) : Json(problem_)},
           {"messages", messages},
+          {"overdue", overdue},
           {"held", std::move(held)},
+          {"not_done", std::move(not_done)},
+          {"not_done_total", not_done_.size()},
           {"sender_table", sender_table_},
           {"sender_table_problem",
            sender_table_problem_.empty() ? Json(nullptr) : Json(sender_table_problem_)}};
 }
 
-int64_t QueueKeeper::held_messages() const {
+QueueKeeper::Numbers QueueKeeper::numbers() const {
   MutexLock lock(&mutex_);
-  int64_t messages = 0;
-  for (const HeldSubject& one : held_) messages += one.messages;
-  return messages;
+  Numbers numbers = {.not_done = static_cast<int64_t>(not_done_.size()), .failures = failures_};
+  for (const HeldSubject& one : held_) {
+    numbers.held += one.messages;
+    numbers.overdue += one.overdue;
+  }
+  return numbers;
 }
 
 }  // namespace deferd

@@ -47,19 +47,38 @@ class QueueKeeper : public Observer {
 
   // From any thread: looks soon, for something has changed.
   void Wake();
+  // From any thread but the keeper's: looks at once, and waits until that look's orders were given,
+  // but no longer than `limit`. Those of `ids` whose order the mail server did not carry out, and
+  // why.
+  std::map<std::string, std::string> LookNow(const std::vector<std::string>& ids,
+                                             absl::Duration limit);
   // A case began or ended.
   void OnCase(CaseChange change, const Case& record) override;
 
-  // {"helper", "problem", "messages", "held": [{"subject", "messages", "blocked", "waits_for"}],
-  //  "sender_table": what Postfix looks up, or null, "sender_table_problem"}
+  // {"helper", "problem", "messages", "overdue", "held": [{"subject", "messages", "overdue",
+  // "blocked",
+  //  "waits_for"}], "not_done": [{"id", "order", "times", "since", "why"}], "sender_table": what
+  //  Postfix looks up, or null, "sender_table_problem"}
   Json StatusJson() const;
-  int64_t held_messages() const;
+
+  struct Numbers {
+    int64_t held = 0;
+    int64_t overdue = 0;   // of them: for over hold_max, with nobody to give them back to
+    int64_t not_done = 0;  // messages whose last order the mail server did not carry out
+    int64_t failures = 0;  // orders that it did not carry out, since the start
+  };
+  Numbers numbers() const;
 
  private:
   void Run();
   bool Stopping() const;
   absl::Status Look();
   absl::Status Carry(const QueueOrders& orders, const std::vector<QueuedMail>& queue);
+  // What the helper's answer says of the messages of one order.
+  std::map<std::string, std::string> NotDone(const std::string& verb,
+                                             const std::vector<std::string>& ids,
+                                             const Json& answer);
+  void ForgetFailuresOfGone(const std::vector<QueuedMail>& queue);
   // That the table cannot be written stops nothing else.
   absl::Status Carry(const NetOrders& orders, const std::vector<std::string>& to_hold);
   void Told(const absl::Status& looked);
@@ -74,8 +93,17 @@ class QueueKeeper : public Observer {
   CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool wake_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t looks_begun_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t looks_done_ ABSL_GUARDED_BY(mutex_) = 0;
   std::string problem_ ABSL_GUARDED_BY(mutex_);  // of the last look
   std::vector<HeldSubject> held_ ABSL_GUARDED_BY(mutex_);
+  struct Failure {
+    std::string order, why;
+    int64_t times = 0;
+    absl::Time since;
+  };
+  std::map<std::string, Failure> not_done_ ABSL_GUARDED_BY(mutex_);  // by message id
+  int64_t failures_ ABSL_GUARDED_BY(mutex_) = 0;
   Json sender_table_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::string sender_table_problem_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;

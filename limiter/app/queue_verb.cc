@@ -19,6 +19,8 @@ namespace deferd {
 namespace {
 
 constexpr int kMaxLooked = 1000;
+constexpr int64_t kSampled = 5;
+constexpr absl::Duration kSampleLimit = absl::Seconds(5);  // nobody's unblock waits longer
 
 // Which messages are meant.
 struct Choice {
@@ -159,10 +161,15 @@ absl::StatusOr<Json> Release(const QueueVerbParts& parts, const Choice& choice, 
   }
   if (dry_run || mails.empty()) return MailsJson(mails);
   parts.held->LetGo(ids);
-  parts.wake();
   parts.queue->Record(mails, Outcome::kQueued, absl::StrCat(kLetGoPrefix, person));
   spdlog::info("queue: {} messages let go by {}", ids.size(), person);
-  return MailsJson(mails);
+  const std::map<std::string, std::string> not_done = parts.let_go(ids);
+  Json list = MailsJson(mails);
+  for (Json& one : list) {
+    const auto found = not_done.find(one["id"].get<std::string>());
+    if (found != not_done.end()) one["not_done"] = found->second;
+  }
+  return list;
 }
 
 // What root's deferctl had the helper do: "messages", as `list` gave them. The log's word that they
@@ -197,6 +204,23 @@ absl::StatusOr<Json> Recorded(const MailQueue& queue, const Json& args, const st
 }
 
 }  // namespace
+
+Json HeldForSubject(const QueueVerbParts& parts, const Subject& subject) {
+  absl::StatusOr<std::vector<QueuedMail>> queue = parts.queue->List(kSampleLimit);
+  if (!queue.ok()) return {{"messages", nullptr}, {"problem", queue.status().message()}};
+  int64_t messages = 0;
+  Json sample = Json::array();
+  for (const QueuedMail& mail : *queue) {
+    if (!mail.held) continue;
+    const std::optional<Case> record = LastCaseOf(mail, *parts.cases);
+    if (!record.has_value() || record->subject != subject ||
+        !HeldByDeferd(mail, *record, *parts.held)) {
+      continue;
+    }
+    if (messages++ < kSampled) sample.push_back(MailJson(mail));
+  }
+  return {{"messages", messages}, {"sample", std::move(sample)}};
+}
 
 absl::StatusOr<Json> QueueVerb(const QueueVerbParts& parts, const Json& args,
                                const std::string& person) {

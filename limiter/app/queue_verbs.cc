@@ -102,20 +102,42 @@ absl::StatusOr<std::string> Release(const QueueArguments& args) {
   request["dry_run"] = args.dry_run;
   absl::StatusOr<Json> messages = AskQueue(args, "release", request);
   if (!messages.ok()) return messages.status();
-  return DonePage(args, *messages, "let go");
+  Json stuck = Json::array();
+  for (const Json& one : *messages) {
+    if (!Field(one, "not_done").empty()) stuck.push_back(one);
+  }
+  if (stuck.empty() || *args.options.json) return DonePage(args, *messages, "let go");
+  return absl::FailedPreconditionError(absl::StrCat(
+      messages->size() - stuck.size(), " messages let go; ", stuck.size(),
+      " not yet, deferd tries again: ", Field(stuck[0], "id"), ": ", Field(stuck[0], "not_done")));
 }
 
-// By the helper, and then written down.
+// By the helper, and then written down: of those that the mail server has done, which are added to
+// `done`. `problem` says why it has not done others.
 absl::Status DoAsRoot(const QueueArguments& args, const std::string& verb, const Json& request,
-                      const Json& messages, const char* what) {
-  absl::StatusOr<Json> done = AskQueueHelper(args.helper, verb, request);
-  if (!done.ok()) return done.status();
-  return AskQueue(args, "recorded", {{"messages", messages}, {"what", what}}).status();
+                      const Json& messages, const char* what, Json* done, std::string* problem) {
+  absl::StatusOr<Json> answer = AskQueueHelper(args.helper, verb, request);
+  if (!answer.ok()) return answer.status();
+  const Json not_done = answer->value("not_done", Json::object());
+  Json these = Json::array();
+  for (const Json& one : messages) {
+    const std::string why = Field(not_done, Field(one, "id").c_str());
+    if (why.empty()) {
+      these.push_back(one);
+    } else {
+      *problem = absl::StrCat(Field(one, "id"), ": ", why);
+    }
+  }
+  done->insert(done->end(), these.begin(), these.end());
+  if (these.empty()) return absl::OkStatus();
+  return AskQueue(args, "recorded", {{"messages", these}, {"what", what}}).status();
 }
 
 absl::StatusOr<std::string> Discard(const QueueArguments& args) {
   absl::StatusOr<Json> messages = AskQueue(args, "list", args.Choice());
   if (!messages.ok()) return messages.status();
+  Json discarded = Json::array();
+  std::string problem;
   for (size_t begin = 0; !args.dry_run && begin < messages->size(); begin += kAtOnce) {
     const size_t end = std::min(messages->size(), begin + kAtOnce);
     Json some = Json::array(), ids = Json::array();
@@ -126,10 +148,13 @@ absl::StatusOr<std::string> Discard(const QueueArguments& args) {
       one.erase("problem");
       some.push_back(std::move(one));
     }
-    absl::Status done = DoAsRoot(args, "discard", {{"ids", std::move(ids)}}, some, "discarded");
+    absl::Status done = DoAsRoot(args, "discard", {{"ids", std::move(ids)}}, some, "discarded",
+                                 &discarded, &problem);
     if (!done.ok()) return done;
   }
-  return DonePage(args, *messages, "discarded");
+  if (problem.empty()) return DonePage(args, *messages, "discarded");
+  return absl::FailedPreconditionError(
+      absl::StrCat(discarded.size(), " of ", messages->size(), " messages discarded; ", problem));
 }
 
 absl::StatusOr<std::string> Redirect(const QueueArguments& args) {
@@ -138,8 +163,10 @@ absl::StatusOr<std::string> Redirect(const QueueArguments& args) {
   if (messages->empty()) {
     return absl::NotFoundError(absl::StrCat(args.id, " is not in the queue"));
   }
+  Json redirected = Json::array();
+  std::string problem;
   absl::Status done = DoAsRoot(args, "redirect", {{"id", args.id}, {"address", args.address}},
-                               *messages, "redirected");
+                               *messages, "redirected", &redirected, &problem);
   if (!done.ok()) return done;
   return DonePage(args, *messages, absl::StrCat("redirected to ", args.address).c_str());
 }

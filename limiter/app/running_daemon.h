@@ -96,6 +96,7 @@ class RunningDaemon : public Daemon {
                     return keeper_.Commit(/*durable=*/true);
                   },
               .queue = MakeQueueVerb(),
+              .held = MakeHeldParts(),
               .share = [this](const Subject& subject) { return WaitShared(subject); },
               .refresh =
                   [this](const Subject* subject) {
@@ -119,6 +120,8 @@ class RunningDaemon : public Daemon {
   std::unique_ptr<MailQueue> NewMailQueue();
   std::unique_ptr<QueueKeeper> NewQueueKeeper();
   std::function<absl::StatusOr<Json>(const Json&, const std::string&)> MakeQueueVerb();
+  QueueVerbParts MakeQueueVerbParts();
+  AdminApi::HeldParts MakeHeldParts();
   std::vector<Observer*> Observers();
   absl::StatusOr<Listener> Listen(const std::string& name, const std::string& address,
                                   const ListenOptions& options);

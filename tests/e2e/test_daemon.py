@@ -6,7 +6,7 @@ import stat
 import subprocess
 import unittest
 
-from deferd_process import ASK, DEFERD, POLICY, DeferdTest, message, run
+from deferd_process import ASK, DEFERD, POLICY, SOURCE, DeferdTest, message, run
 
 
 class Day(DeferdTest):
@@ -121,7 +121,14 @@ class Day(DeferdTest):
         self.assertEqual(after["hash"], before)
         self.assertTrue(after["stale"])
         self.assertIn("policy.toml:3:", after["error"])
+        self.assertIn("INVALID POLICY FILE", daemon.ctl("status")[1])
         self.assertTrue(daemon.ask(ASK).startswith("reject"))
+        # The check that the unit makes first says so, and does not stop the start.
+        status, _, err = run(DEFERD, "--config", daemon.config_path, "--check")
+        self.assertEqual(status, 1)
+        self.assertIn("policy.toml:3:", err)
+        with open(os.path.join(SOURCE, "deploy/systemd/deferd.service"), encoding="utf-8") as unit:
+            self.assertIn("\nExecStartPre=-/usr/sbin/deferd --check ", unit.read())
 
         daemon.write("policy.toml", POLICY + "[exempt]\ndomains = [\"ok.example\"]\n")
         self.assertEqual(daemon.ctl("reload")[0], 0)

@@ -1,5 +1,6 @@
 """What is queued in a real Exim is held while its sender is blocked, and let go of afterwards."""
 
+import fcntl
 import json
 import os
 import tempfile
@@ -11,6 +12,7 @@ from redis_server import until
 
 POLICY = """
 hold_limit = {limit}
+hold_max = "{longest}"
 release_auto_max = {release}
 [rule.few]
 min_bad = 5
@@ -19,8 +21,8 @@ action = {{ submission = "{submission}", local = "hold", queued = "hold", relay 
 """
 
 
-def policy(limit=1000, release=100, submission="hold"):
-    return POLICY.format(limit=limit, release=release, submission=submission)
+def policy(limit=1000, release=100, submission="hold", longest="6h"):
+    return POLICY.format(limit=limit, release=release, submission=submission, longest=longest)
 
 
 class Held(EximTest):
@@ -46,8 +48,20 @@ users = "{users.name}"
     def block(self):
         self.assertEqual(self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")[0], 0)
 
-    def unblock(self):
-        self.assertEqual(self.daemon.ctl("unblock", "bad.example", "--reason", "test")[0], 0)
+    def unblock(self, *options):
+        status, out, err = self.daemon.ctl("unblock", "bad.example", "--reason", "test", *options)
+        self.assertEqual(status, 0, err)
+        return out
+
+    def lock(self, path):
+        """As a process of Exim has a message that it is at work on; until it is closed."""
+        data = open(self.daemon.path(f"spool/{path}-D"), "r+b")
+        self.addCleanup(data.close)
+        fcntl.lockf(data, fcntl.LOCK_EX)
+        return data
+
+    def life(self, one):
+        return [row["reply"] for row in self.daemon.json("track", one)]
 
     def queued(self, sender="bob@bad.example", count=1, to="ann"):
         """So many messages in the queue that nobody has tried: their ids."""
@@ -86,6 +100,98 @@ users = "{users.name}"
         answer = self.session([("bob@bad.example", ["x@far.example"])], "bob@bad.example")
         self.assertIn("550", answer)
         until(lambda: self.daemon.json("status")["queue"]["messages"] == 2, "status tells of them")
+        self.assertEqual(self.daemon.json("check", "bad.example")["verdict"], "reject")
+        self.assertEqual(self.daemon.json("why", "bad.example")["answers"],
+                         {"submission": "reject", "local": "reject", "queued": "hold", "relay": "reject",
+                          "hold_limit_reached": True})
+        self.assertIn("(hold_limit)", self.daemon.ctl("why", "bad.example")[1])
+
+    def test_the_limit_holds_between_two_looks(self):
+        self.start(limit=3)
+        self.block()
+        answer = self.session([("bob@bad.example", [f"x{i}@far.example"]) for i in range(8)], "bob@bad.example")
+        self.assertEqual((answer.count("250 OK id="), answer.count("550-Mail of bad.example")), (3, 5), answer)
+        until(lambda: self.daemon.json("status")["queue"]["messages"] == 3, "three are held")
+        answer = self.session([("bob@bad.example", ["x@far.example"])], "bob@bad.example")
+        self.assertIn("550", answer)
+
+    def test_a_message_that_exim_is_at_work_on_is_not_called_held_or_let_go(self):
+        self.start()
+        busy, idle = self.queued(count=2)
+        lock = self.lock(f"input/{busy}")
+        self.block()
+        until(lambda: self.all_are([idle], "held"), "the other is held")
+        trouble = until(lambda: self.daemon.json("status")["queue"]["not_done"], "status tells")[0]
+        self.assertEqual((trouble["id"], trouble["order"], trouble["why"]),
+                         (busy, "hold", f"Message {busy} is locked"))
+        self.assertIn("NOT DONE by the mail server for 1", self.daemon.ctl("status")[1])
+        self.assertRegex(self.daemon.http("/metrics")[1], r"(?m)^deferd_queue_orders_failed_total [1-9]")
+        self.assertNotIn("held by deferd: its sender is blocked", self.life(busy))
+        lock.close()
+        until(lambda: self.all_are([busy, idle], "held"), "it is held later")
+        until(lambda: self.daemon.json("status")["queue"]["not_done"] == [], "and nothing is told")
+        lock = self.lock(f"deferd-held/input/{idle}")
+        status, out, err = self.daemon.ctl("queue", "release", "bad.example")
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("1 messages let go; 1 not yet, deferd tries again: " + idle, err)
+        until(lambda: len(self.accepted()) == 1, "the one goes")
+        self.assertEqual(self.states(), {idle: "held"})
+        lock.close()
+        until(lambda: len(self.accepted()) == 2, "the other goes later")
+
+    def test_unblock_tells_what_is_held_and_takes_an_order(self):
+        self.start()
+        self.blocked_by_its_bounces()  # by unknown recipients
+        held = self.queued(count=7)
+        until(lambda: self.all_are(held, "held"), "they are held")
+        self.assertEqual(self.daemon.ctl("unblock", "bad.example", "--release", "--keep")[0], 2)
+        status, out, err = self.daemon.ctl("--json", "unblock", "bad.example")
+        self.assertEqual(status, 0, err)
+        told = json.loads(out)
+        self.assertEqual((told["subject"], told["state"]), ("bad.example", "closed"))
+        self.assertEqual((told["held"]["messages"], len(told["held"]["sample"]), told["held"]["order"],
+                          told["held"]["stays_for"]),
+                         (7, 5, "", "most of its answers were invalid_recipient"))
+        self.assertEqual({one["sender"] for one in told["held"]["sample"]}, {"bob@bad.example"})
+        until(lambda: [one["waits_for"] for one in self.daemon.json("status")["queue"]["held"]]
+              == ["most of its answers were invalid_recipient"], "a person decides")
+        self.block()
+        out = self.unblock("--keep")
+        self.assertIn("held: 7 messages, such as", out)
+        self.assertIn("IT STAYS HELD: root keeps it", out)
+        until(lambda: [one["waits_for"] for one in self.daemon.json("status")["queue"]["held"]]
+              == ["root keeps it"], "status says who")
+        self.assertTrue(self.all_are(held, "held"))
+        self.block()
+        self.assertIn("all of it goes now", self.unblock("--release"))
+        until(lambda: len(self.accepted()) == 7 + self.last, "all of it goes")
+        self.assertEqual(self.daemon.ctl("block", "bad.example", "--for", "1h")[0], 0)
+        self.assertIn("nothing of it is held", self.unblock())
+
+    def test_what_is_held_for_too_long_goes_back_to_our_senders_alone(self):
+        self.start(longest="1m")
+        ours = self.queued()
+        before = set(self.states())
+        self.session([("eve@victim.example", ["joe@far.example"])], "bob@bad.example")
+        strangers = until(lambda: set(self.states()) - before, "it is listed")
+        self.block()
+        until(lambda: self.all_are([*ours, *strangers], "held"), "both are held")
+        until(lambda: ("", "bob@bad.example") in self.sink.accepted, "ours is told", limit=150)
+        until(lambda: self.daemon.json("status")["queue"]["overdue"] == 1, "the other is an alarm")
+        self.assertEqual(self.states(), {one: "held" for one in strangers})
+        self.assertIn("OVERDUE: 1", self.daemon.ctl("status")[1])
+        self.assertIn("\ndeferd_held_overdue_messages 1\n", self.daemon.http("/metrics")[1])
+        self.assertIn("backscatter", self.daemon.ctl("doctor")[1])
+        self.assertNotIn("eve@victim.example", [to for _, to in self.sink.accepted])
+
+    def test_a_persons_block_does_what_the_policy_says(self):
+        self.start(submission="reject")
+        self.block()
+        for source, verdict, ending in (("submission", "reject", r"Message rejected, try again after \d\d:\d\d UTC\."),
+                                        ("queued", "hold", r"Message held until \d{4}-\d\d-\d\d \d\d:\d\d UTC\.")):
+            answer = self.daemon.json("check", "bad.example", "--source", source)
+            self.assertEqual(answer["verdict"], verdict)
+            self.assertRegex(answer["text"], f"^Mail of bad.example was stopped by the administrator. {ending}$")
 
     def test_what_a_script_sends_is_queued_and_then_held(self):
         self.start()

@@ -88,15 +88,34 @@ TEST_F(GateTest, OverTheLimitOfWhatIsHeldMoreIsRejected) {
   const Identity script = {.sender = "web@a.example", .user = "web"};
   const Subject subject = {SubjectKind::kLocal, "web@localhost"};
   Block(subject);
-  held.SetCounts({{subject, 2}});
+  held.SetCounts({{subject, 2}}, {}, kMorning);
   EXPECT_EQ(gate.Ask(script, Source::kLocal).verdict, Verdict::kHold);
-  held.CountOne(subject);
+  held.CountOne(subject, kMorning);
   const GateAnswer answer = gate.Ask(script, Source::kLocal);
   EXPECT_EQ(answer.verdict, Verdict::kReject);
+  EXPECT_TRUE(answer.hold_is_full);
   EXPECT_THAT(answer.text, HasSubstr("Message rejected, try again after"));
   EXPECT_EQ(gate.Ask(script, Source::kQueued).verdict, Verdict::kHold)
       << "what is queued already has to stay somewhere";
   EXPECT_TRUE(gate.HeldBy({{{subject}}}, Source::kLocal).has_value());
+}
+
+// A message may be on its way while the queue is looked at: between two looks the limit holds.
+TEST_F(GateTest, WhatIsOnItsWayCountsUntilALookFindsIt) {
+  HeldMail held;
+  const Subject subject = {SubjectKind::kDomain, "a.example"};
+  for (int i = 0; i < 3; ++i) held.CountOne(subject, kMorning + absl::Seconds(i));
+  EXPECT_EQ(held.CountOf(subject), 3);
+  held.SetCounts({}, {}, kMorning + absl::Seconds(5));
+  EXPECT_EQ(held.CountOf(subject), 3) << "none of them has arrived yet";
+  held.SetCounts({{subject, 2}}, {{subject, 2}}, kMorning + absl::Seconds(7));
+  EXPECT_EQ(held.CountOf(subject), 3) << "two are there, one is on its way";
+  held.SetCounts({{subject, 2}}, {}, kMorning + absl::Seconds(9));
+  EXPECT_EQ(held.CountOf(subject), 3);
+  held.SetCounts({{subject, 2}}, {}, kMorning + absl::Seconds(2) + HeldMail::kOnItsWay);
+  EXPECT_EQ(held.CountOf(subject), 2) << "that client has given up";
+  held.SetCounts({{subject, 5}}, {{subject, 3}}, kMorning + absl::Minutes(5));
+  EXPECT_EQ(held.CountOf(subject), 5);
 }
 
 TEST_F(GateTest, EndsWithItsTime) {

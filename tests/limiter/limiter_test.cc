@@ -303,6 +303,55 @@ TEST(Limiter, ShadowRulesNeverChangeEnforcedOnes) {
   EXPECT_EQ(f.OpenCase("a.example")->rule, "real");
 }
 
+// A trial is over when what it tries is enforced, by a rule or a person, and none begins meanwhile.
+TEST(Limiter, AShadowCaseEndsWhenAnEnforcedOneOfTheSubjectOpens) {
+  const char kBoth[] =
+      "[rule.strict]\nmin_bad = 2\npercent = 10\nshadow = true\n"
+      "[rule.real]\nmin_bad = 4\npercent = 10\n";
+  for (const bool by_person : {false, true}) {
+    LimiterFixture f(kBoth, At(Minutes(2)));
+    f.FeedMany(2, "a.example", Minutes(1), Outcome::kFailed);
+    f.FeedMany(2, "b.example", Minutes(1), Outcome::kFailed);
+    ASSERT_TRUE(f.OpenCase("a.example", /*shadow=*/true).has_value());
+    if (by_person) {
+      f.limiter_->Block({SubjectKind::kDomain, "a.example"}, Hours(1), "root", "");
+    } else {
+      f.FeedMany(2, "a.example", Minutes(1), Outcome::kFailed);
+    }
+    ASSERT_TRUE(f.OpenCase("a.example").has_value());
+    EXPECT_FALSE(f.OpenCase("a.example", /*shadow=*/true).has_value());
+    f.FeedMany(5, "a.example", Minutes(1), Outcome::kFailed);
+    EXPECT_FALSE(f.OpenCase("a.example", /*shadow=*/true).has_value())
+        << "not while it is enforced";
+    EXPECT_TRUE(f.OpenCase("b.example", /*shadow=*/true).has_value());
+    const std::vector<Case> closed = f.cases_->Closed(10);
+    ASSERT_EQ(closed.size(), 1u);
+    EXPECT_EQ(closed[0].closed_by, "rule");
+    EXPECT_EQ(closed[0].closed_reason, f.OpenCase("a.example")->id + " is enforced");
+  }
+}
+
+TEST(Limiter, APersonsBlockDoesWhatThePolicySays) {
+  LimiterFixture f(
+      "[rule.r]\nmin_bad = 3\npercent = 50\n"
+      "action = { submission = \"hold\", local = \"reject\", queued = \"pass\", relay = "
+      "\"discard\" }\n");
+  const Case record =
+      f.limiter_->Block({SubjectKind::kLogin, "bob@a.example"}, Hours(1), "root", "");
+  EXPECT_EQ(record.action.ToString(), "submission=hold local=reject queued=pass relay=discard");
+}
+
+TEST(Limiter, WhatAPersonSaysOfHeldMailStaysWithTheCase) {
+  LimiterFixture f(kThreeBadHalf, At(Minutes(2)));
+  const Subject a = {SubjectKind::kDomain, "a.example"};
+  f.limiter_->Block(a, Hours(1), "root", "");
+  EXPECT_EQ(f.limiter_->Unblock(a, "root", "", HeldOrder::kKeep)->held_order, HeldOrder::kKeep);
+  ASSERT_TRUE(f.keeper_->Commit(/*durable=*/true).ok());
+  f.Start();
+  ASSERT_EQ(f.cases_->Closed(1).size(), 1u);
+  EXPECT_EQ(f.cases_->Closed(1)[0].held_order, HeldOrder::kKeep);
+}
+
 TEST(Limiter, TheStrictestActionNamesTheCase) {
   LimiterFixture f(
       "[rule.mild]\nmin_bad = 2\npercent = 10\naction = \"hold\"\n"

@@ -81,5 +81,45 @@ TEST(Policy, WindowsAreDistinctAndInOrder) {
   EXPECT_THAT(policy.Windows(), ElementsAre(absl::Hours(24), absl::Hours(1), absl::Minutes(10)));
 }
 
+std::string BlockAction(const std::vector<Rule>& rules, const char* subject) {
+  Policy policy;
+  policy.rules = rules;
+  return policy.ActionOfBlock(*Subject::Parse(subject)).ToString();
+}
+
+Rule WithAction(Verdict verdict, SubjectKind kind = SubjectKind::kDomain) {
+  Rule rule;
+  rule.percent = 50;
+  rule.action.by_source.fill(verdict);
+  rule.kind = kind;
+  return rule;
+}
+
+TEST(PolicyTest, ABlockActsAsTheStrictestRuleThatJudgesTheSubject) {
+  const std::string usual = Action().ToString();
+  EXPECT_EQ(BlockAction({}, "a.example"), usual);
+  const Rule hold = WithAction(Verdict::kHold), discard = WithAction(Verdict::kDiscard);
+  EXPECT_EQ(BlockAction({hold}, "a.example"), "hold");
+  EXPECT_EQ(BlockAction({hold, discard}, "a.example"), "discard");
+  Rule elsewhere = discard;
+  elsewhere.domains = {*DomainPattern::Parse("b.example")};
+  EXPECT_EQ(BlockAction({hold, elsewhere}, "a.example"), "hold");
+  EXPECT_EQ(BlockAction({elsewhere}, "a.example"), "discard") << "better than none of the policy's";
+  Rule trial = discard;
+  trial.shadow = true;
+  EXPECT_EQ(BlockAction({trial, hold}, "a.example"), "hold");
+  EXPECT_EQ(BlockAction({trial}, "a.example"), "discard")
+      << "the policy is on trial, the block is not";
+  Rule off = discard;
+  off.percent = 0;
+  EXPECT_EQ(BlockAction({off, hold}, "a.example"), "hold");
+  EXPECT_EQ(BlockAction({WithAction(Verdict::kPass)}, "a.example"), usual);
+  EXPECT_EQ(
+      BlockAction({hold, WithAction(Verdict::kReject, SubjectKind::kLogin)}, "login:bob@a.example"),
+      "reject");
+  EXPECT_EQ(BlockAction({hold, elsewhere}, "login:bob@b.example"), "discard")
+      << "by its domain's rules";
+}
+
 }  // namespace
 }  // namespace deferd

@@ -67,7 +67,11 @@ TEST_F(RefusalTextTest, APersonsBlockHasNoCounts) {
       "14:05 UTC.");
   EXPECT_EQ(
       Text(Verdict::kHold),
-      "Mail of example.com was stopped by the administrator. Message held until it recovers.");
+      "Mail of example.com was stopped by the administrator. Message held until 2024-05-01 14:05 "
+      "UTC.")
+      << "there is nothing to recover from";
+  policy_.profile = Profile::kCpanel;
+  EXPECT_THAT(Text(Verdict::kHold), EndsWith(" Message held until 2024-05-01 14:05 UTC."));
 }
 
 TEST_F(RefusalTextTest, ThePolicysTextTakesItsPlace) {

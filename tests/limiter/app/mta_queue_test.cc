@@ -118,13 +118,13 @@ TEST(MtaQueueTest, TakesPlainAddressesAlone) {
 TEST(MtaQueueTest, RefusesWhatIsNoIdBeforeAnythingRuns) {
   MtaQueue queue({.exim = "/nonexistent"});
   for (const char* bad : {"", "-Mrm", "ALL", "1xU000-000001-1", "1xU000-000001-11 ", "../x"}) {
-    EXPECT_TRUE(absl::IsInvalidArgument(queue.Hold({"1xU000-000001-11", bad}))) << bad;
+    EXPECT_TRUE(absl::IsInvalidArgument(queue.Hold({"1xU000-000001-11", bad}).status())) << bad;
   }
-  EXPECT_THAT(std::string(queue.Hold({"A37C8A722D8"}).message()),
+  EXPECT_THAT(std::string(queue.Hold({"A37C8A722D8"}).status().message()),
               HasSubstr("an id of Postfix, which deferd-queue was not told of"));
-  EXPECT_TRUE(absl::IsInvalidArgument(queue.Hold({})));
+  EXPECT_TRUE(absl::IsInvalidArgument(queue.Hold({}).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(
-      queue.Hold(std::vector<std::string>(MtaQueue::kMaxIds + 1, "1xU000-000001-11"))));
+      queue.Hold(std::vector<std::string>(MtaQueue::kMaxIds + 1, "1xU000-000001-11")).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(queue.Redirect("1xU000-000001-11", "-x@example.com")));
 }
 
