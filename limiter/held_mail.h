@@ -48,6 +48,11 @@ class HeldMail {
     MutexLock lock(&mutex_);
     answered_[subject].push_back(now);
   }
+  // Whether an answer `hold` was given to a message of the subject that no look has found yet.
+  bool AnyOnItsWay(const Subject& subject) const {
+    MutexLock lock(&mutex_);
+    return answered_.contains(subject);
+  }
   int64_t CountOf(const Subject& subject) const {
     MutexLock lock(&mutex_);
     const auto found = counts_.find(subject);

@@ -86,9 +86,13 @@ std::string WhyPersonDecides(const Case& record, int64_t messages, const Policy&
 }
 
 bool HeldByDeferd(const QueuedMail& mail, const Case& record, const HeldMail& held) {
-  return mail.ours || held.WasHeld(mail.id) ||
-         (mail.arrival >= record.since - kBeforeCase && mail.arrival <= record.closed_at &&
-          record.action.For(SourceOf(mail)) == Verdict::kHold);
+  if (mail.ours || held.WasHeld(mail.id)) return true;
+  if (mail.arrival < record.since - kBeforeCase || mail.arrival > record.closed_at ||
+      record.action.For(SourceOf(mail)) != Verdict::kHold) {
+    return false;
+  }
+  // What arrived before the block was held by it only if somebody was answered so.
+  return mail.arrival >= record.since || held.AnyOnItsWay(record.subject);
 }
 
 std::optional<Case> LastCaseOf(const QueuedMail& mail, const CaseTable& cases) {

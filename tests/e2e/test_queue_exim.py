@@ -109,7 +109,9 @@ users = "{users.name}"
     def test_the_limit_holds_between_two_looks(self):
         self.start(limit=3)
         self.block()
-        answer = self.session([("bob@bad.example", [f"x{i}@far.example"]) for i in range(8)], "bob@bad.example")
+        # One session each: Exim hangs up on a client that goes on after a refusal.
+        answer = "".join(self.session([("bob@bad.example", [f"x{i}@far.example"])], "bob@bad.example")
+                         for i in range(8))
         self.assertEqual((answer.count("250 OK id="), answer.count("550-Mail of bad.example")), (3, 5), answer)
         until(lambda: self.daemon.json("status")["queue"]["messages"] == 3, "three are held")
         answer = self.session([("bob@bad.example", ["x@far.example"])], "bob@bad.example")
@@ -165,7 +167,7 @@ users = "{users.name}"
         self.block()
         self.assertIn("all of it goes now", self.unblock("--release"))
         until(lambda: len(self.accepted()) == 7 + self.last, "all of it goes")
-        self.assertEqual(self.daemon.ctl("block", "bad.example", "--for", "1h")[0], 0)
+        self.block()
         self.assertIn("nothing of it is held", self.unblock())
 
     def test_what_is_held_for_too_long_goes_back_to_our_senders_alone(self):

@@ -583,6 +583,21 @@ TEST_F(HolderTest, WhatSomebodyElseHoldsIsLetAlone) {
   EXPECT_THAT(holder_->held(), IsEmpty());
 }
 
+TEST_F(HolderTest, WhatWasHeldAMomentBeforeTheBlockIsOursOnlyIfSomebodyWasAnsweredSo) {
+  for (const bool answered : {false, true}) {
+    SCOPED_TRACE(answered);
+    queue_.clear();
+    Case record = Open("bad.example");
+    record.action.by_source.fill(Verdict::kHold);
+    cases_.Put(CaseChange::kOpened, record.since, record);
+    Queue("m1", "bob@bad.example", absl::Seconds(-5), true);
+    if (answered) held_.CountOne(record.subject, clock_.Now());
+    EXPECT_EQ(Look().now_held.size(), answered ? 1u : 0u);
+    Close(record, "root");
+    EXPECT_EQ(Look().release.size(), answered ? 1u : 0u);
+  }
+}
+
 TEST_F(HolderTest, AfterARestartHeldMailIsFoundByItsCase) {
   const Case record = Open("bad.example");
   Queue("m1", "bob@bad.example", absl::Seconds(-10), true);
