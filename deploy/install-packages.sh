@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing: install-packages.sh build|test
-# build: what compiling deferd takes; test: what the tests take besides.
+# Installs the Debian packages that are missing: install-packages.sh build|test|train
+# build: what compiling deferd takes; test: what the tests take besides; train: what
+# tests/bench/reply_model.py takes, which makes the model of replies anew.
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libabsl-dev libevent-dev libspdlog-dev
@@ -12,8 +13,9 @@ test)
   packages+=(libgtest-dev libgmock-dev python3 logrotate prometheus clang clang-format libclang-rt-14-dev
     redis-server redis-sentinel redis-tools systemd-journal-remote mmdebstrap)
   ;;
+train) packages+=(python3 python3-sklearn) ;;
 *)
-  echo "usage: install-packages.sh build|test" >&2
+  echo "usage: install-packages.sh build|test|train" >&2
   exit 2
   ;;
 esac

@@ -37,6 +37,7 @@ std::string ParseRule(absl::string_view id, absl::string_view rest, ReplyRule* r
            .scope = info.scope,
            .permanence = info.permanence};
   absl::string_view scope = TakeWord(&rest);
+  rule->certain = absl::ConsumeSuffix(&scope, "!");
   rule->firm = absl::EndsWith(scope, "/P") || absl::EndsWith(scope, "/T");
   if (absl::ConsumeSuffix(&scope, "/p") || absl::ConsumeSuffix(&scope, "/P")) {
     rule->permanence = Permanence::kPermanent;

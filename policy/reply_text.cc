@@ -273,6 +273,19 @@ class Writer {
 
 }  // namespace
 
+bool IsSuccessReply(absl::string_view reply) {
+  reply = absl::StripLeadingAsciiWhitespace(reply.substr(0, kMaxReplyText));
+  if (reply.size() < 3 || reply[0] != '2') return false;
+  if (reply[1] == '.') {
+    // An enhanced code: told from others by its first digit alone.
+    std::string as_failure(reply.substr(0, 16));
+    as_failure[0] = '5';
+    return EnhancedCodeAt(as_failure) != 0;
+  }
+  return reply[1] >= '0' && reply[1] <= '5' && IsDigit(reply[2]) &&
+         (reply.size() == 3 || reply[3] == ' ' || reply[3] == '-' || reply[3] == '\r');
+}
+
 void NormalizeReply(absl::string_view reply, ReplyText* out) {
   out->code = 0;
   out->enhanced.clear();

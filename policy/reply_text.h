@@ -40,6 +40,9 @@ struct ReplyText {
   absl::string_view text() const { return absl::string_view(buffer).substr(begin); }
 };
 
+// "250 2.0.0 OK", "2.1.5 ok": the server took what it was given.
+bool IsSuccessReply(absl::string_view reply);
+
 // Overwrites `out`, whose buffers are reused.
 void NormalizeReply(absl::string_view reply, ReplyText* out);
 

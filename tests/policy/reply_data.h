@@ -19,8 +19,8 @@ struct KnownReply {
   bool hold_out = false;          // rules were written without a look at it
 };
 
-// Real ones with their source (real.tsv), those of our own (own.tsv), and those that were written
-// before the rules were tried on them (world.tsv).
+// Real ones with their source (real.tsv, real-2.tsv), those of our own (own.tsv), and those that
+// were written before the rules were tried on them (world.tsv, more.tsv).
 std::vector<KnownReply> RealReplies();
 std::vector<KnownReply> OwnReplies();
 std::vector<KnownReply> WorldReplies();

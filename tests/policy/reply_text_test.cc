@@ -86,5 +86,17 @@ TEST(ReplyText, IsBounded) {
   EXPECT_LE(out.text().size(), kMaxReplyText + 32);
 }
 
+TEST(IsSuccessReply, IsToldByItsCode) {
+  for (const char* text :
+       {"250", "250 2.0.0 OK", "250-ok\r\n250 done", "2.1.5 recipient ok", "  220 hello"}) {
+    EXPECT_TRUE(IsSuccessReply(text)) << text;
+  }
+  for (const char* text :
+       {"", "2", "25", "2500 x", "290 x", "2.1", "550 250 x", "2026-11-23 02:17:11 x", "2 messages",
+        "4.2.0 x", "200.1.2.3 is blocked"}) {
+    EXPECT_FALSE(IsSuccessReply(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace deferd
