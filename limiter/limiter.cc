@@ -189,7 +189,7 @@ LeftOut Limiter::WhyAnswerLeftOut(const Classification& answer, const Attempt& a
   const bool unroutable =
       answer.reply_class == ReplyClass::kDnsRouting && answer.permanence == Permanence::kPermanent;
   const bool failure = attempt.outcome != Outcome::kDeferred || unroutable;
-  if (settings_.policy->Counts(answer.reply_class, answer.scope, failure)) return LeftOut::kCounts;
+  if (settings_.policy->CountsAnswer(answer, failure)) return LeftOut::kCounts;
   const bool ours = answer.scope == ReplyScope::kIp || answer.scope == ReplyScope::kServer;
   return ours ? LeftOut::kIncident : LeftOut::kReplyClass;
 }

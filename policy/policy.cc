@@ -104,6 +104,12 @@ bool Policy::Counts(ReplyClass reply_class, ReplyScope scope, bool failure) cons
   return CountsByDefault(reply_class, scope, failure);
 }
 
+bool Policy::CountsAnswer(const Classification& answer, bool failure) const {
+  return CountsProbability(answer, [&](ReplyClass reply_class, ReplyScope scope) {
+           return Counts(reply_class, scope, failure);
+         }) >= 0.5;
+}
+
 bool Policy::Exempts(const Subject& subject) const {
   return AnyMatches(exempt, subject.DomainPart());
 }

@@ -82,6 +82,7 @@ struct Policy {
   std::vector<DomainPattern> exempt;               // counted, never blocked by a rule
   std::array<ClassChoice, kReplyClasses> classes;  // by ReplyClass
   std::vector<ReplyRule> reply_rules;              // the operator's own, ahead of the built-in ones
+  std::string replies_file;                        // with more of them (AddReplies); may be empty
   std::shared_ptr<const ReplyClassifier> classifier;  // with those; none: the built-in one
   // What is held: how long until it is given back to its sender, how many messages of one subject
   // before more are rejected, and how many are let go of without a person.
@@ -99,6 +100,8 @@ struct Policy {
   // Whether a deferral or failure with such an answer counts: as the operator says, else in profile
   // cpanel all but `local`, else as is fair (CountsByDefault).
   bool Counts(ReplyClass reply_class, ReplyScope scope, bool failure) const;
+  // The same of an answer whose class may be in doubt: it counts when it probably does.
+  bool CountsAnswer(const Classification& answer, bool failure) const;
 
   bool Exempts(const Subject& subject) const;
   // What a person's block of the subject does: as the strictest rule that judges it says, in the

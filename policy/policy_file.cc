@@ -15,8 +15,10 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "policy/duration.h"
 #include "policy/refusal_text.h"
+#include "policy/reply_patterns.h"
 #include "policy/text.h"
 #include "policy/toml_reader.h"
 
@@ -137,7 +139,21 @@ class PolicyReader {
     }
     if (TomlTable* exempt = root->Table("exempt")) policy_->exempt = ReadDomains(exempt);
     if (TomlTable* classes = root->Table("classes")) ReadClasses(classes);
-    for (auto& [name, table] : root->Tables("reply")) ReadReplyRule(name, table);
+    if (TomlTable* replies = root->Table("replies")) {
+      if (auto file = replies->String("file")) {
+        policy_->replies_file = file->text;
+        if (file->text.empty() || file->text[0] != '/') {
+          reader_->Error(file->place, absl::StrCat("file is ", Quoted(file->text),
+                                                   "; give a path from the root, such as "
+                                                   "\"/etc/deferd/replies.toml\""));
+        }
+      }
+    }
+    ReadReplies();
+  }
+
+  void ReadReplies() {
+    for (auto& [name, table] : reader_->root()->Tables("reply")) ReadReplyRule(name, table);
   }
 
  private:
@@ -315,13 +331,12 @@ class PolicyReader {
     for (const TomlText& pattern : patterns) {
       // Rules are matched in a form of the answer that has small letters alone.
       rule.patterns = {absl::StrCat("(?i)", pattern.text)};
-      absl::StatusOr<std::unique_ptr<ReplyClassifier>> alone =
-          ReplyClassifier::CreateFrom({.rules = {rule}});
+      const absl::Status alone = ReplyPatterns().Compile({.rules = {rule}, .providers = {}});
       if (!alone.ok()) {
         reader_->Error(pattern.place,
                        absl::StrCat("pattern ", Quoted(pattern.text),
                                     " is no regular expression; write it in RE2's syntax (",
-                                    alone.status().message(), ")"));
+                                    alone.message(), ")"));
       }
     }
     rule.patterns.clear();
@@ -358,6 +373,17 @@ class PolicyReader {
   Policy* const policy_;
 };
 
+absl::Status MakeClassifier(absl::string_view name, Policy* policy) {
+  if (policy->reply_rules.empty()) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<ReplyClassifier>> classifier =
+      ReplyClassifier::Create(policy->reply_rules);
+  if (!classifier.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": ", classifier.status().message()));
+  }
+  policy->classifier = *std::move(classifier);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Policy> ParsePolicy(absl::string_view text, absl::string_view name) {
@@ -369,15 +395,31 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, absl::string_view nam
   PolicyReader(reader->get(), &policy).Read();
   absl::Status finished = (*reader)->Finish();
   if (!finished.ok()) return finished;
-  if (!policy.reply_rules.empty()) {
-    absl::StatusOr<std::unique_ptr<ReplyClassifier>> classifier =
-        ReplyClassifier::Create(policy.reply_rules);
-    if (!classifier.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(name, ": ", classifier.status().message()));
-    }
-    policy.classifier = *std::move(classifier);
-  }
+  if (absl::Status status = MakeClassifier(name, &policy); !status.ok()) return status;
   return policy;
+}
+
+absl::Status AddReplies(absl::string_view text, absl::string_view name, Policy* policy) {
+  absl::StatusOr<std::unique_ptr<TomlReader>> reader = TomlReader::Parse(text, name);
+  if (!reader.ok()) return reader.status();
+  Policy added;
+  PolicyReader(reader->get(), &added).ReadReplies();
+  if (absl::Status finished = (*reader)->Finish(); !finished.ok()) return finished;
+  for (const ReplyRule& rule : policy->reply_rules) {
+    for (const ReplyRule& other : added.reply_rules) {
+      if (rule.id != other.id) continue;
+      return absl::InvalidArgumentError(absl::StrCat(name, ": [reply.",
+                                                     absl::StripPrefix(rule.id, "own."), "] is in ",
+                                                     policy->path, " as well; rename one of them"));
+    }
+  }
+  added.reply_rules.insert(added.reply_rules.end(), policy->reply_rules.begin(),
+                           policy->reply_rules.end());
+  if (absl::Status status = MakeClassifier(name, &added); !status.ok()) return status;
+  policy->reply_rules = std::move(added.reply_rules);
+  policy->classifier = std::move(added.classifier);
+  policy->hash = HashOf(absl::StrCat(policy->hash, text));
+  return absl::OkStatus();
 }
 
 absl::string_view BuiltInPolicyText() { return kBuiltInPolicy; }

@@ -18,6 +18,11 @@ namespace deferd {
 // line.
 absl::StatusOr<Policy> ParsePolicy(absl::string_view text, absl::string_view name);
 
+// Adds the [reply.NAME] tables of the policy's replies_file, whose content is `text`, ahead of its
+// own; they become part of its hash. InvalidArgument as of ParsePolicy, and leaves `policy` as it
+// was.
+absl::Status AddReplies(absl::string_view text, absl::string_view name, Policy* policy);
+
 // The policy that is in force when no file is named, as TOML and parsed.
 absl::string_view BuiltInPolicyText();
 const Policy& BuiltInPolicy();

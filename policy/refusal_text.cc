@@ -176,6 +176,61 @@ bool IsRefusalText(absl::string_view text, absl::string_view own) {
          (Specificity(own) >= kMinSpecificity && FollowsTemplate(text, own));
 }
 
+std::optional<SaidRefusal> FindRefusal(absl::string_view reply) {
+  reply = reply.substr(0, 4096);
+  SaidRefusal said;
+  // The words before `end`, of which the last is the subject, unless it is the kind itself.
+  const auto take_subject = [&](absl::string_view before) {
+    const size_t blank = before.find_last_of(" :\n");
+    const absl::string_view word =
+        blank == absl::string_view::npos ? before : before.substr(blank + 1);
+    for (SubjectKind kind :
+         {SubjectKind::kDomain, SubjectKind::kLogin, SubjectKind::kAccount, SubjectKind::kScript,
+          SubjectKind::kLocal, SubjectKind::kForward, SubjectKind::kHost}) {
+      const absl::string_view name = RefusalKindWord(kind);
+      if (absl::EqualsIgnoreCase(word, name)) {
+        said.kind = std::string(name);
+        return;
+      }
+      absl::string_view rest = before.substr(0, before.size() - word.size());
+      if (absl::ConsumeSuffix(&rest, " ") && absl::EndsWithIgnoreCase(rest, name)) {
+        said.kind = std::string(name);
+      }
+    }
+    said.subject = PrintableAscii(word, kMaxSubject);
+  };
+  const size_t exceeded = reply.find(" has exceeded the max");
+  if (exceeded != absl::string_view::npos) {
+    take_subject(reply.substr(0, exceeded));
+    absl::string_view numbers = reply.substr(exceeded);
+    const size_t open = numbers.find('(');
+    if (open != absl::string_view::npos) {
+      numbers.remove_prefix(open + 1);
+      const auto take = [&numbers] {
+        int64_t value = 0;
+        while (!numbers.empty() && absl::ascii_isdigit(static_cast<unsigned char>(numbers[0])) &&
+               value < 1'000'000'000) {
+          value = value * 10 + (numbers[0] - '0');
+          numbers.remove_prefix(1);
+        }
+        return value;
+      };
+      said.bad = take();
+      if (absl::ConsumePrefix(&numbers, "/")) said.min_bad = take();
+      if (absl::ConsumePrefix(&numbers, " (")) said.percent = static_cast<int>(take());
+    }
+    return said;
+  }
+  const size_t stopped = reply.find(kWasStopped);
+  const size_t mail = reply.find(kStoppedMail);
+  if (stopped == absl::string_view::npos || mail == absl::string_view::npos || mail > stopped) {
+    return std::nullopt;
+  }
+  take_subject(reply.substr(0, stopped));
+  said.by_person = true;
+  return said;
+}
+
 absl::Status CheckRefusalTemplate(absl::string_view text) {
   if (text.empty()) {
     return absl::InvalidArgumentError("text is empty; leave it out to get the usual sentence");

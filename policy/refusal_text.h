@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -50,6 +51,18 @@ std::string RefusalText(const Policy& policy, const Refusal& refusal, Verdict ve
 // `text`, empty if it has none. Whoever sends mail can make others say this sentence, so ask only
 // where the text is known to be ours (left_out.h). Linear time.
 bool IsRefusalText(absl::string_view text, absl::string_view own = "");
+
+// What such a sentence in a reply says, ours or cPanel's ("Domain has exceeded the max defers and
+// failures per hour (5/5 (14%)) allowed. Message discarded."). The subject is empty where the
+// sentence names none.
+struct SaidRefusal {
+  std::string kind;     // "Domain"
+  std::string subject;  // "example.com"
+  bool by_person = false;
+  int64_t bad = 0, min_bad = 0;  // 0: the sentence has no numbers
+  int percent = 0;
+};
+std::optional<SaidRefusal> FindRefusal(absl::string_view reply);
 
 // Checks a policy's `text`: placeholders {kind} {subject} {bad} {min_bad} {percent} {until}
 // {ending}, one line. InvalidArgument says what is wrong.

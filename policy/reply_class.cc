@@ -134,6 +134,30 @@ const ReplyClassInfo& InfoOf(ReplyClass reply_class) {
   return kTable[static_cast<size_t>(reply_class)];
 }
 
+absl::string_view AdviceOf(ReplyClass reply_class, Permanence permanence) {
+  if (permanence == Permanence::kPermanent) {
+    switch (reply_class) {
+      case ReplyClass::kGreylisting:
+        return "Send the message again. If that is refused as well, ask the recipient to permit "
+               "the "
+               "sender.";
+      case ReplyClass::kNetwork:
+        return "Send the message again later. Test port 25 from our server. If every destination "
+               "fails, check our own firewall and IPv6.";
+      case ReplyClass::kServerResources:
+        return "Send the message again later. If that is refused as well, tell the administrator "
+               "of "
+               "the receiving server. Nothing is to be changed on the sending side.";
+      case ReplyClass::kLocal:
+        return "See which limit or setting it was, then send the message again. It says nothing "
+               "about the recipient.";
+      default:
+        break;
+    }
+  }
+  return InfoOf(reply_class).advice;
+}
+
 absl::string_view ReplyClassName(ReplyClass reply_class) { return InfoOf(reply_class).name; }
 
 std::optional<ReplyClass> ParseReplyClass(absl::string_view name) {

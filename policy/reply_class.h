@@ -71,6 +71,9 @@ struct ReplyClassInfo {
 const std::array<ReplyClassInfo, kReplyClasses>& ReplyClassTable();
 const ReplyClassInfo& InfoOf(ReplyClass reply_class);
 
+// What to do after such an answer. What is final is never answered by waiting.
+absl::string_view AdviceOf(ReplyClass reply_class, Permanence permanence);
+
 absl::string_view ReplyClassName(ReplyClass reply_class);
 std::optional<ReplyClass> ParseReplyClass(absl::string_view name);
 

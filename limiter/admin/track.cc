@@ -188,7 +188,9 @@ void MarkDecisive(const std::vector<LedgerRow>& life, Json* rows) {
   const ReplyClassInfo& info = InfoOf(*reply_class);
   row["meaning"] = std::string(info.meaning);
   row["side"] = std::string(info.side);
-  row["advice"] = std::string(info.advice);
+  row["advice"] = std::string(AdviceOf(*reply_class, life[*decisive].outcome == Outcome::kDeferred
+                                                         ? Permanence::kTransient
+                                                         : Permanence::kPermanent));
 }
 
 // What the page that people know calls it.

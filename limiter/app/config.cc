@@ -388,7 +388,11 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
   return changed;
 }
 
-absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path) {
+namespace {
+
+enum class Replies : uint8_t { kRead, kLeaveOut };
+
+absl::StatusOr<LoadedPolicy> LoadPolicyWith(const std::string& path, Replies replies) {
   if (path.empty()) {
     return LoadedPolicy{std::make_shared<Policy>(BuiltInPolicy()), std::string(BuiltInPolicyText()),
                         ""};
@@ -397,13 +401,29 @@ absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path) {
   if (!text.ok()) return text.status();
   absl::StatusOr<Policy> policy = ParsePolicy(*text, path);
   if (!policy.ok()) return policy.status();
+  if (!policy->replies_file.empty() && replies == Replies::kRead) {
+    absl::StatusOr<std::string> more = ReadTextFile(policy->replies_file);
+    if (!more.ok() && !absl::IsNotFound(more.status())) return more.status();
+    if (more.ok()) {
+      absl::Status added = AddReplies(*more, policy->replies_file, &*policy);
+      if (!added.ok()) return added;
+    }
+  }
   return LoadedPolicy{std::make_shared<Policy>(*std::move(policy)), *std::move(text), ""};
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path) {
+  return LoadPolicyWith(path, Replies::kRead);
 }
 
 absl::StatusOr<LoadedPolicy> LoadPolicyOrKept(const std::string& path, const std::string& kept) {
   absl::StatusOr<LoadedPolicy> loaded = LoadPolicy(path);
   if (loaded.ok()) return loaded;
+  // The mistake may be in the file of corrections: rules in force are worth more than those.
   absl::StatusOr<LoadedPolicy> earlier = LoadPolicy(kept);
+  if (!earlier.ok()) earlier = LoadPolicyWith(kept, Replies::kLeaveOut);
   if (!earlier.ok()) return loaded;
   earlier->error = std::string(loaded.status().message());
   return earlier;

@@ -82,6 +82,7 @@ struct LoadedPolicy {
   std::string toml;
   std::string error;  // what is wrong with the file, where this is an earlier one's policy
 };
+// With the corrections of its [replies] file. One that is missing has none yet.
 absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path);
 // The policy to start with: where the file has a mistake, the one that was in force last (`kept`, a
 // path). Without that too: what is wrong with the file.

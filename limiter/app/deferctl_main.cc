@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -28,6 +29,7 @@
 #include "limiter/app/explain.h"
 #include "limiter/app/queue_verbs.h"
 #include "limiter/app/replay.h"
+#include "limiter/app/reply_verbs.h"
 #include "limiter/port/clock.h"
 #include "policy/charge.h"
 #include "policy/policy_file.h"
@@ -92,6 +94,8 @@ struct Arguments {
   std::string file;
   bool built_in = false;
   std::string reply;
+  std::string wrong;
+  bool yes = false;
   struct {
     std::string what, domain, sender, recipient, id, host, outcome, since, until;
     int64_t limit = 50;
@@ -244,7 +248,60 @@ int RunReplay(const Arguments& args) {
   return IsNoSuchLog(*result) ? 1 : printed;
 }
 
+// The policy of the command line, or else the daemon's own.
+absl::StatusOr<LoadedPolicy> CorrectedPolicy(const Arguments& args) {
+  if (!args.policy.empty()) return LoadPolicy(args.policy);
+  absl::StatusOr<Config> config = LoadConfig("/etc/deferd/deferd.toml");
+  if (!config.ok()) return config.status();
+  return LoadPolicy(config->policy_path);
+}
+
+int RunWrong(const Arguments& args) {
+  absl::StatusOr<LoadedPolicy> policy = CorrectedPolicy(args);
+  if (!policy.ok()) return Fail(policy.status());
+  absl::StatusOr<Correction> correction = CorrectionOf(*policy->policy, args.wrong, args.reply);
+  if (!correction.ok()) return Fail(correction.status());
+  if (!args.yes) {
+    if (args.json) return FailUsage("--json asks nothing: give --yes as well");
+    Print(absl::StrCat(correction->table, "\nAdd this to ", correction->path, "? [y/N] "));
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (answer != "y" && answer != "Y" && answer != "yes") return Print("nothing was changed\n");
+  }
+  if (absl::Status added = AddCorrection(*correction); !added.ok()) return Fail(added);
+  if (args.json) {
+    return Print(DumpPretty({{"file", correction->path}, {"table", correction->table}}));
+  }
+  return Print(absl::StrCat(args.yes ? correction->table : "", "added to ", correction->path,
+                            "; deferctl reload puts it in force\n"));
+}
+
+int RunRepliesExport(const Arguments& args) {
+  absl::StatusOr<LoadedPolicy> policy = LoadPolicy(args.policy);
+  if (!policy.ok()) return Fail(policy.status());
+  constexpr int64_t kRows = 2000;
+  ReplyExport replies(&policy->policy->replies());
+  int64_t before = 0;
+  while (true) {
+    absl::StatusOr<Json> rows = AskDaemon(args.socket, "track",
+                                          {{"outcome", "bad"},
+                                           {"since", args.track.since},
+                                           {"until", args.track.until},
+                                           {"limit", kRows},
+                                           {"before", before}},
+                                          kDaemonLimit);
+    if (!rows.ok()) return Fail(rows.status());
+    for (const Json& row : *rows) replies.Add(row);
+    if (rows->size() < static_cast<size_t>(kRows) ||
+        !absl::SimpleAtoi(Field(rows->back(), "row"), &before)) {
+      break;
+    }
+  }
+  return Print(args.json ? DumpPretty(replies.ToJson()) : replies.Text());
+}
+
 int RunExplain(const Arguments& args) {
+  if (!args.wrong.empty()) return RunWrong(args);
   absl::StatusOr<LoadedPolicy> policy = LoadPolicy(args.policy);
   if (!policy.ok()) return Fail(policy.status());
   const absl::Status status = Explain(
@@ -434,6 +491,19 @@ int Main(int argc, char** argv) {
   CLI::App* explain = verb(&app, "explain", "what a server's answer means", RunExplain);
   explain->add_option("TEXT", args.reply, "the answer; - reads one a line")->required();
   explain->add_option("--policy", args.policy, "take its own [reply.NAME] patterns too");
+  explain
+      ->add_option("--wrong", args.wrong,
+                   "the class that is right: adds the wording to the policy's [replies] file")
+      ->type_name("CLASS");
+  explain->add_flag("--yes", args.yes, "with --wrong: add it without a question");
+  CLI::App* replies = verb(&app, "replies", "replies of the ledger that need a label", nullptr);
+  replies->require_subcommand(1);
+  CLI::App* exported =
+      verb(replies, "export", "unsure and unclassified ones, without names, by how often they came",
+           RunRepliesExport);
+  exported->add_option("--policy", args.policy, "take its own [reply.NAME] patterns too");
+  exported->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\" (UTC)");
+  exported->add_option("--until", args.track.until, "likewise");
   CLI::App* policy = verb(&app, "policy", "check or show a policy", nullptr);
   policy->require_subcommand(1);
   CLI::App* policy_check = verb(policy, "check", "report every mistake of a file", RunPolicyCheck);

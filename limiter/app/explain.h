@@ -15,8 +15,8 @@
 namespace deferd {
 
 // "class", "scope", "permanence", "code", "enhanced", "provider", "rule" (null where not known),
-// "meaning", "side", "advice".
-Json ExplainJson(const Classification& classification);
+// "confidence" (0 to 1), "meaning", "side", "advice".
+Json ExplainJson(absl::string_view reply, const Classification& classification);
 
 // The block for people, at most 80 columns, with an empty line at its end.
 std::string ExplainPage(absl::string_view reply, const Classification& classification);

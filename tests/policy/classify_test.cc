@@ -1,7 +1,12 @@
 #include "policy/classify.h"
 
+#include <algorithm>
+#include <atomic>
 #include <random>
 #include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
@@ -80,6 +85,86 @@ TEST_F(ClassifyTest, WhatIsListedDecidesTheScope) {
 TEST_F(ClassifyTest, TheHostNamesTheProvider) {
   EXPECT_EQ(Classify("550 no", {.host = "MX01.T-Online.de"}).provider, "t-online");
   EXPECT_EQ(Classify("550 no", {.host = "mx.dest.example"}).provider, "");
+}
+
+TEST(CountsProbability, SumsOverClassesAndTheirScopes) {
+  const auto by_default = [](const Classification& answer) {
+    return CountsProbability(answer, [](ReplyClass reply_class, ReplyScope scope) {
+      return CountsByDefault(reply_class, scope, /*failure=*/true);
+    });
+  };
+  const auto at = [](ReplyClass reply_class) { return static_cast<size_t>(reply_class); };
+  Classification answer;
+  for (const ReplyClassInfo& info : ReplyClassTable()) answer.scopes[at(info.id)] = info.scope;
+  // Both count: doubt between them changes nothing.
+  answer.probability[at(ReplyClass::kContent)] = 0.5F;
+  answer.probability[at(ReplyClass::kPolicy)] = 0.5F;
+  EXPECT_NEAR(by_default(answer), 1, 1e-6);
+  // A listed IP of ours is never a sender's: more likely than the bad address, it spares them.
+  answer.probability = {};
+  answer.probability[at(ReplyClass::kInvalidRecipient)] = 0.45F;
+  answer.probability[at(ReplyClass::kReputation)] = 0.55F;
+  EXPECT_NEAR(by_default(answer), 0.45, 1e-6);
+  answer.scopes[at(ReplyClass::kReputation)] = ReplyScope::kSenderDomain;
+  EXPECT_NEAR(by_default(answer), 1, 1e-6);
+  // Without probabilities the class is certain.
+  answer = {.reply_class = ReplyClass::kMailLoop};
+  EXPECT_EQ(by_default(answer), 0);
+  answer = {.reply_class = ReplyClass::kContent, .scope = ReplyScope::kSenderDomain};
+  EXPECT_EQ(by_default(answer), 1);
+}
+
+TEST_F(ClassifyTest, ConfidenceFitsTheClass) {
+  for (const KnownReply& reply : RealReplies()) {
+    const Classification got = Classify(reply.text);
+    float sum = 0;
+    float most = 0;
+    for (float one : got.probability) {
+      sum += one;
+      most = std::max(most, one);
+    }
+    EXPECT_NEAR(sum, 1, 1e-4) << reply.text;
+    EXPECT_EQ(got.confidence, most) << reply.text;
+    EXPECT_EQ(got.probability[static_cast<size_t>(got.reply_class)], most) << reply.text;
+    EXPECT_EQ(got.scopes[static_cast<size_t>(got.reply_class)], got.scope) << reply.text;
+  }
+}
+
+// What was classified before, in whatever order, changes no answer.
+TEST_F(ClassifyTest, AnswersDependOnTheReplyAlone) {
+  const auto fresh = ReplyClassifier::Create().value();
+  std::vector<KnownReply> replies = RealReplies();
+  for (int turn = 0; turn < 2; ++turn) {
+    for (auto reply = replies.rbegin(); reply != replies.rend(); ++reply) {
+      for (const ReplyHints& hints :
+           {ReplyHints{}, ReplyHints{.logged = Permanence::kTransient, .host = "mx.yahoo.com"},
+            ReplyHints{.logged = Permanence::kPermanent}}) {
+        const Classification a = Classify(reply->text, hints);
+        const Classification b = fresh->Classify(reply->text, hints);
+        EXPECT_EQ(std::tie(a.reply_class, a.scope, a.permanence, a.code, a.enhanced, a.provider,
+                           a.rule, a.confidence),
+                  std::tie(b.reply_class, b.scope, b.permanence, b.code, b.enhanced, b.provider,
+                           b.rule, b.confidence))
+            << reply->text;
+      }
+    }
+  }
+}
+
+TEST_F(ClassifyTest, ThreadsMayShareAClassifier) {
+  const std::vector<KnownReply> replies = RealReplies();
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      for (const KnownReply& reply : replies) {
+        const Classification first = Classify(reply.text);
+        if (first.reply_class != Classify(reply.text).reply_class) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(ReplyClassifier, OwnRulesComeFirst) {
