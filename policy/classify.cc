@@ -170,8 +170,7 @@ struct ReplyClassifier::Tables {
         usual = scores[kReplyClasses] > 0 ? Permanence::kPermanent : Permanence::kTransient;
       }
     }
-    const bool firm =
-        rule != nullptr && rule->firm && rule->reply_class == result.reply_class;
+    const bool firm = rule != nullptr && rule->firm && rule->reply_class == result.reply_class;
     result.permanence = firm ? usual : SaidPermanence(*text, logged).value_or(usual);
     result.code = text->code;
     result.enhanced = std::move(text->enhanced);

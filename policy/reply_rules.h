@@ -2,12 +2,13 @@
 //
 // A line is "CLASS.NAME SCOPE PATTERN". The id says the class; SCOPE is one of ReplyScopeName or
 // "-" for the class's usual one, with "/p" or "/t" behind it where an answer without a code is
-// permanent or transient against the class's habit, or with "/P" or "/T" whatever it has, and "!" at
-// the end where the rule is certain and the model (reply_model.h) has no say. PATTERN, the rest of
-// the line, is an RE2 pattern (Latin-1: bytes) searched in the form of reply_text.h. The first rule
-// that matches wins. A line "| PATTERN" is one more pattern of the rule above it, "+ REST" the rest
-// of the line above. "provider NAME TOKEN..." names who answers by literal pieces of the answer or
-// of the host's name; the first one wins. Lines that begin with "#" and empty ones are comments.
+// permanent or transient against the class's habit, or with "/P" or "/T" whatever it has, and "!"
+// at the end where the rule is certain and the model (reply_model.h) has no say. PATTERN, the rest
+// of the line, is an RE2 pattern (Latin-1: bytes) searched in the form of reply_text.h. The first
+// rule that matches wins. A line "| PATTERN" is one more pattern of the rule above it, "+ REST" the
+// rest of the line above. "provider NAME TOKEN..." names who answers by literal pieces of the
+// answer or of the host's name; the first one wins. Lines that begin with "#" and empty ones are
+// comments.
 
 #ifndef DEFERD_POLICY_REPLY_RULES_H_
 #define DEFERD_POLICY_REPLY_RULES_H_

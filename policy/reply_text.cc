@@ -275,8 +275,8 @@ class Writer {
 
 bool IsSuccessReply(absl::string_view reply) {
   reply = absl::StripLeadingAsciiWhitespace(reply.substr(0, kMaxReplyText));
-  if (reply.size() < 3 || reply[0] != '2') return false;
-  if (reply[1] == '.') {
+  if (reply.size() < 3 || (reply[0] != '2' && reply[0] != '3')) return false;
+  if (reply[0] == '2' && reply[1] == '.') {
     // An enhanced code: told from others by its first digit alone.
     std::string as_failure(reply.substr(0, 16));
     as_failure[0] = '5';

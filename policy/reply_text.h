@@ -40,7 +40,7 @@ struct ReplyText {
   absl::string_view text() const { return absl::string_view(buffer).substr(begin); }
 };
 
-// "250 2.0.0 OK", "2.1.5 ok": the server took what it was given.
+// "250 2.0.0 OK", "2.1.5 ok", "354 go ahead": the server took what it was given, or waits for more.
 bool IsSuccessReply(absl::string_view reply);
 
 // Overwrites `out`, whose buffers are reused.

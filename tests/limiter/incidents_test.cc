@@ -160,7 +160,7 @@ TEST_F(IncidentsTest, ACaseThatCountedNoneOfItStays) {
 }
 
 TEST_F(IncidentsTest, ADeferralThatWasTakenOutMayBeDelivered) {
-  Feed("a.example", Minutes(10), Outcome::kDeferred, "450 4.7.1 access denied, see your postmaster",
+  Feed("a.example", Minutes(10), Outcome::kDeferred, "450 4.7.1 message rejected for policy reasons",
        "mx.far.example", "m");
   const Counts before = f_->CountsNow("a.example");
   ASSERT_EQ(before, (Counts{.deferred = 1}));
@@ -172,7 +172,7 @@ TEST_F(IncidentsTest, ADeferralThatWasTakenOutMayBeDelivered) {
 }
 
 TEST_F(IncidentsTest, WhatWasDeliveredSinceIsNotTakenOutOfOthers) {
-  Feed("a.example", Minutes(10), Outcome::kDeferred, "450 4.7.1 access denied, see your postmaster",
+  Feed("a.example", Minutes(10), Outcome::kDeferred, "450 4.7.1 message rejected for policy reasons",
        "mx.far.example", "m");
   // Delivered elsewhere, so the place is still a failing one; then another deferral of the same
   // step counts, elsewhere.

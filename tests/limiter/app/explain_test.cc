@@ -81,7 +81,7 @@ TEST_F(ExplainTest, UnknownFieldsAreNull) {
 
 TEST_F(ExplainTest, OneObjectALineInOrder) {
   const std::string out =
-      Run("-", true, std::string("550 User unknown\n\nbad \xFF\x00 bytes\n452 Mailbox full", 47));
+      Run("-", true, std::string("550 User unknown\n\nqzx \xFF\x00 vlurp\n452 Mailbox full", 47));
   std::vector<std::string> lines = absl::StrSplit(out, '\n', absl::SkipEmpty());
   ASSERT_EQ(lines.size(), 4);
   EXPECT_EQ(Json::parse(lines[0])["class"], "invalid_recipient");
@@ -129,7 +129,9 @@ TEST_F(ExplainTest, CodesAloneAreExplained) {
       const std::string text =
           absl::StrCat(first, first[0] == '4' ? "50 " : "50 ", first, ".", info.code);
       const Json json = Json::parse(Run(text, true));
-      if (info.code != "0.0") EXPECT_EQ(json["meaning"], std::string(info.meaning)) << text;
+      if (info.code != "0.0") {
+        EXPECT_EQ(json["meaning"], std::string(info.meaning)) << text;
+      }
     }
   }
 }
@@ -281,8 +283,9 @@ TEST_F(ExplainTest, UnsureRepliesAreExportedWithoutNames) {
   const Json list = replies.ToJson();
   ASSERT_EQ(list.size(), 1u) << list.dump();
   EXPECT_EQ(list[0]["count"], 2);
+  EXPECT_LT(list[0]["confidence"], kUnsureReply);
   EXPECT_EQ(list[0]["reply"], "550 xyzzy NAME plugh <@>");
-  EXPECT_THAT(replies.Text(), HasSubstr("2\tunclassified\t0.50\t550 xyzzy NAME plugh <@>\n"));
+  EXPECT_THAT(replies.Text(), HasSubstr("\t550 xyzzy NAME plugh <@>\n"));
 }
 
 }  // namespace
