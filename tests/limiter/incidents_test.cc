@@ -160,8 +160,8 @@ TEST_F(IncidentsTest, ACaseThatCountedNoneOfItStays) {
 }
 
 TEST_F(IncidentsTest, ADeferralThatWasTakenOutMayBeDelivered) {
-  Feed("a.example", Minutes(10), Outcome::kDeferred, "450 4.7.1 message rejected for policy reasons",
-       "mx.far.example", "m");
+  Feed("a.example", Minutes(10), Outcome::kDeferred,
+       "450 4.7.1 message rejected for policy reasons", "mx.far.example", "m");
   const Counts before = f_->CountsNow("a.example");
   ASSERT_EQ(before, (Counts{.deferred = 1}));
   FailMany(4, Minutes(11));
@@ -172,8 +172,8 @@ TEST_F(IncidentsTest, ADeferralThatWasTakenOutMayBeDelivered) {
 }
 
 TEST_F(IncidentsTest, WhatWasDeliveredSinceIsNotTakenOutOfOthers) {
-  Feed("a.example", Minutes(10), Outcome::kDeferred, "450 4.7.1 message rejected for policy reasons",
-       "mx.far.example", "m");
+  Feed("a.example", Minutes(10), Outcome::kDeferred,
+       "450 4.7.1 message rejected for policy reasons", "mx.far.example", "m");
   // Delivered elsewhere, so the place is still a failing one; then another deferral of the same
   // step counts, elsewhere.
   Feed("a.example", Minutes(10), Outcome::kDelivered, "250 ok", "mx.other.example", "m");
