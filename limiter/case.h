@@ -69,6 +69,8 @@ struct Case {
   absl::Time judged_at;
   absl::Time counted_after = absl::InfinitePast();
   std::vector<std::string> apart;
+  // ... and without what these caused until then: cases of theirs have ended.
+  std::vector<std::pair<std::string, absl::Time>> apart_until;
   bool once = true;  // each message and recipient counted once (Policy::count)
   int extended = 0;  // how often `until` was moved on because it tripped again
 

@@ -58,7 +58,8 @@ class CaseTable {
 
   // When the next open case ends; InfiniteFuture if none is open.
   absl::Time EarliestUntil() const;
-  // The open case that ends first, if it ends by `t`; of several at once the first by subject.
+  // The open case that ends first, if it ends by `t`; of several at once a part of a domain
+  // before the domain, else the first by subject.
   std::optional<Case> NextDue(absl::Time t) const;
 
   // Open cases, by subject.
@@ -77,9 +78,12 @@ class CaseTable {
     Subject subject;
     bool shadow;
     friend bool operator==(const Key&, const Key&) = default;
+    // Parts of domains before domains.
     friend bool operator<(const Key& a, const Key& b) {
-      return std::tie(a.subject.id, a.subject.kind, a.shadow) <
-             std::tie(b.subject.id, b.subject.kind, b.shadow);
+      const bool a_wide = a.subject.kind == SubjectKind::kDomain;
+      const bool b_wide = b.subject.kind == SubjectKind::kDomain;
+      return std::tie(a_wide, a.subject.id, a.subject.kind, a.shadow) <
+             std::tie(b_wide, b.subject.id, b.subject.kind, b.shadow);
     }
     template <typename H>
     friend H AbslHashValue(H h, const Key& key) {

@@ -54,9 +54,10 @@ void Limiter::UsePolicy(const Policy& policy) {
   bool was_tracked[kSubjectKinds];
   std::copy(std::begin(tracked_), std::end(tracked_), was_tracked);
   std::fill(std::begin(tracked_), std::end(tracked_), false);
+  std::fill(std::begin(tracked_alone_), std::end(tracked_alone_), false);
   any_rule_[false] = any_rule_[true] = false;
   for (const Rule& rule : policy.rules) {
-    tracked_[static_cast<int>(rule.kind)] = true;
+    (rule.unhosted ? tracked_alone_ : tracked_)[static_cast<int>(rule.kind)] = true;
     any_rule_[rule.shadow || policy.mode == Mode::kShadow] = true;
   }
   for (int kind = 0; kind < kSubjectKinds; ++kind) {
@@ -244,14 +245,16 @@ void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
   }
   if (delivered) return;
   for (const Charged& one : charged) {
-    if (shared_ != nullptr && Tracks(charged, one) && !IsLoopbackHost(one.subject)) {
+    if (!Tracks(charged, one)) continue;
+    if (shared_ != nullptr && !IsLoopbackHost(one.subject)) {
       shared_->subjects[one.subject].bad = true;
     }
-    Judge(one, charged, attempt);
+    Judge(one.subject, now_, attempt.time, /*newest=*/false);
   }
 }
 
 void Limiter::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome) {
+  LearnWithin(charged);
   for (const Charged& one : charged) {
     if (!Tracks(charged, one)) continue;
     SubjectState& state = StateOf(one.subject);
@@ -284,10 +287,10 @@ void Limiter::TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedO
   }
 }
 
-bool Limiter::TracksKind(SubjectKind kind) const { return tracked_[static_cast<int>(kind)]; }
-
 bool Limiter::Tracks(const ChargedSubjects& all, const Charged& one) const {
-  return &one == &all.back() || TracksKind(one.subject.kind);
+  const int kind = static_cast<int>(one.subject.kind);
+  if (&one == &all.back() || tracked_[kind]) return true;
+  return tracked_alone_[kind] && StandsAlone(*settings_.lists, one.subject, all.back().subject.id);
 }
 
 Limiter::SubjectState& Limiter::StateOf(const Subject& subject) {
@@ -300,38 +303,6 @@ bool Limiter::LiveSomewhere(absl::Time t) const {
   return std::any_of(window_clocks_.begin(), window_clocks_.end(), [&](const WindowClock& clock) {
     return clock.steps.Live(clock.steps.StepOf(t), clock.now_step);
   });
-}
-
-Counts Limiter::CountsOf(const Subject& subject, absl::Duration window, absl::Time now,
-                         absl::Time after, bool shadow) const {
-  auto state = subjects_.find(subject);
-  auto clock = std::find_if(window_clocks_.begin(), window_clocks_.end(),
-                            [&](const WindowClock& c) { return c.steps.window() == window; });
-  if (clock == window_clocks_.end()) return {};
-  if (state == subjects_.end() && shared_ == nullptr) return {};
-  const size_t i = clock - window_clocks_.begin();
-  auto cleared = cleared_.find(subject);
-  if (cleared != cleared_.end()) {
-    after = std::max(after, shadow ? cleared->second.shadow : cleared->second.enforced);
-  }
-  const StepClock& steps = clock->steps;
-  const int64_t now_step = steps.StepOf(now);
-  const int64_t after_step =
-      after == absl::InfinitePast() ? std::numeric_limits<int64_t>::min() : steps.StepOf(after);
-  auto all_nodes = [&](auto found, const Subject& whose) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    Counts sum;
-    if (found != subjects_.end()) sum = found->second.windows[i].Sum(now_step, after_step);
-    if (shared_ == nullptr) return sum;
-    return sum += shared_->Others(whose, window, now_step, after_step);
-  };
-  Counts counts = all_nodes(state, subject);
-  auto narrower = narrower_open_.find(subject);
-  if (narrower == narrower_open_.end()) return counts;
-  for (const Subject& part : narrower->second) {
-    if (!TracksKind(part.kind)) continue;
-    counts -= all_nodes(subjects_.find(part), part);
-  }
-  return counts;
 }
 
 void Limiter::AdvanceTo(absl::Time t) {
@@ -374,7 +345,7 @@ void Limiter::ForgetDeadSubjects() {
   }
   for (auto it = cleared_.begin(); it != cleared_.end();) {
     const Cleared& cleared = it->second;
-    const bool over = cleared.enforced < now_ - longest && cleared.shadow < now_ - longest;
+    const bool over = std::max({cleared.enforced, cleared.shadow, cleared.apart}) < now_ - longest;
     if (over && options_.keep) changes_.clearings.push_back(it->first);
     if (over) {
       cleared_.erase(it++);
@@ -382,6 +353,7 @@ void Limiter::ForgetDeadSubjects() {
       ++it;
     }
   }
+  ForgetParts(now_ - longest);
   cases_->ForgetClosed(now_ - std::max(longest, kKeepClosed));
   if (shared_ != nullptr) ForgetShared();
 }
@@ -389,6 +361,7 @@ void Limiter::ForgetDeadSubjects() {
 void Limiter::SetSettings(Settings settings) {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
+  KeepWithin(*settings.lists);
   settings_ = std::move(settings);
   UsePolicy(*settings_.policy);
   std::vector<WindowClock> clocks;
@@ -446,6 +419,12 @@ std::vector<SubjectCounts> Limiter::Top(size_t limit) const {
     const StepClock& steps = window_clocks_.front().steps;
     const int64_t now_step = steps.StepOf(now);
     auto add = [&](const Subject& subject, const Window* window) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      if (apart_.contains(subject)) {
+        const Counts counts =
+            CountsOf(subject, steps.window(), now, absl::InfinitePast(), /*shadow=*/false);
+        if (counts.total() > 0) top.push_back({subject, counts});
+        return;
+      }
       auto cleared = cleared_.find(subject);
       const int64_t after =
           cleared == cleared_.end() || cleared->second.enforced == absl::InfinitePast()
@@ -492,8 +471,9 @@ std::vector<std::pair<ReplyClass, int64_t>> Limiter::LeftOutOf(const Subject& su
   return state->second.left_out->Sum(steps.StepOf(now), after);
 }
 
-SubjectReport Limiter::Report(const Subject& subject) const {
+SubjectReport Limiter::Report(const Subject& asked) const {
   MutexLock lock(&mutex_);
+  const Subject subject = AsCharged(*settings_.lists, asked);
   const Policy& policy = *settings_.policy;
   const absl::Time now = ShownNow();
   SubjectReport report;
@@ -505,8 +485,9 @@ SubjectReport Limiter::Report(const Subject& subject) const {
     report.counts_by_node = CountsByNode(subject, /*shadow=*/false,
                                          window_clocks_.front().steps.window(), report.counts, now);
   }
+  const bool alone = StandsAlone(*settings_.lists, subject, FirstWithin(subject).id);
   for (const Rule& rule : policy.rules) {
-    if (!rule.AppliesTo(subject)) continue;
+    if (!rule.AppliesTo(subject, alone)) continue;
     const bool shadow = rule.shadow || policy.mode == Mode::kShadow;
     const Counts counts = CountsOf(subject, rule.window, now, absl::InfinitePast(), shadow);
     const Decision decision = Evaluate(rule, counts);

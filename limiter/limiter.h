@@ -16,12 +16,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -174,8 +176,12 @@ class Limiter {
   void MergeCases(const std::vector<SharedCase>& theirs, bool all);
   // Whether a case of the subject waits to be put.
   bool CaseWaits(const Subject& subject) const;
-  // People are told of the cases opened here that could not be shared: nobody else may have them.
-  void AnnounceUnshared();
+  // The store is away: people are told of the cases opened here that could not be shared, since
+  // nobody else may have them, and what waited to be judged by newer rows is judged by those known.
+  void GoOnAlone();
+  // Whether the cases that others put are wanted now: a domain is about to be judged by the rows of
+  // all nodes, and a case of a part of it goes before. Once; hand them to MergeCases.
+  bool TakeWantsCases();
   // Keys with more rows than there can be nodes: whoever calls this takes out those of strangers.
   std::vector<RowKey> TakeCrowdedRows();
   // Cases long over, once each, to be dropped from the store.
@@ -270,16 +276,38 @@ class Limiter {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Judge(const Charged& charged, const ChargedSubjects& all, const Attempt& attempt)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Opens the case that the rules ask for, judged as of `now`. `within`: the domain that it is part
-  // of, if any.
-  // Neither exempt nor of a domain that is not hosted here, by the lists now in force.
+  // Neither exempt nor a domain that is not hosted here, by the lists now in force.
   bool MayBeBlocked(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void JudgeAt(const Subject& subject, absl::Time now, absl::Time since, const Subject& within)
+  // What the rules say of it, by counts as of `now` of steps after `after`.
+  std::vector<Decision> Decide(const Subject& subject, absl::Time now, absl::Time after,
+                               bool shadow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Opens the case that the rules ask for, judged as of `now`. Where that rests on other nodes'
+  // rows and parts of the subject go before it, their newest rows are waited for, unless `newest`
+  // says that these are they.
+  void Judge(const Subject& subject, absl::Time now, absl::Time since, bool newest)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OpenCase(const Subject& subject, const Decision& decision, bool shadow, absl::Time since,
-                const Subject& within) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool RestsOnOthers(const Subject& subject, const Decision& decision, absl::Time now,
+                     bool shadow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenCase(const Subject& subject, const Decision& decision, bool shadow, absl::Time since)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Which subject is within which (limiter_parts.cc). The domains that a narrower subject is part
+  // of, the usual one first; none of one that stands alone. The one place that knows.
+  std::vector<Subject> WithinOf(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Subject FirstWithin(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LearnWithin(const ChargedSubjects& charged) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void KeepWithin(const ChargeLists& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A part's enforced case has become what `record` is.
+  void NotePart(const Case& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetApart(const Subject& part, const Subject& within) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The time up to which a part's counts are not its domain's: InfiniteFuture while it has an open
+  // enforced case, InfinitePast if it never had one.
+  absl::Time ApartUntil(const Subject& part) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetParts(absl::Time before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // All that a subject is charged with, or this node's share: nothing taken apart.
+  Counts Whole(const Subject& subject, size_t window, int64_t now_step, int64_t after_step,
+               bool own_only) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<size_t> WindowOf(absl::Duration length) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void AdvanceTo(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndCasesDue(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -291,7 +319,6 @@ class Limiter {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   LimiterFacts Facts() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  bool TracksKind(SubjectKind kind) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The parts of a domain are counted where a rule judges such parts, the widest subject always.
   bool Tracks(const ChargedSubjects& all, const Charged& one) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -304,14 +331,17 @@ class Limiter {
   SubjectState& StateOf(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool LiveSomewhere(absl::Time t) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The subject's own counts at `now` of steps after `after`, less those of its narrower subjects
-  // with an open case.
+  // that an open case, or one that has ended, is about. Never below 0.
   Counts CountsOf(const Subject& subject, absl::Duration window, absl::Time now, absl::Time after,
-                  bool shadow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+                  bool shadow, bool own_only = false) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Changed(CaseChange change, absl::Time time, const Case& record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string NextCaseId() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void ShareEverything() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Its rows wait to be put, and the others' to be read.
+  SharedState::Waiting& ShareSubject(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<Subject> TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   SharedState::RowsNews SetRows(const RowKey& key, const RowAnswer& answer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool JudgeAgain(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -340,12 +370,17 @@ class Limiter {
   const std::unique_ptr<SharedState> shared_ ABSL_PT_GUARDED_BY(mutex_);  // null: one machine
   std::vector<WindowClock> window_clocks_ ABSL_GUARDED_BY(mutex_);        // Policy::Windows
   bool tracked_[kSubjectKinds] ABSL_GUARDED_BY(mutex_) = {};              // by SubjectKind
+  bool tracked_alone_[kSubjectKinds] ABSL_GUARDED_BY(mutex_) = {};        // only Rule::unhosted
   absl::Time tracked_since_[kSubjectKinds] ABSL_GUARDED_BY(mutex_);
   bool any_rule_[2] ABSL_GUARDED_BY(mutex_) = {};  // enforced, in shadow
   absl::flat_hash_map<Subject, SubjectState> subjects_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<Subject, Cleared> cleared_ ABSL_GUARDED_BY(mutex_);
-  // Narrower subjects with an open case, by the domain that they are part of.
-  absl::flat_hash_map<Subject, std::vector<Subject>> narrower_open_ ABSL_GUARDED_BY(mutex_);
+  // Narrower subjects with an open enforced case; and, by the domain that they are part of, those
+  // that have one or had one within the longest window.
+  absl::flat_hash_set<Subject> parts_blocked_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<Subject, std::vector<Subject>> apart_ ABSL_GUARDED_BY(mutex_);
+  // Domains that a narrower subject was charged with where the lists alone do not tell.
+  absl::flat_hash_map<Subject, std::vector<Subject>> learned_within_ ABSL_GUARDED_BY(mutex_);
   Contributions contributions_ ABSL_GUARDED_BY(mutex_);
   Incidents incidents_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, std::string> organisations_ ABSL_GUARDED_BY(mutex_);  // by host

@@ -9,65 +9,56 @@
 
 namespace deferd {
 
-void Limiter::Judge(const Charged& charged, const ChargedSubjects& all, const Attempt& attempt) {
-  const Policy& policy = *settings_.policy;
-  const Subject& subject = charged.subject;
-  if (!charged.hosted || !TracksKind(subject.kind) || policy.Exempts(subject)) return;
-  Subject within;
-  if (subject.kind != SubjectKind::kDomain && subject.kind != SubjectKind::kHost) {
-    for (const Charged& other : all) {
-      if (other.subject.kind == SubjectKind::kDomain) within = other.subject;
-    }
-  }
-  JudgeAt(subject, now_, attempt.time, within);
-}
-
 bool Limiter::MayBeBlocked(const Subject& subject) const {
   if (settings_.policy->Exempts(subject)) return false;
-  const ChargeLists& lists = *settings_.lists;
-  if (subject.kind == SubjectKind::kHost) {
-    return IsLoopbackHost(subject) || lists.relay_hosts.ContainsAddress(subject.id);
-  }
-  if (lists.hosted.empty()) return true;
   switch (subject.kind) {
     case SubjectKind::kDomain:
     case SubjectKind::kForward:
-    case SubjectKind::kScript:
-      return lists.hosted.Matches(subject.DomainPart());
+      return IsHosted(*settings_.lists, subject.id);
     case SubjectKind::kLogin:
-    case SubjectKind::kAccount: {
-      // Its domain may be known to the maps alone.
-      const Identity identity = subject.kind == SubjectKind::kLogin ? Identity{.login = subject.id}
-                                                                    : Identity{.user = subject.id};
-      for (const Charged& one : Charge(lists, identity, "")) {
-        if (one.subject == subject) return one.hosted;
-      }
-      return true;
+    case SubjectKind::kAccount:
+    case SubjectKind::kScript: {
+      const std::vector<Subject> within = WithinOf(subject);
+      return std::none_of(within.begin(), within.end(),
+                          [&](const Subject& domain) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                            return settings_.policy->Exempts(domain);
+                          });
     }
-    case SubjectKind::kLocal:
     case SubjectKind::kHost:
+      return IsLoopbackHost(subject) || settings_.lists->relay_hosts.ContainsAddress(subject.id);
+    case SubjectKind::kLocal:
       return true;
   }
   return true;
 }
 
-void Limiter::JudgeAt(const Subject& subject, absl::Time now, absl::Time since,
-                      const Subject& within) {
-  const Policy& policy = *settings_.policy;
+std::vector<Decision> Limiter::Decide(const Subject& subject, absl::Time now, absl::Time after,
+                                      bool shadow) const {
+  return EvaluateAll(
+      *settings_.policy, subject,
+      [&](absl::Duration window)
+          ABSL_NO_THREAD_SAFETY_ANALYSIS { return CountsOf(subject, window, now, after, shadow); },
+      StandsAlone(*settings_.lists, subject, FirstWithin(subject).id));
+}
+
+void Limiter::Judge(const Subject& subject, absl::Time now, absl::Time since, bool newest) {
+  if (!MayBeBlocked(subject)) return;
   for (bool shadow : {false, true}) {
     if (!any_rule_[shadow] || cases_->FindOpen(subject, shadow).has_value()) continue;
     if (shadow && cases_->FindOpen(subject, /*shadow=*/false).has_value()) continue;
-    const std::vector<Decision> decisions =
-        EvaluateAll(policy, subject, [&](absl::Duration window) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-          return CountsOf(subject, window, now, absl::InfinitePast(), shadow);
-        });
-    const Decision* decision = Strictest(policy, decisions, shadow);
-    if (decision != nullptr) OpenCase(subject, *decision, shadow, since, within);
+    const std::vector<Decision> decisions = Decide(subject, now, absl::InfinitePast(), shadow);
+    const Decision* decision = Strictest(*settings_.policy, decisions, shadow);
+    if (decision == nullptr) continue;
+    if (!newest && RestsOnOthers(subject, *decision, now, shadow)) {
+      shared_->unconfirmed.insert(subject);
+    } else {
+      OpenCase(subject, *decision, shadow, since);
+    }
   }
 }
 
 void Limiter::OpenCase(const Subject& subject, const Decision& decision, bool shadow,
-                       absl::Time since, const Subject& within) {
+                       absl::Time since) {
   const Rule& rule = *decision.rule;
   Case record;
   record.id = NextCaseId();
@@ -90,13 +81,17 @@ void Limiter::OpenCase(const Subject& subject, const Decision& decision, bool sh
   if (auto cleared = cleared_.find(subject); cleared != cleared_.end()) {
     record.counted_after = shadow ? cleared->second.shadow : cleared->second.enforced;
   }
-  if (auto narrower = narrower_open_.find(subject); narrower != narrower_open_.end()) {
-    for (const Subject& part : narrower->second) {
-      if (TracksKind(part.kind)) record.apart.push_back(part.ToString());
+  if (auto parts = apart_.find(subject); parts != apart_.end()) {
+    for (const Subject& part : parts->second) {
+      const absl::Time until = ApartUntil(part);
+      if (until == absl::InfiniteFuture()) {
+        record.apart.push_back(part.ToString());
+      } else if (until != absl::InfinitePast()) {
+        record.apart_until.emplace_back(part.ToString(), until);
+      }
     }
   }
-  if (!shadow) record.within = within;
-  if (!record.within.id.empty()) narrower_open_[record.within].push_back(subject);
+  if (!shadow) record.within = FirstWithin(subject);
   Changed(CaseChange::kOpened, record.since, record);
 }
 
@@ -104,12 +99,7 @@ void Limiter::Changed(CaseChange change, absl::Time time, const Case& changed) {
   Case record = changed;
   const bool shares = shared_ != nullptr && !IsLoopbackHost(record.subject);
   if (shares && change != CaseChange::kAdopted) ShareChange(change, &record);
-  auto within = narrower_open_.find(record.within);
-  if (record.state == CaseState::kClosed && within != narrower_open_.end()) {
-    auto& parts = within->second;
-    parts.erase(std::remove(parts.begin(), parts.end(), record.subject), parts.end());
-    if (parts.empty()) narrower_open_.erase(within);
-  }
+  if (!record.shadow) NotePart(record);
   cases_->Put(change, time, record);
   if (options_.keep) changes_.events.push_back({time, change, record});
   if (!record.shadow && record.state == CaseState::kBlocked) EndShadowCase(record, time);
@@ -143,13 +133,10 @@ void Limiter::EndCasesDue(absl::Time t) {
 void Limiter::EndOrExtend(Case record) {
   const absl::Time at = record.until;
   const Policy& policy = *settings_.policy;
+  const StepClock steps(record.window);
+  const absl::Time after = steps.EndOf(steps.StepOf(record.since) + 1);
   if (!record.manual) {
-    const StepClock steps(record.window);
-    const absl::Time after = steps.EndOf(steps.StepOf(record.since) + 1);
-    const std::vector<Decision> decisions = EvaluateAll(
-        policy, record.subject, [&](absl::Duration window) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-          return CountsOf(record.subject, window, at, after, record.shadow);
-        });
+    const std::vector<Decision> decisions = Decide(record.subject, at, after, record.shadow);
     const Decision* again =
         MayBeBlocked(record.subject) ? Strictest(policy, decisions, record.shadow) : nullptr;
     if (again != nullptr) {
@@ -160,8 +147,8 @@ void Limiter::EndOrExtend(Case record) {
       Changed(CaseChange::kExtended, at, record);
       return;
     }
-    Clear(record.subject, after, !record.shadow, record.shadow);
   }
+  Clear(record.subject, after, !record.shadow, record.shadow);
   record.state = CaseState::kClosed;
   record.closed_at = at;
   record.closed_by = "time";
@@ -171,7 +158,10 @@ void Limiter::EndOrExtend(Case record) {
 void Limiter::Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow) {
   Cleared& cleared = cleared_[subject];
   if (enforced) cleared.enforced = std::max(cleared.enforced, at);
+  if (enforced) cleared.apart = std::max(cleared.apart, at);
   if (shadow) cleared.shadow = std::max(cleared.shadow, at);
+  cleared.within = WithinOf(subject);
+  for (const Subject& domain : cleared.within) SetApart(subject, domain);
   if (options_.keep) changes_.clearings.push_back(subject);
 }
 
@@ -201,9 +191,10 @@ void Limiter::CloseWhatIsNotEnforced() {
   }
 }
 
-Case Limiter::Block(const Subject& subject, absl::Duration duration, const std::string& by,
+Case Limiter::Block(const Subject& named, absl::Duration duration, const std::string& by,
                     const std::string& reason) {
   MutexLock lock(&mutex_);
+  const Subject subject = AsCharged(*settings_.lists, named);
   batch_clock_ = clock_->Now();
   Case record;
   record.id = NextCaseId();
@@ -226,17 +217,17 @@ Case Limiter::Block(const Subject& subject, absl::Duration duration, const std::
     before->closed_reason = absl::StrCat("replaced by ", record.id);
     Changed(CaseChange::kEnded, batch_clock_, *before);
   }
-  if (subject.kind == SubjectKind::kLogin && !subject.DomainPart().empty()) {
-    record.within = {SubjectKind::kDomain, std::string(subject.DomainPart())};
-    narrower_open_[record.within].push_back(subject);
-  }
+  record.within = FirstWithin(subject);
   Changed(CaseChange::kBlockedByPerson, record.since, record);
   return record;
 }
 
-absl::StatusOr<Case> Limiter::Unblock(const Subject& subject, const std::string& by,
+absl::StatusOr<Case> Limiter::Unblock(const Subject& named, const std::string& by,
                                       const std::string& reason, HeldOrder held) {
   MutexLock lock(&mutex_);
+  Subject subject = AsCharged(*settings_.lists, named);
+  // A block from before logins were named with their host.
+  if (!cases_->FindOpen(subject, false) && !cases_->FindOpen(subject, true)) subject = named;
   batch_clock_ = clock_->Now();
   std::optional<Case> ended;
   for (bool shadow : {true, false}) {

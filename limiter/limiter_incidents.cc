@@ -154,7 +154,13 @@ void Limiter::CloseIfItRestedOn(const Incident& incident, const Subject& subject
           });
       // Only what was in the counts that the case has.
       const int64_t step = steps.StepOf(one.dated);
-      if (!charged || apart || one.cases_before >= number ||
+      const bool cleared =
+          std::any_of(one.charged.begin(), one.charged.end(), [&](const Charged& other) {
+            return absl::c_any_of(record->apart_until, [&](const auto& part) {
+              return part.first == other.subject.ToString() && step <= steps.StepOf(part.second);
+            });
+          });
+      if (!charged || apart || cleared || one.cases_before >= number ||
           !steps.Live(step, steps.StepOf(record->judged_at)) ||
           (record->counted_after != absl::InfinitePast() &&
            step <= steps.StepOf(record->counted_after))) {

@@ -26,6 +26,7 @@ void Move(Case* record, absl::Duration by) {
                            &record->judged_at, &record->counted_after}) {
     *time += by;
   }
+  for (auto& [part, until] : record->apart_until) until += by;
 }
 
 SharedCase ToShared(Case record, absl::Duration offset) {
@@ -73,9 +74,18 @@ absl::Duration Limiter::LongestWindow() const {
   return longest;
 }
 
+SharedState::Waiting& Limiter::ShareSubject(const Subject& subject) {
+  SharedState::Waiting& waiting = shared_->subjects[subject];
+  if (!std::exchange(waiting.changed, true)) {
+    Subject domain = FirstWithin(subject);
+    shared_->groups[domain.id.empty() ? subject : std::move(domain)].push_back(subject);
+  }
+  return waiting;
+}
+
 void Limiter::ShareEverything() {
   for (const auto& [subject, state] : subjects_) {
-    if (!IsLoopbackHost(subject)) shared_->subjects[subject].changed = true;
+    if (!IsLoopbackHost(subject)) ShareSubject(subject);
   }
   if (shared_->wake) shared_->wake();
 }
@@ -89,13 +99,9 @@ void Limiter::ShareCasesDue(absl::Duration soon) {
   MutexLock lock(&mutex_);
   const absl::Time by = clock_->Now() + soon;
   for (const Case& record : cases_->Open()) {
-    if (record.until <= by && !IsLoopbackHost(record.subject)) {
-      shared_->subjects[record.subject].changed = true;
-    }
+    if (record.until <= by && !IsLoopbackHost(record.subject)) ShareSubject(record.subject);
   }
-  for (const Subject& subject : std::exchange(shared_->refused, {})) {
-    shared_->subjects[subject].changed = true;
-  }
+  for (const Subject& subject : std::exchange(shared_->refused, {})) ShareSubject(subject);
 }
 
 void Limiter::SetClockOffset(absl::Duration offset) {
@@ -111,7 +117,9 @@ void Limiter::ShareSaved(const Changes& changes, bool saved) {
   bool any = false;
   if (saved) {
     for (const Subject& subject : changes.subjects) {
-      if (!IsLoopbackHost(subject)) shared_->subjects[subject].changed = any = true;
+      if (IsLoopbackHost(subject)) continue;
+      ShareSubject(subject);
+      any = true;
     }
   }
   for (const CaseEvent& event : changes.events) {
@@ -124,30 +132,57 @@ void Limiter::ShareSaved(const Changes& changes, bool saved) {
   if (any && shared_->wake) shared_->wake();
 }
 
+// A domain with those of its parts that wait, the parts first; with it also the parts that its
+// counts are taken of without.
+std::vector<Subject> Limiter::TakeGroup() {
+  auto group = shared_->groups.begin();
+  const Subject leader = group->first;
+  std::vector<Subject> subjects = std::move(group->second);
+  shared_->groups.erase(group);
+  auto at = std::find(subjects.begin(), subjects.end(), leader);
+  if (at == subjects.end()) return subjects;
+  subjects.erase(at);
+  if (auto parts = apart_.find(leader); parts != apart_.end()) {
+    const absl::flat_hash_set<Subject> there(subjects.begin(), subjects.end());
+    for (const Subject& part : parts->second) {
+      if (!there.contains(part)) subjects.push_back(part);
+    }
+  }
+  subjects.push_back(leader);
+  return subjects;
+}
+
+// Whoever reads a domain's row must find what is in it in its parts' rows too. So the parts are put
+// before their domain, and read once more (which is putting the same row again) after it.
 std::vector<RowPut> Limiter::TakeRowsToPut(size_t most) {
   std::vector<RowPut> puts;
   MutexLock lock(&mutex_);
   const uint32_t policy_hash = HashOf(*settings_.policy);
-  for (auto it = shared_->subjects.begin(); it != shared_->subjects.end() && most > 0;) {
-    const auto& [subject, waiting] = *it;
-    if (!waiting.changed) {
-      ++it;
-      continue;
-    }
-    auto state = subjects_.find(subject);
-    for (size_t i = 0; i < window_clocks_.size(); ++i) {
-      const StepClock& steps = window_clocks_[i].steps;
-      WindowRow row;
-      if (state != subjects_.end()) {
-        row = RowOf(state->second.windows[i], shared_->ShiftOf(steps));
+  for (size_t taken = 0; taken < most && !shared_->groups.empty();) {
+    const std::vector<Subject> group = TakeGroup();
+    const size_t first = puts.size();
+    for (const Subject& subject : group) {
+      auto state = subjects_.find(subject);
+      for (size_t i = 0; i < window_clocks_.size(); ++i) {
+        const StepClock& steps = window_clocks_[i].steps;
+        WindowRow row;
+        if (state != subjects_.end()) {
+          row = RowOf(state->second.windows[i], shared_->ShiftOf(steps));
+        }
+        row.version = shared_->NextVersion();
+        row.policy_hash = policy_hash;
+        puts.push_back({{subject, steps.window()}, row.version, EncodeWindowRow(row)});
       }
-      row.version = shared_->NextVersion();
-      row.policy_hash = policy_hash;
-      puts.push_back({{subject, steps.window()}, row.version, EncodeWindowRow(row)});
+      shared_->being_put[subject] = shared_->subjects[subject];
+      shared_->subjects.erase(subject);
     }
-    shared_->being_put[subject] = waiting;
-    shared_->subjects.erase(it++);
-    --most;
+    taken += group.size();
+    if (group.back().kind != SubjectKind::kDomain) continue;
+    const size_t parts_end = first + (group.size() - 1) * window_clocks_.size();
+    for (size_t i = first; i < parts_end; ++i) {
+      RowPut again = puts[i];
+      puts.push_back(std::move(again));
+    }
   }
   return puts;
 }
@@ -157,8 +192,7 @@ void Limiter::RowsNotPut(absl::Span<const RowPut> puts) {
   for (const RowPut& put : puts) {
     auto being_put = shared_->being_put.find(put.key.subject);
     if (being_put == shared_->being_put.end()) continue;
-    SharedState::Waiting& waiting = shared_->subjects[put.key.subject];
-    waiting.changed = true;
+    SharedState::Waiting& waiting = ShareSubject(put.key.subject);
     waiting.bad = waiting.bad || being_put->second.bad;
     shared_->being_put.erase(being_put);
   }
@@ -167,9 +201,13 @@ void Limiter::RowsNotPut(absl::Span<const RowPut> puts) {
 bool Limiter::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers) {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
-  std::vector<Subject> to_judge;  // a subject's rows stand together
+  shared_->alone = false;
+  // The narrowest first, and else in the order put.
+  std::vector<Subject> narrow, wide;
+  absl::flat_hash_set<Subject> known;
   auto judge_later = [&](const Subject& subject) {
-    if (to_judge.empty() || !(to_judge.back() == subject)) to_judge.push_back(subject);
+    if (!known.insert(subject).second) return;
+    (subject.kind == SubjectKind::kDomain ? wide : narrow).push_back(subject);
   };
   for (size_t i = 0; i < puts.size() && i < answers.size(); ++i) {
     const RowKey& key = puts[i].key;
@@ -186,7 +224,18 @@ bool Limiter::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer>
   }
   for (const RowPut& put : puts) shared_->being_put.erase(put.key.subject);
   bool opened = false;
-  for (const Subject& subject : to_judge) opened = JudgeAgain(subject) || opened;
+  for (const Subject& subject : narrow) opened = JudgeAgain(subject) || opened;
+  for (const Subject& subject : wide) {
+    opened = JudgeAgain(subject) || opened;
+    if (!shared_->unconfirmed.contains(subject)) continue;
+    // Once more, with the newest of all its parts, and the cases that others opened of them.
+    ShareSubject(subject).bad = true;
+    if (auto parts = shared_->parts.find(subject); parts != shared_->parts.end()) {
+      for (const Subject& part : parts->second) ShareSubject(part);
+    }
+    shared_->confirming.insert(subject);
+    shared_->wants_cases = true;
+  }
   return opened;
 }
 
@@ -215,46 +264,42 @@ SharedState::RowsNews Limiter::SetRows(const RowKey& key, const RowAnswer& answe
 std::vector<RowKey> Limiter::RowKeysOf(const Subject& subject) const {
   MutexLock lock(&mutex_);
   std::vector<RowKey> keys;
-  for (const WindowClock& clock : window_clocks_) keys.push_back({subject, clock.steps.window()});
+  auto add = [&](const Subject& one) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    for (const WindowClock& clock : window_clocks_) keys.push_back({one, clock.steps.window()});
+  };
+  add(subject);
+  if (auto parts = apart_.find(subject); parts != apart_.end()) {
+    for (const Subject& part : parts->second) add(part);
+  }
   return keys;
 }
 
 // Other nodes' attempts may be later than the newest in this node's log: as of the clock, then.
 bool Limiter::JudgeAgain(const Subject& subject) {
-  if (!TracksKind(subject.kind) || !MayBeBlocked(subject)) return false;
-  const absl::string_view domain = subject.DomainPart();
-  Subject within;
-  if (subject.kind == SubjectKind::kLogin && !domain.empty()) {
-    within = {SubjectKind::kDomain, std::string(domain)};
-  }
   const int64_t before = case_number_;
-  JudgeAt(subject, ShownNow(), ShownNow(), within);
+  const bool newest = shared_->confirming.erase(subject) > 0;
+  shared_->unconfirmed.erase(subject);
+  Judge(subject, ShownNow(), ShownNow(), newest);
   return case_number_ != before;
 }
 
-// The others' parts as counted, and the rest, which is this node's.
-std::vector<std::pair<std::string, Counts>> Limiter::CountsByNode(const Subject& subject,
-                                                                  bool shadow,
-                                                                  absl::Duration window,
-                                                                  const Counts& sum,
-                                                                  absl::Time now) const {
-  const StepClock steps(window);
-  const int64_t now_step = steps.StepOf(now);
-  int64_t after_step = now_step - StepClock::kSteps;
-  auto cleared = cleared_.find(subject);
-  if (cleared != cleared_.end()) {
-    const absl::Time after = shadow ? cleared->second.shadow : cleared->second.enforced;
-    if (after != absl::InfinitePast()) after_step = std::max(after_step, steps.StepOf(after));
-  }
-  auto parts = shared_->OthersByNode(subject, window, now_step, after_step);
-  Counts rest = sum;
-  for (const auto& [node, counts] : parts) {
-    rest -= counts;
-  }
-  parts.emplace_back(options_.node, rest);
-  std::sort(parts.begin(), parts.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
-  return parts;
+// A domain whose own node's counts would do is judged at once. Else a part of it may be the culprit
+// of whom this node has an older row than of the domain.
+bool Limiter::RestsOnOthers(const Subject& subject, const Decision& decision, absl::Time now,
+                            bool shadow) const {
+  if (shared_ == nullptr || shared_->alone || subject.kind != SubjectKind::kDomain) return false;
+  const bool has_parts = tracked_[static_cast<int>(SubjectKind::kLogin)] ||
+                         tracked_[static_cast<int>(SubjectKind::kAccount)] ||
+                         tracked_[static_cast<int>(SubjectKind::kScript)];
+  if (!has_parts) return false;
+  const Counts own = CountsOf(subject, decision.rule->window, now, absl::InfinitePast(), shadow,
+                              /*own_only=*/true);
+  return !Evaluate(*decision.rule, own).tripped;
+}
+
+bool Limiter::TakeWantsCases() {
+  MutexLock lock(&mutex_);
+  return std::exchange(shared_->wants_cases, false);
 }
 
 void Limiter::ShareChange(CaseChange change, Case* record) {
@@ -459,10 +504,6 @@ void Limiter::Adopt(const SharedState::CaseName& name, Case theirs) {
   // This node's own case of the same trouble gives way, as if it had never been.
   std::optional<Case> mine = cases_->FindOpen(subject, shadow);
   if (mine.has_value() && mine->id != theirs.id) changes_.forgotten_cases.push_back(mine->id);
-  if (open && !theirs.within.id.empty()) {
-    std::vector<Subject>& parts = narrower_open_[theirs.within];
-    if (std::find(parts.begin(), parts.end(), subject) == parts.end()) parts.push_back(subject);
-  }
   const bool known_closed = !open && known.record.state == CaseState::kClosed &&
                             known.record.id == theirs.id && !mine.has_value();
   known = {};
@@ -482,8 +523,13 @@ bool Limiter::CaseWaits(const Subject& subject) const {
   return false;
 }
 
-void Limiter::AnnounceUnshared() {
+void Limiter::GoOnAlone() {
   MutexLock lock(&mutex_);
+  shared_->alone = true;
+  shared_->confirming.clear();
+  for (const Subject& subject : std::exchange(shared_->unconfirmed, {})) {
+    Judge(subject, ShownNow(), ShownNow(), /*newest=*/true);
+  }
   for (auto& [name, known] : shared_->cases) {
     if (std::exchange(known.announce, false) && observer_ != nullptr) {
       observer_->OnAnnounce(known.record);

@@ -62,7 +62,7 @@ LimiterFacts Limiter::Facts() const {
     facts.windows.emplace_back(clock.steps.window(), clock.since);
   }
   for (int kind = 0; kind < kSubjectKinds; ++kind) {
-    if (tracked_[kind]) {
+    if (tracked_[kind] || tracked_alone_[kind]) {
       facts.kinds.emplace_back(static_cast<SubjectKind>(kind), tracked_since_[kind]);
     }
   }
@@ -185,7 +185,9 @@ absl::Status Limiter::RestoreClearing(absl::string_view text) {
   auto parsed = ParseClearing(text);
   if (!parsed.ok()) return parsed.status();
   MutexLock lock(&mutex_);
-  cleared_[parsed->first] = parsed->second;
+  for (const Subject& domain : parsed->second.within) SetApart(parsed->first, domain);
+  for (const Subject& domain : WithinOf(parsed->first)) SetApart(parsed->first, domain);
+  cleared_[parsed->first] = std::move(parsed->second);
   return absl::OkStatus();
 }
 
@@ -229,12 +231,16 @@ void Limiter::FinishRestore() {
     tracked_since_[static_cast<int>(kind)] = since;
   }
   for (const Case& record : restored.cases) {
-    const bool open = record.state != CaseState::kClosed;
-    if (open && !record.within.id.empty()) {
-      narrower_open_[record.within].push_back(record.subject);
+    if (record.state == CaseState::kClosed || record.shadow) continue;
+    parts_blocked_.insert(record.subject);
+    SetApart(record.subject, record.within);
+  }
+  if (shared_ != nullptr) {
+    ShareRestored(restored.cases);
+    for (const auto& [subject, state] : subjects_) {
+      for (Subject& domain : WithinOf(subject)) shared_->parts[std::move(domain)].insert(subject);
     }
   }
-  if (shared_ != nullptr) ShareRestored(restored.cases);
   cases_->Restore(std::move(restored.cases), std::move(restored.events));
   next_until_ = cases_->EarliestUntil();
   CloseWhatIsNotEnforced();

@@ -106,7 +106,7 @@ Publisher::Pause Publisher::Round() {
   // Another server may be the master by now.
   reconnect_ = trouble == SharedTrouble::kReadOnly || trouble == SharedTrouble::kUnexpected;
   // Who waits to tell people does not wait for a store that may stay away.
-  limiter_->AnnounceUnshared();
+  keeper_->Between([](Limiter* limiter) { limiter->GoOnAlone(); });
   failures_ = std::min(failures_ + 1, 10);
   absl::Duration pause = std::min(kFirstPause * (1 << failures_), kLongestPause);
   jitter_ = jitter_ * 1664525 + 1013904223;  // so that many nodes do not come back at once
@@ -211,6 +211,14 @@ absl::Status Publisher::PutRows(bool* more) {
     }
     bool opened = false;
     keeper_->Between([&](Limiter* limiter) { opened = limiter->RowsPut(puts, *answers); });
+    if (limiter_->TakeWantsCases()) {
+      absl::StatusOr<std::vector<SharedCase>> cases = store_->ReadCases();
+      status.Update(cases.status());
+      if (!store_->connected()) return status;
+      if (cases.ok()) {
+        keeper_->Between([&](Limiter* limiter) { limiter->MergeCases(*cases, /*all=*/false); });
+      }
+    }
     if (!opened) continue;
     // Told to others once it is stored here.
     keeper_->Commit().IgnoreError();  // the keeper's status tells

@@ -159,6 +159,11 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
     LedgerRow& row = rows[*it];
     const int64_t step = steps.StepOf(row.time);
     if (!steps.Live(step, now_step) || step <= after_step) continue;
+    const bool cleared =
+        std::any_of(record.apart_until.begin(), record.apart_until.end(), [&](const auto& part) {
+          return part.first == row.narrower && step <= steps.StepOf(part.second);
+        });
+    if (cleared) continue;
     ++*Slot(row.outcome, &recount.counts);
     if (surplus[*it]) ++recount.counts.surplus;
     if (row.outcome != Outcome::kDelivered) recount.bad.push_back(std::move(row));

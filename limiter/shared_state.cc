@@ -64,14 +64,14 @@ std::vector<std::pair<std::string, Counts>> SharedState::OthersByNode(const Subj
                                                                       absl::Duration window,
                                                                       int64_t now_step,
                                                                       int64_t after_step) const {
-  std::vector<std::pair<std::string, Counts>> parts;
+  std::vector<std::pair<std::string, Counts>> by_node;
   const std::vector<NodeWindow>* nodes = Find(subject, window);
-  if (nodes == nullptr) return parts;
+  if (nodes == nullptr) return by_node;
   for (const NodeWindow& one : *nodes) {
     const Counts part = one.window.Sum(now_step, after_step);
-    if (part.total() > 0) parts.emplace_back(one.node, part);
+    if (part.total() > 0) by_node.emplace_back(one.node, part);
   }
-  return parts;
+  return by_node;
 }
 
 void SharedState::RefuseRow(const RowKey& key, absl::string_view node, absl::string_view why) {

@@ -73,6 +73,16 @@ class SharedState {
   };
   absl::flat_hash_map<Subject, Waiting> subjects;
   absl::flat_hash_map<Subject, Waiting> being_put;
+  // Those of them that are changed, by the domain that they are or are part of: put together.
+  absl::flat_hash_map<Subject, std::vector<Subject>> groups;
+  // The parts of a domain that are counted here.
+  absl::flat_hash_map<Subject, absl::flat_hash_set<Subject>> parts;
+  // Domains that would be blocked by what is known of the other nodes; those of them that are
+  // judged when their rows come back next; and whether cases are wanted before.
+  absl::flat_hash_set<Subject> unconfirmed;
+  absl::flat_hash_set<Subject> confirming;
+  bool wants_cases = false;
+  bool alone = true;             // the store is away: what is known has to do
   std::vector<Subject> refused;  // each alone: to be tried again with the next beat
 
   // The newest case of each subject, open or closed.

@@ -181,6 +181,14 @@ Json CaseValue(const Case& record) {
                {"judged_at", Micros(record.judged_at)},
                {"counted_after", Micros(record.counted_after)},
                {"apart", record.apart},
+               {"apart_until",
+                [&] {
+                  Json parts = Json::array();
+                  for (const auto& [part, until] : record.apart_until) {
+                    parts.push_back({part, Micros(until)});
+                  }
+                  return parts;
+                }()},
                {"once", record.once},
                {"rev", record.rev},
                {"level", record.level},
@@ -238,6 +246,10 @@ Case CaseOf(const Json& json, Subject subject) {
   record.counted_after = TimeAt(json, "counted_after", absl::InfinitePast());
   record.once = json.value("once", true);
   record.apart = json.value("apart", std::vector<std::string>());
+  for (const Json& one : json.value("apart_until", Json::array())) {
+    record.apart_until.emplace_back(one.at(0).get<std::string>(),
+                                    TimeOf(one.at(1), absl::InfinitePast()));
+  }
   record.rev = json.value("rev", int64_t{0});
   record.level = json.value("level", 0);
   record.cleared_at = TimeAt(json, "cleared_at", absl::InfinitePast());
@@ -566,16 +578,24 @@ absl::StatusOr<std::vector<LedgerRow>> ParseSharedReceipt(absl::string_view text
 }
 
 std::string ClearingText(const Subject& subject, const Cleared& cleared) {
+  Json within = Json::array();
+  for (const Subject& domain : cleared.within) within.push_back(SubjectJson(domain));
   return Bytes({{"subject", SubjectJson(subject)},
                 {"enforced", Micros(cleared.enforced)},
-                {"shadow", Micros(cleared.shadow)}});
+                {"shadow", Micros(cleared.shadow)},
+                {"apart", Micros(cleared.apart)},
+                {"within", std::move(within)}});
 }
 
 absl::StatusOr<std::pair<Subject, Cleared>> ParseClearing(absl::string_view text) {
   return Parse<std::pair<Subject, Cleared>>(text, "clearing", [](const Json& json) {
-    return std::make_pair(SubjectOf(json.at("subject")),
-                          Cleared{TimeAt(json, "enforced", absl::InfinitePast()),
-                                  TimeAt(json, "shadow", absl::InfinitePast())});
+    Cleared cleared = {.enforced = TimeAt(json, "enforced", absl::InfinitePast()),
+                       .shadow = TimeAt(json, "shadow", absl::InfinitePast())};
+    cleared.apart = TimeAt(json, "apart", cleared.enforced);
+    for (const Json& domain : json.value("within", Json::array())) {
+      cleared.within.push_back(SubjectOf(domain));
+    }
+    return std::make_pair(SubjectOf(json.at("subject")), std::move(cleared));
   });
 }
 

@@ -62,6 +62,9 @@ absl::StatusOr<std::vector<LedgerRow>> ParseSharedReceipt(absl::string_view text
 struct Cleared {
   absl::Time enforced = absl::InfinitePast();
   absl::Time shadow = absl::InfinitePast();
+  // Of a narrower subject: what came until then never counts for the domains that it is part of.
+  absl::Time apart = absl::InfinitePast();
+  std::vector<Subject> within;
 };
 std::string ClearingText(const Subject& subject, const Cleared& cleared);
 absl::StatusOr<std::pair<Subject, Cleared>> ParseClearing(absl::string_view text);

@@ -100,14 +100,12 @@ class Charger {
              *domain);
       return;
     }
-    if (owner.empty()) owner = IdentifiedDomain(identity_);
-    Subject subject = Subject::Narrow(SubjectKind::kLogin, login);
-    absl::StatusOr<DomainName> domain = DomainOf(owner);
-    if (domain.ok()) {
-      Inside(std::move(subject), *domain);
-    } else {
-      charged_.push_back({std::move(subject)});
+    for (absl::string_view one : {owner, IdentifiedDomain(identity_), Find(lists_.users, login)}) {
+      if (one.empty()) continue;
+      absl::StatusOr<DomainName> domain = DomainOf(one);
+      if (domain.ok()) return Inside(Subject::Narrow(SubjectKind::kLogin, login), *domain);
     }
+    Alone(SubjectKind::kLogin, login);
   }
 
   void User() {
@@ -125,8 +123,7 @@ class Charger {
       Inside(Subject::Narrow(SubjectKind::kAccount, identity_.user), *domain);
       return;
     }
-    charged_.push_back(
-        {Subject::Narrow(SubjectKind::kLocal, absl::StrCat(identity_.user, "@", lists_.host))});
+    Alone(SubjectKind::kLocal, identity_.user);
   }
 
   void Relay() {
@@ -159,14 +156,15 @@ class Charger {
   }
 
   void Inside(Subject narrower, const DomainName& domain) {
-    const bool hosted = Hosted(domain);
-    charged_.push_back({std::move(narrower), hosted});
-    charged_.push_back({Subject::Domain(domain), hosted});
+    charged_.push_back({std::move(narrower)});
+    charged_.push_back({Subject::Domain(domain), Hosted(domain)});
   }
 
-  bool Hosted(const DomainName& domain) const {
-    return lists_.hosted.empty() || lists_.hosted.Matches(domain.text());
+  void Alone(SubjectKind kind, absl::string_view name) {
+    charged_.push_back({Subject::Narrow(kind, absl::StrCat(name, "@", lists_.host))});
   }
+
+  bool Hosted(const DomainName& domain) const { return IsHosted(lists_, domain.text()); }
 
   const ChargeLists& lists_;
   const Identity& identity_;
@@ -244,6 +242,54 @@ ChargedSubjects Charge(const ChargeLists& lists, const Identity& identity,
   }
   if (!by_sender && !original.empty()) charger.Forward(original);
   return charger.Take();
+}
+
+Subject AsCharged(const ChargeLists& lists, const Subject& subject) {
+  if (subject.kind == SubjectKind::kLocal && subject.id.find('@') == std::string::npos) {
+    return Subject::Narrow(subject.kind, absl::StrCat(subject.id, "@", lists.host));
+  }
+  if (subject.kind != SubjectKind::kLogin || subject.id.find('@') != std::string::npos) {
+    return subject;
+  }
+  const Identity identity = {.login = subject.id};
+  Charger charger(lists, identity, "");
+  return charger.Try(ChargeStep::kLogin) ? charger.Take().front().subject : subject;
+}
+
+std::string DomainByLists(const ChargeLists& lists, const Subject& subject) {
+  absl::string_view owner;
+  switch (subject.kind) {
+    case SubjectKind::kDomain:
+    case SubjectKind::kForward:
+    case SubjectKind::kLocal:
+    case SubjectKind::kHost:
+      return "";
+    case SubjectKind::kLogin:
+      owner = Find(lists.logins, subject.id);
+      if (owner.empty()) owner = subject.DomainPart();
+      if (owner.empty()) owner = Find(lists.users, subject.id);
+      break;
+    case SubjectKind::kAccount:
+      owner = Find(lists.users, subject.id);
+      break;
+    case SubjectKind::kScript:
+      break;
+  }
+  if (owner.empty()) owner = subject.DomainPart();
+  absl::StatusOr<DomainName> domain = DomainOf(owner);
+  return domain.ok() ? domain->text() : "";
+}
+
+bool IsHosted(const ChargeLists& lists, absl::string_view domain) {
+  return lists.hosted.empty() || lists.hosted.Matches(domain);
+}
+
+bool StandsAlone(const ChargeLists& lists, const Subject& subject, absl::string_view domain) {
+  if (subject.kind != SubjectKind::kLogin && subject.kind != SubjectKind::kAccount) return false;
+  if (domain.empty() || !IsHosted(lists, domain)) return true;
+  // The form of those that are part of nothing.
+  return subject.kind == SubjectKind::kLogin && domain == subject.DomainPart() &&
+         absl::EqualsIgnoreCase(domain, lists.host);
 }
 
 }  // namespace deferd

@@ -4,7 +4,8 @@
 // under another name than it is charged under. Only proven identities are charged, in the order
 // that the operator chose (`[charge] order`):
 //   login   an authenticated id: its map entry, else the domain after its '@', or without '@' the
-//           one that the MTA identified;
+//           one that the MTA identified, else that of the system user of this name. One of no
+//           domain stands alone, as login:NAME@HOST: on another host it may be another person;
 //   user    a local system user: the domain that the MTA identified, else the map entry, else
 //           local:USER@HOST. A client host without a login for which the MTA identified a domain
 //           (POP before SMTP) belongs here too;
@@ -74,7 +75,7 @@ struct ChargeLists {
   HostList relay_hosts;
   HostList internal_hosts;
   bool local = false;              // deliveries on this host count too (on_this_host.h)
-  std::string host = "localhost";  // HOST of local:USER@HOST
+  std::string host = "localhost";  // HOST of local:USER@HOST and login:NAME@HOST
 };
 
 // Adds a map file's text to `map`: "key: value" a line, or "key value"; '#' starts a comment. A
@@ -88,7 +89,9 @@ absl::Status ReadMap(absl::string_view text, absl::string_view name, bool swap,
 
 struct Charged {
   Subject subject;
-  bool hosted = true;  // false: counted and shown, never blocked by a rule
+  // False of a domain that is not hosted here: counted and shown, never blocked by a rule. Who is
+  // proven is judged wherever its domain lives.
+  bool hosted = true;
 
   friend bool operator==(const Charged&, const Charged&) = default;
 };
@@ -101,6 +104,21 @@ using ChargedSubjects = absl::InlinedVector<Charged, 2>;
 // known (questions).
 ChargedSubjects Charge(const ChargeLists& lists, const Identity& identity,
                        absl::string_view original);
+
+// A subject in the form that Charge gives it: a login or local user that a person names without
+// HOST is this host's.
+Subject AsCharged(const ChargeLists& lists, const Subject& subject);
+
+// The domain that the lists or its own id say a subject is part of; empty if none, and for what is
+// no part of anything.
+std::string DomainByLists(const ChargeLists& lists, const Subject& subject);
+
+// Whether mail of `domain` is ours to block. Without the list all is.
+bool IsHosted(const ChargeLists& lists, absl::string_view domain);
+
+// Whether no domain that is hosted here answers for a login or account that is part of `domain`
+// (empty: of none).
+bool StandsAlone(const ChargeLists& lists, const Subject& subject, absl::string_view domain);
 
 }  // namespace deferd
 

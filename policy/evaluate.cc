@@ -13,10 +13,11 @@ Decision Evaluate(const Rule& rule, const Counts& counts) {
 }
 
 std::vector<Decision> EvaluateAll(const Policy& policy, const Subject& subject,
-                                  const std::function<Counts(absl::Duration window)>& counts_of) {
+                                  const std::function<Counts(absl::Duration window)>& counts_of,
+                                  bool alone) {
   std::vector<Decision> decisions;
   for (const Rule& rule : policy.rules) {
-    if (rule.AppliesTo(subject)) decisions.push_back(Evaluate(rule, counts_of(rule.window)));
+    if (rule.AppliesTo(subject, alone)) decisions.push_back(Evaluate(rule, counts_of(rule.window)));
   }
   return decisions;
 }

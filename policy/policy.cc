@@ -81,8 +81,8 @@ std::string Action::ToString() const {
   return text;
 }
 
-bool Rule::AppliesTo(const Subject& subject) const {
-  if (subject.kind != kind) return false;
+bool Rule::AppliesTo(const Subject& subject, bool alone) const {
+  if (subject.kind != kind || (unhosted && !alone)) return false;
   return domains.empty() || AnyMatches(domains, subject.DomainPart());
 }
 

@@ -58,10 +58,14 @@ struct Rule {
   Action action;
   bool shadow = false;  // a rule of kind local always is: unmapped users are only warned about
   SubjectKind kind = SubjectKind::kDomain;  // the kind of subject that it judges
-  std::vector<DomainPattern> domains;       // empty: all
+  // Only logins and accounts that no domain hosted here answers for: of a name alone, or of a
+  // domain that lives elsewhere (StandsAlone in charge.h).
+  bool unhosted = false;
+  std::vector<DomainPattern> domains;  // empty: all
 
   bool off() const { return percent == 0 && !any_share; }
-  bool AppliesTo(const Subject& subject) const;
+  // `alone`: the subject is such a login or account.
+  bool AppliesTo(const Subject& subject, bool alone = false) const;
 };
 
 enum class Mode : uint8_t { kEnforce, kShadow };

@@ -89,6 +89,17 @@ any_share = true
 window = "1h"
 block_for = "1h"
 action = "hold"
+
+# Logins that no domain hosted here answers for, each by itself: names without an @ (PAM, saslauthd),
+# as login:NAME@HOST, and logins of domains that live elsewhere.
+[rule.login]
+kind = "login"
+unhosted = true
+min_bad = 10
+percent = 50
+window = "1h"
+block_for = "1h"
+action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
 )";
 
 std::string HashOf(absl::string_view text) {
@@ -202,6 +213,11 @@ class PolicyReader {
                        "refused; take this line out");
       }
       rule.shadow = true;
+    }
+    if (auto unhosted = table->Bool("unhosted")) rule.unhosted = *unhosted;
+    if (rule.unhosted && rule.kind != SubjectKind::kLogin && rule.kind != SubjectKind::kAccount) {
+      reader_->Error(table->PlaceOf("unhosted"),
+                     "unhosted is for rules of kind \"login\" or \"account\"; take this line out");
     }
     rule.domains = ReadDomains(table);
     return rule;

@@ -117,10 +117,22 @@ absl::StatusOr<Json> AdminApi::Handle(const std::string& verb, const Json& args,
       {"queue", &AdminApi::Queue},
   };
   for (const Verb& known : kVerbs) {
-    if (verb == known.name) return (this->*known.handle)(args, peer);
+    if (verb == known.name) return (this->*known.handle)(AsCharged(args), peer);
   }
   return absl::InvalidArgumentError(
       absl::StrCat("verb '", verb.substr(0, 40), "' is not known to this daemon"));
+}
+
+// A login or local user that is named without a host is this host's, in every verb.
+Json AdminApi::AsCharged(const Json& args) const {
+  Json named = args;
+  for (const char* key : {"subject", "what"}) {
+    if (!args.is_object() || !args.contains(key) || !args[key].is_string()) continue;
+    absl::StatusOr<Subject> subject = Subject::Parse(args[key].get<std::string>());
+    if (!subject.ok() || subject->kind == SubjectKind::kDomain) continue;
+    named[key] = deferd::AsCharged(*parts_.limiter->settings().lists, *subject).ToString();
+  }
+  return named;
 }
 
 absl::StatusOr<Json> AdminApi::Status(const Json&, const Peer&) const { return parts_.status(); }

@@ -86,6 +86,7 @@ class AdminApi {
   // InvalidArgument for a name that nobody can send as, unless it was seen.
   absl::Status CheckBlockable(const Subject& subject) const;
   WhyParts PartsOfWhy() const;
+  Json AsCharged(const Json& args) const;
   // The case as JSON, once it is stored, or with `not_saved` saying why it is not.
   Json Saved(const Case& record) const;
 

@@ -323,6 +323,7 @@ Json RuleJson(const Rule& rule) {
           {"action", rule.action.ToString()},
           {"shadow", rule.shadow},
           {"kind", std::string(SubjectKindName(rule.kind))},
+          {"unhosted", rule.unhosted},
           {"domains", std::move(domains)}};
 }
 

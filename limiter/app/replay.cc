@@ -36,7 +36,7 @@ class Tally : public Observer {
     if (answer != nullptr) ++classes_[static_cast<int>(answer->reply_class)];
     for (const Charged& one : charged) {
       // A part of a domain is told apart where a rule judges such parts.
-      if (&one == &charged.back() || Judged(one.subject.kind)) {
+      if (&one == &charged.back() || Judged(one.subject.kind, charged.back().hosted)) {
         Count(attempt.outcome, &Of(one.subject)->all);
       }
     }
@@ -81,9 +81,10 @@ class Tally : public Observer {
     std::vector<Case> cases;
   };
 
-  bool Judged(SubjectKind kind) const {
-    return std::any_of(policy_.rules.begin(), policy_.rules.end(),
-                       [&](const Rule& rule) { return rule.kind == kind; });
+  bool Judged(SubjectKind kind, bool hosted) const {
+    return std::any_of(policy_.rules.begin(), policy_.rules.end(), [&](const Rule& rule) {
+      return rule.kind == kind && (!rule.unhosted || !hosted);
+    });
   }
 
   // Attempts come with their contribution right behind them: one look-up serves both.

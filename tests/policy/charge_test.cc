@@ -90,11 +90,16 @@ INSTANTIATE_TEST_SUITE_P(
                    {"login:acct9", "other.example"}},
         ChargeCase{"IdentifiedAsNobody",
                    {.login = "acct9", .identified_domain = "-system-"},
-                   {"login:acct9"}},
+                   {"login:acct9@web1"}},
         ChargeCase{"Unmapped",
                    {.sender = "a@b.example", .login = "acct9", .host = "192.0.2.7"},
-                   {"login:acct9"}},
-        ChargeCase{"MappedToNonsense", {.login = "broken"}, {"login:broken"}},
+                   {"login:acct9@web1"}},
+        ChargeCase{"OfASystemUser", {.login = "acct1"}, {"login:acct1", "site.example"}},
+        ChargeCase{"IdentifiedBeatsTheUsersMap",
+                   {.login = "acct1", .identified_domain = "other.example"},
+                   {"login:acct1", "other.example"}},
+        ChargeCase{"OfAWindowsDomain", {.login = "OFFICE\\bob"}, {"login:OFFICE\\bob@web1"}},
+        ChargeCase{"MappedToNonsense", {.login = "broken"}, {"login:broken@web1"}},
         ChargeCase{"NotInTheOrder",
                    {.sender = "a@b.example", .login = "bob@example.com", .host = "203.0.113.9"},
                    {},
@@ -250,13 +255,64 @@ TEST(Hosted, MarksDomainsFromElsewhereAndTheirParts) {
   };
   EXPECT_THAT(charge({.user = "acct1"}), ElementsAre("account:acct1", "site.example"));
   EXPECT_THAT(charge({.login = "bob@example.com"}),
-              ElementsAre("login:bob@example.com (not hosted)", "example.com (not hosted)"));
+              ElementsAre("login:bob@example.com", "example.com (not hosted)"));
   EXPECT_THAT(charge({.sender = "a@b.example", .host = "192.0.2.7"}),
               ElementsAre("host:192.0.2.7", "b.example (not hosted)"));
   EXPECT_THAT(charge({.user = "www-data"}), ElementsAre("local:www-data@web1"));
-  EXPECT_THAT(charge({.login = "acct9"}), ElementsAre("login:acct9"));
+  EXPECT_THAT(charge({.login = "acct9"}), ElementsAre("login:acct9@web1"));
   EXPECT_THAT(charge({}, "info@site.example"), ElementsAre("forward:site.example"));
   EXPECT_THAT(charge({}, "info@b.example"), ElementsAre("forward:b.example (not hosted)"));
+}
+
+// A person names a subject as Charge does, whatever form is typed.
+TEST(AsCharged, NamesThisHostsLoginsAndUsers) {
+  const ChargeLists lists = Lists();
+  for (const auto& [typed, charged] : std::vector<std::pair<std::string, std::string>>{
+           {"login:acct9", "login:acct9@web1"},
+           {"login:acct9@web1", "login:acct9@web1"},
+           {"login:scanner", "login:scanner"},
+           {"login:acct1", "login:acct1"},
+           {"login:bob@example.com", "login:bob@example.com"},
+           {"local:www-data", "local:www-data@web1"},
+           {"local:www-data@other", "local:www-data@other"},
+           {"account:acct1", "account:acct1"},
+           {"example.com", "example.com"}}) {
+    EXPECT_EQ(AsCharged(lists, Subject::Parse(typed).value()).ToString(), charged) << typed;
+  }
+}
+
+// What the lists say without a message agrees with what Charge says of one.
+TEST(DomainByLists, IsTheDomainThatIsCharged) {
+  const ChargeLists lists = Lists();
+  for (const Identity& identity : std::vector<Identity>{{.login = "bob@example.com"},
+                                                        {.login = "scanner"},
+                                                        {.login = "printer"},
+                                                        {.login = "odd@panel.example"},
+                                                        {.login = "acct1"},
+                                                        {.user = "acct1"}}) {
+    const ChargedSubjects charged = Charge(lists, identity, "");
+    ASSERT_EQ(charged.size(), 2u);
+    EXPECT_EQ(DomainByLists(lists, charged.front().subject), charged.back().subject.id);
+    EXPECT_FALSE(StandsAlone(lists, charged.front().subject, charged.back().subject.id));
+    EXPECT_EQ(DomainByLists(lists, charged.back().subject), "");
+  }
+  EXPECT_EQ(DomainByLists(lists, {SubjectKind::kLocal, "www-data@web1"}), "");
+}
+
+TEST(StandsAlone, WhomNoHostedDomainAnswersFor) {
+  ChargeLists lists = Lists();
+  lists.hosted.push_back(DomainPattern::Parse("site.example").value());
+  auto alone = [&](const std::string& text) {
+    const Subject subject = Subject::Parse(text).value();
+    return StandsAlone(lists, subject, DomainByLists(lists, subject));
+  };
+  EXPECT_TRUE(alone("login:acct9@Web1"));
+  EXPECT_TRUE(alone("login:bob@example.com")) << "lives elsewhere";
+  EXPECT_TRUE(alone("login:bob@a..b"));
+  EXPECT_FALSE(alone("login:bob@site.example"));
+  EXPECT_FALSE(alone("account:acct1"));
+  EXPECT_FALSE(alone("example.com"));
+  EXPECT_FALSE(alone("local:www-data@web1"));
 }
 
 TEST(ChargeOrder, IsAListOfSteps) {

@@ -62,7 +62,8 @@ std::string Described(const Policy& policy) {
                     rule.any_share ? std::string("any share") : absl::StrCat(rule.percent, "%"),
                     " in ", deferd::FormatDuration(rule.window), ", for ",
                     deferd::FormatDuration(rule.block_for), "\n  ", rule.action.ToString(),
-                    "\n  kind ", SubjectKindName(rule.kind), patterns(rule.domains), "\n");
+                    "\n  kind ", SubjectKindName(rule.kind), rule.unhosted ? " unhosted" : "",
+                    patterns(rule.domains), "\n");
   }
   return absl::StrCat(text, "exempt", patterns(policy.exempt), "\n");
 }
@@ -113,6 +114,8 @@ TEST(BuiltInPolicy, HoldsTheseRules) {
             "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
             "rule host\n  100 and 50% in 1h, for 1h\n  hold\n  kind host\n"
             "rule host_flood\n  5000 and any share in 1h, for 1h\n  hold\n  kind host\n"
+            "rule login\n  10 and 50% in 1h, for 1h\n"
+            "  submission=reject local=hold queued=hold relay=hold\n  kind login unhosted\n"
             "exempt\n");
   EXPECT_EQ(policy.path, "built-in");
   EXPECT_EQ(&BuiltInPolicy(), &policy);

@@ -52,6 +52,11 @@ TEST(Rule, IsForItsKindAndDomains) {
   EXPECT_TRUE(rule.AppliesTo(Of("login:bob@example.com")));
   EXPECT_FALSE(rule.AppliesTo(Of("login:bob@example.org")));
   EXPECT_FALSE(rule.AppliesTo(Of("login:bob")));
+  rule.domains.clear();
+  rule.unhosted = true;
+  EXPECT_TRUE(rule.AppliesTo(Of("login:bob@web1"), /*alone=*/true));
+  EXPECT_FALSE(rule.AppliesTo(Of("login:bob@example.com")));
+  rule.unhosted = false;
   EXPECT_FALSE(rule.AppliesTo(Of("example.com")));
   rule.kind = SubjectKind::kForward;
   EXPECT_TRUE(rule.AppliesTo(Of("forward:example.com")));

@@ -174,7 +174,7 @@ TEST(Config, MissingFilesAreNamed) {
 TEST(Config, WithoutANameThePolicyIsTheBuiltInOne) {
   absl::StatusOr<LoadedPolicy> policy = LoadPolicy("");
   ASSERT_THAT(policy, IsOk());
-  EXPECT_EQ(policy->policy->rules.size(), 5u);
+  EXPECT_EQ(policy->policy->rules.size(), 6u);
   EXPECT_EQ(policy->policy->path, "built-in");
 }
 

@@ -133,10 +133,13 @@ INSTANTIATE_TEST_SUITE_P(
                     {"login:bob@site.example", "site.example"}},
         SendingCase{"NotHosted",
                     {.sender = "a@b.example", .login = "a@b.example", .host = kOutside},
-                    {"login:a@b.example (not hosted)", "b.example (not hosted)"}},
+                    {"login:a@b.example", "b.example (not hosted)"}},
         SendingCase{"WithoutDomain",
                     {.sender = "a@b.example", .login = "acct9", .host = kOutside},
-                    {"login:acct9"}},
+                    {"login:acct9@web1"}},
+        SendingCase{"OfASystemUser",
+                    {.sender = "a@b.example", .login = "acct1", .host = kOutside},
+                    {"login:acct1", "site.example"}},
         SendingCase{"WithoutDomainMapped",
                     {.sender = "a@b.example", .login = "scanner", .host = kOutside},
                     {"login:scanner", "office.example"}},
@@ -154,19 +157,18 @@ INSTANTIATE_TEST_SUITE_P(
         SendingCase{"OverIPv6",
                     {.sender = "a@b.example", .login = "bob@site.example", .host = "2001:db9::1"},
                     {"login:bob@site.example", "site.example"}},
-        SendingCase{
-            "UnicodeDomain",
-            {.sender = "a@b.example",
-             .login = "bob@b\xc3\xbc"
-                      "cher.example",
-             .host = kOutside},
-            {"login:bob@xn--bcher-kva.example (not hosted)", "xn--bcher-kva.example (not hosted)"}},
+        SendingCase{"UnicodeDomain",
+                    {.sender = "a@b.example",
+                     .login = "bob@b\xc3\xbc"
+                              "cher.example",
+                     .host = kOutside},
+                    {"login:bob@xn--bcher-kva.example", "xn--bcher-kva.example (not hosted)"}},
         SendingCase{"Blank",
                     {.sender = "a@b.example", .login = "bob smith@site.example", .host = kOutside},
-                    {"login:bob"}},
+                    {"login:bob@web1"}},
         SendingCase{"Colon",
                     {.sender = "a@b.example", .login = "bob:x@site.example", .host = kOutside},
-                    {"login:bob"}}),
+                    {"login:bob@web1"}}),
     [](const auto& test) { return test.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
@@ -237,8 +239,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(AskedIsChargedByMaps, PanelsWordsForNobody) {
   const Sending who = {
       .sender = "a@b.example", .login = "acct9", .host = kOutside, .domain = "-remote-"};
-  EXPECT_THAT(ChargedByExim(Lists(), who), ElementsAre("login:acct9"));
-  EXPECT_THAT(Asked<EximSession>(Lists(), EximQuestionBytes(who)), ElementsAre("login:acct9"));
+  EXPECT_THAT(ChargedByExim(Lists(), who), ElementsAre("login:acct9@web1"));
+  EXPECT_THAT(Asked<EximSession>(Lists(), EximQuestionBytes(who)), ElementsAre("login:acct9@web1"));
 }
 
 // A forward is known by its recipient, which no question has.
