@@ -101,7 +101,8 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
     answer = AnswerOf(attempt, nullptr);
   }
   ChargedSubjects charged;
-  if (attempt.attributed()) {
+  const bool by_sender = settings_.lists->order.front() == ChargeStep::kSender;
+  if (attempt.attributed() || (by_sender && !attempt.identity.sender.empty())) {
     charged = Charge(*settings_.lists, attempt.identity, attempt.original);
   }
   if (charged.empty() || future) {

@@ -218,8 +218,13 @@ class FieldParser {
       return true;
     }
     if (absl::StartsWith(in_, "F=<") || absl::StartsWith(in_, "P=<")) {
+      const bool sender = in_.front() == 'F' && line_->sender.empty();
       in_.remove_prefix(2);
-      if (!TakeBracketed(&in_, &value)) TakeValue();
+      if (!TakeBracketed(&in_, &value)) {
+        TakeValue();
+      } else if (sender) {
+        line_->sender = value;
+      }
       return true;
     }
     if (absl::StartsWith(in_, "DN=\"") || absl::StartsWith(in_, "SNI=\"")) {

@@ -34,7 +34,8 @@ struct EximLine {
   EximLineKind kind = EximLineKind::kOther;
   absl::string_view id;  // 6-6-2 or, since Exim 4.97, 6-11-4
 
-  // kArrival
+  // kArrival; `sender` also of a delivery, a deferral or a failure, where Exim logs it there
+  // (F=<..>, log_selector +sender_on_delivery)
   absl::string_view sender;     // "" for <>
   absl::string_view login;      // A=authenticator:LOGIN
   absl::string_view user;       // U=, only of local submissions (a remote ident is nobody's proof)

@@ -309,6 +309,8 @@ class EximReader : public LogReader {
     Attempt* attempt = AddEvent(batch);
     Fill(line, last_stamp_, attempt);
     Attribute(message, attempt);
+    // The arrival is in an older file. This proves no more than the envelope's sender.
+    if (message == nullptr) Assign(line.sender, &attempt->identity.sender);
   }
 
   static Attempt* AddEvent(EventBatch* batch) {

@@ -104,6 +104,31 @@ TEST(EximReader, IdUsedAgainIsANewMessage) {
   EXPECT_EQ(log.reader().open_messages(), 1u);
 }
 
+// What is logged with +sender_on_delivery, of a message that arrived in a file never read.
+TEST(EximReader, WithoutAnArrivalTheSenderIsThatOfTheDelivery) {
+  LogText log;
+  log.Line(
+         At("00:15:04", "=> x@y F=<a@s.example> R=r T=t H=h [192.0.2.1] C=\"250 F=<b@t.example>\""))
+      .Line(At("00:15:05", "== x@y F=<\"q> F=<c@u.example>\"@s.example> R=r T=t defer (-44): no"))
+      .Line(At("00:15:06", "** x@y F=<> R=r T=t H=h [192.0.2.1]: 550 F=<d@v.example> no"))
+      .Line(At("00:15:07", "** x@y R=r T=t: 550 F=<d@v.example> no"));
+  const Reading reading = log.Take();
+  ASSERT_EQ(reading.attempts.size(), 4u);
+  const char* const kSenders[] = {"a@s.example", "\"q> F=<c@u.example>\"@s.example", "", ""};
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(reading.attempts[i].identity, (Identity{.sender = kSenders[i]})) << i;
+    EXPECT_FALSE(reading.attempts[i].attributed());
+  }
+  // Whose arrival is known is not what a delivery says.
+  log.Line(At("00:16:00", kArrival));
+  const std::string sender = log.Line(At("00:16:01", kDelivery)).Take().attempts[0].identity.sender;
+  EXPECT_EQ(log.Line(At("00:16:02", "=> z@y F=<e@w.example> R=r T=t H=h [192.0.2.1]"))
+                .Take()
+                .attempts[0]
+                .identity.sender,
+            sender);
+}
+
 TEST(EximReader, CompletedMessageIsForgotten) {
   LogText log;
   log.Line(At("00:15:04", kArrival)).Line(At("00:15:05", "Completed QT=0.1s"));
