@@ -109,7 +109,8 @@ constexpr Entry kTable[] = {
      "1 while deferd does not know enough, so that every pass it answers is unchecked."},
     {"deferd_policy_age_seconds", MetricType::Gauge, "", "Time since the policy was loaded."},
     {"deferd_policy_stale", MetricType::Gauge, "",
-     "1 if the last reload failed and the policy before it is still in force."},
+     "1 if the policy file, or a list of [charge], has a mistake and the one before it is still in "
+     "force."},
     {"deferd_policy_reloads_total", MetricType::Counter, "result",
      "Reloads of the policy: ok, failed."},
     {"deferd_hook_connections", MetricType::Gauge, "", "Connections of MTAs now."},

@@ -167,6 +167,7 @@ class ConfigReader {
         entries.push_back(one);
         continue;
       }
+      config_->charge_files.push_back(one.text);
       absl::StatusOr<std::string> text = ReadTextFile(one.text);
       if (!text.ok()) {
         reader_->Error(one.place, ToView(text.status()));
@@ -203,6 +204,7 @@ class ConfigReader {
 
   void ReadMapFile(const TomlText& path, absl::flat_hash_map<std::string, std::string>* map,
                    absl::flat_hash_set<std::string>* several = nullptr) {
+    config_->charge_files.push_back(path.text);
     absl::StatusOr<std::string> text = ReadTextFile(path.text);
     absl::Status read = text.status();
     if (text.ok()) read = ReadMap(*text, path.text, BeginsWithDomain(*text), map, several);
@@ -333,17 +335,30 @@ class ConfigReader {
 
 }  // namespace
 
-absl::StatusOr<Config> LoadConfig(const std::string& path) {
-  absl::StatusOr<std::string> text = ReadTextFile(path);
-  if (!text.ok()) return text.status();
-  absl::StatusOr<std::unique_ptr<TomlReader>> reader = TomlReader::Parse(*text, path);
+namespace {
+
+absl::StatusOr<Config> ParseConfig(std::string text, const std::string& path) {
+  absl::StatusOr<std::unique_ptr<TomlReader>> reader = TomlReader::Parse(text, path);
   if (!reader.ok()) return reader.status();
   Config config;
   config.path = path;
+  config.text = std::move(text);
   ConfigReader(reader->get(), &config).Read();
   absl::Status finished = (*reader)->Finish();
   if (!finished.ok()) return finished;
   return config;
+}
+
+}  // namespace
+
+absl::StatusOr<Config> LoadConfig(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadTextFile(path);
+  if (!text.ok()) return text.status();
+  return ParseConfig(*std::move(text), path);
+}
+
+absl::StatusOr<Config> ReadListsAgain(const Config& config) {
+  return ParseConfig(config.text, config.path);
 }
 
 std::vector<uid_t> JournalWriters(const std::vector<std::string>& users, absl::string_view mta) {

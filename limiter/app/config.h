@@ -28,6 +28,7 @@ namespace deferd {
 
 struct Config {
   std::string path;
+  std::string text;  // of the file
   std::string state_dir = "/var/lib/deferd";
   std::string policy_path;  // empty: the built-in policy
 
@@ -46,6 +47,7 @@ struct Config {
   std::string zone_name;  // as written; empty: the machine's
 
   ChargeLists charge;
+  std::vector<std::string> charge_files;  // the maps and lists that [charge] names
 
   // Addresses (limiter/port/listener.h); empty: not asked.
   std::string hook_exim;
@@ -68,6 +70,8 @@ struct Config {
 
 // InvalidArgument holds all mistakes, one a line; NotFound if the file is missing.
 absl::StatusOr<Config> LoadConfig(const std::string& path);
+// The same text with its maps and lists as they are now.
+absl::StatusOr<Config> ReadListsAgain(const Config& config);
 
 // The user ids whose entries are the mail server's ("exim", "postfix"): root's, and those of
 // `users` or, if it is empty, of the users that Debian and others run it as, where they exist.

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 #include <cstring>
 #include <utility>
@@ -16,6 +17,7 @@ namespace deferd {
 
 namespace {
 
+constexpr time_t kLookAtListsSeconds = 2;
 constexpr absl::Duration kDrain = absl::Seconds(2);
 constexpr absl::Duration kLetGoLimit = absl::Seconds(10);  // that `queue release` waits
 
@@ -153,6 +155,9 @@ absl::Status RunningDaemon::Reload() {
   Keep(config_.state_dir, *config, *policy);
   gate_.SetSettings(settings);
   limiter_.SetSettings(settings);
+  loaded_ = *std::move(config);
+  lists_failed_ = false;
+  WatchLists();
   MutexLock lock(&policy_mutex_);
   policy_ = *std::move(policy);
   policy_loaded_ = clock_.Now();
@@ -163,14 +168,52 @@ absl::Status RunningDaemon::Reload() {
   return absl::OkStatus();
 }
 
+void RunningDaemon::WatchLists() { lists_watch_.Watch(loaded_.charge_files); }
+
+// Panels rewrite the maps when a customer comes or goes, and tell nobody.
+void RunningDaemon::LookAtLists() {
+  MutexLock reload_lock(&reload_mutex_);
+  if (!lists_watch_.Changed()) return;
+  absl::StatusOr<Config> config = ReadListsAgain(loaded_);
+  LoadedPolicy policy;
+  {
+    MutexLock lock(&policy_mutex_);
+    policy = policy_;
+    if (!config.ok()) {
+      policy_error_ = std::string(config.status().message());
+    } else if (lists_failed_) {
+      policy_error_.clear();
+    }
+  }
+  lists_failed_ = !config.ok();
+  if (lists_failed_) {
+    LogLines(config.status().message());
+    spdlog::error("a list of [charge] changed and cannot be read; the lists in force stay");
+    return;
+  }
+  loaded_ = *std::move(config);
+  const Settings settings = MakeSettings(loaded_, policy);
+  gate_.SetSettings(settings);
+  limiter_.SetSettings(settings);
+  spdlog::info("the lists of [charge] changed and were read again");
+}
+
 void RunningDaemon::Run() {
+  {
+    MutexLock lock(&reload_mutex_);
+    if (loaded_.path.empty()) loaded_ = config_;  // else a reload came first
+    WatchLists();
+  }
   sd_notify(0, "READY=1\nSTATUS=following logs and answering");
   sigset_t signals;
   sigemptyset(&signals);
   for (int signal : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&signals, signal);
   while (true) {
-    const int signal = sigwaitinfo(&signals, nullptr);
-    if (signal == SIGHUP) {
+    const timespec wait = {.tv_sec = kLookAtListsSeconds, .tv_nsec = 0};
+    const int signal = sigtimedwait(&signals, nullptr, &wait);
+    if (signal < 0) {
+      LookAtLists();
+    } else if (signal == SIGHUP) {
       Reload().IgnoreError();  // told in the log; the old policy stays
     } else if (signal == SIGTERM || signal == SIGINT) {
       spdlog::info("ending: {}", strsignal(signal));

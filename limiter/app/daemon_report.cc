@@ -123,7 +123,7 @@ Json RunningDaemon::StatusJson() const {
           {"charged", totals_.ChargedJson()},
           {"left_out", totals_.LeftOutJson()},
           {"questions", totals_.QuestionsJson()},
-          {"hosted_list", !config_.charge.hosted.empty()},
+          {"hosted_list", !limiter_.settings().lists->hosted.empty()},
           {"subjects", limiter_.stats().subjects},
           {"blocked", cases_.CountOpen(/*shadow=*/false)},
           {"shadow", cases_.CountOpen(/*shadow=*/true)},

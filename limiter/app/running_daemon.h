@@ -22,6 +22,7 @@
 #include "exporter/metrics.h"
 #include "limiter/admin/admin_api.h"
 #include "limiter/app/daemon.h"
+#include "limiter/app/file_watch.h"
 #include "limiter/app/freshness_watch.h"
 #include "limiter/app/journal.h"
 #include "limiter/app/mail_queue.h"
@@ -129,6 +130,8 @@ class RunningDaemon : public Daemon {
   absl::Status OpenAdmin();
   absl::Status OpenHttp();
   absl::Status Reload();
+  void WatchLists() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);
+  void LookAtLists();
   bool LookAtFreshness(size_t pending);
   void Stop();
   std::unique_ptr<Follower> FollowJournal(const std::string& mta,
@@ -152,6 +155,9 @@ class RunningDaemon : public Daemon {
   const absl::Time started_;
 
   Mutex reload_mutex_;
+  Config loaded_ ABSL_GUARDED_BY(reload_mutex_);  // what the last load gave; its lists are in force
+  FileWatch lists_watch_ ABSL_GUARDED_BY(reload_mutex_);
+  bool lists_failed_ ABSL_GUARDED_BY(reload_mutex_) = false;  // policy_error_ is about the lists
   mutable Mutex policy_mutex_;
   LoadedPolicy policy_ ABSL_GUARDED_BY(policy_mutex_);
   absl::Time policy_loaded_ ABSL_GUARDED_BY(policy_mutex_);

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+import tempfile
 import unittest
 
 from deferd_process import ASK, DEFERD, POLICY, SOURCE, DeferdTest, message, run
@@ -135,6 +136,34 @@ class Day(DeferdTest):
         after = daemon.json("status")["policy"]
         self.assertNotEqual(after["hash"], before)
         self.assertFalse(after["stale"])
+
+    def test_maps_are_read_again_when_they_change(self):
+        folder = tempfile.mkdtemp(prefix="deferd-e2e-")
+        self.addCleanup(shutil.rmtree, folder)
+        users = os.path.join(folder, "users")
+        with open(users, "w", encoding="utf-8") as file:
+            file.write("web: shop.example\n")
+        daemon = self.deferd(config=f'[charge]\nusers = "{users}"\n')
+        daemon.ctl("block", "bakery.example", "--for", "1h", "--reason", "test")
+        asked = "check\tsource=local\tuser=bread"
+        self.assertEqual(daemon.ask(asked), "pass")
+        # As panels do: a new file in the old one's place.
+        with open(users + ".new", "w", encoding="utf-8") as file:
+            file.write("web: shop.example\nbread: bakery.example\n")
+        os.rename(users + ".new", users)
+        daemon.wait_log("were read again")
+        self.assertTrue(daemon.ask(asked).startswith("hold"))
+        with open(users, "w", encoding="utf-8") as file:
+            file.write("web: not a domain\n")
+        daemon.wait_log("the lists in force stay")
+        self.assertTrue(daemon.ask(asked).startswith("hold"))
+        self.assertTrue(daemon.json("status")["policy"]["stale"])
+        self.assertIn("users:1:", daemon.json("status")["policy"]["error"])
+        with open(users, "w", encoding="utf-8") as file:
+            file.write("web: shop.example\n")
+        daemon.wait_log("were read again")
+        self.assertEqual(daemon.ask(asked), "pass")
+        self.assertFalse(daemon.json("status")["policy"]["stale"])
 
     def test_switching_to_shadow_lets_mail_flow(self):
         daemon = self.blocked()
