@@ -221,7 +221,7 @@ TEST_F(ExplainTest, DoubtIsShown) {
 TEST_F(ExplainTest, CorrectionsGoToTheFileOfThePolicy) {
   const std::string path = testing::TempDir() + "/replies-of-explain.toml";
   unlink(path.c_str());
-  class Policy policy;
+  Policy policy;
   EXPECT_FALSE(CorrectionOf(policy, "tls", "550 odd words here").ok());
   policy.replies_file = path;
   EXPECT_FALSE(CorrectionOf(policy, "sunny", "550 odd words here").ok());
@@ -247,7 +247,7 @@ TEST_F(ExplainTest, CorrectionsGoToTheFileOfThePolicy) {
 TEST_F(ExplainTest, ABrokenFileOfCorrectionsIsLeftAsItWas) {
   const std::string path = testing::TempDir() + "/broken-replies.toml";
   std::ofstream(path) << "[reply.";
-  class Policy policy;
+  Policy policy;
   policy.replies_file = path;
   EXPECT_FALSE(AddCorrection(*CorrectionOf(policy, "tls", "550 odd words here")).ok());
   EXPECT_EQ(*ReadTextFile(path), "[reply.");
@@ -270,7 +270,7 @@ TEST_F(ExplainTest, APolicyTakesItsCorrections) {
 }
 
 TEST_F(ExplainTest, UnsureRepliesAreExportedWithoutNames) {
-  const class Policy policy;
+  const Policy policy;
   ReplyExport replies(&policy.replies());
   for (const char* name : {"bob", "ann"}) {
     replies.Add({{"reply", absl::StrCat("550 xyzzy ", name, " plugh <", name, "@dest.example>")},
