@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <utility>
@@ -254,6 +255,12 @@ namespace {
 absl::Status OpenAndLoad(const Config& config, const LoadedPolicy& policy,
                          const std::shared_ptr<const StateDir>& state_dir,
                          std::unique_ptr<RunningDaemon>* daemon) {
+  if (state_dir->incarnation() > 1 && access(StatePath(config.state_dir).c_str(), F_OK) != 0) {
+    spdlog::warn(
+        "{}: is not there, though deferd ran here before: what people blocked and "
+        "unblocked is forgotten, the counts are read from the logs anew",
+        StatePath(config.state_dir));
+  }
   absl::StatusOr<std::unique_ptr<LocalStore>> store =
       OpenSqliteStore(StatePath(config.state_dir), state_dir->node(), config.ledger);
   if (!store.ok()) return store.status();

@@ -1,17 +1,22 @@
 #include "limiter/store/schema.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "limiter/store/checksums.h"
 
 namespace deferd {
 
 namespace {
 
+constexpr off_t kHeaderBytes = 100;  // of each SQLite file; a shorter one it takes for a new one
 constexpr int64_t kApplicationId = 0x64667264;  // "dfrd"
 
 // Comments stay in the file: `.schema` shows them.
@@ -126,13 +131,13 @@ absl::Status CheckFormat(Database* db) {
   if (*application != kApplicationId && (*tables > 0 || *format != 0)) {
     return absl::FailedPreconditionError(
         absl::StrCat(db->path(),
-                     ": is a database of another program; give deferd a state_dir of "
-                     "its own"));
+                     ": is a database of another program, or damaged; give deferd a state_dir "
+                     "of its own"));
   }
   if (*format > kStoreFormat) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(db->path(), ": is of a newer deferd (format ", *format, ", this one knows ",
-                     kStoreFormat, "); install that version, or give this one another state_dir"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        db->path(), ": is of a newer deferd (format ", *format, ", this one knows ", kStoreFormat,
+        "), or damaged; install that version, or give this one another state_dir"));
   }
   return absl::OkStatus();
 }
@@ -145,7 +150,8 @@ absl::Status MakeTables(Database* db) {
   status = format.status();
   if (status.ok() && *format < kStoreFormat) {
     status = db->Execute(absl::StrCat(
-        *format < 1 ? kTables : "", *format < 2 ? kTablesOfFormat2 : "", kTablesOfFormat3,
+        *format < 1 ? kTables : "", *format < 2 ? kTablesOfFormat2 : "",
+        *format < 3 ? kTablesOfFormat3 : "", AddChecksums(),
         "PRAGMA application_id = ", kApplicationId, "; PRAGMA user_version = ", kStoreFormat));
   }
   if (status.ok()) status = db->Execute("COMMIT");
@@ -153,16 +159,45 @@ absl::Status MakeTables(Database* db) {
   return status;
 }
 
+// Makes the file where there is none. It has its name from when its tables are in it: whatever
+// stops this, an empty file under the name is a damaged one.
+absl::Status MakeFile(const std::string& path) {
+  const std::string unnamed = path + ".new";
+  for (const char* suffix : {"", "-journal"}) unlink((unnamed + suffix).c_str());
+  // SQLite would make it readable by everyone.
+  const int fd = open(unnamed.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+  if (fd >= 0) close(fd);
+  {
+    absl::StatusOr<std::unique_ptr<Database>> db =
+        Database::Open(unnamed, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    if (!db.ok()) return db.status();
+    absl::Status status = DefineChecksum(db->get());
+    if (status.ok()) status = (*db)->Execute("PRAGMA auto_vacuum = NONE");
+    if (status.ok()) status = MakeTables(db->get());
+    if (!status.ok()) return status;
+  }
+  // Never over another's that came meanwhile.
+  const bool named = link(unnamed.c_str(), path.c_str()) == 0 || errno == EEXIST;
+  const int error = errno;
+  unlink(unnamed.c_str());
+  if (named) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(path, ": cannot be made: ", std::strerror(error)));
+}
+
+absl::Status MakeOrMeasure(const std::string& path) {
+  struct stat file = {};
+  if (stat(path.c_str(), &file) != 0) return errno == ENOENT ? MakeFile(path) : absl::OkStatus();
+  if (!S_ISREG(file.st_mode) || file.st_size >= kHeaderBytes) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(path, ": is damaged: it is cut off (", file.st_size,
+                                          file.st_size == 1 ? " byte)" : " bytes)"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Database>> OpenForWriting(const std::string& path) {
-  // SQLite would make it readable by everyone. Only a new file: closing a descriptor of one that is
-  // open elsewhere in this process would drop its locks.
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-  if (fd >= 0) close(fd);
-
-  absl::StatusOr<std::unique_ptr<Database>> db =
-      Database::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  absl::Status whole = MakeOrMeasure(path);
+  if (!whole.ok()) return whole;
+  absl::StatusOr<std::unique_ptr<Database>> db = Database::Open(path, SQLITE_OPEN_READWRITE);
   if (!db.ok()) return db.status();
   absl::Status status = (*db)->Execute(absl::StrCat("PRAGMA busy_timeout = 2000;", kPragmas));
   if (!status.ok()) return status;
@@ -170,7 +205,8 @@ absl::StatusOr<std::unique_ptr<Database>> OpenForWriting(const std::string& path
     return absl::FailedPreconditionError(absl::StrCat(
         path, ": may not be written; it and its folder must be writable for deferd's user"));
   }
-  status = CheckFormat(db->get());
+  status = DefineChecksum(db->get());
+  if (status.ok()) status = CheckFormat(db->get());
   if (!status.ok()) return status;
   // 16 MiB hold what one commit touches of windows; the ledger is written at its ends alone. The
   // log of changes shrinks again after a search has held it up.

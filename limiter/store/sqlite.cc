@@ -138,6 +138,16 @@ void Database::Rollback() {
   }
 }
 
+absl::Status Database::DefineFunction(const char* name,
+                                      void (*function)(sqlite3_context* context, int count,
+                                                       sqlite3_value** values)) {
+  constexpr int kAnyCount = -1;
+  return ErrorOf(path_, db_.get(),
+                 sqlite3_create_function_v2(db_.get(), name, kAnyCount,
+                                            SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
+                                            nullptr, function, nullptr, nullptr, nullptr));
+}
+
 void Database::SetDeadline(std::chrono::steady_clock::time_point deadline) {
   deadline_ = deadline;
   sqlite3_progress_handler(db_.get(), 1'000, OnProgress, this);

@@ -98,6 +98,11 @@ class Database {
   int64_t changes() const { return sqlite3_changes64(db_.get()); }  // rows, of the last statement
   // Ends a transaction if one is open. Never fails: SQLite has then rolled back by itself.
   void Rollback();
+  // An SQL function of any number of values, for this connection's statements alone; it depends on
+  // nothing but them.
+  absl::Status DefineFunction(const char* name,
+                              void (*function)(sqlite3_context* context, int count,
+                                               sqlite3_value** values));
 
   // Statements that run longer than until `deadline` end with DeadlineExceeded.
   void SetDeadline(std::chrono::steady_clock::time_point deadline);

@@ -7,6 +7,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/port/mutex.h"
+#include "limiter/store/checksums.h"
 #include "limiter/store/ledger_search.h"
 #include "limiter/store/ledger_segments.h"
 #include "limiter/store/schema.h"
@@ -97,6 +98,8 @@ absl::StatusOr<std::unique_ptr<LocalStore>> OpenSqliteStore(const std::string& p
                                                             const LedgerOptions& options) {
   absl::StatusOr<std::unique_ptr<Database>> db = OpenForWriting(path);
   if (!db.ok()) return db.status();
+  absl::Status sound = CheckStateTables(db->get());
+  if (!sound.ok()) return sound;
   absl::StatusOr<StateTables> tables = StateTables::Open(db->get());
   if (!tables.ok()) return tables.status();
   auto store = std::make_unique<SqliteStore>(*std::move(db), *std::move(tables), node, options);

@@ -19,6 +19,7 @@
 namespace deferd {
 
 // Opens the file, or makes it, mode 0640. `node` becomes the node of ledger rows.
+// Checks the tables that each start loads; the ledger's are checked by CheckSqliteStore.
 // FailedPrecondition: a newer deferd's, another program's, or not writable. DataLoss: damaged.
 // Unavailable: another process holds it, or the disk fails. All say what to do.
 absl::StatusOr<std::unique_ptr<LocalStore>> OpenSqliteStore(const std::string& path,

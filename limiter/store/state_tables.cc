@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "limiter/store/checksums.h"
 #include "limiter/store/schema.h"
 
 namespace deferd {
@@ -55,30 +56,34 @@ absl::Status StateTables::Prepare() {
        {std::pair(&contributions_, "contribution"), std::pair(&clearings_, "clearing"),
         std::pair(&places_, "place"), std::pair(&cases_, "block_case"),
         std::pair(&receipts_, "receipt"), std::pair(&facts_, "fact")}) {
-    status.Update(prepare(&table->put, absl::StrCat("INSERT INTO ", name,
-                                                    " VALUES (?, ?) ON CONFLICT DO UPDATE "
-                                                    "SET text = excluded.text")));
+    status.Update(
+        prepare(&table->put, absl::StrCat("INSERT INTO ", name, " ", CheckedValues(name, 2),
+                                          " ON CONFLICT DO UPDATE SET "
+                                          "text = excluded.text, crc = excluded.crc")));
     status.Update(prepare(&table->forget, absl::StrCat("DELETE FROM ", name, " WHERE name = ?")));
   }
-  status.Update(prepare(&put_log_,
-                        "INSERT INTO log VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
-                        "SET reader = excluded.reader, gaps = excluded.gaps, "
-                        "last_gap = excluded.last_gap, cursor = excluded.cursor"));
+  status.Update(
+      prepare(&put_log_, absl::StrCat("INSERT INTO log ", CheckedValues("log", 5),
+                                      " ON CONFLICT DO UPDATE "
+                                      "SET reader = excluded.reader, gaps = excluded.gaps, "
+                                      "last_gap = excluded.last_gap, cursor = excluded.cursor, "
+                                      "crc = excluded.crc")));
   status.Update(prepare(&forget_files_, "DELETE FROM log_file WHERE source = ?"));
-  status.Update(prepare(&put_file_, "INSERT INTO log_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
-  status.Update(prepare(&put_open_,
-                        "INSERT OR REPLACE INTO open_message "
-                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+  status.Update(prepare(&put_file_, "INSERT INTO log_file " + CheckedValues("log_file", 10)));
+  status.Update(prepare(
+      &put_open_, "INSERT OR REPLACE INTO open_message " + CheckedValues("open_message", 12)));
   status.Update(prepare(&forget_open_, "DELETE FROM open_message WHERE source = ? AND id = ?"));
   for (auto [table, name] : {std::pair(&windows_, "window"), std::pair(&left_out_, "left_out")}) {
-    status.Update(prepare(&table->put, absl::StrCat("INSERT INTO ", name,
-                                                    " VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
-                                                    "SET row = excluded.row")));
+    status.Update(
+        prepare(&table->put, absl::StrCat("INSERT INTO ", name, " ", CheckedValues(name, 4),
+                                          " ON CONFLICT DO UPDATE SET "
+                                          "row = excluded.row, crc = excluded.crc")));
     status.Update(
         prepare(&table->forget,
                 absl::StrCat("DELETE FROM ", name, " WHERE kind = ? AND id = ? AND seconds = ?")));
   }
-  status.Update(prepare(&put_event_, "INSERT INTO case_event (time, text) VALUES (?, ?)"));
+  status.Update(prepare(
+      &put_event_, "INSERT INTO case_event (time, text, crc) " + CheckedValues("case_event", 2)));
   status.Update(prepare(&forget_events_,
                         "DELETE FROM case_event "
                         "WHERE number <= (SELECT max(number) FROM case_event) - ?"));

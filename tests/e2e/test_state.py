@@ -259,6 +259,52 @@ class State(DeferdTest):
         daemon.wait_log("BLOCKED")
         self.assertTrue(any(".damaged-" in name for name in os.listdir(daemon.path("state"))))
 
+    def test_a_store_that_was_cut_off_is_no_fresh_start(self):
+        daemon = self.blocked()
+        daemon.ctl("block", "hand.example", "--for", "2h", "--reason", "abuse")
+        for size in (0, 1, 99):
+            daemon.stop()
+            for name in os.listdir(daemon.path("state")):
+                if name.startswith("state.db-"):
+                    os.unlink(daemon.path(f"state/{name}"))
+            os.truncate(self.db(daemon), size)
+            status, _, err = run(DEFERD, "--config", daemon.config_path)
+            self.assertEqual(status, 1, size)
+            self.assertIn(f"it is cut off ({size} byte", err)
+            self.assertIn("--set-aside-damaged-state", err)
+            daemon.arguments = ["--set-aside-damaged-state"]
+            daemon.start()
+            daemon.arguments = []
+            self.assertTrue(any(".damaged-" in name for name in os.listdir(daemon.path("state"))))
+
+    def test_a_flipped_bit_in_a_decision(self):
+        daemon = self.deferd()
+        daemon.ctl("block", "hand.example", "--for", "2h", "--reason", "abuse")
+        daemon.stop()
+        with open(self.db(daemon), "rb") as file:
+            good = file.read()
+        self.assertIn(b'hand.example', good)
+        at = good.rindex(b'hand.example')
+        with open(self.db(daemon), "wb") as file:
+            file.write(good[:at] + b'i' + good[at + 1:])
+        status, _, err = run(DEFERD, "--config", daemon.config_path)
+        self.assertEqual(status, 1)
+        self.assertIn("checksum", err)
+        self.assertIn("--set-aside-damaged-state", err)
+        with open(self.db(daemon), "wb") as file:
+            file.write(good)
+        daemon.start()
+        self.assertEqual([b["subject"] for b in daemon.json("blocks")], ["hand.example"])
+
+    def test_a_store_that_is_gone_is_told(self):
+        daemon = self.blocked()
+        self.caught_up(daemon, 5)
+        daemon.stop()
+        os.unlink(self.db(daemon))
+        daemon.start()
+        daemon.wait_log("is not there, though deferd ran here before")
+        self.assertEqual(len(self.caught_up(daemon, 5)), 5)
+
     def test_damage_that_opening_does_not_meet(self):
         daemon = self.deferd()
         daemon.append("".join(message("failed") for _ in range(400)))

@@ -92,9 +92,9 @@ TEST(WindowRow, CellsInTheirForms) {
 }
 
 TEST(WindowRow, LaterCountersAreSkipped) {
-  // Mask 9: three delivered, and five of what this deferd does not know.
-  EXPECT_EQ(DecodeCells("83090305").value().cells, (std::vector<WindowCell>{{7, 3, 0, 0}}));
-  EXPECT_TRUE(DecodeCells("830805").value().cells.empty());
+  // Mask 17: three delivered, and five of what this deferd does not know.
+  EXPECT_EQ(DecodeCells("83110305").value().cells, (std::vector<WindowCell>{{7, 3, 0, 0}}));
+  EXPECT_TRUE(DecodeCells("831005").value().cells.empty());
 }
 
 TEST(WindowRow, UnknownFormatIsItsOwnError) {
