@@ -78,6 +78,10 @@ class BothReader : public AnyReader {
     postfix_->set_latest(latest);
     exim_->set_latest(latest);
   }
+  void set_written(absl::Time after, absl::Time before) override {
+    postfix_->set_written(after, before);
+    exim_->set_written(after, before);
+  }
 
   size_t open_messages() const override {
     return exim_->open_messages() + postfix_->open_messages();

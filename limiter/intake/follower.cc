@@ -63,12 +63,17 @@ class FollowerThread : public Follower {
     CountGaps(
         files_.Begin(options_.resume ? &*options_.resume : nullptr, options_.read_rotated_first));
     while (!stop_) {
+      const absl::Time began_to_read = clock_->Now();
       CountGaps(files_.Look());
       SayWhatIsAtPath();
       ReadAll();
       CloseRotated();
       Flush();
       if (stop_) break;
+      // Else what comes to light later was written before.
+      const bool saw_all = files_.current() != nullptr && unreadable_ == nullptr &&
+                           files_.unreadable().empty() && !files_.undecided();
+      if (saw_all) caught_up_ = began_to_read;
       SayCaughtUp();
       Wait();
     }
@@ -172,7 +177,10 @@ class FollowerThread : public Follower {
       behind_ = true;
       status_.bytes += static_cast<int64_t>(bytes.size());
     }
-    reader_->set_latest(clock_->Now() + absl::Hours(24));
+    const absl::Time now = clock_->Now();
+    reader_->set_latest(now + absl::Hours(24));
+    // Not if the clock was set back meanwhile.
+    reader_->set_written(caught_up_ <= now ? caught_up_ : absl::InfinitePast(), now);
     feeding_ = file;
     file->splitter.Feed(
         bytes, [this](absl::string_view line) { TakeLine(line); }, [this] { SkipLine(); });
@@ -271,7 +279,8 @@ class FollowerThread : public Follower {
   const TailedFile* unreadable_ = nullptr;  // the one at the path, if its last read failed
   LogPosition sent_;                        // with the last batch, or where this began
   std::unique_ptr<EventBatch> batch_;
-  bool refused_ = false;  // the sink wants no more
+  absl::Time caught_up_ = absl::InfinitePast();  // all that was written until then was read
+  bool refused_ = false;                         // the sink wants no more
 
   const int wake_fd_;
   std::atomic<bool> stop_ = false;

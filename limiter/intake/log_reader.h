@@ -34,6 +34,8 @@ class LogReader {
 
   // Where stamps have no year: none is after this.
   virtual void set_latest(absl::Time latest) = 0;
+  // Where stamps have no zone: when the lines that come were written (stamp.h).
+  virtual void set_written(absl::Time after, absl::Time before) = 0;
 
   // Messages whose completion was not seen yet, and how many were forgotten because there were too
   // many of them.

@@ -96,6 +96,9 @@ class PostfixReader : public LogReader {
 
   void Finish(EventBatch* /*batch*/) override {}
   void set_latest(absl::Time latest) override { stamps_.set_latest(latest); }
+  void set_written(absl::Time after, absl::Time before) override {
+    stamps_.set_written(after, before);
+  }
   size_t open_messages() const override { return messages_.size(); }
   int64_t evicted() const override { return messages_.evicted(); }
   absl::Time last_stamp() const override { return last_stamp_; }

@@ -5,6 +5,12 @@
 namespace deferd {
 namespace {
 
+// A line is written a moment after its stamp was taken; a minute's stamp is that of its beginning.
+constexpr absl::Duration kWrittenLate = absl::Minutes(10);
+constexpr absl::Duration kWrittenEarly = absl::Minutes(1);
+// Lines of several processes may stand in another order than that of their stamps.
+constexpr absl::Duration kDisorder = absl::Minutes(2);
+
 // The `n` digits at `text[at]`, or -1.
 int Digits(absl::string_view text, size_t at, size_t n) {
   if (text.size() < at + n) return -1;
@@ -93,12 +99,18 @@ void RemoveStamp(absl::string_view* text, size_t size) {
 
 absl::Time StampReader::Local(absl::CivilSecond civil) const {
   const absl::TimeZone::TimeInfo info = zone_.At(civil);
-  if (info.kind != absl::TimeZone::TimeInfo::REPEATED || previous_ == absl::InfinitePast()) {
-    return info.pre;
-  }
+  if (info.kind != absl::TimeZone::TimeInfo::REPEATED) return info.pre;
+  if (info.post > written_before_ + kWrittenEarly) return info.pre;
+  if (info.pre < written_after_ - kWrittenLate) return info.post;
+  if (previous_ == absl::InfinitePast()) return info.pre;
+  if (info.pre < previous_ - kDisorder) return info.post;
   return absl::AbsDuration(info.post - previous_) < absl::AbsDuration(info.pre - previous_)
              ? info.post
              : info.pre;
+}
+
+bool StampReader::OccursTwice(absl::Time time) const {
+  return zone_.At(absl::ToCivilSecond(time, zone_)).kind == absl::TimeZone::TimeInfo::REPEATED;
 }
 
 // An abbreviation that the server's own zone uses tells the two readings of a repeated hour apart.
@@ -150,7 +162,8 @@ std::optional<absl::Time> StampReader::TakeExim(absl::string_view* text) {
   if (!exim_.Is(minute)) {
     const std::optional<absl::CivilSecond> civil = DateMinute(minute);
     if (!civil) return std::nullopt;
-    exim_.Set(minute, Local(*civil));
+    const absl::Time start = Local(*civil);
+    exim_.Set(OccursTwice(start) ? "" : minute, start);
   }
   previous_ = exim_.start + *seconds;
   RemoveStamp(text, at);
@@ -202,7 +215,7 @@ std::optional<absl::Time> StampReader::TakeTraditional(absl::string_view* text) 
   if (!traditional_.Is(minute)) {
     const std::optional<absl::Time> start = LatestYear(month, day, hour, minute_of_hour);
     if (!start) return std::nullopt;
-    traditional_.Set(minute, *start);
+    traditional_.Set(OccursTwice(*start) ? "" : minute, *start);
   }
   previous_ = traditional_.start + *seconds;
   RemoveStamp(text, at);

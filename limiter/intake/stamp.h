@@ -2,9 +2,12 @@
 //
 // Exim's own: "2026-11-22 00:15:04", then optionally ".247" and " +0100" (Exim specification,
 // chapter 53). Syslog's: "Nov 22 00:15:04" without year or zone (RFC 3164), or RFC 3339. A stamp
-// without a zone is local to the configured zone; one that occurs twice (the hour that a clock goes
-// back) takes the reading nearest to the previous line's; one that never occurs takes the offset
-// before the jump. A stamp without a year takes the latest year that is not after `latest`; as long
+// without a zone is local to the configured zone; one that never occurs takes the offset before the
+// jump; of one that occurs twice (the hour that a clock goes back) the reading is taken
+//   1. that lies where the line was written, if its owner knows that (set_written);
+//   2. that does not go back behind the previous line, as a log's lines are in order;
+//   3. that is nearest to the previous line.
+// A stamp without a year takes the latest year that is not after `latest`; as long
 // as no `latest` was set, the year of the previous line.
 //
 // One reader a source: it remembers the previous line, and the last minute's conversion, since that
@@ -33,6 +36,13 @@ class StampReader {
   void set_latest(absl::Time latest) {
     latest_ = latest;
     traditional_.size = 0;
+  }
+
+  // The lines that come were written after `after` and before `before`, by the clock; infinite
+  // where that is not known.
+  void set_written(absl::Time after, absl::Time before) {
+    written_after_ = after;
+    written_before_ = before;
   }
 
   // Each takes a stamp and the blank after it off the front of `text`; nullopt, and `text` as it
@@ -85,12 +95,16 @@ class StampReader {
   std::optional<absl::Time> TakeRfc3339(absl::string_view* text);
 
   absl::Time Local(absl::CivilSecond civil) const;
+  bool OccursTwice(absl::Time time) const;
   absl::Time LocalNamed(absl::CivilSecond civil, absl::string_view zone) const;
   std::optional<absl::Time> LatestYear(int month, int day, int hour, int minute) const;
 
   absl::TimeZone zone_;
   absl::Time latest_ = absl::InfiniteFuture();
+  absl::Time written_after_ = absl::InfinitePast();
+  absl::Time written_before_ = absl::InfiniteFuture();
   absl::Time previous_ = absl::InfinitePast();
+  // Never of a minute that occurs twice.
   Minute exim_;
   Minute traditional_;
 };

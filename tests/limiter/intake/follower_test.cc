@@ -52,7 +52,7 @@ class FollowerTest : public testing::Test {
   void Start(size_t batch_events = 1000) {
     follower_ = Follower::Start(
         {.path = path_, .batch_events = batch_events, .keep_rotated = keep_rotated_},
-        NewEximReader({.zone = absl::UTCTimeZone()}), &clock_,
+        NewEximReader({.zone = zone_}), &clock_,
         [this](std::unique_ptr<EventBatch> batch) { return batches_.Push(std::move(batch)); });
   }
   void Stop() {
@@ -118,12 +118,38 @@ class FollowerTest : public testing::Test {
 
   std::string folder_;
   std::string path_;
+  absl::TimeZone zone_ = absl::UTCTimeZone();
   absl::Duration keep_rotated_ = absl::Minutes(10);
   ManualClock clock_{absl::FromCivil(absl::CivilDay(2026, 11, 23), absl::UTCTimeZone())};
   BoundedQueue<std::unique_ptr<EventBatch>> batches_;
   LineCounts counts_;
   std::unique_ptr<Follower> follower_;
 };
+
+// From 01:50 on the log was silent, until 02:30 came for the second time.
+TEST_F(FollowerTest, ALiveLineInARepeatedHourIsReadByWhenItWasWritten) {
+  ASSERT_TRUE(absl::LoadTimeZone("Europe/Berlin", &zone_));
+  const auto time = [](const char* utc) {
+    absl::Time parsed;
+    EXPECT_TRUE(absl::ParseTime(absl::RFC3339_full, utc, &parsed, nullptr));
+    return parsed;
+  };
+  const auto append = [this](const char* minute) {
+    Append(absl::StrCat("2026-10-25 ", minute, ":00 1hIAif-00H7J4-Lb => r1@d R=r\n"));
+    const auto batch = batches_.Pop(kBound);
+    return batch && (*batch)->size() == 1 ? (**batch)[0].attempt.time : absl::InfinitePast();
+  };
+  clock_.Set(time("2026-10-24T23:50:01Z"));
+  Start();
+  EXPECT_EQ(append("01:50"), time("2026-10-24T23:50:00Z"));
+  clock_.Set(time("2026-10-25T01:30:01Z"));
+  // Lines without a time: once the second is read, the follower has been at the end by this clock.
+  for (int i = 0; i < 2; ++i) {
+    Append("no line of Exim\n");
+    ASSERT_TRUE(batches_.Pop(kBound));
+  }
+  EXPECT_EQ(append("02:30"), time("2026-10-25T01:30:00Z"));
+}
 
 TEST_F(FollowerTest, ReadsWhatIsThereAndWhatComes) {
   Append(Lines(1, 3));

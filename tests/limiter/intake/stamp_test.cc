@@ -3,6 +3,8 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "tests/limiter/intake/log_text.h"
 
@@ -98,6 +100,90 @@ TEST(Stamp, RepeatedHourFromTheOtherSide) {
   StampReader stamps(Zone("Europe/Berlin"));
   EXPECT_EQ(Exim(&stamps, "2026-10-25 03:00:01 x"), "2026-10-25 02:00:01|x");
   EXPECT_EQ(Exim(&stamps, "2026-10-25 02:59:59 x"), "2026-10-25 01:59:59|x");  // a late line
+}
+
+// Lines that follow each other, as a server in the zone writes them in its night of the clock, and
+// what they are in UTC.
+struct Night {
+  const char* zone;
+  const char* before;
+  const char* before_utc;
+  const char* after;
+  const char* after_utc;
+};
+
+// 02:20 and then 02:00 is not twenty minutes back, but forty on.
+constexpr Night kSilentNights[] = {
+    {"Europe/Berlin", "2026-10-25 02:20:00", "2026-10-25 00:20:00", "2026-10-25 02:00:00",
+     "2026-10-25 01:00:00"},
+    {"Europe/Berlin", "2026-10-25 02:59:00", "2026-10-25 00:59:00", "2026-10-25 02:55:00",
+     "2026-10-25 01:55:00"},
+    {"America/New_York", "2026-11-01 01:25:00", "2026-11-01 05:25:00", "2026-11-01 01:05:00",
+     "2026-11-01 06:05:00"},
+    // Half an hour, from 02:00 to 01:30.
+    {"Australia/Lord_Howe", "2026-04-05 01:50:00", "2026-04-04 14:50:00", "2026-04-05 01:40:00",
+     "2026-04-04 15:10:00"},
+    // Out of order by seconds, as lines of several processes are.
+    {"Europe/Berlin", "2026-10-25 02:20:30", "2026-10-25 00:20:30", "2026-10-25 02:19:10",
+     "2026-10-25 00:19:10"},
+};
+
+// "Oct 25 02:20:00", of an Exim stamp.
+std::string Traditional(const std::string& stamp) {
+  absl::CivilSecond civil;
+  EXPECT_TRUE(absl::ParseCivilTime(absl::StrReplaceAll(stamp, {{" ", "T"}}), &civil));
+  return absl::FormatTime("%b %e %H:%M:%S", absl::FromCivil(civil, absl::UTCTimeZone()),
+                          absl::UTCTimeZone());
+}
+
+TEST(Stamp, ALogDoesNotGoBackInARepeatedHour) {
+  for (const Night& night : kSilentNights) {
+    SCOPED_TRACE(absl::StrCat(night.zone, " ", night.after));
+    StampReader exim(Zone(night.zone));
+    EXPECT_EQ(Exim(&exim, absl::StrCat(night.before, " x")), absl::StrCat(night.before_utc, "|x"));
+    EXPECT_EQ(Exim(&exim, absl::StrCat(night.after, " x")), absl::StrCat(night.after_utc, "|x"));
+    StampReader syslog(Zone(night.zone));
+    syslog.set_latest(Time("2026-12-31 00:00:00"));
+    EXPECT_EQ(Syslog(&syslog, Traditional(night.before) + " x"),
+              absl::StrCat(night.before_utc, "|x"));
+    EXPECT_EQ(Syslog(&syslog, Traditional(night.after) + " x"),
+              absl::StrCat(night.after_utc, "|x"));
+  }
+}
+
+// What the log alone cannot tell: a hundred silent minutes or forty. The same minute, too.
+TEST(Stamp, WhenALineWasWrittenTellsARepeatedHour) {
+  struct {
+    const char* zone;
+    const char* before;
+    const char* after;
+    const char* first;
+    const char* second;
+  } const kCases[] = {
+      {"Europe/Berlin", "2026-10-25 01:50:00", "2026-10-25 02:30:00", "2026-10-25 00:30:00",
+       "2026-10-25 01:30:00"},
+      {"Europe/Berlin", "2026-10-25 02:10:04", "2026-10-25 02:10:05", "2026-10-25 00:10:05",
+       "2026-10-25 01:10:05"},
+      {"America/New_York", "2026-11-01 00:40:00", "2026-11-01 01:50:00", "2026-11-01 05:50:00",
+       "2026-11-01 06:50:00"},
+      {"Australia/Lord_Howe", "2026-04-05 01:20:00", "2026-04-05 01:45:00", "2026-04-04 14:45:00",
+       "2026-04-04 15:15:00"},
+  };
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(absl::StrCat(c.zone, " ", c.after));
+    for (const char* utc : {c.first, c.second}) {
+      const absl::Time written = Time(utc);
+      StampReader exim(Zone(c.zone));
+      Exim(&exim, absl::StrCat(c.before, " x"));
+      exim.set_written(written - absl::Seconds(2), written + absl::Seconds(1));
+      EXPECT_EQ(Exim(&exim, absl::StrCat(c.after, " x")), absl::StrCat(utc, "|x"));
+      StampReader syslog(Zone(c.zone));
+      syslog.set_latest(Time("2026-12-31 00:00:00"));
+      Syslog(&syslog, Traditional(c.before) + " x");
+      syslog.set_written(written - absl::Seconds(2), written + absl::Seconds(1));
+      EXPECT_EQ(Syslog(&syslog, Traditional(c.after) + " x"), absl::StrCat(utc, "|x"));
+    }
+  }
 }
 
 TEST(Stamp, SyslogStampWithZoneDecidesTheRepeatedHour) {
