@@ -97,6 +97,14 @@ TEST(WindowRow, LaterCountersAreSkipped) {
   EXPECT_TRUE(DecodeCells("831005").value().cells.empty());
 }
 
+TEST(WindowRow, SurplusIsAPartOfDelivered) {
+  const std::vector<WindowCell> cells = {{7, 3, 0, 0, 2}};
+  EXPECT_EQ(absl::BytesToHexString(CellsOf({.cells = cells})), "83090302");
+  EXPECT_EQ(DecodeCells("83090302").value().cells, cells);
+  EXPECT_EQ(DecodeCells("83090305").value().cells, (std::vector<WindowCell>{{7, 3, 0, 0, 3}}));
+  EXPECT_TRUE(DecodeCells("830802").value().cells.empty());
+}
+
 TEST(WindowRow, UnknownFormatIsItsOwnError) {
   std::string bytes = EncodeWindowRow({.cells = {{7, 1, 0, 0}}});
   bytes[8] = 2;
