@@ -75,10 +75,10 @@ bool IsStoppedSentence(absl::string_view text) {
          ConsumeThrough(kWasStopped, &text);
 }
 
-// Takes "{name}" off a template; empty if it does not begin with one.
+// Takes "{name}" off a template; empty, and nothing taken, if it does not begin with one.
 absl::string_view TakePlaceholder(absl::string_view* own) {
-  if (!absl::StartsWith(*own, "{")) return "";
-  const size_t close = std::min(own->find('}'), own->size() - 1);
+  const size_t close = own->find('}');
+  if (!absl::StartsWith(*own, "{") || close == own->npos || close == 1) return "";
   const absl::string_view name = own->substr(1, close - 1);
   own->remove_prefix(close + 1);
   return name;
@@ -115,7 +115,7 @@ bool FollowsTemplate(absl::string_view text, absl::string_view own) {
     } else if (!name.empty()) {
       anything = true;
     } else {
-      const absl::string_view literal = own.substr(0, own.find('{'));
+      const absl::string_view literal = own.substr(0, own.find('{', 1));  // a lone brace is text
       own.remove_prefix(literal.size());
       if (anything ? !ConsumeThrough(literal, &text) : !absl::ConsumePrefix(&text, literal)) {
         return false;

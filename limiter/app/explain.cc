@@ -100,7 +100,8 @@ struct Explained {
   std::string final;
   std::optional<ReplyCodeInfo> code;  // of its code, where the words say little
   std::string code_text;              // "550 5.1.1"
-  bool codes_alone = false;
+  bool by_table = false;  // the meaning is a code's or a status word's, so it is certain
+  bool of_class = true;   // the class and scope say something
 };
 
 // The words beside the codes are too few to say anything.
@@ -143,6 +144,8 @@ Explained ExplainOne(absl::string_view reply, const Classification& classificati
     one.meaning = std::string(state->meaning);
     one.advice = std::string(state->action);
     one.side = state->action.substr(0, 7) == "Nothing" ? "nobody" : "see the server's answer";
+    one.by_table = true;
+    one.of_class = false;
     const bool done = absl::c_linear_search(
         std::vector<absl::string_view>{"sent", "delivered", "archived", "filtered"},
         absl::AsciiStrToLower(state->code));
@@ -158,6 +161,8 @@ Explained ExplainOne(absl::string_view reply, const Classification& classificati
     const absl::string_view code = absl::StripLeadingAsciiWhitespace(reply).substr(0, 3);
     one.code = ReplyCodeInfoOf(code);
     one.code_text = std::string(code);
+    one.by_table = true;
+    one.of_class = false;
     one.meaning = std::string(one.code.has_value() ? one.code->meaning : "The server agreed.");
     one.side = "nobody";
     one.advice = "Nothing: this is no error.";
@@ -178,8 +183,8 @@ Explained ExplainOne(absl::string_view reply, const Classification& classificati
   } else if (classification.code != 0) {
     one.code = ReplyCodeInfoOf(absl::StrCat(classification.code));
   }
-  one.codes_alone = IsCodesAlone(reply) && one.code.has_value();
-  if (one.codes_alone) {
+  one.by_table = IsCodesAlone(reply) && one.code.has_value();
+  if (one.by_table) {
     one.meaning = std::string(one.code->meaning);
     one.advice = std::string(one.code->action);
     // What a code alone says about trying again must not contradict its first digit.
@@ -215,20 +220,22 @@ std::string ExplainPage(absl::string_view reply, const Classification& classific
   AppendField(&out, "answer",
               absl::StrCat(PrintableUtf8(shown), shown.size() < reply.size() ? " ..." : ""));
   AppendField(&out, "meaning",
-              unsure && !one.codes_alone ? absl::StrCat("Not sure; most likely: ", one.meaning,
-                                                        " Read the answer itself, above.")
-                                         : one.meaning);
+              unsure && !one.by_table ? absl::StrCat("Not sure; most likely: ", one.meaning,
+                                                     " Read the answer itself, above.")
+                                      : one.meaning);
   AppendField(&out, "final?", one.final);
   AppendField(&out, "who acts", one.side);
   AppendField(&out, "what to do", one.advice);
-  if (one.code.has_value() && !one.codes_alone) {
+  if (one.code.has_value() && !one.by_table) {
     AppendField(&out, "code", absl::StrCat(one.code_text, ": ", one.code->meaning));
   }
-  AppendField(&out, "is about", ScopeInWords(classification.scope));
+  if (!one.of_class) return out + "\n";
+  if (!unsure) AppendField(&out, "is about", ScopeInWords(classification.scope));
   std::string details(info.name);
   if (!one.code_text.empty()) absl::StrAppend(&details, ", code ", one.code_text);
   if (!classification.provider.empty()) absl::StrAppend(&details, ", ", classification.provider);
-  absl::StrAppendFormat(&details, ", confidence %.2f", classification.confidence);
+  absl::StrAppendFormat(&details, ", confidence %.2f%s", classification.confidence,
+                        unsure ? ": a guess" : "");
   AppendField(&out, "class", details);
   AppendField(&out, "rule", classification.rule.empty() ? "none" : classification.rule);
   out += "\n";

@@ -154,6 +154,14 @@ TEST(IsRefusalText, ATemplateMustSaySomething) {
   EXPECT_FALSE(IsRefusalText("Unrouteable address", "Sending stopped for {subject}"));
 }
 
+TEST(IsRefusalText, BracesOfNoPlaceholderAreText) {
+  EXPECT_TRUE(IsRefusalText("Sending {} stopped: shop {", "Sending {} stopped: {subject} {"));
+  EXPECT_FALSE(IsRefusalText("Sending  stopped: shop {", "Sending {} stopped: {subject} {"));
+  for (const char* own : {"{", "}", "{}", "{{", "}{", "Sending stopped {", "{{subject}"}) {
+    EXPECT_FALSE(IsRefusalText("Unrouteable address", own)) << own;
+  }
+}
+
 // Quadratic time would take minutes here.
 TEST(IsRefusalText, LongTextsAreReadInLinearTime) {
   std::string text = "Mail of Domain ", own = "{subject}Domain of the sender";
