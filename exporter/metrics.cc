@@ -107,6 +107,17 @@ constexpr Entry kTable[] = {
      "range."},
     {"deferd_unchecked", MetricType::Gauge, "",
      "1 while deferd does not know enough, so that every pass it answers is unchecked."},
+    {"deferd_blind", MetricType::Gauge, "kind",
+     "Alarms of a deferd that runs and does not see (deferctl doctor): log (not understood), "
+     "charge "
+     "(nobody can be blocked for what is sent), hook (the MTA accepts mail without a question), "
+     "smart_host (failures come back as bounce messages)."},
+    {"deferd_accepted_messages_last_hour", MetricType::Gauge, "source",
+     "Messages that the MTA accepted in the last hour, by MTA and source (exim_submission, "
+     "postfix_relay, ...); mail from outside is part of relay."},
+    {"deferd_questions_last_hour", MetricType::Gauge, "source",
+     "Questions about messages in the last hour, by MTA and source. Far fewer than "
+     "deferd_accepted_messages_last_hour of the same source: the MTA does not ask."},
     {"deferd_policy_age_seconds", MetricType::Gauge, "", "Time since the policy was loaded."},
     {"deferd_policy_stale", MetricType::Gauge, "",
      "1 if the policy file, or a list of [charge], has a mistake and the one before it is still in "
@@ -343,6 +354,14 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
     page.Add("deferd_shared_unreadable_total", shared.unreadable);
   }
   page.Add("deferd_unchecked", gauges.unchecked);
+  constexpr const char* kBlindKinds[] = {"log", "charge", "hook", "smart_host"};
+  for (size_t i = 0; i < gauges.blind.size(); ++i) {
+    page.Add("deferd_blind", gauges.blind[i], kBlindKinds[i]);
+  }
+  for (const Gauges::HookEvidence& one : gauges.hook_evidence) {
+    page.Add("deferd_accepted_messages_last_hour", one.accepted, one.source);
+    page.Add("deferd_questions_last_hour", one.asked, one.source);
+  }
 
   page.Add("deferd_policy_age_seconds",
            std::max(0.0, absl::ToDoubleSeconds(now - gauges.policy_loaded)));

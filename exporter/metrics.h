@@ -71,6 +71,14 @@ struct Gauges {
   int64_t store_bytes = 0;
   std::optional<SharedGauges> shared;  // none: one machine
   bool unchecked = false;
+  std::array<int64_t, 4> blind = {};  // alarms: log, charge, hook, smart_host
+  // Of the last hour, by MTA and source of the mail: messages accepted, and questions about them.
+  struct HookEvidence {
+    std::string source;
+    int64_t accepted = 0;
+    int64_t asked = 0;
+  };
+  std::vector<HookEvidence> hook_evidence;
   absl::Time policy_loaded;
   bool policy_stale = false;  // the last reload failed, the old policy is in force
   int64_t policy_reloads = 0;

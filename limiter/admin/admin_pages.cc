@@ -208,7 +208,14 @@ std::string StatusPage(const Json& status) {
   for (const auto& [door, address] : At(status, "listening").items()) {
     absl::StrAppendFormat(&out, "%-8s %s\n", door, PrintableUtf8(address.get<std::string>()));
   }
-  if (!Flag(status, "unchecked")) {
+  const Json blind = status.value("blind", Json::array());
+  for (const Json& alarm : blind) {
+    absl::StrAppend(&out, Wrapped("BLIND    ", absl::StrCat(Field(alarm, "what"), "; ",
+                                                            Field(alarm, "remedy"))));
+  }
+  if (!Flag(status, "unchecked") && !blind.empty()) {
+    out += "answers  checked against what deferd understands; see BLIND above\n";
+  } else if (!Flag(status, "unchecked")) {
     out += "answers  checked: all that the logs say is counted\n";
   } else {
     for (const Json& cause : At(status, "causes")) {

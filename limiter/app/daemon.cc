@@ -126,7 +126,7 @@ AdminApi::HeldParts RunningDaemon::MakeHeldParts() {
 }
 
 std::vector<Observer*> RunningDaemon::Observers() {
-  std::vector<Observer*> observers = {&metrics_, &journal_, &totals_, &keeper_};
+  std::vector<Observer*> observers = {&metrics_, &journal_, &totals_, &charge_tally_, &keeper_};
   if (queue_keeper_ != nullptr) observers.push_back(queue_keeper_.get());
   return observers;
 }

@@ -78,12 +78,15 @@ absl::Status RunningDaemon::OpenHook() {
     return Answer{.verdict = found.verdict,
                   .unchecked = found.unchecked,
                   .trial = question.identity.sender == kTrialSender,
+                  .source = question.source,
                   .text = std::move(found.text)};
   };
-  auto answered = [this](const Answer& given, absl::Duration took) {
-    if (given.trial) return;
-    metrics_.OnAnswer(given.verdict, given.unchecked, took);
-    totals_.OnQuestion(clock_.Now());
+  const auto answered_to = [this](Mta mta) {
+    return [this, mta](const Answer& given, absl::Duration took) {
+      if (given.trial) return;
+      metrics_.OnAnswer(given.verdict, given.unchecked, took);
+      totals_.OnQuestion(mta, given.source, clock_.Now());
+    };
   };
   auto malformed = [this] { metrics_.OnMalformedQuestion(); };
   const auto listen = [&](const std::string& name, const std::string& address,
@@ -94,15 +97,17 @@ absl::Status RunningDaemon::OpenHook() {
     if (!listener.ok()) return listener.status();
     return (*server)->Listen(*std::move(listener), options, std::move(new_session));
   };
-  absl::Status opened = listen(
-      "exim", config_.hook_exim, HookOptions(absl::Seconds(5)),
-      [=](const Peer&) { return std::make_unique<EximSession>(answer, answered, malformed); });
+  absl::Status opened = listen("exim", config_.hook_exim, HookOptions(absl::Seconds(5)),
+                               [=, answered = answered_to(Mta::kExim)](const Peer&) {
+                                 return std::make_unique<EximSession>(answer, answered, malformed);
+                               });
   if (!opened.ok()) return opened;
   // Postfix keeps a connection for later questions, up to five minutes without one, and takes one
   // that was closed on it for a server that is away.
-  opened = listen(
-      "postfix", config_.hook_postfix, HookOptions(absl::Minutes(10)),
-      [=](const Peer&) { return std::make_unique<PostfixSession>(answer, answered, malformed); });
+  opened = listen("postfix", config_.hook_postfix, HookOptions(absl::Minutes(10)),
+                  [=, answered = answered_to(Mta::kPostfix)](const Peer&) {
+                    return std::make_unique<PostfixSession>(answer, answered, malformed);
+                  });
   if (!opened.ok()) return opened;
   hook_.server = *std::move(server);
   hook_.thread = std::thread([this] { hook_.server->Run(); });

@@ -10,6 +10,10 @@
 
 namespace deferd {
 
+namespace {
+constexpr absl::Duration kLookForBlindnessEvery = absl::Seconds(10);
+}  // namespace
+
 void RunningDaemon::FollowLogs() {
   recorder_ = std::make_unique<Recorder>(
       &limiter_, &keeper_, [this](size_t pending) { return LookAtFreshness(pending); });
@@ -87,12 +91,53 @@ std::vector<FollowerStatus> RunningDaemon::Sources() const {
   return sources;
 }
 
+std::vector<BlindAlarm> RunningDaemon::LookForBlindness() const {
+  BlindFacts facts = {.logs = {},
+                      .charge = charge_tally_.numbers(),
+                      .asked = totals_.asked(),
+                      .hook = {!config_.hook_exim.empty(), !config_.hook_postfix.empty()}};
+  {
+    MutexLock lock(&logs_mutex_);
+    for (const std::unique_ptr<Follower>& journal : journals_) {
+      const FollowerStatus status = journal->status();
+      const Mta mta = status.path == "journal:exim" ? Mta::kExim : Mta::kPostfix;
+      facts.logs.push_back({status.path, mta, status.read});
+    }
+    for (size_t i = 0; i < logs_.size(); ++i) {
+      for (const FollowerStatus& status : logs_[i]->status()) {
+        facts.logs.push_back({status.path, i == 0 ? Mta::kExim : Mta::kPostfix, status.read});
+      }
+    }
+  }
+  MutexLock lock(&blind_mutex_);
+  return blind_watch_.Look(facts, clock_.Now());
+}
+
+void RunningDaemon::TellBlindness() {
+  const absl::Time now = clock_.Now();
+  if (now - blind_looked_ < kLookForBlindnessEvery) return;
+  blind_looked_ = now;
+  std::vector<BlindAlarm> alarms = LookForBlindness();
+  const auto has = [](const std::vector<BlindAlarm>& list, const BlindAlarm& one) {
+    return std::any_of(list.begin(), list.end(),
+                       [&](const BlindAlarm& other) { return other.kind == one.kind; });
+  };
+  for (const BlindAlarm& one : alarms) {
+    if (!has(told_blind_, one)) spdlog::warn("blind: {}; {}", one.what, one.remedy);
+  }
+  for (const BlindAlarm& one : told_blind_) {
+    if (!has(alarms, one)) spdlog::info("no longer blind ({})", BlindKindName(one.kind));
+  }
+  told_blind_ = std::move(alarms);
+}
+
 bool RunningDaemon::LookAtFreshness(size_t pending) {
   {
     // Before all logs are followed, and while they are let go of, nothing is known of their ends.
     MutexLock lock(&logs_mutex_);
     if (logs_.empty()) return false;
   }
+  TellBlindness();
   const std::vector<FollowerStatus> sources = Sources();
   return freshness_watch_.Look(
       sources, pending == 0, keeper_.status().problem, LongestWindow(), clock_.Now(),

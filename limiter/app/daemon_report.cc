@@ -66,6 +66,19 @@ Gauges RunningDaemon::ReadGauges() const {
   }
   gauges.queued_batches = recorder_->pending();
   gauges.unchecked = freshness_.unchecked();
+  for (const BlindAlarm& alarm : LookForBlindness()) {
+    ++gauges.blind[static_cast<size_t>(alarm.kind)];
+  }
+  {
+    MutexLock lock(&blind_mutex_);
+    for (Mta mta : {Mta::kExim, Mta::kPostfix}) {
+      for (Source source : {Source::kSubmission, Source::kLocal, Source::kRelay}) {
+        const HookEvidence& one =
+            blind_watch_.evidence()[static_cast<size_t>(mta)][static_cast<size_t>(source)];
+        gauges.hook_evidence.push_back({EvidenceName(mta, source), one.accepted, one.asked});
+      }
+    }
+  }
   if (sharing_ != nullptr) gauges.shared = sharing_->ReadGauges();
   if (queue_keeper_ != nullptr) {
     const QueueKeeper::Numbers queue = queue_keeper_->numbers();
@@ -97,6 +110,12 @@ Gauges RunningDaemon::ReadGauges() const {
 }
 
 Json RunningDaemon::StatusJson() const {
+  const Json blind = BlindJson(LookForBlindness());
+  Json evidence;
+  {
+    MutexLock lock(&blind_mutex_);
+    evidence = EvidenceJson(blind_watch_);
+  }
   Json listening = Json::object();
   for (const auto& [name, address] : listening_) listening[name] = address;
   const Freshness::State freshness = freshness_.Get();
@@ -123,6 +142,8 @@ Json RunningDaemon::StatusJson() const {
           {"charged", totals_.ChargedJson()},
           {"left_out", totals_.LeftOutJson()},
           {"questions", totals_.QuestionsJson()},
+          {"blind", blind},
+          {"asked_last_hour", evidence},
           {"hosted_list", !limiter_.settings().lists->hosted.empty()},
           {"subjects", limiter_.stats().subjects},
           {"blocked", cases_.CountOpen(/*shadow=*/false)},
@@ -148,6 +169,11 @@ std::string RunningDaemon::NotReady() const {
   for (const std::string& cause : freshness.causes) {
     // Without Redis it answers from what it has: unchecked, but ready.
     if (!absl::StartsWith(cause, "redis: ")) absl::StrAppend(&missing, cause, "\n");
+  }
+  for (const BlindAlarm& alarm : LookForBlindness()) {
+    // Behind a smart host all that can be seen is seen.
+    if (alarm.kind == BlindAlarm::Kind::kSmartHost) continue;
+    absl::StrAppend(&missing, "blind: ", alarm.what, "\n");
   }
   return missing;
 }

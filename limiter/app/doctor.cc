@@ -168,6 +168,19 @@ void LookAtCharging(const Json& status, DoctorReport* report) {
   }
 }
 
+// What the daemon itself found.
+void LookAtBlindness(const Json& status, DoctorReport* report) {
+  for (const Json& alarm : status.value("blind", Json::array())) {
+    const std::string what = Field(alarm, "what");
+    const std::string remedy = Field(alarm, "remedy");
+    if (Field(alarm, "kind") == "smart_host") {
+      report->Warning(what, remedy);
+    } else {
+      report->Problem(what, remedy);
+    }
+  }
+}
+
 void LookAtQuestions(const DoctorFacts& facts, DoctorReport* report) {
   const Json& status = facts.status;
   const Json listening = status.value("listening", Json::object());
@@ -311,6 +324,7 @@ Json Diagnose(const DoctorFacts& facts) {
   }
   LookAtLogs(facts, &report);
   LookAtCharging(facts.status, &report);
+  LookAtBlindness(facts.status, &report);
   LookAtDoors(facts, &report);
   LookAtQuestions(facts, &report);
   LookAtQueue(facts.status, &report);

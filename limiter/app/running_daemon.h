@@ -21,6 +21,8 @@
 #include "exporter/http_server.h"
 #include "exporter/metrics.h"
 #include "limiter/admin/admin_api.h"
+#include "limiter/app/blind_watch.h"
+#include "limiter/app/charge_tally.h"
 #include "limiter/app/daemon.h"
 #include "limiter/app/file_watch.h"
 #include "limiter/app/freshness_watch.h"
@@ -133,6 +135,7 @@ class RunningDaemon : public Daemon {
   void WatchLists() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);
   void LookAtLists();
   bool LookAtFreshness(size_t pending);
+  void TellBlindness();
   void Stop();
   std::unique_ptr<Follower> FollowJournal(const std::string& mta,
                                           const LogSet::NewReader& new_reader,
@@ -140,6 +143,7 @@ class RunningDaemon : public Daemon {
                                           const Follower::Sink& sink);
   absl::Duration LongestWindow() const;
   std::vector<FollowerStatus> Sources() const;
+  std::vector<BlindAlarm> LookForBlindness() const;
   std::optional<Receipt> ReceiptOf(const Case& record) const;
   absl::Status WaitShared(const Subject& subject) const;
   Gauges ReadGauges() const;
@@ -174,6 +178,11 @@ class RunningDaemon : public Daemon {
   Metrics metrics_;
   Journal journal_;
   Totals totals_;
+  ChargeTally charge_tally_;
+  mutable Mutex blind_mutex_;
+  mutable BlindWatch blind_watch_ ABSL_GUARDED_BY(blind_mutex_);
+  std::vector<BlindAlarm> told_blind_;              // in the log; confined to the recorder's tick
+  absl::Time blind_looked_ = absl::InfinitePast();  // likewise
   StateKeeper keeper_;
   const std::unique_ptr<MailQueue> queue_;  // null: there is no helper
   const std::unique_ptr<QueueKeeper> queue_keeper_;

@@ -22,10 +22,16 @@ void Totals::OnAttempt(const Attempt& /*attempt*/, const ChargedSubjects& charge
   }
 }
 
-void Totals::OnQuestion(absl::Time now) {
+void Totals::OnQuestion(Mta mta, Source source, absl::Time now) {
   MutexLock lock(&mutex_);
+  ++asked_[static_cast<size_t>(mta)][static_cast<size_t>(source)];
   ++questions_;
   last_question_ = now;
+}
+
+std::array<std::array<int64_t, kSources>, kMtas> Totals::asked() const {
+  MutexLock lock(&mutex_);
+  return asked_;
 }
 
 Json Totals::LinesJson() const {

@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "limiter/admin/json.h"
+#include "limiter/app/blind_watch.h"
 #include "limiter/observer.h"
 #include "limiter/port/mutex.h"
 #include "policy/left_out.h"
@@ -23,12 +24,13 @@ class Totals : public Observer {
   void OnLines(const LineCounts& counts) override;
   void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out,
                  const Classification* answer) override;
-  void OnQuestion(absl::Time now);
+  void OnQuestion(Mta mta, Source source, absl::Time now);
 
   Json LinesJson() const;      // {lines, attempts, not_mine, rejected, malformed}
   Json ChargedJson() const;    // attempts by who was charged: {login, account, ..., nobody}
   Json LeftOutJson() const;    // attempts by the reason why they do not count
   Json QuestionsJson() const;  // {answered, last}
+  std::array<std::array<int64_t, kSources>, kMtas> asked() const;  // questions by MTA and Source
 
  private:
   mutable Mutex mutex_;
@@ -36,6 +38,7 @@ class Totals : public Observer {
   std::array<int64_t, kSubjectKinds> charged_ ABSL_GUARDED_BY(mutex_) = {};  // the narrowest
   int64_t nobody_ ABSL_GUARDED_BY(mutex_) = 0;
   std::array<int64_t, kLeftOutReasons> left_out_ ABSL_GUARDED_BY(mutex_) = {};
+  std::array<std::array<int64_t, kSources>, kMtas> asked_ ABSL_GUARDED_BY(mutex_) = {};
   int64_t questions_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Time last_question_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };

@@ -27,9 +27,10 @@ struct Question {
 
 struct Answer {
   Verdict verdict = Verdict::kPass;
-  bool unchecked = false;  // a pass that deferd could not vouch for
-  bool trial = false;      // the question was about kTrialSender
-  std::string text;        // one line of printable ASCII, at most 400 bytes; for pass: empty
+  bool unchecked = false;               // a pass that deferd could not vouch for
+  bool trial = false;                   // the question was about kTrialSender
+  Source source = Source::kSubmission;  // of the question
+  std::string text;  // one line of printable ASCII, at most 400 bytes; for pass: empty
 };
 
 // The case table, as a function: called on the hook's thread, answers from memory.

@@ -29,6 +29,7 @@ class FollowerThread : public Follower {
         clock_(clock),
         sink_(std::move(sink)),
         reader_(std::move(reader)),
+        tally_(clock->Now()),
         files_(options.path, clock),
         wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
     status_.path = options_.path;
@@ -189,11 +190,11 @@ class FollowerThread : public Follower {
   }
 
   void TakeLine(absl::string_view line) {
-    reader_->ReadLine(line, Batch());
+    tally_.Read(reader_.get(), line, Batch());
     if (batch_->size() >= options_.batch_events) Flush();
   }
 
-  void SkipLine() { reader_->SkipLine(Batch()); }
+  void SkipLine() { tally_.Skip(reader_.get(), Batch()); }
 
   EventBatch* Batch() {
     if (batch_ == nullptr) batch_ = std::make_unique<EventBatch>();
@@ -218,6 +219,7 @@ class FollowerThread : public Follower {
       last_stamp_ = reader_->last_stamp();
       status_.open_messages = reader_->open_messages();
       status_.evicted = reader_->evicted();
+      status_.read = tally_.counts();
     }
     Batch()->position = {.source = options_.path, .position = position};
     sent_ = std::move(position);
@@ -274,6 +276,7 @@ class FollowerThread : public Follower {
 
   // The thread's own.
   std::unique_ptr<LogReader> reader_;
+  ReadTally tally_;
   OpenFiles files_;
   TailedFile* feeding_ = nullptr;           // whose lines are being read
   const TailedFile* unreadable_ = nullptr;  // the one at the path, if its last read failed

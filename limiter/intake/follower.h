@@ -31,6 +31,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "limiter/intake/log_reader.h"
+#include "limiter/intake/read_tally.h"
 #include "limiter/port/clock.h"
 #include "policy/attempt.h"
 #include "policy/log_position.h"
@@ -60,6 +61,7 @@ struct FollowerStatus {
   int64_t bytes = 0;  // read since the start
   size_t open_messages = 0;
   int64_t evicted = 0;  // messages forgotten because too many were open
+  ReadCounts read;
 };
 
 class Follower {

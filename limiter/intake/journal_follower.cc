@@ -33,6 +33,7 @@ class JournalFollower : public Follower {
         clock_(clock),
         sink_(std::move(sink)),
         reader_(std::move(reader)),
+        tally_(clock->Now()),
         wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
     status_.path = options_.source;
     if (options_.resume) {
@@ -168,9 +169,9 @@ class JournalFollower : public Follower {
       ++counts.lines;
       ++counts.not_mine;
     } else if (entry_.too_long) {
-      reader_->SkipLine(Batch());
+      tally_.Skip(reader_.get(), Batch());
     } else {
-      reader_->ReadLine(line_, Batch());
+      tally_.Read(reader_.get(), line_, Batch());
     }
     if (batch_ != nullptr && batch_->size() >= options_.batch_events) Flush();
   }
@@ -211,6 +212,7 @@ class JournalFollower : public Follower {
       last_stamp_ = reader_->last_stamp();
       status_.open_messages = reader_->open_messages();
       status_.evicted = reader_->evicted();
+      status_.read = tally_.counts();
     }
     Batch()->position = {.source = options_.source, .position = position};
     sent_ = std::move(position);
@@ -256,6 +258,7 @@ class JournalFollower : public Follower {
 
   // The thread's own.
   std::unique_ptr<LogReader> reader_;
+  ReadTally tally_;
   std::unique_ptr<SystemdJournal> journal_;       // null: it cannot be read now
   bool begun_ = false;                            // a place to begin at was found once
   std::string cursor_;                            // of the last entry read; empty: of none

@@ -1,0 +1,97 @@
+// Finds out where deferd is blind though it runs: a log that it reads and does not understand,
+// attempts that it can charge to nobody, a mail server that accepts mail without asking, and a
+// smart host behind which failures never reach the log.
+//
+// Look compares running totals with those of an hour ago, so an alarm ends an hour after its cause,
+// and none begins before there is enough to judge by. Pure but for that memory: time is an
+// argument. Not thread-safe.
+
+#ifndef DEFERD_LIMITER_APP_BLIND_WATCH_H_
+#define DEFERD_LIMITER_APP_BLIND_WATCH_H_
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "limiter/admin/json.h"
+#include "limiter/app/charge_tally.h"
+#include "limiter/intake/read_tally.h"
+#include "policy/policy.h"
+
+namespace deferd {
+
+enum class Mta : uint8_t { kExim, kPostfix };
+inline constexpr int kMtas = 2;
+
+struct BlindAlarm {
+  enum class Kind : uint8_t { kLog, kCharge, kHook, kSmartHost };
+  Kind kind;
+  std::string what;
+  std::string remedy;
+
+  friend bool operator==(const BlindAlarm&, const BlindAlarm&) = default;
+};
+inline constexpr int kBlindKinds = 4;
+absl::string_view BlindKindName(BlindAlarm::Kind kind);  // "log", "charge", "hook", "smart_host"
+
+// Totals since the start.
+struct BlindFacts {
+  struct Log {
+    std::string path;
+    Mta mta;
+    ReadCounts read;
+  };
+  std::vector<Log> logs;
+  ChargeTally::Numbers charge;
+  std::array<std::array<int64_t, kSources>, kMtas> asked = {};  // by MTA and Source
+  std::array<bool, kMtas> hook = {};                            // [hook] has a door for it
+};
+
+// Of one MTA and source in the last hour.
+struct HookEvidence {
+  int64_t accepted = 0;
+  int64_t asked = 0;
+};
+
+class BlindWatch {
+ public:
+  static constexpr absl::Duration kWindow = absl::Hours(1);
+
+  // The alarms now, in a fixed order.
+  std::vector<BlindAlarm> Look(const BlindFacts& facts, absl::Time now);
+
+  // By MTA and Source, as of the last Look. Postfix asks about no local mail, so its kLocal stays
+  // 0.
+  const std::array<std::array<HookEvidence, kSources>, kMtas>& evidence() const {
+    return evidence_;
+  }
+
+ private:
+  using Totals = std::map<std::string, int64_t>;
+
+  void LookAtLog(const BlindFacts::Log& log, const Totals& hour, std::vector<BlindAlarm>* alarms);
+  static void LookAtCharge(const BlindFacts& facts, const Totals& hour,
+                           std::vector<BlindAlarm>* alarms);
+  void LookAtHook(const BlindFacts& facts, const Totals& hour, std::vector<BlindAlarm>* alarms);
+  static void LookAtSmartHost(const BlindFacts& facts, std::vector<BlindAlarm>* alarms);
+
+  std::deque<std::pair<absl::Time, Totals>> past_;  // one every few minutes, the oldest first
+  std::array<std::array<HookEvidence, kSources>, kMtas> evidence_ = {};
+};
+
+Json BlindJson(const std::vector<BlindAlarm>& alarms);  // [{kind, what, remedy}]
+
+// {"exim_submission": {accepted, asked}, ...} of the last hour.
+Json EvidenceJson(const BlindWatch& watch);
+
+// "exim_submission", "postfix_relay" ...
+std::string EvidenceName(Mta mta, Source source);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_APP_BLIND_WATCH_H_
