@@ -37,7 +37,9 @@ constexpr Entry kTable[] = {
      "Attempts that were deferred or failed, by the class of the remote server's answer (deferctl "
      "explain); those left out included."},
     {"deferd_attempts_left_out_total", MetricType::Counter, "reason",
-     "Attempts that do not count, by the reason why; part of deferd_attempts_total."},
+     "Attempts that do not count, by the reason why; part of deferd_attempts_total. unclear: a "
+     "filter "
+     "may have handed back somebody else's mail."},
     {"deferd_case_changes_total", MetricType::Counter, "change",
      "What happened to cases: opened, extended and ended by a rule or by time; blocked and "
      "unblocked by a person; adopted from another node."},
@@ -73,7 +75,9 @@ constexpr Entry kTable[] = {
     {"deferd_queue_orders_failed_total", MetricType::Counter, "",
      "Times that the MTA did not hold, release or give back a message when told to."},
     {"deferd_evicted_messages_total", MetricType::Counter, "",
-     "Messages that were forgotten before they left the queue, for want of room."},
+     "Messages that were forgotten before they left the queue, for want of room; also what a "
+     "filter "
+     "may hand back."},
     {"deferd_subjects", MetricType::Gauge, "", "Subjects with something in their window."},
     {"deferd_queued_batches", MetricType::Gauge, "",
      "Batches of log lines that wait for the recorder."},

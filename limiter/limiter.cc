@@ -111,6 +111,7 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
     observer_->OnAttempt(attempt, charged,
                          !charged.empty()               ? LeftOut::kFuture
                          : attempt.identity.made_by_mta ? LeftOut::kMadeByMta
+                         : attempt.identity.unclear     ? LeftOut::kUnclear
                                                         : LeftOut::kNobodyCharged,
                          answer.has_value() ? &*answer : nullptr);
     return;

@@ -238,9 +238,10 @@ ChargedSubjects Charge(const ChargeLists& lists, const Identity& identity,
   if (identity.made_by_mta && !by_sender) return {};
   Charger charger(lists, identity, original);
   for (ChargeStep step : lists.order) {
+    if (step == ChargeStep::kRelay && identity.unclear) continue;
     if (charger.Try(step)) return charger.Take();
   }
-  if (!by_sender && !original.empty()) charger.Forward(original);
+  if (!by_sender && !original.empty() && !identity.unclear) charger.Forward(original);
   return charger.Take();
 }
 

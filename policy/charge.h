@@ -15,7 +15,9 @@
 //           one that writes under ever-new domains is judged too. A loopback host that is not
 //           listed, too, and it alone.
 // Mail from outside is charged to nobody, except a forward: kind forward, the domain it came to.
-// What the MTA makes itself (null sender) is charged to nobody.
+// What the MTA makes itself (null sender) is charged to nobody, and so is mail of which it is
+// unclear whether a filter handed back a stranger's or its host sent it (unclear), unless a login
+// or user is proven.
 //
 // Pure; the lists are an immutable value, safe to share between threads.
 

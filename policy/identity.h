@@ -27,6 +27,10 @@ struct Identity {
   // The MTA vouches for the envelope sender: a question that names nothing but the sender.
   bool sender_vouched = false;
 
+  // A filter of this server may have handed back somebody else's mail, or the client host may have
+  // sent mail of its own: the log does not tell which. Never set in a question.
+  bool unclear = false;
+
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 

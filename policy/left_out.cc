@@ -97,6 +97,8 @@ absl::string_view LeftOutName(LeftOut reason) {
       return "reply class";
     case LeftOut::kIncident:
       return "incident";
+    case LeftOut::kUnclear:
+      return "unclear";
   }
   return "unknown";
 }

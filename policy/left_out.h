@@ -24,8 +24,9 @@ enum class LeftOut : uint8_t {
   kFuture,         // more than five minutes after the clock
   kReplyClass,     // the policy leaves out answers of this class
   kIncident,       // our server or the destination is in trouble, not the sender
+  kUnclear,        // a filter may have handed back somebody else's mail (Identity::unclear)
 };
-inline constexpr int kLeftOutReasons = 10;
+inline constexpr int kLeftOutReasons = 11;
 
 // "own refusal", "late", ...
 absl::string_view LeftOutName(LeftOut reason);

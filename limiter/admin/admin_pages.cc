@@ -196,6 +196,10 @@ std::string StatusPage(const Json& status) {
   absl::StrAppendFormat(&out, "lines    %d read: %d attempts, %d rejections, %d malformed\n",
                         Number(lines, "lines"), Number(lines, "attempts"),
                         Number(lines, "rejected"), Number(lines, "malformed"));
+  if (const int64_t unclear = Number(At(status, "left_out"), "unclear"); unclear > 0) {
+    absl::StrAppendFormat(&out, "unclear  %d attempts charged to nobody: see deferctl doctor\n",
+                          unclear);
+  }
   absl::StrAppendFormat(&out, "subjects %d live, %d blocked, %d in shadow\n",
                         Number(status, "subjects"), Number(status, "blocked"),
                         Number(status, "shadow"));

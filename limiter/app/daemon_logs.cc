@@ -25,11 +25,16 @@ void RunningDaemon::FollowLogs() {
     known[source] = {std::move(kept.position), std::move(kept.open_messages)};
   }
   const LogSet::NewReader new_exim = [this] {
-    return NewEximReader({.zone = config_.zone, .open_messages = true});
+    return NewEximReader({.zone = config_.zone,
+                          .open_messages = true,
+                          .own_hosts = config_.charge.internal_hosts,
+                          .relay_hosts = config_.charge.relay_hosts});
   };
   const LogSet::NewReader new_postfix = [this] {
-    return NewPostfixReader(
-        {.zone = config_.zone, .open_messages = true, .own_hosts = config_.charge.internal_hosts});
+    return NewPostfixReader({.zone = config_.zone,
+                             .open_messages = true,
+                             .own_hosts = config_.charge.internal_hosts,
+                             .relay_hosts = config_.charge.relay_hosts});
   };
   const Follower::Sink submit = [this](std::unique_ptr<EventBatch> batch) {
     return recorder_->Submit(std::move(batch));

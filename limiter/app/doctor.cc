@@ -162,6 +162,15 @@ void LookAtCharging(const Json& status, DoctorReport* report) {
                                  " attempts are stamped over five minutes in the future"),
                     "set the clock, or [intake] timezone");
   }
+  if (Number(left_out, "unclear") > 0) {
+    report->Warning(
+        absl::StrCat(Number(left_out, "unclear"),
+                     " attempts are charged to nobody: it is unclear whether a filter handed back "
+                     "somebody else's mail, or its host sent it"),
+        "let the filter pass on the client (XFORWARD, and its address in Postfix's "
+        "smtpd_authorized_xforward_hosts), keep the Message-ID, or answer with the new id "
+        "(\"queued as ID\"); or take its host out of [charge] relay_hosts");
+  }
   if (!Flag(status, "hosted_list")) {
     report->Note("there is no list of the domains that are hosted here",
                  "name one as [charge] hosted, so that no other domain is ever blocked");

@@ -13,10 +13,14 @@ namespace {
 constexpr size_t kMaxOpen = 10'000'000;
 
 std::unique_ptr<LogReader> NewReader(LogFormat format, const ReplayOptions& options) {
-  const EximReaderOptions exim = {.zone = options.zone, .max_open_messages = kMaxOpen};
+  const EximReaderOptions exim = {.zone = options.zone,
+                                  .max_open_messages = kMaxOpen,
+                                  .own_hosts = options.lists.internal_hosts,
+                                  .relay_hosts = options.lists.relay_hosts};
   const PostfixReaderOptions postfix = {.zone = options.zone,
                                         .max_open_messages = kMaxOpen,
-                                        .own_hosts = options.lists.internal_hosts};
+                                        .own_hosts = options.lists.internal_hosts,
+                                        .relay_hosts = options.lists.relay_hosts};
   if (format == LogFormat::kExim) return NewEximReader(exim);
   if (format == LogFormat::kPostfix) return NewPostfixReader(postfix);
   return NewAnyReader(exim, postfix);

@@ -184,6 +184,7 @@ struct Fields {
   absl::string_view protocol;
   absl::string_view login;
   absl::string_view bounce_of;
+  absl::string_view message_id;
   absl::string_view subject;
   // An ident answer, a certificate's name or an SNI came by, which the client wrote.
   bool peer_text = false;
@@ -202,6 +203,8 @@ void SetField(Rank rank, absl::string_view key, absl::string_view value, Fields*
     fields->login = value.substr(0, value.find(':'));
   } else if (rank == kSubject) {
     fields->subject = value;
+  } else if (rank == kHeaderId) {
+    fields->message_id = value;
   } else if (key == "R" && IsEximId(value)) {
     fields->bounce_of = value;
   }
@@ -261,6 +264,7 @@ bool GuessLogin(absl::string_view in, const Fields& before, EximLine* line) {
     return false;
   }
   line->login = found.login;
+  line->message_id = found.message_id;
   line->subject = found.subject;
   return true;
 }
@@ -278,6 +282,7 @@ void TakeHostAndFields(absl::string_view in, const Fields& before, EximLine* lin
       line->host_ip = end.ip;
       line->login = found.login;
       line->bounce_of = found.bounce_of;
+      line->message_id = found.message_id;
       line->subject = found.subject;
       return;
     }
@@ -341,6 +346,7 @@ bool ParseArrival(absl::string_view in, EximLine* line) {
       absl::StartsWith(fields.protocol, "local") || absl::StartsWith(fields.protocol, "utf8local");
   if (line->local_submission) line->user = fields.user;
   line->bounce_of = fields.bounce_of;
+  line->message_id = fields.message_id;
   return true;
 }
 

@@ -36,12 +36,13 @@ struct EximLine {
 
   // kArrival; `sender` also of a delivery, a deferral or a failure, where Exim logs it there
   // (F=<..>, log_selector +sender_on_delivery)
-  absl::string_view sender;     // "" for <>
-  absl::string_view login;      // A=authenticator:LOGIN
-  absl::string_view user;       // U=, only of local submissions (a remote ident is nobody's proof)
-  absl::string_view host_ip;    // H=.. [IP]
-  absl::string_view subject;    // T="...", with its escapes
-  absl::string_view bounce_of;  // R=: the message that this one is a bounce of
+  absl::string_view sender;      // "" for <>
+  absl::string_view login;       // A=authenticator:LOGIN
+  absl::string_view user;        // U=, only of local submissions (a remote ident is nobody's proof)
+  absl::string_view host_ip;     // H=.. [IP]
+  absl::string_view subject;     // T="...", with its escapes
+  absl::string_view bounce_of;   // R=: the message that this one is a bounce of
+  absl::string_view message_id;  // id=, as the header has it
   bool local_submission = false;  // P=local..., no H=
   bool doubtful = false;          // not as Exim writes it: nothing but the sender is believed
 

@@ -11,12 +11,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
 #include "limiter/intake/exim_line.h"
+#include "limiter/intake/hand_overs.h"
 #include "limiter/intake/log_wrapping.h"
 #include "limiter/intake/open_messages.h"
 #include "limiter/intake/reader_events.h"
 #include "limiter/intake/reader_state.h"
 #include "limiter/intake/stamp.h"
 #include "limiter/intake/syslog_prefix.h"
+#include "policy/on_this_host.h"
 
 namespace deferd {
 namespace {
@@ -80,6 +82,17 @@ Outcome OutcomeOf(const EximLine& line) {
   return absl::EndsWith(line.text, kExpired) ? Outcome::kExpired : Outcome::kFailed;
 }
 
+// The id in "250 OK id=ID", which is how Exim answers, at the end of what a server said.
+absl::string_view QueuedAs(absl::string_view text) {
+  while (!text.empty() && absl::StrContains(").,;\"' ", text.substr(text.size() - 1))) {
+    text.remove_suffix(1);
+  }
+  const size_t begin = text.rfind(" id=");
+  if (begin == absl::string_view::npos) return "";
+  text.remove_prefix(begin + 4);
+  return IsEximId(text) ? text : absl::string_view();
+}
+
 // Commands and paths keep their case.
 bool IsMailbox(absl::string_view recipient) {
   if (recipient.empty() || recipient.front() == '|' || recipient.front() == '/') return false;
@@ -123,6 +136,8 @@ class EximReader : public LogReader {
  public:
   explicit EximReader(const EximReaderOptions& options)
       : tell_all_(options.open_messages),
+        own_hosts_(options.own_hosts),
+        relay_hosts_(options.relay_hosts),
         stamps_(options.zone),
         messages_(options.max_open_messages) {}
 
@@ -165,14 +180,15 @@ class EximReader : public LogReader {
     stamps_.set_written(after, before);
   }
   size_t open_messages() const override { return messages_.size(); }
-  int64_t evicted() const override { return messages_.evicted(); }
+  int64_t evicted() const override { return messages_.evicted() + hand_overs_.evicted(); }
   absl::Time last_stamp() const override { return last_stamp_; }
 
   std::string SaveState() const override {
     return EncodeReaderState({.stamps = stamps_.state(),
                               .last_stamp = last_stamp_,
                               .unwrapper = unwrapper_.SaveState(),
-                              .own_form = own_form_},
+                              .own_form = own_form_,
+                              .hand_overs = hand_overs_.SaveState()},
                              early_);
   }
 
@@ -180,6 +196,7 @@ class EximReader : public LogReader {
     ReaderState decoded;
     std::deque<Attempt> early;
     absl::Status status = DecodeReaderState(state, &decoded, &early);
+    if (status.ok()) status = hand_overs_.Restore(decoded.hand_overs);
     if (!status.ok()) return status;
     stamps_.Restore(decoded.stamps);
     last_stamp_ = decoded.last_stamp;
@@ -190,8 +207,13 @@ class EximReader : public LogReader {
       return a.key.arrival < b.key.arrival;
     });
     for (OpenMessage& message : open) {
-      *messages_.Open(message.key.id) = {
-          message.key.arrival, std::move(message.identity), {}, true};
+      ArrivedMessage* slot = messages_.Open(message.key.id);
+      *slot = {message.key.arrival, std::move(message.identity), {}, true};
+      const Identity& identity = slot->identity;
+      if (identity.login.empty() && identity.user.empty() &&
+          (IsThisHost(identity.host) || IsOwn(identity.host))) {
+        slot->origin = ArrivedMessage::Origin::kOwnHost;
+      }
     }
     return absl::OkStatus();
   }
@@ -314,6 +336,44 @@ class EximReader : public LogReader {
     Attribute(message, attempt);
     // The arrival is in an older file. This proves no more than the envelope's sender.
     if (message == nullptr) Assign(line.sender, &attempt->identity.sender);
+    hand_overs_.Apply(line.id, attempt->recipient, attempt->original, &attempt->identity);
+    FollowHandOver(line, batch);
+  }
+
+  bool Trusts(absl::string_view ip) const {
+    return IsLoopbackHost(ip) || own_hosts_.ContainsAddress(ip);
+  }
+
+  // A host that may hand back mail. One of a customer's is not trusted to name an id.
+  bool IsOwn(absl::string_view ip) const { return Trusts(ip) || relay_hosts_.ContainsAddress(ip); }
+
+  void FollowHandOver(const EximLine& line, EventBatch* batch) {
+    const bool to_own = !line.host_ip.empty() && IsOwn(line.host_ip);
+    // Without a host, the transport may be the one to the filter, which is down.
+    const bool elsewhere = line.host_ip.empty() ? line.transport.empty() : !to_own;
+    if (line.kind == EximLineKind::kDeferred && elsewhere) hand_overs_.DeferredElsewhere(line.id);
+    if (line.kind != EximLineKind::kDelivered || !to_own) return;
+    hand_overs_.GivenTo(line.id, line.host_ip, relay_hosts_.ContainsAddress(line.host_ip));
+    const absl::string_view new_id = QueuedAs(line.text);
+    const ArrivedMessage* first = new_id.empty() ? nullptr : messages_.Find(line.id);
+    ArrivedMessage* next = first == nullptr ? nullptr : messages_.Find(new_id);
+    if (next == nullptr || new_id == line.id || !Trusts(line.host_ip) ||
+        next->origin != ArrivedMessage::Origin::kOwnHost) {
+      return;
+    }
+    hand_overs_.Proven(line.id, new_id);
+    const Identity& who = first->identity;
+    Identity& identity = next->identity;
+    if (identity.login == who.login && identity.user == who.user && identity.host == who.host &&
+        identity.identified_domain == who.identified_domain) {
+      return;
+    }
+    identity.login = who.login;
+    identity.user = who.user;
+    identity.host = who.host;
+    identity.identified_domain = who.identified_domain;
+    hand_overs_.Identify(new_id, identity);
+    if (tell_all_) TellOf(LogEvent::Kind::kIdentified, last_stamp_, new_id, next, batch);
   }
 
   static Attempt* AddEvent(EventBatch* batch) {
@@ -368,13 +428,29 @@ class EximReader : public LogReader {
     identity.identified_domain.clear();
     identity.made_by_mta = line.sender.empty() && line.local_submission && !line.bounce_of.empty();
     identity.sender_vouched = false;
+    message->origin = OriginOf(line);
+    if (!identity.made_by_mta && !line.doubtful) {
+      hand_overs_.Arrive(line.id, line.message_id, /*recipients=*/0,
+                         message->origin == ArrivedMessage::Origin::kOwnHost, last_stamp_,
+                         &identity);
+    }
     if (tell_all_) {
       Attempt* arrived =
           &TellOf(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch)->attempt;
+      hand_overs_.Apply(line.id, &arrived->identity);
       AssignUnescaped(line.subject, &arrived->mail_subject);
       if (!early_.empty()) arrived->reply = TakeClaim(line.id);
     }
     if (!early_.empty()) ReleaseEarly(line.id, message, batch);
+  }
+
+  // Behind a host of ours, or a trusted user's program that names a protocol of its own, may be
+  // somebody else.
+  ArrivedMessage::Origin OriginOf(const EximLine& line) const {
+    if (!line.login.empty() || line.doubtful) return ArrivedMessage::Origin::kClient;
+    const bool own = line.host_ip.empty() ? !line.local_submission
+                                          : IsThisHost(line.host_ip) || IsOwn(line.host_ip);
+    return own ? ArrivedMessage::Origin::kOwnHost : ArrivedMessage::Origin::kClient;
   }
 
   void Identify(const EximLine& line, EventBatch* batch) {
@@ -385,6 +461,7 @@ class EximReader : public LogReader {
       return;
     }
     Assign(line.identified_domain, &message->identity.identified_domain);
+    hand_overs_.Identify(line.id, message->identity);
     if (tell_all_) TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch);
   }
 
@@ -430,6 +507,7 @@ class EximReader : public LogReader {
       Assign(id, &event->attempt.message.id);
       event->attempt.message.arrival = message == nullptr ? absl::InfinitePast() : message->arrival;
     }
+    hand_overs_.End(id, last_stamp_);
     messages_.Close(id);
   }
 
@@ -441,6 +519,7 @@ class EximReader : public LogReader {
       }
       if (!IsClaim(*it)) {
         Attribute(message, &*it);
+        hand_overs_.Apply(id, it->recipient, it->original, &it->identity);
         *AddEvent(batch) = std::move(*it);
       }
       it = early_.erase(it);
@@ -448,9 +527,12 @@ class EximReader : public LogReader {
   }
 
   const bool tell_all_;
+  const HostList own_hosts_;
+  const HostList relay_hosts_;
   LogUnwrapper unwrapper_;
   StampReader stamps_;
   OpenMessages messages_;
+  HandOvers hand_overs_;
   MessageKey forgotten_;  // by the last arrival, if its id is not empty
   std::deque<Attempt> early_;
   bool own_form_ = false;  // an entry stood right behind a stamp like Exim's own

@@ -135,6 +135,9 @@ PostfixLine Client(string_view text, PostfixLine line) {
       if (line.login.empty()) line.login = field;
     } else if (absl::ConsumePrefix(&field, "orig_queue_id=")) {
       line.orig_id = IsPostfixId(field) ? field : string_view();
+    } else if (absl::ConsumePrefix(&field, "orig_client=")) {
+      string_view orig_name;
+      TakeHost(field, &orig_name, &line.orig_client_ip);
     }
   }
   return line;
@@ -162,6 +165,12 @@ PostfixLine Queue(string_view text, PostfixLine line) {
   if (!TakeAddress(&text, &line.sender)) return Malformed(line);
   if (absl::StartsWith(text, ", size=")) {
     line.kind = PostfixLineKind::kActive;
+    const size_t nrcpt = text.find(", nrcpt=");
+    if (nrcpt != string_view::npos) {
+      string_view digits = text.substr(nrcpt + 8);
+      digits = digits.substr(0, digits.find_first_not_of("0123456789"));
+      if (!absl::SimpleAtoi(digits, &line.nrcpt)) line.nrcpt = 0;
+    }
   } else if (absl::StartsWith(text, ", status=expired") ||
              absl::StartsWith(text, ", status=force-expired")) {
     line.kind = PostfixLineKind::kExpired;
@@ -411,9 +420,12 @@ PostfixLine ParsePostfixLine(string_view program, string_view text) {
     return absl::ConsumePrefix(&rest, "uid=") ? Pickup(rest, line) : line;
   }
   if (program == "cleanup") {
-    const bool known =
-        absl::StartsWith(rest, "message-id=") || absl::StartsWith(rest, "resent-message-id=");
-    if (known) line.kind = PostfixLineKind::kMessageId;
+    if (absl::ConsumePrefix(&rest, "message-id=")) {
+      line.kind = PostfixLineKind::kMessageId;
+      line.message_id = rest;
+    } else if (absl::StartsWith(rest, "resent-message-id=")) {
+      line.kind = PostfixLineKind::kMessageId;
+    }
     return line;
   }
   if (program == "bounce") return Notice(rest, line);

@@ -40,8 +40,9 @@ struct PostfixLine {
   PostfixLineKind kind = PostfixLineKind::kOther;
   absl::string_view id;  // short (hexadecimal) or long (digits and consonants)
 
-  // kClient
+  // kClient; and what a client that may say so (smtpd_authorized_xforward_hosts) said of its own
   absl::string_view client_ip;
+  absl::string_view orig_client_ip;
   absl::string_view login;  // sasl_username
   // kDelivery: relay=NAME[PATH], a socket of this machine's.
   bool to_socket = false;
@@ -69,7 +70,9 @@ struct PostfixLine {
   absl::string_view action;     // kRejected: "reject", "hold", "discard", "milter-reject" ...
   absl::string_view stage;      // kRejected: "RCPT", "DATA", "END-OF-MESSAGE" ...
 
-  absl::string_view notice_id;  // kNotice: the notice's own
+  absl::string_view notice_id;   // kNotice: the notice's own
+  absl::string_view message_id;  // kMessageId, with its brackets; not of a resent-message-id
+  int64_t nrcpt = 0;             // kActive: recipients; 0 if it is not printed
 };
 
 // `program` is the last part of the syslog tag ("smtp" of "postfix-out/smtp"), `text` what is

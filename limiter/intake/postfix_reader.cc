@@ -15,6 +15,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "limiter/intake/hand_overs.h"
 #include "limiter/intake/log_wrapping.h"
 #include "limiter/intake/open_messages.h"
 #include "limiter/intake/postfix_line.h"
@@ -22,6 +23,7 @@
 #include "limiter/intake/reader_state.h"
 #include "limiter/intake/stamp.h"
 #include "limiter/intake/syslog_prefix.h"
+#include "policy/on_this_host.h"
 
 namespace deferd {
 namespace {
@@ -50,6 +52,7 @@ class PostfixReader : public LogReader {
   explicit PostfixReader(const PostfixReaderOptions& options)
       : tell_all_(options.open_messages),
         own_hosts_(options.own_hosts),
+        relay_hosts_(options.relay_hosts),
         user_name_(options.user_name ? options.user_name : SystemUserName),
         stamps_(options.zone),
         messages_(options.max_open_messages) {}
@@ -82,6 +85,7 @@ class PostfixReader : public LogReader {
     const PostfixLine parsed =
         scanner ? ParseMailScannerLine(line) : ParsePostfixLine(program, line);
     Count(parsed, batch);
+    if (parsed.action == "proxy-reject") EndDoubtOf(*prefix);
     if (IsOfSession(parsed)) {
       FollowSession(*prefix, parsed, batch);
       return;
@@ -100,13 +104,14 @@ class PostfixReader : public LogReader {
     stamps_.set_written(after, before);
   }
   size_t open_messages() const override { return messages_.size(); }
-  int64_t evicted() const override { return messages_.evicted(); }
+  int64_t evicted() const override { return messages_.evicted() + hand_overs_.evicted(); }
   absl::Time last_stamp() const override { return last_stamp_; }
 
   std::string SaveState() const override {
     ReaderState state = {
         .stamps = stamps_.state(), .last_stamp = last_stamp_, .unwrapper = unwrapper_.SaveState()};
     state.sessions.assign(sessions_.begin(), sessions_.end());
+    state.hand_overs = hand_overs_.SaveState();
     return EncodeReaderState(state, {});
   }
 
@@ -114,6 +119,7 @@ class PostfixReader : public LogReader {
     ReaderState decoded;
     std::deque<Attempt> none;
     absl::Status status = DecodeReaderState(state, &decoded, &none);
+    if (status.ok()) status = hand_overs_.Restore(decoded.hand_overs);
     if (!status.ok()) return status;
     stamps_.Restore(decoded.stamps);
     last_stamp_ = decoded.last_stamp;
@@ -176,6 +182,7 @@ class PostfixReader : public LogReader {
       case PostfixLineKind::kMessageId:
         // Nobody brought it: Postfix made it, or forwards.
         if (messages_.Find(line.id) == nullptr) Arrive(line, batch);
+        hand_overs_.Name(line.id, line.message_id);
         break;
       case PostfixLineKind::kActive:
         Activate(line, batch);
@@ -220,7 +227,7 @@ class PostfixReader : public LogReader {
 
   void Arrive(const PostfixLine& line, EventBatch* batch) {
     Identity identity;
-    identity.host.assign(line.client_ip.data(), line.client_ip.size());
+    Assign(line.client_ip, &identity.host);
     Assign(line.login, &identity.login);
     Assign(line.sender, &identity.sender);
     if (!line.uid.empty()) identity.user = UserOf(line.uid);
@@ -236,12 +243,19 @@ class PostfixReader : public LogReader {
       if (ArrivedMessage* first = messages_.Find(line.orig_id)) {
         identity = first->identity;
         if (origin == Origin::kLocalUser) deferred = std::move(first->deferred);
+        if (handed_back) hand_overs_.Proven(line.orig_id, line.id);
       }
-      if (origin == Origin::kLocalUser) Remove(line.orig_id, batch);
+      if (origin == Origin::kLocalUser) {
+        hand_overs_.Rename(line.orig_id, line.id);
+        Remove(line.orig_id, batch);
+      }
+    } else if (!line.orig_client_ip.empty() && IsOwn(line.client_ip) && line.login.empty()) {
+      Assign(line.orig_client_ip, &identity.host);
     }
     ArrivedMessage* message = messages_.Open(line.id, tell_all_ ? &forgotten_ : nullptr);
     TellForgotten(line.id, last_stamp_, &forgotten_, batch);
     *message = {last_stamp_, std::move(identity), std::move(deferred), false, origin};
+    if (origin == Origin::kOwnHost && IsBroughtByOwn(message->identity)) DoubtOfSession(line.id);
     if (!tell_all_) return;
     TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
         message->deferred;
@@ -273,7 +287,62 @@ class PostfixReader : public LogReader {
         (line.sender.empty() || IsDoubleBounce(line.sender))) {
       identity.made_by_mta = true;
     }
-    if (tell_all_) TellOf(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch);
+    CompareHandOvers(line, message);
+    if (!tell_all_) return;
+    LogEvent* event = TellOf(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch);
+    hand_overs_.Apply(line.id, &event->attempt.identity);
+  }
+
+  // One of our own hosts brought it, and nothing tells of anybody else.
+  bool IsBroughtByOwn(const Identity& identity) const {
+    return identity.login.empty() && identity.user.empty() && !identity.host.empty() &&
+           (IsThisHost(identity.host) || IsOwn(identity.host));
+  }
+
+  void CompareHandOvers(const PostfixLine& line, ArrivedMessage* message) {
+    if (message->origin == ArrivedMessage::Origin::kMta ||
+        message->origin == ArrivedMessage::Origin::kUnknown) {
+      return;
+    }
+    Identity& identity = message->identity;
+    const bool own = IsBroughtByOwn(identity);
+    ProxySession* session = own ? SessionInDoubtOf(line.id) : nullptr;
+    const bool inherited = hand_overs_.Arrive(line.id, "", line.nrcpt, own, last_stamp_, &identity);
+    if (session == nullptr) return;
+    if (inherited) {
+      session->doubtful.clear();
+    } else {
+      hand_overs_.SetUnclear(line.id, identity.host);
+    }
+  }
+
+  ProxySession* SessionInDoubtOf(absl::string_view id) {
+    for (ProxySession& session : sessions_) {
+      if (session.doubtful == id) return &session;
+    }
+    return nullptr;
+  }
+
+  // It may be what became of the message that a session has given to a filter. One session has one
+  // message, so a client that keeps its session open hides no more than that.
+  bool DoubtOfSession(absl::string_view id) {
+    const ArrivedMessage* message = messages_.Find(id);
+    for (ProxySession& session : sessions_) {
+      if (session.answered || !session.doubtful.empty() || message == nullptr ||
+          session.since > message->arrival) {
+        continue;
+      }
+      Assign(id, &session.doubtful);
+      return true;
+    }
+    return false;
+  }
+
+  // The session has its answer, or will have none.
+  void EndDoubt(ProxySession* session) {
+    session->answered = true;
+    const std::string id = std::exchange(session->doubtful, "");
+    if (!id.empty() && !DoubtOfSession(id)) hand_overs_.SetClear(id);
   }
 
   // On hold from the start, it does not become active, so that line alone names its sender.
@@ -288,6 +357,11 @@ class PostfixReader : public LogReader {
 
   bool Trusts(absl::string_view ip) const {
     return IsLoopback(ip) || own_hosts_.ContainsAddress(ip);
+  }
+
+  // A host that may hand back mail. One of a customer's is not trusted to name an id.
+  bool IsOwn(absl::string_view ip) const {
+    return IsLoopbackHost(ip) || own_hosts_.ContainsAddress(ip) || relay_hosts_.ContainsAddress(ip);
   }
 
   // The delivery of a message that goes on under another id, in this log.
@@ -315,6 +389,7 @@ class PostfixReader : public LogReader {
     Attempt& attempt = event->attempt;
     Assign(line.recipient, &attempt.recipient);
     for (char& c : attempt.recipient) c = absl::ascii_tolower(static_cast<unsigned char>(c));
+    hand_overs_.Apply(line.id, attempt.recipient, line.original, &attempt.identity);
     Assign(line.original, &attempt.original);
     Assign(line.agent, &attempt.transport);
     Assign(line.host, &attempt.host);
@@ -325,6 +400,13 @@ class PostfixReader : public LogReader {
     // "relay=NAME[PATH]" is a socket, "relay=local" an agent of Postfix's own.
     attempt.remote = !line.host_ip.empty();
     if (message == nullptr) return;
+    const bool to_own = line.to_socket || (!line.host_ip.empty() && IsOwn(line.host_ip));
+    if (attempt.outcome == Outcome::kDelivered && to_own && !line.to_socket) {
+      hand_overs_.GivenTo(line.id, line.host_ip, relay_hosts_.ContainsAddress(line.host_ip));
+    } else if (attempt.outcome == Outcome::kDeferred && !to_own &&
+               (!line.host_ip.empty() || line.agent != "lmtp")) {
+      hand_overs_.DeferredElsewhere(line.id);
+    }
     if (Remember(attempt, message) && tell_all_) {
       TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
           message->deferred;
@@ -360,6 +442,7 @@ class PostfixReader : public LogReader {
       }
     }
     if (ArrivedMessage* next = messages_.Find(line.queued_as)) {
+      hand_overs_.Proven(line.id, line.queued_as);
       GoOnAs(message->identity, line.queued_as, next, batch);
     }
   }
@@ -376,6 +459,7 @@ class PostfixReader : public LogReader {
     identity.user = first.user;
     identity.host = first.host;
     identity.made_by_mta = first.made_by_mta;
+    hand_overs_.Identify(id, identity);
     if (!tell_all_) return;
     TellOf(LogEvent::Kind::kIdentified, last_stamp_, id, next, batch)->deferred = next->deferred;
   }
@@ -412,26 +496,46 @@ class PostfixReader : public LogReader {
   void FollowSession(const SyslogPrefix& prefix, const PostfixLine& line, EventBatch* batch) {
     // Without its number, a process is not told from the others.
     if (prefix.pid.empty() || (line.kind == PostfixLineKind::kSession && sessions_.empty())) return;
-    const std::string process = absl::StrCat(prefix.tag, "[", prefix.pid, "]");
-    const auto session =
-        std::find_if(sessions_.begin(), sessions_.end(),
-                     [&](const ProxySession& one) { return one.process == process; });
+    const auto session = SessionOf(prefix);
     if (line.kind == PostfixLineKind::kProxyAccept) {
+      if (session == sessions_.end()) return;
+      if (session->doubtful == line.queued_as) session->doubtful.clear();
+      EndDoubt(&*session);
       ArrivedMessage* next = messages_.Find(line.queued_as);
-      if (session == sessions_.end() || next == nullptr ||
-          next->origin != ArrivedMessage::Origin::kOwnHost) {
-        return;
-      }
+      if (next == nullptr || next->origin != ArrivedMessage::Origin::kOwnHost) return;
+      if (ProxySession* other = SessionInDoubtOf(line.queued_as)) other->doubtful.clear();
+      hand_overs_.Proven("", line.queued_as);
       Identity first;
       first.login = session->login;
       first.host = session->client_ip;
       GoOnAs(first, line.queued_as, next, batch);
       return;
     }
-    if (session != sessions_.end()) sessions_.erase(session);
-    if (line.kind == PostfixLineKind::kSession) return;
-    if (sessions_.size() >= kMaxSessions) sessions_.pop_front();
-    sessions_.push_back({process, std::string(line.client_ip), std::string(line.login)});
+    if (session != sessions_.end()) EndSession(session);
+    if (line.kind != PostfixLineKind::kProxyClient) return;
+    if (sessions_.size() >= kMaxSessions) EndSession(sessions_.begin());
+    sessions_.push_back(
+        {ProcessOf(prefix), std::string(line.client_ip), std::string(line.login), last_stamp_});
+  }
+
+  static std::string ProcessOf(const SyslogPrefix& prefix) {
+    return absl::StrCat(prefix.tag, "[", prefix.pid, "]");
+  }
+
+  std::deque<ProxySession>::iterator SessionOf(const SyslogPrefix& prefix) {
+    return std::find_if(
+        sessions_.begin(), sessions_.end(),
+        [process = ProcessOf(prefix)](const auto& one) { return one.process == process; });
+  }
+
+  void EndDoubtOf(const SyslogPrefix& prefix) {
+    const auto session = SessionOf(prefix);
+    if (session != sessions_.end()) EndDoubt(&*session);
+  }
+
+  void EndSession(std::deque<ProxySession>::iterator session) {
+    EndDoubt(&*session);
+    sessions_.erase(session);
   }
 
   // All of its recipients are known to have got it, or to have failed.
@@ -453,6 +557,7 @@ class PostfixReader : public LogReader {
       Attempt& attempt = event->attempt;
       if (message == nullptr) Assign(line.sender, &attempt.identity.sender);
       attempt.recipient = recipient;
+      hand_overs_.Apply(line.id, attempt.recipient, "", &attempt.identity);
       attempt.outcome = Outcome::kExpired;
       attempt.bare_expiry = true;
       Assign(line.text, &attempt.reply);
@@ -490,16 +595,20 @@ class PostfixReader : public LogReader {
       if (handed_back_.size() > kHandedBack) handed_back_.pop_back();
     }
     TellOf(LogEvent::Kind::kCompleted, last_stamp_, id, message, batch);
+    if (ProxySession* session = SessionInDoubtOf(id)) session->doubtful.clear();
+    hand_overs_.End(id, last_stamp_);
     messages_.Close(id);
   }
 
   const bool tell_all_;
   const HostList own_hosts_;
+  const HostList relay_hosts_;
   const std::function<std::string(int64_t)> user_name_;
   absl::flat_hash_map<int64_t, std::string> users_;
   LogUnwrapper unwrapper_;
   StampReader stamps_;
   OpenMessages messages_;
+  HandOvers hand_overs_;
   std::deque<ProxySession> sessions_;    // the oldest first
   std::deque<std::string> handed_back_;  // by a filter, and gone since: newest first
   MessageKey forgotten_;                 // by the last arrival, if its id is not empty

@@ -12,6 +12,10 @@
 // whoever sent the first. Trusted for that are sockets, loopback addresses and `own_hosts`. So is
 // what a filter hands back before the message is queued (smtpd_proxy_filter): the session that gave
 // it away names its client, its login and the new id. MailScanner names both ids.
+//
+// What one of our own hosts or a host of `relay_hosts` hands back without any of these is told by
+// Message-ID and sender, or is unclear (hand_overs.h). So is what a loopback client brings while a
+// filter in front of the queue owes the answer to a session, until that answer comes.
 
 #ifndef DEFERD_LIMITER_INTAKE_POSTFIX_READER_H_
 #define DEFERD_LIMITER_INTAKE_POSTFIX_READER_H_
@@ -31,6 +35,7 @@ struct PostfixReaderOptions {
   size_t max_open_messages = 1'000'000;  // beyond, the oldest arrival is forgotten and counted
   bool open_messages = false;            // as EximReaderOptions
   HostList own_hosts;                    // [charge] internal_hosts
+  HostList relay_hosts;                  // [charge] relay_hosts
   // The name of a local user id; empty if it has none. By default this machine's.
   std::function<std::string(int64_t uid)> user_name;
 };

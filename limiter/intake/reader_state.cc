@@ -59,7 +59,7 @@ bool TakeAttempt(const Json& json, Attempt* attempt) {
   return true;
 }
 
-// Elements 6 to 8.
+// Elements 6 to 9.
 bool TakeLater(const Json& json, ReaderState* state) {
   if (!TakeText(json[6], &state->unwrapper) || !json[7].is_boolean() || !json[8].is_array()) {
     return false;
@@ -67,12 +67,18 @@ bool TakeLater(const Json& json, ReaderState* state) {
   state->own_form = json[7].get<bool>();
   for (const Json& fields : json[8]) {
     ProxySession& session = state->sessions.emplace_back();
-    if (!fields.is_array() || fields.size() != 3 || !TakeText(fields[0], &session.process) ||
+    if (!fields.is_array() || fields.size() < 3 || !TakeText(fields[0], &session.process) ||
         !TakeText(fields[1], &session.client_ip) || !TakeText(fields[2], &session.login)) {
       return false;
     }
+    // Not in what older versions wrote.
+    if (fields.size() >= 6 && (!TakeTime(fields[3], &session.since) || !fields[4].is_boolean() ||
+                               !TakeText(fields[5], &session.doubtful))) {
+      return false;
+    }
+    session.answered = fields.size() < 6 || fields[4].get<bool>();
   }
-  return true;
+  return json.size() < 10 || TakeText(json[9], &state->hand_overs);
 }
 
 }  // namespace
@@ -92,12 +98,13 @@ std::string EncodeReaderState(const ReaderState& state, const std::deque<Attempt
   for (const ProxySession& session : state.sessions) {
     sessions.push_back(
         Json::array({absl::CEscape(session.process), absl::CEscape(session.client_ip),
-                     absl::CEscape(session.login)}));
+                     absl::CEscape(session.login), FromTime(session.since), session.answered,
+                     absl::CEscape(session.doubtful)}));
   }
   return Json::array({1, FromTime(state.last_stamp), FromTime(state.stamps.previous),
                       absl::CEscape(state.stamps.exim_minute), FromTime(state.stamps.exim_start),
                       std::move(waiting), absl::CEscape(state.unwrapper), state.own_form,
-                      std::move(sessions)})
+                      std::move(sessions), absl::CEscape(state.hand_overs)})
       .dump();
 }
 

@@ -21,6 +21,9 @@ struct ProxySession {
   std::string process;  // "postfix/submission/smtpd[57674]"
   std::string client_ip;
   std::string login;
+  absl::Time since = absl::InfinitePast();  // it began to hand on the message
+  bool answered = false;                    // the filter has answered
+  std::string doubtful;  // the id of a message that may be what became of it, not yet answered
 
   friend bool operator==(const ProxySession&, const ProxySession&) = default;
 };
@@ -31,6 +34,7 @@ struct ReaderState {
   std::string unwrapper;  // LogUnwrapper::SaveState
   bool own_form = false;  // Exim wrote this file itself: no line has another program's prefix
   std::vector<ProxySession> sessions;  // the oldest first
+  std::string hand_overs;              // HandOvers::SaveState
 };
 
 // `early`: attempts that wait for their arrival, which have no identity yet.

@@ -149,6 +149,9 @@ TEST(Doctor, Charging) {
   facts.status["left_out"]["future"] = 3;
   ExpectProblem(facts, "in the future");
   facts = Healthy();
+  facts.status["left_out"]["unclear"] = 4;
+  ExpectWarning(facts, "4 attempts are charged to nobody");
+  facts = Healthy();
   facts.status["hosted_list"] = false;
   EXPECT_EQ(Find(facts, "hosted here")["level"], "note");
 }
