@@ -207,6 +207,7 @@ class EximReader : public LogReader {
       return a.key.arrival < b.key.arrival;
     });
     for (OpenMessage& message : open) {
+      message.identity.unclear = false;  // hand_overs_ knows
       ArrivedMessage* slot = messages_.Open(message.key.id);
       *slot = {message.key.arrival, std::move(message.identity), {}, true};
       const Identity& identity = slot->identity;

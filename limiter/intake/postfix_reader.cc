@@ -129,6 +129,7 @@ class PostfixReader : public LogReader {
       return a.key.arrival < b.key.arrival;
     });
     for (OpenMessage& message : open) {
+      message.identity.unclear = false;  // hand_overs_ knows
       ArrivedMessage* slot = messages_.Open(message.key.id);
       *slot = {message.key.arrival, std::move(message.identity), std::move(message.deferred)};
       const Identity& identity = slot->identity;

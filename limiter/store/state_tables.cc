@@ -141,8 +141,10 @@ absl::Status StateTables::WriteOpenMessage(const StoredOpenMessage& open) {
   if (!open.message.has_value()) return forget_open_.Run(open.source, open.id);
   const auto& [key, identity, deferred] = *open.message;
   const auto& [id, arrival] = key;
-  const auto& [sender, login, user, host, identified_domain, made_by_mta, sender_vouched] =
+  // The reader's own state tells which messages are unclear.
+  const auto& [sender, login, user, host, identified_domain, made_by_mta, sender_vouched, unclear] =
       identity;
+  static_cast<void>(unclear);
   return put_open_.Run(open.source, open.id, id, ToColumn(arrival), sender, login, user, host,
                        identified_domain, made_by_mta, sender_vouched,
                        absl::StrJoin(deferred, "\n"));

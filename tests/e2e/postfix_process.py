@@ -113,7 +113,7 @@ class Postfix:
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
-    def send(self, sender, recipients, login=None, client="192.0.2.9"):
+    def send(self, sender, recipients, login=None, client="192.0.2.9", headers=""):
         """One session with one message: the answer that decided, such as (250, "2.0.0 Ok: ...")."""
         with smtplib.SMTP("127.0.0.1", self.port, "pc.example", timeout=LIMIT) as smtp:
             smtp.ehlo()
@@ -127,7 +127,7 @@ class Postfix:
                     answer = smtp.rcpt(recipient)
             if answer[0] == 250:
                 try:
-                    answer = smtp.data("Subject: test\r\n\r\nhello\r\n")
+                    answer = smtp.data(headers + "Subject: test\r\n\r\nhello\r\n")
                 except smtplib.SMTPDataError as refused:
                     answer = (refused.smtp_code, refused.smtp_error)
         return answer[0], answer[1].decode()

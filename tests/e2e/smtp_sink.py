@@ -40,8 +40,10 @@ class _Session(socketserver.StreamRequestHandler):
                     self.say("503 no recipients")
                     continue
                 self.say("354 go on")
-                while self.rfile.readline() not in (b".\r\n", b""):
-                    pass
+                lines = []
+                while (line := self.rfile.readline()) not in (b".\r\n", b""):
+                    lines.append(line)
+                self.server.local.text = b"".join(lines).decode(errors="replace")
                 self.server.accepted += [(sender, recipient) for recipient in recipients]
                 self.say(self.server.answer_data(sender, recipients))
                 recipients = []
@@ -59,6 +61,7 @@ class SmtpSink(socketserver.ThreadingTCPServer):
     def __init__(self, host="127.0.1.1"):
         super().__init__((host, 0), _Session)
         self.accepted = []  # (sender, recipient)
+        self.local = threading.local()  # text: the message of this session
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever)
         self.thread.start()

@@ -80,6 +80,36 @@ class PostfixTells(PostfixTest):
         self.assertEqual([one for one in self.sink.accepted if one[1] == "ann@far.example"],
                          [("bob@bad.example", "ann@far.example")])
 
+    def test_a_filter_at_a_relay_host_hides_no_stranger_and_no_login(self):
+        filtered = SmtpFilter()
+        self.addCleanup(filtered.close)
+        filtered.port_back = free_port()
+        filtered.names_id = False
+        self.begin(main=f"content_filter = smtp:[127.0.0.1]:{filtered.port}\n",
+                   master=f"127.0.0.1:{filtered.port_back} inet n - n - - smtpd\n"
+                          "  -o content_filter= -o smtpd_authorized_xclient_hosts=\n",
+                   config='[charge]\nrelay_hosts = ["127.0.0.1"]\n')
+
+        def send(sender, number, login=None, client="192.0.2.9"):
+            answer = self.postfix.send(sender, ["nouser@far.example"], login, client,
+                                       f"Message-ID: <{number}@pc.example>\r\n")
+            self.assertEqual(answer[0], 250)
+            self.removed += 3  # both, and the notice
+            # One after the other, so that each is whole before the next.
+            until(lambda: self.postfix.log().count(": removed") >= self.removed, "Postfix is done")
+
+        send("ann@victim.example", 1)                                 # from outside
+        send("bob@bad.example", 2, "bob@bad.example")                 # a login
+        send("form@form.example", 3, client="127.0.0.1")              # a web form
+        filtered.keeps_message_id = False
+        send("ann@victim.example", 4)
+        filtered.keeps_message_id = True
+        self.assertEqual(self.window("bad.example"), (0, 0, 1))
+        self.assertEqual(self.window("form.example"), (0, 0, 1))
+        self.assertEqual(self.window("victim.example"), (0, 0, 0))
+        self.assertEqual(self.daemon.json("status")["left_out"]["unclear"], 1)
+        self.assertIn("charged to nobody: it is unclear", self.daemon.ctl("doctor", "--json")[1])
+
     def test_deferd_killed_on_the_way_counts_the_same(self):
         self.begin()
         for i in range(4):
