@@ -26,6 +26,8 @@ class _Session(socketserver.StreamRequestHandler):
                 self.say("250 OK")
             elif word == "RCPT":
                 local = line.split("<", 1)[1].split("@", 1)[0]
+                if self.server.takes_all:
+                    local = ""
                 if local.startswith("nouser"):
                     self.say("550 5.1.1 User unknown")
                 elif local.startswith("unsure"):
@@ -61,6 +63,7 @@ class SmtpSink(socketserver.ThreadingTCPServer):
     def __init__(self, host="127.0.1.1"):
         super().__init__((host, 0), _Session)
         self.accepted = []  # (sender, recipient)
+        self.takes_all = False  # whoever it is for
         self.local = threading.local()  # text: the message of this session
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever)

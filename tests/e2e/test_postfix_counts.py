@@ -85,6 +85,7 @@ class PostfixTells(PostfixTest):
         self.addCleanup(filtered.close)
         filtered.port_back = free_port()
         filtered.names_id = False
+        filtered.takes_all = True
         self.begin(main=f"content_filter = smtp:[127.0.0.1]:{filtered.port}\n",
                    master=f"127.0.0.1:{filtered.port_back} inet n - n - - smtpd\n"
                           "  -o content_filter= -o smtpd_authorized_xclient_hosts=\n",
