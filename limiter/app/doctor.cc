@@ -337,7 +337,11 @@ Json Diagnose(const DoctorFacts& facts) {
   LookAtDoors(facts, &report);
   LookAtQuestions(facts, &report);
   LookAtQueue(facts.status, &report);
-  LookAtHosts(facts.attempts, &report);
+  const Json blind = facts.status.value("blind", Json::array());
+  const bool said = std::any_of(blind.begin(), blind.end(), [](const Json& alarm) {
+    return Field(alarm, "kind") == "smart_host";
+  });
+  if (!said) LookAtHosts(facts.attempts, &report);
   LookAtPolicy(facts, &report);
   const Json store = facts.status.value("store", Json::object());
   if (!Field(store, "problem").empty()) {

@@ -33,7 +33,8 @@ struct DoctorFacts {
   std::string postfix_senders;              // sender_dependent_default_transport_maps
   std::vector<std::string> missing_tables;  // of those, that are not there
   std::string postfix_filter;               // content_filter and smtpd_proxy_filter
-  std::string postfix_master;               // the services of master.cf
+  std::string postfix_master;               // the services of master.cf, as postconf -M
+  std::string postfix_main;                 // all of main.cf, as postconf
   bool panel_limiter = false;               // a hosting panel's own limiter keeps its records here
   std::vector<std::string> other_limits;    // files that other limiters are set up with
   std::map<std::string, absl::Time> written;  // when each followed log was last written to

@@ -171,6 +171,8 @@ void LookAtMachine(DoctorFacts* facts) {
   facts->postfix_queue = value("queue_directory");
   facts->postfix_filter = value("content_filter smtpd_proxy_filter");
   facts->postfix_master = postconf("-M");
+  // Names of the operator's own are in the second alone.
+  facts->postfix_main = absl::StrCat(postconf(""), postconf("-n"));
   facts->postfix_senders = value("sender_dependent_default_transport_maps");
   for (absl::string_view map :
        absl::StrSplit(facts->postfix_senders, absl::ByAnyChar(", \t\n"), absl::SkipEmpty())) {

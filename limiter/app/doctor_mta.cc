@@ -5,9 +5,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "limiter/admin/page_text.h"
+#include "limiter/app/mta_wiring.h"
 #include "limiter/app/sender_table.h"
 
 namespace deferd {
@@ -89,13 +91,13 @@ void LookAtExim(const DoctorFacts& facts, DoctorReport* report) {
   const std::string door = PathOf(facts, "exim");
   if (facts.exim_config.empty() || door.empty()) return;
   const std::vector<int> questions = ReadsocketArguments(facts.exim_config, door);
-  if (questions.empty()) {
-    report->Warning(absl::StrCat("Exim's configuration does not ask at ", door),
-                    "paste the lines of deploy/exim/ask.conf, and reload Exim");
-  } else if (*std::min_element(questions.begin(), questions.end()) < 5) {
+  const Wiring wiring = EximWiring(facts.exim_config, door);
+  for (const WiringFault& fault : wiring.faults) report->Problem(fault.what, fault.remedy);
+  if (questions.empty()) return;
+  if (*std::min_element(questions.begin(), questions.end()) < 5) {
     report->Problem("Exim asks without a fail string, and refuses mail when deferd is away",
                     "end ${readsocket{..}{..}{2s}{}{}} as in deploy/exim/ask.conf");
-  } else {
+  } else if (wiring.faults.empty()) {
     report->Ok("Exim asks, and mail flows when deferd is away");
   }
 }
@@ -117,13 +119,23 @@ void LookAtPostfix(const DoctorFacts& facts, DoctorReport* report) {
                       "give it timeout=2s, try_limit=1 as in deploy/postfix/ask.cf");
     }
   }
+  if (!door.empty() && !facts.postfix_main.empty()) {
+    const Wiring wiring = PostfixWiring({facts.postfix_main, facts.postfix_master}, door);
+    for (const WiringFault& fault : wiring.faults) report->Problem(fault.what, fault.remedy);
+    if (!wiring.asking.empty()) {
+      report->Ok(
+          absl::StrCat("Postfix's listeners that ask: ", absl::StrJoin(wiring.asking, ", ")));
+    }
+  }
   if (!absl::StartsWith(door, "/") || facts.postfix_queue.empty()) return;
   const bool below = absl::StartsWith(door, absl::StrCat(facts.postfix_queue, "/"));
   for (absl::string_view line : absl::StrSplit(facts.postfix_master, '\n')) {
     // service type private unpriv chroot wakeup maxproc command
     const std::vector<absl::string_view> words =
         absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
-    if (below || words.size() < 8 || words[7] != "smtpd" || words[4] != "y") continue;
+    if (below || !facts.postfix_main.empty() || words.size() < 8 || words[7] != "smtpd" ||
+        words[4] != "y")
+      continue;
     report->Problem(absl::StrCat("Postfix' smtpd (", words[0], ") is chrooted to ",
                                  facts.postfix_queue, " and cannot reach ", door),
                     absl::StrCat("let [hook] postfix be a socket below ", facts.postfix_queue,

@@ -25,6 +25,7 @@ std::vector<PolicyService> PolicyServicesOf(absl::string_view restrictions);
 // How many arguments each ${readsocket of `config` that names `path` has.
 std::vector<int> ReadsocketArguments(absl::string_view config, absl::string_view path);
 
+// Each listener apart: mta_wiring.h.
 void LookAtExim(const DoctorFacts& facts, DoctorReport* report);
 void LookAtPostfix(const DoctorFacts& facts, DoctorReport* report);
 // The net for mail that it does not ask about: the helper's table, and what else is looked up

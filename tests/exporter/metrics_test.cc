@@ -34,6 +34,8 @@ class MetricsTest : public testing::Test {
                         .bytes = 1'000'000'000'000,
                         .readable = true}};
     gauges_.shared = SharedGauges{.up = true, .troubles = {{"gone", 3}}};
+    gauges_.hook_evidence = {{.source = "exim_submission", .accepted = 9, .asked = 4}};
+    gauges_.blind[2] = 1;
     gauges_.policy_loaded = kNow - absl::Minutes(2);
     gauges_.started = kNow - absl::Hours(1);
     gauges_.version = "0.1.0";
@@ -236,6 +238,13 @@ TEST_F(MetricsTest, SharingHasItsFigures) {
   EXPECT_EQ(Value(R"(deferd_shared_cases_put_total{result="lost"})"), 2);
   gauges_.shared.reset();
   EXPECT_EQ(Value("deferd_shared_up"), -1) << "one machine alone has none";
+}
+
+TEST_F(MetricsTest, Blindness) {
+  EXPECT_EQ(Value("deferd_blind{kind=\"hook\"}"), 1);
+  EXPECT_EQ(Value("deferd_blind{kind=\"log\"}"), 0);
+  EXPECT_EQ(Value("deferd_accepted_messages_last_hour{source=\"exim_submission\"}"), 9);
+  EXPECT_EQ(Value("deferd_questions_last_hour{source=\"exim_submission\"}"), 4);
 }
 
 TEST_F(MetricsTest, GaugesAreReadOff) {

@@ -64,6 +64,15 @@ TEST(Doctor, AHookOnTcpIsAnybodys) {
   ExpectWarning(facts, "[hook] postfix = \"127.0.0.1:4040\" is a TCP port");
 }
 
+TEST(Doctor, WhatTheDaemonIsBlindTo) {
+  DoctorFacts facts = Healthy();
+  facts.status["blind"] = Json::array(
+      {{{"kind", "hook"}, {"what", "Exim asked about 0"}, {"remedy", "install the lines"}},
+       {{"kind", "smart_host"}, {"what", "all mail leaves by x"}, {"remedy", "run it there"}}});
+  ExpectProblem(facts, "Exim asked about 0");
+  EXPECT_EQ(Find(facts, "all mail leaves by x")["level"], "warning");
+}
+
 TEST(Doctor, AllIsWell) {
   const Json findings = Diagnose(Healthy());
   for (const Json& one : findings) EXPECT_EQ(one["level"], "ok") << one["what"];
@@ -201,7 +210,10 @@ TEST(Doctor, ALogThatIsNotWrittenToAndStampsOfAnotherZone) {
   ExpectWarning(facts, "30 hours ago");
 }
 
-constexpr char kAsksExim[] = "    warn set acl_m_deferd = ${readsocket{/x}{check\\n}{2s}{}{}}\n";
+constexpr char kAsksExim[] =
+    "acl_smtp_mail = mail\nbegin acl\nmail:\n"
+    "    warn set acl_m_deferd = ${readsocket{/x}{check\\n}{2s}{}{}}\n"
+    "    deny condition = ${if match{$acl_m_deferd}{reject}}\n";
 
 TEST(Doctor, AnOldLogThatWasJustCopiedIsInNoOtherZone) {
   DoctorFacts facts = Healthy();
@@ -219,7 +231,7 @@ TEST(Doctor, HowEximAsks) {
   facts.exim_config = "warn set acl_m_x = ${readsocket{/x}{check\\n}{2s}}\n";
   ExpectProblem(facts, "without a fail string");
   facts.exim_config = "warn set acl_m_x = ${readsocket{/other}{check\\n}{2s}}\n";
-  ExpectWarning(facts, "does not ask at /x");
+  ExpectProblem(facts, "does not ask at /x");
   facts.exim_config = std::string(kAsksExim) + "warn set acl_m_x = ${readsocket{/x}{a{b\n";
   EXPECT_EQ(Find(facts, "without a fail string")["level"], "problem") << "a broken one is none";
 }
