@@ -56,7 +56,8 @@ void ChargeTally::OnAttempt(const Attempt& attempt, const ChargedSubjects& charg
       ++domains_[absl::AsciiStrToLower(attempt.recipient.substr(at + 1))];
     }
   }
-  if (left_out == LeftOut::kInternalHost) return;
+  // What is unclear is told by doctor with a remedy of its own: its host is a trusted one.
+  if (left_out == LeftOut::kInternalHost || left_out == LeftOut::kUnclear) return;
   const auto [why, name] = WhyNobody(attempt, charged);
   ++attempts_[static_cast<size_t>(why)];
   Count(name, &names_[static_cast<size_t>(why)]);

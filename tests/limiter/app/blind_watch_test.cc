@@ -147,6 +147,9 @@ TEST(ChargeTally, SaysWhyNobodyIsJudged) {
   see({{*Subject::Parse("here.example"), /*hosted=*/true}});
   attempt.identity = {.login = "bob"};
   see({});
+  // A trusted host, so no host to add to relay_hosts.
+  attempt.identity = {.sender = "x@y.example", .host = "127.0.0.1", .unclear = true};
+  tally.OnAttempt(attempt, {}, LeftOut::kUnclear, nullptr);
   attempt.message.arrival = absl::InfinitePast();
   attempt.identity = {};
   see({});
@@ -159,7 +162,7 @@ TEST(ChargeTally, SaysWhyNobodyIsJudged) {
   EXPECT_THAT(numbers.names[static_cast<size_t>(Why::kNotHosted)],
               ElementsAre(testing::Pair("gone.example", 1)));
   EXPECT_EQ(numbers.first_host, "mx.b.example");
-  EXPECT_EQ(numbers.to_hosts, 6);
+  EXPECT_EQ(numbers.to_hosts, 7);
 }
 
 TEST(LooksLikeDelivery, ByItsFormAlone) {
