@@ -92,6 +92,15 @@ std::optional<ReplyScope> Incidents::About(const Classification& answer) {
   }
 }
 
+bool Incidents::TookOut(const Incident& incident, const Classification& answer,
+                        absl::string_view organisation, absl::Time time) {
+  if (time < incident.taken_out_from || time > incident.taken_out_at) return false;
+  if (incident.where == Incident::kResolver) {
+    return organisation.empty() && answer.reply_class == ReplyClass::kDnsRouting;
+  }
+  return organisation == incident.where && About(answer) == incident.scope;
+}
+
 bool Incidents::OpenAt(const Key& key) const {
   auto place = places_.find(key);
   return place != places_.end() && place->second.incident.has_value();
@@ -145,7 +154,10 @@ std::optional<Incident> Incidents::SeeFailure(const Key& key, const Classificati
       if (Hits(key, one.subject, time)) incident.subjects.insert(one.subject.ToString());
       incident.witnesses.push_back(absl::StrCat(one.subject.ToString(), " by ", one.identity));
     }
-    incident.attempts = std::max<int64_t>(0, static_cast<int64_t>(place.failing.size()) - 1);
+    // Without this one, which is added below.
+    const size_t before =
+        std::max(place.failing.empty() ? 0 : place.failing.size() - 1, place.contributions.size());
+    incident.attempts = static_cast<int64_t>(before);
     place.failing.clear();
   }
   Incident& incident = *place.incident;
@@ -241,10 +253,19 @@ void Incidents::Remove(const std::string& where, const MessageKey& message,
   }
 }
 
-std::deque<PlaceContribution> Incidents::TakeContributions(const Key& key) {
+std::deque<PlaceContribution> Incidents::TakeContributions(const Key& key, absl::Time now) {
   auto place = places_.find(key);
   if (place == places_.end()) return {};
   SetChanged(key);
+  const std::deque<PlaceContribution>& taken = place->second.contributions;
+  if (place->second.incident.has_value() && !taken.empty()) {
+    Incident& incident = *place->second.incident;
+    incident.taken_out_at = now;
+    incident.taken_out_from = now;
+    for (const PlaceContribution& one : taken) {
+      incident.taken_out_from = std::min(incident.taken_out_from, one.dated);
+    }
+  }
   return std::exchange(place->second.contributions, {});
 }
 

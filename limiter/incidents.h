@@ -54,6 +54,10 @@ struct Incident {
   int64_t attempts = 0;
   absl::btree_set<std::string> subjects;  // whom it hit, at most kMaxSubjects
   std::vector<std::string> witnesses;     // who made it one: "example.com by login bob@example.com"
+  // When what it had contributed to windows was taken out of them, and the time of the oldest of
+  // that; InfinitePast: nothing was.
+  absl::Time taken_out_at = absl::InfinitePast();
+  absl::Time taken_out_from = absl::InfinitePast();
 
   static constexpr absl::string_view kResolver = "DNS look-ups";
 
@@ -110,6 +114,11 @@ class Incidents {
   // alone.
   static std::optional<ReplyScope> About(const Classification& answer);
 
+  // Whether a bad attempt that counted when it came was taken out when the incident opened.
+  // `organisation`: of the server that answered (OrganisationOf); empty: none did.
+  static bool TookOut(const Incident& incident, const Classification& answer,
+                      absl::string_view organisation, absl::Time time);
+
   bool OpenAt(const Key& key) const;
   // Whether what the subject meets there is taken to be the place's doing, if there is an incident.
   bool Hits(const Key& key, const Subject& subject, absl::Time time) const;
@@ -134,7 +143,8 @@ class Incidents {
   void Add(const Key& key, PlaceContribution contribution);
   // `where` is a key's; whatever its scope.
   void Remove(const std::string& where, const MessageKey& message, const std::string& recipient);
-  std::deque<PlaceContribution> TakeContributions(const Key& key);
+  // They are out of the windows from `now` on; the place's open incident says so.
+  std::deque<PlaceContribution> TakeContributions(const Key& key, absl::Time now);
 
   // Ends and forgets what was not heard of for `window` before `now`; the incidents that ended.
   std::vector<Incident> Expire(absl::Time now, absl::Duration window);

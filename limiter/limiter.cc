@@ -201,14 +201,19 @@ void Limiter::ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged
                           ReplyClass reply_class, RecipientRecord* record) {
   if (settings_.policy->count == CountMode::kOnce && record->left_out == reply_class) return;
   record->left_out = reply_class;
+  AddLeftOut(charged, attempt.time, Counted(attempt.outcome), reply_class);
+}
+
+void Limiter::AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+                         ReplyClass reply_class) {
   const WindowClock& clock = window_clocks_.front();
-  const int64_t step = clock.steps.StepOf(attempt.time);
+  const int64_t step = clock.steps.StepOf(dated);
   if (!clock.steps.Live(step, clock.now_step)) return;
   for (const Charged& one : charged) {
     if (!Tracks(charged, one)) continue;
     SubjectState& state = StateOf(one.subject);
     if (state.left_out == nullptr) state.left_out = std::make_unique<LeftOutWindows>();
-    state.left_out->Of(reply_class)->Add(step, Counted(attempt.outcome), clock.now_step);
+    state.left_out->Of(reply_class)->Add(step, outcome, clock.now_step);
     SubjectChanged(one.subject, &state);
   }
 }
@@ -496,7 +501,15 @@ SubjectReport Limiter::Report(const Subject& asked) const {
     const Counts recent = CountsOf(subject, rule.window, now, now - rule.window / 4, shadow);
     report.rules.push_back({rule, counts, recent, decision.percent, decision.tripped, shadow});
   }
-  report.exempt = policy.Exempts(subject);
+  report.within = WithinOf(subject);
+  report.exempt = policy.Exempts(subject) ||
+                  std::any_of(report.within.begin(), report.within.end(),
+                              [&](const Subject& domain) { return policy.Exempts(domain); });
+  const bool whole = subject.kind == SubjectKind::kDomain || subject.kind == SubjectKind::kForward;
+  report.hosted = !whole || IsHosted(*settings_.lists, subject.id);
+  report.may_be_blocked = MayBeBlocked(subject);
+  report.policy_shadow = policy.mode == Mode::kShadow;
+  report.parts = OpenPartsOf(subject);
   auto cleared = cleared_.find(subject);
   if (cleared != cleared_.end()) report.cleared_at = cleared->second.enforced;
   return report;

@@ -85,7 +85,12 @@ struct SubjectReport {
     bool shadow = false;  // the rule's own, or the policy's mode
   };
   std::vector<RuleReport> rules;  // those that judge this subject
-  bool exempt = false;
+  bool exempt = false;            // it, or a domain that it is part of
+  bool hosted = true;             // false: a domain that is not hosted here
+  bool may_be_blocked = true;     // by a rule: neither of the two keeps it from that
+  bool policy_shadow = false;     // the policy's mode
+  std::vector<Subject> within;    // the domains that a narrower subject is part of
+  std::vector<Case> parts;        // open cases of subjects that are part of it
   absl::Time cleared_at = absl::InfinitePast();
 };
 
@@ -269,6 +274,8 @@ class Limiter {
   // Counts it among what is shown and left out.
   void ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged, ReplyClass reply_class,
                    RecipientRecord* record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+                  ReplyClass reply_class) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Contribute(const Attempt& attempt, const ChargedSubjects& charged,
                   const Classification* answer, MessageRecord* message, RecipientRecord* record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -294,6 +301,7 @@ class Limiter {
   // Which subject is within which (limiter_parts.cc). The domains that a narrower subject is part
   // of, the usual one first; none of one that stands alone. The one place that knows.
   std::vector<Subject> WithinOf(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<Case> OpenPartsOf(const Subject& domain) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Subject FirstWithin(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LearnWithin(const ChargedSubjects& charged) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepWithin(const ChargeLists& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

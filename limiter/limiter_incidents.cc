@@ -110,23 +110,29 @@ bool Limiter::IsRemembered(const Incidents::Key& place, const Subject& sender,
 }
 
 void Limiter::TakeOutIncident(const Incidents::Key& key, const Incident& incident) {
-  std::deque<PlaceContribution> all = incidents_.TakeContributions(key);
+  std::deque<PlaceContribution> all = incidents_.TakeContributions(key, now_);
   std::vector<PlaceContribution> taken_out(std::make_move_iterator(all.begin()),
                                            std::make_move_iterator(all.end()));
   absl::btree_set<std::pair<SubjectKind, std::string>> hit;
   for (const PlaceContribution& one : taken_out) {
     TakeOut(one.charged, one.dated, one.outcome);
+    // It was seen all the same, and is shown as left out from now on.
+    ReplyClass meant = incident.reply_class;
     for (const Charged& charged : one.charged) {
       hit.emplace(charged.subject.kind, charged.subject.id);
     }
     // It is open still, as a rule: its next outcome counts anew.
-    MessageRecord* message = contributions_.Find(one.message);
-    if (message == nullptr) continue;
-    auto recipient = message->recipients.find(one.recipient);
-    if (recipient == message->recipients.end()) continue;
-    recipient->second.place.clear();
-    recipient->second.outcome.reset();
-    contributions_.Changed(one.message, message);
+    if (MessageRecord* message = contributions_.Find(one.message); message != nullptr) {
+      auto recipient = message->recipients.find(one.recipient);
+      if (recipient != message->recipients.end()) {
+        meant = recipient->second.last_class.value_or(meant);
+        recipient->second.left_out = meant;
+        recipient->second.place.clear();
+        recipient->second.outcome.reset();
+        contributions_.Changed(one.message, message);
+      }
+    }
+    AddLeftOut(one.charged, one.dated, one.outcome, meant);
   }
   for (const auto& [kind, id] : hit) CloseIfItRestedOn(incident, {kind, id}, taken_out);
 }

@@ -53,6 +53,18 @@ std::vector<Subject> Limiter::WithinOf(const Subject& subject) const {
   return within;
 }
 
+std::vector<Case> Limiter::OpenPartsOf(const Subject& domain) const {
+  std::vector<Case> parts;
+  if (domain.kind != SubjectKind::kDomain) return parts;
+  for (Case& record : cases_->Open()) {
+    if (!MayBePart(record.subject.kind)) continue;
+    if (record.within == domain || absl::c_linear_search(WithinOf(record.subject), domain)) {
+      parts.push_back(std::move(record));
+    }
+  }
+  return parts;
+}
+
 Subject Limiter::FirstWithin(const Subject& subject) const {
   std::vector<Subject> within = WithinOf(subject);
   return within.empty() ? Subject() : std::move(within.front());

@@ -184,6 +184,7 @@ void StateKeeper::AddRow(const Attempt& attempt, const ChargedSubjects& charged,
   row.user = attempt.identity.user;
   if (options_.mail_subjects) row.mail_subject = attempt.mail_subject;
   row.recipient = attempt.recipient;
+  row.original = attempt.original;
   row.router = attempt.router;
   row.transport = attempt.transport;
   row.host = attempt.host;

@@ -328,6 +328,8 @@ Json RowsJson(const std::vector<LedgerRow>& rows) {
                     {"left_out", static_cast<int>(row.left_out)},
                     {"reply_class", row.reply_class},
                     {"reply", row.reply}});
+    // A digest of rows without one is as it was before there were any.
+    if (!row.original.empty()) list.back()["original"] = row.original;
   }
   return list;
 }
@@ -349,7 +351,7 @@ std::vector<LedgerRow> RowsOf(const Json& json) {
         {"recipient", &row.recipient}, {"router", &row.router},
         {"transport", &row.transport}, {"host", &row.host},
         {"host_ip", &row.host_ip},     {"reply_class", &row.reply_class},
-        {"reply", &row.reply}};
+        {"reply", &row.reply},         {"original", &row.original}};
     for (const auto& [name, field] : kTexts) *field = one.value(name, "");
   }
   return rows;
@@ -464,7 +466,9 @@ std::string PlaceText(const Incidents::Key& key, const Place& place) {
                 {"last", Micros(place.incident->last)},
                 {"attempts", place.incident->attempts},
                 {"subjects", Json(place.incident->subjects)},
-                {"witnesses", Json(place.incident->witnesses)}};
+                {"witnesses", Json(place.incident->witnesses)},
+                {"taken_out_at", Micros(place.incident->taken_out_at)},
+                {"taken_out_from", Micros(place.incident->taken_out_from)}};
   }
   Json contributions = Json::array();
   for (const PlaceContribution& one : place.contributions) {
@@ -509,6 +513,9 @@ absl::StatusOr<std::pair<Incidents::Key, Place>> ParsePlace(absl::string_view te
       for (const Json& witness : open.value("witnesses", Json::array())) {
         incident.witnesses.push_back(witness.get<std::string>());
       }
+      // Versions before kept neither.
+      incident.taken_out_at = TimeAt(open, "taken_out_at", absl::InfinitePast());
+      incident.taken_out_from = TimeAt(open, "taken_out_from", absl::InfinitePast());
     }
     for (const Json& one : json.at("contributions")) {
       place.contributions.push_back(

@@ -62,20 +62,6 @@ absl::StatusOr<HeldOrder> HeldOrderArg(const Json& args) {
   return absl::InvalidArgumentError("held: expected \"release\" or \"keep\"");
 }
 
-// What an MTA is told now, from each source, and whether `hold_limit` is why it is told to reject.
-Json AnswersJson(const Gate& gate, const Subject& subject) {
-  Json answers = Json::object();
-  bool full = false;
-  for (int i = 0; i < kSources; ++i) {
-    const auto source = static_cast<Source>(i);
-    const GateAnswer answer = gate.Ask(subject, source);
-    answers[std::string(SourceName(source))] = std::string(VerdictName(answer.verdict));
-    full = full || answer.hold_is_full;
-  }
-  answers["hold_limit_reached"] = full;
-  return answers;
-}
-
 absl::Status NoQueue() {
   return absl::FailedPreconditionError(
       "this deferd does not see the mail queue; start deferd-queue and name its socket as "
@@ -149,6 +135,12 @@ absl::StatusOr<Json> AdminApi::Check(const Json& args, const Peer&) const {
     source = *parsed;
   }
   const GateAnswer answer = parts_.gate->Ask(*subject, source);
+  const SubjectReport report = parts_.limiter->Report(*subject);
+  Json inside = Json::array();
+  for (const Case& part : report.parts) {
+    if (!part.shadow) inside.push_back(part.subject.ToString());
+  }
+  const bool shadow = parts_.cases->FindOpen(*subject, /*shadow=*/true).has_value();
   const Freshness::State freshness = parts_.freshness->Get();
   const double age =
       freshness.causes.empty() ? 0 : absl::ToDoubleSeconds(parts_.clock->Now() - freshness.since);
@@ -160,6 +152,8 @@ absl::StatusOr<Json> AdminApi::Check(const Json& args, const Peer&) const {
               {"causes", freshness.causes},
               {"age_seconds", age},
               {"source", std::string(SourceName(source))},
+              {"parts", std::move(inside)},
+              {"shadow", shadow},
               {"case", answer.cause.has_value() ? CaseJson(*answer.cause) : Json(nullptr)}};
 }
 
@@ -167,7 +161,9 @@ WhyParts AdminApi::PartsOfWhy() const {
   return {.limiter = parts_.limiter,
           .cases = parts_.cases,
           .search = parts_.search,
-          .receipt = parts_.receipt};
+          .receipt = parts_.receipt,
+          .gate = parts_.gate,
+          .queue = parts_.held.seen};
 }
 
 absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
@@ -181,7 +177,6 @@ absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
   Json why = WhyJson(parts, *subject, parts_.clock->Now());
   // Whether the counts can be trusted.
   const Freshness::State freshness = parts_.freshness->Get();
-  why["answers"] = AnswersJson(*parts_.gate, *subject);
   why["unchecked"] = freshness.causes;
   why["unchecked_since"] =
       freshness.causes.empty() ? Json(nullptr) : Json(FormatUtc(freshness.since));

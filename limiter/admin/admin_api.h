@@ -27,13 +27,15 @@ namespace deferd {
 
 class AdminApi {
  public:
-  // The mail that is held for a subject's case. Both empty: there is no helper.
+  // The mail that is held for a subject's case. All empty: there is no helper.
   struct HeldParts {
     // {"messages", "sample"} or {"problem"}.
     std::function<Json(const Subject&)> of;
     // Why so many messages of the case, which has ended, stay until a person decides; empty: they
     // leave by themselves.
     std::function<std::string(const Case& ended, int64_t messages)> stays_for;
+    // All that the last look at the queue found, as in `status`.
+    std::function<Json()> seen;
   };
 
   struct Parts {

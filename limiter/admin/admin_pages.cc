@@ -156,7 +156,7 @@ std::string StatusPage(const Json& status) {
       absl::StrFormat("deferd %s, node %s, mode %s, up %s\n", Field(status, "version"),
                       Field(status, "node"), Field(status, "mode"), Field(status, "uptime"));
   absl::StrAppend(&out, "policy   ", Field(policy, "path"), " (", Field(policy, "hash"),
-                  "), loaded ", ShortTime(Field(policy, "loaded")), " UTC\n");
+                  "), loaded ", ZonedTime(Field(policy, "loaded")), "\n");
   if (Flag(policy, "stale")) {
     out +=
         Wrapped("         ",
@@ -244,7 +244,8 @@ std::string CheckPage(const Json& check) {
 
 std::string BlocksPage(const Json& blocks) {
   if (blocks.empty()) return "no blocks\n";
-  std::vector<std::vector<std::string>> rows = {{"SUBJECT", "STATE", "UNTIL (UTC)", "CAUSE"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"SUBJECT", "STATE", absl::StrCat("UNTIL (", PageZone(), ")"), "CAUSE"}};
   for (const Json& record : blocks) {
     const bool shadow = Flag(record, "shadow") && Field(record, "state") == "blocked";
     const bool closed = Field(record, "state") == "closed";
@@ -256,16 +257,15 @@ std::string BlocksPage(const Json& blocks) {
 }
 
 std::string BlockedPage(const Json& block) {
-  return absl::StrCat(Field(block, "subject"), ": blocked until ", ShortTime(Field(block, "until")),
-                      " UTC\n", NotSaved(block));
+  return absl::StrCat(Field(block, "subject"), ": blocked until ", ZonedTime(Field(block, "until")),
+                      "\n", NotSaved(block));
 }
 
 std::string UnblockedPage(const Json& block) {
   return absl::StrCat(
       Field(block, "subject"), ": unblocked\n",
-      Wrapped("  it was ",
-              absl::StrCat(Flag(block, "shadow") ? "in shadow" : "blocked", " since ",
-                           ShortTime(Field(block, "since")), " UTC, ", CauseOf(block))),
+      Wrapped("  it was ", absl::StrCat(Flag(block, "shadow") ? "in shadow" : "blocked", " since ",
+                                        ZonedTime(Field(block, "since")), ", ", CauseOf(block))),
       "  only attempts from now on count\n",
       HeldText(block.value("subject", Json(nullptr)), block.value("held", Json(nullptr))),
       NotSaved(block));
@@ -286,8 +286,8 @@ std::string IncidentsPage(const Json& incidents) {
         &out,
         Wrapped("",
                 absl::StrCat(Field(one, "where"), what, Number(one, "subject_count"),
-                             " senders since ", ShortTime(Field(one, "since")), " UTC",
-                             ended.empty() ? "" : absl::StrCat(", over at ", ShortTime(ended)))),
+                             " senders since ", ZonedTime(Field(one, "since")),
+                             ended.empty() ? "" : absl::StrCat(", over at ", ZonedTime(ended)))),
         Wrapped("    ", absl::StrCat(Number(one, "attempts"),
                                      " answers, left out; the newest: ", Field(one, "reply"))));
     std::string names;

@@ -8,6 +8,27 @@
 
 namespace deferd {
 
+namespace {
+
+struct ShownTimes {
+  absl::TimeZone zone = absl::UTCTimeZone();
+  absl::Time now = absl::UnixEpoch();
+};
+
+ShownTimes& Shown() {
+  static ShownTimes shown;
+  return shown;
+}
+
+std::string Formatted(const std::string& utc, const char* format) {
+  absl::Time time;
+  std::string error;
+  if (!absl::ParseTime(absl::RFC3339_full, utc, &time, &error)) return utc;
+  return absl::FormatTime(format, time, Shown().zone);
+}
+
+}  // namespace
+
 std::string Field(const Json& json, const char* name) {
   auto it = json.find(name);
   if (it == json.end() || it->is_null()) return "";
@@ -37,9 +58,23 @@ bool Flag(const Json& json, const char* name) {
   return it != json.end() && *it == true;
 }
 
-std::string ShortTime(const std::string& utc) {
-  std::string text = utc.substr(0, 19);
-  std::replace(text.begin(), text.end(), 'T', ' ');
+void ShowTimesIn(absl::TimeZone zone, absl::Time now) { Shown() = {zone, now}; }
+
+std::string ShortTime(const std::string& utc) { return Formatted(utc, "%Y-%m-%d %H:%M:%S"); }
+
+std::string ZonedTime(const std::string& utc) { return Formatted(utc, "%Y-%m-%d %H:%M:%S %Z"); }
+
+std::string ZonedMinute(const std::string& utc) { return Formatted(utc, "%Y-%m-%d %H:%M %Z"); }
+
+std::string PageZone() { return absl::FormatTime("%Z", Shown().now, Shown().zone); }
+
+std::string MeantTime(const std::string& text) {
+  absl::Time time;
+  std::string error;
+  for (const char* format :
+       {"%Y-%m-%d %H:%M:%E*S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%E*S", "%Y-%m-%d"}) {
+    if (absl::ParseTime(format, text, Shown().zone, &time, &error)) return FormatUtc(time);
+  }
   return text;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "limiter/admin/json.h"
 
 namespace deferd {
@@ -21,8 +22,20 @@ bool Flag(const Json& json, const char* name);
 // A field as it is; null if it is absent. What answers may be another version, or no deferd.
 const Json& At(const Json& json, const char* name);
 
-// "2026-11-22 10:15:04" of an RFC 3339 time; the pages say once that times are UTC.
+// The zone in which pages show times: UTC until this is called, by a program's main before its
+// first page. `now`: for the zone's name where it stands over a list.
+void ShowTimesIn(absl::TimeZone zone, absl::Time now);
+
+// Of an RFC 3339 time: "2026-11-22 11:15:04", for lists that PageZone() is written over, and
+// "2026-11-22 11:15:04 CET". A text that is no time stays.
 std::string ShortTime(const std::string& utc);
+std::string ZonedTime(const std::string& utc);
+std::string ZonedMinute(const std::string& utc);  // without seconds
+std::string PageZone();                           // "CET"
+
+// The same instant as RFC 3339 of a time that a person wrote without a zone, and means as the pages
+// show it; anything else as it is.
+std::string MeantTime(const std::string& text);
 
 // Text in lines of at most kPageWidth, the first after `label`, the others below it. Longer words
 // are broken.

@@ -127,7 +127,7 @@ absl::StatusOr<Json> Stats(const LedgerSearch& search, const CaseTable& cases, c
 std::string StatsPage(const Json& stats) {
   const std::string by = Field(stats, "by");
   std::string out = absl::StrCat("from ", ShortTime(Field(stats, "since")), " to ",
-                                 ShortTime(Field(stats, "until")), " UTC\n");
+                                 ZonedTime(Field(stats, "until")), "\n");
   if (At(stats, "rows").empty()) return out + "nothing was sent\n";
   std::vector<std::vector<std::string>> rows = {{"", "RECIPIENTS", "", "", "ATTEMPTS", ""},
                                                 {"MESSAGES", "DELIVERED", "DEFERRED", "FAILED",

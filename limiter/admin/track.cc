@@ -78,12 +78,47 @@ std::vector<Outcome> OutcomesOf(const OutcomeFilter& filter) {
   return outcomes;
 }
 
+// "mailbox_full" of that and of "mailbox full"; empty if there is none.
+std::string ClassNamed(const std::string& text) {
+  const std::string name =
+      absl::AsciiStrToLower(absl::StrReplaceAll(text, {{" ", "_"}, {"-", "_"}}));
+  return ParseReplyClass(name).has_value() ? name : "";
+}
+
+// "550", "5.7.1", and "5.7" for all that begin so.
+bool IsReplyCode(absl::string_view text) {
+  if (text.empty() || (text[0] != '2' && text[0] != '4' && text[0] != '5')) return false;
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, '.');
+  const auto digits = [](absl::string_view part, size_t most) {
+    return !part.empty() && part.size() <= most &&
+           std::all_of(part.begin(), part.end(), [](char c) { return absl::ascii_isdigit(c); });
+  };
+  if (parts.size() == 1) return text.size() == 3 && digits(text, 3);
+  return parts.size() <= 3 && parts[0].size() == 1 &&
+         std::all_of(parts.begin() + 1, parts.end(),
+                     [&](absl::string_view part) { return digits(part, 3); });
+}
+
+std::string AllClasses() {
+  std::vector<std::string> names;
+  for (const ReplyClassInfo& info : ReplyClassTable()) names.emplace_back(info.name);
+  return absl::StrJoin(names, ", ");
+}
+
 absl::StatusOr<LedgerQuery> ReadFilters(const Json& args, absl::Time now, OutcomeFilter* filter) {
   LedgerQuery query;
-  std::string domain, outcome;
-  const std::pair<const char*, std::string*> kTexts[] = {
-      {"domain", &domain},       {"sender", &query.sender}, {"recipient", &query.recipient},
-      {"id", &query.message_id}, {"host", &query.host},     {"outcome", &outcome}};
+  std::string domain, to_domain, outcome, reply_class;
+  const std::pair<const char*, std::string*> kTexts[] = {{"domain", &domain},
+                                                         {"sender", &query.sender},
+                                                         {"recipient", &query.recipient},
+                                                         {"id", &query.message_id},
+                                                         {"host", &query.host},
+                                                         {"outcome", &outcome},
+                                                         {"to_domain", &to_domain},
+                                                         {"address", &query.address_part},
+                                                         {"code", &query.code},
+                                                         {"class", &reply_class},
+                                                         {"mail_subject", &query.mail_subject}};
   for (const auto& [name, to] : kTexts) {
     absl::StatusOr<std::string> text = TextArg(args, name);
     if (!text.ok()) return text.status();
@@ -93,6 +128,24 @@ absl::StatusOr<LedgerQuery> ReadFilters(const Json& args, absl::Time now, Outcom
     absl::StatusOr<DomainName> name = DomainName::Parse(domain);
     if (!name.ok()) return name.status();
     query.domain = name->text();
+  }
+  if (!to_domain.empty()) {
+    absl::StatusOr<DomainName> name = DomainName::Parse(to_domain);
+    if (!name.ok()) return name.status();
+    query.recipient_domain = name->text();
+  }
+  if (!query.code.empty() && !IsReplyCode(query.code)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("code: ", Quoted(query.code),
+                     " is no reply code; write 550, 5.7.1, or 5.7 for all of those"));
+  }
+  if (!reply_class.empty()) {
+    const std::string name = ClassNamed(reply_class);
+    if (name.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "class: ", Quoted(reply_class), " is no class of answers; one of ", AllClasses()));
+    }
+    query.reply_class = name;
   }
   absl::StatusOr<OutcomeFilter> outcomes = ParseOutcomes(outcome);
   if (!outcomes.ok()) return outcomes.status();
@@ -155,42 +208,30 @@ absl::Status Find(const LedgerSearch& search, const OutcomeFilter& filter, Ledge
   return absl::OkStatus();
 }
 
-// The line that says what became of a message: its last failure, else a deferral that nothing good
-// came after. None if all of it was delivered, or nothing was tried.
+// The lines that say what became of a message, one of each recipient: its last. Lines without a
+// recipient (on hold, refused) speak of all of them, until something else became of one.
 void MarkDecisive(const std::vector<LedgerRow>& life, Json* rows) {
-  std::map<std::string, size_t> now;  // by recipient: its last attempt
+  std::map<std::string, size_t> now;  // by recipient
   for (size_t i = 0; i < life.size(); ++i) {
     const Outcome outcome = life[i].outcome;
-    // On hold is where it was until something else became of it.
     const auto held = now.find("");
     if (held != now.end() && life[held->second].outcome == Outcome::kHeld) now.erase(held);
     if (outcome != Outcome::kQueued) now[life[i].recipient] = i;
   }
-  std::optional<size_t> decisive;
-  const auto weight = [&](size_t i) {
-    const Outcome outcome = life[i].outcome;
-    return outcome == Outcome::kDelivered || outcome == Outcome::kArchived ? 0
-           : outcome == Outcome::kDeferred                                 ? 1
-                                                                           : 2;
-  };
   for (const auto& [recipient, i] : now) {
-    if (weight(i) == 0) continue;
-    if (!decisive.has_value() ||
-        std::pair(weight(i), i) > std::pair(weight(*decisive), *decisive)) {
-      decisive = i;
-    }
+    Json& row = (*rows)[i];
+    row["decisive"] = true;
+    const LedgerRow& line = life[i];
+    const std::optional<ReplyClass> reply_class = ParseReplyClass(line.reply_class);
+    if (!reply_class.has_value() || line.outcome == Outcome::kDelivered) continue;
+    const ReplyClassInfo& info = InfoOf(*reply_class);
+    row["meaning"] = std::string(info.meaning);
+    row["side"] = std::string(info.side);
+    // Nobody tries again what was given up or refused.
+    row["advice"] = std::string(AdviceOf(*reply_class, line.outcome == Outcome::kDeferred
+                                                           ? Permanence::kTransient
+                                                           : Permanence::kPermanent));
   }
-  if (!decisive.has_value()) return;
-  Json& row = (*rows)[*decisive];
-  row["decisive"] = true;
-  const std::optional<ReplyClass> reply_class = ParseReplyClass(life[*decisive].reply_class);
-  if (!reply_class.has_value()) return;
-  const ReplyClassInfo& info = InfoOf(*reply_class);
-  row["meaning"] = std::string(info.meaning);
-  row["side"] = std::string(info.side);
-  row["advice"] = std::string(AdviceOf(*reply_class, life[*decisive].outcome == Outcome::kDeferred
-                                                         ? Permanence::kTransient
-                                                         : Permanence::kPermanent));
 }
 
 // What the page that people know calls it.
@@ -222,12 +263,13 @@ absl::StatusOr<OutcomeFilter> ParseOutcomes(absl::string_view text) {
       {"success", "delivered"}, {"successes", "delivered"}, {"sent", "delivered"},
       {"defer", "deferred"},    {"deferring", "deferred"},  {"delayed", "deferred"},
       {"failure", "failed"},    {"failures", "failed"},     {"error", "failed"},
-      {"bounced", "failed"},    {"expired", "failed"}};
+      {"bounced", "failed"},    {"given-up", "expired"}};
   OutcomeFilter filter;
   for (absl::string_view word : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
     word = absl::StripAsciiWhitespace(word);
     if (absl::EqualsIgnoreCase(word, "all")) return OutcomeFilter();
-    if (absl::EqualsIgnoreCase(word, "in-progress") || absl::EqualsIgnoreCase(word, "inprogress")) {
+    if (absl::EqualsIgnoreCase(word, "in-progress") || absl::EqualsIgnoreCase(word, "inprogress") ||
+        absl::EqualsIgnoreCase(word, "unknown")) {
       filter.in_progress = true;
       continue;
     }
@@ -242,19 +284,20 @@ absl::StatusOr<OutcomeFilter> ParseOutcomes(absl::string_view text) {
     const size_t before = filter.outcomes.size();
     const bool bad = absl::EqualsIgnoreCase(asked, "bad");
     for (Outcome one : kAllOutcomes) {
-      // What is expired has failed, to everybody who asks.
-      const absl::string_view name = one == Outcome::kExpired ? "failed" : OutcomeName(one);
-      const bool is_bad = name == "failed" || one == Outcome::kDeferred;
-      if (absl::EqualsIgnoreCase(asked, name) || (bad && is_bad)) filter.outcomes.push_back(one);
+      // What is expired has failed, to everybody who asks for what failed.
+      const bool failed = one == Outcome::kFailed || one == Outcome::kExpired;
+      if (absl::EqualsIgnoreCase(asked, OutcomeName(one)) ||
+          (failed && absl::EqualsIgnoreCase(asked, "failed")) ||
+          (bad && (failed || one == Outcome::kDeferred))) {
+        filter.outcomes.push_back(one);
+      }
     }
     if (filter.outcomes.size() == before) {
       std::vector<std::string> names;
-      for (Outcome one : kAllOutcomes) {
-        if (one != Outcome::kExpired) names.emplace_back(OutcomeName(one));
-      }
+      for (Outcome one : kAllOutcomes) names.emplace_back(OutcomeName(one));
       return absl::InvalidArgumentError(absl::StrCat(Quoted(word), " is no outcome; one of bad, ",
                                                      absl::StrJoin(names, ", "),
-                                                     ", in-progress, blocked"));
+                                                     ", in-progress (or unknown), blocked"));
     }
   }
   return filter;
@@ -269,6 +312,7 @@ Json LedgerRowJson(const LedgerRow& row) {
       {"sender", row.sender},
       {"subject", row.subject},
       {"recipient", row.recipient},
+      {"original", row.original.empty() ? row.recipient : row.original},
       {"host", row.host},
       {"outcome", std::string(expired ? "failed" : OutcomeName(row.outcome))},
       {"class", row.reply_class},
@@ -340,6 +384,10 @@ std::string TrackPage(const Json& rows) {
         decisive ? "=> " : "", ShortTime(Field(row, "time")), "  ", Field(row, "outcome"),
         Flag(row, "expired") ? " (given up)" : "", "  ", sender.empty() ? "<>" : sender);
     if (!recipient.empty()) absl::StrAppend(&head, " -> ", recipient);
+    const std::string original = Field(row, "original");
+    if (original != recipient && !original.empty()) {
+      absl::StrAppend(&head, " (for ", original, ")");
+    }
     absl::StrAppend(&out, Wrapped("", head));
     std::string host = Field(row, "host");
     if (!Field(row, "ip").empty()) absl::StrAppend(&host, " [", Field(row, "ip"), "]");
@@ -365,6 +413,34 @@ std::string TrackPage(const Json& rows) {
       absl::StrAppend(&facts, ", \"", Field(row, "mail_subject"), "\"");
     }
     absl::StrAppend(&out, Wrapped("    ", facts));
+  }
+  return out;
+}
+
+std::string NothingFound(const Json& request) {
+  std::string out = "nothing found\n";
+  const absl::StatusOr<OutcomeFilter> asked = ParseOutcomes(Field(request, "outcome"));
+  if (!asked.ok()) return out;
+  const auto named = [&](Outcome one) {
+    return std::find(asked->outcomes.begin(), asked->outcomes.end(), one) != asked->outcomes.end();
+  };
+  if (named(Outcome::kFiltered) || named(Outcome::kArchived)) {
+    out += Wrapped("",
+                   "filtered (taken by a filter) and archived (copied to an archive) are never "
+                   "read from a mail server's log, which does not tell them from a delivery or a "
+                   "rejection; there are only those that another program reported by deferctl "
+                   "record.");
+  }
+  if (!Field(request, "mail_subject").empty()) {
+    out += Wrapped("",
+                   "Subject: lines are kept only with subjects = true under [ledger] in deferd's "
+                   "configuration, and where the mail server logs them (Exim: log_selector = "
+                   "+subject).");
+  }
+  if (asked->in_progress) {
+    out += Wrapped("",
+                   "in progress: a message that is in the queue and was not tried yet. One that "
+                   "was tried and waits for its next try is deferred.");
   }
   return out;
 }

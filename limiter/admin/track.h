@@ -5,10 +5,12 @@
 //
 // Arguments (all optional texts, any of them may be combined): `what` (a domain, an address of
 // either side, a message id, or a subject such as login:bob@example.com), `domain`, `sender`,
-// `recipient`, `id`, `host`, `outcome` (a list: "failed", "bad", ...), `since` and `until` ("2h"
+// `recipient` (the final address or the one before aliases), `id`, `host`, `outcome` (a list:
+// "failed", "bad", ...), `to_domain` (of the recipient), `address` (a part of either side's),
+// `code` ("550", "5.7.1", "5.7"), `class`, `mail_subject` (a part of it), `since` and `until` ("2h"
 // ago, or a time), `limit`, `before` (the `row` of the last one seen, for the page after it). The
-// answer is a list, newest first; of one message, its life from the
-// beginning, with `decisive` and an explanation at the line that says what became of it.
+// answer is a list, newest first; of one message, its life from the beginning, with `decisive` and
+// an explanation at the line that says what became of each recipient.
 
 #ifndef DEFERD_LIMITER_ADMIN_TRACK_H_
 #define DEFERD_LIMITER_ADMIN_TRACK_H_
@@ -44,6 +46,9 @@ absl::StatusOr<OutcomeFilter> ParseOutcomes(absl::string_view text);
 
 // At 80 columns.
 std::string TrackPage(const Json& rows);
+
+// The page of a request that found nothing, with why that may be.
+std::string NothingFound(const Json& request);
 
 }  // namespace deferd
 

@@ -35,8 +35,8 @@ absl::StatusOr<absl::Time> ParseWhen(absl::string_view text, absl::Time now) {
                              "%Y-%m-%dT%H:%M:%E*S", "%Y-%m-%d"}) {
     if (absl::ParseTime(format, text, absl::UTCTimeZone(), &time, &error)) return time;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      Quoted(text), " is no time; write how long ago (2h, 7d), or 2026-11-22 10:00 (UTC)"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(Quoted(text), " is no time; write how long ago (2h, 7d), or 2026-11-22 10:00"));
 }
 
 absl::StatusOr<TimeSpan> TimeArgs(const Json& args, absl::Time now) {

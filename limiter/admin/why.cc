@@ -1,138 +1,25 @@
 #include "limiter/admin/why.h"
 
 #include <algorithm>
-#include <map>
-#include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "limiter/admin/causes.h"
 #include "limiter/admin/near_subjects.h"
 #include "policy/evaluate.h"
-#include "policy/text.h"
 #include "policy/toml_reader.h"
 
 namespace deferd {
 
 namespace {
 
-constexpr size_t kMaxRows = 2'000;   // of the ledger, the newest
-constexpr size_t kMaxShown = 5;      // of each list
-constexpr size_t kMaxAttempts = 50;  // of the very messages
-constexpr size_t kMaxSample = 300;   // bytes of an answer
-
-// How much each of several names caused, the most first.
-Json Ranked(const std::map<std::string, int64_t>& counts) {
-  std::vector<std::pair<int64_t, std::string>> ranked;
-  for (const auto& [name, count] : counts) ranked.emplace_back(-count, name);
-  std::sort(ranked.begin(), ranked.end());
-  Json list = Json::array();
-  for (const auto& [minus, name] : ranked) {
-    if (list.size() == kMaxShown) break;
-    list.push_back({{"name", name}, {"bad", -minus}});
-  }
-  return list;
-}
-
-struct Answers {
-  int64_t counted = 0;
-  int64_t left_out = 0;
-  std::string sample;  // the newest
-};
-
-Json AnswersJson(const std::map<std::string, Answers>& answers) {
-  std::vector<std::pair<int64_t, std::string>> ranked;
-  for (const auto& [name, one] : answers) ranked.emplace_back(-one.counted - one.left_out, name);
-  std::sort(ranked.begin(), ranked.end());
-  Json list = Json::array();
-  for (const auto& [minus, name] : ranked) {
-    if (list.size() == kMaxShown) break;
-    const Answers& one = answers.at(name);
-    const ReplyClassInfo& info = InfoOf(ParseReplyClass(name).value_or(ReplyClass::kUnclassified));
-    list.push_back({{"class", name},
-                    {"count", one.counted},
-                    {"left_out", one.left_out},
-                    {"meaning", std::string(info.meaning)},
-                    {"side", std::string(info.side)},
-                    {"advice", std::string(info.advice)},
-                    {"sample", one.sample}});
-  }
-  return list;
-}
-
-// What local programs claimed of themselves when they handed in `messages`, with how many bad ones
-// each caused. `query` found the attempts; a message can be as much older as its retries take.
-std::map<std::string, int64_t> ClaimsOf(const LedgerSearch& search, LedgerQuery query,
-                                        const std::map<std::string, int64_t>& messages) {
-  std::map<std::string, int64_t> claims;
-  if (messages.empty()) return claims;
-  query.outcomes = {Outcome::kQueued};
-  query.since -= absl::Hours(24);
-  absl::StatusOr<LedgerPage> page = search(query);
-  if (!page.ok()) return claims;
-  for (const LedgerRow& row : page->rows) {
-    absl::string_view claim = row.reply;
-    const auto caused = messages.find(row.message_id);
-    if (caused == messages.end() || !absl::ConsumePrefix(&claim, kClaimPrefix)) continue;
-    claims[std::string(claim)] += caused->second;
-  }
-  return claims;
-}
-
-// What the ledger says of the bad attempts from `since` to `until`, each message and recipient once
-// with its newest.
-Json CausesJson(const LedgerSearch& search, const Subject& subject, absl::Time since,
-                absl::Time until) {
-  LedgerQuery query;
-  query.subject = subject.ToString();
-  query.outcomes = {Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
-  query.since = since;
-  query.until = until;
-  query.limit = kMaxRows;
-  absl::StatusOr<LedgerPage> page = search(query);
-  if (!page.ok()) return {{"problem", std::string(page.status().message())}};
-  std::map<std::string, int64_t> senders, logins, scripts;
-  std::map<std::string, int64_t> messages;  // of users: how many bad ones each caused
-  std::map<std::string, Answers> answers;
-  std::set<std::pair<std::string, std::string>> seen;
-  Json attempts = Json::array();
-  for (const LedgerRow& row : page->rows) {
-    const bool counts = row.left_out == LeftOut::kCounts;
-    const bool by_answer =
-        row.left_out == LeftOut::kReplyClass || row.left_out == LeftOut::kIncident;
-    if (!counts && !by_answer) continue;
-    if (!seen.emplace(row.message_id, row.recipient).second) continue;
-    if (!row.reply_class.empty()) {
-      Answers& one = answers[row.reply_class];
-      ++(counts ? one.counted : one.left_out);
-      if (one.sample.empty()) one.sample = std::string(CutUtf8(row.reply, kMaxSample));
-    }
-    if (!counts) continue;
-    ++senders[row.sender.empty() ? "<>" : row.sender];
-    if (!row.login.empty()) ++logins[row.login];
-    if (!row.user.empty()) {
-      ++scripts[row.user];
-      ++messages[row.message_id];
-    }
-    if (attempts.size() < kMaxAttempts) attempts.push_back(LedgerRowJson(row));
-  }
-  return {{"since", FormatUtc(since)},
-          {"until", FormatUtc(until)},
-          {"all", page->next == 0},  // false: there are more than were looked at
-          {"senders", Ranked(senders)},
-          {"logins", Ranked(logins)},
-          {"users", Ranked(scripts)},
-          {"answers", AnswersJson(answers)},
-          {"claimed", Ranked(ClaimsOf(search, query, messages))},
-          {"attempts", std::move(attempts)}};
-}
-
-Json RulesJson(const SubjectReport& report, absl::Time now) {
+// `blocked`: a case of its own is open, which a rule that is reached would not change.
+Json RulesJson(const SubjectReport& report, bool blocked, absl::Time now) {
   Json rules = Json::array();
   for (const SubjectReport::RuleReport& one : report.rules) {
     const std::optional<absl::Time> when =
-        one.tripped || one.rule.off()
+        one.tripped || one.rule.off() || blocked || !report.may_be_blocked
             ? std::nullopt
             : WhenReached(one.rule, one.counts, one.recent, one.rule.window / 4, now);
     rules.push_back({{"name", one.rule.name},
@@ -222,10 +109,8 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
   std::optional<Case> open = parts.cases->FindOpen(subject, /*shadow=*/false);
   if (!open.has_value()) open = parts.cases->FindOpen(subject, /*shadow=*/true);
   Json case_json = nullptr;
-  std::string state = "ok";
   absl::Time since = now - report.window, until = now + absl::Minutes(5);
   if (open.has_value()) {
-    if (!open->shadow) state = std::string(CaseStateName(open->state));
     case_json = CaseJson(*open);
     if (!open->manual) {
       case_json["receipt"] = ReceiptJson(*open, parts.receipt(*open));
@@ -248,20 +133,34 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
     }
   }
   const bool seen = EverSeen(parts, subject);
-  return Json{{"subject", subject.ToString()},
-              {"state", state},
+  std::vector<std::string> within;
+  for (const Subject& domain : report.within) within.push_back(domain.ToString());
+  const bool once = parts.limiter->settings().policy->count == CountMode::kOnce;
+  Json why = {{"subject", subject.ToString()},
+              {"state", "ok"},
               {"seen", seen},
               {"near", seen ? std::vector<std::string>() : NearSubjects(parts, subject)},
+              {"within", within},
               {"window", window},
-              {"rules", RulesJson(report, now)},
+              {"window_length", deferd::FormatDuration(report.window)},
+              {"rules", RulesJson(report, open.has_value() && !open->shadow, now)},
               {"case", case_json},
-              {"causes", CausesJson(parts.search, subject, since, until)},
+              {"causes", CausesJson(parts.search, subject, incidents, since, until)},
+              // An attempt may be stamped later than the clock.
+              {"left_out", LeftOutJson(parts.search, subject, incidents,
+                                       std::max(now - report.window, report.cleared_at),
+                                       now + Limiter::kMaxAhead, once)},
               {"incidents", IncidentsJson(incidents, /*ended=*/false)},
               {"exempt", report.exempt},
+              {"hosted", report.hosted},
+              {"policy_shadow", report.policy_shadow},
               {"cleared_at", report.cleared_at == absl::InfinitePast()
                                  ? Json(nullptr)
                                  : Json(FormatUtc(report.cleared_at))},
               {"events", events}};
+  why.update(StopsJson({.limiter = parts.limiter, .gate = parts.gate, .queue = parts.queue},
+                       subject, report));
+  return why;
 }
 
 absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,

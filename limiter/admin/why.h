@@ -14,8 +14,10 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "limiter/admin/json.h"
+#include "limiter/admin/stops.h"
 #include "limiter/admin/track.h"
 #include "limiter/case_table.h"
+#include "limiter/gate.h"
 #include "limiter/limiter.h"
 #include "limiter/receipt.h"
 #include "policy/subject.h"
@@ -27,6 +29,8 @@ struct WhyParts {
   const CaseTable* cases = nullptr;
   LedgerSearch search;
   std::function<std::optional<Receipt>(const Case&)> receipt;
+  const Gate* gate = nullptr;   // as in StopParts
+  std::function<Json()> queue;  // likewise
 };
 
 Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now);

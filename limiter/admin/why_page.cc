@@ -35,9 +35,16 @@ std::string ToldText(const Json& why) {
 
 std::string CaseText(const Json& why, const Json& record) {
   const bool shadow = Flag(record, "shadow");
-  std::string out = absl::StrCat(shadow ? "Would be blocked (shadow) " : "Blocked ",
+  const std::string subject = Field(record, "subject");
+  const bool own = subject == Field(why, "subject");
+  // A case ends a moment after its time, when the logs are read so far.
+  const bool stops = own ? Field(why, "state") != "ok" || !why.contains("answers") : true;
+  std::string out = absl::StrCat(shadow ? "Would be blocked (shadow) "
+                                 : own  ? "Blocked "
+                                        : "",
+                                 own ? "" : absl::StrCat("Stopped by the block of ", subject, ", "),
                                  ShortTime(Field(record, "since")), " until ",
-                                 ShortTime(Field(record, "until")), " UTC\n");
+                                 ZonedTime(Field(record, "until")), "\n");
   absl::StrAppend(&out, Wrapped("  ", CauseOf(record)));
   if (!Flag(record, "manual")) {
     absl::StrAppendFormat(
@@ -48,7 +55,7 @@ std::string CaseText(const Json& why, const Json& record) {
     if (record.contains("receipt")) {
       const Json& receipt = At(record, "receipt");
       absl::StrAppend(&out, "  counted from ", ShortTime(Field(receipt, "window_begin")), " to ",
-                      ShortTime(Field(receipt, "window_end")), "\n");
+                      ZonedTime(Field(receipt, "window_end")), "\n");
     }
   }
   const std::string told = shadow ? "" : ToldText(why);
@@ -60,11 +67,71 @@ std::string CaseText(const Json& why, const Json& record) {
                    "as much of it is held as the policy allows (hold_limit), so more is rejected");
   }
   if (shadow) return out + "\n";
+  if (!stops) {
+    return out + "  its time is over: mail passes, and the record is closed in a moment\n\n";
+  }
   if (!Flag(record, "manual")) {
     absl::StrAppend(&out, "  it ends by itself then, if what came since is better\n");
   }
-  absl::StrAppend(&out, "  to end it now: deferctl unblock ", Field(why, "subject"), "\n\n");
+  absl::StrAppend(&out, "  to end it now: deferctl unblock ", subject, "\n\n");
   return out;
+}
+
+// Every case that stops its mail, its own first; then its own in shadow.
+std::string CasesText(const Json& why) {
+  std::string out;
+  const Json& own = At(why, "case");
+  if (!own.is_null()) out += CaseText(why, own);
+  for (const Json& record : why.value("stopped_by", Json::array())) {
+    if (own.is_null() || Field(record, "id") != Field(own, "id")) out += CaseText(why, record);
+  }
+  return out;
+}
+
+// What is blocked or held inside it, and what keeps it from being blocked.
+std::string BesidesText(const Json& why) {
+  std::string out;
+  for (const Json& record : why.value("parts", Json::array())) {
+    const bool shadow = Flag(record, "shadow");
+    absl::StrAppend(
+        &out, Wrapped(shadow ? "IN SHADOW: " : "BLOCKED:   ",
+                      absl::StrCat(Field(record, "subject"), shadow ? " would be blocked" : "",
+                                   " until ", ZonedTime(Field(record, "until")), ", ",
+                                   CauseOf(record), ": deferctl why ", Field(record, "subject"))));
+  }
+  for (const Json& held : why.value("held", Json::array())) {
+    const std::string waits = Field(held, "waits_for");
+    const int64_t messages = Number(held, "messages");
+    absl::StrAppend(
+        &out,
+        Wrapped(
+            "HELD:      ",
+            absl::StrCat(
+                messages, messages == 1 ? " message of " : " messages of ", Field(held, "subject"),
+                Flag(held, "blocked") ? ", until the block ends or a person lets go of it"
+                : waits.empty()
+                    ? ", being let go"
+                    : absl::StrCat(", WAITS FOR A PERSON: ", waits,
+                                   ". See deferctl queue list; then queue release or discard"),
+                Number(held, "overdue") > 0
+                    ? absl::StrCat("; ", Number(held, "overdue"), " for over hold_max")
+                    : "")));
+  }
+  if (!Field(why, "held_problem").empty()) {
+    out += Wrapped("HELD:      ", absl::StrCat("not known: ", Field(why, "held_problem")));
+  }
+  if (Flag(why, "exempt")) {
+    out += Wrapped("EXEMPT:    ", "counted, never blocked by a rule ([exempt] in the policy)");
+  }
+  if (why.contains("hosted") && !Flag(why, "hosted")) {
+    out += Wrapped("NOT HOSTED: ",
+                   "counted, never blocked by a rule: the domain is not in [charge] hosted");
+  }
+  if (Flag(why, "policy_shadow")) {
+    out += Wrapped("SHADOW:    ",
+                   "the policy is in mode \"shadow\": rules judge and show, but block nobody");
+  }
+  return out.empty() ? out : out + "\n";
 }
 
 std::string RulesText(const Json& why) {
@@ -84,13 +151,13 @@ std::string RulesText(const Json& why) {
   }
   std::string out = Table(rows);
   if (At(why, "rules").empty()) out += "  no rule judges this subject\n";
-  if (!At(why, "case").is_null()) return out;
   for (const Json& rule : At(why, "rules")) {
     const std::string when = Field(rule, "at_this_pace");
     if (when.empty()) continue;
-    absl::StrAppend(&out, Wrapped("  ", absl::StrCat("at the pace of late, rule ",
-                                                     Field(rule, "name"), " is reached at about ",
-                                                     ShortTime(when).substr(0, 16), " UTC")));
+    absl::StrAppend(&out,
+                    Wrapped("  ", absl::StrCat("at the pace of late, rule ", Field(rule, "name"),
+                                               " is reached at about ", ZonedMinute(when),
+                                               Flag(rule, "shadow") ? " (shadow)" : "")));
   }
   return out;
 }
@@ -165,6 +232,38 @@ std::string AttemptsText(const Json& why) {
   return out;
 }
 
+std::string Classes(const Json& classes) {
+  std::string out;
+  for (const auto& [name, count] : classes.items()) {
+    absl::StrAppend(&out, out.empty() ? "" : ", ", Words(name), " ", count.get<int64_t>());
+  }
+  return out;
+}
+
+// With its reason, out of the ledger; without one, the classes that are counted in memory.
+std::string LeftOutText(const Json& why) {
+  const Json left_out = why.value("left_out", Json::object());
+  if (!left_out.contains("reasons")) {
+    const std::string classes = Classes(At(why, "window").value("left_out", Json::object()));
+    return classes.empty() ? "" : Wrapped("left out: ", classes);
+  }
+  std::string out;
+  for (const Json& one : At(left_out, "reasons")) {
+    std::string numbers;
+    for (const char* outcome : {"delivered", "deferred", "failed"}) {
+      const int64_t count = Number(one, outcome);
+      if (count == 0) continue;
+      absl::StrAppend(&numbers, numbers.empty() ? "" : ", ", count, " ", outcome);
+    }
+    const std::string classes = Classes(one.value("classes", Json::object()));
+    absl::StrAppend(&out,
+                    Wrapped("left out: ", absl::StrCat(numbers, ", ", Field(one, "meaning"),
+                                                       classes.empty() ? "" : ": ", classes)));
+  }
+  if (!Flag(left_out, "all")) out += "          (of the newest attempts; there are more)\n";
+  return out;
+}
+
 std::string NeverSeenText(const Json& why) {
   std::string out = absl::StrCat(Field(why, "subject"), ": never seen\n\n");
   absl::StrAppend(&out, Wrapped("",
@@ -185,10 +284,17 @@ std::string NeverSeenText(const Json& why) {
 
 std::string WhyPage(const Json& why) {
   const Json& window = At(why, "window");
-  const Json& record = At(why, "case");
-  if (why.contains("seen") && !Flag(why, "seen") && record.is_null()) return NeverSeenText(why);
-  std::string out = absl::StrCat(Field(why, "subject"), ": ", Field(why, "state"), "\n\n");
-  if (!record.is_null()) out += CaseText(why, record);
+  const std::string stops = CasesText(why) + BesidesText(why);
+  if (why.contains("seen") && !Flag(why, "seen")) {
+    const std::string never = NeverSeenText(why);
+    if (Field(why, "state") == "ok")
+      return stops.empty() ? never : absl::StrCat(never, "\n", stops);
+    return absl::StrCat(Field(why, "subject"), ": ", Field(why, "state"), "\n\n", stops,
+                        Wrapped("",
+                                "It was never seen itself: no delivery of it is counted and "
+                                "no attempt is kept."));
+  }
+  std::string out = absl::StrCat(Field(why, "subject"), ": ", Field(why, "state"), "\n\n", stops);
   absl::StrAppendFormat(&out, "Now: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",
                         Number(window, "delivered"), Number(window, "deferred"),
                         Number(window, "failed"), Number(window, "bad"), Number(window, "percent"));
@@ -207,20 +313,13 @@ std::string WhyPage(const Json& why) {
   for (const Json& cause : why.value("unchecked", Json::array())) {
     absl::StrAppend(&out, Wrapped("UNCHECKED: ",
                                   absl::StrCat(PrintableUtf8(cause.get<std::string>()), " (since ",
-                                               ShortTime(Field(why, "unchecked_since")), " UTC)")));
+                                               ZonedTime(Field(why, "unchecked_since")), ")")));
   }
-  std::string left_out;
-  const Json classes = window.value("left_out", Json::object());
-  for (const auto& [name, count] : classes.items()) {
-    absl::StrAppend(&left_out, left_out.empty() ? "" : ", ", Words(name), " ",
-                    count.get<int64_t>());
-  }
-  if (!left_out.empty()) absl::StrAppend(&out, Wrapped("left out: ", left_out));
+  out += LeftOutText(why);
   out += RulesText(why);
-  if (Flag(why, "exempt")) out += "  exempt: counted, never blocked by a rule\n";
   if (!Field(why, "cleared_at").empty()) {
-    absl::StrAppend(&out, "  counted from the step after ", ShortTime(Field(why, "cleared_at")),
-                    " UTC on: a block ended\n");
+    absl::StrAppend(&out, "  counted from the step after ", ZonedTime(Field(why, "cleared_at")),
+                    " on: a block ended\n");
   }
   if (why.contains("causes")) out += CausesText(At(why, "causes"));
   out += AttemptsText(why);
@@ -234,12 +333,12 @@ std::string WhyPage(const Json& why) {
     }
     absl::StrAppend(
         &out,
-        Wrapped("  ", absl::StrCat(Field(one, "where"), ", since ", ShortTime(Field(one, "since")),
-                                   " UTC, for ", Number(one, "subject_count"),
+        Wrapped("  ", absl::StrCat(Field(one, "where"), ", since ", ZonedTime(Field(one, "since")),
+                                   ", for ", Number(one, "subject_count"),
                                    " senders: ", Field(one, "reply"), witnesses)));
   }
   if (!At(why, "events").empty()) {
-    out += "\nRecord (UTC)\n";
+    absl::StrAppend(&out, "\nRecord (", PageZone(), ")\n");
     std::vector<std::vector<std::string>> rows;
     for (const Json& event : At(why, "events")) {
       rows.push_back({"  " + ShortTime(Field(event, "time")), Field(event, "change"),

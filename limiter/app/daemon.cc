@@ -122,7 +122,8 @@ AdminApi::HeldParts RunningDaemon::MakeHeldParts() {
           [this](const Case& ended, int64_t messages) {
             return WhyPersonDecides(ended, messages, *limiter_.settings().policy, cases_,
                                     [this](const Case& record) { return queue_->GraveOf(record); });
-          }};
+          },
+      .seen = [this] { return queue_keeper_->StatusJson(); }};
 }
 
 std::vector<Observer*> RunningDaemon::Observers() {

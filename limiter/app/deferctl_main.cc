@@ -76,6 +76,7 @@ std::function<void(double)> ProgressBar() {
 struct Arguments {
   std::string socket = "/run/deferd/admin.sock";
   bool json = false;
+  bool utc = false;
   std::string subject;
   std::string source;
   std::string duration;
@@ -98,6 +99,7 @@ struct Arguments {
   bool yes = false;
   struct {
     std::string what, domain, sender, recipient, id, host, outcome, since, until;
+    std::string to_domain, address, code, reply_class, mail_subject;
     int64_t limit = 50;
     int64_t before = 0;
   } track;
@@ -141,14 +143,27 @@ int RunUnblock(const Arguments& a) {
 
 int RunTrack(const Arguments& args) {
   const auto& t = args.track;
-  const Json request = {{"what", t.what},           {"domain", t.domain}, {"sender", t.sender},
-                        {"recipient", t.recipient}, {"id", t.id},         {"host", t.host},
-                        {"outcome", t.outcome},     {"since", t.since},   {"until", t.until},
-                        {"limit", t.limit},         {"before", t.before}};
+  const Json request = {{"what", t.what},
+                        {"domain", t.domain},
+                        {"sender", t.sender},
+                        {"recipient", t.recipient},
+                        {"id", t.id},
+                        {"host", t.host},
+                        {"outcome", t.outcome},
+                        {"to_domain", t.to_domain},
+                        {"address", t.address},
+                        {"code", t.code},
+                        {"class", t.reply_class},
+                        {"mail_subject", t.mail_subject},
+                        {"since", MeantTime(t.since)},
+                        {"until", MeantTime(t.until)},
+                        {"limit", t.limit},
+                        {"before", t.before}};
   absl::StatusOr<Json> rows = AskDaemon(args.socket, "track", request, kDaemonLimit);
   if (!rows.ok()) return Fail(rows.status());
   if (args.json) return Print(DumpPretty(*rows));
-  std::string page = TrackPage(*rows);
+  if (rows->empty()) return Print(NothingFound(request));
+  std::string page = absl::StrCat(TrackPage(*rows), "times are ", PageZone(), "\n");
   if (t.limit > 0 && rows->size() == static_cast<size_t>(t.limit)) {
     absl::StrAppend(&page, "older ones: the same with --before ", Field(rows->back(), "row"), "\n");
   }
@@ -159,8 +174,8 @@ int RunStats(const Arguments& a) {
   return AskAndPrint(a, "stats",
                      {{"subject", a.subject},
                       {"by", a.by},
-                      {"since", a.track.since},
-                      {"until", a.track.until},
+                      {"since", MeantTime(a.track.since)},
+                      {"until", MeantTime(a.track.until)},
                       {"limit", a.limit}},
                      StatsPage);
 }
@@ -285,8 +300,8 @@ int RunRepliesExport(const Arguments& args) {
   while (true) {
     absl::StatusOr<Json> rows = AskDaemon(args.socket, "track",
                                           {{"outcome", "bad"},
-                                           {"since", args.track.since},
-                                           {"until", args.track.until},
+                                           {"since", MeantTime(args.track.since)},
+                                           {"until", MeantTime(args.track.until)},
                                            {"limit", kRows},
                                            {"before", before}},
                                           kDaemonLimit);
@@ -407,13 +422,14 @@ int Main(int argc, char** argv) {
       ->envname("DEFERD_SOCKET")
       ->capture_default_str();
   app.add_flag("--json", args.json, "print JSON");
+  app.add_flag("--utc", args.utc, "show and take times in UTC, not in this machine's zone");
   app.require_subcommand(1);
   app.fallthrough();
 
   auto verb = [&](CLI::App* parent, const char* name, const char* help, Run todo) {
     CLI::App* sub = parent->add_subcommand(name, help);
     sub->fallthrough();
-    sub->footer("--json and --socket, as of deferctl itself, may stand behind it.");
+    sub->footer("--json, --utc and --socket, as of deferctl itself, may stand behind it.");
     if (todo != nullptr) sub->callback([&run, todo] { run = todo; });
     return sub;
   };
@@ -448,13 +464,22 @@ int Main(int argc, char** argv) {
   track->add_option("WHAT", args.track.what, "a domain, an address, a message id, login:NAME");
   track->add_option("--domain", args.track.domain, "who is charged, or else the sender's");
   track->add_option("--sender", args.track.sender, "the envelope sender");
-  track->add_option("--recipient", args.track.recipient, "as the attempt had it");
+  track->add_option("--recipient", args.track.recipient,
+                    "the final address, or the one before an alias");
+  track->add_option("--to-domain", args.track.to_domain, "the recipient's domain");
+  track->add_option("--address", args.track.address,
+                    "a part of the sender's or recipient's address");
+  track->add_option("--code", args.track.code, "that the server answered: 550, 5.7.1, or 5.7");
+  track->add_option("--class", args.track.reply_class, "of the answer: mailbox_full, spam, ...");
+  track->add_option("--subject", args.track.mail_subject,
+                    "a part of the message's Subject: line, where the ledger keeps them");
   track->add_option("--id", args.track.id, "one message's life, from its beginning");
   track->add_option("--host", args.track.host, "the remote server, by name or address");
   track->add_option(
       "--outcome", args.track.outcome,
-      "bad, in-progress, blocked, or some of delivered,deferred,failed,queued,held,rejected");
-  track->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\" (UTC)");
+      "bad, in-progress (or unknown), blocked, or some of delivered,deferred,failed,expired,queued,"
+      "held,rejected,discarded,filtered,archived");
+  track->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"");
   track->add_option("--until", args.track.until, "likewise");
   track->add_option("--limit", args.track.limit, "how many; 0 is 10000")
       ->capture_default_str()
@@ -463,7 +488,7 @@ int Main(int argc, char** argv) {
   CLI::App* stats = verb(&app, "stats", "who sent how much, and what became of it", RunStats);
   stats->add_option("SUBJECT", args.subject, "of this one, by sender; without it of all");
   stats->add_option("--by", args.by, "subject or sender");
-  stats->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\" (UTC); a day");
+  stats->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"; a day");
   stats->add_option("--until", args.track.until, "likewise; now");
   stats->add_option("--limit", args.limit, "how many; 0 is all")
       ->capture_default_str()
@@ -503,7 +528,7 @@ int Main(int argc, char** argv) {
       verb(replies, "export", "unsure and unclassified ones, without names, by how often they came",
            RunRepliesExport);
   exported->add_option("--policy", args.policy, "take its own [reply.NAME] patterns too");
-  exported->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\" (UTC)");
+  exported->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"");
   exported->add_option("--until", args.track.until, "likewise");
   CLI::App* policy = verb(&app, "policy", "check or show a policy", nullptr);
   policy->require_subcommand(1);
@@ -524,6 +549,8 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
+  const absl::TimeZone zone = args.utc ? absl::UTCTimeZone() : absl::LocalTimeZone();
+  ShowTimesIn(zone, SystemClock().Now());
   // Pages take values by the types that they have in this version.
   try {
     if (!queue_verb) return run(args);

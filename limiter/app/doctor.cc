@@ -49,9 +49,9 @@ void LookAtTimes(const DoctorFacts& facts, const Json& source, DoctorReport* rep
   if (absl::AbsDuration(off) < absl::Minutes(20)) return;
   // No zone is so far off another: a copy of an old log.
   if (absl::AbsDuration(off) > absl::Hours(26)) {
-    report->Warning(absl::StrCat("the last line of ", path, " is of ",
-                                 ShortTime(Field(source, "last_stamp")), " UTC"),
-                    "is it the log that the mail server writes now, or a copy of an old one?");
+    report->Warning(
+        absl::StrCat("the last line of ", path, " is of ", ZonedTime(Field(source, "last_stamp"))),
+        "is it the log that the mail server writes now, or a copy of an old one?");
     return;
   }
   report->Problem(
@@ -215,7 +215,7 @@ void LookAtQuestions(const DoctorFacts& facts, DoctorReport* report) {
                     "paste the lines of deploy/exim or deploy/postfix, and reload the mail server");
   } else {
     report->Ok(absl::StrCat(Number(questions, "answered"), " questions were answered, the last at ",
-                            ShortTime(Field(questions, "last")), " UTC"));
+                            ZonedTime(Field(questions, "last"))));
   }
 }
 

@@ -26,7 +26,7 @@ struct QueueArguments {
 
   Json Choice() const {
     return {{"subject", subject}, {"sender", sender}, {"mail_subject", mail_subject},
-            {"since", since},     {"id", id},         {"held", held}};
+            {"since", MeantTime(since)},     {"id", id},         {"held", held}};
   }
 };
 
@@ -211,7 +211,7 @@ void AddQueueVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
     sub->add_option("--sender", args->sender, "the envelope sender");
     sub->add_option("--subject", args->mail_subject,
                     "part of the Subject: line, where [ledger] keeps subjects");
-    sub->add_option("--since", args->since, "2h ago, or \"2026-11-22 10:00\" (UTC)");
+    sub->add_option("--since", args->since, "2h ago, or \"2026-11-22 10:00\"");
   };
   CLI::App* queue = verb(app, "queue", "what waits in the mail queue, and whose it is", List);
   queue->add_option("SUBJECT", args->subject, "of this one: a domain, login:NAME; without it all");

@@ -31,6 +31,7 @@ struct LedgerRow {
   std::string user;          // local user or script
   std::string mail_subject;  // the message's own Subject: line
   std::string recipient;     // or its keyed hash
+  std::string original;      // the address before aliases and forwards, likewise; "" if the same
   std::string router;
   std::string transport;
   std::string host;
@@ -53,9 +54,15 @@ struct LedgerQuery {
   std::string subject;  // charged, wide or narrow, as Subject::ToString
   std::string domain;   // charged, or else the sender's
   std::string sender;
-  std::string recipient;
+  std::string recipient;  // the final address, or the one before aliases
   std::string message_id;
-  std::string host;               // name or IP address
+  std::string host;  // name or IP address
+  // These are in no index: a search by them alone looks at every row of its time.
+  std::string recipient_domain;   // of either address
+  std::string address_part;       // of the sender's or a recipient's address
+  std::string code;               // that the reply holds: "550", "5.7.1" or how one begins, "5.7"
+  std::string reply_class;        // "mailbox_full"
+  std::string mail_subject;       // a part of it
   std::vector<Outcome> outcomes;  // any of these; empty: all
   absl::Time since = absl::InfinitePast();
   absl::Time until = absl::InfiniteFuture();  // exclusive

@@ -64,6 +64,30 @@ bool Same(absl::string_view lower, absl::string_view text) {
   return absl::EqualsIgnoreCase(lower, text);
 }
 
+absl::string_view DomainPart(absl::string_view address) {
+  const size_t at = address.rfind('@');
+  return at == absl::string_view::npos ? absl::string_view() : address.substr(at + 1);
+}
+
+bool Holds(absl::string_view text, absl::string_view lower) {
+  return !text.empty() && absl::StrContains(absl::AsciiStrToLower(text), lower);
+}
+
+// "5.7" is held by "550 5.7.1 no"; neither it nor "550" by "15.7 of 5503".
+bool HoldsCode(absl::string_view reply, absl::string_view code) {
+  const auto in_number = [](char c) { return absl::ascii_isdigit(c) || c == '.'; };
+  for (size_t at = reply.find(code); at != absl::string_view::npos; at = reply.find(code, at + 1)) {
+    const size_t end = at + code.size();
+    const bool begins = at == 0 || !in_number(reply[at - 1]);
+    const bool ends = end == reply.size() || !absl::ascii_isdigit(reply[end]);
+    // A reply code is no part of an enhanced one, nor of an IP address.
+    const bool whole = absl::StrContains(code, '.') || end == reply.size() || reply[end] != '.' ||
+                       end + 1 == reply.size() || !absl::ascii_isdigit(reply[end + 1]);
+    if (begins && ends && whole) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 absl::Time ToMillisecond(absl::Time time) {
@@ -112,6 +136,7 @@ void KeysOf(const LedgerRow& row, LedgerKeys* keys) {
   }
   AddKey(kSender, row.sender, keys);
   AddKey(kRecipient, row.recipient, keys);
+  if (!Same(row.recipient, row.original)) AddKey(kRecipient, row.original, keys);
   AddKey(kMessage, row.message_id, keys);
   AddKey(kHost, row.host, keys);
   if (!Same(row.host, row.host_ip)) AddKey(kHost, row.host_ip, keys);
@@ -123,8 +148,10 @@ LedgerFilter::LedgerFilter(const LedgerQuery& query, absl::string_view hashed_re
     : query_(query), hashed_recipient_(absl::AsciiStrToLower(hashed_recipient)) {
   first_row_ = FirstRowKey(query.since);
   end_row_ = std::min(query.before, FirstRowKey(query.until));
-  for (std::string* text : {&query_.subject, &query_.domain, &query_.sender, &query_.recipient,
-                            &query_.message_id, &query_.host}) {
+  for (std::string* text :
+       {&query_.subject, &query_.domain, &query_.sender, &query_.recipient, &query_.message_id,
+        &query_.host, &query_.recipient_domain, &query_.address_part, &query_.code,
+        &query_.reply_class, &query_.mail_subject}) {
     absl::AsciiStrToLower(text);
   }
   const auto add = [&](KeyKind kind, absl::string_view text) {
@@ -151,12 +178,28 @@ bool LedgerFilter::Matches(const LedgerRow& row) const {
          (q.subject.empty() || Same(q.subject, row.subject) || Same(q.subject, row.narrower)) &&
          (q.domain.empty() || Same(q.domain, DomainOf(row.subject, row.sender))) &&
          (q.sender.empty() || Same(q.sender, row.sender)) &&
-         (q.recipient.empty() || Same(q.recipient, row.recipient) ||
-          (!hashed_recipient_.empty() && Same(hashed_recipient_, row.recipient))) &&
+         (q.recipient.empty() || IsRecipient(row.recipient) || IsRecipient(row.original)) &&
          (q.message_id.empty() || Same(q.message_id, row.message_id)) &&
          (q.host.empty() || Same(q.host, row.host) || Same(q.host, row.host_ip)) &&
          (q.outcomes.empty() ||
-          std::find(q.outcomes.begin(), q.outcomes.end(), row.outcome) != q.outcomes.end());
+          std::find(q.outcomes.begin(), q.outcomes.end(), row.outcome) != q.outcomes.end()) &&
+         MatchesWithoutKeys(row);
+}
+
+bool LedgerFilter::IsRecipient(absl::string_view recipient) const {
+  return Same(query_.recipient, recipient) ||
+         (!hashed_recipient_.empty() && Same(hashed_recipient_, recipient));
+}
+
+bool LedgerFilter::MatchesWithoutKeys(const LedgerRow& row) const {
+  const LedgerQuery& q = query_;
+  return (q.recipient_domain.empty() || Same(q.recipient_domain, DomainPart(row.recipient)) ||
+          Same(q.recipient_domain, DomainPart(row.original))) &&
+         (q.address_part.empty() || Holds(row.sender, q.address_part) ||
+          Holds(row.recipient, q.address_part) || Holds(row.original, q.address_part)) &&
+         (q.code.empty() || HoldsCode(row.reply, q.code)) &&
+         (q.reply_class.empty() || Same(q.reply_class, row.reply_class)) &&
+         (q.mail_subject.empty() || Holds(row.mail_subject, q.mail_subject));
 }
 
 }  // namespace deferd

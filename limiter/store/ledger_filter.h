@@ -52,6 +52,10 @@ class LedgerFilter {
   bool Matches(const LedgerRow& row) const;
 
  private:
+  bool IsRecipient(absl::string_view recipient) const;
+  // What no key is kept of.
+  bool MatchesWithoutKeys(const LedgerRow& row) const;
+
   LedgerQuery query_;  // texts in lower case
   std::string hashed_recipient_;
   std::vector<LedgerKeys> keys_;

@@ -28,7 +28,7 @@ std::string RowsTable(int64_t segment) {
   login TEXT NOT NULL,
   user TEXT NOT NULL,
   mail_subject TEXT NOT NULL,
-  recipient TEXT NOT NULL,
+  recipient TEXT NOT NULL,  -- behind a line feed the address before aliases, if it is another
   router TEXT NOT NULL,
   transport TEXT NOT NULL,
   host TEXT NOT NULL,
@@ -40,6 +40,20 @@ std::string RowsTable(int64_t segment) {
   reply_class TEXT NOT NULL,
   reply TEXT NOT NULL
 );)sql");
+}
+
+// One column for both, so that older segments and older versions of deferd read each other's. Log
+// lines hold no line feed.
+std::string RecipientColumn(const LedgerRow& row) {
+  if (row.original.empty() && row.recipient.find('\n') == std::string::npos) return row.recipient;
+  return absl::StrCat(row.recipient, "\n", row.original);
+}
+
+void SplitRecipient(LedgerRow* row) {
+  const size_t feed = row->recipient.rfind('\n');
+  if (feed == std::string::npos) return;
+  row->original = row->recipient.substr(feed + 1);
+  row->recipient.resize(feed);
 }
 
 std::optional<int64_t> MillisecondColumn(absl::Time time) {
@@ -148,11 +162,11 @@ class Appender {
       absl::StatusOr<bool> taken = TakenElsewhere(key);
       if (!taken.ok()) return taken.status();
       if (*taken || key == 0) continue;
-      absl::Status status = insert_.Run(key, row.message_id, MillisecondColumn(row.arrival),
-                                        row.subject, row.narrower, row.sender, row.login, row.user,
-                                        row.mail_subject, row.recipient, row.router, row.transport,
-                                        row.host, row.host_ip, static_cast<int>(row.outcome),
-                                        static_cast<int>(row.left_out), row.reply_class, row.reply);
+      absl::Status status = insert_.Run(
+          key, row.message_id, MillisecondColumn(row.arrival), row.subject, row.narrower,
+          row.sender, row.login, row.user, row.mail_subject, RecipientColumn(row), row.router,
+          row.transport, row.host, row.host_ip, static_cast<int>(row.outcome),
+          static_cast<int>(row.left_out), row.reply_class, row.reply);
       if (!status.ok()) return status;
       if (db_->changes() == 1) return key;
     }
@@ -236,9 +250,9 @@ absl::Time OldestOf(const std::vector<LedgerSegment>& segments) {
 int64_t LedgerBytes(const LedgerRow& row, size_t keys) {
   const size_t texts = row.message_id.size() + row.subject.size() + row.narrower.size() +
                        row.sender.size() + row.login.size() + row.user.size() +
-                       row.mail_subject.size() + row.recipient.size() + row.router.size() +
-                       row.transport.size() + row.host.size() + row.host_ip.size() +
-                       row.reply_class.size() + row.reply.size();
+                       row.mail_subject.size() + row.recipient.size() + row.original.size() +
+                       row.router.size() + row.transport.size() + row.host.size() +
+                       row.host_ip.size() + row.reply_class.size() + row.reply.size();
   return static_cast<int64_t>(texts + 40 + keys * 16);
 }
 
@@ -291,6 +305,7 @@ absl::StatusOr<LedgerRow> ReadLedgerRow(const Statement& statement, const Ledger
     if (text != nullptr) *text = std::string(statement.Text(column));
     ++column;
   }
+  SplitRecipient(&row);
   const int64_t outcome = statement.Int(14);
   const int64_t left_out = statement.Int(15);
   if (outcome < 0 || outcome > static_cast<int64_t>(Outcome::kArchived) || left_out < 0 ||

@@ -67,10 +67,12 @@ std::string RecipientHash::Hashed(absl::string_view recipient) const {
 }
 
 void RecipientHash::HideIn(LedgerRow* row) const {
-  if (row->recipient.empty() || IsHashed(row->recipient)) return;
-  const std::string hashed = Hashed(row->recipient);
-  ReplaceIgnoringCase(absl::AsciiStrToLower(row->recipient), hashed, &row->reply);
-  row->recipient = hashed;
+  for (std::string* address : {&row->recipient, &row->original}) {
+    if (address->empty() || IsHashed(*address)) continue;
+    const std::string hashed = Hashed(*address);
+    ReplaceIgnoringCase(absl::AsciiStrToLower(*address), hashed, &row->reply);
+    *address = hashed;
+  }
 }
 
 }  // namespace deferd

@@ -40,6 +40,8 @@ TEST(ParseOutcomes, WordsForPeople) {
               UnorderedElementsAre(Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired));
   EXPECT_THAT(ParseOutcomes("queued, held")->outcomes,
               ElementsAre(Outcome::kQueued, Outcome::kHeld));
+  EXPECT_THAT(ParseOutcomes("expired")->outcomes, ElementsAre(Outcome::kExpired));
+  EXPECT_TRUE(ParseOutcomes("unknown")->in_progress);
   EXPECT_THAT(ParseOutcomes("lost"), StatusIs(absl::StatusCode::kInvalidArgument,
                                               HasSubstr("one of bad, delivered, deferred")));
 }
@@ -104,6 +106,61 @@ TEST_F(TrackTest, Filters) {
   EXPECT_EQ(query.until, kMorning - absl::Minutes(30));
   EXPECT_EQ(query.limit, 7u);
   EXPECT_EQ(query.before, 99);
+}
+
+TEST_F(TrackTest, FiltersOfTheRecipientTheAnswerAndTheSubjectLine) {
+  const LedgerQuery query = Asked({{"to_domain", "Far.Example."},
+                                   {"address", "ann"},
+                                   {"code", "5.7"},
+                                   {"class", "Mailbox full"},
+                                   {"mail_subject", "lunch"}});
+  EXPECT_EQ(query.recipient_domain, "far.example");
+  EXPECT_EQ(query.address_part, "ann");
+  EXPECT_EQ(query.code, "5.7");
+  EXPECT_EQ(query.reply_class, "mailbox_full");
+  EXPECT_EQ(query.mail_subject, "lunch");
+  for (const char* code : {"550", "421", "5.7.1", "4.7", "5.1.10"}) {
+    EXPECT_THAT(Ask({{"code", code}}), IsOk()) << code;
+  }
+  for (const char* code : {"55", "5500", "5.", "five", "1.2.3", "5.7.1.1", "350"}) {
+    EXPECT_THAT(Ask({{"code", code}}),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("5.7.1")))
+        << code;
+  }
+  EXPECT_THAT(Ask({{"class", "sulking"}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("mailbox_full")));
+}
+
+TEST_F(TrackTest, EachRecipientsLastLineIsItsDecisiveOne) {
+  LedgerRow queued = Row(1), grey = Row(2), done = Row(3), other = Row(4), expired = Row(5);
+  for (LedgerRow* row : {&queued, &grey, &done, &other, &expired})
+    row->message_id = "1tExJ2-000000-1x";
+  queued.outcome = Outcome::kQueued;
+  grey.recipient = done.recipient = "ann@far.example";
+  grey.outcome = Outcome::kDeferred;
+  other.recipient = expired.recipient = "bob@far.example";
+  other.outcome = Outcome::kDeferred;
+  expired.outcome = Outcome::kExpired;
+  expired.reply_class = "greylisting";
+  expired.original = "list@a.example";
+  rows_ = {expired, other, done, grey, queued};
+  const Json life = *Ask({{"id", "1tExJ2-000000-1x"}});
+  std::vector<bool> decisive;
+  for (const Json& row : life) decisive.push_back(row.contains("decisive"));
+  EXPECT_THAT(decisive, ElementsAre(false, false, true, false, true));
+  EXPECT_THAT(life[4]["advice"].get<std::string>(), testing::Not(HasSubstr("Wait")))
+      << "nobody tries it again";
+  EXPECT_FALSE(life[2].contains("advice"));
+  EXPECT_EQ(life[4]["original"], "list@a.example");
+  EXPECT_THAT(TrackPage(life), HasSubstr("bob@far.example (for\nlist@a.example)"));
+}
+
+TEST_F(TrackTest, WhatIsEmptyIsExplained) {
+  EXPECT_THAT(NothingFound({{"outcome", "archived"}}), HasSubstr("deferctl\nrecord"));
+  EXPECT_THAT(NothingFound({{"outcome", "filtered,failed"}}), HasSubstr("deferctl\nrecord"));
+  EXPECT_THAT(NothingFound({{"outcome", "unknown"}}), HasSubstr("not tried yet"));
+  EXPECT_THAT(NothingFound({{"mail_subject", "x"}}), HasSubstr("subjects = true"));
+  EXPECT_EQ(NothingFound({{"outcome", "failed"}}), "nothing found\n");
 }
 
 TEST_F(TrackTest, ArgumentsOfAnotherTypeAreToldAndNothingWorse) {

@@ -1,8 +1,11 @@
 #include "limiter/admin/why.h"
 
+#include <map>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
+#include "limiter/admin/page_text.h"
 #include "limiter/admin/stats.h"
 #include "limiter/admin/track.h"
 #include "tests/limiter/limiter_fixture.h"
@@ -51,7 +54,8 @@ class WhyTest : public testing::Test, public LimiterFixture {
     return {.limiter = limiter_.get(),
             .cases = cases_.get(),
             .search = Search(),
-            .receipt = [this](const Case& record) { return keeper_->ReceiptOf(record); }};
+            .receipt = [this](const Case& record) { return keeper_->ReceiptOf(record); },
+            .gate = &gate_};
   }
   LedgerSearch Search() {
     return [this](const LedgerQuery& query) { return ledger_reader_->Search(query); };
@@ -68,6 +72,8 @@ class WhyTest : public testing::Test, public LimiterFixture {
   }
 
   const std::unique_ptr<LedgerReader> ledger_reader_ = store_->NewReader();
+  const Freshness freshness_{kMorning};
+  const Gate gate_{cases_.get(), &freshness_, &clock_, settings_};
 };
 
 void ExpectFitsATerminal(const std::string& page) {
@@ -105,13 +111,14 @@ TEST_F(WhyTest, NamesCauseMeaningAndRemedy) {
             "Blocked 2026-11-22 08:06:00 until 2026-11-22 09:06:00 UTC\n"
             "  rule r: 4 bad, 80% (limits 4, 50%)\n"
             "  counted then: 1 delivered, 0 deferred, 4 failed; 4 of 5 is 80%\n"
-            "  counted from 2026-11-22 07:07:00 to 2026-11-22 08:06:00\n"
+            "  counted from 2026-11-22 07:07:00 to 2026-11-22 08:06:00 UTC\n"
             "  an MTA is told: submission=reject local=hold queued=hold relay=hold\n"
             "  it ends by itself then, if what came since is better\n"
             "  to end it now: deferctl unblock a.example\n"
             "\n"
             "Now: 1 delivered, 0 deferred, 4 failed; 4 bad, 80%\n"
-            "left out: greylisting 1\n"
+            "left out: 1 deferred, answers of a class that the policy leaves out: greylisting\n"
+            "          1\n"
             "  rule r  4 of 4 bad  80% of 50%  in 1h  REACHED\n"
             "\n"
             "Who caused how many of the bad ones\n"
@@ -219,7 +226,8 @@ TEST_F(WhyTest, OneMessagesLifeMarksTheDecisiveLine) {
   Send(Minutes(2), Outcome::kDelivered, "250 ok", "shop@a.example", "m", "bob@far.example");
   const Json waiting = Tracked({{"id", "m"}});
   ASSERT_EQ(waiting.size(), 3u);
-  EXPECT_EQ(waiting[1]["decisive"], true) << "nothing good came after it";
+  EXPECT_EQ(waiting[1]["decisive"], true) << "nothing came after it";
+  EXPECT_EQ(waiting[2]["decisive"], true) << "of another recipient";
   Send(Minutes(9), Outcome::kFailed, kUnknown, "shop@a.example", "m", "ann@far.example");
   const Json life = Tracked({{"id", "m"}});
   EXPECT_FALSE(life[1].contains("decisive"));
@@ -233,7 +241,7 @@ TEST_F(WhyTest, OneMessagesLifeMarksTheDecisiveLine) {
             "    mx.far.example: 451 4.7.1 Greylisted, please try again in 300 seconds\n"
             "    greylisting, id m, login shop@a.example, of a.example, not counted: reply\n"
             "    class\n"
-            "2026-11-22 08:02:00  delivered  shop@a.example -> bob@far.example\n"
+            "=> 2026-11-22 08:02:00  delivered  shop@a.example -> bob@far.example\n"
             "    mx.far.example: 250 ok\n"
             "    id m, login shop@a.example, of a.example\n"
             "=> 2026-11-22 08:09:00  failed  shop@a.example -> ann@far.example\n"
@@ -257,15 +265,118 @@ TEST_F(WhyTest, OnHoldIsWhatBecameOfItUntilItIsLetGo) {
   EXPECT_FALSE(life[1].contains("advice")) << "no server has said anything";
   Send(Minutes(3), Outcome::kDelivered, "250 ok", "shop@a.example", "m");
   Show(Minutes(3), Outcome::kQueued, "let go by deferd", "m");
-  EXPECT_THAT(TrackPage(Tracked({{"id", "m"}})), Not(HasSubstr("=>")));
+  life = Tracked({{"id", "m"}});
+  EXPECT_FALSE(life[1].contains("decisive"));
+  EXPECT_EQ(life[2]["decisive"], true);
   EXPECT_EQ(Tracked({{"what", "a.example"}, {"outcome", "in-progress"}}).size(), 0u)
       << "it is delivered, though its letting go was told later";
 }
 
-TEST_F(WhyTest, AMessageThatWasDeliveredInTheEndHasNoDecisiveLine) {
+TEST_F(WhyTest, OfAMessageThatWasDeliveredInTheEndTheDeliveryDecides) {
   Send(Minutes(2), Outcome::kDeferred, kGrey, "shop@a.example", "m");
   Send(Minutes(9), Outcome::kDelivered, "250 ok", "shop@a.example", "m");
-  EXPECT_THAT(TrackPage(Tracked({{"id", "m"}})), Not(HasSubstr("=>")));
+  const Json life = Tracked({{"id", "m"}});
+  EXPECT_FALSE(life[0].contains("decisive"));
+  EXPECT_EQ(life[1]["decisive"], true);
+  EXPECT_FALSE(life[1].contains("advice"));
+}
+
+TEST_F(WhyTest, EverythingLeftOutHasItsReason) {
+  Send(Minutes(2), Outcome::kDelivered, "250 ok");
+  Attempt local = MakeAttempt("a.example", At(Minutes(3)), Outcome::kDelivered);
+  local.remote = false;
+  Feed(local);
+  Send(Minutes(4), Outcome::kDeferred, kGrey);
+  Send(Minutes(5), Outcome::kFailed, "552 5.2.2 Mailbox full");
+  Attempt stranger = MakeAttempt("a.example", At(Minutes(6)), Outcome::kFailed);
+  stranger.identity = {.sender = "ann@a.example", .host = "198.51.100.7"};
+  Feed(stranger);
+  const Json why = Why();
+  std::map<std::string, Json> reasons;
+  for (const Json& one : why["left_out"]["reasons"]) reasons[one["reason"]] = one;
+  EXPECT_EQ(reasons["no remote host"]["delivered"], 1);
+  EXPECT_EQ(reasons["nobody charged"]["failed"], 1);
+  EXPECT_EQ(reasons["reply class"]["deferred"], 1);
+  const std::string page = WhyPage(why);
+  EXPECT_THAT(page, HasSubstr("left out: 1 delivered, on this host"));
+  EXPECT_THAT(page, HasSubstr("left out: 1 failed, bear the domain as sender"));
+  ExpectFitsATerminal(page);
+}
+
+TEST_F(WhyTest, AllClassesThatCountAreListed) {
+  const char* replies[] = {"550 5.1.1 No such user",
+                           "554 5.7.1 Message rejected as spam",
+                           "550 5.4.4 Host not found",
+                           "552 5.3.4 Message too big",
+                           "535 5.7.8 Authentication failed",
+                           "550 5.7.26 This message does not have authentication (SPF, DKIM)",
+                           "550 5.7.1 Relaying denied",
+                           "421 4.7.0 Too many messages, rate limited"};
+  for (int i = 0; i < 9; ++i) Send(Minutes(1), Outcome::kDelivered, "250 ok");  // no block
+  for (int i = 0; i < 8; ++i) Send(Minutes(2 + i), Outcome::kFailed, replies[i]);
+  const Json why = Why();
+  int64_t counted = 0;
+  for (const Json& one : why["causes"]["answers"]) counted += one["count"].get<int64_t>();
+  EXPECT_EQ(counted, why["window"]["bad"]);
+  EXPECT_GT(why["causes"]["answers"].size(), 5u) << DumpPretty(why["causes"]["answers"]);
+}
+
+// An incident takes out what had counted; every number of the page says so.
+TEST_F(WhyTest, AfterAnIncidentTheNumbersAgree) {
+  const char* kClosed = "554 5.7.1 Access denied, see your postmaster";
+  const auto fail = [&](const std::string& domain, absl::Duration at) {
+    Attempt attempt = MakeAttempt(domain, At(at), Outcome::kFailed, "", "ann@far.example");
+    attempt.host = "mx.far.example";
+    attempt.host_ip = "192.0.2.77";
+    attempt.reply = kClosed;
+    Feed(attempt);
+  };
+  for (const char* domain : {"a.example", "b.example", "c.example", "d.example", "e.example"}) {
+    Attempt ok = MakeAttempt(domain, At(Minutes(1)), Outcome::kDelivered, "", "x@other.example");
+    ok.host = "mx.far.example";
+    Feed(ok);
+  }
+  for (int i = 0; i < 3; ++i) fail("a.example", Minutes(2 + i));
+  const Json before = Why();
+  EXPECT_EQ(before["window"]["failed"], 3);
+  EXPECT_EQ(before["causes"]["answers"][0]["count"], 3);
+  int minute = 6;
+  for (const char* domain : {"b.example", "c.example", "d.example", "e.example"}) {
+    fail(domain, Minutes(minute++));
+  }
+  fail("a.example", Minutes(minute));
+  const Json why = Why();
+  ASSERT_EQ(why["incidents"].size(), 1u);
+  EXPECT_EQ(why["window"]["failed"], 0);
+  ASSERT_EQ(why["causes"]["answers"].size(), 1u);
+  EXPECT_EQ(why["causes"]["answers"][0]["count"], 0);
+  EXPECT_EQ(why["causes"]["answers"][0]["left_out"], 4);
+  EXPECT_TRUE(why["causes"]["attempts"].empty());
+  EXPECT_TRUE(why["causes"]["senders"].empty());
+  ASSERT_EQ(why["left_out"]["reasons"].size(), 1u);
+  EXPECT_EQ(why["left_out"]["reasons"][0]["reason"], "incident");
+  EXPECT_EQ(why["left_out"]["reasons"][0]["failed"], 4);
+  int64_t shown = 0;
+  for (const auto& [name, count] : why["window"]["left_out"].items()) shown += count.get<int64_t>();
+  EXPECT_EQ(shown, 4);
+  EXPECT_EQ(why["incidents"][0]["attempts"], 8);
+}
+
+TEST_F(WhyTest, PagesShowTimesInTheZoneThatIsAskedForAndJsonUtc) {
+  for (int i = 2; i < 6; ++i) Send(Minutes(i), Outcome::kFailed, kUnknown);
+  absl::TimeZone berlin;
+  ASSERT_TRUE(absl::LoadTimeZone("Europe/Berlin", &berlin));
+  ShowTimesIn(berlin, kMorning);
+  const Json why = Why();
+  const std::string page = WhyPage(why);
+  const std::string meant = MeantTime("2026-11-22 09:05");
+  ShowTimesIn(absl::UTCTimeZone(), kMorning);
+  EXPECT_EQ(why["case"]["until"], "2026-11-22T09:05:00Z");
+  EXPECT_THAT(page, HasSubstr("until 2026-11-22 10:05:00 CET"));
+  EXPECT_THAT(page, HasSubstr("Record (CET)"));
+  EXPECT_THAT(page, Not(HasSubstr("UTC")));
+  EXPECT_EQ(meant, "2026-11-22T08:05:00Z") << "a person means the time that is shown";
+  EXPECT_EQ(MeantTime("2h"), "2h");
 }
 
 TEST_F(WhyTest, TrackFiltersInProgressAndBlocked) {

@@ -166,6 +166,8 @@ LedgerRow RandomBatches::Row() {
   row.login = OddText();
   row.user = Below(3) == 0 ? OddText() : "";
   row.mail_subject = Below(3) == 0 ? OddText() : "";
+  row.original =
+      Below(6) == 0 ? absl::StrCat(Name("list", 5), "@", Name("Shop", 3), ".example") : "";
   row.recipient =
       Below(20) == 0 ? OddText() : absl::StrCat(Name("alice", 30), "@", Name("Far", 3), ".example");
   row.router = "dnslookup";
@@ -246,6 +248,11 @@ LedgerQuery RandomBatches::Query() {
   if (Below(4) == 0) query.domain = Name("SHOP", 12) + ".example";
   if (Below(4) == 0) query.sender = Row().sender;
   if (Below(4) == 0) query.recipient = Row().recipient;
+  if (Below(8) == 0) query.recipient = Row().original;
+  if (Below(8) == 0) query.recipient_domain = Name("FAR", 3) + ".example";
+  if (Below(8) == 0) query.address_part = "ICE-1";
+  if (Below(8) == 0) query.code = "5.1";
+  if (Below(8) == 0) query.reply_class = "mailbox_full";
   if (Below(6) == 0) query.message_id = Name("1ABC-", 50);
   if (Below(4) == 0) query.host = Below(2) == 0 ? Name("mx", 6) + ".FAR.example" : Row().host_ip;
   if (Below(3) == 0) {

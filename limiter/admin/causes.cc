@@ -1,0 +1,235 @@
+#include "limiter/admin/causes.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "policy/organisation.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr size_t kMaxRows = 2'000;     // of the ledger, the newest
+constexpr size_t kMaxLooked = 20'000;  // for what is left out
+constexpr size_t kMaxShown = 5;        // of each list of names
+constexpr size_t kMaxAttempts = 50;    // of the very messages
+constexpr size_t kMaxSample = 300;     // bytes of an answer
+
+using MessageAndRecipient = std::pair<std::string, std::string>;
+
+// How much each of several names caused, the most first.
+Json Ranked(const std::map<std::string, int64_t>& counts) {
+  std::vector<std::pair<int64_t, std::string>> ranked;
+  for (const auto& [name, count] : counts) ranked.emplace_back(-count, name);
+  std::sort(ranked.begin(), ranked.end());
+  Json list = Json::array();
+  for (const auto& [minus, name] : ranked) {
+    if (list.size() == kMaxShown) break;
+    list.push_back({{"name", name}, {"bad", -minus}});
+  }
+  return list;
+}
+
+struct Answers {
+  int64_t counted = 0;
+  int64_t left_out = 0;
+  std::string sample;  // the newest
+};
+
+Json AnswersJson(const std::map<std::string, Answers>& answers) {
+  std::vector<std::pair<int64_t, std::string>> ranked;
+  for (const auto& [name, one] : answers) ranked.emplace_back(-one.counted - one.left_out, name);
+  std::sort(ranked.begin(), ranked.end());
+  Json list = Json::array();
+  for (const auto& [minus, name] : ranked) {
+    const Answers& one = answers.at(name);
+    const ReplyClassInfo& info = InfoOf(ParseReplyClass(name).value_or(ReplyClass::kUnclassified));
+    list.push_back({{"class", name},
+                    {"count", one.counted},
+                    {"left_out", one.left_out},
+                    {"meaning", std::string(info.meaning)},
+                    {"side", std::string(info.side)},
+                    {"advice", std::string(info.advice)},
+                    {"sample", one.sample}});
+  }
+  return list;
+}
+
+// What local programs claimed of themselves when they handed in `messages`, with how many bad ones
+// each caused. `query` found the attempts; a message can be as much older as its retries take.
+std::map<std::string, int64_t> ClaimsOf(const LedgerSearch& search, LedgerQuery query,
+                                        const std::map<std::string, int64_t>& messages) {
+  std::map<std::string, int64_t> claims;
+  if (messages.empty()) return claims;
+  query.outcomes = {Outcome::kQueued};
+  query.since -= absl::Hours(24);
+  absl::StatusOr<LedgerPage> page = search(query);
+  if (!page.ok()) return claims;
+  for (const LedgerRow& row : page->rows) {
+    absl::string_view claim = row.reply;
+    const auto caused = messages.find(row.message_id);
+    if (caused == messages.end() || !absl::ConsumePrefix(&claim, kClaimPrefix)) continue;
+    claims[std::string(claim)] += caused->second;
+  }
+  return claims;
+}
+
+bool IsBad(Outcome outcome) {
+  return outcome == Outcome::kDeferred || outcome == Outcome::kFailed ||
+         outcome == Outcome::kExpired;
+}
+
+struct Tally {
+  int64_t delivered = 0, deferred = 0, failed = 0;
+  std::map<std::string, int64_t> classes;
+};
+
+}  // namespace
+
+LeftOut LeftOutNow(const LedgerRow& row, const std::vector<Incident>& incidents) {
+  if (row.left_out != LeftOut::kCounts || incidents.empty() || !IsBad(row.outcome)) {
+    return row.left_out;
+  }
+  const std::optional<ReplyClass> reply_class = ParseReplyClass(row.reply_class);
+  if (!reply_class.has_value()) return row.left_out;
+  const Classification answer = {.reply_class = *reply_class, .scope = InfoOf(*reply_class).scope};
+  const std::string organisation = OrganisationOf(row.host.empty() ? row.host_ip : row.host);
+  for (const Incident& one : incidents) {
+    if (one.subjects.contains(row.subject) &&
+        Incidents::TookOut(one, answer, organisation, row.time)) {
+      return LeftOut::kIncident;
+    }
+  }
+  return row.left_out;
+}
+
+absl::string_view LeftOutMeaning(LeftOut reason) {
+  switch (reason) {
+    case LeftOut::kCounts:
+      return "counts";
+    case LeftOut::kNobodyCharged:
+      return "bear the domain as sender but are charged to nobody: no login, local user or trusted "
+             "relay host is proven (mail from outside, or forged)";
+    case LeftOut::kMadeByMta:
+      return "bounces that the mail server made itself";
+    case LeftOut::kNoRemoteHost:
+      return "on this host: a local mailbox is no delivery to others ([charge] local = true counts "
+             "it)";
+    case LeftOut::kInternalHost:
+      return "handed over to a host of yours ([charge] internal_hosts)";
+    case LeftOut::kOwnRefusal:
+      return "refused by deferd itself";
+    case LeftOut::kLate:
+      return "too old to count when the log was read";
+    case LeftOut::kFuture:
+      return "dated more than five minutes after this machine's clock";
+    case LeftOut::kReplyClass:
+      return "answers of a class that the policy leaves out";
+    case LeftOut::kIncident:
+      return "trouble of a server, not of the sender (deferctl incidents --all)";
+  }
+  return "";
+}
+
+Json CausesJson(const LedgerSearch& search, const Subject& subject,
+                const std::vector<Incident>& incidents, absl::Time since, absl::Time until) {
+  LedgerQuery query;
+  query.subject = subject.ToString();
+  query.outcomes = {Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
+  query.since = since;
+  query.until = until;
+  query.limit = kMaxRows;
+  absl::StatusOr<LedgerPage> page = search(query);
+  if (!page.ok()) return {{"problem", std::string(page.status().message())}};
+  std::map<std::string, int64_t> senders, logins, scripts;
+  std::map<std::string, int64_t> messages;  // of users: how many bad ones each caused
+  std::map<std::string, Answers> answers;
+  std::set<MessageAndRecipient> seen;
+  Json attempts = Json::array();
+  for (const LedgerRow& row : page->rows) {
+    const LeftOut left_out = LeftOutNow(row, incidents);
+    const bool counts = left_out == LeftOut::kCounts;
+    const bool by_answer = left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident;
+    if (!counts && !by_answer) continue;
+    if (!seen.emplace(row.message_id, row.recipient).second) continue;
+    if (!row.reply_class.empty()) {
+      Answers& one = answers[row.reply_class];
+      ++(counts ? one.counted : one.left_out);
+      if (one.sample.empty()) one.sample = std::string(CutUtf8(row.reply, kMaxSample));
+    }
+    if (!counts) continue;
+    ++senders[row.sender.empty() ? "<>" : row.sender];
+    if (!row.login.empty()) ++logins[row.login];
+    if (!row.user.empty()) {
+      ++scripts[row.user];
+      ++messages[row.message_id];
+    }
+    if (attempts.size() < kMaxAttempts) attempts.push_back(LedgerRowJson(row));
+  }
+  return {{"since", FormatUtc(since)},
+          {"until", FormatUtc(until)},
+          {"all", page->next == 0},  // false: there are more than were looked at
+          {"senders", Ranked(senders)},
+          {"logins", Ranked(logins)},
+          {"users", Ranked(scripts)},
+          {"answers", AnswersJson(answers)},
+          {"claimed", Ranked(ClaimsOf(search, query, messages))},
+          {"attempts", std::move(attempts)}};
+}
+
+Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
+                 const std::vector<Incident>& incidents, absl::Time since, absl::Time until,
+                 bool once) {
+  const std::string name = subject.ToString();
+  LedgerQuery query;
+  // What is charged to nobody is found by its sender's domain.
+  (subject.kind == SubjectKind::kDomain ? query.domain : query.subject) = name;
+  query.outcomes = {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
+  query.since = since;
+  query.until = until;
+  query.limit = kMaxRows;
+  std::map<LeftOut, Tally> tallies;
+  std::set<MessageAndRecipient> seen;
+  size_t looked = 0;
+  bool all = true;
+  while (true) {
+    absl::StatusOr<LedgerPage> page = search(query);
+    if (!page.ok()) return {{"problem", std::string(page.status().message())}};
+    for (const LedgerRow& row : page->rows) {
+      if (!row.subject.empty() && row.subject != name && row.narrower != name) continue;
+      if (once && !seen.emplace(row.message_id, row.recipient).second) continue;
+      const LeftOut left_out = LeftOutNow(row, incidents);
+      if (left_out == LeftOut::kCounts) continue;
+      Tally& tally = tallies[left_out];
+      ++(row.outcome == Outcome::kDelivered  ? tally.delivered
+         : row.outcome == Outcome::kDeferred ? tally.deferred
+                                             : tally.failed);
+      if (!row.reply_class.empty()) ++tally.classes[row.reply_class];
+    }
+    looked += page->rows.size();
+    if (page->next == 0) break;
+    if (looked >= kMaxLooked) {
+      all = false;
+      break;
+    }
+    query.before = page->next;
+  }
+  Json reasons = Json::array();
+  for (const auto& [reason, tally] : tallies) {
+    reasons.push_back({{"reason", std::string(LeftOutName(reason))},
+                       {"meaning", std::string(LeftOutMeaning(reason))},
+                       {"delivered", tally.delivered},
+                       {"deferred", tally.deferred},
+                       {"failed", tally.failed},
+                       {"classes", Json(tally.classes)}});
+  }
+  return {{"all", all}, {"reasons", std::move(reasons)}};
+}
+
+}  // namespace deferd

@@ -1,0 +1,43 @@
+// What the ledger says of one subject: who caused its bad deliveries, what servers answered, and
+// what is left out of its counts, with the reason.
+//
+// Only as far as the ledger is kept, and of this node; an error of the search is part of the
+// answer. What counted when it was written and was taken out afterwards, by an incident, is told as
+// left out. Called on the admin door's thread.
+
+#ifndef DEFERD_LIMITER_ADMIN_CAUSES_H_
+#define DEFERD_LIMITER_ADMIN_CAUSES_H_
+
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "limiter/admin/json.h"
+#include "limiter/admin/track.h"
+#include "limiter/incidents.h"
+#include "limiter/store/ledger.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+// The bad attempts from `since` to `until`, each message and recipient once with its newest:
+// {"since", "until", "all", "senders", "logins", "users", "claimed": [{"name", "bad"}], "answers":
+// every class that occurs, "attempts"}, or {"problem"}.
+Json CausesJson(const LedgerSearch& search, const Subject& subject,
+                const std::vector<Incident>& incidents, absl::Time since, absl::Time until);
+
+// What does not count: {"all", "reasons": [{"reason", "meaning", "delivered", "deferred", "failed",
+// "classes"}]}, or {"problem"}. `once`: each message and recipient with its newest attempt.
+Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
+                 const std::vector<Incident>& incidents, absl::Time since, absl::Time until,
+                 bool once);
+
+// Why the row does not count as things stand now; kCounts if it does.
+LeftOut LeftOutNow(const LedgerRow& row, const std::vector<Incident>& incidents);
+
+// "delivered on this host ([charge] local = true counts it)": for people.
+absl::string_view LeftOutMeaning(LeftOut reason);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_ADMIN_CAUSES_H_
