@@ -1,6 +1,8 @@
 #include "limiter/admin/admin_client.h"
 
+#include <grp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -22,10 +24,27 @@ namespace {
 
 constexpr size_t kMaxAnswer = size_t{1} << 30;
 
+// Empty where it cannot be seen.
+std::string GroupOf(const std::string& path) {
+  struct stat file;
+  if (stat(path.c_str(), &file) != 0) return "";
+  const group* const found = getgrgid(file.st_gid);
+  return found == nullptr ? "" : found->gr_name;
+}
+
 absl::Status CannotConnect(const std::string& path, int error) {
   if (error == EACCES || error == EPERM) {
-    return absl::PermissionDeniedError(
-        absl::StrCat(path, ": not allowed; run deferctl as root or as a member of its group"));
+    const std::string group = GroupOf(path);
+    return absl::PermissionDeniedError(absl::StrCat(
+        path, ": not allowed; run deferctl as root, or as a member of ",
+        group.empty() ? "its group" : absl::StrCat("group ", group, " (adduser NAME ", group, ")"),
+        "; a new membership takes a new login"));
+  }
+  if (!absl::StartsWith(path, "/") && absl::StrContains(path, ':')) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path,
+        ": deferctl asks on a unix socket alone; give the path that deferd.toml has as "
+        "[admin] socket"));
   }
   return absl::UnavailableError(absl::StrCat(
       path, ": no deferd answers there (", std::strerror(error),

@@ -60,7 +60,7 @@ std::string SharedText(const Json& shared) {
 
 std::string HeldName(const Json& held) {
   const std::string subject = Field(held, "subject");
-  return subject.empty() ? "(nobody known)" : subject;
+  return subject.empty() ? "nobody that is known (deferctl queue release nobody)" : subject;
 }
 
 // What is held in the mail queue, in the page `status`.
@@ -184,7 +184,9 @@ std::string StatusPage(const Json& status) {
   absl::StrAppend(
       &out, "ledger   ",
       Flag(ledger, "enabled")
-          ? absl::StrFormat("%d attempts, kept %s", Number(ledger, "rows"), Field(ledger, "keep"))
+          ? absl::StrFormat(
+                "%d entries (attempts, and arrivals, holds and rejections besides), kept %s",
+                Number(ledger, "rows"), Field(ledger, "keep"))
           : "off",
       Number(ledger, "lost_rows") == 0
           ? ""
@@ -233,6 +235,18 @@ std::string CheckPage(const Json& check) {
   std::string out =
       absl::StrCat(Field(check, "subject"), ": ", Field(check, "verdict"), " (",
                    Field(check, "source"), Flag(check, "unchecked") ? ", unchecked" : "", ")\n");
+  for (const Json& part : check.value("parts", Json::array())) {
+    absl::StrAppend(&out, Wrapped("  ", absl::StrCat("but a part of it is blocked by itself: ",
+                                                     PrintableUtf8(part.get<std::string>()))));
+  }
+  if (Flag(check, "shadow") && Field(check, "verdict") == "pass") {
+    out += "  a rule in shadow would block it: deferctl why says more\n";
+  }
+  const Json& record = At(check, "case");
+  if (!record.is_null() && Field(record, "subject") != Field(check, "subject")) {
+    absl::StrAppend(&out,
+                    Wrapped("  ", absl::StrCat("by the block of ", Field(record, "subject"))));
+  }
   if (!Field(check, "text").empty()) absl::StrAppend(&out, Wrapped("  ", Field(check, "text")));
   if (Flag(check, "unchecked")) {
     for (const Json& cause : At(check, "causes")) {
@@ -317,8 +331,12 @@ std::string TopPage(const Json& top) {
 }
 
 std::string ReloadedPage(const Json& policy) {
-  return absl::StrCat("reloaded: ", Field(policy, "path"), " (", Field(policy, "hash"), "), mode ",
-                      Field(policy, "mode"), "\n");
+  std::string out = absl::StrCat("reloaded: ", Field(policy, "path"), " (", Field(policy, "hash"),
+                                 "), mode ", Field(policy, "mode"), "\n");
+  for (const Json& change : policy.value("changes", Json::array())) {
+    out += Wrapped("  ", PrintableUtf8(change.is_string() ? change.get<std::string>() : ""));
+  }
+  return out;
 }
 
 }  // namespace deferd

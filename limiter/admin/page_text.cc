@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -32,7 +33,10 @@ std::string Formatted(const std::string& utc, const char* format) {
 std::string Field(const Json& json, const char* name) {
   auto it = json.find(name);
   if (it == json.end() || it->is_null()) return "";
-  return PrintableUtf8(it->is_string() ? it->get<std::string>() : Dump(*it));
+  if (!it->is_string()) return PrintableUtf8(Dump(*it));
+  // Of several lines one: a page wraps its text itself.
+  return PrintableUtf8(
+      absl::StrReplaceAll(it->get<std::string>(), {{"\r\n", " "}, {"\n", " "}, {"\t", " "}}));
 }
 
 int64_t Number(const Json& json, const char* name) {

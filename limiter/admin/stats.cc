@@ -25,6 +25,7 @@ struct Totals {
   absl::flat_hash_set<std::string> messages;
   absl::flat_hash_map<std::string, Outcome> recipients;  // of a message; with what they have now
   Counts attempts;
+  int64_t left_out = 0;  // recipients whose outcome does not count
 
   Counts Recipients() const {
     Counts counts;
@@ -43,7 +44,9 @@ void Count(const LedgerRow& row, Totals* totals) {
   totals->messages.insert(message);
   if (row.outcome == Outcome::kQueued) return;
   ++*Totals::Slot(row.outcome, &totals->attempts);
-  totals->recipients.try_emplace(absl::StrCat(message, " ", row.recipient), row.outcome);
+  const bool last =
+      totals->recipients.try_emplace(absl::StrCat(message, " ", row.recipient), row.outcome).second;
+  if (last && row.left_out != LeftOut::kCounts) ++totals->left_out;
 }
 
 Json ThreeJson(const Counts& counts) {
@@ -105,6 +108,7 @@ absl::StatusOr<Json> Stats(const LedgerSearch& search, const CaseTable& cases, c
     Json row = {{*by, name},
                 {"messages", one.messages.size()},
                 {"recipients", ThreeJson(recipients)},
+                {"left_out", one.left_out},
                 {"attempts", ThreeJson(one.attempts)}};
     if (*by == "subject") {
       absl::StatusOr<Subject> subject = Subject::Parse(name);
@@ -129,9 +133,10 @@ std::string StatsPage(const Json& stats) {
   std::string out = absl::StrCat("from ", ShortTime(Field(stats, "since")), " to ",
                                  ZonedTime(Field(stats, "until")), "\n");
   if (At(stats, "rows").empty()) return out + "nothing was sent\n";
-  std::vector<std::vector<std::string>> rows = {{"", "RECIPIENTS", "", "", "ATTEMPTS", ""},
-                                                {"MESSAGES", "DELIVERED", "DEFERRED", "FAILED",
-                                                 "ALL", by == "sender" ? "SENDER" : "SUBJECT"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"", "RECIPIENTS", "", "", "OF THEM", "ATTEMPTS", ""},
+      {"MESSAGES", "DELIVERED", "DEFERRED", "FAILED", "LEFT OUT", "ALL",
+       by == "sender" ? "SENDER" : "SUBJECT"}};
   for (const Json& one : At(stats, "rows")) {
     const Json& recipients = At(one, "recipients");
     const Json& attempts = At(one, "attempts");
@@ -139,10 +144,14 @@ std::string StatsPage(const Json& stats) {
         Number(attempts, "delivered") + Number(attempts, "deferred") + Number(attempts, "failed");
     rows.push_back(
         {Field(one, "messages"), Field(recipients, "delivered"), Field(recipients, "deferred"),
-         Field(recipients, "failed"), absl::StrCat(all),
+         Field(recipients, "failed"), Field(one, "left_out"), absl::StrCat(all),
          absl::StrCat(Field(one, by.c_str()), Flag(one, "blocked") ? " (blocked)" : "")});
   }
   out += Table(rows);
+  out +=
+      Wrapped("",
+              "Each recipient with its last outcome in this time. Rules, and deferctl why, count "
+              "the last hour (or a rule's window), without those left out.");
   if (!Flag(stats, "all")) out += "there is more: the newest attempts were counted; give --since\n";
   return out;
 }

@@ -261,6 +261,9 @@ std::string LeftOutText(const Json& why) {
                                                        classes.empty() ? "" : ": ", classes)));
   }
   if (!Flag(left_out, "all")) out += "          (of the newest attempts; there are more)\n";
+  if (!out.empty()) {
+    out += "          deferctl stats counts these too, and the whole day\n";
+  }
   return out;
 }
 

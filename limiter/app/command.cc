@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
+#include <thread>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -156,9 +158,7 @@ absl::StatusOr<std::string> Commands::Run(const std::vector<std::string>& argv,
 }
 
 absl::Status Commands::Start(const std::vector<std::string>& argv) {
-  const absl::Time now = SystemClock().Now();
-  Reap(now);
-  if (running_.size() >= kMaxRunning) {
+  if (running_->load() >= kMaxRunning) {
     return absl::ResourceExhaustedError(
         absl::StrCat(kMaxRunning, " commands run already; ask again in a moment"));
   }
@@ -166,16 +166,19 @@ absl::Status Commands::Start(const std::vector<std::string>& argv) {
   if (nothing < 0) return absl::UnavailableError(absl::StrCat("/dev/null: ", strerror(errno)));
   absl::StatusOr<pid_t> pid = Spawn(argv, nothing, nothing, nothing);
   close(nothing);
-  if (pid.ok()) running_.emplace_back(*pid, now);
-  return pid.status();
-}
-
-void Commands::Reap(absl::Time now) {
-  const auto over = [now](const std::pair<pid_t, absl::Time>& one) {
-    if (now - one.second > kLongest) kill(-one.first, SIGTERM);
-    return waitpid(one.first, nullptr, WNOHANG) != 0;
+  if (!pid.ok()) return pid.status();
+  running_->fetch_add(1);
+  const auto wait = [pid = *pid, running = running_] {
+    if (!EndsWithin(pid, kLongest)) kill(-pid, SIGTERM);
+    WaitFor(pid);
+    running->fetch_sub(1);
   };
-  running_.erase(std::remove_if(running_.begin(), running_.end(), over), running_.end());
+  try {
+    std::thread(wait).detach();
+  } catch (const std::system_error&) {
+    wait();  // without room for a thread
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace deferd

@@ -6,8 +6,9 @@
 #ifndef DEFERD_LIMITER_APP_COMMAND_H_
 #define DEFERD_LIMITER_APP_COMMAND_H_
 
-#include <sys/types.h>
-
+#include <atomic>
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,9 +50,8 @@ class Commands {
   absl::Status Start(const std::vector<std::string>& argv);
 
  private:
-  void Reap(absl::Time now);
-
-  std::vector<std::pair<pid_t, absl::Time>> running_;  // and when they were started
+  // Each has a thread that waits for its end, so that none stays a zombie.
+  const std::shared_ptr<std::atomic<size_t>> running_ = std::make_shared<std::atomic<size_t>>(0);
 };
 
 }  // namespace deferd

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "limiter/app/host_name.h"
 #include "policy/policy_file.h"
 #include "policy/toml_reader.h"
 
@@ -46,6 +47,7 @@ class ConfigReader {
     if (auto text = root->String("state_dir")) config_->state_dir = text->text;
     if (auto text = root->String("policy")) config_->policy_path = text->text;
     if (TomlTable* table = root->Table("intake")) ReadIntake(table);
+    config_->charge.host = HostName();
     if (TomlTable* table = root->Table("charge")) ReadCharge(table);
     if (TomlTable* table = root->Table("hook")) ReadHook(table);
     if (TomlTable* table = root->Table("admin")) ReadAdmin(table);
@@ -131,8 +133,6 @@ class ConfigReader {
     ReadHosts(table->Strings("relay_hosts"), &lists.relay_hosts);
     ReadHosts(table->Strings("internal_hosts"), &lists.internal_hosts);
     if (auto local = table->Bool("local")) lists.local = *local;
-    char name[256] = {};
-    if (gethostname(name, sizeof(name) - 1) == 0 && name[0] != '\0') lists.host = name;
   }
 
   using LineEntries = std::vector<absl::string_view> (*)(absl::string_view line);
@@ -262,7 +262,9 @@ class ConfigReader {
     if (auto socket = table->String("socket")) {
       config_->admin_socket = std::string(absl::StripPrefix(socket->text, "unix:"));
       if (!absl::StartsWith(config_->admin_socket, "/")) {
-        reader_->Error(socket->place, "the admin socket is a unix socket; give an absolute path");
+        reader_->Error(socket->place,
+                       "the admin socket is a unix socket, since TCP cannot tell who asks; "
+                       "give an absolute path such as \"/run/deferd/admin.sock\"");
       }
     }
     ReadPermissions(table, &config_->admin_options);
@@ -273,7 +275,9 @@ class ConfigReader {
     if (!helper.has_value()) return;
     config_->queue_helper = std::string(absl::StripPrefix(helper->text, "unix:"));
     if (!absl::StartsWith(config_->queue_helper, "/")) {
-      reader_->Error(helper->place, "deferd-queue listens on a unix socket; give an absolute path");
+      reader_->Error(helper->place,
+                     "deferd-queue listens on a unix socket alone; give its absolute path, "
+                     "\"/run/deferd-queue/queue.sock\" by default");
     }
   }
 
@@ -323,7 +327,9 @@ class ConfigReader {
   void ReadHttp(TomlTable* table) {
     config_->http_listen = ReadAddress(table, "listen");
     if (absl::StartsWith(config_->http_listen, "unix:")) {
-      reader_->Error(table->PlaceOf("listen"), "HTTP listens on loopback TCP; give 127.0.0.1:PORT");
+      reader_->Error(table->PlaceOf("listen"),
+                     "HTTP listens on loopback TCP, not on a unix socket; give "
+                     "127.0.0.1:PORT or [::1]:PORT");
     }
   }
 

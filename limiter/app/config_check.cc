@@ -97,8 +97,30 @@ class Checker {
 
 }  // namespace
 
+std::string WrongMailServer(const Config& config, bool exim_here, bool postfix_here) {
+  const bool for_exim = !config.hook_exim.empty() || !config.exim_logs.empty();
+  const bool for_postfix =
+      !config.hook_postfix.empty() || !config.postfix_logs.empty() || config.journal.postfix;
+  if (for_exim && !for_postfix && postfix_here && !exim_here) {
+    return "this machine has Postfix and no Exim, and the configuration is for Exim: in [intake] "
+           "write postfix = [\"/var/log/mail.log\"] in place of exim; in [hook] postfix = "
+           "\"unix:/var/spool/postfix/deferd/policy.sock\" in place of exim, and group = "
+           "\"postfix\"";
+  }
+  if (for_postfix && !for_exim && !config.journal.exim && exim_here && !postfix_here) {
+    return "this machine has Exim and no Postfix, and the configuration is for Postfix: in "
+           "[intake] "
+           "write exim = [\"/var/log/exim4/mainlog\"] in place of postfix; in [hook] exim = "
+           "\"unix:/run/deferd/exim.sock\" in place of postfix, and group = \"Debian-exim\"";
+  }
+  return "";
+}
+
 MachineFindings CheckMachine(const Config& config) {
   MachineFindings findings;
+  const bool exim_here = HasGroup("Debian-exim") || HasGroup("exim") || HasGroup("mailnull");
+  std::string wrong = WrongMailServer(config, exim_here, HasGroup("postfix"));
+  if (!wrong.empty()) findings.errors.push_back(std::move(wrong));
   Checker checker(&findings);
   if (!config.hook_exim.empty() || !config.hook_postfix.empty()) {
     checker.Group("[hook]", config.hook_options.group);

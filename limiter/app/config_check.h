@@ -20,6 +20,10 @@ struct MachineFindings {
 
 MachineFindings CheckMachine(const Config& config);
 
+// What to write where the configuration is for a mail server that this machine has not, and it has
+// the other one; empty if it fits.
+std::string WrongMailServer(const Config& config, bool exim_here, bool postfix_here);
+
 }  // namespace deferd
 
 #endif  // DEFERD_LIMITER_APP_CONFIG_CHECK_H_

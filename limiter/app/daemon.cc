@@ -9,7 +9,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "limiter/app/reload_changes.h"
 #include "limiter/app/running_daemon.h"
 #include "limiter/port/log.h"
 #include "limiter/store/sqlite_store.h"
@@ -150,13 +152,24 @@ absl::Status RunningDaemon::Reload() {
     return policy.status();
   }
   for (const std::string& warning : config->warnings) spdlog::warn("{}: {}", config->path, warning);
+  std::vector<std::string> changes;
+  {
+    MutexLock lock(&policy_mutex_);
+    changes = PolicyChanges(*policy_.policy, *policy->policy);
+  }
+  const std::string& text_before = loaded_.path.empty() ? config_.text : loaded_.text;
+  if (config->text != text_before) changes.push_back(absl::StrCat(config->path, " has changed"));
   for (const std::string& table : NeedRestart(config_, *config)) {
-    spdlog::warn("{}: {} has changed; that takes a restart", config->path, table);
+    changes.push_back(absl::StrCat(table, " has changed; that takes a restart"));
+    spdlog::warn("{}: {}", config->path, changes.back());
   }
   const Settings settings = MakeSettings(*config, *policy);
   Keep(config_.state_dir, *config, *policy);
+  const std::vector<Case> open = cases_.Open();
   gate_.SetSettings(settings);
   limiter_.SetSettings(settings);
+  for (std::string& change : EndedByPolicy(open, cases_)) changes.push_back(std::move(change));
+  if (changes.empty()) changes.push_back("nothing has changed");
   loaded_ = *std::move(config);
   lists_failed_ = false;
   WatchLists();
@@ -165,8 +178,10 @@ absl::Status RunningDaemon::Reload() {
   policy_loaded_ = clock_.Now();
   policy_error_.clear();
   ++reloads_;
-  spdlog::info("reloaded: policy {} ({}), mode {}", policy_.policy->path, policy_.policy->hash,
-               policy_.policy->mode == Mode::kShadow ? "shadow" : "enforce");
+  changes_ = std::move(changes);
+  spdlog::info("reloaded: policy {} ({}), mode {}: {}", policy_.policy->path, policy_.policy->hash,
+               policy_.policy->mode == Mode::kShadow ? "shadow" : "enforce",
+               absl::StrJoin(changes_, "; "));
   return absl::OkStatus();
 }
 

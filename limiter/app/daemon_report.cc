@@ -160,6 +160,7 @@ Json RunningDaemon::PolicyJson() const {
           {"mode", policy_.policy->mode == Mode::kShadow ? "shadow" : "enforce"},
           {"stale", !policy_error_.empty()},
           {"error", policy_error_},
+          {"changes", changes_},
           {"toml", policy_.toml}};
 }
 

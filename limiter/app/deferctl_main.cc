@@ -27,6 +27,7 @@
 #include "limiter/app/config.h"
 #include "limiter/app/doctor.h"
 #include "limiter/app/explain.h"
+#include "limiter/app/host_name.h"
 #include "limiter/app/queue_verbs.h"
 #include "limiter/app/replay.h"
 #include "limiter/app/reply_verbs.h"
@@ -236,6 +237,7 @@ int RunReplay(const Arguments& args) {
                    : args.format == "exim"  ? LogFormat::kExim
                                             : LogFormat::kAny;
   options.paths = args.logs;
+  options.lists.host = HostName();
   if (!args.config.empty()) {
     absl::StatusOr<Config> config = LoadConfig(args.config);
     if (!config.ok()) return Fail(config.status());

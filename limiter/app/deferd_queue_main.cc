@@ -63,6 +63,12 @@ void WarnOfStranger(const Peer& peer) {
 
 absl::Status Serve(const std::string& socket, const std::string& group,
                    const QueueHelper::Options& options) {
+  if (socket.empty() || socket.front() != '/') {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--socket ", socket,
+                     ": deferd-queue listens on a unix socket alone, since TCP cannot tell "
+                     "who asks; give an absolute path"));
+  }
   absl::StatusOr<Listener> listener =
       Listener::Open(absl::StrCat("unix:", socket), {.mode = 0660, .group = group});
   if (!listener.ok()) return listener.status();

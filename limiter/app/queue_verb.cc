@@ -27,7 +27,16 @@ struct Choice {
   std::string subject, sender, mail_subject, id;
   absl::Time since = absl::InfinitePast();
   bool held = false;
+  bool nobody = false;  // those of nobody that is known
 };
+
+// A queue id: it has a digit or a capital, and nothing of a domain.
+bool LooksLikeId(absl::string_view text) {
+  const auto id_char = [](char c) { return absl::ascii_isalnum(c) || c == '-'; };
+  const auto telling = [](char c) { return absl::ascii_isdigit(c) || absl::ascii_isupper(c); };
+  return text.size() >= 6 && std::all_of(text.begin(), text.end(), id_char) &&
+         std::any_of(text.begin(), text.end(), telling);
+}
 
 absl::StatusOr<Choice> ReadChoice(const Json& args, absl::Time now) {
   Choice choice;
@@ -39,7 +48,11 @@ absl::StatusOr<Choice> ReadChoice(const Json& args, absl::Time now) {
     if (!text.ok()) return text.status();
     *to = *std::move(text);
   }
-  if (!subject.empty()) {
+  if (subject == "nobody") {
+    choice.nobody = true;
+  } else if (choice.id.empty() && LooksLikeId(subject)) {
+    choice.id = subject;
+  } else if (!subject.empty()) {
     absl::StatusOr<Subject> parsed = Subject::Parse(subject);
     if (!parsed.ok()) return parsed.status();
     choice.subject = parsed->ToString();
@@ -56,6 +69,7 @@ absl::StatusOr<Choice> ReadChoice(const Json& args, absl::Time now) {
 bool Matches(const MailQueue& queue, const Choice& choice, const QueuedMail& mail) {
   if (choice.held && !mail.held) return false;
   if (!choice.id.empty() && mail.id != choice.id) return false;
+  if (choice.nobody && !mail.charged.empty()) return false;
   if (!choice.sender.empty() && !absl::EqualsIgnoreCase(mail.sender, choice.sender)) return false;
   if (mail.arrival < choice.since) return false;
   if (!choice.subject.empty() &&
@@ -145,8 +159,10 @@ absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMai
 
 absl::StatusOr<Json> Release(const QueueVerbParts& parts, const Choice& choice, bool dry_run,
                              const std::string& person) {
-  if (choice.subject.empty() && choice.id.empty()) {
-    return absl::InvalidArgumentError("release: say of whom, or which message");
+  if (choice.subject.empty() && choice.id.empty() && !choice.nobody) {
+    return absl::InvalidArgumentError(
+        "release: say of whom (example.com, login:bob@example.com, nobody) or which message, by "
+        "its id; deferctl queue --held lists what is held");
   }
   absl::StatusOr<std::vector<QueuedMail>> all = Chosen(*parts.queue, choice);
   if (!all.ok()) return all.status();
@@ -177,6 +193,8 @@ absl::StatusOr<Json> Release(const QueueVerbParts& parts, const Choice& choice, 
 absl::StatusOr<Json> Recorded(const MailQueue& queue, const Json& args, const std::string& person) {
   absl::StatusOr<std::string> what = TextArg(args, "what");
   if (!what.ok()) return what.status();
+  absl::StatusOr<std::string> address = TextArg(args, "to");
+  if (!address.ok()) return address.status();
   const Json messages = args.value("messages", Json::array());
   std::vector<QueuedMail> mails;
   for (const Json& one : messages) {
@@ -197,8 +215,9 @@ absl::StatusOr<Json> Recorded(const MailQueue& queue, const Json& args, const st
   if (mails.empty() || (*what != "discarded" && *what != "redirected")) {
     return absl::InvalidArgumentError("recorded: expected messages, and what was done");
   }
-  queue.Record(mails, *what == "discarded" ? Outcome::kDiscarded : Outcome::kQueued,
-               absl::StrCat(*what, " by ", person));
+  queue.Record(
+      mails, *what == "discarded" ? Outcome::kDiscarded : Outcome::kQueued,
+      absl::StrCat(*what, address->empty() ? "" : absl::StrCat(" to ", *address), " by ", person));
   spdlog::info("queue: {} messages {} by {}", mails.size(), *what, person);
   return Json::object();
 }

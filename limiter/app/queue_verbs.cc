@@ -25,8 +25,8 @@ struct QueueArguments {
   bool dry_run = false, held = false;
 
   Json Choice() const {
-    return {{"subject", subject}, {"sender", sender}, {"mail_subject", mail_subject},
-            {"since", MeantTime(since)},     {"id", id},         {"held", held}};
+    return {{"subject", subject},        {"sender", sender}, {"mail_subject", mail_subject},
+            {"since", MeantTime(since)}, {"id", id},         {"held", held}};
   }
 };
 
@@ -102,6 +102,11 @@ absl::StatusOr<std::string> Release(const QueueArguments& args) {
   request["dry_run"] = args.dry_run;
   absl::StatusOr<Json> messages = AskQueue(args, "release", request);
   if (!messages.ok()) return messages.status();
+  if (messages->empty() && !*args.options.json) {
+    return absl::StrCat(
+        "nothing is held for ", args.subject, "; deferctl queue --held lists what is",
+        args.subject == "nobody" ? "" : ", deferctl queue --by subject for whom", "\n");
+  }
   Json stuck = Json::array();
   for (const Json& one : *messages) {
     if (!Field(one, "not_done").empty()) stuck.push_back(one);
@@ -130,7 +135,9 @@ absl::Status DoAsRoot(const QueueArguments& args, const std::string& verb, const
   }
   done->insert(done->end(), these.begin(), these.end());
   if (these.empty()) return absl::OkStatus();
-  return AskQueue(args, "recorded", {{"messages", these}, {"what", what}}).status();
+  return AskQueue(args, "recorded",
+                  {{"messages", these}, {"what", what}, {"to", Field(request, "address")}})
+      .status();
 }
 
 absl::StatusOr<std::string> Discard(const QueueArguments& args) {
@@ -221,7 +228,9 @@ void AddQueueVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
   CLI::App* release = verb(queue, "release", "let held messages go, also while blocked", Release);
   CLI::App* discard = verb(queue, "discard", "throw messages away (root, if allowed)", Discard);
   for (CLI::App* sub : {release, discard}) {
-    sub->add_option("SUBJECT", args->subject)->required();
+    sub->add_option("SUBJECT", args->subject,
+                    "a domain, login:NAME, \"nobody\" (whose sender is not known), or a message id")
+        ->required();
     sub->add_flag("--dry-run", args->dry_run, "show which, and do nothing");
     choice(sub);
   }

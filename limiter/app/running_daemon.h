@@ -168,6 +168,7 @@ class RunningDaemon : public Daemon {
   std::string policy_error_
       ABSL_GUARDED_BY(policy_mutex_);  // of the last reload; empty: it went well
   int64_t reloads_ ABSL_GUARDED_BY(policy_mutex_) = 0;
+  std::vector<std::string> changes_ ABSL_GUARDED_BY(policy_mutex_);  // by the last reload
   int64_t reload_failures_ ABSL_GUARDED_BY(policy_mutex_) = 0;
 
   CaseTable cases_;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "limiter/app/config.h"
+#include "limiter/app/host_name.h"
 #include "limiter/port/log.h"
 #include "limiter/state_text.h"
 #include "limiter/store/redis_store.h"
@@ -44,11 +45,6 @@ std::string IdentityOf(const std::string& boot, const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0) return "";
   return absl::StrCat(boot, ":", info.st_dev, ":", info.st_ino);
-}
-
-std::string HostName() {
-  char name[256] = {};
-  return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
 }
 
 double Seconds(absl::Duration duration) {

@@ -203,9 +203,11 @@ absl::StatusOr<gid_t> FindGroup(absl::string_view address, const std::string& na
     if (found != nullptr) return entry.gr_gid;
     break;
   }
-  return Wrong(address, absl::StrCat("there is no group \"", name,
-                                     "\"; give the group that the mail server "
-                                     "runs as (on Debian \"Debian-exim\" or \"postfix\")"));
+  return Wrong(address,
+               absl::StrCat("there is no group \"", name,
+                            "\"; give the group that the mail server "
+                            "runs as (on Debian \"Debian-exim\" or \"postfix\"; deferd --check "
+                            "says which is here)"));
 }
 
 }  // namespace

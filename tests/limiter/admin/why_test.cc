@@ -119,6 +119,7 @@ TEST_F(WhyTest, NamesCauseMeaningAndRemedy) {
             "Now: 1 delivered, 0 deferred, 4 failed; 4 bad, 80%\n"
             "left out: 1 deferred, answers of a class that the policy leaves out: greylisting\n"
             "          1\n"
+            "          deferctl stats counts these too, and the whole day\n"
             "  rule r  4 of 4 bad  80% of 50%  in 1h  REACHED\n"
             "\n"
             "Who caused how many of the bad ones\n"

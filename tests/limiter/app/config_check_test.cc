@@ -74,5 +74,19 @@ TEST_F(ConfigCheckTest, ALogThatIsNotThereIsAWarning) {
                                           HasSubstr("as soon as the mail server creates it")));
 }
 
+TEST(WrongMailServer, TheStockConfigurationOnAHostOfTheOtherMailServer) {
+  Config config;
+  config.exim_logs = {"/var/log/exim4/mainlog"};
+  config.hook_exim = "unix:/run/deferd/exim.sock";
+  EXPECT_THAT(WrongMailServer(config, false, true), testing::HasSubstr("group = \"postfix\""));
+  EXPECT_EQ(WrongMailServer(config, true, true), "");
+  EXPECT_EQ(WrongMailServer(config, false, false), "") << "logs of another machine";
+  config.postfix_logs = {"/var/log/mail.log"};
+  EXPECT_EQ(WrongMailServer(config, false, true), "");
+  config.exim_logs.clear();
+  config.hook_exim.clear();
+  EXPECT_THAT(WrongMailServer(config, true, false), testing::HasSubstr("\"Debian-exim\""));
+}
+
 }  // namespace
 }  // namespace deferd

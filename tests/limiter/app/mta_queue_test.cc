@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include <random>
 #include <thread>
@@ -175,6 +178,15 @@ TEST(CommandTest, StartsSoManyAtOnce) {
   unlink(fifo.c_str());
   close(writer);
   while (!commands.Start({"/bin/true"}).ok()) std::this_thread::yield();  // there is room again
+}
+
+TEST(CommandTest, WhatWasStartedNeverStaysAZombie) {
+  Commands commands;
+  ASSERT_THAT(commands.Start({"/bin/true"}), IsOk());
+  // Without taking its end away from whoever waits for it; until the program has no child.
+  siginfo_t info = {};
+  while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0) std::this_thread::yield();
+  EXPECT_EQ(errno, ECHILD);
 }
 
 }  // namespace

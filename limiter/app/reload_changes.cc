@@ -1,0 +1,80 @@
+#include "limiter/app/reload_changes.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr size_t kNamed = 5;
+
+const Rule* Named(const Policy& policy, const std::string& name) {
+  const auto found = std::find_if(policy.rules.begin(), policy.rules.end(),
+                                  [&](const Rule& rule) { return rule.name == name; });
+  return found == policy.rules.end() ? nullptr : &*found;
+}
+
+bool Same(const Rule& a, const Rule& b) {
+  const auto names = [](const Rule& rule) {
+    std::vector<std::string> domains;
+    for (const DomainPattern& pattern : rule.domains) domains.push_back(pattern.ToString());
+    return domains;
+  };
+  return a.min_bad == b.min_bad && a.percent == b.percent && a.any_share == b.any_share &&
+         a.window == b.window && a.block_for == b.block_for && a.action == b.action &&
+         a.shadow == b.shadow && a.kind == b.kind && a.unhosted == b.unhosted &&
+         names(a) == names(b);
+}
+
+const char* NameOf(Mode mode) { return mode == Mode::kShadow ? "shadow" : "enforce"; }
+
+}  // namespace
+
+std::vector<std::string> PolicyChanges(const Policy& before, const Policy& now) {
+  std::vector<std::string> changes;
+  if (before.hash == now.hash) return changes;
+  changes.push_back(absl::StrCat("policy ", now.hash, ", was ", before.hash));
+  if (before.mode != now.mode) {
+    changes.push_back(absl::StrCat("mode ", NameOf(now.mode), ", was ", NameOf(before.mode)));
+  }
+  for (const Rule& rule : now.rules) {
+    const Rule* const was = Named(before, rule.name);
+    if (was == nullptr) {
+      changes.push_back(absl::StrCat("rule ", rule.name, " is new"));
+    } else if (!Same(*was, rule)) {
+      changes.push_back(absl::StrCat("rule ", rule.name, " has changed"));
+    }
+  }
+  for (const Rule& rule : before.rules) {
+    if (Named(now, rule.name) == nullptr) {
+      changes.push_back(absl::StrCat("rule ", rule.name, " is gone"));
+    }
+  }
+  return changes;
+}
+
+std::vector<std::string> EndedByPolicy(const std::vector<Case>& open_before,
+                                       const CaseTable& cases) {
+  std::vector<std::string> changes;
+  for (bool shadow : {false, true}) {
+    std::string names;
+    size_t ended = 0;
+    for (const Case& record : open_before) {
+      if (record.shadow != shadow) continue;
+      const std::optional<Case> now = cases.FindOpen(record.subject, shadow);
+      if (now.has_value() && now->id == record.id) continue;
+      if (++ended > kNamed) continue;
+      absl::StrAppend(&names, names.empty() ? "" : ", ", record.subject.ToString());
+    }
+    if (ended == 0) continue;
+    if (ended > kNamed) absl::StrAppend(&names, " and ", ended - kNamed, " more");
+    changes.push_back(absl::StrCat(ended, ended == 1 ? " block" : " blocks",
+                                   shadow ? " in shadow" : "", " ended: ", names));
+  }
+  return changes;
+}
+
+}  // namespace deferd

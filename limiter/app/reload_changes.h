@@ -1,0 +1,27 @@
+// What a reload has changed, in words for the person who asked for it.
+//
+// Pure, but for the case table's short lock. Safe from any thread.
+
+#ifndef DEFERD_LIMITER_APP_RELOAD_CHANGES_H_
+#define DEFERD_LIMITER_APP_RELOAD_CHANGES_H_
+
+#include <string>
+#include <vector>
+
+#include "limiter/case.h"
+#include "limiter/case_table.h"
+#include "policy/policy.h"
+
+namespace deferd {
+
+// "rule bulk is new", "mode: enforce, was shadow"; empty if the text is the same.
+std::vector<std::string> PolicyChanges(const Policy& before, const Policy& now);
+
+// Of the cases that were open before, those that the new settings ended: "3 blocks ended:
+// a.example, b.example, c.example", one line of those enforced and one of those in shadow.
+std::vector<std::string> EndedByPolicy(const std::vector<Case>& open_before,
+                                       const CaseTable& cases);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_APP_RELOAD_CHANGES_H_
