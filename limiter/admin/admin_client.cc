@@ -35,10 +35,12 @@ std::string GroupOf(const std::string& path) {
 absl::Status CannotConnect(const std::string& path, int error) {
   if (error == EACCES || error == EPERM) {
     const std::string group = GroupOf(path);
-    return absl::PermissionDeniedError(absl::StrCat(
-        path, ": not allowed; run deferctl as root, or as a member of ",
-        group.empty() ? "its group" : absl::StrCat("group ", group, " (adduser NAME ", group, ")"),
-        "; a new membership takes a new login"));
+    return absl::PermissionDeniedError(
+        absl::StrCat(path, ": not allowed; run deferctl as root, or as a member of ",
+                     group.empty() || group == "root"
+                         ? "the group that [admin] group names"
+                         : absl::StrCat("group ", group, " (adduser NAME ", group, ")"),
+                     "; a new membership takes a new login"));
   }
   if (!absl::StartsWith(path, "/") && absl::StrContains(path, ':')) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -90,6 +90,17 @@ struct Tally {
   std::map<std::string, int64_t> classes;
 };
 
+Json TallyJson(std::string reason, std::string meaning, const Tally& tally) {
+  return {{"reason", std::move(reason)},  {"meaning", std::move(meaning)},
+          {"delivered", tally.delivered}, {"deferred", tally.deferred},
+          {"failed", tally.failed},       {"classes", Json(tally.classes)}};
+}
+
+bool IsApart(const CountedApart& apart, const LedgerRow& row) {
+  const auto part = apart.find(row.narrower);
+  return part != apart.end() && row.time <= part->second;
+}
+
 }  // namespace
 
 LeftOut LeftOutNow(const LedgerRow& row, const std::vector<Incident>& incidents) {
@@ -138,7 +149,8 @@ absl::string_view LeftOutMeaning(LeftOut reason) {
 }
 
 Json CausesJson(const LedgerSearch& search, const Subject& subject,
-                const std::vector<Incident>& incidents, absl::Time since, absl::Time until) {
+                const std::vector<Incident>& incidents, const CountedApart& apart, absl::Time since,
+                absl::Time until) {
   LedgerQuery query;
   query.subject = subject.ToString();
   query.outcomes = {Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
@@ -156,7 +168,7 @@ Json CausesJson(const LedgerSearch& search, const Subject& subject,
     const LeftOut left_out = LeftOutNow(row, incidents);
     const bool counts = left_out == LeftOut::kCounts;
     const bool by_answer = left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident;
-    if (!counts && !by_answer) continue;
+    if ((!counts && !by_answer) || (counts && IsApart(apart, row))) continue;
     if (!seen.emplace(row.message_id, row.recipient).second) continue;
     if (!row.reply_class.empty()) {
       Answers& one = answers[row.reply_class];
@@ -184,8 +196,8 @@ Json CausesJson(const LedgerSearch& search, const Subject& subject,
 }
 
 Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
-                 const std::vector<Incident>& incidents, absl::Time since, absl::Time until,
-                 bool once) {
+                 const std::vector<Incident>& incidents, const CountedApart& apart,
+                 absl::Time since, absl::Time until, bool once) {
   const std::string name = subject.ToString();
   LedgerQuery query;
   // What is charged to nobody is found by its sender's domain.
@@ -195,6 +207,7 @@ Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
   query.until = until;
   query.limit = kMaxRows;
   std::map<LeftOut, Tally> tallies;
+  std::map<std::string, Tally> tallies_apart;
   std::set<MessageAndRecipient> seen;
   size_t looked = 0;
   bool all = true;
@@ -205,8 +218,9 @@ Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
       if (!row.subject.empty() && row.subject != name && row.narrower != name) continue;
       if (once && !seen.emplace(row.message_id, row.recipient).second) continue;
       const LeftOut left_out = LeftOutNow(row, incidents);
-      if (left_out == LeftOut::kCounts) continue;
-      Tally& tally = tallies[left_out];
+      const bool is_apart = left_out == LeftOut::kCounts && IsApart(apart, row);
+      if (left_out == LeftOut::kCounts && !is_apart) continue;
+      Tally& tally = is_apart ? tallies_apart[row.narrower] : tallies[left_out];
       ++(row.outcome == Outcome::kDelivered  ? tally.delivered
          : row.outcome == Outcome::kDeferred ? tally.deferred
                                              : tally.failed);
@@ -222,12 +236,13 @@ Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
   }
   Json reasons = Json::array();
   for (const auto& [reason, tally] : tallies) {
-    reasons.push_back({{"reason", std::string(LeftOutName(reason))},
-                       {"meaning", std::string(LeftOutMeaning(reason))},
-                       {"delivered", tally.delivered},
-                       {"deferred", tally.deferred},
-                       {"failed", tally.failed},
-                       {"classes", Json(tally.classes)}});
+    reasons.push_back(
+        TallyJson(std::string(LeftOutName(reason)), std::string(LeftOutMeaning(reason)), tally));
+  }
+  for (const auto& [part, tally] : tallies_apart) {
+    reasons.push_back(TallyJson(
+        "counted apart",
+        absl::StrCat("count for ", part, " alone, which is or was blocked by itself"), tally));
   }
   return {{"all", all}, {"reasons", std::move(reasons)}};
 }

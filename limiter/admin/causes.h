@@ -8,6 +8,8 @@
 #ifndef DEFERD_LIMITER_ADMIN_CAUSES_H_
 #define DEFERD_LIMITER_ADMIN_CAUSES_H_
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -20,17 +22,22 @@
 
 namespace deferd {
 
+// Logins and the like inside a domain that are, or were, blocked by themselves, by name: up to that
+// time their attempts count for them alone.
+using CountedApart = std::map<std::string, absl::Time>;
+
 // The bad attempts from `since` to `until`, each message and recipient once with its newest:
 // {"since", "until", "all", "senders", "logins", "users", "claimed": [{"name", "bad"}], "answers":
 // every class that occurs, "attempts"}, or {"problem"}.
 Json CausesJson(const LedgerSearch& search, const Subject& subject,
-                const std::vector<Incident>& incidents, absl::Time since, absl::Time until);
+                const std::vector<Incident>& incidents, const CountedApart& apart, absl::Time since,
+                absl::Time until);
 
 // What does not count: {"all", "reasons": [{"reason", "meaning", "delivered", "deferred", "failed",
 // "classes"}]}, or {"problem"}. `once`: each message and recipient with its newest attempt.
 Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
-                 const std::vector<Incident>& incidents, absl::Time since, absl::Time until,
-                 bool once);
+                 const std::vector<Incident>& incidents, const CountedApart& apart,
+                 absl::Time since, absl::Time until, bool once);
 
 // Why the row does not count as things stand now; kCounts if it does.
 LeftOut LeftOutNow(const LedgerRow& row, const std::vector<Incident>& incidents);

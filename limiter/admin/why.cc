@@ -37,6 +37,35 @@ Json RulesJson(const SubjectReport& report, bool blocked, absl::Time now) {
   return rules;
 }
 
+// Whose attempts a domain's counts are without: of those blocked now, and of those whose case
+// ended, up to when it was cleared.
+CountedApart ApartNow(const WhyParts& parts, const Subject& subject, const SubjectReport& report) {
+  CountedApart apart;
+  if (subject.kind != SubjectKind::kDomain) return apart;
+  const StepClock steps(report.window);
+  for (const Case& record : parts.cases->Closed(CaseTable::kMaxHistory)) {
+    if (record.within != subject || record.shadow) continue;
+    const absl::Time cleared = parts.limiter->Report(record.subject).cleared_at;
+    if (cleared == absl::InfinitePast()) continue;
+    apart[record.subject.ToString()] = steps.EndOf(steps.StepOf(cleared));
+  }
+  for (const Case& record : report.parts) {
+    if (!record.shadow) apart[record.subject.ToString()] = absl::InfiniteFuture();
+  }
+  return apart;
+}
+
+// The same, of a case's counts.
+CountedApart ApartOf(const Case& record) {
+  const StepClock steps(record.window);
+  CountedApart apart;
+  for (const auto& [part, until] : record.apart_until) {
+    apart[part] = steps.EndOf(steps.StepOf(until));
+  }
+  for (const std::string& part : record.apart) apart[part] = absl::InfiniteFuture();
+  return apart;
+}
+
 Json ReceiptJson(const Case& record, const std::optional<Receipt>& receipt) {
   const StepClock steps(record.window);
   const int64_t now_step = steps.StepOf(record.judged_at);
@@ -133,6 +162,9 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
     }
   }
   const bool seen = EverSeen(parts, subject);
+  const CountedApart apart = ApartNow(parts, subject, report);
+  const bool by_rule = open.has_value() && !open->manual;
+  const CountedApart apart_then = by_rule ? ApartOf(*open) : apart;
   std::vector<std::string> within;
   for (const Subject& domain : report.within) within.push_back(domain.ToString());
   const bool once = parts.limiter->settings().policy->count == CountMode::kOnce;
@@ -145,9 +177,9 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
               {"window_length", deferd::FormatDuration(report.window)},
               {"rules", RulesJson(report, open.has_value() && !open->shadow, now)},
               {"case", case_json},
-              {"causes", CausesJson(parts.search, subject, incidents, since, until)},
+              {"causes", CausesJson(parts.search, subject, incidents, apart_then, since, until)},
               // An attempt may be stamped later than the clock.
-              {"left_out", LeftOutJson(parts.search, subject, incidents,
+              {"left_out", LeftOutJson(parts.search, subject, incidents, apart,
                                        std::max(now - report.window, report.cleared_at),
                                        now + Limiter::kMaxAhead, once)},
               {"incidents", IncidentsJson(incidents, /*ended=*/false)},

@@ -143,6 +143,33 @@ TEST(Stops, ADomainsPageNamesItsLoginsThatAreBlocked) {
   EXPECT_EQ(world.Ask("check", "a.example")["parts"], Json::array({"login:bob@a.example"}));
 }
 
+// What a blocked login did is no more the domain's, in each number of the page.
+TEST(Stops, WhatABlockedLoginDidIsLeftOutOfItsDomainsNumbers) {
+  World world(absl::StrCat("[rule.r]\nmin_bad = 20\npercent = 50\n",
+                           "[rule.l]\nkind = \"login\"\nmin_bad = 3\npercent = 50\n"));
+  for (int i = 0; i < 5; ++i) world.Feed("a.example", Minutes(10 + i), Outcome::kFailed);  // bob
+  Attempt other = World::MakeAttempt("a.example", At(Minutes(20)), Outcome::kFailed);
+  other.identity.login = other.identity.sender = "ann@a.example";
+  world.Feed(other);
+  const auto expect = [&](int64_t failed, int64_t apart) {
+    const Json why = world.Ask("why", "a.example");
+    EXPECT_EQ(why["window"]["failed"], failed);
+    int64_t caused = 0, left_out = 0;
+    for (const Json& one : why["causes"]["senders"]) caused += one["bad"].get<int64_t>();
+    for (const Json& one : why["left_out"]["reasons"]) {
+      if (one["reason"] == "counted apart") left_out += one["failed"].get<int64_t>();
+    }
+    EXPECT_EQ(caused, failed);
+    EXPECT_EQ(left_out, apart);
+  };
+  expect(1, 5);
+  ASSERT_THAT(world.limiter_->Unblock({SubjectKind::kLogin, "bob@a.example"}, "root", "").status(),
+              IsOk());
+  world.Feed("a.example", Minutes(62), Outcome::kFailed);
+  world.clock_.Advance(Minutes(3));
+  expect(2, 5);
+}
+
 TEST(Stops, ALoginsPageNamesItsDomainsBlock) {
   World world(kPolicy);
   world.Put("a.example", Minutes(90), true, false);
