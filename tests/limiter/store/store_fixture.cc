@@ -177,7 +177,7 @@ LedgerRow RandomBatches::Row() {
   row.outcome = static_cast<Outcome>(Below(3) == 0 ? Below(kOutcomes) : Below(2));
   row.left_out = static_cast<LeftOut>(Below(kLeftOutReasons));
   row.reply_class = Below(2) == 0 ? "" : "greylisting";
-  row.reply = absl::StrCat("451 <", row.recipient, "> ", OddText());
+  row.reply = absl::StrCat(Below(5) == 0 ? "550 5.1.1 <" : "451 <", row.recipient, "> ", OddText());
   return row;
 }
 
@@ -250,7 +250,7 @@ LedgerQuery RandomBatches::Query() {
   if (Below(4) == 0) query.recipient = Row().recipient;
   if (Below(8) == 0) query.recipient = Row().original;
   if (Below(8) == 0) query.recipient_domain = Name("FAR", 3) + ".example";
-  if (Below(8) == 0) query.address_part = "ICE-1";
+  if (Below(8) == 0) query.address_part = "ICE1";
   if (Below(8) == 0) query.code = "5.1";
   if (Below(8) == 0) query.reply_class = "mailbox_full";
   if (Below(6) == 0) query.message_id = Name("1ABC-", 50);
