@@ -142,6 +142,8 @@ absl::string_view LeftOutMeaning(LeftOut reason) {
       return "dated more than five minutes after this machine's clock";
     case LeftOut::kReplyClass:
       return "answers of a class that the policy leaves out";
+    case LeftOut::kUnclear:
+      return "may be somebody else's mail that a filter at a relay host handed back";
     case LeftOut::kIncident:
       return "trouble of a server, not of the sender (deferctl incidents --all)";
   }
