@@ -118,7 +118,7 @@ std::string EndsFor(const Statement& statement) {
     if (absl::StartsWith(item, "!") || !always) return "";
   }
   return for_logins ? absl::StrCat("'", statement.verb, " authenticated = *'")
-                    : absl::StrCat("a '", statement.verb, "' without a condition");
+                    : absl::StrCat("an unconditional '", statement.verb, "'");
 }
 
 // The socket paths that ${readsocket of `text` names.

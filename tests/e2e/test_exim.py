@@ -77,6 +77,24 @@ class Submissions(EximTest):
         self.assertIn("250 OK id=", self.send("eve@good.example", "ann@far.example", "eve@good.example"))
         self.assertIn("eve@good.example", self.accepted())
 
+    def test_an_exim_that_stops_asking_is_noticed(self):
+        self.begin(POLICY)
+        for i in range(12):
+            self.assertIn("250 OK id=", self.send("a@good.example", "ann@far.example", "a@good.example"))
+        asked = {"accepted": 12, "asked": 12}
+        until(lambda: self.daemon.json("status")["asked_last_hour"]["exim_submission"] == asked, "12 of 12")
+        self.assertEqual(self.daemon.json("status")["blind"], [])
+        with open(self.config, encoding="utf-8") as file:
+            text = file.read()
+        self.write_config(text.replace("acl_check_mail:\n", "acl_check_mail:\n  accept\n", 1))
+        for i in range(19):
+            self.assertIn("250 OK id=", self.send("a@good.example", "ann@far.example", "a@good.example"))
+        until(lambda: self.daemon.json("status")["blind"], "an alarm")
+        [alarm] = self.daemon.json("status")["blind"]
+        self.assertEqual(alarm["kind"], "hook")
+        self.assertIn("Exim accepted 31 messages with a login in the last hour and asked about 12", alarm["what"])
+        self.assertIn("BLIND", self.daemon.ctl("status")[1])
+
     def test_where_nothing_moves_held_mail_the_client_keeps_it(self):
         """The other way to hold, which ask.conf has as a comment."""
         self.begin(policy(submission="hold"))
