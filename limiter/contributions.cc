@@ -25,6 +25,22 @@ void Contributions::Forget(const MessageKey& key) {
   messages_.erase(it);
 }
 
+void Contributions::ForgetAfter(absl::Time t) {
+  for (auto& [key, message] : messages_) {
+    for (auto& [name, recipient] : message.recipients) {
+      if (recipient.last <= t && recipient.dated <= t) continue;
+      recipient.last = std::min(recipient.last, t);
+      recipient.left_out.reset();
+      if (recipient.dated > t) {
+        recipient.outcome.reset();
+        recipient.dated = t;
+        recipient.place.clear();
+      }
+      Changed(key, &message);
+    }
+  }
+}
+
 void Contributions::Changed(const MessageKey& key, MessageRecord* record) {
   if (!tell_changes_ || record->changed) return;
   record->changed = true;

@@ -59,6 +59,8 @@ class Contributions {
   // Null if there is none.
   MessageRecord* Find(const MessageKey& key);
   void Forget(const MessageKey& key);
+  // Contributions dated later were none; their recipients count anew.
+  void ForgetAfter(absl::Time t);
 
   // `record`, which belongs to `key`, differs from what is stored of it.
   void Changed(const MessageKey& key, MessageRecord* record);

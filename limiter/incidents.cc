@@ -286,6 +286,20 @@ std::vector<Incident> Incidents::Expire(absl::Time now, absl::Duration window) {
   return ended;
 }
 
+std::vector<Incident> Incidents::ForgetAfter(absl::Time t) {
+  std::vector<Incident> ended;
+  for (auto it = places_.begin(); it != places_.end();) {
+    if (it->second.last <= t) {
+      ++it;
+      continue;
+    }
+    if (it->second.incident.has_value()) ended.push_back(End(&it->second, t));
+    SetChanged(it->first);
+    it = places_.erase(it);
+  }
+  return ended;
+}
+
 std::vector<Incident> Incidents::All() const {
   std::vector<Incident> all;
   for (const auto& [key, place] : places_) {

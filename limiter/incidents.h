@@ -148,6 +148,8 @@ class Incidents {
 
   // Ends and forgets what was not heard of for `window` before `now`; the incidents that ended.
   std::vector<Incident> Expire(absl::Time now, absl::Duration window);
+  // Ends and forgets what was heard of after `t`, which a clock that was ahead stamped.
+  std::vector<Incident> ForgetAfter(absl::Time t);
   // When the next one may end so; until then Expire need not be called.
   absl::Time next_expiry(absl::Duration window) const { return oldest_last_ + window; }
 

@@ -32,6 +32,12 @@ void LeftOutWindows::Expire(int64_t now_step) {
                  windows_.end());
 }
 
+bool LeftOutWindows::DropAfter(int64_t step) {
+  bool dropped = false;
+  for (auto& [reply_class, window] : windows_) dropped = window.DropAfter(step) || dropped;
+  return dropped;
+}
+
 void LeftOutWindows::ForEach(absl::FunctionRef<void(ReplyClass, const Window&)> tell) const {
   for (const auto& [reply_class, window] : windows_) tell(reply_class, window);
 }

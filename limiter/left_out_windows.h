@@ -25,6 +25,7 @@ class LeftOutWindows {
   std::vector<std::pair<ReplyClass, int64_t>> Sum(int64_t now_step, int64_t after_step) const;
 
   void Expire(int64_t now_step);
+  bool DropAfter(int64_t step);  // as Window's
   bool empty() const { return windows_.empty(); }
   void ForEach(absl::FunctionRef<void(ReplyClass, const Window&)> tell) const;
 

@@ -94,6 +94,7 @@ void Limiter::Record(const EventBatch& batch) {
 
 void Limiter::RecordAttempt(const Attempt& attempt) {
   const bool future = attempt.time > batch_clock_ + kMaxAhead;
+  if (!future && ClockWasSetBack()) ComeBackTo(batch_clock_);
   if (!future) AdvanceTo(attempt.time);
 
   std::optional<Classification> answer;
@@ -282,7 +283,9 @@ void Limiter::TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedO
     // What was added before a reload brought this kind or this window is not in it.
     const bool widest = &one == &charged.back();
     if (!widest && dated < tracked_since_[static_cast<int>(one.subject.kind)]) continue;
-    SubjectState& state = StateOf(one.subject);
+    auto found = subjects_.find(one.subject);
+    if (found == subjects_.end()) continue;
+    SubjectState& state = found->second;
     for (size_t i = 0; i < window_clocks_.size(); ++i) {
       const WindowClock& clock = window_clocks_[i];
       const int64_t step = clock.steps.StepOf(dated);
@@ -298,12 +301,6 @@ bool Limiter::Tracks(const ChargedSubjects& all, const Charged& one) const {
   const int kind = static_cast<int>(one.subject.kind);
   if (&one == &all.back() || tracked_[kind]) return true;
   return tracked_alone_[kind] && StandsAlone(*settings_.lists, one.subject, all.back().subject.id);
-}
-
-Limiter::SubjectState& Limiter::StateOf(const Subject& subject) {
-  SubjectState& state = subjects_[subject];
-  if (state.windows.empty()) state.windows.resize(window_clocks_.size());
-  return state;
 }
 
 bool Limiter::LiveSomewhere(absl::Time t) const {
@@ -517,7 +514,12 @@ SubjectReport Limiter::Report(const Subject& asked) const {
 
 Limiter::Stats Limiter::stats() const {
   MutexLock lock(&mutex_);
-  return {subjects_.size(), contributions_.size(), contributions_.evicted(), now_};
+  return {.subjects = subjects_.size(),
+          .messages = contributions_.size(),
+          .evicted = contributions_.evicted(),
+          .now = now_,
+          .evicted_subjects = evicted_subjects_,
+          .clock_back = clock_back_};
 }
 
 }  // namespace deferd

@@ -60,6 +60,7 @@ struct LimiterOptions {
   std::string node = "local";
   int64_t incarnation = 1;
   size_t max_messages = 2'000'000;  // open messages remembered for counting once
+  size_t max_subjects = 500'000;    // with counts; the emptiest go first (limiter_room.cc)
   bool keep = false;    // remember what has changed, for CollectChanges: somebody stores it
   bool shared = false;  // count with other nodes: the methods of limiter_shared.cc; needs `keep`
 };
@@ -97,6 +98,8 @@ struct SubjectReport {
 class Limiter {
  public:
   static constexpr absl::Duration kMaxAhead = absl::Minutes(5);
+  // How much further the stamps accepted may be ahead of the clock (limiter_clock.cc).
+  static constexpr absl::Duration kPatience = absl::Minutes(10);
 
   // `clock`, `cases` and `observer` (may be nullptr) must outlive it.
   Limiter(const LimiterOptions& options, Settings settings, const Clock* clock, CaseTable* cases,
@@ -201,11 +204,19 @@ class Limiter {
   };
   SharedStats shared_stats() const;
 
+  // That the clock was ahead and was set back (limiter_clock.cc).
+  struct ClockBack {
+    absl::Time at = absl::InfinitePast();  // never
+    absl::Duration by;
+  };
+
   struct Stats {
     size_t subjects = 0;
     size_t messages = 0;                    // open ones with a contribution
     int64_t evicted = 0;                    // messages forgotten because too many were open
     absl::Time now = absl::InfinitePast();  // the greatest stamp accepted
+    int64_t evicted_subjects = 0;           // forgotten because there were too many
+    ClockBack clock_back;
   };
   Stats stats() const;
 
@@ -317,6 +328,8 @@ class Limiter {
                bool own_only) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<size_t> WindowOf(absl::Duration length) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  bool ClockWasSetBack() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ComeBackTo(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AdvanceTo(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndCasesDue(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndOrExtend(Case record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -336,7 +349,10 @@ class Limiter {
   void EndShadowCase(const Case& enforced, absl::Time at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes it if it is new, and room for it. Valid until the next call.
   SubjectState& StateOf(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  SubjectState& NewState(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool LiveSomewhere(absl::Time t) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The subject's own counts at `now` of steps after `after`, less those of its narrower subjects
   // that an open case, or one that has ended, is about. Never below 0.
@@ -397,6 +413,8 @@ class Limiter {
   absl::Time next_until_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   absl::Time last_sweep_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t case_number_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t evicted_subjects_ ABSL_GUARDED_BY(mutex_) = 0;
+  ClockBack clock_back_ ABSL_GUARDED_BY(mutex_);
 
   Changes changes_ ABSL_GUARDED_BY(mutex_);
   Changes being_saved_ ABSL_GUARDED_BY(mutex_);

@@ -11,8 +11,6 @@ namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kPatience = absl::Hours(6);
-
 template <typename T>
 void PutBack(std::vector<T>* saved, std::vector<T>* changes) {
   saved->insert(saved->end(), std::make_move_iterator(changes->begin()),
@@ -133,13 +131,6 @@ void Limiter::ChangesSaved(bool saved) {
 absl::Status Limiter::RestoreFacts(absl::string_view text) {
   absl::StatusOr<LimiterFacts> facts = ParseFacts(text);
   if (!facts.ok()) return facts.status();
-  // A clock that was ahead for a while, with the log's stamps, would make all that comes late until
-  // the real time has reached it; a step back of less is met with patience.
-  const absl::Time latest = clock_->Now() + kMaxAhead;
-  if (facts->now > latest + kPatience) {
-    facts->now = latest;
-    facts->last_sweep = std::min(facts->last_sweep, latest);
-  }
   MutexLock lock(&mutex_);
   now_ = facts->now;
   last_sweep_ = facts->last_sweep;
@@ -161,7 +152,7 @@ absl::Status Limiter::RestoreWindow(const StoredWindow& window) {
     changes_.stale_windows.push_back({window.subject, window.length, "", window.left_out});
     return absl::OkStatus();
   }
-  SubjectState& state = StateOf(window.subject);
+  SubjectState& state = NewState(window.subject);  // what has a case is not known yet
   state.stored = true;
   if (!window.left_out) {
     return ReadRow(window.row, clock->steps, clock->now_step,
@@ -243,7 +234,9 @@ void Limiter::FinishRestore() {
   }
   cases_->Restore(std::move(restored.cases), std::move(restored.events));
   next_until_ = cases_->EarliestUntil();
+  if (ClockWasSetBack()) ComeBackTo(batch_clock_);
   CloseWhatIsNotEnforced();
+  if (subjects_.size() > options_.max_subjects) MakeRoom();
 }
 
 }  // namespace deferd

@@ -75,4 +75,12 @@ void Window::Expire(int64_t now_step) {
   cells_.erase(cells_.begin(), live);
 }
 
+bool Window::DropAfter(int64_t step) {
+  auto later =
+      std::find_if(cells_.begin(), cells_.end(), [&](Cell cell) { return StepOf(cell) > step; });
+  if (later == cells_.end()) return false;
+  cells_.erase(later, cells_.end());
+  return true;
+}
+
 }  // namespace deferd

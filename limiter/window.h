@@ -63,6 +63,10 @@ class Window {
 
   // Forgets cells that are no longer live.
   void Expire(int64_t now_step);
+  // Forgets cells of later steps; true if there were any.
+  bool DropAfter(int64_t step);
+  // Of the last cell; 0 if there is none.
+  int64_t newest_step() const { return cells_.empty() ? 0 : StepOf(cells_.back()); }
 
   bool empty() const { return cells_.empty(); }
 

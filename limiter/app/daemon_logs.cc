@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "limiter/admin/json.h"
 #include "limiter/intake/exim_reader.h"
 #include "limiter/intake/postfix_reader.h"
 #include "limiter/port/log.h"
+#include "policy/duration.h"
 
 namespace deferd {
 
@@ -144,9 +146,19 @@ bool RunningDaemon::LookAtFreshness(size_t pending) {
   }
   TellBlindness();
   const std::vector<FollowerStatus> sources = Sources();
-  return freshness_watch_.Look(
-      sources, pending == 0, keeper_.status().problem, LongestWindow(), clock_.Now(),
-      sharing_ == nullptr ? std::vector<std::string>() : sharing_->Causes());
+  std::vector<std::string> causes =
+      sharing_ == nullptr ? std::vector<std::string>() : sharing_->Causes();
+  const absl::Time now = clock_.Now();
+  const Limiter::ClockBack back = limiter_.stats().clock_back;
+  if (now - back.at < LongestWindow()) {
+    causes.push_back(absl::StrCat("the clock and the log were ",
+                                  deferd::FormatDuration(absl::Trunc(back.by, absl::Minutes(1))),
+                                  " ahead until ", FormatUtc(back.at),
+                                  ": what bears such stamps is forgotten"));
+    if (std::exchange(told_clock_back_, back.at) != back.at) spdlog::warn("{}", causes.back());
+  }
+  return freshness_watch_.Look(sources, pending == 0, keeper_.status().problem, LongestWindow(),
+                               now, std::move(causes));
 }
 
 }  // namespace deferd

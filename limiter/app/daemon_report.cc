@@ -59,6 +59,7 @@ Gauges RunningDaemon::ReadGauges() const {
   const Limiter::Stats stats = limiter_.stats();
   gauges.subjects = stats.subjects;
   gauges.evicted_messages += stats.evicted;
+  gauges.evicted_subjects = stats.evicted_subjects;
   gauges.open_cases = cases_.CountOpen(/*shadow=*/false);
   gauges.shadow_cases = cases_.CountOpen(/*shadow=*/true);
   for (const Incident& incident : limiter_.ShownIncidents()) {
@@ -146,6 +147,7 @@ Json RunningDaemon::StatusJson() const {
           {"asked_last_hour", evidence},
           {"hosted_list", !limiter_.settings().lists->hosted.empty()},
           {"subjects", limiter_.stats().subjects},
+          {"subjects_evicted", limiter_.stats().evicted_subjects},
           {"blocked", cases_.CountOpen(/*shadow=*/false)},
           {"shadow", cases_.CountOpen(/*shadow=*/true)},
           {"incidents", IncidentsJson(limiter_.ShownIncidents(), /*ended=*/false)},

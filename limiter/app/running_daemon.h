@@ -174,7 +174,8 @@ class RunningDaemon : public Daemon {
   CaseTable cases_;
   Freshness freshness_;
   HeldMail held_;
-  FreshnessWatch freshness_watch_;  // confined to the recorder's tick
+  FreshnessWatch freshness_watch_;  // confined to the recorder's tick, as the next
+  absl::Time told_clock_back_ = absl::InfinitePast();
   Gate gate_;
   Metrics metrics_;
   Journal journal_;

@@ -62,8 +62,9 @@ class LimiterFixture {
     keeper_ =
         std::make_unique<StateKeeper>(StateKeeperOptions{.ledger = ledger_}, store_.get(), &clock_);
     observers_ = std::make_unique<ObserverList>(std::vector<Observer*>{&observer_, keeper_.get()});
-    limiter_ = std::make_unique<Limiter>(LimiterOptions{.node = "0badcafe", .keep = true},
-                                         settings_, &clock_, cases_.get(), observers_.get());
+    limiter_ = std::make_unique<Limiter>(
+        LimiterOptions{.node = "0badcafe", .max_subjects = max_subjects_, .keep = true}, settings_,
+        &clock_, cases_.get(), observers_.get());
     const absl::Status loaded = keeper_->Load(limiter_.get());
     EXPECT_TRUE(loaded.ok()) << loaded;
   }
@@ -118,6 +119,7 @@ class LimiterFixture {
   }
 
   const bool ledger_;
+  size_t max_subjects_ = 500'000;  // from the next Start on
   ManualClock clock_;
   Settings settings_;
   std::unique_ptr<FaultyStore> store_;

@@ -1,0 +1,97 @@
+// More subjects than there is room for.
+
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "tests/limiter/limiter_fixture.h"
+
+namespace deferd {
+namespace {
+
+using absl::Minutes;
+using absl::Seconds;
+
+constexpr char kPolicy[] = "[rule.r]\nmin_bad = 10\npercent = 50\nblock_for = \"1h\"\n";
+
+class RoomTest : public testing::Test {
+ protected:
+  RoomTest() {
+    f_.max_subjects_ = 1'000;
+    f_.Start();
+  }
+  // `n` names that were never seen before, one attempt each.
+  void Strangers(int n, absl::Duration at, Outcome outcome = Outcome::kFailed) {
+    for (int i = 0; i < n; ++i) {
+      f_.Feed(absl::StrCat("new", next_++, ".example"), at, outcome);
+      ASSERT_LE(f_.limiter_->stats().subjects, f_.max_subjects_);
+    }
+  }
+
+  int next_ = 0;
+  LimiterFixture f_{kPolicy, At(Minutes(30))};
+};
+
+TEST_F(RoomTest, WhatIsNearALimitIsExactHoweverManyNamesCome) {
+  f_.FeedMany(9, "near.example", Minutes(1), Outcome::kFailed);
+  f_.FeedMany(8, "shop.example", Minutes(1), Outcome::kDelivered);
+  Strangers(4'000, Minutes(2));
+  EXPECT_EQ(f_.CountsNow("near.example"), (Counts{.failed = 9}));
+  EXPECT_EQ(f_.CountsNow("shop.example"), (Counts{.delivered = 8}));
+  f_.Feed("near.example", Minutes(3), Outcome::kFailed);
+  EXPECT_TRUE(f_.OpenCase("near.example").has_value());
+  EXPECT_GE(f_.limiter_->stats().evicted_subjects, 3'000);
+}
+
+TEST_F(RoomTest, CasesAndClearingsStay) {
+  f_.FeedMany(10, "bad.example", Minutes(1), Outcome::kFailed);
+  f_.FeedMany(10, "cleared.example", Minutes(1), Outcome::kFailed);
+  ASSERT_TRUE(f_.limiter_->Unblock({SubjectKind::kDomain, "cleared.example"}, "root", "").ok());
+  Strangers(3'000, Minutes(2));
+  EXPECT_EQ(f_.CountsNow("bad.example").failed, 10);
+  EXPECT_TRUE(f_.OpenCase("bad.example").has_value());
+  EXPECT_EQ(f_.CountsNow("cleared.example").failed, 0);
+}
+
+TEST_F(RoomTest, OfEquallyEmptyOnesTheOldestGo) {
+  for (int minute = 0; minute < 30; ++minute) Strangers(100, Minutes(minute));
+  EXPECT_EQ(f_.CountsNow("new2999.example").failed, 1);
+  EXPECT_EQ(f_.CountsNow("new2300.example").failed, 1);
+  EXPECT_EQ(f_.CountsNow("new0.example").failed, 0);
+}
+
+// Also if all are near a limit: the memory has a bound.
+TEST_F(RoomTest, ManyThatAreNearHaveABoundToo) {
+  for (int i = 0; i < 1'500; ++i) {
+    f_.FeedMany(5, absl::StrCat("five", i, ".example"), Minutes(1), Outcome::kFailed);
+    ASSERT_LE(f_.limiter_->stats().subjects, f_.max_subjects_);
+  }
+}
+
+TEST_F(RoomTest, WhatIsForgottenLeavesTheStoreAndALateOutcomeIsNoError) {
+  f_.Feed("late.example", Minutes(1), Outcome::kDeferred, "m");
+  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  Strangers(3'000, Minutes(2));
+  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  f_.Feed("late.example", Minutes(3), Outcome::kDelivered, "m");
+  EXPECT_EQ(f_.CountsNow("late.example"), (Counts{.delivered = 1}));
+  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  const size_t before = f_.limiter_->stats().subjects;
+  f_.Start();
+  EXPECT_EQ(f_.limiter_->stats().subjects, before);
+  EXPECT_EQ(f_.CountsNow("late.example"), (Counts{.delivered = 1}));
+}
+
+TEST_F(RoomTest, AStoreWithMoreIsTakenUpWithinTheBound) {
+  f_.FeedMany(10, "bad.example", Minutes(1), Outcome::kFailed);
+  Strangers(900, Minutes(2));
+  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  f_.max_subjects_ = 100;
+  f_.Start();
+  EXPECT_LE(f_.limiter_->stats().subjects, 100u);
+  EXPECT_EQ(f_.CountsNow("bad.example").failed, 10);
+  EXPECT_TRUE(f_.OpenCase("bad.example").has_value());
+}
+
+}  // namespace
+}  // namespace deferd
