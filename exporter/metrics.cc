@@ -70,8 +70,7 @@ constexpr Entry kTable[] = {
      "Messages in the MTA's queue that are held for a block (deferctl queue --held)."},
     {"deferd_held_overdue_messages", MetricType::Gauge, "",
      "Messages that are held for longer than hold_max and wait for a person, since their sender is "
-     "not "
-     "of this server: a bounce would be backscatter."},
+     "not of this server (a bounce would be backscatter), or their case is not sure."},
     {"deferd_queue_orders_failed_total", MetricType::Counter, "",
      "Times that the MTA did not hold, release or give back a message when told to."},
     {"deferd_evicted_messages_total", MetricType::Counter, "",

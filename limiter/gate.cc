@@ -8,11 +8,12 @@
 namespace deferd {
 
 Gate::Gate(const CaseTable* cases, const Freshness* freshness, const Clock* clock,
-           Settings settings, const HeldMail* held)
+           Settings settings, const HeldMail* held, const SureCases* sure)
     : cases_(cases),
       freshness_(freshness),
       clock_(clock),
       held_(held),
+      sure_(sure),
       settings_(std::move(settings)) {}
 
 void Gate::SetSettings(Settings settings) {
@@ -40,9 +41,14 @@ std::optional<Case> Gate::HeldBy(absl::Span<const Charged> charged, Source sourc
   const absl::Time now = clock_->Now();
   for (const Charged& one : charged) {
     std::optional<Case> found = Enforced(now_in_force, one.subject, now);
-    if (found.has_value() && found->action.For(source) == Verdict::kHold) return found;
+    if (found.has_value() && VerdictOf(*found, source) == Verdict::kHold) return found;
   }
   return std::nullopt;
+}
+
+Verdict Gate::VerdictOf(const Case& record, Source source) const {
+  const Verdict verdict = record.action.For(source);
+  return verdict == Verdict::kDiscard && !IsSure(record) ? Verdict::kHold : verdict;
 }
 
 // What is queued already has to be put somewhere.
@@ -77,7 +83,7 @@ GateAnswer Gate::Judge(const Settings& settings, absl::Span<const Charged> charg
     for (const Charged& one : charged) {
       std::optional<Case> found = Enforced(settings, one.subject, now);
       if (!found.has_value()) continue;
-      Verdict verdict = found->action.For(source);
+      Verdict verdict = VerdictOf(*found, source);
       const bool full =
           verdict == Verdict::kHold && HeldUpToItsLimit(*settings.policy, one.subject, source);
       if (full) verdict = Verdict::kReject;

@@ -19,6 +19,7 @@
 #include "limiter/limiter.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
+#include "limiter/sure_cases.h"
 #include "policy/identity.h"
 #include "policy/policy.h"
 #include "policy/subject.h"
@@ -36,9 +37,9 @@ struct GateAnswer {
 class Gate {
  public:
   // The pointers must outlive it. Without `held` (null) nothing is known of the queue, and there is
-  // no limit to what is held.
+  // no limit to what is held; without `sure` every case is sure enough to discard mail.
   Gate(const CaseTable* cases, const Freshness* freshness, const Clock* clock, Settings settings,
-       const HeldMail* held = nullptr);
+       const HeldMail* held = nullptr, const SureCases* sure = nullptr);
 
   void SetSettings(Settings settings);
 
@@ -46,6 +47,9 @@ class Gate {
   // it has one already.
   GateAnswer Ask(const Identity& identity, Source source, const std::string& id = "") const;
   GateAnswer Ask(const Subject& subject, Source source) const;
+
+  // Its evidence is sure enough for what cannot be undone: discarding mail, giving it back.
+  bool IsSure(const Case& record) const { return sure_ == nullptr || sure_->IsSure(record); }
 
   // The case that asks for a message of these subjects to be held, however much is held already.
   std::optional<Case> HeldBy(absl::Span<const Charged> charged, Source source) const;
@@ -56,12 +60,15 @@ class Gate {
                    Source source) const;
   std::optional<Case> Enforced(const Settings& settings, const Subject& subject,
                                absl::Time now) const;
+  // As the case's action says, but hold in place of discard where its evidence is not sure.
+  Verdict VerdictOf(const Case& record, Source source) const;
   bool HeldUpToItsLimit(const Policy& policy, const Subject& subject, Source source) const;
 
   const CaseTable* const cases_;
   const Freshness* const freshness_;
   const Clock* const clock_;
   const HeldMail* const held_;
+  const SureCases* const sure_;
   mutable Mutex mutex_;
   Settings settings_ ABSL_GUARDED_BY(mutex_);
 };

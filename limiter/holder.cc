@@ -207,7 +207,7 @@ QueueOrders Holder::Decide(const std::vector<QueuedMail>& queue, const Policy& p
     const bool kept = held.first.held_order == HeldOrder::kKeep;
     for (const QueuedMail* mail : held.second) {
       if (!kept) {
-        GiveBack(*mail, policy, lists, now, &shown, &orders);
+        GiveBack(*mail, &held.first, policy, lists, now, &shown, &orders);
       } else if (now - held_since_[mail->id] > policy.hold_max) {
         ++shown.overdue;
       }
@@ -244,10 +244,12 @@ void Holder::DecideDone(const QueuedMail& mail, absl::Time now, QueueOrders* ord
   }
 }
 
-void Holder::GiveBack(const QueuedMail& mail, const Policy& policy, const ChargeLists& lists,
-                      absl::Time now, HeldSubject* subject, QueueOrders* orders) {
+void Holder::GiveBack(const QueuedMail& mail, const Case* record, const Policy& policy,
+                      const ChargeLists& lists, absl::Time now, HeldSubject* subject,
+                      QueueOrders* orders) {
   if (now - held_since_[mail.id] <= policy.hold_max) return;
-  if (!ReturnsToOurs(mail, lists)) {
+  const bool sure = record == nullptr || parts_.gate->IsSure(*record);
+  if (!sure || !ReturnsToOurs(mail, lists)) {
     ++subject->overdue;
   } else if (Ask(mail.id, 'b', now)) {
     orders->give_back.push_back(mail.id);
@@ -284,7 +286,7 @@ void Holder::DecideHeld(const QueuedMail& mail, const std::optional<Case>& by, c
   if (known && !by.has_value()) {
     over_.try_emplace(record->subject, *record, Group()).first->second.second.push_back(&mail);
   } else {
-    GiveBack(mail, policy, lists, now, &subject, orders);
+    GiveBack(mail, known ? &*record : nullptr, policy, lists, now, &subject, orders);
   }
 }
 

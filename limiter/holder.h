@@ -10,8 +10,9 @@
 // mailboxes, another domain's block), the next portion goes and is as large: nothing strands, and
 // nothing unknown lets more go at once.
 //
-// After hold_max a message is given back, but to a sender of ours alone: a bounce to anybody else
-// is backscatter. The rest stays, and is shown as overdue.
+// After hold_max a message is given back, but to a sender of ours alone (a bounce to anybody else
+// is backscatter), and only for a case whose evidence is sure. The rest stays, and is shown as
+// overdue.
 //
 // Decisions are made of a listing of the queue and of the case table, and orders that the next
 // listing does not show carried out are given again, so nothing is lost by an MTA that is slow or
@@ -56,7 +57,7 @@ struct QueueOrders {
 struct HeldSubject {
   Subject subject;
   int64_t messages = 0;
-  int64_t overdue = 0;    // of them, held for over hold_max and with nobody to give them back to
+  int64_t overdue = 0;    // of them, held for over hold_max and not to be given back
   bool blocked = false;   // its case is open
   std::string waits_for;  // why a person has to decide; empty: it leaves by itself
 };
@@ -149,9 +150,10 @@ class Holder {
   Plan& PlanFor(const Case& record, int64_t messages, const Policy& policy);
   // Of the portion that is out. kBad says why in plan->waits_for.
   Judgement JudgePortion(const Case& record, absl::Time now, Plan* plan) const;
-  // What has been held for too long.
-  void GiveBack(const QueuedMail& mail, const Policy& policy, const ChargeLists& lists,
-                absl::Time now, HeldSubject* subject, QueueOrders* orders);
+  // What has been held for too long. `record`: the case that holds it, if that is known.
+  void GiveBack(const QueuedMail& mail, const Case* record, const Policy& policy,
+                const ChargeLists& lists, absl::Time now, HeldSubject* subject,
+                QueueOrders* orders);
   void KeepPlan(const Plan& plan) const;
   // Once nothing is held.
   void ForgetPlans();

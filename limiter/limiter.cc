@@ -189,10 +189,7 @@ Classification Limiter::AnswerOf(const Attempt& attempt, const RecipientRecord* 
 }
 
 LeftOut Limiter::WhyAnswerLeftOut(const Classification& answer, const Attempt& attempt) const {
-  // An address that nobody can route never will be, though the MTA may keep the message.
-  const bool unroutable =
-      answer.reply_class == ReplyClass::kDnsRouting && answer.permanence == Permanence::kPermanent;
-  const bool failure = attempt.outcome != Outcome::kDeferred || unroutable;
+  const bool failure = FailsForGood(answer, attempt.outcome == Outcome::kDeferred);
   if (settings_.policy->CountsAnswer(answer, failure)) return LeftOut::kCounts;
   const bool ours = answer.scope == ReplyScope::kIp || answer.scope == ReplyScope::kServer;
   return ours ? LeftOut::kIncident : LeftOut::kReplyClass;

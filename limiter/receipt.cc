@@ -37,6 +37,14 @@ std::string RowText(const LedgerRow& row) {
   return absl::StrCat("the attempt of ", row.message_id, " to ", row.recipient);
 }
 
+Rule RuleOf(int64_t min_bad, int percent_limit) {
+  Rule rule;
+  rule.min_bad = min_bad;
+  rule.percent = percent_limit;
+  rule.any_share = percent_limit == 0;
+  return rule;
+}
+
 // Collects what is found; the worst decides.
 class Remarks {
  public:
@@ -65,11 +73,8 @@ void CompareRule(const Case& record, const Receipt& receipt, const Policy& polic
     remarks->Contradicted(absl::StrCat("the case says ", CountsText(record.counts),
                                        ", its receipt ", CountsText(receipt.counts)));
   }
-  Rule rule;
-  rule.min_bad = receipt.min_bad;
-  rule.percent = receipt.percent_limit;
-  rule.any_share = rule.percent == 0;
-  const Decision decision = Evaluate(rule, receipt.counts);
+  const Decision decision =
+      Evaluate(RuleOf(receipt.min_bad, receipt.percent_limit), receipt.counts);
   if (!decision.tripped) {
     remarks->Contradicted(absl::StrCat("the counts in the receipt (", CountsText(receipt.counts),
                                        ") do not reach the rule's limits"));
@@ -120,6 +125,22 @@ void CompareRows(const Receipt& receipt, const std::vector<LedgerRow>& found, Re
   }
 }
 
+bool TripsOnSureAnswers(const Case& record, const Recount& recount, const Policy& policy) {
+  Counts counts = recount.counts;
+  counts.deferred = 0;
+  counts.failed = 0;
+  for (const LedgerRow& row : recount.bad) {
+    const bool deferred = row.outcome == Outcome::kDeferred;
+    const Classification answer = policy.replies().Classify(
+        row.reply,
+        {.logged = deferred ? Permanence::kTransient : Permanence::kPermanent, .host = row.host});
+    if (policy.SurelyCounts(answer, FailsForGood(answer, deferred))) {
+      ++(deferred ? counts.deferred : counts.failed);
+    }
+  }
+  return Evaluate(RuleOf(record.min_bad, record.percent_limit), counts).tripped;
+}
+
 // What is to be found in this node's ledger, where the counts are those of several nodes.
 Counts CountsHere(const Case& record, const std::vector<LedgerRow>& found) {
   for (const auto& [node, counts] : record.counts_by_node) {
@@ -143,7 +164,7 @@ absl::string_view FindingName(Finding finding) {
 }
 
 absl::StatusOr<Receipt> GatherReceipt(const Case& record, int64_t tripping_row,
-                                      LedgerReader* ledger) {
+                                      const Policy& policy, LedgerReader* ledger) {
   absl::StatusOr<Recount> recount = CountAgain(record, tripping_row, ledger);
   if (!recount.ok()) return recount.status();
   Receipt receipt;
@@ -159,6 +180,7 @@ absl::StatusOr<Receipt> GatherReceipt(const Case& record, int64_t tripping_row,
   receipt.recounted = recount->counts;
   receipt.total = static_cast<int64_t>(recount->bad.size());
   receipt.digest = DigestOf(recount->bad);
+  receipt.sure = TripsOnSureAnswers(record, *recount, policy);
   receipt.rows = std::move(recount->bad);
   if (receipt.rows.size() > Receipt::kMaxRows) receipt.rows.resize(Receipt::kMaxRows);
   return receipt;

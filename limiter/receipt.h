@@ -41,14 +41,16 @@ struct Receipt {
   Counts recounted;             // out of the ledger
   int64_t total = 0;            // bad contributions found there
   std::string digest;           // of all of them: SHA-256, hex
+  // The rule trips on those of them alone whose answers surely count (Policy::SurelyCounts).
+  bool sure = false;
   std::vector<LedgerRow> rows;  // the newest of them, newest first, at most kMaxRows
 
   std::vector<LedgerRow> others;  // of the other nodes' parts, where nodes share; not stored here
 };
 
-// Of the case whose tripping attempt is the ledger's row `tripping_row`.
+// Of the case whose tripping attempt is the ledger's row `tripping_row`. `policy` reads the answers.
 absl::StatusOr<Receipt> GatherReceipt(const Case& record, int64_t tripping_row,
-                                      LedgerReader* ledger);
+                                      const Policy& policy, LedgerReader* ledger);
 
 enum class Finding : uint8_t {
   kConfirmed,     // the ledger and the rule lead to the same verdict

@@ -260,13 +260,14 @@ bool StateKeeper::GatherReceipts() {
     if (n > 0 && std::chrono::steady_clock::now() > enough) break;
     DueReceipt due = std::move(receipts_due_.front());
     receipts_due_.pop_front();
-    absl::StatusOr<Receipt> receipt = GatherReceipt(due.record, due.row, gatherer_.get());
+    absl::StatusOr<Receipt> receipt =
+        GatherReceipt(due.record, due.row, *limiter_->settings().policy, gatherer_.get());
     if (!receipt.ok() && ++due.tries < kMaxTries) {
       receipts_due_.push_back(std::move(due));
       return !receipts_.empty();
     }
     if (receipt.ok()) {
-      if (options_.on_receipt) options_.on_receipt(due.record, receipt->rows);
+      if (options_.on_receipt) options_.on_receipt(due.record, *receipt);
       receipts_.push_back({due.record.id, ReceiptText(*receipt)});
     }
     facts_.push_back({absl::StrCat(kDueFact, due.record.id), ""});

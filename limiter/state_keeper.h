@@ -58,7 +58,7 @@ struct StateKeeperOptions {
   bool ledger = true;
   bool mail_subjects = false;  // keep the messages' Subject: lines
   // Called with a case whose receipt was gathered here, for others to see; may be empty.
-  std::function<void(const Case&, const std::vector<LedgerRow>&)> on_receipt;
+  std::function<void(const Case&, const Receipt&)> on_receipt;
 };
 
 class StateKeeper : public Observer {

@@ -550,6 +550,7 @@ std::string ReceiptText(const Receipt& receipt) {
                 {"recounted", CountsJson(receipt.recounted)},
                 {"total", receipt.total},
                 {"digest", receipt.digest},
+                {"sure", receipt.sure},
                 {"rows", RowsJson(receipt.rows)}});
 }
 
@@ -568,6 +569,7 @@ absl::StatusOr<Receipt> ParseReceipt(absl::string_view text) {
     receipt.recounted = CountsOf(json.at("recounted"));
     receipt.total = json.at("total").get<int64_t>();
     receipt.digest = json.at("digest").get<std::string>();
+    receipt.sure = json.value("sure", false);
     receipt.rows = RowsOf(json.at("rows"));
     return receipt;
   });

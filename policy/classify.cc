@@ -75,6 +75,11 @@ char KeyOf(const std::optional<Permanence>& permanence) {
 
 }  // namespace
 
+bool FailsForGood(const Classification& answer, bool deferred) {
+  return !deferred || (answer.reply_class == ReplyClass::kDnsRouting &&
+                       answer.permanence == Permanence::kPermanent);
+}
+
 double CountsProbability(const Classification& answer,
                          absl::FunctionRef<bool(ReplyClass, ReplyScope)> counts) {
   double sum = 0;

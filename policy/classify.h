@@ -61,6 +61,10 @@ struct Classification {
   std::array<ReplyScope, kReplyClasses> scopes = {};  // what it would be about
 };
 
+// Whether an attempt with this answer is judged as a failure: a deferral is too where the address
+// is one that nobody can route, which never will be though the MTA may keep the message.
+bool FailsForGood(const Classification& answer, bool deferred);
+
 // The probability that the answer counts, if `counts` says it of a class and scope.
 double CountsProbability(const Classification& answer,
                          absl::FunctionRef<bool(ReplyClass, ReplyScope)> counts);

@@ -21,6 +21,12 @@ bool AnyMatches(const std::vector<DomainPattern>& patterns, absl::string_view do
                      [&](const DomainPattern& pattern) { return pattern.Matches(domain); });
 }
 
+double ProbabilityToCount(const Policy& policy, const Classification& answer, bool failure) {
+  return CountsProbability(answer, [&](ReplyClass reply_class, ReplyScope scope) {
+    return policy.Counts(reply_class, scope, failure);
+  });
+}
+
 }  // namespace
 
 absl::string_view VerdictName(Verdict verdict) {
@@ -105,9 +111,12 @@ bool Policy::Counts(ReplyClass reply_class, ReplyScope scope, bool failure) cons
 }
 
 bool Policy::CountsAnswer(const Classification& answer, bool failure) const {
-  return CountsProbability(answer, [&](ReplyClass reply_class, ReplyScope scope) {
-           return Counts(reply_class, scope, failure);
-         }) >= 0.5;
+  return ProbabilityToCount(*this, answer, failure) >= 0.5;
+}
+
+bool Policy::SurelyCounts(const Classification& answer, bool failure) const {
+  return answer.reply_class != ReplyClass::kUnclassified &&
+         ProbabilityToCount(*this, answer, failure) >= kSureReply;
 }
 
 bool Policy::Exempts(const Subject& subject) const {

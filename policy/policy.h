@@ -106,6 +106,8 @@ struct Policy {
   bool Counts(ReplyClass reply_class, ReplyScope scope, bool failure) const;
   // The same of an answer whose class may be in doubt: it counts when it probably does.
   bool CountsAnswer(const Classification& answer, bool failure) const;
+  // It counts with so much certainty that mail may be discarded or given back for it.
+  bool SurelyCounts(const Classification& answer, bool failure) const;
 
   bool Exempts(const Subject& subject) const;
   // What a person's block of the subject does: as the strictest rule that judges it says, in the

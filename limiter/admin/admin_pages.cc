@@ -82,11 +82,12 @@ std::string QueueText(const Json& queue) {
                                                       Flag(one, "blocked") ? "" : waits)));
     if (Number(one, "overdue") > 0) {
       absl::StrAppend(
-          &out,
-          Wrapped("         ",
-                  absl::StrCat("  OVERDUE: ", Number(one, "overdue"),
-                               " held for longer than hold_max; their sender is not of this "
-                               "server, so they cannot be given back: release or discard them")));
+          &out, Wrapped("         ",
+                        absl::StrCat(
+                            "  OVERDUE: ", Number(one, "overdue"),
+                            " held for longer than hold_max; their sender is not of this "
+                            "server, or it is not sure what the answers that blocked it mean, so "
+                            "they are not given back: release or discard them")));
     }
   }
   const Json not_done = queue.value("not_done", Json::array());

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <iterator>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -61,6 +63,17 @@ absl::Status RunningDaemon::Share() {
   absl::Status claimed = sharing_->Claim();
   if (claimed.ok()) sharing_->Start();
   return claimed;
+}
+
+absl::Status RunningDaemon::Load() {
+  if (absl::Status loaded = keeper_.Load(&limiter_); !loaded.ok()) return loaded;
+  std::vector<Case> cases = cases_.Closed(CaseTable::kMaxHistory);  // their mail may be held still
+  absl::c_move(cases_.Open(), std::back_inserter(cases));
+  for (const Case& record : cases) {
+    const std::optional<Receipt> receipt = keeper_.ReceiptOf(record);
+    if (receipt.has_value() && receipt->sure) sure_.Add(record.id);
+  }
+  return absl::OkStatus();
 }
 
 std::optional<Receipt> RunningDaemon::ReceiptOf(const Case& record) const {

@@ -254,8 +254,9 @@ void LookAtQueue(const Json& status, DoctorReport* report) {
       report->Problem(
           absl::StrCat(Number(one, "overdue"), " messages of ",
                        subject.empty() ? "nobody known" : subject,
-                       " are held for longer than hold_max; their sender is not of this server, so "
-                       "giving them back would be backscatter"),
+                       " are held for longer than hold_max and not given back: their sender is not "
+                       "of this server (that would be backscatter), or it is not sure enough what "
+                       "the answers that blocked it mean"),
           subject.empty() ? "deferctl queue --held; release or discard them"
                           : absl::StrCat("look at deferctl queue ", subject,
                                          " --held; then queue release or queue discard ", subject));

@@ -46,6 +46,7 @@
 #include "limiter/port/socket_server.h"
 #include "limiter/recorder.h"
 #include "limiter/state_keeper.h"
+#include "limiter/sure_cases.h"
 
 namespace deferd {
 
@@ -65,12 +66,13 @@ class RunningDaemon : public Daemon {
         freshness_(started_),
         freshness_watch_(&freshness_),
         gate_(&cases_, &freshness_, &clock_, MakeSettings(config_, policy_),
-              config_.queue_helper.empty() ? nullptr : &held_),
+              config_.queue_helper.empty() ? nullptr : &held_, &sure_),
         keeper_({.ledger = config_.ledger.enabled,
                  .mail_subjects = config_.ledger_subjects,
                  .on_receipt =
-                     [this](const Case& record, const std::vector<LedgerRow>& rows) {
-                       if (sharing_ != nullptr) sharing_->PutReceipt(record, rows);
+                     [this](const Case& record, const Receipt& receipt) {
+                       if (receipt.sure) sure_.Add(record.id);
+                       if (sharing_ != nullptr) sharing_->PutReceipt(record, receipt.rows);
                      }},
                 store_.get(), &clock_),
         queue_(NewMailQueue()),
@@ -108,7 +110,7 @@ class RunningDaemon : public Daemon {
 
   ~RunningDaemon() override { Stop(); }
 
-  absl::Status Load() { return keeper_.Load(&limiter_); }
+  absl::Status Load();
   absl::Status Share();
   absl::Status OpenDoors();
   void FollowLogs();
@@ -174,6 +176,7 @@ class RunningDaemon : public Daemon {
   CaseTable cases_;
   Freshness freshness_;
   HeldMail held_;
+  SureCases sure_;
   FreshnessWatch freshness_watch_;  // confined to the recorder's tick, as the next
   absl::Time told_clock_back_ = absl::InfinitePast();
   Gate gate_;

@@ -50,8 +50,8 @@ class Node {
     cases_ = std::make_unique<CaseTable>();
     keeper_ = std::make_unique<StateKeeper>(
         StateKeeperOptions{.on_receipt =
-                               [this](const Case& record, const std::vector<LedgerRow>& rows) {
-                                 publisher_->PutReceipt(record, rows);
+                               [this](const Case& record, const Receipt& receipt) {
+                                 publisher_->PutReceipt(record, receipt.rows);
                                }},
         store_.get(), &clock_);
     observers_ = std::make_unique<ObserverList>(

@@ -1,5 +1,6 @@
 #include "limiter/gate.h"
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/limiter/limiter_fixture.h"
@@ -16,17 +17,23 @@ class GateTest : public testing::Test {
   Settings MakeSettings(const std::string& toml) {
     return {LimiterFixture::ParsedPolicy(toml), std::make_shared<ChargeLists>()};
   }
-  void Block(const Subject& subject, bool manual = false) {
+  void Block(const Subject& subject, bool manual = false, const Action& action = {}) {
     Case record;
     record.id = "n-1-1";
     record.subject = subject;
     record.manual = manual;
+    record.action = action;
     record.since = kMorning;
     record.until = kMorning + absl::Minutes(90);
     record.counts = {.delivered = 31, .failed = 5};
     record.min_bad = 5;
     record.percent = 14;
     cases_.Put(CaseChange::kOpened, kMorning, record);
+  }
+  static Action Always(Verdict verdict) {
+    Action action;
+    action.by_source.fill(verdict);
+    return action;
   }
   GateAnswer AskLogin(const std::string& login, Source source = Source::kSubmission) {
     return gate_.Ask(Identity{.sender = "other@b.example", .login = login, .host = "192.0.2.1"},
@@ -61,6 +68,37 @@ TEST_F(GateTest, TheSourceChoosesTheVerdict) {
   EXPECT_EQ(AskLogin("bob@a.example", Source::kQueued).verdict, Verdict::kHold);
   EXPECT_THAT(AskLogin("bob@a.example", Source::kLocal).text,
               HasSubstr("Message held until it recovers."));
+}
+
+TEST_F(GateTest, MailIsDiscardedOnSureEvidenceAlone) {
+  SureCases sure;
+  Gate gate(&cases_, &freshness_, &clock_, MakeSettings(""), nullptr, &sure);
+  const Subject subject = {SubjectKind::kDomain, "a.example"};
+  for (const bool manual : {false, true}) {
+    Block(subject, manual, Always(Verdict::kDiscard));
+    EXPECT_EQ(gate.Ask(subject, Source::kSubmission).verdict,
+              manual ? Verdict::kDiscard : Verdict::kHold);
+  }
+  Block(subject, false, Always(Verdict::kDiscard));
+  EXPECT_TRUE(gate.HeldBy({{subject, true}}, Source::kSubmission).has_value());
+  sure.Add("n-1-1");
+  EXPECT_EQ(gate.Ask(subject, Source::kSubmission).verdict, Verdict::kDiscard);
+  EXPECT_FALSE(gate.HeldBy({{subject, true}}, Source::kSubmission).has_value());
+  Block(subject, false, Always(Verdict::kReject));
+  EXPECT_EQ(gate.Ask(subject, Source::kSubmission).verdict, Verdict::kReject);
+}
+
+TEST(SureCases, TheFirstOnesGoFirst) {
+  SureCases sure;
+  Case first, last;
+  first.id = "n-1-0";
+  last.id = absl::StrCat("n-1-", SureCases::kMaxCases);
+  for (size_t i = 0; i < SureCases::kMaxCases; ++i) sure.Add(absl::StrCat("n-1-", i));
+  EXPECT_TRUE(sure.IsSure(first));
+  sure.Add(last.id);
+  sure.Add(last.id);
+  EXPECT_TRUE(sure.IsSure(last));
+  EXPECT_FALSE(sure.IsSure(first));
 }
 
 TEST_F(GateTest, ABlockedLoginLeavesTheOthersOfItsDomain) {

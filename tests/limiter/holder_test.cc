@@ -36,6 +36,7 @@ class HolderTest : public testing::Test {
     record.until = At(at) + absl::Hours(10);
     record.percent_limit = 50;
     cases_.Put(CaseChange::kOpened, record.since, record);
+    if (evidence_is_sure_) sure_.Add(record.id);
     return record;
   }
   void Close(Case record, const std::string& by, HeldOrder order = HeldOrder::kNone) {
@@ -107,12 +108,14 @@ class HolderTest : public testing::Test {
   CaseTable cases_;
   HeldMail held_;
   Freshness freshness_{kMorning};
-  Gate gate_{&cases_, &freshness_, &clock_, settings_, &held_};
+  SureCases sure_;
+  Gate gate_{&cases_, &freshness_, &clock_, settings_, &held_, &sure_};
   std::optional<std::string> harmless_ = "";
   std::map<std::string, std::optional<std::string>> grave_;  // by case id, where not harmless_
   std::optional<PortionOutcome> outcome_ = PortionOutcome{{.delivered = 1000}, 1000};
   std::map<std::string, int64_t> remembered_;
   bool obeys_ = true;
+  bool evidence_is_sure_ = true;
   int number_ = 0;
   std::map<std::string, QueuedMail> queue_;
   std::unique_ptr<Holder> holder_ = std::make_unique<Holder>(Parts(), remembered_);
@@ -521,6 +524,21 @@ TEST_F(HolderTest, WhatIsHeldForTooLongIsGivenBack) {
   Restart();
   EXPECT_TRUE(Look().empty());
   clock_.Advance(absl::Minutes(15));
+  EXPECT_THAT(Look().give_back, ElementsAre("m1"));
+}
+
+TEST_F(HolderTest, AGuessGivesNothingBack) {
+  Policy("hold_max = \"2h\"");
+  evidence_is_sure_ = false;
+  const Case record = Open("bad.example");
+  Queue("m1", "bob@bad.example", absl::Minutes(1), true);
+  queue_["m1"].ours = true;
+  Look();
+  clock_.Advance(absl::Hours(3));
+  EXPECT_TRUE(Look().empty());
+  ASSERT_THAT(holder_->held(), SizeIs(1));
+  EXPECT_EQ(holder_->held()[0].overdue, 1);
+  sure_.Add(record.id);
   EXPECT_THAT(Look().give_back, ElementsAre("m1"));
 }
 

@@ -172,6 +172,21 @@ class TamperTest : public testing::Test {
   std::optional<Receipt> receipt_;
 };
 
+// Four bad ones of five trip the rule; so many must be sure.
+TEST_F(TamperTest, OnlyAnswersThatAreSureMakeItSure) {
+  const std::string kGuess = "550 hrm wotsit hrm";
+  ASSERT_TRUE(policy_->CountsAnswer(policy_->replies().Classify(kGuess), true));
+  Start();
+  EXPECT_TRUE(receipt_->sure);
+  EXPECT_TRUE(ParseReceipt(ReceiptText(*receipt_))->sure);
+  Sql("UPDATE ledger SET reply = '" + kGuess + "' WHERE reply LIKE '550%'");
+  absl::StatusOr<Receipt> again =
+      GatherReceipt(record_, receipt_->tripping_row, *policy_, store_->NewReader().get());
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(again->total, receipt_->total);
+  EXPECT_FALSE(again->sure);
+}
+
 TEST_F(TamperTest, WhatNobodyTouchedIsConfirmed) {
   Start();
   const Verification verified = Verify();
