@@ -36,11 +36,11 @@ struct Receipt {
   int percent = 0;
 
   // What it rests on.
-  int64_t tripping_row = 0;     // of the ledger
-  bool complete = false;        // all of it was in the ledger, and no more than can be read at once
-  Counts recounted;             // out of the ledger
-  int64_t total = 0;            // bad contributions found there
-  std::string digest;           // of all of them: SHA-256, hex
+  int64_t tripping_row = 0;  // of the ledger
+  bool complete = false;     // all of it was in the ledger, and no more than can be read at once
+  Counts recounted;          // out of the ledger
+  int64_t total = 0;         // bad contributions found there
+  std::string digest;        // of all of them: SHA-256, hex
   // The rule trips on those of them alone whose answers surely count (Policy::SurelyCounts).
   bool sure = false;
   std::vector<LedgerRow> rows;  // the newest of them, newest first, at most kMaxRows
@@ -48,7 +48,8 @@ struct Receipt {
   std::vector<LedgerRow> others;  // of the other nodes' parts, where nodes share; not stored here
 };
 
-// Of the case whose tripping attempt is the ledger's row `tripping_row`. `policy` reads the answers.
+// Of the case whose tripping attempt is the ledger's row `tripping_row`. `policy` reads the
+// answers.
 absl::StatusOr<Receipt> GatherReceipt(const Case& record, int64_t tripping_row,
                                       const Policy& policy, LedgerReader* ledger);
 
