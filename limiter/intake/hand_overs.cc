@@ -44,6 +44,11 @@ bool Holds(const std::vector<T>& list, const Of& value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
+// What listens at either address of the loopback may answer from the other one.
+absl::string_view FilterName(absl::string_view host_ip) {
+  return host_ip == "::1" ? "127.0.0.1" : host_ip;
+}
+
 class Writer {
  public:
   template <typename Integer>
@@ -142,7 +147,7 @@ bool HandOvers::Arrive(absl::string_view id, absl::string_view message_id, int64
     if (first.message_id != 0 && same != by_pair_.end() && same->first == PairOf(first)) {
       inherited = Inherit(same->second, &first, identity);
     } else if (like != by_sender_.end() && like->first == first.sender &&
-               (IsThisHost(identity->host) || Holds(filters_, identity->host))) {
+               (IsThisHost(identity->host) || IsFilter(identity->host))) {
       Doubt(like->second, &first, *identity);
     } else {
       first.own = true;
@@ -199,6 +204,7 @@ void HandOvers::Doubt(int64_t number, First* as_first, const Identity& identity)
 }
 
 void HandOvers::SetUnclear(absl::string_view id, absl::string_view host) {
+  AddFilter(host);
   AddCopy(id, {.unclear = true, .host = std::string(host), .recipients = kLeastRecipients});
   if (First* as_first = Find(id)) {
     as_first->unclear = true;
@@ -292,9 +298,17 @@ void HandOvers::GivenTo(absl::string_view id, absl::string_view host_ip, bool be
     first->given = true;
     first->believed = first->believed || believed;
   }
-  if (host_ip.empty() || IsLoopbackHost(host_ip) || Holds(filters_, host_ip)) return;
+  AddFilter(host_ip);
+}
+
+void HandOvers::AddFilter(absl::string_view host_ip) {
+  if (host_ip.empty() || IsFilter(host_ip)) return;
   if (filters_.size() >= kMaxFilters) filters_.erase(filters_.begin());
-  filters_.emplace_back(host_ip);
+  filters_.emplace_back(FilterName(host_ip));
+}
+
+bool HandOvers::IsFilter(absl::string_view host_ip) const {
+  return Holds(filters_, FilterName(host_ip));
 }
 
 void HandOvers::Proven(absl::string_view first, absl::string_view copy) {
@@ -339,7 +353,7 @@ void HandOvers::Apply(absl::string_view id, absl::string_view recipient, absl::s
     }
   }
   if (copy->unclear) {
-    identity->unclear = believed;
+    identity->unclear = believed && IsFilter(copy->host);
   } else if (!believed) {
     identity->host = copy->host;
   }
@@ -347,7 +361,7 @@ void HandOvers::Apply(absl::string_view id, absl::string_view recipient, absl::s
 
 void HandOvers::Apply(absl::string_view id, Identity* identity) const {
   const Copy* copy = copies_.size() == 0 ? nullptr : copies_.Find(id);
-  if (copy != nullptr) identity->unclear = copy->unclear;
+  if (copy != nullptr) identity->unclear = copy->unclear && IsFilter(copy->host);
 }
 
 void HandOvers::Rename(absl::string_view id, absl::string_view new_id) {
@@ -396,6 +410,7 @@ std::string HandOvers::SaveState() const {
   });
   out.Number(filters_.size());
   for (const std::string& host : filters_) out.Text(host);
+  out.Number(kForm);  // all of it is there
   return out.Take();
 }
 
@@ -454,7 +469,7 @@ bool HandOvers::ReadState(absl::string_view state) {
     names_.Insert(id, in.Hash(), capacity_);
   }
   for (int64_t n = in.Number(); n > 0 && in.ok(); --n) filters_.push_back(in.Text());
-  return in.ok();
+  return in.Number() == kForm && in.ok();
 }
 
 }  // namespace deferd

@@ -8,10 +8,10 @@
 //   - the same Message-ID and the same envelope sender: it is a copy of that one, and whose that
 //     one was (a login, a stranger) it is too;
 //   - no Message-ID that is known, but the same envelope sender as a message on its way that no
-//   copy
-//     came of: it may be its copy, under another Message-ID, or mail of this host's own. That is
-//     unclear, and unclear mail is charged to nobody. It is clear again once the log tells of
-//     another copy of that message ("queued as ID"), or that it went elsewhere;
+//     copy came of: it may be its copy, under another Message-ID, or mail of this host's own. That
+//     is unclear, and unclear mail is charged to nobody. It is clear again once the log tells of
+//     another copy of that message ("queued as ID"), or that it went elsewhere. Where this server
+//     was not seen to give mail to that host, there is no filter, and nothing is unclear;
 //   - else it is mail of that host, such as of a web form, and charged as such. So is the mail of a
 //     mailing list, which has an envelope sender of its own.
 //
@@ -166,6 +166,8 @@ class HandOvers {
     std::vector<uint64_t> used;  // hashes of those that no alias names
   };
 
+  void AddFilter(absl::string_view host_ip);
+  bool IsFilter(absl::string_view host_ip) const;
   uint64_t PairOf(const First& first) const;
   static void Share(First* first, First* copy);
   bool Inherit(int64_t number, First* as_first, Identity* identity);
@@ -188,7 +190,7 @@ class HandOvers {
   std::deque<int64_t> late_;        // ended, and a copy may come yet; the oldest first
   AgedMap<Copy> copies_;
   AgedMap<uint64_t> names_;           // hashes of Message-IDs
-  std::vector<std::string> filters_;  // hosts that messages were given to, but for loopback
+  std::vector<std::string> filters_;  // hosts that messages were given to
   int64_t next_ = 0;
   int64_t evicted_ = 0;
 };

@@ -179,7 +179,7 @@ TEST_F(TamperTest, OnlyAnswersThatAreSureMakeItSure) {
   Start();
   EXPECT_TRUE(receipt_->sure);
   EXPECT_TRUE(ParseReceipt(ReceiptText(*receipt_))->sure);
-  Sql("UPDATE ledger SET reply = '" + kGuess + "' WHERE reply LIKE '550%'");
+  Sql("UPDATE ledger_1 SET reply = '" + kGuess + "' WHERE reply LIKE '550%'");
   absl::StatusOr<Receipt> again =
       GatherReceipt(record_, receipt_->tripping_row, *policy_, store_->NewReader().get());
   ASSERT_THAT(again, IsOk());

@@ -154,6 +154,12 @@ class Topology : public testing::TestWithParam<const Log*> {
   }
   void Add(const std::string& line) { lines_.push_back(line); }
   void Clear() { lines_.clear(); }
+  // Mail went through a filter at 127.0.0.1 before.
+  void AFilterIsKnown() {
+    Arrives({.id = Id(60), .sender = "early@far.example", .message_id = "early@far.example"});
+    Add(log().Filtered(Id(60)));
+    Add(log().Leaves(Id(60)));
+  }
 
   std::vector<std::string> Paid(bool restarts = false) const {
     std::unique_ptr<LogReader> reader = log().NewReader();
@@ -246,6 +252,7 @@ TEST_P(Topology, AFilterThatNamesItsId) {
 TEST_P(Topology, AFilterThatRewritesTheMessageIdIsUnclear) {
   for (const char* message_id : {"rewritten@here.example", ""}) {
     Clear();
+    AFilterIsKnown();
     Arrives({.id = Id(1), .sender = "Ann@shop.example"});
     Arrives({.id = Id(2), .host = "127.0.0.1", .message_id = message_id});
     Add(log().Bounces(Id(2), "x@far.example"));  // faster than the filter's answer
@@ -256,6 +263,17 @@ TEST_P(Topology, AFilterThatRewritesTheMessageIdIsUnclear) {
     Add(log().Leaves(Id(2)));
     EXPECT_THAT(Paid(), ElementsAre("unclear", "unclear", "unclear")) << message_id;
   }
+}
+
+// A login's message that waits for a remote server is no first side: nothing was given to a filter.
+TEST_P(Topology, WithoutAFilterNothingIsUnclear) {
+  Arrives({.id = Id(1), .login = "ann@shop.example"});
+  Arrives({.id = Id(2), .host = "127.0.0.1", .message_id = "form@here.example"});
+  Add(log().Bounces(Id(2), "x@far.example"));
+  Add(log().Defers(Id(1), "a@far.example"));
+  Arrives({.id = Id(3), .host = "127.0.0.1", .message_id = "form2@here.example"});
+  Add(log().Bounces(Id(3), "y@far.example"));
+  EXPECT_THAT(Paid(), ElementsAre(kHost, "login:ann@shop.example shop.example", kHost));
 }
 
 TEST_P(Topology, AWebFormBesideAFilterPays) {
@@ -322,6 +340,7 @@ TEST_P(Topology, ARelayHostThatForwardsWhatItWasGiven) {
 TEST_P(Topology, WhatWasUnclearIsClearOnceTheOtherWentElsewhere) {
   for (const bool deferred : {false, true}) {
     Clear();
+    AFilterIsKnown();
     Arrives({.id = Id(1), .login = "ann@shop.example"});
     Arrives({.id = Id(2), .host = "127.0.0.1", .message_id = "form@here.example"});
     Add(log().Defers(Id(2), "x@far.example"));
@@ -333,6 +352,7 @@ TEST_P(Topology, WhatWasUnclearIsClearOnceTheOtherWentElsewhere) {
 }
 
 TEST_P(Topology, WhatWasUnclearIsClearOnceTheOthersCopyIsKnown) {
+  AFilterIsKnown();
   Arrives({.id = Id(1)});
   Arrives({.id = Id(2), .host = "127.0.0.1", .message_id = "form@here.example"});
   Add(log().Defers(Id(2), "x@far.example"));
@@ -346,6 +366,7 @@ TEST_P(Topology, WhatWasUnclearIsClearOnceTheOthersCopyIsKnown) {
 TEST_P(Topology, AnAccompliceOutsideFreesNobody) {
   for (const char* message_id : {"m1@far.example", "unknown@here.example"}) {
     Clear();
+    AFilterIsKnown();
     Arrives({.id = Id(1)});
     const int copies = HandOvers::kLeastCopies;
     const int recipients = HandOvers::kLeastRecipients;
