@@ -185,9 +185,8 @@ std::string StatusPage(const Json& status) {
   absl::StrAppend(
       &out, "ledger   ",
       Flag(ledger, "enabled")
-          ? absl::StrFormat(
-                "%d entries (attempts, and arrivals, holds and rejections besides), kept %s",
-                Number(ledger, "rows"), Field(ledger, "keep"))
+          ? absl::StrFormat("%d entries (attempts, arrivals, holds, refusals), kept %s",
+                            Number(ledger, "rows"), Field(ledger, "keep"))
           : "off",
       Number(ledger, "lost_rows") == 0
           ? ""
