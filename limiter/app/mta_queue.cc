@@ -134,13 +134,18 @@ absl::Status MtaQueue::RunExim(bool held, std::vector<std::string> options,
 
 namespace {
 
-// The line that names the message.
+// What is said of the message. Exim says "Message ID " alone of one that it has moved, and then
+// goes on in the same line.
 std::string SaidOf(absl::string_view said, const std::string& id) {
+  constexpr absl::string_view kMessage = "Message ";
   for (absl::string_view line : absl::StrSplit(said, '\n')) {
-    const bool about = absl::StrContains(line, id);
+    const size_t at = line.find(id);
+    if (at == line.npos) continue;
+    const size_t next = line.find(kMessage, at);
+    const size_t begin = line.rfind(kMessage, at);
+    line = line.substr(0, next).substr(begin == line.npos ? 0 : begin);
     line = absl::StripAsciiWhitespace(line);
-    // "Message ID " alone is what Exim says of one that it has moved.
-    if (about && !absl::EndsWith(line, id)) return PrintableUtf8(line);
+    if (!absl::EndsWith(line, id)) return PrintableUtf8(line);
   }
   return "the mail server left it as it was; another process may be at work on it";
 }
