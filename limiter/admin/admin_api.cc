@@ -114,7 +114,10 @@ Json AdminApi::AsCharged(const Json& args) const {
   Json named = args;
   for (const char* key : {"subject", "what"}) {
     if (!args.is_object() || !args.contains(key) || !args[key].is_string()) continue;
-    absl::StatusOr<Subject> subject = Subject::Parse(args[key].get<std::string>());
+    const std::string text = args[key].get<std::string>();
+    // To look for by a bare address is to look for whoever sent or received as it.
+    if (absl::string_view(key) == "what" && !absl::StrContains(text, ':')) continue;
+    absl::StatusOr<Subject> subject = Subject::Parse(text);
     if (!subject.ok() || subject->kind == SubjectKind::kDomain) continue;
     named[key] = deferd::AsCharged(*parts_.limiter->settings().lists, *subject).ToString();
   }
