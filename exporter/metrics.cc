@@ -38,8 +38,7 @@ constexpr Entry kTable[] = {
      "explain); those left out included."},
     {"deferd_attempts_left_out_total", MetricType::Counter, "reason",
      "Attempts that do not count, by the reason why; part of deferd_attempts_total. unclear: a "
-     "filter "
-     "may have handed back somebody else's mail."},
+     "filter may have handed back somebody else's mail."},
     {"deferd_case_changes_total", MetricType::Counter, "change",
      "What happened to cases: opened, extended and ended by a rule or by time; blocked and "
      "unblocked by a person; adopted from another node."},
@@ -75,8 +74,7 @@ constexpr Entry kTable[] = {
      "Times that the MTA did not hold, release or give back a message when told to."},
     {"deferd_evicted_messages_total", MetricType::Counter, "",
      "Messages that were forgotten before they left the queue, for want of room; also what a "
-     "filter "
-     "may hand back."},
+     "filter may hand back."},
     {"deferd_subjects", MetricType::Gauge, "", "Subjects with something in their window."},
     {"deferd_evicted_subjects_total", MetricType::Counter, "",
      "Subjects whose counts were forgotten within their window, for want of room: the emptiest."},
@@ -114,8 +112,8 @@ constexpr Entry kTable[] = {
      "1 while deferd does not know enough, so that every pass it answers is unchecked."},
     {"deferd_blind", MetricType::Gauge, "kind",
      "Alarms of a deferd that runs and does not see (deferctl doctor): log (not understood), "
-     "charge "
-     "(nobody can be blocked for what is sent), hook (the MTA accepts mail without a question), "
+     "charge (nobody can be blocked for what is sent), hook (the MTA accepts mail without a "
+     "question), "
      "smart_host (failures come back as bounce messages)."},
     {"deferd_accepted_messages_last_hour", MetricType::Gauge, "source",
      "Messages that the MTA accepted in the last hour, by MTA and source (exim_submission, "

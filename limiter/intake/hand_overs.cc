@@ -44,9 +44,9 @@ bool Holds(const std::vector<T>& list, const Of& value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
-// What listens at either address of the loopback may answer from the other one.
+// What listens at one address of the loopback may answer from another one.
 absl::string_view FilterName(absl::string_view host_ip) {
-  return host_ip == "::1" ? "127.0.0.1" : host_ip;
+  return IsLoopbackHost(host_ip) ? "127.0.0.1" : host_ip;
 }
 
 class Writer {

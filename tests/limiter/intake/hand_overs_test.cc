@@ -506,6 +506,27 @@ TEST(HandOversTest, ForgetsTheOldestAndCountsIt) {
   EXPECT_EQ(back.host, kStranger);
 }
 
+TEST(HandOversTest, AnAddressOfTheLoopbackIsTheFilterAtAnother) {
+  const struct {
+    const char* given_to;
+    const char* brought_by;
+    bool unclear;
+  } kCases[] = {{"127.0.0.1", "::1", true},        {"::1", "127.0.0.1", true},
+                {"127.0.0.2", "127.0.0.1", true},  {"127.0.0.1", "::ffff:127.0.0.1", true},
+                {"127.0.1.2", "127.0.0.1", false}, {"192.0.2.7", "127.0.0.1", false},
+                {"192.0.2.7", "192.0.2.7", true},  {"192.0.2.7", "192.0.2.8", false}};
+  for (const auto& one : kCases) {
+    HandOvers hand_overs;
+    hand_overs.GivenTo("early", one.given_to, false);
+    Identity first = {.sender = "a@b.example", .login = "bob@b.example", .host = kStranger};
+    hand_overs.Arrive("first", "id", 1, false, absl::UnixEpoch(), &first);
+    Identity second = {.sender = "a@b.example", .host = one.brought_by};
+    hand_overs.Arrive("second", "other", 1, true, absl::UnixEpoch(), &second);
+    hand_overs.Apply("second", "x@far.example", "", &second);
+    EXPECT_EQ(second.unclear, one.unclear) << one.given_to << " " << one.brought_by;
+  }
+}
+
 TEST(HandOversTest, WhatIsNoStateIsDataLoss) {
   HandOvers hand_overs;
   Identity who = {.sender = "a@b.example", .login = "bo b\\x", .host = kStranger};
