@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "limiter/decision.h"
+#include "limiter/cases/decision.h"
 #include "limiter/limiter.h"
-#include "limiter/window_text.h"
+#include "limiter/store/window_text.h"
 
 namespace deferd {
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "limiter/limiter.h"
-#include "limiter/window_text.h"
+#include "limiter/store/window_text.h"
 
 namespace deferd {
 

@@ -9,13 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "limiter/case.h"
-#include "limiter/incidents.h"
-#include "limiter/window.h"
+#include "limiter/cases/case.h"
+#include "limiter/counting/window.h"
+#include "limiter/judging/incidents.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
-#include "policy/classify.h"
 #include "policy/left_out.h"
+#include "policy/reply/classify.h"
 #include "policy/subject.h"
 
 namespace deferd {

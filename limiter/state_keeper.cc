@@ -7,7 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "limiter/state_text.h"
+#include "limiter/store/state_text.h"
 
 namespace deferd {
 

@@ -8,7 +8,7 @@
 #include "absl/strings/strip.h"
 #include "policy/on_this_host.h"
 #include "policy/refusal_text.h"
-#include "policy/reply_wrapping.h"
+#include "policy/reply/reply_wrapping.h"
 
 namespace deferd {
 

@@ -8,8 +8,8 @@
 #include "absl/strings/string_view.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
-#include "policy/classify.h"
 #include "policy/policy.h"
+#include "policy/reply/classify.h"
 
 namespace deferd {
 

@@ -17,7 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
-#include "policy/classify.h"
+#include "policy/reply/classify.h"
 
 namespace deferd {
 

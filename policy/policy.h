@@ -16,10 +16,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "policy/classify.h"
 #include "policy/domain_name.h"
-#include "policy/reply_class.h"
-#include "policy/reply_rules.h"
+#include "policy/reply/classify.h"
+#include "policy/reply/reply_class.h"
+#include "policy/reply/reply_rules.h"
 #include "policy/subject.h"
 
 namespace deferd {

@@ -18,7 +18,7 @@
 #include "absl/strings/strip.h"
 #include "policy/duration.h"
 #include "policy/refusal_text.h"
-#include "policy/reply_patterns.h"
+#include "policy/reply/reply_patterns.h"
 #include "policy/text.h"
 #include "policy/toml_reader.h"
 

@@ -7,7 +7,7 @@
 #define DEFERD_POLICY_SMART_HOST_H_
 
 #include "policy/attempt.h"
-#include "policy/classify.h"
+#include "policy/reply/classify.h"
 
 namespace deferd {
 

@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 #include "limiter/admin/json.h"
 #include "limiter/admin/track.h"
-#include "limiter/incidents.h"
+#include "limiter/judging/incidents.h"
 #include "limiter/store/ledger.h"
 #include "policy/subject.h"
 

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "limiter/case.h"
-#include "limiter/case_table.h"
-#include "limiter/incidents.h"
+#include "limiter/cases/case.h"
+#include "limiter/cases/case_table.h"
+#include "limiter/judging/incidents.h"
 #include "limiter/limiter.h"
 #include "nlohmann/json.hpp"
 #include "policy/counts.h"

@@ -14,7 +14,7 @@
 #include "absl/time/time.h"
 #include "limiter/admin/json.h"
 #include "limiter/admin/track.h"
-#include "limiter/case_table.h"
+#include "limiter/cases/case_table.h"
 
 namespace deferd {
 

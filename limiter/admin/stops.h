@@ -10,7 +10,7 @@
 #include <functional>
 
 #include "limiter/admin/json.h"
-#include "limiter/gate.h"
+#include "limiter/cases/gate.h"
 #include "limiter/limiter.h"
 #include "policy/subject.h"
 

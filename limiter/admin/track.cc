@@ -17,7 +17,7 @@
 #include "limiter/admin/track_args.h"
 #include "limiter/store/ledger_filter.h"
 #include "policy/domain_name.h"
-#include "policy/reply_class.h"
+#include "policy/reply/reply_class.h"
 #include "policy/subject.h"
 #include "policy/text.h"
 

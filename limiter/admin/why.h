@@ -16,10 +16,10 @@
 #include "limiter/admin/json.h"
 #include "limiter/admin/stops.h"
 #include "limiter/admin/track.h"
-#include "limiter/case_table.h"
-#include "limiter/gate.h"
+#include "limiter/cases/case_table.h"
+#include "limiter/cases/gate.h"
+#include "limiter/evidence/receipt.h"
 #include "limiter/limiter.h"
-#include "limiter/receipt.h"
 #include "policy/subject.h"
 
 namespace deferd {

@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "limiter/app/config.h"
+#include "limiter/config/config.h"
 
 namespace deferd {
 

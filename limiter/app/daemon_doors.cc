@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "limiter/admin/admin_session.h"
 #include "limiter/hook/exim_session.h"
 #include "limiter/hook/postfix_session.h"
+#include "limiter/localrpc/admin_session.h"
 #include "limiter/port/log.h"
 
 namespace deferd {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "limiter/admin/json.h"
-#include "limiter/app/config.h"
+#include "limiter/config/config.h"
 #include "limiter/intake/follower.h"
 #include "limiter/state_keeper.h"
 #include "limiter/store/local_store.h"

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "CLI/CLI.hpp"
-#include "limiter/app/config.h"
-#include "limiter/app/config_check.h"
 #include "limiter/app/daemon.h"
+#include "limiter/config/config.h"
+#include "limiter/config/config_check.h"
 #include "limiter/port/log.h"
 #include "spdlog/sinks/stdout_sinks.h"
 

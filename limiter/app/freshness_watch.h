@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "limiter/freshness.h"
+#include "limiter/cases/freshness.h"
 #include "limiter/intake/follower.h"
 
 namespace deferd {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "limiter/case.h"
-#include "limiter/case_table.h"
+#include "limiter/cases/case.h"
+#include "limiter/cases/case_table.h"
 #include "policy/policy.h"
 
 namespace deferd {

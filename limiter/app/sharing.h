@@ -19,11 +19,11 @@
 #include "exporter/metrics.h"
 #include "limiter/admin/json.h"
 #include "limiter/app/state_dir.h"
-#include "limiter/case_follower.h"
 #include "limiter/limiter.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
-#include "limiter/publisher.h"
+#include "limiter/sharing/case_follower.h"
+#include "limiter/sharing/publisher.h"
 #include "limiter/state_keeper.h"
 #include "limiter/store/redis_address.h"
 

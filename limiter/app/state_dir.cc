@@ -18,7 +18,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "limiter/app/config.h"
+#include "limiter/config/config.h"
 
 namespace deferd {
 

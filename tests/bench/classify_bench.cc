@@ -16,7 +16,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/string_view.h"
-#include "policy/classify.h"
+#include "policy/reply/classify.h"
 #include "re2/re2.h"
 
 namespace deferd {

@@ -17,7 +17,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "limiter/publisher.h"
+#include "limiter/sharing/publisher.h"
 #include "limiter/store/memory_store.h"
 #include "limiter/store/redis_keys.h"
 #include "limiter/store/redis_store.h"

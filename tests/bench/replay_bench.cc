@@ -22,7 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "limiter/app/replay.h"
+#include "limiter/ctl/replay.h"
 #include "policy/policy_file.h"
 
 namespace deferd {

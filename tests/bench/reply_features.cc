@@ -6,7 +6,7 @@
 #include <iostream>
 #include <string>
 
-#include "policy/classify.h"
+#include "policy/reply/classify.h"
 
 int main() {
   const auto classifier = deferd::ReplyClassifier::Create();

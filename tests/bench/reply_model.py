@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Trains and measures the model that decides what a reply means (policy/reply_model.h).
+"""Trains and measures the model that decides what a reply means (policy/reply/reply_model.h).
 
     reply_model.py measure [--features PROGRAM]   figures, on wordings that were not trained on
-    reply_model.py train [--features PROGRAM]     writes policy/reply_model_data.cc
+    reply_model.py train [--features PROGRAM]     writes policy/reply/reply_model_data.cc
     reply_model.py hash                           of all that the model is made from
 
 PROGRAM is tests/bench/reply_features of a build (-DDEFERD_BENCH=ON); it extracts the features, in
@@ -25,7 +25,7 @@ import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests/testdata/replies"
-OUTPUT = ROOT / "policy/reply_model_data.cc"
+OUTPUT = ROOT / "policy/reply/reply_model_data.cc"
 CLASSES = """invalid_recipient mailbox_disabled mailbox_full greylisting rate_limited reputation
 authentication sender_identity relay_denied content policy message_too_large dns_routing tls network
 mail_loop server_resources protocol_error local unclassified""".split()
@@ -55,7 +55,7 @@ class Reply:
 
 def input_hash():
     digest = hashlib.sha256()
-    for path in [ROOT / "policy/reply_rules.txt", ROOT / "policy/reply_concepts.txt"]:
+    for path in [ROOT / "policy/reply/reply_rules.txt", ROOT / "policy/reply/reply_concepts.txt"]:
         digest.update(path.read_bytes())
     for name in FILES:
         digest.update((DATA / name).read_bytes())
@@ -297,7 +297,7 @@ def write(model, scale):
     OUTPUT.write_text(f"""// Made by tests/bench/reply_model.py train. Not to be edited.
 // clang-format off
 
-#include "policy/reply_model.h"
+#include "policy/reply/reply_model.h"
 
 namespace deferd {{
 

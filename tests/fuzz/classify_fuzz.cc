@@ -5,8 +5,8 @@
 #include <cstdlib>
 
 #include "absl/strings/string_view.h"
-#include "policy/classify.h"
-#include "policy/reply_rules.h"
+#include "policy/reply/classify.h"
+#include "policy/reply/reply_rules.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const deferd::ReplyClassifier* const kClassifier =

@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/limiter/cluster.h"
 #include "tests/limiter/limiter_fixture.h"
+#include "tests/limiter/sharing/cluster.h"
 
 namespace deferd {
 namespace {

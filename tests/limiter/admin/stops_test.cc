@@ -4,7 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "limiter/admin/admin_api.h"
-#include "limiter/admin/admin_pages.h"
+#include "limiter/ctl/admin_pages.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/status_matchers.h"
 

@@ -1,0 +1,110 @@
+// A case: the record of a subject's trouble.
+//
+// It is opened by a rule or a person, lasts until `until` or until a person ends it, and is kept
+// afterwards as a record. A *block* is a case in state blocked. A plain value.
+
+#ifndef DEFERD_LIMITER_CASES_CASE_H_
+#define DEFERD_LIMITER_CASES_CASE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "policy/counts.h"
+#include "policy/policy.h"
+#include "policy/refusal_text.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+enum class CaseState : uint8_t { kBlocked, kProbation, kClosed };
+absl::string_view CaseStateName(CaseState state);
+
+// What the person who ends a case says of the mail that it holds; without a word, the case's
+// evidence decides (holder.h).
+enum class HeldOrder : uint8_t { kNone, kRelease, kKeep };
+
+// What a person decided about a subject.
+struct PersonsWord {
+  bool blocked = false;  // else unblocked
+  std::string by;
+  std::string reason;
+  absl::Time at;
+
+  friend bool operator==(const PersonsWord&, const PersonsWord&) = default;
+};
+
+struct Case {
+  std::string id;  // NODE-INCARNATION-NUMBER
+  Subject subject;
+  Subject within;  // the domain that a narrower subject is part of; no id: none
+  CaseState state = CaseState::kBlocked;
+  bool manual = false;   // a person's, not a rule's
+  bool shadow = false;   // judged and shown, never answered
+  bool history = false;  // its time was over before it was found: never enforced
+  Action action;
+
+  std::string rule;  // the tripped rule; empty if manual
+  Counts counts;     // when it tripped
+  int64_t min_bad = 0;
+  int percent = 0;        // the whole number that was compared
+  int percent_limit = 0;  // the rule's
+  absl::Duration window;  // the rule's
+  std::string policy_hash;
+
+  absl::Time since;  // the tripping attempt's stamp, or when the person said so
+  absl::Time until;
+  absl::Time closed_at = absl::InfiniteFuture();
+  std::string by;         // "rule", or the person: "root", "uid 1000"
+  std::string reason;     // a person's words
+  std::string closed_by;  // "time", or the person
+  std::string closed_reason;
+  HeldOrder held_order = HeldOrder::kNone;
+  // What its counts were taken of: the live window at `judged_at`, later than `counted_after` (an
+  // earlier case ended then), without these narrower subjects, which had cases of their own.
+  absl::Time judged_at;
+  absl::Time counted_after = absl::InfinitePast();
+  std::vector<std::string> apart;
+  // ... and without what these caused until then: cases of theirs have ended.
+  std::vector<std::pair<std::string, absl::Time>> apart_until;
+  bool once = true;  // each message and recipient counted once (Policy::count)
+  int extended = 0;  // how often `until` was moved on because it tripped again
+
+  // Where nodes share: which of two records of a subject is newer (0: never shared), from when on
+  // attempts count, and whose attempts made it trip.
+  int64_t rev = 0;
+  int level = 0;
+  absl::Time cleared_at = absl::InfinitePast();
+  std::vector<std::pair<std::string, Counts>> counts_by_node;
+  // When a person last decided about the subject (InfinitePast: nobody did, nullopt: not known),
+  // and whose earlier word that overruled (decision.h).
+  std::optional<absl::Time> decided_at = absl::InfinitePast();
+  std::optional<PersonsWord> overruled;
+
+  // In force at `now`: what an MTA is told.
+  bool Enforced(absl::Time now) const {
+    return state == CaseState::kBlocked && !shadow && now < until;
+  }
+  Refusal ToRefusal() const { return {subject, counts.bad(), min_bad, percent, until, manual}; }
+};
+
+// What happened to a case; with the case it makes the record of who did what, when and why.
+// kAdopted: another node says so.
+enum class CaseChange : uint8_t {
+  kOpened,
+  kExtended,
+  kEnded,
+  kBlockedByPerson,
+  kUnblocked,
+  kAdopted
+};
+inline constexpr int kCaseChanges = 6;
+absl::string_view CaseChangeName(CaseChange change);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_CASES_CASE_H_

@@ -1,0 +1,108 @@
+// All cases of this node, in memory.
+//
+// The one place where counting and answering meet: the limiter writes, the hook and the admin door
+// read. A lookup holds the lock for a hash lookup and a copy, a write for about as long; neither
+// waits for a disk or a network. Safe from any thread.
+
+#ifndef DEFERD_LIMITER_CASES_CASE_TABLE_H_
+#define DEFERD_LIMITER_CASES_CASE_TABLE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "limiter/cases/case.h"
+#include "limiter/port/mutex.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+// A line of the record: every opening, ending, block and unblock.
+struct CaseEvent {
+  absl::Time time;
+  CaseChange change;
+  Case record;  // as it was after the change
+};
+
+class CaseTable {
+ public:
+  // Closed cases and events kept; the oldest go first.
+  static constexpr size_t kMaxHistory = 10'000;
+
+  // The case that an MTA would be told about. At most one enforced and one shadow case of a subject
+  // are open at a time.
+  std::optional<Case> FindEnforced(const Subject& subject, absl::Time now) const;
+  std::optional<Case> FindOpen(const Subject& subject, bool shadow) const;
+
+  // Opens `record`, or replaces the open one with the same subject and `shadow`. A closed `record`
+  // leaves the open ones and joins the history.
+  void Put(CaseChange change, absl::Time time, Case record);
+
+  // What a store kept: all cases, and their record in the order of the events. Replaces everything.
+  void Restore(std::vector<Case> cases, std::vector<CaseEvent> events);
+
+  // Forgets the cases that were closed before `t`.
+  void ForgetClosed(absl::Time t);
+  // The ids of closed cases that were forgotten, by age or because there were too many, since the
+  // last call.
+  std::vector<std::string> TakeForgotten();
+
+  // When the next open case ends; InfiniteFuture if none is open.
+  absl::Time EarliestUntil() const;
+  // The open case that ends first, if it ends by `t`; of several at once a part of a domain
+  // before the domain, else the first by subject.
+  std::optional<Case> NextDue(absl::Time t) const;
+
+  // Open cases, by subject.
+  std::vector<Case> Open() const;
+  // Closed ones, newest first, at most `limit`.
+  std::vector<Case> Closed(size_t limit) const;
+  // The record of one subject, newest first, at most `limit`.
+  std::vector<CaseEvent> EventsOf(const Subject& subject, size_t limit) const;
+
+  // Open enforced cases at `now`, without the lock when there are none: what most questions meet.
+  bool AnyOpen() const { return open_count_.load(std::memory_order_relaxed) != 0; }
+  size_t CountOpen(bool shadow) const;
+
+ private:
+  struct Key {
+    Subject subject;
+    bool shadow;
+    friend bool operator==(const Key&, const Key&) = default;
+    // Parts of domains before domains.
+    friend bool operator<(const Key& a, const Key& b) {
+      const bool a_wide = a.subject.kind == SubjectKind::kDomain;
+      const bool b_wide = b.subject.kind == SubjectKind::kDomain;
+      return std::tie(a_wide, a.subject.id, a.subject.kind, a.shadow) <
+             std::tie(b_wide, b.subject.id, b.subject.kind, b.shadow);
+    }
+    template <typename H>
+    friend H AbslHashValue(H h, const Key& key) {
+      return H::combine(std::move(h), key.subject, key.shadow);
+    }
+  };
+
+  void Keep(Case record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable Mutex mutex_;
+  absl::flat_hash_map<Key, Case> open_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_set<std::pair<absl::Time, Key>> by_until_ ABSL_GUARDED_BY(mutex_);  // of open_
+  std::deque<Case> closed_ ABSL_GUARDED_BY(mutex_);                               // newest first
+  std::vector<std::string> forgotten_ ABSL_GUARDED_BY(mutex_);
+  std::deque<CaseEvent> events_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<size_t> open_count_{0};
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_CASES_CASE_TABLE_H_

@@ -1,0 +1,48 @@
+// The cases that rest on answers whose meaning is sure, so that what cannot be undone may follow:
+// discarding mail, or giving it back. A case that is not in here holds instead.
+//
+// A case gets in when its evidence has been looked at (receipt.h), moments after it opened. Safe
+// from any thread; the lock is held for moments.
+
+#ifndef DEFERD_LIMITER_CASES_SURE_CASES_H_
+#define DEFERD_LIMITER_CASES_SURE_CASES_H_
+
+#include <cstddef>
+#include <deque>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "limiter/cases/case.h"
+#include "limiter/port/mutex.h"
+
+namespace deferd {
+
+class SureCases {
+ public:
+  static constexpr size_t kMaxCases = 20'000;  // the first ones in go first
+
+  void Add(const std::string& case_id) {
+    MutexLock lock(&mutex_);
+    if (!ids_.insert(case_id).second) return;
+    in_order_.push_back(case_id);
+    if (in_order_.size() <= kMaxCases) return;
+    ids_.erase(in_order_.front());
+    in_order_.pop_front();
+  }
+  // A person's word needs no evidence.
+  bool IsSure(const Case& record) const {
+    if (record.manual) return true;
+    MutexLock lock(&mutex_);
+    return ids_.contains(record.id);
+  }
+
+ private:
+  mutable Mutex mutex_;
+  absl::flat_hash_set<std::string> ids_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::string> in_order_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_CASES_SURE_CASES_H_

@@ -1,0 +1,137 @@
+#include "limiter/config/config_check.h"
+
+#include <glob.h>
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+
+namespace deferd {
+
+namespace {
+
+bool HasGroup(const std::string& name) { return getgrnam(name.c_str()) != nullptr; }
+
+// The groups of mail servers that this machine has.
+std::vector<std::string> MailGroups() {
+  std::vector<std::string> groups;
+  for (const char* name : {"Debian-exim", "exim", "mailnull", "postfix"}) {
+    if (HasGroup(name)) groups.push_back(absl::StrCat("\"", name, "\""));
+  }
+  return groups;
+}
+
+bool IsFolder(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+std::string FolderOf(absl::string_view path) {
+  return std::string(path.substr(0, std::max<size_t>(1, path.rfind('/'))));
+}
+
+class Checker {
+ public:
+  explicit Checker(MachineFindings* findings) : findings_(findings) {}
+
+  void Group(absl::string_view table, const std::string& group) {
+    if (group.empty() || HasGroup(group)) return;
+    const std::vector<std::string> here = MailGroups();
+    findings_->errors.push_back(absl::StrCat(
+        table, " group: this machine has no group \"", group, "\"; ",
+        here.empty()
+            ? std::string("install the mail server first, or take the line out")
+            : absl::StrCat("the mail server's group here is ", absl::StrJoin(here, " or "))));
+  }
+
+  void Socket(absl::string_view key, absl::string_view address) {
+    absl::ConsumePrefix(&address, "unix:");
+    if (!absl::StartsWith(address, "/")) return;  // TCP, or off
+    const std::string folder = FolderOf(address);
+    if (IsFolder(folder)) return;
+    std::string text = absl::StrCat(key, ": there is no folder ", folder, " for ", address);
+    // systemd makes the unit's own folders below /run when it starts deferd.
+    if (absl::StartsWith(folder, "/run/") || absl::StartsWith(folder, "/var/run/")) {
+      findings_->warnings.push_back(
+          absl::StrCat(text, "; the systemd unit makes it at each start"));
+    } else {
+      findings_->errors.push_back(
+          absl::StrCat(text, "; create it, with access for the mail server"));
+    }
+  }
+
+  void Log(absl::string_view key, const std::string& pattern) {
+    glob_t found = {};
+    const int result = glob(pattern.c_str(), 0, nullptr, &found);
+    if (result != 0) {
+      const std::string folder = FolderOf(pattern);
+      const bool plain = pattern.find_first_of("*?[") == std::string::npos;
+      findings_->warnings.push_back(
+          plain && !IsFolder(folder)
+              ? absl::StrCat(key, ": there is no folder ", folder, ", so nothing is read from ",
+                             pattern, "; is this mail server installed here?")
+              : absl::StrCat(key, ": no file ", pattern,
+                             " yet; it is followed as soon as the mail server creates it"));
+    }
+    for (size_t i = 0; i < found.gl_pathc; ++i) {
+      if (access(found.gl_pathv[i], R_OK) == 0) continue;
+      findings_->warnings.push_back(absl::StrCat(key, ": cannot read ", found.gl_pathv[i],
+                                                 " as this user (", std::strerror(errno),
+                                                 "); on Debian the group adm may read logs"));
+    }
+    globfree(&found);
+  }
+
+ private:
+  MachineFindings* const findings_;
+};
+
+}  // namespace
+
+std::string WrongMailServer(const Config& config, bool exim_here, bool postfix_here) {
+  const bool for_exim = !config.hook_exim.empty() || !config.exim_logs.empty();
+  const bool for_postfix =
+      !config.hook_postfix.empty() || !config.postfix_logs.empty() || config.journal.postfix;
+  if (for_exim && !for_postfix && postfix_here && !exim_here) {
+    return "this machine has Postfix and no Exim, and the configuration is for Exim: in [intake] "
+           "write postfix = [\"/var/log/mail.log\"] in place of exim; in [hook] postfix = "
+           "\"unix:/var/spool/postfix/deferd/policy.sock\" in place of exim, and group = "
+           "\"postfix\"";
+  }
+  if (for_postfix && !for_exim && !config.journal.exim && exim_here && !postfix_here) {
+    return "this machine has Exim and no Postfix, and the configuration is for Postfix: in "
+           "[intake] "
+           "write exim = [\"/var/log/exim4/mainlog\"] in place of postfix; in [hook] exim = "
+           "\"unix:/run/deferd/exim.sock\" in place of postfix, and group = \"Debian-exim\"";
+  }
+  return "";
+}
+
+MachineFindings CheckMachine(const Config& config) {
+  MachineFindings findings;
+  const bool exim_here = HasGroup("Debian-exim") || HasGroup("exim") || HasGroup("mailnull");
+  std::string wrong = WrongMailServer(config, exim_here, HasGroup("postfix"));
+  if (!wrong.empty()) findings.errors.push_back(std::move(wrong));
+  Checker checker(&findings);
+  if (!config.hook_exim.empty() || !config.hook_postfix.empty()) {
+    checker.Group("[hook]", config.hook_options.group);
+  }
+  checker.Group("[admin]", config.admin_options.group);
+  checker.Socket("[hook] exim", config.hook_exim);
+  checker.Socket("[hook] postfix", config.hook_postfix);
+  checker.Socket("[admin] socket", config.admin_socket);
+  for (const std::string& log : config.exim_logs) checker.Log("[intake] exim", log);
+  for (const std::string& log : config.postfix_logs) checker.Log("[intake] postfix", log);
+  return findings;
+}
+
+}  // namespace deferd

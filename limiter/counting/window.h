@@ -1,0 +1,96 @@
+// The last hour of one subject, in 60 steps.
+//
+// A window of length W has steps of W/60; step(t) = floor(t / (W/60)) of Unix seconds. Live at
+// `now` are the steps step(now)-59 .. step(now): what is older than W never counts, what is younger
+// than W minus one step always does. Only cells that hold something are stored, since most domains
+// send a few messages an hour: a cell is four bytes, four cells need no allocation. Counts never
+// become negative.
+//
+// Confined to its owner's thread. Steps are passed in, so one clock serves all.
+
+#ifndef DEFERD_LIMITER_COUNTING_WINDOW_H_
+#define DEFERD_LIMITER_COUNTING_WINDOW_H_
+
+#include <cstdint>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/functional/function_ref.h"
+#include "absl/time/time.h"
+#include "policy/counts.h"
+
+namespace deferd {
+
+// What a contribution can be; the order is that of the stored rows. kSurplus is delivered too, but
+// beyond what one message may dilute (dilution.h).
+enum class CountedOutcome : uint8_t { kDelivered, kDeferred, kFailed, kSurplus };
+inline constexpr int kCountedOutcomes = 4;
+
+// The steps of windows of one length.
+class StepClock {
+ public:
+  static constexpr int kSteps = 60;
+
+  // `window` is a multiple of 60 s, so a step is a whole number of seconds.
+  explicit StepClock(absl::Duration window)
+      : seconds_(absl::ToInt64Seconds(window) / kSteps), window_(window) {}
+
+  int64_t StepOf(absl::Time t) const {
+    int64_t s = absl::ToUnixSeconds(t);  // rounds down
+    return s >= 0 ? s / seconds_ : -((-s + seconds_ - 1) / seconds_);
+  }
+  // The last second of `step`: what `cleared_at` takes to leave a whole step out.
+  absl::Time EndOf(int64_t step) const { return absl::FromUnixSeconds((step + 1) * seconds_ - 1); }
+  bool Live(int64_t step, int64_t now_step) const {
+    return step > now_step - kSteps && step <= now_step;
+  }
+  absl::Duration window() const { return window_; }
+
+ private:
+  int64_t seconds_;
+  absl::Duration window_;
+};
+
+class Window {
+ public:
+  // `step` must be live at `now_step`. Cells that are no longer live are forgotten.
+  void Add(int64_t step, CountedOutcome outcome, int64_t now_step);
+
+  // Takes one out again; false, and nothing changed, if the cell is empty.
+  bool Remove(int64_t step, CountedOutcome outcome);
+
+  // The live cells later than `after_step`.
+  Counts Sum(int64_t now_step, int64_t after_step) const;
+
+  // Forgets cells that are no longer live.
+  void Expire(int64_t now_step);
+  // Forgets cells of later steps; true if there were any.
+  bool DropAfter(int64_t step);
+  // Of the last cell; 0 if there is none.
+  int64_t newest_step() const { return cells_.empty() ? 0 : StepOf(cells_.back()); }
+
+  bool empty() const { return cells_.empty(); }
+
+  // What is counted, step by step, in order.
+  void ForEach(absl::FunctionRef<void(int64_t step, CountedOutcome outcome, int64_t count)>) const;
+  // Puts back what ForEach told: `step` and `outcome` not before those put back already.
+  void Restore(int64_t step, CountedOutcome outcome, int64_t count);
+
+ private:
+  // What one cell holds: 8 bits of key, (step - base_) * 4 + outcome, above 24 bits of count. A
+  // count that would not fit goes on in a further cell of the same key.
+  using Cell = uint32_t;
+  static constexpr Cell kMaxCount = (1u << 24) - 1;
+  static constexpr int64_t kMaxSpan = 64;  // steps that a key can tell apart
+
+  static Cell KeyOf(Cell cell) { return cell >> 24; }
+  int64_t StepOf(Cell cell) const { return base_ + KeyOf(cell) / 4; }
+  Cell* FirstAbove(Cell key);
+  void MoveBase(int64_t base);
+
+  int64_t base_ = 0;                    // at most the first cell's step
+  absl::InlinedVector<Cell, 4> cells_;  // sorted by key
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_COUNTING_WINDOW_H_

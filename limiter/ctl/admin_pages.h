@@ -1,0 +1,26 @@
+// What deferctl prints on a terminal, from the same JSON that --json shows. 80 columns.
+
+#ifndef DEFERD_LIMITER_CTL_ADMIN_PAGES_H_
+#define DEFERD_LIMITER_CTL_ADMIN_PAGES_H_
+
+#include <string>
+
+#include "limiter/admin/json.h"
+
+namespace deferd {
+
+std::string StatusPage(const Json& status);
+std::string CheckPage(const Json& check);
+std::string BlocksPage(const Json& blocks);
+std::string BlockedPage(const Json& block);
+std::string UnblockedPage(const Json& block);
+std::string IncidentsPage(const Json& incidents);
+std::string TopPage(const Json& top);
+std::string ReloadedPage(const Json& policy);
+
+// Why a case was opened, in a line: by whom, or which rule with which figures.
+std::string CauseOf(const Json& record);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_CTL_ADMIN_PAGES_H_

@@ -1,0 +1,571 @@
+// deferctl: one table of verbs. Exit status: 0 done, 1 failed, 2 usage. Errors go to stderr.
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "limiter/admin/page_text.h"
+#include "limiter/admin/record.h"
+#include "limiter/admin/stats.h"
+#include "limiter/admin/track.h"
+#include "limiter/admin/why.h"
+#include "limiter/config/config.h"
+#include "limiter/ctl/admin_pages.h"
+#include "limiter/ctl/doctor.h"
+#include "limiter/ctl/explain.h"
+#include "limiter/ctl/queue_verbs.h"
+#include "limiter/ctl/replay.h"
+#include "limiter/ctl/reply_verbs.h"
+#include "limiter/localrpc/admin_client.h"
+#include "limiter/localrpc/admin_session.h"
+#include "limiter/port/clock.h"
+#include "limiter/port/host_name.h"
+#include "policy/charge.h"
+#include "policy/policy_file.h"
+#include "policy/text.h"
+#include "policy/toml_reader.h"
+
+namespace deferd {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr char kSubjectHelp[] = "example.com, login:bob@example.com, local:web@HOST, ...";
+constexpr int kUsage = 2;
+constexpr absl::Duration kDaemonLimit = absl::Seconds(30);
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "deferctl: %s\n", std::string(status.message()).c_str());
+  return kFailed;
+}
+
+int FailUsage(const std::string& message) {
+  std::fprintf(stderr, "deferctl: %s\n", message.c_str());
+  return kUsage;
+}
+
+int Print(const std::string& text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  return written && std::fflush(stdout) == 0 ? 0 : kFailed;
+}
+
+// A bar on a terminal, redrawn at most once a percent; nothing elsewhere.
+std::function<void(double)> ProgressBar() {
+  if (isatty(STDERR_FILENO) == 0) return {};
+  return [last = -1](double done) mutable {
+    const int percent = std::min(100, static_cast<int>(done * 100));
+    if (percent == last) return;
+    last = percent;
+    const std::string bar(percent / 2, '#');
+    std::fprintf(stderr, "\r[%-50s] %3d%%%s", bar.c_str(), percent,
+                 percent == 100 ? "\r\033[K" : "");
+  };
+}
+
+// What the command line said.
+struct Arguments {
+  std::string socket = "/run/deferd/admin.sock";
+  bool json = false;
+  bool utc = false;
+  std::string subject;
+  std::string source;
+  std::string duration;
+  std::string reason;
+  bool all = false;
+  bool verify = false;
+  bool release = false, keep = false;
+  std::string by;
+  int64_t limit = 20;
+  std::string format;
+  std::string policy;
+  std::string charge;
+  std::string timezone;
+  std::string config;
+  std::vector<std::string> logs;
+  std::string file;
+  bool built_in = false;
+  std::string reply;
+  std::string wrong;
+  bool yes = false;
+  struct {
+    std::string what, domain, sender, recipient, id, host, outcome, since, until;
+    std::string to_domain, address, code, reply_class, mail_subject;
+    int64_t limit = 50;
+    int64_t before = 0;
+  } track;
+};
+
+// A verb that the daemon answers: its result as JSON or as a page.
+int AskAndPrint(const Arguments& args, const std::string& verb, const Json& request,
+                std::string (*page)(const Json&)) {
+  absl::StatusOr<Json> result = AskDaemon(args.socket, verb, request, kDaemonLimit);
+  if (!result.ok()) return Fail(result.status());
+  return Print(args.json ? DumpPretty(*result) : page(*result));
+}
+
+int RunStatus(const Arguments& a) { return AskAndPrint(a, "status", Json::object(), StatusPage); }
+int RunReload(const Arguments& a) { return AskAndPrint(a, "reload", Json::object(), ReloadedPage); }
+int RunCheck(const Arguments& a) {
+  return AskAndPrint(a, "check", {{"subject", a.subject}, {"source", a.source}}, CheckPage);
+}
+int RunWhy(const Arguments& a) {
+  return AskAndPrint(a, "why", {{"subject", a.subject}, {"verify", a.verify}},
+                     a.verify ? VerifyPage : WhyPage);
+}
+int RunBlocks(const Arguments& a) { return AskAndPrint(a, "blocks", {{"all", a.all}}, BlocksPage); }
+int RunIncidents(const Arguments& a) {
+  return AskAndPrint(a, "incidents", {{"all", a.all}}, IncidentsPage);
+}
+int RunTop(const Arguments& a) { return AskAndPrint(a, "top", {{"limit", a.limit}}, TopPage); }
+int RunBlock(const Arguments& a) {
+  return AskAndPrint(
+      a, "block", {{"subject", a.subject}, {"for", a.duration}, {"reason", a.reason}}, BlockedPage);
+}
+int RunUnblock(const Arguments& a) {
+  return AskAndPrint(a, "unblock",
+                     {{"subject", a.subject},
+                      {"reason", a.reason},
+                      {"held", a.release ? "release"
+                               : a.keep  ? "keep"
+                                         : ""}},
+                     UnblockedPage);
+}
+
+int RunTrack(const Arguments& args) {
+  const auto& t = args.track;
+  const Json request = {{"what", t.what},
+                        {"domain", t.domain},
+                        {"sender", t.sender},
+                        {"recipient", t.recipient},
+                        {"id", t.id},
+                        {"host", t.host},
+                        {"outcome", t.outcome},
+                        {"to_domain", t.to_domain},
+                        {"address", t.address},
+                        {"code", t.code},
+                        {"class", t.reply_class},
+                        {"mail_subject", t.mail_subject},
+                        {"since", MeantTime(t.since)},
+                        {"until", MeantTime(t.until)},
+                        {"limit", t.limit},
+                        {"before", t.before}};
+  absl::StatusOr<Json> rows = AskDaemon(args.socket, "track", request, kDaemonLimit);
+  if (!rows.ok()) return Fail(rows.status());
+  if (args.json) return Print(DumpPretty(*rows));
+  if (rows->empty()) return Print(NothingFound(request));
+  std::string page = absl::StrCat(TrackPage(*rows), "times are ", PageZone(), "\n");
+  if (t.limit > 0 && rows->size() == static_cast<size_t>(t.limit)) {
+    absl::StrAppend(&page, "older ones: the same with --before ", Field(rows->back(), "row"), "\n");
+  }
+  return Print(page);
+}
+
+int RunStats(const Arguments& a) {
+  return AskAndPrint(a, "stats",
+                     {{"subject", a.subject},
+                      {"by", a.by},
+                      {"since", MeantTime(a.track.since)},
+                      {"until", MeantTime(a.track.until)},
+                      {"limit", a.limit}},
+                     StatsPage);
+}
+
+// Lines of JSON, as many in one request as its line may hold. A mistake ends it: what stands before
+// its line is recorded, what stands behind is not.
+int RunRecord(const Arguments& args) {
+  constexpr size_t kRequest = AdminSession::kMaxLine * 3 / 4;
+  std::ifstream file;
+  if (args.file != "-") file.open(args.file);
+  std::istream& in = args.file == "-" ? std::cin : file;
+  if (!in) return Fail(absl::NotFoundError(absl::StrCat(args.file, ": cannot be read")));
+  int64_t number = 0, recorded = 0;
+  Json records = Json::array();
+  size_t size = 0;
+  const auto send = [&]() -> absl::Status {
+    if (records.empty()) return absl::OkStatus();
+    absl::StatusOr<Json> result =
+        AskDaemon(args.socket, "record", {{"records", std::move(records)}}, kDaemonLimit);
+    records = Json::array();
+    size = 0;
+    if (result.ok()) recorded += Number(*result, "recorded");
+    return result.status();
+  };
+  std::string line;
+  while (std::getline(in, line)) {
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    EventBatch unused;
+    absl::Status status = record.is_discarded() ? absl::InvalidArgumentError("not JSON")
+                                                : AddRecord(record, SystemClock().Now(), &unused);
+    if (status.ok() && size + line.size() > kRequest) status = send();
+    if (!status.ok()) {
+      send().IgnoreError();
+      return Fail(
+          absl::Status(status.code(), absl::StrCat(args.file, ":", number, ": ", status.message(),
+                                                   "; ", recorded, " were recorded")));
+    }
+    size += Dump(record).size() + 1;
+    records.push_back(std::move(record));
+  }
+  absl::Status status = send();
+  if (!status.ok()) return Fail(status);
+  return Print(args.json ? DumpPretty({{"recorded", recorded}})
+                         : absl::StrCat(recorded, " attempts recorded\n"));
+}
+
+int RunDoctor(const Arguments& args) {
+  const Json findings = Diagnose(Gather(args.socket, SystemClock().Now()));
+  const int printed = Print(args.json ? DumpPretty(findings) : DoctorPage(findings));
+  return printed != 0 ? printed : DoctorExit(findings);
+}
+
+int RunReplay(const Arguments& args) {
+  ReplayOptions options;
+  options.format = args.format == "postfix" ? LogFormat::kPostfix
+                   : args.format == "exim"  ? LogFormat::kExim
+                                            : LogFormat::kAny;
+  options.paths = args.logs;
+  options.lists.host = HostName();
+  if (!args.config.empty()) {
+    absl::StatusOr<Config> config = LoadConfig(args.config);
+    if (!config.ok()) return Fail(config.status());
+    options.lists = config->charge;
+    options.zone = config->zone;
+  }
+  if (!args.timezone.empty() && !absl::LoadTimeZone(args.timezone, &options.zone)) {
+    return FailUsage(absl::StrCat("--timezone '", args.timezone,
+                                  "' is not known; use a name such as Europe/Berlin or UTC"));
+  }
+  if (!args.charge.empty()) {
+    absl::StatusOr<std::vector<ChargeStep>> order = ParseChargeOrder(args.charge);
+    if (!order.ok()) {
+      return FailUsage(absl::StrCat("--charge: ", order.status().message()));
+    }
+    options.lists.order = *std::move(order);
+  }
+  absl::StatusOr<LoadedPolicy> policy = LoadPolicy(args.policy);
+  if (!policy.ok()) return Fail(policy.status());
+  options.policy = policy->policy;
+  options.progress = ProgressBar();
+  absl::StatusOr<Json> result = Replay(options);
+  if (!result.ok()) return Fail(result.status());
+  const int printed = Print(args.json ? DumpPretty(*result) : ReplayPage(*result));
+  return IsNoSuchLog(*result) ? 1 : printed;
+}
+
+// The policy of the command line, or else the daemon's own.
+absl::StatusOr<LoadedPolicy> CorrectedPolicy(const Arguments& args) {
+  if (!args.policy.empty()) return LoadPolicy(args.policy);
+  absl::StatusOr<Config> config = LoadConfig("/etc/deferd/deferd.toml");
+  if (!config.ok()) return config.status();
+  return LoadPolicy(config->policy_path);
+}
+
+int RunWrong(const Arguments& args) {
+  absl::StatusOr<LoadedPolicy> policy = CorrectedPolicy(args);
+  if (!policy.ok()) return Fail(policy.status());
+  absl::StatusOr<Correction> correction = CorrectionOf(*policy->policy, args.wrong, args.reply);
+  if (!correction.ok()) return Fail(correction.status());
+  if (!args.yes) {
+    if (args.json) return FailUsage("--json asks nothing: give --yes as well");
+    Print(absl::StrCat(correction->table, "\nAdd this to ", correction->path, "? [y/N] "));
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (answer != "y" && answer != "Y" && answer != "yes") return Print("nothing was changed\n");
+  }
+  if (absl::Status added = AddCorrection(*correction); !added.ok()) return Fail(added);
+  if (args.json) {
+    return Print(DumpPretty({{"file", correction->path}, {"table", correction->table}}));
+  }
+  return Print(absl::StrCat(args.yes ? correction->table : "", "added to ", correction->path,
+                            "; deferctl reload puts it in force\n"));
+}
+
+int RunRepliesExport(const Arguments& args) {
+  absl::StatusOr<LoadedPolicy> policy = LoadPolicy(args.policy);
+  if (!policy.ok()) return Fail(policy.status());
+  constexpr int64_t kRows = 2000;
+  ReplyExport replies(&policy->policy->replies());
+  int64_t before = 0;
+  while (true) {
+    absl::StatusOr<Json> rows = AskDaemon(args.socket, "track",
+                                          {{"outcome", "bad"},
+                                           {"since", MeantTime(args.track.since)},
+                                           {"until", MeantTime(args.track.until)},
+                                           {"limit", kRows},
+                                           {"before", before}},
+                                          kDaemonLimit);
+    if (!rows.ok()) return Fail(rows.status());
+    for (const Json& row : *rows) replies.Add(row);
+    if (rows->size() < static_cast<size_t>(kRows) ||
+        !absl::SimpleAtoi(Field(rows->back(), "row"), &before)) {
+      break;
+    }
+  }
+  return Print(args.json ? DumpPretty(replies.ToJson()) : replies.Text());
+}
+
+int RunExplain(const Arguments& args) {
+  if (!args.wrong.empty()) return RunWrong(args);
+  absl::StatusOr<LoadedPolicy> policy = LoadPolicy(args.policy);
+  if (!policy.ok()) return Fail(policy.status());
+  const absl::Status status = Explain(
+      policy->policy->replies(), args.reply, args.json, std::cin, [](const std::string& answer) {
+        return Print(answer) == 0 ? absl::OkStatus() : absl::UnavailableError("cannot write");
+      });
+  return status.ok() ? 0 : Fail(status);
+}
+
+Json RuleJson(const Rule& rule) {
+  Json domains = Json::array();
+  for (const DomainPattern& pattern : rule.domains) domains.push_back(pattern.ToString());
+  return {{"name", rule.name},
+          {"min_bad", rule.min_bad},
+          {"percent", rule.percent == 0 ? Json(nullptr) : Json(rule.percent)},
+          {"any_share", rule.any_share},
+          {"window", deferd::FormatDuration(rule.window)},
+          {"block_for", deferd::FormatDuration(rule.block_for)},
+          {"action", rule.action.ToString()},
+          {"shadow", rule.shadow},
+          {"kind", std::string(SubjectKindName(rule.kind))},
+          {"unhosted", rule.unhosted},
+          {"domains", std::move(domains)}};
+}
+
+Json PolicyJson(const LoadedPolicy& loaded) {
+  const Policy& policy = *loaded.policy;
+  Json rules = Json::array();
+  for (const Rule& rule : policy.rules) rules.push_back(RuleJson(rule));
+  return {{"path", policy.path},
+          {"hash", policy.hash},
+          {"mode", policy.mode == Mode::kShadow ? "shadow" : "enforce"},
+          {"profile", policy.profile == Profile::kCpanel ? "cpanel" : "fair"},
+          {"count", policy.count == CountMode::kOnce ? "once" : "attempts"},
+          {"rules", std::move(rules)},
+          {"toml", loaded.toml}};
+}
+
+int RunPolicyCheck(const Arguments& args) {
+  absl::StatusOr<LoadedPolicy> loaded = LoadPolicy(args.file);
+  if (!loaded.ok()) {
+    if (!args.json) return Fail(loaded.status());
+    Print(DumpPretty({{"ok", false}, {"error", std::string(loaded.status().message())}}));
+    return kFailed;
+  }
+  if (args.json) {
+    Json result = {{"ok", true}};
+    result.update(PolicyJson(*loaded));
+    return Print(DumpPretty(result));
+  }
+  std::string out = absl::StrFormat("%s: ok, mode %s, %d rules\n", loaded->policy->path,
+                                    loaded->policy->mode == Mode::kShadow ? "shadow" : "enforce",
+                                    loaded->policy->rules.size());
+  if (loaded->policy->rules.empty()) out += "  no rules: nothing is ever blocked by itself\n";
+  for (const Rule& rule : loaded->policy->rules) {
+    if (rule.off()) {
+      absl::StrAppend(&out, "  rule ", rule.name, ": off, since it gives no percent\n");
+    } else {
+      const std::string share =
+          rule.any_share ? ", whatever share," : absl::StrCat(" and ", rule.percent, "%");
+      absl::StrAppendFormat(&out, "  rule %s: %d bad%s within %s: %s for %s%s\n", rule.name,
+                            rule.min_bad, share, deferd::FormatDuration(rule.window),
+                            rule.action.ToString(), deferd::FormatDuration(rule.block_for),
+                            rule.shadow ? " (shadow)" : "");
+    }
+  }
+  return Print(out);
+}
+
+// A file's text, whose lines stay lines.
+std::string PrintableLines(const Json& text) {
+  std::string out;
+  if (!text.is_string()) return out;
+  for (absl::string_view line : absl::StrSplit(text.get<std::string>(), '\n')) {
+    absl::StrAppend(&out, out.empty() ? "" : "\n", PrintableUtf8(line));
+  }
+  return out;
+}
+
+int RunPolicyShow(const Arguments& args) {
+  if (args.built_in) {
+    absl::StatusOr<LoadedPolicy> loaded = LoadPolicy("");
+    if (!loaded.ok()) return Fail(loaded.status());
+    return Print(args.json ? DumpPretty(PolicyJson(*loaded)) : loaded->toml);
+  }
+  absl::StatusOr<Json> result = AskDaemon(args.socket, "policy", Json::object(), kDaemonLimit);
+  if (!result.ok()) return Fail(result.status());
+  return Print(args.json ? DumpPretty(*result) : PrintableLines(At(*result, "toml")));
+}
+
+// A verb's place on the command line.
+using Run = int (*)(const Arguments&);
+
+int Main(int argc, char** argv) {
+  Arguments args;
+  Run run = nullptr;
+  // CLI11 says no more of a word that is no verb than that a verb is missing.
+  const bool word = argc > 1 && argv[1][0] != '-';
+  CLI::App app{"deferctl asks and tells deferd. Subjects: example.com, login:bob@example.com, ...",
+               "deferctl"};
+  app.set_version_flag("--version", std::string("deferctl ") + DEFERD_VERSION);
+  app.add_option("--socket", args.socket, "deferd's admin socket")
+      ->envname("DEFERD_SOCKET")
+      ->capture_default_str();
+  app.add_flag("--json", args.json, "print JSON");
+  app.add_flag("--utc", args.utc, "show and take times in UTC, not in this machine's zone");
+  app.require_subcommand(1);
+  app.fallthrough();
+
+  auto verb = [&](CLI::App* parent, const char* name, const char* help, Run todo) {
+    CLI::App* sub = parent->add_subcommand(name, help);
+    sub->fallthrough();
+    sub->footer("--json, --utc and --socket, as of deferctl itself, may stand behind it.");
+    if (todo != nullptr) sub->callback([&run, todo] { run = todo; });
+    return sub;
+  };
+  verb(&app, "status", "how the daemon is: policy, logs, blocks", RunStatus);
+  CLI::App* check = verb(&app, "check", "what an MTA would be told", RunCheck);
+  check->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
+  check->add_option("--source", args.source, "submission (so without it), local, queued or relay");
+  CLI::App* why = verb(&app, "why", "the page of one subject: counts, limits, block", RunWhy);
+  why->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
+  why->add_flag("--verify", args.verify, "count the block's evidence again, out of the ledger");
+  CLI::App* blocks = verb(&app, "blocks", "who is blocked", RunBlocks);
+  blocks->add_flag("--all", args.all, "ended ones too");
+  CLI::App* incidents =
+      verb(&app, "incidents", "troubles of servers, that are no sender's", RunIncidents);
+  incidents->add_flag("--all", args.all, "ended ones too");
+  CLI::App* block = verb(&app, "block", "block a subject by hand", RunBlock);
+  block->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
+  block->add_option("--for", args.duration, "how long: 30m, 2h, 7d")->required();
+  block->add_option("--reason", args.reason, "for the record")->required();
+  CLI::App* unblock = verb(&app, "unblock", "end a block; counting begins anew", RunUnblock);
+  unblock->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
+  unblock->add_option("--reason", args.reason, "for the record");
+  CLI::Option* release =
+      unblock->add_flag("--release", args.release, "let all mail go that is held for it");
+  unblock->add_flag("--keep", args.keep, "let it stay held until queue release or discard")
+      ->excludes(release);
+  CLI::App* top = verb(&app, "top", "who has the most bad deliveries now", RunTop);
+  top->add_option("--limit", args.limit, "how many; 0 is all")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1'000'000'000));
+  CLI::App* track = verb(&app, "track", "what became of messages: track delivery", RunTrack);
+  track->add_option("WHAT", args.track.what, "a domain, an address, a message id, login:NAME");
+  track->add_option("--domain", args.track.domain, "who is charged, or else the sender's");
+  track->add_option("--sender", args.track.sender, "the envelope sender");
+  track->add_option("--recipient", args.track.recipient,
+                    "the final address, or the one before an alias");
+  track->add_option("--to-domain", args.track.to_domain, "the recipient's domain");
+  track->add_option("--address", args.track.address,
+                    "a part of the sender's or recipient's address");
+  track->add_option("--code", args.track.code, "that the server answered: 550, 5.7.1, or 5.7");
+  track->add_option("--class", args.track.reply_class, "of the answer: mailbox_full, spam, ...");
+  track->add_option("--subject", args.track.mail_subject,
+                    "a part of the message's Subject: line, where the ledger keeps them");
+  track->add_option("--id", args.track.id, "one message's life, from its beginning");
+  track->add_option("--host", args.track.host, "the remote server, by name or address");
+  track->add_option(
+      "--outcome", args.track.outcome,
+      "bad, in-progress (or unknown), blocked, or some of delivered,deferred,failed,expired,queued,"
+      "held,rejected,discarded,filtered,archived");
+  track->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"");
+  track->add_option("--until", args.track.until, "likewise");
+  track->add_option("--limit", args.track.limit, "how many; 0 is 10000")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 10'000));
+  track->add_option("--before", args.track.before, "the row where the last page ended");
+  CLI::App* stats = verb(&app, "stats", "who sent how much, and what became of it", RunStats);
+  stats->add_option("SUBJECT", args.subject, "of this one, by sender; without it of all");
+  stats->add_option("--by", args.by, "subject or sender");
+  stats->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"; a day");
+  stats->add_option("--until", args.track.until, "likewise; now");
+  stats->add_option("--limit", args.limit, "how many; 0 is all")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1'000'000'000));
+  CLI::App* record = verb(&app, "record",
+                          "count attempts of another mail server: a JSON object a line", RunRecord);
+  record->add_option("FILE", args.file, "- is standard input")->required();
+  record->footer(
+      "Required: id (the message's, the same for each of its attempts), recipient, outcome\n"
+      "(delivered, deferred, failed, expired; or, shown and never counted: queued, held,\n"
+      "rejected, discarded, filtered, archived). Besides: time (RFC 3339; else now), arrival,\n"
+      "sender, login, user (a local system user), client (the IP address that submitted it),\n"
+      "original (the recipient before forwarding), host, ip, transport, reply, and true or\n"
+      "false: local (a delivery on this host), made_by_mta, completed (nothing more comes).");
+  Verb queue_verb;
+  AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &queue_verb);
+  verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
+  CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
+  replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();
+  replay->add_option("--format", args.format, "whose log it is; without it, that is recognised")
+      ->check(CLI::IsMember({"exim", "postfix"}));
+  replay->add_option("--policy", args.policy, "a policy file; without it the built-in one");
+  replay->add_option("--charge", args.charge, "who pays: of login,user,relay; or sender alone");
+  replay->add_option("--timezone", args.timezone, "of stamps without one; the machine's");
+  replay->add_option("--config", args.config, "take [charge] and timezone from this deferd.toml");
+  CLI::App* explain = verb(&app, "explain", "what a server's answer means", RunExplain);
+  explain->add_option("TEXT", args.reply, "the answer; - reads one a line")->required();
+  explain->add_option("--policy", args.policy, "take its own [reply.NAME] patterns too");
+  explain
+      ->add_option("--wrong", args.wrong,
+                   "the class that is right: adds the wording to the policy's [replies] file")
+      ->type_name("CLASS");
+  explain->add_flag("--yes", args.yes, "with --wrong: add it without a question");
+  CLI::App* replies = verb(&app, "replies", "replies of the ledger that need a label", nullptr);
+  replies->require_subcommand(1);
+  CLI::App* exported =
+      verb(replies, "export", "unsure and unclassified ones, without names, by how often they came",
+           RunRepliesExport);
+  exported->add_option("--policy", args.policy, "take its own [reply.NAME] patterns too");
+  exported->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"");
+  exported->add_option("--until", args.track.until, "likewise");
+  CLI::App* policy = verb(&app, "policy", "check or show a policy", nullptr);
+  policy->require_subcommand(1);
+  CLI::App* policy_check = verb(policy, "check", "report every mistake of a file", RunPolicyCheck);
+  policy_check->add_option("FILE", args.file, "- is standard input")->required();
+  CLI::App* show = verb(policy, "show", "the policy in force", RunPolicyShow);
+  show->add_flag("--default", args.built_in, "the built-in one");
+  verb(&app, "reload", "read configuration and policy again", RunReload);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    const auto named = [&](const CLI::App* sub) { return sub->check_name(argv[1]); };
+    if (word && app.get_subcommands(named).empty()) {
+      return FailUsage(absl::StrCat("no verb ", Quoted(argv[1]), "; deferctl --help lists them"));
+    }
+    return app.exit(error) == 0 ? 0 : kUsage;
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  const absl::TimeZone zone = args.utc ? absl::UTCTimeZone() : absl::LocalTimeZone();
+  ShowTimesIn(zone, SystemClock().Now());
+  // Pages take values by the types that they have in this version.
+  try {
+    if (!queue_verb) return run(args);
+    absl::StatusOr<std::string> page = queue_verb();
+    return page.ok() ? Print(*page) : Fail(page.status());
+  } catch (const Json::exception&) {
+    return Fail(absl::FailedPreconditionError(
+        absl::StrCat(args.socket, ": the answer has another form than this deferctl (",
+                     DEFERD_VERSION, ") knows; is deferd of the same version?")));
+  }
+}
+
+}  // namespace
+}  // namespace deferd
+
+int main(int argc, char** argv) { return deferd::Main(argc, argv); }

@@ -1,0 +1,230 @@
+#include "limiter/evidence/receipt.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "limiter/evidence/recount.h"
+#include "limiter/store/state_text.h"
+#include "policy/evaluate.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+std::string DigestOf(const std::vector<LedgerRow>& rows) {
+  const std::string text = LedgerRowsText(rows);
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr) != 1) return "";
+  return absl::BytesToHexString({reinterpret_cast<const char*>(digest), size});
+}
+
+std::string CountsText(const Counts& counts) {
+  return absl::StrCat(
+      counts.delivered, " delivered, ", counts.deferred, " deferred, ", counts.failed, " failed",
+      counts.surplus == 0 ? ""
+                          : absl::StrCat(" (", counts.surplus,
+                                         " of the delivered beyond what one message may dilute)"));
+}
+
+std::string RowText(const LedgerRow& row) {
+  return absl::StrCat("the attempt of ", row.message_id, " to ", row.recipient);
+}
+
+Rule RuleOf(int64_t min_bad, int percent_limit) {
+  Rule rule;
+  rule.min_bad = min_bad;
+  rule.percent = percent_limit;
+  rule.any_share = percent_limit == 0;
+  return rule;
+}
+
+// Collects what is found; the worst decides.
+class Remarks {
+ public:
+  explicit Remarks(Verification* result) : result_(result) {}
+
+  void Contradicted(std::string what) { Add(Finding::kContradicted, std::move(what)); }
+  void Incomplete(std::string what) { Add(Finding::kIncomplete, std::move(what)); }
+
+ private:
+  void Add(Finding finding, std::string what) {
+    result_->finding = std::max(result_->finding, finding);
+    result_->remarks.push_back(std::move(what));
+  }
+
+  Verification* const result_;
+};
+
+void CompareRule(const Case& record, const Receipt& receipt, const Policy& policy,
+                 Remarks* remarks) {
+  if (receipt.rule != record.rule || receipt.min_bad != record.min_bad ||
+      receipt.percent_limit != record.percent_limit || receipt.window != record.window ||
+      receipt.policy_hash != record.policy_hash) {
+    remarks->Contradicted("the rule in the case is not the one in its receipt");
+  }
+  if (receipt.counts != record.counts || receipt.percent != record.percent) {
+    remarks->Contradicted(absl::StrCat("the case says ", CountsText(record.counts),
+                                       ", its receipt ", CountsText(receipt.counts)));
+  }
+  const Decision decision =
+      Evaluate(RuleOf(receipt.min_bad, receipt.percent_limit), receipt.counts);
+  if (!decision.tripped) {
+    remarks->Contradicted(absl::StrCat("the counts in the receipt (", CountsText(receipt.counts),
+                                       ") do not reach the rule's limits"));
+  } else if (decision.percent != receipt.percent) {
+    remarks->Contradicted(absl::StrCat("the counts in the receipt are ", decision.percent,
+                                       "%, not ", receipt.percent, "%"));
+  }
+  if (policy.hash != record.policy_hash) return;  // another policy, which says nothing about it
+  auto same = std::find_if(policy.rules.begin(), policy.rules.end(),
+                           [&](const Rule& one) { return one.name == record.rule; });
+  if (same == policy.rules.end()) {
+    remarks->Contradicted(
+        absl::StrCat("rule ", record.rule, " is not in the policy that it names"));
+  } else if (same->min_bad != receipt.min_bad || same->percent != receipt.percent_limit ||
+             same->window != receipt.window) {
+    remarks->Contradicted(
+        absl::StrCat("rule ", record.rule, " has other limits in the policy that it names"));
+  }
+}
+
+// `found` is what the ledger has now.
+void CompareRows(const Receipt& receipt, const std::vector<LedgerRow>& found, Remarks* remarks) {
+  std::map<int64_t, const LedgerRow*> by_key;
+  for (const LedgerRow& row : found) by_key[row.row] = &row;
+  for (const LedgerRow& row : receipt.rows) {
+    auto it = by_key.find(row.row);
+    if (it == by_key.end()) {
+      remarks->Contradicted(absl::StrCat(RowText(row),
+                                         " is missing in the ledger, or does not "
+                                         "count there any more"));
+    } else if (!(*it->second == row)) {
+      remarks->Contradicted(absl::StrCat(RowText(row), " was changed in the ledger"));
+    }
+  }
+  // Beyond those that the receipt holds whole, the digest tells.
+  if (static_cast<int64_t>(receipt.rows.size()) == receipt.total) {
+    for (const LedgerRow& row : found) {
+      const bool known = std::any_of(receipt.rows.begin(), receipt.rows.end(),
+                                     [&](const LedgerRow& other) { return other.row == row.row; });
+      if (!known) {
+        remarks->Contradicted(
+            absl::StrCat(RowText(row), " was added to the ledger, or taken out of the receipt"));
+      }
+    }
+  } else if (static_cast<int64_t>(found.size()) != receipt.total) {
+    remarks->Contradicted(absl::StrCat("the ledger has ", found.size(),
+                                       " bad attempts, the receipt was made of ", receipt.total));
+  }
+}
+
+bool TripsOnSureAnswers(const Case& record, const Recount& recount, const Policy& policy) {
+  Counts counts = recount.counts;
+  counts.deferred = 0;
+  counts.failed = 0;
+  for (const LedgerRow& row : recount.bad) {
+    const bool deferred = row.outcome == Outcome::kDeferred;
+    const Classification answer = policy.replies().Classify(
+        row.reply,
+        {.logged = deferred ? Permanence::kTransient : Permanence::kPermanent, .host = row.host});
+    if (policy.SurelyCounts(answer, FailsForGood(answer, deferred))) {
+      ++(deferred ? counts.deferred : counts.failed);
+    }
+  }
+  return Evaluate(RuleOf(record.min_bad, record.percent_limit), counts).tripped;
+}
+
+// What is to be found in this node's ledger, where the counts are those of several nodes.
+Counts CountsHere(const Case& record, const std::vector<LedgerRow>& found) {
+  for (const auto& [node, counts] : record.counts_by_node) {
+    if (!found.empty() && found.front().node == node) return counts;
+  }
+  return record.counts;
+}
+
+}  // namespace
+
+absl::string_view FindingName(Finding finding) {
+  switch (finding) {
+    case Finding::kConfirmed:
+      return "confirmed";
+    case Finding::kIncomplete:
+      return "incomplete";
+    case Finding::kContradicted:
+      return "contradicted";
+  }
+  return "unknown";
+}
+
+absl::StatusOr<Receipt> GatherReceipt(const Case& record, int64_t tripping_row,
+                                      const Policy& policy, LedgerReader* ledger) {
+  absl::StatusOr<Recount> recount = CountAgain(record, tripping_row, ledger);
+  if (!recount.ok()) return recount.status();
+  Receipt receipt;
+  receipt.rule = record.rule;
+  receipt.min_bad = record.min_bad;
+  receipt.percent_limit = record.percent_limit;
+  receipt.window = record.window;
+  receipt.policy_hash = record.policy_hash;
+  receipt.counts = record.counts;
+  receipt.percent = record.percent;
+  receipt.tripping_row = tripping_row;
+  receipt.complete = recount->complete;
+  receipt.recounted = recount->counts;
+  receipt.total = static_cast<int64_t>(recount->bad.size());
+  receipt.digest = DigestOf(recount->bad);
+  receipt.sure = TripsOnSureAnswers(record, *recount, policy);
+  receipt.rows = std::move(recount->bad);
+  if (receipt.rows.size() > Receipt::kMaxRows) receipt.rows.resize(Receipt::kMaxRows);
+  return receipt;
+}
+
+absl::StatusOr<Verification> VerifyReceipt(const Case& record, const Receipt& receipt,
+                                           const Policy& policy, LedgerReader* ledger) {
+  Verification result;
+  Remarks remarks(&result);
+  CompareRule(record, receipt, policy, &remarks);
+  absl::StatusOr<Recount> recount = CountAgain(record, receipt.tripping_row, ledger);
+  if (!recount.ok()) return recount.status();
+  result.recounted = recount->counts;
+
+  // Retention drops whole segments, the oldest first: what is older than the ledger is not missing.
+  absl::StatusOr<absl::Time> oldest = ledger->OldestTime();
+  if (!oldest.ok()) return oldest.status();
+  if (*oldest > record.since - record.window) {
+    remarks.Incomplete(
+        absl::StrCat("the ledger begins after the evidence does, at ",
+                     absl::FormatTime("%Y-%m-%d %H:%M:%S", *oldest, absl::UTCTimeZone()), " UTC"));
+    return result;
+  }
+  if (!receipt.complete || !recount->complete) {
+    remarks.Incomplete(recount->missing.empty() ? "not all of the evidence was in the ledger"
+                                                : recount->missing);
+    return result;
+  }
+  const size_t before = result.remarks.size();
+  CompareRows(receipt, recount->bad, &remarks);
+  if (result.remarks.size() == before && DigestOf(recount->bad) != receipt.digest) {
+    remarks.Contradicted("attempts that the receipt knows by their digest were changed");
+  }
+  if (recount->counts != receipt.recounted) {
+    remarks.Contradicted(absl::StrCat("the ledger counts to ", CountsText(recount->counts),
+                                      "; when the receipt was made, it was ",
+                                      CountsText(receipt.recounted)));
+  } else if (recount->counts != CountsHere(record, recount->bad)) {
+    // Attempts that an incident took out of the counts are in the ledger still; what never reached
+    // it, or was counted by other nodes, is not.
+    remarks.Incomplete(absl::StrCat("the ledger counts to ", CountsText(recount->counts),
+                                    ", the case to ", CountsText(receipt.counts)));
+  }
+  return result;
+}
+
+}  // namespace deferd

@@ -1,0 +1,82 @@
+// The MTA's queue as deferd sees it: the root helper's listing joined with what the log told of
+// each message, the helper's actions, and what the ledger remembers of messages.
+//
+// Safe from any thread. Errors of the helper carry its own words; Unavailable if it is away.
+
+#ifndef DEFERD_LIMITER_QUEUE_MAIL_QUEUE_H_
+#define DEFERD_LIMITER_QUEUE_MAIL_QUEUE_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "limiter/admin/json.h"
+#include "limiter/cases/case.h"
+#include "limiter/evidence/receipt.h"
+#include "limiter/limiter.h"
+#include "limiter/localrpc/queued_mail.h"
+#include "limiter/port/clock.h"
+#include "limiter/queue/holder.h"
+#include "limiter/store/local_store.h"
+#include "policy/attempt.h"
+#include "policy/reply/reply_class.h"
+
+namespace deferd {
+
+// The helper's answer. FailedPrecondition carries its refusal.
+absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string& verb,
+                                    const Json& args, absl::Duration limit = absl::Seconds(25));
+
+class MailQueue {
+ public:
+  struct Parts {
+    std::string helper;                    // the helper's socket
+    std::unique_ptr<LedgerReader> ledger;  // for this alone
+    const Clock* clock = nullptr;
+    std::function<Settings()> settings;
+    std::function<std::optional<Receipt>(const Case&)> receipt;
+    // Takes what is to be shown of messages: events of kind kShown.
+    std::function<void(std::unique_ptr<EventBatch>)> record;
+  };
+
+  explicit MailQueue(Parts parts) : parts_(std::move(parts)) {}
+
+  const std::string& helper() const { return parts_.helper; }
+  absl::Time Now() const { return parts_.clock->Now(); }
+  Settings settings() const { return parts_.settings(); }
+
+  static constexpr absl::Duration kPatience = absl::Seconds(25);
+  absl::StatusOr<std::vector<QueuedMail>> List(absl::Duration limit = kPatience) const;
+
+  absl::StatusOr<Json> Ask(const std::string& verb, const Json& args) const;
+
+  // Tells the ledger what was done to these messages, in words for people.
+  void Record(const std::vector<QueuedMail>& mail, Outcome outcome, const std::string& what) const;
+
+  // Out of the ledger; none where that cannot tell.
+  std::optional<PortionOutcome> OutcomeOf(const std::vector<std::string>& ids,
+                                          absl::Time since) const;
+  // Whether spam, reputation or unknown recipients led, or may have, among a case's answers: in
+  // words, empty if they did not.
+  std::optional<std::string> GraveOf(const Case& record) const;
+  // The script that the message claims to be of, else its local user; and its Subject: line.
+  std::string ScriptOf(const QueuedMail& mail) const;
+  std::string SubjectLineOf(const QueuedMail& mail) const;
+
+ private:
+  absl::StatusOr<std::vector<LedgerRow>> RowsOf(const std::string& id,
+                                                std::vector<Outcome> outcomes,
+                                                absl::Time since) const;
+
+  const Parts parts_;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_QUEUE_MAIL_QUEUE_H_

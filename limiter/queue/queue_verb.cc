@@ -1,0 +1,270 @@
+#include "limiter/queue/queue_verb.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "limiter/admin/page_text.h"
+#include "limiter/admin/track_args.h"
+#include "limiter/port/log.h"
+#include "limiter/queue/holder.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr int kMaxLooked = 1000;
+constexpr int64_t kSampled = 5;
+constexpr absl::Duration kSampleLimit = absl::Seconds(5);  // nobody's unblock waits longer
+
+// Which messages are meant.
+struct Choice {
+  std::string subject, sender, mail_subject, id;
+  absl::Time since = absl::InfinitePast();
+  bool held = false;
+  bool nobody = false;  // those of nobody that is known
+};
+
+// A queue id: it has a digit or a capital, and nothing of a domain.
+bool LooksLikeId(absl::string_view text) {
+  const auto id_char = [](char c) { return absl::ascii_isalnum(c) || c == '-'; };
+  const auto telling = [](char c) { return absl::ascii_isdigit(c) || absl::ascii_isupper(c); };
+  return text.size() >= 6 && std::all_of(text.begin(), text.end(), id_char) &&
+         std::any_of(text.begin(), text.end(), telling);
+}
+
+absl::StatusOr<Choice> ReadChoice(const Json& args, absl::Time now) {
+  Choice choice;
+  std::string subject, since;
+  for (const auto& [name, to] : {std::pair("subject", &subject), std::pair("since", &since),
+                                 std::pair("sender", &choice.sender), std::pair("id", &choice.id),
+                                 std::pair("mail_subject", &choice.mail_subject)}) {
+    absl::StatusOr<std::string> text = TextArg(args, name);
+    if (!text.ok()) return text.status();
+    *to = *std::move(text);
+  }
+  if (subject == "nobody") {
+    choice.nobody = true;
+  } else if (choice.id.empty() && LooksLikeId(subject)) {
+    choice.id = subject;
+  } else if (!subject.empty()) {
+    absl::StatusOr<Subject> parsed = Subject::Parse(subject);
+    if (!parsed.ok()) return parsed.status();
+    choice.subject = parsed->ToString();
+  }
+  if (!since.empty()) {
+    absl::StatusOr<absl::Time> when = ParseWhen(since, now);
+    if (!when.ok()) return when.status();
+    choice.since = *when;
+  }
+  choice.held = Flag(args, "held");
+  return choice;
+}
+
+bool Matches(const MailQueue& queue, const Choice& choice, const QueuedMail& mail) {
+  if (choice.held && !mail.held) return false;
+  if (!choice.id.empty() && mail.id != choice.id) return false;
+  if (choice.nobody && !mail.charged.empty()) return false;
+  if (!choice.sender.empty() && !absl::EqualsIgnoreCase(mail.sender, choice.sender)) return false;
+  if (mail.arrival < choice.since) return false;
+  if (!choice.subject.empty() &&
+      std::none_of(mail.charged.begin(), mail.charged.end(),
+                   [&](const Charged& one) { return one.subject.ToString() == choice.subject; })) {
+    return false;
+  }
+  // Last, since it is looked up.
+  return choice.mail_subject.empty() ||
+         absl::StrContains(absl::AsciiStrToLower(queue.SubjectLineOf(mail)),
+                           absl::AsciiStrToLower(choice.mail_subject));
+}
+
+absl::StatusOr<std::vector<QueuedMail>> Chosen(const MailQueue& queue, const Choice& choice) {
+  absl::StatusOr<std::vector<QueuedMail>> all = queue.List();
+  if (!all.ok()) return all.status();
+  std::vector<QueuedMail> chosen;
+  for (QueuedMail& mail : *all) {
+    if (Matches(queue, choice, mail)) chosen.push_back(std::move(mail));
+  }
+  return chosen;
+}
+
+std::string SubjectOf(const QueuedMail& mail) {
+  return mail.charged.empty() ? "" : mail.charged.back().subject.ToString();
+}
+
+Json MailJson(const QueuedMail& mail) {
+  Json subject = nullptr;
+  if (!mail.charged.empty()) subject = SubjectOf(mail);
+  return {{"id", mail.id},
+          {"state", mail.held     ? "held"
+                    : mail.frozen ? "frozen"
+                                  : "queued"},
+          {"subject", std::move(subject)},
+          {"sender", mail.sender},
+          {"login", mail.identity.login},
+          {"user", mail.identity.user},
+          {"recipients", mail.recipients},
+          {"arrival",
+           mail.arrival == absl::InfinitePast() ? Json(nullptr) : Json(FormatUtc(mail.arrival))},
+          {"size", mail.size},
+          {"problem", mail.problem.empty() ? Json(nullptr) : Json(mail.problem)}};
+}
+
+Json MailsJson(const std::vector<QueuedMail>& mails) {
+  Json list = Json::array();
+  for (const QueuedMail& mail : mails) list.push_back(MailJson(mail));
+  return list;
+}
+
+absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMail>& mails,
+                             const std::string& by) {
+  std::map<std::string, std::pair<int64_t, int64_t>> groups;  // messages, held ones
+  int looked = 0;
+  for (const QueuedMail& mail : mails) {
+    std::vector<std::string> names;
+    if (by == "subject") {
+      names.push_back(SubjectOf(mail));
+    } else if (by == "login") {
+      names.push_back(mail.identity.login);
+    } else if (by == "script") {
+      // Each is looked up, and others wait at this door.
+      const bool looked_up = ++looked <= kMaxLooked;
+      names.push_back(looked_up ? queue.ScriptOf(mail) : mail.identity.user);
+    } else if (by == "to") {
+      names = mail.recipients;
+      if (names.empty()) names.emplace_back();
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat("by: ", Quoted(by), " is none; give subject, script, login or to"));
+    }
+    for (const std::string& name : names) {
+      auto& [messages, held] = groups[name];
+      ++messages;
+      held += mail.held ? 1 : 0;
+    }
+  }
+  Json list = Json::array();
+  for (const auto& [name, counts] : groups) {
+    list.push_back({{"name", name}, {"messages", counts.first}, {"held", counts.second}});
+  }
+  std::stable_sort(list.begin(), list.end(),
+                   [](const Json& a, const Json& b) { return a["messages"] > b["messages"]; });
+  return list;
+}
+
+absl::StatusOr<Json> Release(const QueueVerbParts& parts, const Choice& choice, bool dry_run,
+                             const std::string& person) {
+  if (choice.subject.empty() && choice.id.empty() && !choice.nobody) {
+    return absl::InvalidArgumentError(
+        "release: say of whom (example.com, login:bob@example.com, nobody) or which message, by "
+        "its id; deferctl queue --held lists what is held");
+  }
+  absl::StatusOr<std::vector<QueuedMail>> all = Chosen(*parts.queue, choice);
+  if (!all.ok()) return all.status();
+  std::vector<QueuedMail> mails;
+  std::vector<std::string> ids;
+  for (QueuedMail& mail : *all) {
+    const std::optional<Case> record = LastCaseOf(mail, *parts.cases);
+    const bool ours = record.has_value() ? HeldByDeferd(mail, *record, *parts.held) : mail.ours;
+    if (!mail.held || !ours) continue;
+    ids.push_back(mail.id);
+    mails.push_back(std::move(mail));
+  }
+  if (dry_run || mails.empty()) return MailsJson(mails);
+  parts.held->LetGo(ids);
+  parts.queue->Record(mails, Outcome::kQueued, absl::StrCat(kLetGoPrefix, person));
+  spdlog::info("queue: {} messages let go by {}", ids.size(), person);
+  const std::map<std::string, std::string> not_done = parts.let_go(ids);
+  Json list = MailsJson(mails);
+  for (Json& one : list) {
+    const auto found = not_done.find(one["id"].get<std::string>());
+    if (found != not_done.end()) one["not_done"] = found->second;
+  }
+  return list;
+}
+
+// What root's deferctl had the helper do: "messages", as `list` gave them. The log's word that they
+// are gone may have come first.
+absl::StatusOr<Json> Recorded(const MailQueue& queue, const Json& args, const std::string& person) {
+  absl::StatusOr<std::string> what = TextArg(args, "what");
+  if (!what.ok()) return what.status();
+  absl::StatusOr<std::string> address = TextArg(args, "to");
+  if (!address.ok()) return address.status();
+  const Json messages = args.value("messages", Json::array());
+  std::vector<QueuedMail> mails;
+  for (const Json& one : messages) {
+    if (!one.is_object()) continue;
+    QueuedMail& mail = mails.emplace_back();
+    for (const auto& [name, to] :
+         {std::pair("id", &mail.id), std::pair("sender", &mail.identity.sender),
+          std::pair("login", &mail.identity.login), std::pair("user", &mail.identity.user)}) {
+      absl::StatusOr<std::string> text = TextArg(one, name);
+      if (!text.ok()) return text.status();
+      *to = *std::move(text);
+    }
+    absl::StatusOr<std::string> arrival = TextArg(one, "arrival");
+    if (arrival.ok() && !arrival->empty()) {
+      absl::ParseTime(absl::RFC3339_full, *arrival, &mail.arrival, nullptr);
+    }
+  }
+  if (mails.empty() || (*what != "discarded" && *what != "redirected")) {
+    return absl::InvalidArgumentError("recorded: expected messages, and what was done");
+  }
+  queue.Record(
+      mails, *what == "discarded" ? Outcome::kDiscarded : Outcome::kQueued,
+      absl::StrCat(*what, address->empty() ? "" : absl::StrCat(" to ", *address), " by ", person));
+  spdlog::info("queue: {} messages {} by {}", mails.size(), *what, person);
+  return Json::object();
+}
+
+}  // namespace
+
+Json HeldForSubject(const QueueVerbParts& parts, const Subject& subject) {
+  absl::StatusOr<std::vector<QueuedMail>> queue = parts.queue->List(kSampleLimit);
+  if (!queue.ok()) return {{"messages", nullptr}, {"problem", queue.status().message()}};
+  int64_t messages = 0;
+  Json sample = Json::array();
+  for (const QueuedMail& mail : *queue) {
+    if (!mail.held) continue;
+    const std::optional<Case> record = LastCaseOf(mail, *parts.cases);
+    if (!record.has_value() || record->subject != subject ||
+        !HeldByDeferd(mail, *record, *parts.held)) {
+      continue;
+    }
+    if (messages++ < kSampled) sample.push_back(MailJson(mail));
+  }
+  return {{"messages", messages}, {"sample", std::move(sample)}};
+}
+
+absl::StatusOr<Json> QueueVerb(const QueueVerbParts& parts, const Json& args,
+                               const std::string& person) {
+  const MailQueue& queue = *parts.queue;
+  absl::StatusOr<std::string> what = TextArg(args, "do");
+  if (!what.ok()) return what.status();
+  absl::StatusOr<Choice> choice = ReadChoice(args, queue.Now());
+  if (!choice.ok()) return choice.status();
+  if (*what == "list") {
+    absl::StatusOr<std::vector<QueuedMail>> mails = Chosen(queue, *choice);
+    if (!mails.ok()) return mails.status();
+    absl::StatusOr<std::string> by = TextArg(args, "by");
+    if (!by.ok()) return by.status();
+    return by->empty() ? MailsJson(*mails) : Grouped(queue, *mails, *by);
+  }
+  if (*what == "release") {
+    return Release(parts, *choice, Flag(args, "dry_run"), person);
+  }
+  if (*what == "recorded") return Recorded(queue, args, person);
+  absl::Status done = absl::InvalidArgumentError("queue: nothing is known to do");
+  if (*what == "flush") done = queue.Ask("flush", Json::object()).status();
+  if (*what == "requeue") done = queue.Ask("requeue", {{"id", choice->id}}).status();
+  if (!done.ok()) return done;
+  spdlog::info("queue: {} {} by {}", *what, choice->id, person);
+  return Json::object();
+}
+
+}  // namespace deferd

@@ -1,0 +1,225 @@
+// deferd-queue: the root helper's command line.
+
+#include <pwd.h>
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "limiter/localrpc/admin_session.h"
+#include "limiter/port/clock.h"
+#include "limiter/port/listener.h"
+#include "limiter/port/log.h"
+#include "limiter/port/socket_server.h"
+#include "limiter/queue/sender_net.h"
+#include "limiter/queue_helper/queue_helper.h"
+#include "limiter/queue_helper/sender_table.h"
+#include "policy/json_limits.h"
+#include "spdlog/sinks/stdout_sinks.h"
+
+namespace deferd {
+namespace {
+
+constexpr int kUsage = 2;
+constexpr int kTempFail = 75;  // sysexits.h; pipe(8) defers the message
+
+int Fail(const std::string& message) {
+  std::fprintf(stderr, "deferd-queue: %s\n", message.c_str());
+  return 1;
+}
+
+// The largest request is `put_off`: SenderNet::kMaxDomains names with their texts.
+constexpr JsonLimits kRequestLimits = {
+    .max_bytes = 4 << 20, .max_depth = 4, .max_values = 3 * SenderNet::kMaxDomains};
+// How often it is seen whether deferd is still there.
+constexpr timespec kTick = {.tv_sec = 10, .tv_nsec = 0};
+constexpr absl::Duration kRefusalLogged = absl::Minutes(1);
+
+bool IsProgram(const std::string& path) { return access(path.c_str(), X_OK) == 0; }
+
+void Warn(const absl::Status& status) {
+  if (!status.ok()) spdlog::warn("{}", status.message());
+}
+
+// Strangers are not told apart from each other: their number has no bound.
+void WarnOfStranger(const Peer& peer) {
+  static absl::Time warned = absl::InfinitePast();  // of the server's thread
+  const absl::Time now = SystemClock().Now();
+  if (now - warned < kRefusalLogged) return;
+  warned = now;
+  spdlog::warn("refused a connection of uid {}, pid {}: only deferd and root may ask", peer.uid,
+               peer.pid);
+}
+
+absl::Status Serve(const std::string& socket, const std::string& group,
+                   const QueueHelper::Options& options) {
+  if (socket.empty() || socket.front() != '/') {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--socket ", socket,
+                     ": deferd-queue listens on a unix socket alone, since TCP cannot tell "
+                     "who asks; give an absolute path"));
+  }
+  absl::StatusOr<Listener> listener =
+      Listener::Open(absl::StrCat("unix:", socket), {.mode = 0660, .group = group});
+  if (!listener.ok()) return listener.status();
+  absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
+  if (!server.ok()) return server.status();
+  QueueHelper helper(options);
+  std::atomic<bool> ending{false};
+  AdminHandler handler = [&](const std::string& verb, const Json& args,
+                             const Peer& peer) -> absl::StatusOr<Json> {
+    // Each may take as long as a mail server does; the stop waits for one, not for all of them.
+    if (ending.load()) return absl::UnavailableError("deferd-queue is being stopped");
+    return helper.Handle(verb, args, peer);
+  };
+  absl::Status added = (*server)->Listen(
+      *std::move(listener),
+      {.idle = absl::Seconds(60),
+       .max_connections = 16,
+       .trusted = {0},
+       .reserved = 4,
+       .max_per_peer = 8,
+       .evict_after = absl::Seconds(1)},
+      [&](const Peer& peer) -> std::unique_ptr<Session> {
+        // Before a byte of it is read.
+        if (!helper.MayAsk(peer)) {
+          WarnOfStranger(peer);
+          return nullptr;
+        }
+        return std::make_unique<AdminSession>(
+            peer, handler, AdminSession::Options{.limits = kRequestLimits, .one_request = true});
+      });
+  if (!added.ok()) return added;
+  // The server's thread, and with it each program, is not asked by the signals.
+  std::thread thread([&server] { (*server)->Run(); });
+  spdlog::info("listening on {}", socket);
+  sd_notify(0, "READY=1");
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  SenderTable* const table = options.sender_table;
+  while (sigtimedwait(&signals, nullptr, &kTick) < 0) {  // EAGAIN, EINTR
+    if (table != nullptr) Warn(table->Tick(SystemClock().Now()));
+  }
+  ending.store(true);
+  (*server)->Stop(absl::Seconds(2));
+  thread.join();
+  // Nobody would take out again what is in it.
+  return table == nullptr ? absl::OkStatus() : table->Set({}, SystemClock().Now());
+}
+
+// As ExecStopPost= of the unit is told.
+bool HasCrashed() {
+  const char* const result = std::getenv("SERVICE_RESULT");
+  if (result == nullptr) return false;
+  for (const char* crash :
+       {"signal", "core-dump", "exit-code", "oom-kill", "watchdog", "protocol", "resources"}) {
+    if (absl::string_view(result) == crash) return true;
+  }
+  return false;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app{
+      "deferd-queue does to the mail queue what deferd may not: it holds messages, lets them go, "
+      "and gives them back. It runs as root; deferd and deferctl ask it.",
+      "deferd-queue"};
+  std::string socket = "/run/deferd-queue/queue.sock";
+  std::string user = "deferd";
+  std::string table_path = "/var/lib/deferd-queue/senders";
+  bool empty_table = false;
+  std::string put_off;
+  QueueHelper::Options options;
+  MtaPrograms& programs = options.programs;
+  programs.exim = "/usr/sbin/exim4";
+  programs.postfix = "/usr/sbin";
+  app.add_option("--socket", socket, "where it is asked")->capture_default_str();
+  app.add_option("--user", user, "who may ask, besides root")->capture_default_str();
+  app.add_option("--exim", programs.exim, "Exim's program")->capture_default_str();
+  app.add_option("--exim-config", programs.exim_config, "another configuration file (-C)");
+  app.add_option("--postfix", programs.postfix, "the folder of Postfix's postsuper")
+      ->capture_default_str();
+  app.add_option("--postfix-config", programs.postfix_config, "another main.cf's folder (-c)");
+  app.add_option("--sender-table", table_path,
+                 "the table by which Postfix puts off a blocked domain's mail")
+      ->capture_default_str();
+  app.add_flag(
+      "--empty-sender-table", empty_table,
+      "does that and nothing else; after a crash ($SERVICE_RESULT) only if deferd is silent");
+  const CLI::Option* puts_off =
+      app.add_option("--put-off", put_off, "says so and ends: Postfix's transport deferd-held");
+  app.add_flag("--allow-discard", options.allow_discard, "root may have messages thrown away");
+  app.add_flag("--allow-redirect", options.allow_redirect, "root may send one somewhere else");
+  app.set_version_flag("--version", std::string("deferd-queue ") + DEFERD_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  if (puts_off->count() > 0) {
+    std::printf("4.7.1 %s\n", put_off.c_str());
+    return kTempFail;
+  }
+  if (!IsProgram(programs.exim)) programs.exim.clear();
+  if (!IsProgram(programs.postfix + "/postsuper")) programs.postfix.clear();
+  if (programs.exim.empty() && programs.postfix.empty()) {
+    return Fail("there is neither Exim nor Postfix here; name one with --exim or --postfix");
+  }
+  std::optional<SenderTable> table;
+  if (IsProgram(programs.postfix + "/postmap")) {
+    std::vector<std::string> postmap = {programs.postfix + "/postmap"};
+    if (!programs.postfix_config.empty()) {
+      postmap.insert(postmap.end(), {"-c", programs.postfix_config});
+    }
+    options.sender_table = &table.emplace(std::move(postmap), table_path);
+  }
+  const absl::Time now = SystemClock().Now();
+  if (empty_table) {
+    if (!table.has_value()) return 0;
+    // systemd starts what has crashed again: then the table stays, unless deferd has been silent.
+    absl::Status done;
+    if (HasCrashed()) {
+      done = table->Open(now);
+      if (done.ok()) done = table->Tick(now);
+    } else {
+      done = table->Set({}, now);
+    }
+    return done.ok() ? 0 : Fail(std::string(done.message()));
+  }
+  const passwd* entry = getpwnam(user.c_str());
+  if (entry == nullptr) {
+    return Fail(
+        absl::StrCat("--user ", user, ": there is no such user; make it as the README says"));
+  }
+  options.uid = entry->pw_uid;
+
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  auto logger = spdlog::stderr_logger_mt("deferd-queue");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+
+  if (table.has_value()) Warn(table->Open(now));
+  const std::string group = entry->pw_uid == 0 ? "" : user;
+  const absl::Status served = Serve(socket, group, options);
+  return served.ok() ? 0 : Fail(std::string(served.message()));
+}
+
+}  // namespace
+}  // namespace deferd
+
+int main(int argc, char** argv) { return deferd::Main(argc, argv); }

@@ -1,0 +1,116 @@
+#include "limiter/queue_helper/queue_helper.h"
+
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "limiter/localrpc/queue_list.h"
+#include "limiter/port/clock.h"
+#include "limiter/port/log.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr absl::Duration kOriginKept = absl::Minutes(1);
+
+std::vector<std::string> IdsArg(const Json& args) {
+  std::vector<std::string> ids;
+  const auto found = args.find("ids");
+  if (found == args.end() || !found->is_array()) return ids;
+  for (const Json& id : *found) ids.push_back(id.is_string() ? id.get<std::string>() : "");
+  return ids;
+}
+
+}  // namespace
+
+absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& args,
+                                         const Peer& peer) {
+  if (!MayAsk(peer)) return absl::PermissionDeniedError("only deferd and root may ask");
+  if (verb == "list") {
+    absl::StatusOr<std::vector<QueuedMail>> queue = queue_.List();
+    if (!queue.ok()) return queue.status();
+    return QueueToJson(*queue);
+  }
+  if (verb == "put_off") return PutOff(args);
+  const bool redirect = verb == "redirect";
+  if (verb == "discard" || redirect) {
+    if (peer.uid != 0) return absl::PermissionDeniedError(absl::StrCat(verb, ": root alone may"));
+    if (!(redirect ? options_.allow_redirect : options_.allow_discard)) {
+      return absl::PermissionDeniedError(
+          absl::StrCat(verb, " is switched off; add --allow-", verb,
+                       " to DEFERD_QUEUE_OPTIONS in /etc/default/deferd-queue and restart "
+                       "deferd-queue"));
+    }
+  }
+  const absl::StatusOr<MtaQueue::NotDone> not_done = Do(verb, args);
+  const std::string what = absl::StrCat(verb, " ", absl::StrJoin(IdsArg(args), " "),
+                                        QueueField(args, "id"), " ", QueueField(args, "address"));
+  std::string result = "done";
+  if (!not_done.ok()) {
+    result = std::string(not_done.status().message());
+  } else if (!not_done->empty()) {
+    result = absl::StrCat("NOT DONE for ", not_done->size(), ": ", not_done->begin()->first, ": ",
+                          not_done->begin()->second);
+  }
+  spdlog::info("{} by uid {}: {}", PrintableUtf8(what), peer.uid, result);
+  if (!not_done.ok()) return not_done.status();
+  return Json{{"not_done", *not_done}};
+}
+
+std::string QueueHelper::PostfixOrigin() {
+  const absl::Time now = SystemClock().Now();
+  if (now - origin_read_ >= kOriginKept) {
+    origin_read_ = now;
+    origin_ = queue_.PostfixOrigin();
+  }
+  return origin_;
+}
+
+absl::StatusOr<Json> QueueHelper::PutOff(const Json& args) {
+  if (options_.sender_table == nullptr) return Json{{"table", nullptr}};
+  const auto domains = args.find("domains");
+  const auto users = args.find("users");
+  if (domains == args.end() || !domains->is_object() ||
+      (users != args.end() && !users->is_object())) {
+    return absl::InvalidArgumentError("put_off: no domains are named");
+  }
+  std::map<std::string, std::string> senders;
+  for (const auto& [domain, why] : domains->items()) {
+    senders[absl::StrCat("@", domain)] = why.is_string() ? why.get<std::string>() : "";
+  }
+  const Json named = users == args.end() ? Json::object() : *users;
+  const std::string origin = named.empty() ? "" : PostfixOrigin();
+  for (const auto& [user, why] : named.items()) {
+    if (!IsUserKey(user)) continue;  // one odd name does not cost the table
+    const std::string text = why.is_string() ? why.get<std::string>() : "";
+    senders[user] = text;
+    if (!origin.empty()) senders[absl::StrCat(user, "@", origin)] = text;
+  }
+  const absl::Status set = options_.sender_table->Set(senders, SystemClock().Now());
+  if (!set.ok()) {
+    spdlog::warn("put_off: {}", set.message());
+    return set;
+  }
+  return Json{{"table", options_.sender_table->path()}};
+}
+
+absl::StatusOr<MtaQueue::NotDone> QueueHelper::Do(const std::string& verb, const Json& args) {
+  if (verb == "hold") return queue_.Hold(IdsArg(args));
+  if (verb == "release") return queue_.Release(IdsArg(args));
+  if (verb == "give_back") return queue_.GiveBack(IdsArg(args));
+  if (verb == "discard") return queue_.Discard(IdsArg(args));
+  absl::Status done = absl::InvalidArgumentError(
+      absl::StrCat("verb ", Quoted(verb.substr(0, 40)), " is not known to deferd-queue"));
+  if (verb == "try") done = queue_.Try(IdsArg(args));
+  if (verb == "requeue") done = queue_.Requeue(QueueField(args, "id"));
+  if (verb == "flush") done = queue_.Flush();
+  if (verb == "redirect") {
+    done = queue_.Redirect(QueueField(args, "id"), QueueField(args, "address"));
+  }
+  if (!done.ok()) return done;
+  return MtaQueue::NotDone();
+}
+
+}  // namespace deferd

@@ -1,0 +1,193 @@
+#include "limiter/queue_helper/sender_table.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "limiter/port/log.h"
+#include "policy/domain_name.h"
+#include "policy/refusal_text.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr size_t kMaxUser = 64;
+
+bool IsDomainKey(absl::string_view domain) {
+  const absl::StatusOr<DomainName> name = DomainName::Parse(domain);
+  return name.ok() && name->text() == domain;
+}
+
+absl::Status CheckLine(absl::string_view key, const std::string& text) {
+  const size_t at = key.find('@');
+  const bool known = at == absl::string_view::npos ? IsUserKey(key)
+                                                   : (at == 0 || IsUserKey(key.substr(0, at))) &&
+                                                         IsDomainKey(key.substr(at + 1));
+  if (!known) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Quoted(key), " is neither @DOMAIN nor USER nor USER@DOMAIN"));
+  }
+  if (text.empty() || text != PrintableAscii(text, kMaxRefusalText)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(key, ": the text is not one line of printable ASCII"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FileError(const std::string& path) {
+  return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", std::strerror(errno)));
+}
+
+// Ends on the disk, where Postfix's own user may read it.
+absl::Status WriteFile(const std::string& path, absl::string_view text) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return FileError(path);
+  absl::Cleanup close_fd = [fd] { close(fd); };
+  while (!text.empty()) {
+    const ssize_t n = write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return FileError(path);
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  return fchmod(fd, 0644) == 0 && fsync(fd) == 0 ? absl::OkStatus() : FileError(path);
+}
+
+absl::Status Sync(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return FileError(path);
+  absl::Cleanup close_fd = [fd] { close(fd); };
+  return fsync(fd) == 0 ? absl::OkStatus() : FileError(path);
+}
+
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
+}
+
+}  // namespace
+
+bool IsUserKey(absl::string_view name) {
+  return !name.empty() && name.size() <= kMaxUser &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           const auto byte = static_cast<unsigned char>(c);
+           return absl::ascii_islower(byte) || absl::ascii_isdigit(byte) || c == '.' || c == '_' ||
+                  c == '-';
+         });
+}
+
+std::optional<SenderTable::Stamp> SenderTable::StampOfTable() const {
+  struct stat info;
+  if (stat(absl::StrCat(path_, ".db").c_str(), &info) != 0) return std::nullopt;
+  return Stamp(info.st_dev, info.st_ino, info.st_size,
+               absl::ToUnixNanos(absl::TimeFromTimespec(info.st_mtim)));
+}
+
+bool SenderTable::IsThere() const {
+  const std::optional<Stamp> found = StampOfTable();
+  if (!found.has_value() || std::get<2>(*found) == 0) return false;
+  return !written_.has_value() || found == written_;
+}
+
+void SenderTable::SaidAt(absl::Time now) {
+  said_ = now;
+  const std::string path = absl::StrCat(path_, ".said");
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) return;
+  const timespec stamp = absl::ToTimespec(now);
+  const timespec both[2] = {stamp, stamp};
+  futimens(fd, both);
+  close(fd);
+}
+
+absl::Status SenderTable::Open(absl::Time now) {
+  MutexLock lock(&mutex_);
+  if (!IsThere()) {
+    SaidAt(now);
+    return Write({});
+  }
+  struct stat info;
+  const bool known = stat(absl::StrCat(path_, ".said").c_str(), &info) == 0;
+  said_ = known ? std::min(now, absl::TimeFromTimespec(info.st_mtim)) : now;
+  return absl::OkStatus();
+}
+
+absl::Status SenderTable::Set(const std::map<std::string, std::string>& senders, absl::Time now) {
+  for (const auto& [key, text] : senders) {
+    absl::Status status = CheckLine(key, text);
+    if (!status.ok()) return status;
+  }
+  MutexLock lock(&mutex_);
+  SaidAt(now);
+  if (senders_ == senders && IsThere()) return absl::OkStatus();
+  if (!failed_.ok() && now - failed_at_ < kAgain) return failed_;
+  failed_ = Write(senders);
+  failed_at_ = now;
+  return failed_;
+}
+
+absl::Status SenderTable::Tick(absl::Time now) {
+  MutexLock lock(&mutex_);
+  const bool empty = senders_.has_value() && senders_->empty();
+  if (now - said_ >= kTrusted && !empty) {
+    spdlog::warn("deferd has said nothing for {}: Postfix defers nobody's mail any more",
+                 absl::FormatDuration(absl::Trunc(now - said_, absl::Seconds(1))));
+    said_ = now;  // an error is not told at every tick
+    return Write({});
+  }
+  if (IsThere()) return absl::OkStatus();
+  spdlog::warn("{}.db has disappeared or was changed by somebody: it is made again", path_);
+  return Write(senders_.value_or(std::map<std::string, std::string>()));
+}
+
+// Both files of `fresh`, read back.
+absl::Status SenderTable::Make(const std::string& fresh,
+                               const std::map<std::string, std::string>& senders) {
+  std::string text = "# Written by deferd-queue; see deploy/postfix/held.cf.\n";
+  for (const auto& [key, why] : senders) {
+    absl::StrAppend(&text, key, " ", kTransport, ":", why, "\n");
+  }
+  absl::Status status = WriteFile(fresh, text);
+  if (!status.ok()) return status;
+  std::vector<std::string> argv = postmap_;
+  argv.push_back(absl::StrCat("hash:", fresh));
+  status = commands_.Run(argv, "", kLimit).status();
+  if (!status.ok()) return status;
+  const std::string table = absl::StrCat(fresh, ".db");
+  if (chmod(table.c_str(), 0644) != 0) return FileError(table);
+  status = Sync(table);
+  if (!status.ok()) return status;
+  argv.insert(argv.end() - 1, "-s");
+  const absl::StatusOr<std::string> read_back = commands_.Run(argv, "", kLimit);
+  if (!read_back.ok()) return read_back.status();
+  const auto lines = static_cast<size_t>(std::count(read_back->begin(), read_back->end(), '\n'));
+  if (lines == senders.size()) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat(table, ": ", lines, " of ", senders.size(), " entries can be read back"));
+}
+
+absl::Status SenderTable::Write(const std::map<std::string, std::string>& senders) {
+  const std::string fresh = absl::StrCat(path_, ".new");
+  absl::Status status = Make(fresh, senders);
+  if (!status.ok()) return status;
+  for (const char* suffix : {".db", ""}) {
+    const std::string from = absl::StrCat(fresh, suffix), to = absl::StrCat(path_, suffix);
+    if (rename(from.c_str(), to.c_str()) != 0) return FileError(to);
+  }
+  senders_ = senders;
+  written_ = StampOfTable();
+  spdlog::info("Postfix defers the mail of {} senders (domains, users)", senders.size());
+  return Sync(FolderOf(path_));
+}
+
+}  // namespace deferd

@@ -1,0 +1,80 @@
+// The one thread that reads the cases of other nodes.
+//
+// It follows the stream of cases, so that a block on one node is answered by all within a
+// millisecond or two; and it reads all cases, and merges them both ways, on every new connection,
+// when it is told to, and every 30 s: a stream can lose what a failover loses, the cases
+// themselves are put again by every node that knows better. It has a connection of its own, since
+// it waits on it.
+//
+// Round is for tests, in place of Start. Resync and status are safe from any thread.
+
+#ifndef DEFERD_LIMITER_SHARING_CASE_FOLLOWER_H_
+#define DEFERD_LIMITER_SHARING_CASE_FOLLOWER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "limiter/port/clock.h"
+#include "limiter/port/mutex.h"
+#include "limiter/state_keeper.h"
+#include "limiter/store/shared_store.h"
+
+namespace deferd {
+
+class CaseFollower {
+ public:
+  static constexpr absl::Duration kMergeEvery = absl::Seconds(30);
+
+  // `keeper` and `clock` must outlive it.
+  CaseFollower(std::unique_ptr<SharedStore> store, StateKeeper* keeper, const Clock* clock)
+      : store_(std::move(store)), keeper_(keeper), clock_(clock) {}
+  ~CaseFollower() { Stop(); }
+
+  void Start();
+  // Takes up to a second, while it waits for the store.
+  void Stop();
+
+  // Reads what there is, waiting for it up to `wait`.
+  absl::Status Round(absl::Duration wait);
+
+  // Connect anew and read everything: the store may be another one.
+  void Resync();
+
+  struct Status {
+    absl::Time heard = absl::InfinitePast();  // the last round that went well
+    int64_t followed = 0;                     // cases out of the stream
+    int64_t merges = 0;                       // of all cases
+    std::string problem;
+  };
+  Status status() const;
+
+ private:
+  void Run();
+  absl::Status DoRound(absl::Duration wait);
+  void AddDamaged(std::vector<SharedCase>* cases);
+
+  const std::unique_ptr<SharedStore> store_;
+  StateKeeper* const keeper_;
+  const Clock* const clock_;
+  std::atomic<bool> resync_{true};
+
+  // Of the thread.
+  std::string last_;
+  absl::Time merged_ = absl::InfinitePast();
+
+  mutable Mutex mutex_;
+  CondVar stop_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  Status status_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_SHARING_CASE_FOLLOWER_H_

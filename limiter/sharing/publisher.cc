@@ -1,0 +1,348 @@
+#include "limiter/sharing/publisher.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "limiter/port/log.h"
+#include "limiter/store/state_text.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr size_t kSubjectsAtOnce = 200;  // the limiter is locked while their rows are made
+constexpr int kBatchesARound = 50;       // then cases and beats have their turn
+constexpr int kRest = 3;
+constexpr absl::Duration kLongestRest = absl::Milliseconds(50);
+constexpr absl::Duration kDueSoon = absl::Seconds(5);
+constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
+constexpr absl::Duration kExactBeat = absl::Milliseconds(200);  // a slower one tells no offset
+
+}  // namespace
+
+Publisher::Publisher(PublisherOptions options, std::unique_ptr<SharedStore> store, Limiter* limiter,
+                     StateKeeper* keeper, const Clock* clock)
+    : options_(std::move(options)),
+      store_(std::move(store)),
+      limiter_(limiter),
+      keeper_(keeper),
+      clock_(clock),
+      jitter_(static_cast<uint32_t>(absl::ToUnixNanos(clock->Now()))) {
+  limiter_->OnSharedWork([this] { Wake(); });
+}
+
+Publisher::~Publisher() {
+  Stop();
+  limiter_->OnSharedWork({});
+}
+
+absl::Status Publisher::Claim() {
+  absl::Status status = store_->Connect();
+  if (status.ok()) status = store_->SayBeat(options_.claim()).status();
+  return status;
+}
+
+void Publisher::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Publisher::Stop() {
+  {
+    MutexLock lock(&mutex_);
+    if (std::exchange(stopping_, true)) return;
+    changed_.NotifyAll();
+  }
+  if (!thread_.joinable()) return;
+  thread_.join();
+  if (!store_->connected()) return;
+  Round();
+  if (store_->connected() && claimed_) {
+    store_->SayEnd(options_.claim().session).IgnoreError();  // it goes by itself after a while
+  }
+}
+
+void Publisher::Run() {
+  while (true) {
+    const absl::Time began = clock_->Now();
+    const Pause pause = Round();
+    // When much changes all the time it rests longer than it works: what changes again meanwhile is
+    // put once, and counting has the machine. When little does, it has hardly worked.
+    const absl::Duration worked = std::max(absl::ZeroDuration(), clock_->Now() - began);
+    Rest({std::min(kRest * worked, kLongestRest), false});
+    if (!Rest(pause)) return;
+  }
+}
+
+bool Publisher::Rest(const Pause& pause) {
+  MutexLock lock(&mutex_);
+  absl::Duration left = pause.at_most;
+  while (!stopping_ && left > absl::ZeroDuration() && !(woken_ && pause.woken)) {
+    const absl::Time before = clock_->Now();
+    if (!changed_.WaitFor(&mutex_, left)) break;
+    left -= std::max(absl::ZeroDuration(), clock_->Now() - before);
+  }
+  if (pause.woken) woken_ = false;
+  return !stopping_;
+}
+
+void Publisher::Wake() {
+  MutexLock lock(&mutex_);
+  woken_ = true;
+  changed_.NotifyAll();
+}
+
+Publisher::Pause Publisher::Round() {
+  const absl::Status status = DoRound();
+  Heard(status);
+  if (status.ok()) {
+    failures_ = 0;
+    if (more_) return {absl::ZeroDuration(), true};
+    const absl::Duration since_beat = clock_->Now() - last_beat_;
+    return {std::clamp(kBeat - since_beat, absl::Milliseconds(1), kBeat), true};
+  }
+  const SharedTrouble trouble = TroubleOf(status);
+  // Another server may be the master by now.
+  reconnect_ = trouble == SharedTrouble::kReadOnly || trouble == SharedTrouble::kUnexpected;
+  // Who waits to tell people does not wait for a store that may stay away.
+  keeper_->Between([](Limiter* limiter) { limiter->GoOnAlone(); });
+  failures_ = std::min(failures_ + 1, 10);
+  absl::Duration pause = std::min(kFirstPause * (1 << failures_), kLongestPause);
+  jitter_ = jitter_ * 1664525 + 1013904223;  // so that many nodes do not come back at once
+  pause = pause / 2 + pause / 2 * ((jitter_ >> 16) / 65536.0);
+  return {pause, false};
+}
+
+absl::Status Publisher::DoRound() {
+  more_ = false;
+  if (!store_->connected() || std::exchange(reconnect_, false)) {
+    claimed_ = false;
+    absl::Status connected = store_->Connect();
+    if (!connected.ok()) return connected;
+    MutexLock lock(&mutex_);
+    ++status_.connections;
+    status_.synced = false;
+  }
+  const absl::Time now = clock_->Now();
+  if (!claimed_ || now - last_beat_ >= kBeat || now < last_beat_) {
+    absl::Status said = SayBeat();
+    if (!said.ok()) return said;
+  }
+  // What a person waits for first. One thing that cannot be put does not hold up the others.
+  absl::Status status = PutCases();
+  if (!store_->connected()) return status;
+  status.Update(PutRows(&more_));
+  if (!store_->connected()) return status;
+  status.Update(PutReceipts());
+  status.Update(DropCases());
+  if (store_->connected()) status.Update(DropStrangers());
+  if (status.ok() && !more_) {
+    MutexLock lock(&mutex_);
+    status_.synced = true;
+  }
+  return status;
+}
+
+absl::Status Publisher::SayBeat() {
+  const absl::Time before = clock_->Now();
+  absl::StatusOr<Beat> beat = store_->SayBeat(options_.claim());
+  if (!beat.ok()) return beat.status();
+  const absl::Time after = clock_->Now();
+  last_beat_ = after;
+  const absl::Duration took = after - before;
+  const absl::Duration offset = beat->server_time - (before + took / 2);
+  const bool exact = took >= absl::ZeroDuration() && took <= kExactBeat;
+  if (exact) limiter_->SetClockOffset(offset);
+  const bool another = beat->generation != generation_;
+  if (another && !generation_.empty()) {
+    spdlog::warn("redis: it was emptied, or is another one: everything is put again");
+  }
+  generation_ = beat->generation;
+  const bool first = !std::exchange(claimed_, true);
+  if (first || another) {
+    limiter_->ShareAll();
+    if (options_.on_new_store) options_.on_new_store();
+  }
+  limiter_->ShareCasesDue(kDueSoon);
+  TellRefused();
+  MutexLock lock(&mutex_);
+  status_.heard = after;
+  if (exact) status_.offset = offset;
+  status_.generation = generation_;
+  status_.nodes = std::move(beat->nodes);
+  status_.nodes_at = beat->server_time;
+  return absl::OkStatus();
+}
+
+absl::Status Publisher::PutCases() {
+  absl::Status status;
+  for (const SharedCase& record : limiter_->TakeCasesToPut()) {
+    absl::StatusOr<CasePutAnswer> answer = store_->PutCase(record);
+    status.Update(answer.status());
+    if (!store_->connected()) break;
+    if (!answer.ok()) continue;
+    const bool won = answer->written || answer->now == record;
+    keeper_->Between([&](Limiter* limiter) { limiter->CasePut(record, *answer); });
+    MutexLock lock(&mutex_);
+    ++(won ? status_.cases_won : status_.cases_lost);
+  }
+  return status;
+}
+
+absl::Status Publisher::PutRows(bool* more) {
+  absl::Status status;
+  for (int batch = 0; batch < kBatchesARound; ++batch) {
+    const std::vector<RowPut> puts = limiter_->TakeRowsToPut(kSubjectsAtOnce);
+    if (puts.empty()) return status;
+    absl::StatusOr<std::vector<RowAnswer>> answers = store_->PutRows(puts);
+    if (!answers.ok()) {
+      limiter_->RowsNotPut(puts);
+      return answers.status();
+    }
+    int64_t put = 0;
+    for (const RowAnswer& answer : *answers) {
+      status.Update(answer.status);
+      if (answer.status.ok()) ++put;
+    }
+    {
+      MutexLock lock(&mutex_);
+      status_.rows_put += put;
+    }
+    bool opened = false;
+    keeper_->Between([&](Limiter* limiter) { opened = limiter->RowsPut(puts, *answers); });
+    if (limiter_->TakeWantsCases()) {
+      absl::StatusOr<std::vector<SharedCase>> cases = store_->ReadCases();
+      status.Update(cases.status());
+      if (!store_->connected()) return status;
+      if (cases.ok()) {
+        keeper_->Between([&](Limiter* limiter) { limiter->MergeCases(*cases, /*all=*/false); });
+      }
+    }
+    if (!opened) continue;
+    // Told to others once it is stored here.
+    keeper_->Commit().IgnoreError();  // the keeper's status tells
+    status.Update(PutCases());
+    if (!store_->connected()) return status;
+  }
+  *more = true;
+  return status;
+}
+
+absl::Status Publisher::PutReceipts() {
+  while (true) {
+    std::optional<Receipt> receipt;
+    {
+      MutexLock lock(&mutex_);
+      if (receipts_.empty()) return absl::OkStatus();
+      receipt = receipts_.front();
+    }
+    absl::Status status = store_->PutReceipt(receipt->subject, receipt->case_id, receipt->text,
+                                             options_.keep_receipts);
+    if (!status.ok() && TroubleOf(status) != SharedTrouble::kWrongType) return status;
+    MutexLock lock(&mutex_);
+    receipts_.pop_front();
+    if (!status.ok()) return status;
+  }
+}
+
+absl::Status Publisher::DropCases() {
+  auto more = limiter_->TakeCasesToDrop();
+  to_drop_.insert(to_drop_.end(), more.begin(), more.end());
+  while (!to_drop_.empty()) {
+    const auto& [name, rev] = to_drop_.back();
+    absl::Status status = store_->DropCase(name.first, name.second, rev);
+    if (!status.ok()) return status;
+    to_drop_.pop_back();
+  }
+  return absl::OkStatus();
+}
+
+// Rows under names that are none of the nodes', where they are too many to be read.
+absl::Status Publisher::DropStrangers() {
+  std::vector<std::string> nodes;
+  {
+    MutexLock lock(&mutex_);
+    for (const NodeRecord& one : status_.nodes) nodes.push_back(one.node);
+  }
+  for (const RowKey& key : limiter_->TakeCrowdedRows()) {
+    absl::Status dropped = store_->DropOtherRows(key, nodes);
+    if (!dropped.ok()) return dropped;
+    spdlog::warn("redis: the rows of {} were more than there can be nodes: strangers' are dropped",
+                 Quoted(key.subject.ToString()));
+  }
+  return absl::OkStatus();
+}
+
+// What other nodes put and nobody can have meant is said, at most once a minute.
+void Publisher::TellRefused() {
+  const Limiter::SharedStats stats = limiter_->shared_stats();
+  const int64_t refused = stats.unreadable_rows + stats.unreadable_cases;
+  const absl::Time now = clock_->Now();
+  if (refused == refused_told_ || absl::AbsDuration(now - refused_at_) < absl::Minutes(1)) return;
+  spdlog::warn("redis: {} values refused, the last: {}", refused - refused_told_,
+               stats.refused_last);
+  refused_told_ = refused;
+  refused_at_ = now;
+}
+
+void Publisher::PutReceipt(const Case& record, const std::vector<LedgerRow>& rows) {
+  Receipt receipt = {record.subject, record.id, SharedReceiptText(rows)};
+  MutexLock lock(&mutex_);
+  if (receipts_.size() >= kMaxReceipts) return;
+  receipts_.push_back(std::move(receipt));
+  woken_ = true;
+  changed_.NotifyAll();
+}
+
+void Publisher::Heard(const absl::Status& status) {
+  const SharedTrouble trouble = TroubleOf(status);
+  bool turned = false;
+  {
+    MutexLock lock(&mutex_);
+    turned = trouble != status_.trouble;
+    if (turned) status_.trouble_since = clock_->Now();
+    status_.trouble = trouble;
+    status_.problem = std::string(status.message());
+    if (!status.ok()) ++status_.troubles[static_cast<int>(trouble)];
+    if (status.ok()) status_.trouble_since = absl::InfiniteFuture();
+    ++rounds_;
+    changed_.NotifyAll();
+  }
+  if (!turned) return;
+  if (status.ok()) {
+    spdlog::info("redis: shared again");
+  } else {
+    spdlog::warn("redis: {}; local counts decide", status);
+  }
+}
+
+absl::Status Publisher::WaitForCase(const Subject& subject, absl::Duration at_most) {
+  const absl::Time until = clock_->Now() + at_most;
+  while (true) {
+    int64_t seen = 0;
+    {
+      MutexLock lock(&mutex_);
+      seen = rounds_;
+    }
+    if (!limiter_->CaseWaits(subject)) return absl::OkStatus();
+    MutexLock lock(&mutex_);
+    while (rounds_ == seen) {
+      if (status_.trouble != SharedTrouble::kNone) {
+        return absl::UnavailableError(absl::StrCat("redis: ", status_.problem));
+      }
+      const absl::Duration left = until - clock_->Now();
+      if (stopping_ || left <= absl::ZeroDuration()) {
+        return absl::UnavailableError("redis: no answer in time");
+      }
+      changed_.WaitFor(&mutex_, left);
+    }
+  }
+}
+
+Publisher::Status Publisher::status() const {
+  MutexLock lock(&mutex_);
+  return status_;
+}
+
+}  // namespace deferd

@@ -1,0 +1,143 @@
+// The one thread that puts what this node knows into the store that nodes share.
+//
+// It takes rows and cases from the limiter, as they are at that moment, and hands the answers back;
+// every 2 s it says that this node is there and learns who else is. Counting and answering never
+// wait for it: while the store is away or slow, the names of what has changed wait in the limiter
+// (each once), and the publisher tries again, later each time. A new connection, or a store that
+// was emptied, makes everything live wait again, so that all ways of losing have one cure.
+//
+// Start and Stop are called by one thread; Round is for tests, in place of Start. Wake, PutReceipt,
+// WaitForCase and status are safe from any thread.
+
+#ifndef DEFERD_LIMITER_SHARING_PUBLISHER_H_
+#define DEFERD_LIMITER_SHARING_PUBLISHER_H_
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "limiter/limiter.h"
+#include "limiter/port/clock.h"
+#include "limiter/port/mutex.h"
+#include "limiter/state_keeper.h"
+#include "limiter/store/shared_store.h"
+
+namespace deferd {
+
+struct PublisherOptions {
+  std::function<NodeClaim()> claim;
+  absl::Duration keep_receipts = absl::Hours(7 * 24);
+  // Called on the publisher's thread when there is a new connection, or the store was emptied.
+  std::function<void()> on_new_store;
+};
+
+class Publisher {
+ public:
+  static constexpr absl::Duration kBeat = absl::Seconds(2);
+  static constexpr absl::Duration kLongestPause = absl::Seconds(2);
+  static constexpr size_t kMaxReceipts = 1000;  // waiting; later ones are not shared
+
+  // `limiter`, `keeper` and `clock` must outlive it.
+  Publisher(PublisherOptions options, std::unique_ptr<SharedStore> store, Limiter* limiter,
+            StateKeeper* keeper, const Clock* clock);
+  ~Publisher();
+
+  // Connects and says the first beat, before Start: so that a daemon whose name or log is another's
+  // learns it before it does anything. Errors are those of the store.
+  absl::Status Claim();
+  void Start();
+  // Puts what waits, if the store is there, and takes this node out of the list of nodes.
+  void Stop();
+
+  // What is due now. How long to wait for the next one; `woken`: or until Wake is called.
+  struct Pause {
+    absl::Duration at_most;
+    bool woken = true;
+  };
+  Pause Round();
+
+  void Wake();
+
+  // Waits until no case of the subject waits to be put. Else the trouble, at the latest after
+  // `at_most`.
+  absl::Status WaitForCase(const Subject& subject, absl::Duration at_most);
+
+  void PutReceipt(const Case& record, const std::vector<LedgerRow>& rows);
+
+  struct Status {
+    SharedTrouble trouble = SharedTrouble::kNone;
+    std::string problem;  // the trouble in words; empty: none
+    absl::Time trouble_since = absl::InfiniteFuture();
+    absl::Time heard = absl::InfinitePast();  // the last beat that went well
+    bool synced = false;                      // all that was live at the connection is put
+    absl::Duration offset;                    // the store's clock minus this one
+    std::string generation;
+    std::vector<NodeRecord> nodes;
+    absl::Time nodes_at = absl::InfinitePast();  // by the store's clock
+    int64_t rows_put = 0;
+    int64_t cases_won = 0;
+    int64_t cases_lost = 0;
+    int64_t connections = 0;
+    std::array<int64_t, kSharedTroubles> troubles = {};  // rounds that ended so
+  };
+  Status status() const;
+
+ private:
+  void Run();
+  // False: it is to end.
+  bool Rest(const Pause& pause);
+  absl::Status DoRound();
+  absl::Status SayBeat();
+  absl::Status PutCases();
+  absl::Status PutRows(bool* more);
+  absl::Status PutReceipts();
+  absl::Status DropCases();
+  absl::Status DropStrangers();
+  void TellRefused();
+  void Heard(const absl::Status& status);
+
+  const PublisherOptions options_;
+  const std::unique_ptr<SharedStore> store_;
+  Limiter* const limiter_;
+  StateKeeper* const keeper_;
+  const Clock* const clock_;
+
+  // Of the publisher's thread.
+  bool claimed_ = false;  // the connection's first beat went well
+  bool reconnect_ = false;
+  bool more_ = false;
+  absl::Time last_beat_ = absl::InfinitePast();
+  std::string generation_;
+  int failures_ = 0;  // in a row
+  uint32_t jitter_ = 1;
+  std::vector<std::pair<SharedState::CaseName, int64_t>> to_drop_;
+  int64_t refused_told_ = 0;
+  absl::Time refused_at_ = absl::InfinitePast();
+
+  struct Receipt {
+    Subject subject;
+    std::string case_id;
+    std::string text;
+  };
+  mutable Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t rounds_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::deque<Receipt> receipts_ ABSL_GUARDED_BY(mutex_);
+  Status status_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_SHARING_PUBLISHER_H_

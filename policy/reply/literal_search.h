@@ -1,0 +1,64 @@
+// Many literals searched in one pass (Aho and Corasick, 1975): one step in a table per byte,
+// whatever the text. The table holds of each literal what tells it from the others; the rest of it
+// is compared where that was found. Built once, then constant: any number of threads may search.
+
+#ifndef DEFERD_POLICY_REPLY_LITERAL_SEARCH_H_
+#define DEFERD_POLICY_REPLY_LITERAL_SEARCH_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+
+namespace deferd {
+
+class LiteralSearch {
+ public:
+  // Each literal has at least one byte; its id is its index. False: they are too many.
+  bool Compile(const std::vector<std::string>& literals);
+
+  // Calls `found(id, end)` for each literal at each place: it ends before text[end].
+  template <typename Found>
+  void Search(absl::string_view text, const Found& found) const {
+    if (next_.empty()) return;
+    const uint16_t* const next = next_.data();
+    const size_t first = first_with_ends_;
+    const int bits = row_bits_;
+    const char* const bytes = text.data();
+    size_t row = 0;
+    for (size_t i = 0; i < text.size(); ++i) {
+      row = next[(row << bits) + column_[static_cast<uint8_t>(bytes[i])]];
+      if (row < first) continue;
+      const size_t state = row - first;
+      for (uint32_t at = ends_begin_[state]; at < ends_begin_[state + 1]; ++at) {
+        const End& end = ends_[at];
+        if (end.rest.empty()) {
+          found(end.id, i + 1);
+        } else if (absl::StartsWith(text.substr(i + 1), end.rest)) {
+          found(end.id, i + 1 + end.rest.size());
+        }
+      }
+    }
+  }
+
+ private:
+  struct End {
+    int id;
+    std::string rest;
+  };
+
+  std::array<uint8_t, 256> column_ = {};  // bytes that no literal has share one
+  int row_bits_ = 0;                      // a row has 1 << row_bits_ columns
+  std::vector<uint16_t> next_;            // small, for the cache
+  size_t first_with_ends_ = 0;            // rows at which something ends stand last
+  std::vector<uint32_t> ends_begin_;
+  std::vector<End> ends_;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_POLICY_REPLY_LITERAL_SEARCH_H_

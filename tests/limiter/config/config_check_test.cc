@@ -1,0 +1,92 @@
+#include "limiter/config/config_check.h"
+
+#include <grp.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace deferd {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class ConfigCheckTest : public testing::Test {
+ protected:
+  ConfigCheckTest() {
+    folder_ = absl::StrCat(testing::TempDir(), "/config_check.", getpid(), ".",
+                           testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::create_directories(folder_);
+    std::ofstream(folder_ + "/mainlog") << "";
+    config_.exim_logs = {folder_ + "/mainlog"};
+    config_.hook_exim = "unix:" + folder_ + "/exim.sock";
+    config_.admin_socket = folder_ + "/admin.sock";
+  }
+  ~ConfigCheckTest() override { std::filesystem::remove_all(folder_); }
+
+  std::string folder_;
+  Config config_;
+};
+
+TEST_F(ConfigCheckTest, AMachineThatHasEverythingGivesNoFinding) {
+  config_.hook_options.group = getgrgid(getgid())->gr_name;
+  const MachineFindings found = CheckMachine(config_);
+  EXPECT_THAT(found.errors, IsEmpty());
+  EXPECT_THAT(found.warnings, IsEmpty());
+}
+
+TEST_F(ConfigCheckTest, AGroupThatDoesNotExistIsAnErrorWithARemedy) {
+  config_.hook_options.group = "no-such-mta";
+  EXPECT_THAT(
+      CheckMachine(config_).errors,
+      ElementsAre(AllOf(HasSubstr("[hook] group: this machine has no group \"no-such-mta\""),
+                        HasSubstr("; "))));
+  config_.hook_exim.clear();  // nobody is asked, so nobody needs the group
+  EXPECT_THAT(CheckMachine(config_).errors, IsEmpty());
+}
+
+TEST_F(ConfigCheckTest, ASocketWithoutItsFolderIsAnError) {
+  config_.hook_postfix = "unix:" + folder_ + "/chroot/deferd/policy.sock";
+  EXPECT_THAT(CheckMachine(config_).errors,
+              ElementsAre(AllOf(HasSubstr("[hook] postfix"), HasSubstr("/chroot/deferd"))));
+}
+
+TEST_F(ConfigCheckTest, AFolderThatSystemdMakesIsAWarning) {
+  config_.admin_socket = "/run/no-such-unit/admin.sock";
+  const MachineFindings found = CheckMachine(config_);
+  EXPECT_THAT(found.errors, IsEmpty());
+  EXPECT_THAT(found.warnings, ElementsAre(HasSubstr("/run/no-such-unit")));
+}
+
+TEST_F(ConfigCheckTest, ALogThatIsNotThereIsAWarning) {
+  config_.exim_logs = {folder_ + "/later", folder_ + "/nowhere/mainlog", folder_ + "/*.log"};
+  const MachineFindings found = CheckMachine(config_);
+  EXPECT_THAT(found.errors, IsEmpty());
+  EXPECT_THAT(found.warnings, ElementsAre(HasSubstr("as soon as the mail server creates it"),
+                                          HasSubstr("is this mail server installed here?"),
+                                          HasSubstr("as soon as the mail server creates it")));
+}
+
+TEST(WrongMailServer, TheStockConfigurationOnAHostOfTheOtherMailServer) {
+  Config config;
+  config.exim_logs = {"/var/log/exim4/mainlog"};
+  config.hook_exim = "unix:/run/deferd/exim.sock";
+  EXPECT_THAT(WrongMailServer(config, false, true), testing::HasSubstr("group = \"postfix\""));
+  EXPECT_EQ(WrongMailServer(config, true, true), "");
+  EXPECT_EQ(WrongMailServer(config, false, false), "") << "logs of another machine";
+  config.postfix_logs = {"/var/log/mail.log"};
+  EXPECT_EQ(WrongMailServer(config, false, true), "");
+  config.exim_logs.clear();
+  config.hook_exim.clear();
+  EXPECT_THAT(WrongMailServer(config, true, false), testing::HasSubstr("\"Debian-exim\""));
+}
+
+}  // namespace
+}  // namespace deferd

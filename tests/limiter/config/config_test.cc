@@ -1,0 +1,182 @@
+#include "limiter/config/config.h"
+
+#include <unistd.h>
+
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+
+std::string WriteFile(const std::string& name, const std::string& text) {
+  const std::string path = absl::StrCat(testing::TempDir(), "/deferd-config-", getpid(), "-", name);
+  std::ofstream(path) << text;
+  return path;
+}
+
+TEST(Config, TheFileThatIsInstalledIsValid) {
+  absl::StatusOr<Config> config = LoadConfig(DEFERD_SOURCE_DIR "/deploy/deferd.toml");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->state_dir, "/var/lib/deferd");
+  EXPECT_EQ(config->policy_path, "/etc/deferd/policy.toml");
+  EXPECT_THAT(config->exim_logs, testing::ElementsAre("/var/log/exim4/mainlog"));
+  EXPECT_EQ(config->hook_exim, "unix:/run/deferd/exim.sock");
+  EXPECT_EQ(config->hook_options.group, "Debian-exim");
+  EXPECT_EQ(config->hook_options.mode, 0660);
+  EXPECT_EQ(config->http_listen, "127.0.0.1:9780");
+}
+
+TEST(Config, AnEmptyFileHasTheDefaults) {
+  absl::StatusOr<Config> config = LoadConfig(WriteFile("empty", ""));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->admin_socket, "/run/deferd/admin.sock");
+  EXPECT_EQ(config->policy_path, "");
+  EXPECT_TRUE(config->http_listen.empty());
+}
+
+TEST(Config, WhatIsReadFromTheJournal) {
+  absl::StatusOr<Config> config =
+      LoadConfig(WriteFile("journal",
+                           "[intake]\njournal = [\"postfix\"]\njournal_directory = "
+                           "\"/x\"\njournal_users = [\"4711\"]\n"));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_TRUE(config->journal.postfix);
+  EXPECT_FALSE(config->journal.exim);
+  EXPECT_EQ(config->journal.directory, "/x");
+  EXPECT_THAT(JournalWriters(config->journal.users, "postfix"), testing::ElementsAre(0, 4711));
+  EXPECT_THAT(JournalWriters({"root"}, "exim"), testing::ElementsAre(0, 0));
+  EXPECT_EQ(JournalWriters({}, "exim").front(), 0u);
+  Config other = *config;
+  other.journal.exim = true;
+  EXPECT_THAT(NeedRestart(*config, other), testing::ElementsAre("[intake]"));
+
+  const std::string bad = WriteFile("bad-journal",
+                                    "[intake]\njournal = [\"sendmail\"]\njournal_directory = "
+                                    "\"x\"\njournal_users = [\"no such user\"]\n");
+  config = LoadConfig(bad);
+  ASSERT_FALSE(config.ok());
+  for (int line : {2, 3, 4}) {
+    EXPECT_THAT(std::string(config.status().message()),
+                HasSubstr(absl::StrCat(bad, ":", line, ":")));
+  }
+}
+
+TEST(Config, ReadsTheListsOfCharge) {
+  const std::string users = WriteFile("userdomains", "shop.example: shop\n*: nobody\n");
+  const std::string plain = WriteFile("users", "# people\nann: ann.example\n");
+  const std::string hosted = WriteFile("hosted", "shop.example\n# old\n*.ann.example\n");
+  absl::StatusOr<Config> config = LoadConfig(
+      WriteFile("charge", absl::StrCat("[charge]\norder = [\"login\", \"relay\"]\nusers = [\"",
+                                       users, "\", \"", plain, "\"]\nhosted = \"", hosted,
+                                       "\"\nrelay_hosts = [\"192.0.2.0/24\"]\nlocal = true\n")));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->charge.order,
+            (std::vector<ChargeStep>{ChargeStep::kLogin, ChargeStep::kRelay}));
+  EXPECT_EQ(config->charge.users.at("shop"), "shop.example");
+  EXPECT_EQ(config->charge.users.at("ann"), "ann.example");
+  EXPECT_FALSE(config->charge.hosted.empty());
+  EXPECT_TRUE(config->charge.relay_hosts.ContainsAddress("192.0.2.77"));
+  EXPECT_TRUE(config->charge.local);
+}
+
+TEST(Config, LocalDomainsAreAListAndFiles) {
+  absl::StatusOr<Config> config = LoadConfig(WriteFile("unset", "[charge]\nlocal = false\n"));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_FALSE(config->charge.local_domains.has_value());
+  config = LoadConfig(WriteFile("none", "[charge]\nlocal_domains = []\n"));
+  ASSERT_THAT(config, IsOk());
+  ASSERT_TRUE(config->charge.local_domains.has_value()) << "nothing is delivered here";
+  EXPECT_TRUE(config->charge.local_domains->empty());
+  const std::string file = WriteFile("localdomains", "# panel\nshop.example\nann.example OK\n");
+  const std::string path = WriteFile(
+      "local.toml", absl::StrCat("[charge]\nlocal_domains = [\"*.mx.example\", \"", file, "\"]\n"));
+  config = LoadConfig(path);
+  ASSERT_THAT(config, IsOk());
+  for (const char* domain : {"shop.example", "ann.example", "a.mx.example"}) {
+    EXPECT_TRUE(config->charge.local_domains->Matches(domain)) << domain;
+  }
+  EXPECT_FALSE(config->charge.local_domains->Matches("far.example"));
+  WriteFile("localdomains", "new.example\n");  // a reload reads the file again
+  config = LoadConfig(path);
+  ASSERT_THAT(config, IsOk());
+  EXPECT_TRUE(config->charge.local_domains->Matches("new.example"));
+  EXPECT_FALSE(config->charge.local_domains->Matches("shop.example"));
+  EXPECT_FALSE(LoadConfig(WriteFile("bad", "[charge]\nlocal_domains = [\"a b\"]\n")).ok());
+}
+
+TEST(Config, HostedDomainsInTheFilesThatServersHave) {
+  const struct {
+    const char* name;
+    const char* text;
+  } kForms[] = {
+      {"localdomains", "a.example\nb.example\n"},
+      {"userdomains", "a.example: ann\nb.example:bob\n*: nobody\n"},
+      {"table", "a.example  OK\nb.example\tvirtual\n"},
+      {"postfix-list", "a.example, b.example\n"},
+      {"postfix-list-of-blanks", "  a.example b.example # ours\n"},
+  };
+  for (const auto& form : kForms) {
+    const std::string list = WriteFile(form.name, form.text);
+    absl::StatusOr<Config> config = LoadConfig(WriteFile(
+        std::string(form.name) + ".toml", absl::StrCat("[charge]\nhosted = \"", list, "\"\n")));
+    ASSERT_THAT(config, IsOk()) << form.name;
+    EXPECT_TRUE(config->charge.hosted.Matches("a.example")) << form.name;
+    EXPECT_TRUE(config->charge.hosted.Matches("b.example")) << form.name;
+    for (const char* other : {"ann", "nobody", "ok", "c.example"}) {
+      EXPECT_FALSE(config->charge.hosted.Matches(other)) << form.name << " " << other;
+    }
+  }
+  const std::string tables = WriteFile("tables", "hash:/etc/postfix/domains\n");
+  EXPECT_FALSE(
+      LoadConfig(WriteFile("t.toml", absl::StrCat("[charge]\nhosted = \"", tables, "\"\n"))).ok());
+}
+
+TEST(Config, EveryMistakeWithItsPlace) {
+  const std::string path = WriteFile(
+      "bad",
+      "[hook]\nexim = \"10.0.0.1:25\"\npostfix = \"10.0.0.1:26\"\nmode = \"0999\"\n"
+      "[charge]\norder = \"sender\"\nusers = \"/nowhere/map\"\n"
+      "[shared]\nredis = \"redis//x\"\n[http]\nlisten = \"unix:/x\"\n[admin]\nsocket = \"x\"\n"
+      "[queue]\nhelper = \"x\"\n");
+  absl::StatusOr<Config> config = LoadConfig(path);
+  ASSERT_FALSE(config.ok());
+  for (int line : {2, 3, 4, 6, 7, 9, 11, 13, 15}) {
+    EXPECT_THAT(std::string(config.status().message()),
+                HasSubstr(absl::StrCat(path, ":", line, ":")));
+  }
+}
+
+TEST(Config, WhereNodesShare) {
+  const std::string path =
+      WriteFile("shared", "[shared]\nredis = \"redis://deferd:secret@10.0.0.5/1\"\n");
+  absl::StatusOr<Config> config = LoadConfig(path);
+  ASSERT_THAT(config, IsOk());
+  ASSERT_TRUE(config->redis.has_value());
+  EXPECT_EQ(config->redis->ToString(), "redis://10.0.0.5:6379/1");
+  Config other = *config;
+  other.redis->db = 2;
+  EXPECT_THAT(NeedRestart(*config, other), ::testing::ElementsAre("[shared]"));
+}
+
+TEST(Config, MissingFilesAreNamed) {
+  EXPECT_THAT(LoadConfig("/nowhere/deferd.toml"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nowhere/deferd.toml")));
+  EXPECT_THAT(LoadPolicy("/nowhere/policy.toml"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nowhere/policy.toml")));
+  EXPECT_THAT(ReadTextFile("/"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("folder")));
+}
+
+TEST(Config, WithoutANameThePolicyIsTheBuiltInOne) {
+  absl::StatusOr<LoadedPolicy> policy = LoadPolicy("");
+  ASSERT_THAT(policy, IsOk());
+  EXPECT_EQ(policy->policy->rules.size(), 6u);
+  EXPECT_EQ(policy->policy->path, "built-in");
+}
+
+}  // namespace
+}  // namespace deferd

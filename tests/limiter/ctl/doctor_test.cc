@@ -1,0 +1,376 @@
+#include "limiter/ctl/doctor.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+
+// A server where all is well.
+DoctorFacts Healthy() {
+  DoctorFacts facts;
+  facts.mtas = {"Exim"};
+  facts.status = {
+      {"mode", "enforce"},
+      {"unchecked", false},
+      {"policy", {{"stale", false}}},
+      {"sources",
+       Json::array({{{"path", "/log"}, {"problem", ""}, {"lag_seconds", 0.1}, {"gaps", 0}}})},
+      {"lines", {{"lines", 5000}, {"attempts", 900}, {"malformed", 0}}},
+      {"charged", {{"login", 700}, {"account", 100}, {"local", 0}, {"nobody", 100}}},
+      {"left_out", {{"future", 0}}},
+      {"questions", {{"answered", 70}, {"last", "2026-11-22T08:00:00Z"}}},
+      {"hosted_list", true},
+      {"listening", {{"exim", "unix:/x"}}},
+      {"queue", {{"problem", nullptr}, {"messages", 0}, {"held", Json::array()}}},
+      {"store", {{"problem", ""}}}};
+  facts.blocks = Json::array();
+  facts.attempts = Json::array();
+  return facts;
+}
+
+// The finding that has `word`, or null.
+Json Find(const DoctorFacts& facts, const std::string& word) {
+  for (const Json& one : Diagnose(facts)) {
+    if (absl::StrContains(one["what"].get<std::string>(), word)) return one;
+  }
+  return nullptr;
+}
+
+void ExpectProblem(const DoctorFacts& facts, const std::string& word) {
+  const Json found = Find(facts, word);
+  ASSERT_FALSE(found.is_null()) << word << "\n" << DoctorPage(Diagnose(facts));
+  EXPECT_EQ(found["level"], "problem");
+  EXPECT_FALSE(found["remedy"].get<std::string>().empty());
+  EXPECT_EQ(DoctorExit(Diagnose(facts)), 1);
+}
+
+void ExpectWarning(const DoctorFacts& facts, const std::string& word) {
+  const Json found = Find(facts, word);
+  ASSERT_FALSE(found.is_null()) << word << "\n" << DoctorPage(Diagnose(facts));
+  EXPECT_EQ(found["level"], "warning");
+  EXPECT_FALSE(found["remedy"].get<std::string>().empty());
+  EXPECT_EQ(DoctorExit(Diagnose(facts)), 0);
+}
+
+TEST(Doctor, AHookOnTcpIsAnybodys) {
+  DoctorFacts facts = Healthy();
+  EXPECT_TRUE(Find(facts, "TCP").is_null());
+  facts.status["listening"] = {{"exim", "unix:/x"}, {"postfix", "127.0.0.1:4040"}};
+  ExpectWarning(facts, "[hook] postfix = \"127.0.0.1:4040\" is a TCP port");
+}
+
+TEST(Doctor, WhatTheDaemonIsBlindTo) {
+  DoctorFacts facts = Healthy();
+  facts.status["blind"] = Json::array(
+      {{{"kind", "hook"}, {"what", "Exim asked about 0"}, {"remedy", "install the lines"}},
+       {{"kind", "smart_host"}, {"what", "all mail leaves by x"}, {"remedy", "run it there"}}});
+  ExpectProblem(facts, "Exim asked about 0");
+  EXPECT_EQ(Find(facts, "all mail leaves by x")["level"], "warning");
+}
+
+TEST(Doctor, AllIsWell) {
+  const Json findings = Diagnose(Healthy());
+  for (const Json& one : findings) EXPECT_EQ(one["level"], "ok") << one["what"];
+  EXPECT_EQ(DoctorExit(findings), 0);
+  const std::string page = DoctorPage(findings);
+  EXPECT_THAT(page, HasSubstr("attempts are charged to login 700, account 100; to nobody 100"));
+  for (absl::string_view line : absl::StrSplit(page, '\n')) EXPECT_LE(line.size(), 80u);
+}
+
+TEST(Doctor, WhoMayWriteTheLog) {
+  DoctorFacts facts = Healthy();
+  facts.anybody_logs = facts.journal = true;
+  facts.owners["/log"] = "Debian-exim";
+  EXPECT_TRUE(Find(facts, "logger -p").is_null()) << "Exim writes it itself";
+  facts.owners["/log"] = "root";
+  ExpectWarning(facts, "any local user may write lines into /log (logger -p mail.info)");
+  EXPECT_THAT(Find(facts, "logger -p")["remedy"], HasSubstr("follow the journal"));
+  facts.journal = false;
+  EXPECT_THAT(Find(facts, "logger -p")["remedy"], HasSubstr("rsyslog"));
+  facts.rsyslog_checks = true;
+  EXPECT_TRUE(Find(facts, "logger -p").is_null());
+  facts.rsyslog_checks = facts.anybody_logs = false;
+  EXPECT_TRUE(Find(facts, "logger -p").is_null()) << "nobody can";
+  facts.anybody_logs = true;
+  facts.status["sources"][0]["path"] = "journal:postfix";
+  EXPECT_TRUE(Find(facts, "logger -p").is_null());
+}
+
+TEST(Doctor, ADaemonThatDoesNotAnswer) {
+  DoctorFacts facts = Healthy();
+  facts.unreachable = "/run/x: no deferd answers there";
+  facts.status = nullptr;
+  ExpectProblem(facts, "does not answer");
+}
+
+TEST(Doctor, Logs) {
+  DoctorFacts facts = Healthy();
+  facts.status["sources"] = Json::array();
+  ExpectProblem(facts, "no log is followed");
+  facts = Healthy();
+  facts.status["sources"][0]["problem"] = "Permission denied";
+  ExpectProblem(facts, "Permission denied");
+  facts = Healthy();
+  facts.status["sources"][0]["lag_seconds"] = 3600.0;
+  ExpectProblem(facts, "3600 seconds behind");
+  facts = Healthy();
+  facts.status["sources"][0]["gaps"] = 2;
+  ExpectWarning(facts, "2 gaps");
+  facts = Healthy();
+  facts.status["lines"]["attempts"] = 0;
+  ExpectProblem(facts, "no line of the logs");
+  facts = Healthy();
+  facts.status["lines"]["malformed"] = 400;
+  ExpectWarning(facts, "could not be read");
+}
+
+TEST(Doctor, TheJournal) {
+  DoctorFacts facts = Healthy();
+  Json& source = facts.status["sources"][0];
+  source["path"] = "journal:postfix";
+  source["bytes"] = 5000;
+  EXPECT_EQ(Find(facts, "journal:postfix")["level"], "ok");
+  source["bytes"] = 0;
+  EXPECT_EQ(Find(facts, "no entry of the mail server")["level"], "note");
+  source["problem"] = "the journal may not be read";
+  ExpectProblem(facts, "may not be read");
+  EXPECT_THAT(Find(facts, "may not be read")["remedy"], HasSubstr("SupplementaryGroups"));
+  EXPECT_TRUE(Find(facts, "no entry of the mail server").is_null());
+  source["problem"] = "";
+  source["gaps"] = 1;
+  ExpectWarning(facts, "1 gaps");
+  EXPECT_THAT(Find(facts, "1 gaps")["remedy"], HasSubstr("journald.conf"));
+}
+
+TEST(Doctor, Charging) {
+  DoctorFacts facts = Healthy();
+  facts.status["charged"] = {{"login", 5}, {"nobody", 500}};
+  ExpectProblem(facts, "who pays");
+  facts = Healthy();
+  facts.status["charged"] = {{"login", 700}, {"account", 0}, {"local", 30}, {"nobody", 0}};
+  ExpectWarning(facts, "local users are not mapped");
+  facts = Healthy();
+  facts.status["left_out"]["future"] = 3;
+  ExpectProblem(facts, "in the future");
+  facts = Healthy();
+  facts.status["left_out"]["unclear"] = 4;
+  ExpectWarning(facts, "4 attempts are charged to nobody");
+  facts = Healthy();
+  facts.status["hosted_list"] = false;
+  EXPECT_EQ(Find(facts, "hosted here")["level"], "note");
+}
+
+TEST(Doctor, Questions) {
+  DoctorFacts facts = Healthy();
+  facts.status["listening"] = Json::object();
+  ExpectProblem(facts, "no mail server can ask");
+  facts = Healthy();
+  facts.status["questions"] = {{"answered", 0}, {"last", nullptr}};
+  ExpectWarning(facts, "no mail server has asked");
+  facts = Healthy();
+  facts.hook_problem = "/x: Permission denied";
+  ExpectProblem(facts, "got no answer");
+}
+
+TEST(Doctor, OtherLimitersAndPostfixThatFailsClosed) {
+  DoctorFacts facts = Healthy();
+  facts.panel_limiter = true;
+  ExpectWarning(facts, "own limiter");
+  facts = Healthy();
+  facts.postfix_restrictions = "check_policy_service unix:private/x";
+  ExpectProblem(facts, "without default_action=DUNNO");
+  facts.postfix_restrictions =
+      "check_policy_service { unix:private/x, timeout=2s, default_action=DUNNO }";
+  EXPECT_EQ(Find(facts, "mail flows when that is away")["level"], "ok");
+}
+
+TEST(Doctor, ALogThatIsNotWrittenToAndStampsOfAnotherZone) {
+  const absl::Time now = absl::FromUnixSeconds(1'795'334'400);  // 2026-11-22 08:00:00 UTC
+  DoctorFacts facts = Healthy();
+  facts.now = now;
+  facts.written["/log"] = now - absl::Minutes(2);
+  Json& source = facts.status["sources"][0];
+  source["at_end"] = true;
+  source["last_stamp"] = "2026-11-22T07:58:00Z";
+  for (const Json& one : Diagnose(facts)) EXPECT_EQ(one["level"], "ok") << one["what"];
+  source["last_stamp"] = "2026-11-22T06:58:00Z";
+  ExpectProblem(facts, "60 minutes behind the clock");
+  source["last_stamp"] = "2026-11-22T09:58:00Z";
+  ExpectProblem(facts, "120 minutes ahead of the clock");
+  source["lag_seconds"] = 3600.0;  // its last line was not read yet
+  EXPECT_TRUE(Find(facts, "minutes ahead").is_null());
+  facts = Healthy();
+  facts.now = now;
+  facts.written["/log"] = now - absl::Hours(30);
+  ExpectWarning(facts, "30 hours ago");
+}
+
+constexpr char kAsksExim[] =
+    "acl_smtp_mail = mail\nbegin acl\nmail:\n"
+    "    warn set acl_m_deferd = ${readsocket{/x}{check\\n}{2s}{}{}}\n"
+    "    deny condition = ${if match{$acl_m_deferd}{reject}}\n";
+
+TEST(Doctor, AnOldLogThatWasJustCopiedIsInNoOtherZone) {
+  DoctorFacts facts = Healthy();
+  facts.now = absl::FromUnixSeconds(1'795'334'400);
+  facts.written["/log"] = facts.now - absl::Minutes(1);
+  facts.status["sources"][0]["at_end"] = true;
+  facts.status["sources"][0]["last_stamp"] = "2026-11-17T08:00:00Z";  // five days before
+  ExpectWarning(facts, "the last line of /log is of 2026-11-17 08:00:00 UTC");
+}
+
+TEST(Doctor, HowEximAsks) {
+  DoctorFacts facts = Healthy();
+  facts.exim_config = kAsksExim;
+  EXPECT_EQ(Find(facts, "Exim asks, and mail flows")["level"], "ok");
+  facts.exim_config = "warn set acl_m_x = ${readsocket{/x}{check\\n}{2s}}\n";
+  ExpectProblem(facts, "without a fail string");
+  facts.exim_config = "warn set acl_m_x = ${readsocket{/other}{check\\n}{2s}}\n";
+  ExpectProblem(facts, "does not ask at /x");
+  facts.exim_config = std::string(kAsksExim) + "warn set acl_m_x = ${readsocket{/x}{a{b\n";
+  EXPECT_EQ(Find(facts, "without a fail string")["level"], "problem") << "a broken one is none";
+}
+
+// A server with Postfix, whose door is below the queue directory.
+DoctorFacts WithPostfix() {
+  DoctorFacts facts = Healthy();
+  facts.mtas = {"Postfix"};
+  facts.status["listening"] = {{"postfix", "unix:/q/deferd/policy.sock"}};
+  facts.postfix_queue = "/q";
+  facts.postfix_restrictions =
+      "check_policy_service { unix:deferd/policy.sock, timeout=2s, try_limit=1, "
+      "default_action=DUNNO }, permit_mynetworks";
+  facts.postfix_master = "smtp inet n - y - - smtpd\nqmgr unix n - n 300 1 qmgr\n";
+  return facts;
+}
+
+TEST(Doctor, HowPostfixAsks) {
+  for (const Json& one : Diagnose(WithPostfix())) EXPECT_EQ(one["level"], "ok") << one["what"];
+  DoctorFacts facts = WithPostfix();
+  facts.postfix_restrictions = "check_policy_service unix:deferd/policy.sock";
+  ExpectProblem(facts, "without default_action=DUNNO");
+  facts.postfix_default_action = "DUNNO";
+  ExpectWarning(facts, "waits long");
+  facts = WithPostfix();
+  facts.postfix_restrictions += ", check_policy_service inet:127.0.0.1:10031";
+  EXPECT_EQ(Find(facts, "another policy service too: inet:127.0.0.1:10031")["level"], "note");
+}
+
+TEST(Doctor, PostfixsSenderTable) {
+  const std::string table = "/var/lib/deferd-queue/senders";
+  DoctorFacts facts = Healthy();
+  facts.postfix_queue = "/var/spool/postfix";
+  EXPECT_TRUE(Find(facts, "sendmail(1)").is_null()) << "no helper, no table";
+  facts.status["queue"]["sender_table"] = table;
+  EXPECT_EQ(Find(facts, "by sendmail(1)")["level"], "note");
+  facts.postfix_senders = "hash:/etc/postfix/others, hash:" + table;
+  ExpectProblem(facts, "no transport deferd-held");
+  facts.postfix_master = "deferd-held unix - n n - 10 pipe flags=q user=nobody";
+  EXPECT_EQ(Find(facts, "by sendmail(1)")["level"], "ok");
+  facts.status["queue"]["sender_table_problem"] = "No space left on device";
+  ExpectProblem(facts, "cannot be written: No space");
+  facts.status["queue"].erase("sender_table_problem");
+  facts.status["queue"]["sender_table"] = nullptr;
+  ExpectWarning(facts, "which nobody fills");
+  facts.missing_tables = {table};
+  ExpectProblem(facts, "delivers nothing");
+  facts.unreachable = "no socket";
+  facts.status = nullptr;
+  ExpectProblem(facts, "delivers nothing");
+}
+
+TEST(Doctor, AChrootedSmtpdThatCannotReachTheSocket) {
+  DoctorFacts facts = WithPostfix();
+  facts.status["listening"] = {{"postfix", "unix:/run/deferd/policy.sock"}};
+  facts.postfix_restrictions =
+      "check_policy_service { unix:/run/deferd/policy.sock, timeout=2s, try_limit=1, "
+      "default_action=DUNNO }";
+  ExpectProblem(facts, "is chrooted to /q and cannot reach");
+  facts.postfix_master = "smtp inet n - n - - smtpd\n";
+  EXPECT_TRUE(Find(facts, "chrooted").is_null());
+}
+
+TEST(Doctor, AFilterOnAnotherHostThatHandsMailBack) {
+  DoctorFacts facts = WithPostfix();
+  facts.postfix_filter = "smtp:[filter.example]:10025";
+  facts.attempts.push_back({{"outcome", "delivered"},
+                            {"host", "filter.example"},
+                            {"reply", "250 2.0.0 Ok: queued as 733F6A781D8"}});
+  ExpectWarning(facts, "what the filter filter.example takes");
+  facts.attempts[0]["host"] = "mx.far.example";
+  EXPECT_TRUE(Find(facts, "the filter").is_null());
+}
+
+TEST(Doctor, OtherLimiters) {
+  DoctorFacts facts = Healthy();
+  facts.exim_config = std::string(kAsksExim) + "    deny ratelimit = 100 / 1h / strict\n";
+  EXPECT_EQ(Find(facts, "ratelimit of their own")["level"], "note");
+  facts.exim_config = std::string(kAsksExim) + "# deny ratelimit = 100 / 1h / strict\n";
+  EXPECT_TRUE(Find(facts, "ratelimit of their own").is_null());
+  facts.other_limits = {"/etc/rspamd/local.d/ratelimit.conf"};
+  EXPECT_EQ(Find(facts, "rspamd")["level"], "note");
+}
+
+TEST(Doctor, ADoorThatTheMailServerCannotOpen) {
+  DoctorFacts facts = Healthy();
+  facts.doors = {{.path = "/x", .mode = 0660, .group = "Debian-exim", .mta_group = "Debian-exim"}};
+  EXPECT_TRUE(Find(facts, "is of group").is_null());
+  facts.doors[0].group = "deferd";
+  ExpectProblem(facts,
+                "/x is of group deferd and mode 660; the mail server is of group Debian-exim");
+  facts.doors[0].mode = 0666;
+  EXPECT_TRUE(Find(facts, "is of group").is_null());
+  facts.doors[0] = {.path = "/x", .mode = 0600, .group = "postfix", .mta_group = "postfix"};
+  ExpectProblem(facts, "mode 600");
+}
+
+TEST(Doctor, WhatIsHeld) {
+  DoctorFacts facts = Healthy();
+  facts.status["queue"] = nullptr;
+  EXPECT_EQ(Find(facts, "does not see the mail queue")["level"], "note");
+  facts.status["queue"] = {{"problem", nullptr}, {"messages", 7}, {"held", Json::array()}};
+  EXPECT_EQ(Find(facts, "7 messages are held")["level"], "ok");
+  facts.status["queue"]["held"] = {{{"subject", "bad.example"},
+                                    {"messages", 3},
+                                    {"waits_for", "most of its answers were content"}},
+                                   {{"subject", "x.example"}, {"messages", 4}, {"waits_for", ""}}};
+  ExpectWarning(facts, "3 messages of bad.example wait for a person: most of its answers");
+  EXPECT_TRUE(Find(facts, "x.example").is_null());
+  facts.status["queue"]["problem"] = "deferd-queue does not answer";
+  ExpectProblem(facts, "the mail queue cannot be seen");
+}
+
+TEST(Doctor, ASmarthostHidesOutcomes) {
+  DoctorFacts facts = Healthy();
+  for (int i = 0; i < 200; ++i) {
+    facts.attempts.push_back({{"outcome", "delivered"}, {"host", i < 3 ? "mx" : "relay.example"}});
+  }
+  ExpectWarning(facts, "relay.example takes 98%");
+}
+
+TEST(Doctor, PolicyStoreAndFreshness) {
+  DoctorFacts facts = Healthy();
+  facts.status["policy"] = {{"stale", true}, {"error", "policy.toml:3:1: no"}};
+  ExpectProblem(facts, "has a mistake");
+  facts = Healthy();
+  facts.status["mode"] = "shadow";
+  EXPECT_EQ(Find(facts, "mode shadow")["level"], "note");
+  facts.blocks = Json::array({{{"subject", "a.example"}, {"shadow", true}}});
+  EXPECT_THAT(Find(facts, "would be")["what"].get<std::string>(),
+              HasSubstr("0 are blocked and 1 would be: a.example"));
+  facts = Healthy();
+  facts.status["store"]["problem"] = "disk full";
+  ExpectProblem(facts, "disk full");
+  facts = Healthy();
+  facts.status["unchecked"] = true;
+  facts.status["causes"] = Json::array({"log away"});
+  ExpectProblem(facts, "log away");
+}
+
+}  // namespace
+}  // namespace deferd

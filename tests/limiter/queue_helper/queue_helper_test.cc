@@ -1,0 +1,72 @@
+#include "limiter/queue_helper/queue_helper.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int64_t kDeferd = 1234;
+constexpr Peer kRoot = {.uid = 0, .pid = 1};
+
+// An Exim that succeeds in everything and lists nothing.
+QueueHelper::Options Options() { return {.programs = {.exim = "/bin/true"}, .uid = kDeferd}; }
+
+Json Ids() { return {{"ids", {"1xU000-000001-11"}}}; }
+
+TEST(QueueHelperTest, NobodyElseMayAsk) {
+  QueueHelper helper(Options());
+  for (int64_t uid : {int64_t{-1}, int64_t{1}, kDeferd + 1}) {
+    EXPECT_THAT(helper.Handle("list", Json::object(), {.uid = uid}),
+                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("only deferd and root")));
+  }
+  EXPECT_EQ(helper.Handle("list", Json::object(), {.uid = kDeferd}).value(), Json::array());
+  EXPECT_EQ(helper.Handle("list", Json::object(), kRoot).value(), Json::array());
+}
+
+TEST(QueueHelperTest, WithoutAUserRootAloneMayAsk) {
+  QueueHelper helper({.programs = {.exim = "/bin/true"}});
+  EXPECT_THAT(helper.Handle("list", Json::object(), {.uid = -1}),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("")));
+}
+
+TEST(QueueHelperTest, DeferdMayHoldLetGoAndGiveBack) {
+  QueueHelper helper(Options());
+  for (const char* verb : {"hold", "release", "give_back"}) {
+    EXPECT_THAT(helper.Handle(verb, Ids(), {.uid = kDeferd}).status(), IsOk()) << verb;
+  }
+}
+
+TEST(QueueHelperTest, DiscardingAndRedirectingAreRootsAndOff) {
+  const Json redirect = {{"id", "1xU000-000001-11"}, {"address", "ann@example.com"}};
+  QueueHelper off(Options());
+  QueueHelper::Options allowing = Options();
+  allowing.allow_discard = allowing.allow_redirect = true;
+  QueueHelper on(allowing);
+  for (const auto& [verb, args] : {std::pair("discard", Ids()), std::pair("redirect", redirect)}) {
+    EXPECT_THAT(off.Handle(verb, args, kRoot),
+                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("switched off")));
+    EXPECT_THAT(on.Handle(verb, args, {.uid = kDeferd}),
+                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("root alone")));
+  }
+  EXPECT_THAT(on.Handle("discard", Ids(), kRoot).status(), IsOk());
+  EXPECT_THAT(on.Handle("redirect", redirect, kRoot),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("not in the queue any more")));
+}
+
+TEST(QueueHelperTest, TakesAnyArguments) {
+  QueueHelper helper(Options());
+  for (const char* args :
+       {"{}", "[]", "7", "null", R"({"ids": 7})", R"({"ids": [7, null, {}]})", R"({"id": []})",
+        R"({"ids": "1xU000-000001-11"})", R"({"address": {}})"}) {
+    for (const char* verb : {"hold", "release", "give_back", "requeue", "redirect", "rm", ""}) {
+      EXPECT_FALSE(helper.Handle(verb, Json::parse(args), kRoot).ok()) << verb << " " << args;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace deferd

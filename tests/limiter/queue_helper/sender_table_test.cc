@@ -1,0 +1,148 @@
+#include "limiter/queue_helper/sender_table.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "limiter/queue_helper/queue_helper.h"
+#include "tests/limiter/port/socket_client.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+
+constexpr absl::Time kNow = absl::FromUnixSeconds(1'900'000'000);
+constexpr char kHead[] = "# Written by deferd-queue; see deploy/postfix/held.cf.\n";
+
+// postmap(1) in small: hash:PATH, whose .db is a copy. Each making adds a line to `runs`; -s shows
+// what is in it.
+class SenderTableTest : public testing::Test {
+ protected:
+  SenderTableTest() {
+    std::ofstream(Path("postmap")) << "#!/bin/sh\nif [ \"$1\" = -s ]; then [ -e " << Path("lossy")
+                                   << " ] || grep -v '^#' \"${2#hash:}.db\"; exit 0; fi\necho >> "
+                                   << Path("runs") << "\nfile=\"${1#hash:}\"\n[ ! -e "
+                                   << Path("broken") << " ] && cat \"$file\" > \"$file.db\"\n";
+  }
+  std::string Path(const std::string& name) const { return folder_.File(name); }
+  std::string Read(const std::string& name) const {
+    std::stringstream text;
+    text << std::ifstream(Path(name)).rdbuf();
+    return text.str();
+  }
+
+  TempFolder folder_;
+  SenderTable table_{{"/bin/sh", Path("postmap")}, Path("senders")};
+};
+
+TEST_F(SenderTableTest, MakesOneWherePostfixWouldMissIt) {
+  ASSERT_THAT(table_.Open(kNow), IsOk());
+  EXPECT_EQ(Read("senders.db"), kHead);
+  ASSERT_THAT(table_.Set({{"@bad.example", "because"}}, kNow), IsOk());
+  for (const char* how : {"gone", "empty"}) {
+    std::filesystem::remove(Path("senders.db"));
+    if (how == std::string("empty")) std::ofstream(Path("senders.db"));
+    ASSERT_THAT(table_.Set({{"@bad.example", "because"}}, kNow), IsOk());
+    EXPECT_THAT(Read("senders.db"), HasSubstr("@bad.example")) << how;
+  }
+  std::filesystem::remove(Path("senders.db"));
+  ASSERT_THAT(table_.Tick(kNow + absl::Seconds(10)), IsOk());
+  EXPECT_THAT(Read("senders.db"), HasSubstr("@bad.example")) << "deferd need not be there";
+}
+
+TEST_F(SenderTableTest, ACrashKeepsItUntilDeferdHasBeenSilentForLong) {
+  ASSERT_THAT(table_.Set({{"@bad.example", "because"}}, kNow), IsOk());
+  for (absl::Duration later : {absl::Seconds(1), absl::Minutes(9)}) {
+    SenderTable next({"/bin/sh", Path("postmap")}, Path("senders"));
+    ASSERT_THAT(next.Open(kNow + later), IsOk());
+    ASSERT_THAT(next.Tick(kNow + later), IsOk());
+    EXPECT_THAT(Read("senders.db"), HasSubstr("@bad.example")) << later;
+  }
+  // Crash after crash: nobody but deferd itself makes it trusted for longer.
+  SenderTable last({"/bin/sh", Path("postmap")}, Path("senders"));
+  ASSERT_THAT(last.Open(kNow + absl::Minutes(9)), IsOk());
+  ASSERT_THAT(last.Tick(kNow + SenderTable::kTrusted), IsOk());
+  EXPECT_EQ(Read("senders.db"), kHead);
+}
+
+TEST_F(SenderTableTest, OneThatCannotBeReadBackTakesNobodysPlace) {
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, kNow), IsOk());
+  std::ofstream(Path("lossy")) << "yes";
+  EXPECT_THAT(table_.Set({{"@b.example", "why not"}}, kNow),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("0 of 1 entries")));
+  EXPECT_THAT(Read("senders.db"), EndsWith("@a.example deferd-held:because\n"));
+}
+
+TEST_F(SenderTableTest, HoldsALineForEachSenderAndIsWrittenWhenItChanges) {
+  ASSERT_THAT(table_.Set({{"@b.example", "why not"}, {"web", "because"}}, kNow), IsOk());
+  EXPECT_EQ(Read("senders.db"),
+            absl::StrCat(kHead, "@b.example deferd-held:why not\n", "web deferd-held:because\n"));
+  EXPECT_EQ(Read("senders"), Read("senders.db"));
+  ASSERT_THAT(table_.Set({{"@b.example", "why not"}, {"web", "because"}}, kNow), IsOk());
+  EXPECT_EQ(Read("runs"), "\n");
+  ASSERT_THAT(table_.Set({}, kNow), IsOk());
+  EXPECT_EQ(Read("senders.db"), kHead);
+}
+
+TEST_F(SenderTableTest, RefusesWhatIsNoKeyOrNoLine) {
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, kNow), IsOk());
+  for (const char* key :
+       {"", "*", "@", "@a.example b", "@a.example\n@b", "@A.example", "@@a.example", "Web", "we b",
+        "web\n", "web@", "web@A.example", "w#b@a.example"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(table_.Set({{key, "because"}}, kNow))) << key;
+  }
+  for (const char* text : {"", "one\n@x.example discard:", "\xC3\xA4", "a\tb"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(table_.Set({{"@b.example", text}}, kNow))) << text;
+  }
+  EXPECT_THAT(Read("senders.db"), EndsWith("@a.example deferd-held:because\n"));
+}
+
+TEST_F(SenderTableTest, KeepsTheOldOneWherePostmapFailsAndTriesAgain) {
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, kNow), IsOk());
+  std::ofstream(Path("broken")) << "yes";
+  EXPECT_TRUE(absl::IsUnavailable(table_.Set({}, kNow)));
+  EXPECT_THAT(Read("senders.db"), EndsWith("@a.example deferd-held:because\n"));
+  std::filesystem::remove(Path("broken"));
+  EXPECT_TRUE(absl::IsUnavailable(table_.Set({}, kNow + absl::Seconds(2)))) << "not at every look";
+  ASSERT_THAT(table_.Set({}, kNow + SenderTable::kAgain), IsOk());
+  EXPECT_EQ(Read("senders.db"), kHead);
+}
+
+TEST_F(SenderTableTest, IsEmptiedWhenNobodySpeaksAnyMore) {
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, kNow), IsOk());
+  const absl::Time said = kNow + absl::Minutes(5);
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, said), IsOk());
+  ASSERT_THAT(table_.Tick(said + SenderTable::kTrusted - absl::Seconds(1)), IsOk());
+  EXPECT_THAT(Read("senders.db"), HasSubstr("a.example"));
+  ASSERT_THAT(table_.Tick(said + SenderTable::kTrusted), IsOk());
+  EXPECT_EQ(Read("senders.db"), kHead);
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, said + absl::Hours(1)), IsOk());
+  EXPECT_THAT(Read("senders.db"), HasSubstr("a.example"));
+}
+
+TEST_F(SenderTableTest, TheHelperTakesItFromDeferd) {
+  QueueHelper helper({.programs = {.exim = "/bin/true"}, .uid = 1234, .sender_table = &table_});
+  const Json args = {{"domains", {{"a.example", "because"}}},
+                     {"users", {{"web", "so"}, {"w eb", "so"}}}};
+  EXPECT_TRUE(absl::IsPermissionDenied(helper.Handle("put_off", args, {.uid = 7}).status()));
+  EXPECT_EQ(helper.Handle("put_off", args, {.uid = 1234}).value()["table"], Path("senders"));
+  EXPECT_THAT(Read("senders.db"), EndsWith("@a.example deferd-held:because\nweb deferd-held:so\n"))
+      << "the domain of a bare sender is not known";
+  for (const char* bad :
+       {"{}", R"({"domains": []})", R"({"domains": {"a.example": 7}})", R"({"domains": null})",
+        R"({"domains": {"": ""}})", R"({"domains": {}, "users": []})",
+        R"({"domains": {}, "users": {"a": 7}})"}) {
+    EXPECT_FALSE(helper.Handle("put_off", Json::parse(bad), {.uid = 0}).ok()) << bad;
+  }
+  QueueHelper none({.programs = {.exim = "/bin/true"}, .uid = 1234});
+  EXPECT_EQ(none.Handle("put_off", args, {.uid = 1234}).value()["table"], Json(nullptr));
+}
+
+}  // namespace
+}  // namespace deferd

@@ -1,0 +1,149 @@
+#include "limiter/store/state_text.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/limiter/limiter_fixture.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kOddBytes("\xff\x00 \n\"", 5);  // no UTF-8, and a NUL
+
+Case OddCase() {
+  Case record;
+  record.id = "0badcafe-7-3";
+  record.subject = {SubjectKind::kLogin, kOddBytes};
+  record.within = {SubjectKind::kDomain, "a.example"};
+  record.state = CaseState::kClosed;
+  record.manual = record.shadow = record.history = true;
+  record.action.by_source = {Verdict::kDiscard, Verdict::kPass, Verdict::kHold, Verdict::kReject};
+  record.rule = "r";
+  record.counts = {1, 2, 3};
+  record.min_bad = 4;
+  record.percent = 83;
+  record.percent_limit = 50;
+  record.window = absl::Minutes(10);
+  record.policy_hash = "0123456789abcdef";
+  record.since = At(absl::Milliseconds(1500));
+  record.until = At(absl::Hours(1));
+  record.closed_at = At(absl::Minutes(9));
+  record.by = "root";
+  record.reason = kOddBytes;
+  record.closed_by = "alice";
+  record.closed_reason = "done";
+  record.extended = 2;
+  return record;
+}
+
+// A text per field: what is equal here is equal.
+std::string Whole(const Case& c) { return CaseText(c); }
+
+TEST(StateText, ACaseComesBackWhole) {
+  absl::StatusOr<Case> back = ParseCase(CaseText(OddCase()));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(Whole(*back), Whole(OddCase()));
+  EXPECT_EQ(back->subject.id, kOddBytes);
+  EXPECT_EQ(back->since, At(absl::Milliseconds(1500)));
+  EXPECT_EQ(back->counts, (Counts{1, 2, 3}));
+  EXPECT_EQ(back->action.by_source, OddCase().action.by_source);
+  back = ParseCase(CaseText(Case()));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(back->closed_at, absl::InfiniteFuture());
+}
+
+TEST(StateText, AnEventComesBackWhole) {
+  const CaseEvent event = {At(absl::Seconds(3)), CaseChange::kUnblocked, OddCase()};
+  absl::StatusOr<CaseEvent> back = ParseCaseEvent(CaseEventText(event));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(back->time, event.time);
+  EXPECT_EQ(back->change, event.change);
+  EXPECT_EQ(Whole(back->record), Whole(event.record));
+}
+
+TEST(StateText, AContributionComesBackWhole) {
+  const MessageKey key = {kOddBytes, At(absl::Milliseconds(7))};
+  MessageRecord record;
+  record.charged = {{{SubjectKind::kLogin, "bob"}, true},
+                    {{SubjectKind::kDomain, "a.example"}, false}};
+  record.recipients["r@x"] = {CountedOutcome::kDeferred, At(absl::Seconds(1)), At(absl::Seconds(2)),
+                              LeftOut::kOwnRefusal};
+  record.recipients[kOddBytes] = {};
+  auto back = ParseContribution(ContributionText(key, record));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(back->first, key);
+  EXPECT_EQ(back->second.charged, record.charged);
+  ASSERT_EQ(back->second.recipients.size(), 2u);
+  const RecipientRecord& recipient = back->second.recipients["r@x"];
+  EXPECT_EQ(recipient.outcome, CountedOutcome::kDeferred);
+  EXPECT_EQ(recipient.dated, At(absl::Seconds(1)));
+  EXPECT_EQ(recipient.last, At(absl::Seconds(2)));
+  EXPECT_EQ(recipient.last_left_out, LeftOut::kOwnRefusal);
+  EXPECT_FALSE(back->second.recipients[kOddBytes].outcome.has_value());
+  EXPECT_EQ(back->second.recipients[kOddBytes].last, absl::InfinitePast());
+}
+
+TEST(StateText, ClearingsFactsAndReceiptsComeBackWhole) {
+  auto clearing =
+      ParseClearing(ClearingText({SubjectKind::kDomain, "a.example"}, {At(absl::Hours(1)), {}}));
+  ASSERT_THAT(clearing, IsOk());
+  EXPECT_EQ(clearing->first.id, "a.example");
+  EXPECT_EQ(clearing->second.enforced, At(absl::Hours(1)));
+
+  LimiterFacts facts;
+  facts.now = At(absl::Seconds(5));
+  facts.case_number = 9;
+  facts.windows = {{absl::Hours(1), absl::InfinitePast()}, {absl::Minutes(5), kMorning}};
+  facts.kinds = {{SubjectKind::kLogin, kMorning}};
+  absl::StatusOr<LimiterFacts> back = ParseFacts(FactsText(facts));
+  ASSERT_THAT(back, IsOk());
+  EXPECT_EQ(back->now, facts.now);
+  EXPECT_EQ(back->last_sweep, absl::InfinitePast());
+  EXPECT_EQ(back->case_number, 9);
+  EXPECT_EQ(back->windows, facts.windows);
+  EXPECT_EQ(back->kinds, facts.kinds);
+
+  LedgerRow row;
+  row.row = 77;
+  row.time = kMorning;
+  row.recipient = kOddBytes;
+  row.outcome = Outcome::kExpired;
+  row.left_out = LeftOut::kLate;
+  absl::StatusOr<std::vector<LedgerRow>> rows = ParseLedgerRows(LedgerRowsText({row, LedgerRow()}));
+  ASSERT_THAT(rows, IsOk());
+  ASSERT_EQ(rows->size(), 2u);
+  EXPECT_EQ((*rows)[0], row);
+}
+
+TEST(StateText, DamagedBytesAreDataLossAndNothingWorse) {
+  const std::string texts[] = {CaseText(OddCase()),
+                               CaseEventText({kMorning, CaseChange::kOpened, OddCase()}),
+                               ContributionText({"id", kMorning}, {}),
+                               FactsText({}),
+                               ClearingText({SubjectKind::kDomain, "a.example"}, {}),
+                               ReceiptText({.rows = {LedgerRow()}})};
+  auto parse_all = [](absl::string_view text) {
+    return std::vector<absl::Status>{
+        ParseCase(text).status(),  ParseCaseEvent(text).status(), ParseContribution(text).status(),
+        ParseFacts(text).status(), ParseClearing(text).status(),  ParseReceipt(text).status()};
+  };
+  for (const std::string& text : texts) {
+    for (size_t size = 0; size < text.size(); ++size) {
+      for (const absl::Status& status : parse_all(absl::string_view(text).substr(0, size))) {
+        EXPECT_THAT(status, StatusIs(absl::StatusCode::kDataLoss, HasSubstr("damaged")));
+      }
+    }
+    for (size_t at = 0; at < text.size(); ++at) {
+      for (int bit = 0; bit < 8; ++bit) {
+        std::string flipped = text;
+        flipped[at] = static_cast<char>(flipped[at] ^ (1 << bit));
+        parse_all(flipped);  // whatever it says, it says it
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace deferd
