@@ -47,14 +47,9 @@
 #include "policy/evaluate.h"
 #include "policy/policy.h"
 #include "policy/reply/classify.h"
+#include "policy/settings.h"
 
 namespace deferd {
-
-// What the operator chose; immutable, swapped whole.
-struct Settings {
-  std::shared_ptr<const Policy> policy;
-  std::shared_ptr<const ChargeLists> lists;
-};
 
 struct LimiterOptions {
   std::string node = "local";

@@ -10,6 +10,7 @@
 #include "limiter/admin/near_subjects.h"
 #include "limiter/admin/record.h"
 #include "limiter/admin/stats.h"
+#include "limiter/admin/value_json.h"
 #include "limiter/admin/why.h"
 #include "limiter/port/log.h"
 #include "policy/organisation.h"

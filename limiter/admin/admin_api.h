@@ -13,13 +13,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "limiter/admin/json.h"
 #include "limiter/admin/track.h"
 #include "limiter/admin/why.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/cases/freshness.h"
 #include "limiter/cases/gate.h"
 #include "limiter/limiter.h"
+#include "limiter/localrpc/json.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/socket_server.h"
 

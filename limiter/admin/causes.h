@@ -14,9 +14,9 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
 #include "limiter/admin/track.h"
 #include "limiter/judging/incidents.h"
+#include "limiter/localrpc/json.h"
 #include "limiter/store/ledger.h"
 #include "policy/subject.h"
 

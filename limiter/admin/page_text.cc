@@ -1,10 +1,8 @@
 #include "limiter/admin/page_text.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -29,38 +27,6 @@ std::string Formatted(const std::string& utc, const char* format) {
 }
 
 }  // namespace
-
-std::string Field(const Json& json, const char* name) {
-  auto it = json.find(name);
-  if (it == json.end() || it->is_null()) return "";
-  if (!it->is_string()) return PrintableUtf8(Dump(*it));
-  // Of several lines one: a page wraps its text itself.
-  return PrintableUtf8(
-      absl::StrReplaceAll(it->get<std::string>(), {{"\r\n", " "}, {"\n", " "}, {"\t", " "}}));
-}
-
-int64_t Number(const Json& json, const char* name) {
-  auto it = json.find(name);
-  if (it == json.end() || !it->is_number()) return 0;
-  if (!it->is_number_float()) return it->get<int64_t>();
-  // Only what an int64_t holds may become one.
-  constexpr double kEnd = 9223372036854775808.0;  // 2^63
-  const double number = it->get<double>();
-  if (number >= -kEnd && number < kEnd) return static_cast<int64_t>(number);
-  if (number > 0) return std::numeric_limits<int64_t>::max();
-  return number < 0 ? std::numeric_limits<int64_t>::min() : 0;
-}
-
-const Json& At(const Json& json, const char* name) {
-  static const Json* const kNull = new Json(nullptr);
-  auto it = json.find(name);
-  return it == json.end() ? *kNull : *it;
-}
-
-bool Flag(const Json& json, const char* name) {
-  auto it = json.find(name);
-  return it != json.end() && *it == true;
-}
 
 void ShowTimesIn(absl::TimeZone zone, absl::Time now) { Shown() = {zone, now}; }
 

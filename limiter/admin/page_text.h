@@ -9,18 +9,11 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
+#include "limiter/localrpc/json.h"
 
 namespace deferd {
 
 inline constexpr size_t kPageWidth = 80;
-
-// A field as text that cannot disturb a terminal; "" if it is absent or null.
-std::string Field(const Json& json, const char* name);
-int64_t Number(const Json& json, const char* name);  // 0 if it is none; a fraction is cut
-bool Flag(const Json& json, const char* name);
-// A field as it is; null if it is absent. What answers may be another version, or no deferd.
-const Json& At(const Json& json, const char* name);
 
 // The zone in which pages show times: UTC until this is called, by a program's main before its
 // first page. `now`: for the zone's name where it stands over a list.

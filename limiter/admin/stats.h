@@ -12,9 +12,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
 #include "limiter/admin/track.h"
 #include "limiter/cases/case_table.h"
+#include "limiter/localrpc/json.h"
 
 namespace deferd {
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/algorithm/container.h"
+#include "limiter/admin/value_json.h"
 #include "policy/charge.h"
 
 namespace deferd {

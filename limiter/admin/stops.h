@@ -9,9 +9,9 @@
 
 #include <functional>
 
-#include "limiter/admin/json.h"
 #include "limiter/cases/gate.h"
 #include "limiter/limiter.h"
+#include "limiter/localrpc/json.h"
 #include "policy/subject.h"
 
 namespace deferd {

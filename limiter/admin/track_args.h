@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
+#include "limiter/localrpc/json.h"
 
 namespace deferd {
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "limiter/admin/causes.h"
 #include "limiter/admin/near_subjects.h"
+#include "limiter/admin/value_json.h"
 #include "policy/evaluate.h"
 #include "policy/toml_reader.h"
 

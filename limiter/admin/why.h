@@ -13,13 +13,13 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
 #include "limiter/admin/stops.h"
 #include "limiter/admin/track.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/cases/gate.h"
 #include "limiter/evidence/receipt.h"
 #include "limiter/limiter.h"
+#include "limiter/localrpc/json.h"
 #include "policy/subject.h"
 
 namespace deferd {

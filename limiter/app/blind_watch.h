@@ -18,9 +18,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
 #include "limiter/app/charge_tally.h"
 #include "limiter/intake/read_tally.h"
+#include "limiter/localrpc/json.h"
 #include "policy/policy.h"
 
 namespace deferd {

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "limiter/admin/json.h"
 #include "limiter/intake/exim_reader.h"
 #include "limiter/intake/postfix_reader.h"
+#include "limiter/localrpc/json.h"
 #include "limiter/port/log.h"
 #include "policy/duration.h"
 

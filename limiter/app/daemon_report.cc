@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "limiter/admin/value_json.h"
 #include "limiter/app/running_daemon.h"
 #include "policy/duration.h"
 #include "policy/toml_reader.h"

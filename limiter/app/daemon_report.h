@@ -5,9 +5,9 @@
 
 #include <vector>
 
-#include "limiter/admin/json.h"
 #include "limiter/config/config.h"
 #include "limiter/intake/follower.h"
+#include "limiter/localrpc/json.h"
 #include "limiter/state_keeper.h"
 #include "limiter/store/local_store.h"
 

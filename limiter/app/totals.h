@@ -10,8 +10,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
 #include "limiter/app/blind_watch.h"
+#include "limiter/localrpc/json.h"
 #include "limiter/observer.h"
 #include "limiter/port/mutex.h"
 #include "policy/left_out.h"

@@ -38,6 +38,10 @@ struct PersonsWord {
   friend bool operator==(const PersonsWord&, const PersonsWord&) = default;
 };
 
+// Revisions from here on were made by no deferd: such a record counts as none, and the next put
+// replaces it.
+inline constexpr int64_t kMostRev = int64_t{1} << 40;
+
 struct Case {
   std::string id;  // NODE-INCARNATION-NUMBER
   Subject subject;

@@ -1,7 +1,5 @@
 #include "limiter/cases/decision.h"
 
-#include "limiter/store/shared_store.h"
-
 namespace deferd {
 
 Winner WhichWins(const Standing& mine, const Standing& theirs) {

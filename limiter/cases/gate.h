@@ -17,11 +17,11 @@
 #include "limiter/cases/freshness.h"
 #include "limiter/cases/held_mail.h"
 #include "limiter/cases/sure_cases.h"
-#include "limiter/limiter.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
 #include "policy/identity.h"
 #include "policy/policy.h"
+#include "policy/settings.h"
 #include "policy/subject.h"
 
 namespace deferd {

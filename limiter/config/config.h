@@ -17,7 +17,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "limiter/limiter.h"
 #include "limiter/port/listener.h"
 #include "limiter/store/local_store.h"
 #include "limiter/store/redis_address.h"

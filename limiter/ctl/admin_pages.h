@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "limiter/admin/json.h"
+#include "limiter/localrpc/json.h"
 
 namespace deferd {
 

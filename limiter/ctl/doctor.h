@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
+#include "limiter/localrpc/json.h"
 
 namespace deferd {
 

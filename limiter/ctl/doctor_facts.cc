@@ -22,7 +22,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "limiter/admin/page_text.h"
 #include "limiter/ctl/doctor.h"
 #include "limiter/hook/question.h"
 #include "limiter/localrpc/admin_client.h"

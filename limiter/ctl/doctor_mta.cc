@@ -8,7 +8,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "limiter/admin/page_text.h"
 #include "limiter/ctl/mta_wiring.h"
 #include "limiter/queue_helper/sender_table.h"
 

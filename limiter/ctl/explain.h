@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "limiter/admin/json.h"
+#include "limiter/localrpc/json.h"
 #include "policy/reply/classify.h"
 
 namespace deferd {

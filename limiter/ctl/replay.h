@@ -12,7 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
+#include "limiter/localrpc/json.h"
 #include "policy/charge.h"
 #include "policy/policy.h"
 

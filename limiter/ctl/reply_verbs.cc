@@ -18,7 +18,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "limiter/admin/page_text.h"
 #include "limiter/config/config.h"
 #include "policy/policy_file.h"
 #include "policy/reply/reply_correction.h"

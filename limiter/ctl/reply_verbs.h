@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "limiter/admin/json.h"
+#include "limiter/localrpc/json.h"
 #include "policy/policy.h"
 #include "policy/reply/classify.h"
 

@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
 #include "limiter/intake/exim_scan.h"
+#include "policy/message_id.h"
 
 namespace deferd {
 namespace {

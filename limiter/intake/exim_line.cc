@@ -6,21 +6,14 @@
 #include "absl/strings/match.h"
 #include "limiter/intake/exim_scan.h"
 #include "policy/attempt.h"
+#include "policy/message_id.h"
 
 namespace deferd {
 namespace {
 
-constexpr size_t kShortId = 16;  // 6-6-2
-constexpr size_t kLongId = 23;   // 6-11-4
-
-bool IsBase62(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](unsigned char c) { return absl::ascii_isalnum(c); });
-}
-
 // An id at the front, or nothing.
 absl::string_view LeadingId(absl::string_view text) {
-  for (size_t size : {kShortId, kLongId}) {
+  for (size_t size : {kShortEximId, kLongEximId}) {
     if (text.size() == size || (text.size() > size && text[size] == ' ')) {
       const absl::string_view id = text.substr(0, size);
       if (IsEximId(id)) return id;
@@ -139,19 +132,6 @@ void ParseMessageLine(absl::string_view in, EximLine* line) {
 }
 
 }  // namespace
-
-bool IsEximId(absl::string_view text) {
-  size_t middle;
-  if (text.size() == kShortId) {
-    middle = 6;
-  } else if (text.size() == kLongId) {
-    middle = 11;
-  } else {
-    return false;
-  }
-  return text[6] == '-' && text[7 + middle] == '-' && IsBase62(text.substr(0, 6)) &&
-         IsBase62(text.substr(7, middle)) && IsBase62(text.substr(8 + middle));
-}
 
 bool BeginsWithEximId(absl::string_view text) { return !LeadingId(text).empty(); }
 

@@ -76,9 +76,6 @@ struct EximLine {
 // `text` is the line behind stamp and [pid]. Returns by value; never fails, see kMalformed.
 EximLine ParseEximLine(absl::string_view text);
 
-// Whether `text` has the form of a message id.
-bool IsEximId(absl::string_view text);
-
 // Whether `text` begins with a message id, as all lines about messages do.
 bool BeginsWithEximId(absl::string_view text);
 

@@ -18,6 +18,7 @@
 #include "limiter/intake/reader_state.h"
 #include "limiter/intake/stamp.h"
 #include "limiter/intake/syslog_prefix.h"
+#include "policy/message_id.h"
 #include "policy/on_this_host.h"
 
 namespace deferd {

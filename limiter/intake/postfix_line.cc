@@ -6,17 +6,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/strip.h"
+#include "policy/message_id.h"
 
 namespace deferd {
 
 namespace {
 
 using absl::string_view;
-
-constexpr size_t kShortestId = 6;
-// Short: five digits of microseconds, then the inode, 16 digits at most. Long: six of seconds or
-// more, four of microseconds, "z", the inode, 12 at most.
-constexpr size_t kLongestId = 24;
 
 // Programs whose lines tell of messages.
 constexpr string_view kPrograms[] = {"smtpd", "pickup",  "cleanup", "qmgr",      "oqmgr", "nqmgr",
@@ -298,18 +294,6 @@ PostfixLine Notice(string_view text, PostfixLine line) {
 }
 
 }  // namespace
-
-bool IsPostfixId(string_view text) {
-  if (text.size() < kShortestId || text.size() > kLongestId) return false;
-  // A word of a message ("warning") has small letters alone.
-  bool word = true;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (!absl::ascii_isalnum(byte)) return false;
-    word = word && absl::ascii_islower(byte);
-  }
-  return !word && text != "NOQUEUE";
-}
 
 bool IsPostfixTag(string_view tag, string_view* program) {
   const size_t slash = tag.rfind('/');

@@ -92,9 +92,6 @@ absl::string_view PostfixProgramOf(absl::string_view text);
 // What MailScanner writes where it puts a message into the queue anew.
 PostfixLine ParseMailScannerLine(absl::string_view text);
 
-// Whether `text` has the form of a queue id.
-bool IsPostfixId(absl::string_view text);
-
 }  // namespace deferd
 
 #endif  // DEFERD_LIMITER_INTAKE_POSTFIX_LINE_H_

@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "limiter/intake/exim_line.h"
 #include "limiter/intake/postfix_line.h"
+#include "policy/message_id.h"
 
 namespace deferd {
 namespace {

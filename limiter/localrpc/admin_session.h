@@ -18,7 +18,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "limiter/admin/json.h"
+#include "limiter/localrpc/json.h"
 #include "limiter/port/socket_server.h"
 #include "policy/json_limits.h"
 

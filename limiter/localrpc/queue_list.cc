@@ -7,9 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "limiter/admin/page_text.h"
-#include "limiter/intake/exim_line.h"
-#include "limiter/intake/postfix_line.h"
+#include "policy/message_id.h"
 #include "policy/refusal_text.h"
 
 namespace deferd {

@@ -10,13 +10,16 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "limiter/admin/json.h"
+#include "limiter/localrpc/json.h"
 #include "limiter/localrpc/queued_mail.h"
 
 namespace deferd {
 
 // Recipients of one message that are listed.
 inline constexpr size_t kMaxRecipients = 100;
+
+// Domains that one request may put off, and as many users.
+inline constexpr size_t kMaxPutOff = 5000;
 
 // `held`: it is the list of deferd's named queue. Recipients that were delivered to are left out.
 void AddEximQueue(absl::string_view listing, bool held, std::vector<QueuedMail>* queue);

@@ -16,16 +16,16 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
 #include "limiter/cases/case.h"
 #include "limiter/evidence/receipt.h"
-#include "limiter/limiter.h"
+#include "limiter/localrpc/json.h"
 #include "limiter/localrpc/queued_mail.h"
 #include "limiter/port/clock.h"
 #include "limiter/queue/holder.h"
 #include "limiter/store/local_store.h"
 #include "policy/attempt.h"
 #include "policy/reply/reply_class.h"
+#include "policy/settings.h"
 
 namespace deferd {
 

@@ -19,10 +19,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/cases/gate.h"
 #include "limiter/cases/held_mail.h"
+#include "limiter/localrpc/json.h"
 #include "limiter/observer.h"
 #include "limiter/port/mutex.h"
 #include "limiter/queue/holder.h"

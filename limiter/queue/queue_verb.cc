@@ -8,7 +8,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "limiter/admin/page_text.h"
 #include "limiter/admin/track_args.h"
 #include "limiter/port/log.h"
 #include "limiter/queue/holder.h"

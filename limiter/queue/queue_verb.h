@@ -20,9 +20,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "limiter/admin/json.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/cases/held_mail.h"
+#include "limiter/localrpc/json.h"
 #include "limiter/queue/mail_queue.h"
 
 namespace deferd {

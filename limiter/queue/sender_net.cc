@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "limiter/localrpc/queue_list.h"
 #include "policy/charge.h"
 #include "policy/domain_name.h"
 #include "policy/policy.h"
@@ -55,9 +56,9 @@ void SenderNet::Block(const std::vector<QueuedMail>& queue, const ChargeLists& l
     const auto by = gate_->HeldBy(absl::MakeConstSpan(&charged, 1), Source::kQueued);
     if (!by.has_value()) continue;
     if (subject.kind == SubjectKind::kLocal) {
-      if (orders->users.size() == kMaxDomains) continue;
+      if (orders->users.size() == kMaxPutOff) continue;
       orders->users[absl::AsciiStrToLower(subject.id.substr(0, subject.id.rfind('@')))] = Why(*by);
-    } else if (orders->put_off.size() < kMaxDomains) {
+    } else if (orders->put_off.size() < kMaxPutOff) {
       orders->put_off[subject.id] = Why(*by);
     }
   }
@@ -74,7 +75,7 @@ void SenderNet::Block(const std::vector<QueuedMail>& queue, const ChargeLists& l
 // All mail of such a user is charged to the domain, so no other mail is deferred with it.
 void SenderNet::BlockUsers(const ChargeLists& lists, NetOrders* orders) const {
   for (const auto& [user, domain] : lists.users) {
-    if (lists.users_of_several.contains(user) || orders->users.size() == kMaxDomains) continue;
+    if (lists.users_of_several.contains(user) || orders->users.size() == kMaxPutOff) continue;
     const ChargedSubjects charged = Charge(lists, Identity{.user = user}, "");
     const auto by = gate_->HeldBy(charged, Source::kQueued);
     if (by.has_value()) orders->users[absl::AsciiStrToLower(user)] = Why(*by);

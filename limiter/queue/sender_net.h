@@ -38,8 +38,7 @@ class SenderNet {
   static constexpr absl::Duration kNoticed = absl::Seconds(20);
   static constexpr absl::Duration kAgain = absl::Seconds(25);  // twice as late each time
   static constexpr int kMaxTries = 4;                          // then Postfix's own time is good
-  static constexpr size_t kMaxDomains = 5000;  // that are put off at once, and as many users
-  static constexpr size_t kMaxRetries = 100;   // of one decision
+  static constexpr size_t kMaxRetries = 100;                   // of one decision
 
   // The pointers must outlive it.
   SenderNet(const Gate* gate, const CaseTable* cases, const HeldMail* held)

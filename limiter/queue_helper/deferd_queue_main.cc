@@ -17,11 +17,11 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "limiter/localrpc/admin_session.h"
+#include "limiter/localrpc/queue_list.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/listener.h"
 #include "limiter/port/log.h"
 #include "limiter/port/socket_server.h"
-#include "limiter/queue/sender_net.h"
 #include "limiter/queue_helper/queue_helper.h"
 #include "limiter/queue_helper/sender_table.h"
 #include "policy/json_limits.h"
@@ -38,9 +38,9 @@ int Fail(const std::string& message) {
   return 1;
 }
 
-// The largest request is `put_off`: SenderNet::kMaxDomains names with their texts.
+// The largest request is `put_off`: kMaxPutOff names with their texts.
 constexpr JsonLimits kRequestLimits = {
-    .max_bytes = 4 << 20, .max_depth = 4, .max_values = 3 * SenderNet::kMaxDomains};
+    .max_bytes = 4 << 20, .max_depth = 4, .max_values = 3 * kMaxPutOff};
 // How often it is seen whether deferd is still there.
 constexpr timespec kTick = {.tv_sec = 10, .tv_nsec = 0};
 constexpr absl::Duration kRefusalLogged = absl::Minutes(1);

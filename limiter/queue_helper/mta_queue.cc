@@ -10,11 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "limiter/intake/exim_line.h"
-#include "limiter/intake/postfix_line.h"
 #include "limiter/localrpc/queue_list.h"
 #include "limiter/port/clock.h"
 #include "policy/domain_name.h"
+#include "policy/message_id.h"
 #include "policy/text.h"
 
 namespace deferd {

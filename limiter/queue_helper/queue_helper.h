@@ -27,7 +27,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "limiter/admin/json.h"
+#include "limiter/localrpc/json.h"
 #include "limiter/port/socket_server.h"
 #include "limiter/queue_helper/mta_queue.h"
 #include "limiter/queue_helper/sender_table.h"

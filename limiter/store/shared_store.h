@@ -24,6 +24,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "limiter/cases/case.h"
 #include "limiter/store/shared_trouble.h"
 #include "policy/subject.h"
 
@@ -63,8 +64,8 @@ struct RowAnswer {
   bool crowded = false;  // more than kMostRows: of PutRows, `rows` is then this node's own alone
 };
 
-// Beyond these a value was made by no deferd: it counts as none, and the next put replaces it.
-inline constexpr int64_t kMostRev = int64_t{1} << 40;
+// Beyond these, and kMostRev of a case, a value was made by no deferd: it counts as none, and the
+// next put replaces it.
 inline constexpr double kMostVersion = 2251799813685248.0;  // 2^51, of a row
 inline constexpr size_t kMostRows = 1'000;                  // nodes that can have one of a key
 

@@ -7,6 +7,7 @@
 #include "absl/strings/strip.h"
 #include "gmock/gmock.h"
 #include "limiter/intake/stamp.h"
+#include "policy/message_id.h"
 #include "tests/limiter/intake/log_text.h"
 
 namespace deferd {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "policy/message_id.h"
 
 namespace deferd {
 namespace {

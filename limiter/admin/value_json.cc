@@ -1,4 +1,4 @@
-#include "limiter/admin/json.h"
+#include "limiter/admin/value_json.h"
 
 #include "absl/strings/str_cat.h"
 #include "policy/text.h"
@@ -9,18 +9,6 @@ namespace deferd {
 namespace {
 std::string Text(absl::string_view text) { return std::string(text); }
 }  // namespace
-
-std::string Dump(const Json& json) {
-  return EscapeControls(json.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
-
-std::string DumpPretty(const Json& json) {
-  return EscapeControls(json.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
-}
-
-std::string FormatUtc(absl::Time t) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", t, absl::UTCTimeZone());
-}
 
 Json CountsJson(const Counts& counts) {
   Json json = {{"delivered", counts.delivered},

@@ -1,0 +1,20 @@
+// What the operator chose; immutable, swapped whole. A plain value.
+
+#ifndef DEFERD_POLICY_SETTINGS_H_
+#define DEFERD_POLICY_SETTINGS_H_
+
+#include <memory>
+
+#include "policy/charge.h"
+#include "policy/policy.h"
+
+namespace deferd {
+
+struct Settings {
+  std::shared_ptr<const Policy> policy;
+  std::shared_ptr<const ChargeLists> lists;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_POLICY_SETTINGS_H_
