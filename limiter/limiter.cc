@@ -40,7 +40,7 @@ Limiter::Limiter(const LimiterOptions& options, Settings settings, const Clock* 
       settings_(std::move(settings)),
       shared_(options.shared ? std::make_unique<SharedState>(options.node, options.incarnation)
                              : nullptr),
-      contributions_(options.max_messages, options.keep),
+      contributions_(options.max_messages, options.max_recipients, options.keep),
       incidents_(options.keep),
       batch_clock_(clock->Now()) {
   for (absl::Duration window : settings_.policy->Windows()) {
@@ -119,7 +119,8 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
   }
 
   MessageRecord& message = contributions_.OfMessage(attempt.message);
-  RecipientRecord& recipient = message.recipients[attempt.recipient];
+  const Recipients::Found found = contributions_.OfRecipient(attempt.recipient, &message);
+  RecipientRecord& recipient = *found.record;
   LeftOut left_out = WhyLeftOut(*settings_.lists, *settings_.policy, attempt,
                                 {.charged = charged,
                                  .answer = answer.has_value() ? &*answer : nullptr,
@@ -140,6 +141,7 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
   if (by_message && message.charged.empty()) {
     SpareHost(&charged);
     message.charged = std::move(charged);
+    contributions_.Changed(attempt.message, &message, 0);
   }
   const ChargedSubjects& who = by_message ? message.charged : charged;
   if (left_out == LeftOut::kCounts || left_out == LeftOut::kReplyClass ||
@@ -147,7 +149,7 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
     left_out = WatchPlace(attempt, who, meant, left_out);
   }
   if (observer_ != nullptr) observer_->OnAttempt(attempt, who, left_out, meant);
-  contributions_.Changed(attempt.message, &message);
+  contributions_.Changed(attempt.message, &message, found.part);
   if (left_out == LeftOut::kCounts) {
     Contribute(attempt, who, meant, &message, &recipient);
   } else if (left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident) {
@@ -228,8 +230,11 @@ void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
       return;
     }
   }
+  const auto diluted = [&](size_t name) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    contributions_.Changed(attempt.message, message, name / MessageRecord::kNames);
+  };
   if (delivered && !message->dilution.Admit(charged.back().subject.id, attempt.recipient,
-                                            attempt.host, attempt.host_ip)) {
+                                            attempt.host, attempt.host_ip, diluted)) {
     outcome = CountedOutcome::kSurplus;
   }
   if (settings_.policy->count == CountMode::kOnce) {

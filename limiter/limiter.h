@@ -55,7 +55,9 @@ struct LimiterOptions {
   std::string node = "local";
   int64_t incarnation = 1;
   size_t max_messages = 2'000'000;  // open messages remembered for counting once
-  size_t max_subjects = 500'000;    // with counts; the emptiest go first (limiter_room.cc)
+  // And their recipients.
+  size_t max_recipients = 4'000'000;
+  size_t max_subjects = 500'000;  // with counts; the emptiest go first (limiter_room.cc)
   bool keep = false;    // remember what has changed, for CollectChanges: somebody stores it
   bool shared = false;  // count with other nodes: the methods of limiter_shared.cc; needs `keep`
 };
@@ -233,8 +235,8 @@ class Limiter {
   // the commit is stored once.
   struct Changes {
     std::vector<Subject> subjects;
-    std::vector<MessageKey> messages;
-    std::vector<MessageKey> gone;  // messages that the store has and that are over
+    std::vector<Contributions::Part> messages;
+    std::vector<Contributions::Part> gone;  // of messages that the store has and that are over
     std::vector<Subject> clearings;
     std::vector<CaseEvent> events;  // with the cases as they became
     std::vector<std::string> forgotten_cases;

@@ -123,13 +123,13 @@ void Limiter::TakeOutIncident(const Incidents::Key& key, const Incident& inciden
     }
     // It is open still, as a rule: its next outcome counts anew.
     if (MessageRecord* message = contributions_.Find(one.message); message != nullptr) {
-      auto recipient = message->recipients.find(one.recipient);
-      if (recipient != message->recipients.end()) {
-        meant = recipient->second.last_class.value_or(meant);
-        recipient->second.left_out = meant;
-        recipient->second.place.clear();
-        recipient->second.outcome.reset();
-        contributions_.Changed(one.message, message);
+      const auto [recipient, part] = message->recipients.Find(one.recipient);
+      if (recipient != nullptr) {
+        meant = recipient->last_class.value_or(meant);
+        recipient->left_out = meant;
+        recipient->place.clear();
+        recipient->outcome.reset();
+        contributions_.Changed(one.message, message, part);
       }
     }
     AddLeftOut(one.charged, one.dated, one.outcome, meant);

@@ -69,8 +69,12 @@ LimiterFacts Limiter::Facts() const {
 
 void Limiter::CollectChanges(StoreBatch* batch) {
   MutexLock lock(&mutex_);
-  for (MessageKey& key : contributions_.TakeChanged()) changes_.messages.push_back(std::move(key));
-  for (MessageKey& key : contributions_.TakeGone()) changes_.gone.push_back(std::move(key));
+  for (Contributions::Part& part : contributions_.TakeChanged()) {
+    changes_.messages.push_back(std::move(part));
+  }
+  for (Contributions::Part& part : contributions_.TakeGone()) {
+    changes_.gone.push_back(std::move(part));
+  }
   for (const Incidents::Key& key : incidents_.TakeChanged()) {
     changes_.places.push_back(key);
     const std::optional<Place> place = incidents_.Stored(key);
@@ -82,11 +86,13 @@ void Limiter::CollectChanges(StoreBatch* batch) {
   // Later ones win: a length may have gone and come back.
   batch->windows = being_saved_.stale_windows;
   for (const Subject& subject : being_saved_.subjects) CollectSubject(subject, batch);
-  for (const MessageKey& key : being_saved_.gone) batch->contributions.push_back({NameOf(key), ""});
-  for (const MessageKey& key : being_saved_.messages) {
+  for (const auto& [key, part] : being_saved_.gone) {
+    batch->contributions.push_back({NameOf(key, part), ""});
+  }
+  for (const auto& [key, part] : being_saved_.messages) {
     const MessageRecord* record = contributions_.Find(key);
-    if (record == nullptr) continue;
-    batch->contributions.push_back({NameOf(key), ContributionText(key, *record)});
+    if (record == nullptr || part >= record->recipients.parts()) continue;
+    batch->contributions.push_back({NameOf(key, part), ContributionText(key, *record, part)});
   }
   for (const Subject& subject : being_saved_.clearings) {
     auto cleared = cleared_.find(subject);
@@ -104,13 +110,13 @@ void Limiter::CollectChanges(StoreBatch* batch) {
 void Limiter::ChangesSaved(bool saved) {
   MutexLock lock(&mutex_);
   Changes changes = std::exchange(being_saved_, {});
-  for (const MessageKey& key : changes.messages) {
+  for (const auto& [key, part] : changes.messages) {
     MessageRecord* record = contributions_.Find(key);
-    if (record == nullptr) continue;  // it came and went meanwhile
+    if (record == nullptr || part >= record->recipients.parts()) continue;  // it came and went
     if (saved) {
       record->stored = true;
     } else {
-      contributions_.Changed(key, record);
+      contributions_.Changed(key, record, part);
     }
   }
   if (shared_ != nullptr) ShareSaved(changes, saved);
@@ -163,12 +169,10 @@ absl::Status Limiter::RestoreWindow(const StoredWindow& window) {
 }
 
 absl::Status Limiter::RestoreContribution(absl::string_view text) {
-  auto parsed = ParseContribution(text);
+  absl::StatusOr<MessagePart> parsed = ParseContribution(text);
   if (!parsed.ok()) return parsed.status();
   MutexLock lock(&mutex_);
-  MessageRecord& record = contributions_.OfMessage(parsed->first);
-  record = std::move(parsed->second);
-  record.stored = true;
+  contributions_.Restore(*std::move(parsed));
   return absl::OkStatus();
 }
 

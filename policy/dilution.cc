@@ -44,7 +44,7 @@ absl::string_view NetworkOf(absl::string_view address, in6_addr* bytes) {
 }  // namespace
 
 bool Dilution::Admit(absl::string_view subject, absl::string_view recipient, absl::string_view host,
-                     absl::string_view host_ip) {
+                     absl::string_view host_ip, absl::FunctionRef<void(size_t number)> counted) {
   const absl::string_view domain = recipient.substr(recipient.rfind('@') + 1);
   const uint64_t to = Name('d').Add(subject).Add(domain).value();
   uint64_t by = 0;
@@ -53,25 +53,68 @@ bool Dilution::Admit(absl::string_view subject, absl::string_view recipient, abs
     const absl::string_view network = NetworkOf(host_ip, &bytes);
     by = Name('s').Add(subject).Add(network.empty() ? host : network).value();
   }
-  if (first_to_ == 0 && admitted_.empty()) {
+  if (first_to_ == 0 && names_.empty()) {
     first_to_ = to;
     first_by_ = by;
+    counted(0);
+    if (by != 0) counted(1);
     return true;
   }
-  for (uint64_t* first : {&first_to_, &first_by_}) {
-    if (*first != 0) ++admitted_[std::exchange(*first, 0)];
-  }
-  if (admitted_[to] >= kMost || (by != 0 && admitted_[by] >= kMost)) return false;
-  ++admitted_[to];
-  if (by != 0) ++admitted_[by];
+  UseMap();
+  if (IsFull(to) || (by != 0 && IsFull(by))) return false;
+  counted(CountOne(to));
+  if (by != 0) counted(CountOne(by));
   return true;
 }
 
-void Dilution::ForEach(absl::FunctionRef<void(uint64_t name, int32_t count)> tell) const {
-  for (const uint64_t first : {first_to_, first_by_}) {
-    if (first != 0) tell(first, 1);
+bool Dilution::IsFull(uint64_t name) const {
+  const auto found = admitted_.find(name);
+  return found != admitted_.end() && found->second.count >= kMost;
+}
+
+size_t Dilution::CountOne(uint64_t name) {
+  const auto [entry, is_new] = admitted_.try_emplace(name);
+  if (is_new) {
+    entry->second.number = static_cast<uint32_t>(names_.size());
+    names_.push_back(name);
   }
-  for (const auto& [name, count] : admitted_) tell(name, count);
+  ++entry->second.count;
+  return entry->second.number;
+}
+
+void Dilution::UseMap() {
+  size_t number = 0;
+  for (uint64_t* first : {&first_to_, &first_by_}) {
+    if (*first != 0) Set(number++, std::exchange(*first, 0), 1);
+  }
+}
+
+void Dilution::Set(size_t number, uint64_t name, int32_t count) {
+  if (number >= names_.size()) names_.resize(number + 1);
+  names_[number] = name;
+  admitted_[name] = {count, static_cast<uint32_t>(number)};
+}
+
+void Dilution::Restore(size_t number, uint64_t name, int32_t count) {
+  if (names_.empty() && count == 1 && number < 2) {
+    (number == 0 ? first_to_ : first_by_) = name;
+    return;
+  }
+  UseMap();
+  Set(number, name, count);
+}
+
+void Dilution::ForEach(size_t begin, size_t end,
+                       absl::FunctionRef<void(uint64_t name, int32_t count)> tell) const {
+  size_t number = 0;
+  for (const uint64_t first : {first_to_, first_by_}) {
+    if (first != 0 && number >= begin && number < end) tell(first, 1);
+    number += first != 0 ? 1 : 0;
+  }
+  for (number = begin; number < end && number < names_.size(); ++number) {
+    const auto found = admitted_.find(names_[number]);
+    if (found != admitted_.end()) tell(found->first, found->second.count);
+  }
 }
 
 }  // namespace deferd

@@ -11,7 +11,9 @@
 #ifndef DEFERD_POLICY_DILUTION_H_
 #define DEFERD_POLICY_DILUTION_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
@@ -24,19 +26,36 @@ class Dilution {
   static constexpr int32_t kMost = 50;
 
   // One more delivery, charged to `subject` (a message to forwards has several). Whether it stands
-  // in the denominator.
+  // in the denominator. `counted` is called with the number of each name whose count it changed.
   bool Admit(absl::string_view subject, absl::string_view recipient, absl::string_view host,
-             absl::string_view host_ip);
+             absl::string_view host_ip, absl::FunctionRef<void(size_t number)> counted);
+  bool Admit(absl::string_view subject, absl::string_view recipient, absl::string_view host,
+             absl::string_view host_ip) {
+    return Admit(subject, recipient, host, host_ip, [](size_t) {});
+  }
 
-  // For a store.
-  void ForEach(absl::FunctionRef<void(uint64_t name, int32_t count)> tell) const;
-  void Restore(uint64_t name, int32_t count) { admitted_[name] = count; }
+  // For a store: names are numbered from 0 as they came. Those of `begin` .. `end` - 1.
+  void ForEach(size_t begin, size_t end,
+               absl::FunctionRef<void(uint64_t name, int32_t count)> tell) const;
+  void Restore(size_t number, uint64_t name, int32_t count);
 
  private:
-  // The first delivery's names wait here: most messages have no second, and need no map. 0: none.
+  struct Admitted {
+    int32_t count = 0;
+    uint32_t number = 0;
+  };
+
+  void Set(size_t number, uint64_t name, int32_t count);
+  void UseMap();
+  bool IsFull(uint64_t name) const;
+  size_t CountOne(uint64_t name);
+
+  // The first delivery's names wait here, numbers 0 and 1: most messages have no second, and need
+  // no map. 0: none.
   uint64_t first_to_ = 0;
   uint64_t first_by_ = 0;
-  absl::flat_hash_map<uint64_t, int32_t> admitted_;
+  absl::flat_hash_map<uint64_t, Admitted> admitted_;
+  std::vector<uint64_t> names_;  // by number
 };
 
 }  // namespace deferd

@@ -1,85 +1,70 @@
 // What each open message has contributed so far: the memory of counting "once".
 //
 // Per (message, recipient) there is at most one contribution: the outcome that it has now, dated
-// when it first got that outcome. A message is forgotten at its completion. Which messages have
-// changed since they were last stored is remembered, if asked for. Confined to the recorder.
+// when it first got that outcome. A message is forgotten at its completion. Which parts of which
+// messages have changed since they were last stored is remembered, if asked for. Bounded in
+// messages and in recipients of all messages together: the oldest messages go first. Confined to
+// the recorder.
 
 #ifndef DEFERD_LIMITER_COUNTING_CONTRIBUTIONS_H_
 #define DEFERD_LIMITER_COUNTING_CONTRIBUTIONS_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "limiter/counting/window.h"
+#include "limiter/counting/message_record.h"
 #include "policy/attempt.h"
-#include "policy/charge.h"
-#include "policy/dilution.h"
-#include "policy/left_out.h"
-#include "policy/reply/reply_class.h"
 
 namespace deferd {
 
-struct RecipientRecord {
-  std::optional<CountedOutcome> outcome;   // of the contribution; none yet
-  absl::Time dated;                        // when it first got this outcome
-  absl::Time last = absl::InfinitePast();  // the newest attempt that counted
-  // What the last attempt was and its answer meant, for a bare expiry.
-  LeftOut last_left_out = LeftOut::kCounts;
-  std::optional<ReplyClass> last_class;
-  ReplyScope last_scope = ReplyScope::kDestination;
-  std::string place;                   // where the contribution is remembered (incidents.h); none
-  std::optional<ReplyClass> left_out;  // as what it is shown among what is left out; not yet
-};
-
-struct MessageRecord {
-  // Who was charged when the message was first attempted: later attempts go to the same subjects,
-  // also when the lists were changed in between.
-  ChargedSubjects charged;
-  absl::flat_hash_map<std::string, RecipientRecord> recipients;
-  Dilution dilution;
-
-  // Of the store's copy.
-  bool changed = false;
-  bool stored = false;
-};
-
 class Contributions {
  public:
-  Contributions(size_t max_messages, bool tell_changes)
-      : max_messages_(max_messages), tell_changes_(tell_changes) {}
+  Contributions(size_t max_messages, size_t max_recipients, bool tell_changes)
+      : max_messages_(max_messages), max_recipients_(max_recipients), tell_changes_(tell_changes) {}
 
-  // Makes it if it is new. Valid until the next call.
+  // Makes it, and room for it and one more recipient, if it is new. Valid until the next call.
   MessageRecord& OfMessage(const MessageKey& key);
+  // A recipient of it. Valid until the next call.
+  Recipients::Found OfRecipient(absl::string_view name, MessageRecord* record);
   // Null if there is none.
   MessageRecord* Find(const MessageKey& key);
   void Forget(const MessageKey& key);
   // Contributions dated later were none; their recipients count anew.
   void ForgetAfter(absl::Time t);
 
-  // `record`, which belongs to `key`, differs from what is stored of it.
-  void Changed(const MessageKey& key, MessageRecord* record);
-  // Those that changed since the last call, each once; some may be gone.
-  std::vector<MessageKey> TakeChanged();
-  // Those with `stored` that were forgotten since the last call.
-  std::vector<MessageKey> TakeGone();
+  struct Part {
+    MessageKey message;
+    size_t part = 0;
+  };
+  // A part of `record`, which belongs to `key`, differs from what is stored of it.
+  void Changed(const MessageKey& key, MessageRecord* record, size_t part);
+  // Those that changed since the last call; some may be gone.
+  std::vector<Part> TakeChanged();
+  // All parts of those with `stored` that were forgotten since the last call.
+  std::vector<Part> TakeGone();
+
+  // Puts back what a store has, before anything else. Of an older version all is in one part.
+  void Restore(MessagePart part);
 
   size_t size() const { return messages_.size(); }
+  size_t recipients() const { return recipients_; }
   int64_t evicted() const { return evicted_; }
 
  private:
   void EvictOldest();
+  void Drop(const MessageKey& key, const MessageRecord& record);
 
   const size_t max_messages_;
+  const size_t max_recipients_;
   const bool tell_changes_;
   absl::flat_hash_map<MessageKey, MessageRecord> messages_;
-  std::vector<MessageKey> changed_;
-  std::vector<MessageKey> gone_;
+  size_t recipients_ = 0;  // of all messages
+  std::vector<Part> changed_;
+  std::vector<Part> gone_;
   int64_t evicted_ = 0;
 };
 

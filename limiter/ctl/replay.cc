@@ -192,7 +192,7 @@ absl::StatusOr<Json> Replay(const ReplayOptions& options) {
   const SystemClock clock;
   CaseTable cases;
   Tally tally(*options.policy);
-  Limiter limiter({.node = "replay", .max_messages = 10'000'000},
+  Limiter limiter({.node = "replay", .max_messages = 10'000'000, .max_recipients = 40'000'000},
                   {options.policy, std::make_shared<ChargeLists>(options.lists)}, &clock, &cases,
                   &tally);
   EventBatch batch;

@@ -124,8 +124,8 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
   const auto admit = [&](size_t i) {
     const LedgerRow& row = rows[i];
     if (row.outcome != Outcome::kDelivered) return;
-    surplus[i] = !dilutions[{row.message_id, row.arrival}].Admit(row.subject, row.recipient,
-                                                                 row.host, row.host_ip);
+    Dilution& dilution = dilutions[{row.message_id, row.arrival}];
+    surplus[i] = !dilution.Admit(row.subject, row.recipient, row.host, row.host_ip);
   };
   for (size_t i = 0; i < rows.size(); ++i) {
     const LedgerRow& row = rows[i];

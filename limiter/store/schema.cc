@@ -115,6 +115,9 @@ constexpr char kTablesOfFormat3[] = R"sql(
 ALTER TABLE log ADD COLUMN cursor TEXT NOT NULL DEFAULT '';  -- of the journal's last entry read
 )sql";
 
+// Format 4 has checksums. Format 5 has a message's contributions in several rows, which an older
+// deferd would take for as many messages.
+
 // Overwriting freed pages (Debian's default) would write each dropped segment once more. Checking
 // cells costs little, and damage is then an error where it would else be a wild read.
 constexpr char kPragmas[] =
@@ -151,7 +154,7 @@ absl::Status MakeTables(Database* db) {
   if (status.ok() && *format < kStoreFormat) {
     status = db->Execute(absl::StrCat(
         *format < 1 ? kTables : "", *format < 2 ? kTablesOfFormat2 : "",
-        *format < 3 ? kTablesOfFormat3 : "", AddChecksums(),
+        *format < 3 ? kTablesOfFormat3 : "", *format < 4 ? AddChecksums() : "",
         "PRAGMA application_id = ", kApplicationId, "; PRAGMA user_version = ", kStoreFormat));
   }
   if (status.ok()) status = db->Execute("COMMIT");

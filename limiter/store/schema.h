@@ -17,7 +17,7 @@
 
 namespace deferd {
 
-inline constexpr int64_t kStoreFormat = 4;  // PRAGMA user_version; +1 with every change of tables
+inline constexpr int64_t kStoreFormat = 5;  // PRAGMA user_version; +1 with every change of tables
 
 // The connection that writes. Makes the file (mode 0640) and the tables where there are none.
 // FailedPrecondition: of a newer format, another program's, or not writable. DataLoss: damaged.

@@ -27,6 +27,7 @@ constexpr int64_t kLongestShared = 366 * 86400;  // seconds, of a window
 constexpr int64_t kMostCounted = int64_t{1} << 40;
 constexpr int64_t kMostSteps = 1'000'000;  // of a level, of extensions
 constexpr size_t kMostText = 4'096;        // bytes of a name or a reason
+constexpr int64_t kMostParts = 1 << 20;    // of a message
 
 // Infinite times are null.
 Json Micros(absl::Time t) {
@@ -363,13 +364,14 @@ std::string NameOf(const Subject& subject) {
   return absl::StrCat(SubjectKindName(subject.kind), ":", subject.id);
 }
 
-std::string NameOf(const MessageKey& key) {
-  return absl::StrCat(key.id, " ", absl::ToUnixMicros(key.arrival));
+std::string NameOf(const MessageKey& key, size_t part) {
+  const std::string name = absl::StrCat(key.id, " ", absl::ToUnixMicros(key.arrival));
+  return part == 0 ? name : absl::StrCat(name, " ", part);
 }
 
-std::string ContributionText(const MessageKey& key, const MessageRecord& record) {
+std::string ContributionText(const MessageKey& key, const MessageRecord& record, size_t part) {
   Json recipients = Json::array();
-  for (const auto& [name, recipient] : record.recipients) {
+  for (const auto& [name, recipient] : record.recipients.PartAt(part).entries) {
     const int outcome = recipient.outcome.has_value() ? static_cast<int>(*recipient.outcome) : -1;
     recipients.push_back({name, outcome, Micros(recipient.dated), Micros(recipient.last),
                           static_cast<int>(recipient.last_left_out),
@@ -377,23 +379,34 @@ std::string ContributionText(const MessageKey& key, const MessageRecord& record)
                           ClassNumber(recipient.left_out), recipient.place});
   }
   Json diluting = Json::array();
-  record.dilution.ForEach([&](uint64_t name, int32_t count) { diluting.push_back({name, count}); });
-  return Bytes({{"id", key.id},
-                {"arrival", Micros(key.arrival)},
-                {"charged", ChargedJson(record.charged)},
-                {"recipients", std::move(recipients)},
-                {"diluting", std::move(diluting)}});
+  record.dilution.ForEach(part * MessageRecord::kNames, (part + 1) * MessageRecord::kNames,
+                          [&](uint64_t name, int32_t count) {
+                            diluting.push_back({name, count});
+                          });
+  Json json = {{"id", key.id},
+               {"arrival", Micros(key.arrival)},
+               {"recipients", std::move(recipients)},
+               {"diluting", std::move(diluting)}};
+  if (part == 0) {
+    json["charged"] = ChargedJson(record.charged);
+  } else {
+    json["part"] = part;
+  }
+  return Bytes(json);
 }
 
-absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::string_view text) {
-  return Parse<std::pair<MessageKey, MessageRecord>>(text, "contribution", [](const Json& json) {
-    std::pair<MessageKey, MessageRecord> result;
-    auto& [key, record] = result;
-    key.id = json.at("id").get<std::string>();
-    key.arrival = TimeOf(json.at("arrival"), absl::InfinitePast());
-    record.charged = ChargedOf(json.at("charged"));
+absl::StatusOr<MessagePart> ParseContribution(absl::string_view text) {
+  return Parse<MessagePart>(text, "contribution", [](const Json& json) {
+    MessagePart result;
+    result.message.id = json.at("id").get<std::string>();
+    result.message.arrival = TimeOf(json.at("arrival"), absl::InfinitePast());
+    const int64_t part = json.value("part", int64_t{0});
+    if (part < 0 || part > kMostParts) throw UnknownValue("the number of a part is out of range");
+    result.part = static_cast<size_t>(part);
+    if (part == 0) result.charged = ChargedOf(json.at("charged"));
     for (const Json& one : json.at("recipients")) {
-      RecipientRecord& recipient = record.recipients[one.at(0).get<std::string>()];
+      auto& [name, recipient] = result.recipients.emplace_back();
+      name = one.at(0).get<std::string>();
       if (one.at(1).get<int>() >= 0)
         recipient.outcome = EnumOf<CountedOutcome>(one.at(1), kCountedOutcomes);
       recipient.dated = TimeOf(one.at(2), absl::InfinitePast());
@@ -406,7 +419,7 @@ absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::str
       recipient.place = one.at(8).get<std::string>();
     }
     for (const Json& one : json.value("diluting", Json::array())) {
-      record.dilution.Restore(one.at(0).get<uint64_t>(), one.at(1).get<int32_t>());
+      result.diluting.emplace_back(one.at(0).get<uint64_t>(), one.at(1).get<int32_t>());
     }
     return result;
   });

@@ -26,10 +26,10 @@ namespace deferd {
 
 // The name under which a store keeps what belongs to a subject or a message.
 std::string NameOf(const Subject& subject);
-std::string NameOf(const MessageKey& key);
+std::string NameOf(const MessageKey& key, size_t part);
 
-std::string ContributionText(const MessageKey& key, const MessageRecord& record);
-absl::StatusOr<std::pair<MessageKey, MessageRecord>> ParseContribution(absl::string_view text);
+std::string ContributionText(const MessageKey& key, const MessageRecord& record, size_t part);
+absl::StatusOr<MessagePart> ParseContribution(absl::string_view text);
 
 std::string CaseText(const Case& record);
 absl::StatusOr<Case> ParseCase(absl::string_view text);

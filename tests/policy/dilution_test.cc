@@ -68,11 +68,39 @@ TEST(Dilution, AListToManyPlacesIsNot) {
             2'000);
 }
 
+// In whatever order its parts come back, also after the one delivery that needs no map.
+TEST(Dilution, IsPutBackInParts) {
+  for (const size_t deliveries : {1, 2, 3, 200}) {
+    Dilution dilution;
+    const auto deliver = [](size_t i, Dilution* to) {
+      std::vector<size_t> numbers;
+      to->Admit("s.example", absl::StrCat("r@d", i, ".example"), i % 3 == 0 ? "" : "mx",
+                i % 3 == 1 ? absl::StrCat("10.0.", i % 250, ".1") : "",
+                [&](size_t number) { numbers.push_back(number); });
+      return numbers;
+    };
+    for (size_t i = 0; i < deliveries; ++i) deliver(i, &dilution);
+    Dilution copy;
+    constexpr size_t kGroup = 16;
+    for (size_t begin = 1'000 / kGroup * kGroup; begin <= 1'000; begin -= kGroup) {
+      size_t number = begin;
+      dilution.ForEach(begin, begin + kGroup,
+                       [&](uint64_t name, int32_t count) { copy.Restore(number++, name, count); });
+    }
+    for (size_t i = 0; i < 500; ++i) {
+      ASSERT_EQ(deliver(i * 7, &dilution), deliver(i * 7, &copy)) << deliveries << " " << i;
+    }
+  }
+}
+
 TEST(Dilution, IsPutBack) {
   Dilution dilution;
   for (int i = 0; i < 50; ++i) EXPECT_TRUE(dilution.Admit("s.example", "r@d.example", "h", ""));
   Dilution copy;
-  dilution.ForEach([&](uint64_t name, int32_t count) { copy.Restore(name, count); });
+  size_t number = 0;
+  dilution.ForEach(0, 100,
+                   [&](uint64_t name, int32_t count) { copy.Restore(number++, name, count); });
+  EXPECT_EQ(number, 2u);
   EXPECT_FALSE(copy.Admit("s.example", "r@d.example", "i", ""));
   EXPECT_FALSE(copy.Admit("s.example", "r@e.example", "h", ""));
   EXPECT_TRUE(copy.Admit("s.example", "r@e.example", "i", ""));

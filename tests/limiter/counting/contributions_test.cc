@@ -8,27 +8,31 @@ namespace {
 
 MessageKey Key(int n) { return {absl::StrCat("m", n), absl::FromUnixSeconds(n)}; }
 
+RecipientRecord& Of(Contributions* contributions, const MessageKey& key) {
+  return *contributions->OfRecipient("r@x", &contributions->OfMessage(key)).record;
+}
+
 TEST(Contributions, RemembersAMessageUntilItIsForgotten) {
-  Contributions contributions(100, /*tell_changes=*/false);
-  contributions.OfMessage(Key(1)).recipients["r@x"].outcome = CountedOutcome::kDeferred;
-  EXPECT_EQ(contributions.OfMessage(Key(1)).recipients["r@x"].outcome, CountedOutcome::kDeferred);
+  Contributions contributions(100, 1'000, /*tell_changes=*/false);
+  Of(&contributions, Key(1)).outcome = CountedOutcome::kDeferred;
+  EXPECT_EQ(Of(&contributions, Key(1)).outcome, CountedOutcome::kDeferred);
   contributions.Forget(Key(1));
-  EXPECT_FALSE(contributions.OfMessage(Key(1)).recipients["r@x"].outcome.has_value());
+  EXPECT_FALSE(Of(&contributions, Key(1)).outcome.has_value());
 }
 
 TEST(Contributions, TheSameIdAtAnotherArrivalIsAnotherMessage) {
-  Contributions contributions(100, /*tell_changes=*/false);
-  contributions.OfMessage({"m", absl::FromUnixSeconds(1)}).recipients["r@x"];
-  EXPECT_TRUE(contributions.OfMessage({"m", absl::FromUnixSeconds(2)}).recipients.empty());
+  Contributions contributions(100, 1'000, /*tell_changes=*/false);
+  Of(&contributions, {"m", absl::FromUnixSeconds(1)});
+  EXPECT_EQ(contributions.OfMessage({"m", absl::FromUnixSeconds(2)}).recipients.size(), 0u);
 }
 
 TEST(Contributions, EvictsTheOldestAndSaysHowMany) {
-  Contributions contributions(1'000, /*tell_changes=*/false);
-  for (int i = 0; i < 1'001; ++i) contributions.OfMessage(Key(i)).recipients["r@x"];
+  Contributions contributions(1'000, 10'000, /*tell_changes=*/false);
+  for (int i = 0; i < 1'001; ++i) Of(&contributions, Key(i));
   EXPECT_EQ(contributions.evicted(), 101);
   EXPECT_EQ(contributions.size(), 900u);
-  EXPECT_FALSE(contributions.OfMessage(Key(1'000)).recipients.empty());
-  EXPECT_TRUE(contributions.OfMessage(Key(0)).recipients.empty());
+  EXPECT_EQ(contributions.OfMessage(Key(1'000)).recipients.size(), 1u);
+  EXPECT_EQ(contributions.OfMessage(Key(0)).recipients.size(), 0u);
 }
 
 }  // namespace

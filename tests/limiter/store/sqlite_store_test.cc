@@ -101,6 +101,17 @@ TEST_F(SqliteStoreTest, NewerFormatIsRefused) {
                                AllOf(StartsWith(path_), HasSubstr("newer deferd (format 99"))));
 }
 
+// One message's contributions in one row.
+TEST_F(SqliteStoreTest, FormatOfBeforePartsIsBroughtUp) {
+  ASSERT_THAT((*Open())->Commit({.contributions = {{"m 1", "text"}}}), IsOk());
+  Sql("PRAGMA user_version = 4");
+  for (int start = 0; start < 2; ++start) {
+    auto store = Open();
+    ASSERT_THAT(store, IsOk());
+    EXPECT_EQ(ContentsOf(store->get()).contributions.at("m 1"), "text");
+  }
+}
+
 TEST_F(SqliteStoreTest, FormatOfBeforeTheJournalIsBroughtUp) {
   ASSERT_THAT((*Open())->Commit({.positions = {{"log", {.files = {{}}, .gaps = 2}}}}), IsOk());
   DropChecksums();

@@ -68,21 +68,23 @@ TEST(StateText, AContributionComesBackWhole) {
   MessageRecord record;
   record.charged = {{{SubjectKind::kLogin, "bob"}, true},
                     {{SubjectKind::kDomain, "a.example"}, false}};
-  record.recipients["r@x"] = {CountedOutcome::kDeferred, At(absl::Seconds(1)), At(absl::Seconds(2)),
-                              LeftOut::kOwnRefusal};
-  record.recipients[kOddBytes] = {};
-  auto back = ParseContribution(ContributionText(key, record));
+  *record.recipients.Of("r@x").record = {CountedOutcome::kDeferred, At(absl::Seconds(1)),
+                                         At(absl::Seconds(2)), LeftOut::kOwnRefusal};
+  record.recipients.Of(kOddBytes);
+  absl::StatusOr<MessagePart> back = ParseContribution(ContributionText(key, record, 0));
   ASSERT_THAT(back, IsOk());
-  EXPECT_EQ(back->first, key);
-  EXPECT_EQ(back->second.charged, record.charged);
-  ASSERT_EQ(back->second.recipients.size(), 2u);
-  const RecipientRecord& recipient = back->second.recipients["r@x"];
+  EXPECT_EQ(back->message, key);
+  EXPECT_EQ(back->charged, record.charged);
+  ASSERT_EQ(back->recipients.size(), 2u);
+  EXPECT_EQ(back->recipients[0].name, "r@x");
+  const RecipientRecord& recipient = back->recipients[0].record;
   EXPECT_EQ(recipient.outcome, CountedOutcome::kDeferred);
   EXPECT_EQ(recipient.dated, At(absl::Seconds(1)));
   EXPECT_EQ(recipient.last, At(absl::Seconds(2)));
   EXPECT_EQ(recipient.last_left_out, LeftOut::kOwnRefusal);
-  EXPECT_FALSE(back->second.recipients[kOddBytes].outcome.has_value());
-  EXPECT_EQ(back->second.recipients[kOddBytes].last, absl::InfinitePast());
+  EXPECT_EQ(back->recipients[1].name, kOddBytes);
+  EXPECT_FALSE(back->recipients[1].record.outcome.has_value());
+  EXPECT_EQ(back->recipients[1].record.last, absl::InfinitePast());
 }
 
 TEST(StateText, ClearingsFactsAndReceiptsComeBackWhole) {
@@ -118,9 +120,11 @@ TEST(StateText, ClearingsFactsAndReceiptsComeBackWhole) {
 }
 
 TEST(StateText, DamagedBytesAreDataLossAndNothingWorse) {
+  MessageRecord one_recipient;
+  one_recipient.recipients.Of("r@x");
   const std::string texts[] = {CaseText(OddCase()),
                                CaseEventText({kMorning, CaseChange::kOpened, OddCase()}),
-                               ContributionText({"id", kMorning}, {}),
+                               ContributionText({"id", kMorning}, one_recipient, 0),
                                FactsText({}),
                                ClearingText({SubjectKind::kDomain, "a.example"}, {}),
                                ReceiptText({.rows = {LedgerRow()}})};
