@@ -56,6 +56,8 @@ LimiterFacts Limiter::Facts() const {
   facts.now = now_;
   facts.last_sweep = last_sweep_;
   facts.case_number = case_number_;
+  facts.clock_back_at = clock_back_.at;
+  facts.clock_back_by = clock_back_.by;
   for (const WindowClock& clock : window_clocks_) {
     facts.windows.emplace_back(clock.steps.window(), clock.since);
   }
@@ -141,6 +143,7 @@ absl::Status Limiter::RestoreFacts(absl::string_view text) {
   now_ = facts->now;
   last_sweep_ = facts->last_sweep;
   case_number_ = facts->case_number;
+  clock_back_ = {facts->clock_back_at, facts->clock_back_by};
   for (WindowClock& clock : window_clocks_) {
     if (now_ != absl::InfinitePast()) clock.now_step = clock.steps.StepOf(now_);
   }

@@ -139,7 +139,8 @@ bool HandOvers::Arrive(absl::string_view id, absl::string_view message_id, int64
   }
   first.sender = HashOfLower(identity->sender);
   first.copies_left = std::max(kLeastCopies, recipients);
-  first.recipients = std::max(kLeastRecipients, 4 * recipients);
+  first.recipients =
+      std::clamp(std::min(recipients, kMostRecipients) * 4, kLeastRecipients, kMostRecipients);
   bool inherited = false;
   if (own) {
     const auto same = by_pair_.lower_bound({PairOf(first), 0});

@@ -19,8 +19,9 @@
 // this server, be on its way at that time (or have gone to a host of relay_hosts less than kLate
 // ago, without a copy so far), and have copies left: as many as it has recipients, at least
 // kLeastCopies, and copies of copies are of the same number. Of a copy of a stranger's mail, no
-// more recipients than four times those of the first side (at least kLeastRecipients) are believed
-// to be of that mail, but for those that an alias of this server named; all others are the host's.
+// more recipients than four times those of the first side (kLeastRecipients to kMostRecipients) are
+// believed to be of that mail, but for those that an alias of this server named; all others are the
+// host's.
 //
 // Bounded: beyond `capacity` the oldest is forgotten and counted. Keeps hashes in place of texts.
 // Not thread-safe.
@@ -90,6 +91,7 @@ class HandOvers {
   static constexpr absl::Duration kLate = absl::Minutes(2);
   static constexpr int64_t kLeastCopies = 8;  // some filters split a message
   static constexpr int64_t kLeastRecipients = 10;
+  static constexpr int64_t kMostRecipients = 4'000;  // each is looked up among the others
 
   explicit HandOvers(size_t capacity = 20'000) : capacity_(capacity == 0 ? 1 : capacity) {}
 

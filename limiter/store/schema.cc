@@ -202,7 +202,8 @@ absl::StatusOr<std::unique_ptr<Database>> OpenForWriting(const std::string& path
   if (!whole.ok()) return whole;
   absl::StatusOr<std::unique_ptr<Database>> db = Database::Open(path, SQLITE_OPEN_READWRITE);
   if (!db.ok()) return db.status();
-  absl::Status status = (*db)->Execute(absl::StrCat("PRAGMA busy_timeout = 2000;", kPragmas));
+  absl::Status status =
+      (*db)->Execute(absl::StrCat("PRAGMA busy_timeout = ", kBusyMillis, ";", kPragmas));
   if (!status.ok()) return status;
   if ((*db)->read_only()) {
     return absl::FailedPreconditionError(absl::StrCat(

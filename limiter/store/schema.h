@@ -19,6 +19,8 @@ namespace deferd {
 
 inline constexpr int64_t kStoreFormat = 5;  // PRAGMA user_version; +1 with every change of tables
 
+inline constexpr int kBusyMillis = 2'000;  // a commit waits for another writer
+
 // The connection that writes. Makes the file (mode 0640) and the tables where there are none.
 // FailedPrecondition: of a newer format, another program's, or not writable. DataLoss: damaged.
 absl::StatusOr<std::unique_ptr<Database>> OpenForWriting(const std::string& path);

@@ -58,6 +58,8 @@ class SqliteStore : public LocalStore {
       db_->Rollback();
       return status;
     }
+    write_back_ = write_back_ || batch.durable;
+    if (write_back_) write_back_ = !WriteBack(/*wait=*/batch.durable);
     MutexLock lock(&mutex_);
     stats_ = stats;
     return absl::OkStatus();
@@ -77,6 +79,17 @@ class SqliteStore : public LocalStore {
   }
 
  private:
+  // Moves all of the log of changes into the file and empties it. What is damaged there later, or
+  // cut off, undoes what came later and nothing before: positions say so, and the logs are read
+  // again, but a person's decision stands in no log. False while a search needs the log of changes;
+  // what is committed is committed in any case.
+  bool WriteBack(bool wait) {
+    db_->Execute(wait ? "PRAGMA busy_timeout = 250" : "PRAGMA busy_timeout = 0").IgnoreError();
+    const absl::StatusOr<int64_t> busy = db_->Number("PRAGMA wal_checkpoint(TRUNCATE)");
+    db_->Execute(absl::StrCat("PRAGMA busy_timeout = ", kBusyMillis)).IgnoreError();
+    return busy.ok() && *busy == 0;
+  }
+
   Stats counted() const {
     MutexLock lock(&mutex_);
     return stats_;
@@ -86,6 +99,7 @@ class SqliteStore : public LocalStore {
   StateTables tables_;
   const std::string node_;
   const LedgerOptions options_;
+  bool write_back_ = false;  // the log of changes has what must not be lost with it
 
   mutable Mutex mutex_;
   Stats stats_ ABSL_GUARDED_BY(mutex_);  // without the files' bytes

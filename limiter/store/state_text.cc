@@ -634,7 +634,9 @@ std::string FactsText(const LimiterFacts& facts) {
                 {"last_sweep", Micros(facts.last_sweep)},
                 {"case_number", facts.case_number},
                 {"windows", std::move(windows)},
-                {"kinds", std::move(kinds)}});
+                {"kinds", std::move(kinds)},
+                {"clock_back_at", Micros(facts.clock_back_at)},
+                {"clock_back_by", absl::ToInt64Seconds(facts.clock_back_by)}});
 }
 
 absl::StatusOr<LimiterFacts> ParseFacts(absl::string_view text) {
@@ -643,6 +645,8 @@ absl::StatusOr<LimiterFacts> ParseFacts(absl::string_view text) {
     facts.now = TimeAt(json, "now", absl::InfinitePast());
     facts.last_sweep = TimeAt(json, "last_sweep", absl::InfinitePast());
     facts.case_number = json.at("case_number").get<int64_t>();
+    facts.clock_back_at = TimeAt(json, "clock_back_at", absl::InfinitePast());
+    facts.clock_back_by = absl::Seconds(json.value("clock_back_by", int64_t{0}));
     for (const Json& one : json.at("windows")) {
       facts.windows.emplace_back(absl::Seconds(one.at(0).get<int64_t>()),
                                  TimeOf(one.at(1), absl::InfinitePast()));

@@ -76,6 +76,8 @@ struct LimiterFacts {
   int64_t case_number = 0;
   std::vector<std::pair<absl::Duration, absl::Time>> windows;  // length, counted since
   std::vector<std::pair<SubjectKind, absl::Time>> kinds;       // narrower ones, counted since
+  absl::Time clock_back_at = absl::InfinitePast();             // it was set back then; never
+  absl::Duration clock_back_by;
 };
 std::string FactsText(const LimiterFacts& facts);
 absl::StatusOr<LimiterFacts> ParseFacts(absl::string_view text);

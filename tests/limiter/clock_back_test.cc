@@ -2,6 +2,7 @@
 
 #include "gmock/gmock.h"
 #include "tests/limiter/limiter_fixture.h"
+#include "tests/status_matchers.h"
 
 namespace deferd {
 namespace {
@@ -31,6 +32,11 @@ TEST_P(ClockBackTest, LinesOfNowCountAtOnce) {
   EXPECT_FALSE(f_.OpenCase("a.example").has_value()) << "by what bears stamps of another day";
   f_.Feed("a.example", Minutes(10), Outcome::kFailed);
   EXPECT_EQ(f_.OpenCase("a.example")->since, At(Minutes(10)));
+  EXPECT_EQ(f_.limiter_->stats().clock_back.at, At(Minutes(10)));
+  EXPECT_EQ(f_.limiter_->stats().clock_back.by, GetParam() - Minutes(10));
+  // A restart does not take back that it is said.
+  ASSERT_THAT(f_.keeper_->Commit(), IsOk());
+  f_.Start();
   EXPECT_EQ(f_.limiter_->stats().clock_back.at, At(Minutes(10)));
   EXPECT_EQ(f_.limiter_->stats().clock_back.by, GetParam() - Minutes(10));
 }

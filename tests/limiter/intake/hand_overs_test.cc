@@ -362,6 +362,26 @@ TEST_P(Topology, WhatWasUnclearIsClearOnceTheOthersCopyIsKnown) {
   EXPECT_THAT(Paid(), ElementsAre("unclear", "nobody", kHost));
 }
 
+// However many recipients a message claims, what is remembered of its copy is bounded.
+TEST(HandOversTest, RecipientsOfACopyAreBounded) {
+  for (const int64_t claimed : {int64_t{200'000}, INT64_MAX}) {
+    HandOvers hand_overs;
+    const absl::Time now = absl::FromUnixSeconds(1'795'334'400);
+    Identity stranger = {.sender = "ann@shop.example", .host = kStranger};
+    hand_overs.Arrive("first", "m1@far.example", claimed, /*own=*/false, now, &stranger);
+    Identity copy = {.sender = "ann@shop.example", .host = "127.0.0.1"};
+    EXPECT_TRUE(hand_overs.Arrive("copy", "m1@far.example", claimed, /*own=*/true, now, &copy));
+    int64_t believed = 0;
+    for (int i = 0; i < 10'000; ++i) {
+      Identity who = copy;
+      hand_overs.Apply("copy", absl::StrCat("r", i, "@far.example"), "", &who);
+      if (who.host == kStranger) ++believed;
+    }
+    EXPECT_EQ(believed, HandOvers::kMostRecipients) << claimed;
+    EXPECT_LT(hand_overs.SaveState().size(), 100'000u) << claimed;
+  }
+}
+
 // An accomplice's message frees a handful of recipients of a few messages, and no more.
 TEST_P(Topology, AnAccompliceOutsideFreesNobody) {
   for (const char* message_id : {"m1@far.example", "unknown@here.example"}) {

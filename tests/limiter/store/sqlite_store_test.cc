@@ -516,6 +516,63 @@ TEST_F(SqliteStoreTest, AFlippedBitIsFoundOrHarmless) {
   EXPECT_LT(found, kRounds);
 }
 
+// The log of changes is the file that is being written when a machine dies.
+TEST_F(SqliteStoreTest, ADamagedLogOfChangesTakesNoPersonsDecision) {
+  auto store = Open();
+  ASSERT_THAT(store, IsOk());
+  RandomBatches random(5);
+  for (int i = 0; i < 20; ++i) {
+    StoreBatch batch = random.Next();
+    batch.durable = false;
+    batch.cases.clear();
+    ASSERT_THAT((*store)->Commit(batch), IsOk());
+  }
+  ASSERT_THAT((*store)->Commit({.cases = {{"case", "blocked"}}, .durable = true}), IsOk());
+  // A search holds up the log while the next decision is stored; with the first commit after it,
+  // all is written back.
+  auto search = Database::Open(path_, SQLITE_OPEN_READONLY);
+  ASSERT_THAT(search, IsOk());
+  ASSERT_THAT((*search)->Execute("BEGIN"), IsOk());
+  ASSERT_THAT((*search)->Number("SELECT count(*) FROM fact"), IsOk());
+  ASSERT_THAT((*store)->Commit({.cases = {{"later", "blocked"}}, .durable = true}), IsOk());
+  EXPECT_GT(std::filesystem::file_size(path_ + "-wal"), 0u);
+  search->reset();
+  ASSERT_THAT((*store)->Commit({.facts = {{"a", "1"}}}), IsOk());
+  EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0u);
+
+  for (int i = 0; i < 20; ++i) {
+    StoreBatch batch = random.Next();
+    batch.durable = false;
+    batch.cases.clear();
+    ASSERT_THAT((*store)->Commit(batch), IsOk());
+  }
+  // What a kill -9 leaves now.
+  const auto read = [](const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const std::string file = read(path_), log = read(path_ + "-wal");
+  ASSERT_GT(log.size(), 100'000u);
+  store->reset();
+  int opened = 0;
+  for (int damage = 0; damage < 150; ++damage) {
+    std::string damaged = log;
+    const auto at = static_cast<size_t>(random.Below(static_cast<int>(log.size())));
+    if (damage % 3 == 0) damaged.resize(at);
+    if (damage % 3 == 1) damaged[at] = static_cast<char>(damaged[at] ^ (1 << random.Below(8)));
+    if (damage % 3 == 2) damaged.replace(at, 600, 600, '\0');
+    SetBytes(file);
+    std::ofstream(path_ + "-wal", std::ios::binary) << damaged;
+    auto again = Open();
+    if (!again.ok()) continue;  // it is told
+    ++opened;
+    const auto cases = ContentsOf(again->get()).cases;
+    ASSERT_EQ(cases.count("case"), 1u) << damage;
+    ASSERT_EQ(cases.count("later"), 1u) << damage;
+  }
+  EXPECT_GT(opened, 100);
+}
+
 TEST(FaultyStore, FailsOnCue) {
   FaultyStore store(NewMemoryStore(kNode, {}));
   store.FailCommits(1);
