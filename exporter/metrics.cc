@@ -78,6 +78,9 @@ constexpr Entry kTable[] = {
     {"deferd_subjects", MetricType::Gauge, "", "Subjects with something in their window."},
     {"deferd_evicted_subjects_total", MetricType::Counter, "",
      "Subjects whose counts were forgotten within their window, for want of room: the emptiest."},
+    {"deferd_evicted_places_total", MetricType::Counter, "",
+     "Servers that fail, and names of senders, servers and domains of the last day's deliveries, "
+     "that were forgotten for want of room: incidents are found later."},
     {"deferd_queued_batches", MetricType::Gauge, "",
      "Batches of log lines that wait for the recorder."},
     {"deferd_commits_total", MetricType::Counter, "result",
@@ -334,6 +337,7 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   page.Add("deferd_evicted_messages_total", gauges.evicted_messages);
   page.Add("deferd_subjects", gauges.subjects);
   page.Add("deferd_evicted_subjects_total", gauges.evicted_subjects);
+  page.Add("deferd_evicted_places_total", gauges.evicted_places);
   page.Add("deferd_queued_batches", gauges.queued_batches);
   page.Add("deferd_commits_total", gauges.commits, "ok");
   page.Add("deferd_commits_total", gauges.failed_commits, "failed");

@@ -59,6 +59,7 @@ struct Gauges {
   int64_t failed_queue_orders = 0;
   int64_t evicted_messages = 0;
   int64_t evicted_subjects = 0;
+  int64_t evicted_places = 0;
   size_t subjects = 0;
   size_t open_cases = 0;
   size_t shadow_cases = 0;

@@ -339,7 +339,7 @@ void Limiter::ForgetDeadSubjects() {
       dead = dead && state.left_out->empty();
     }
     if (dead) {
-      if (state.stored) SubjectChanged(it->first, &state);
+      ForgetSubject(it->first, state);
       subjects_.erase(it++);
     } else {
       ++it;
@@ -362,6 +362,7 @@ void Limiter::ForgetDeadSubjects() {
   ForgetParts(now_ - longest);
   cases_->ForgetClosed(now_ - std::max(longest, kKeepClosed));
   if (shared_ != nullptr) ForgetShared();
+  ForgetWaiting();
 }
 
 void Limiter::SetSettings(Settings settings) {
@@ -521,6 +522,7 @@ Limiter::Stats Limiter::stats() const {
           .evicted = contributions_.evicted(),
           .now = now_,
           .evicted_subjects = evicted_subjects_,
+          .evicted_places = incidents_.evicted(),
           .clock_back = clock_back_};
 }
 

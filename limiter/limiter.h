@@ -213,6 +213,7 @@ class Limiter {
     int64_t evicted = 0;                    // messages forgotten because too many were open
     absl::Time now = absl::InfinitePast();  // the greatest stamp accepted
     int64_t evicted_subjects = 0;           // forgotten because there were too many
+    int64_t evicted_places = 0;             // likewise: servers that fail, senders delivered lately
     ClockBack clock_back;
   };
   Stats stats() const;
@@ -235,6 +236,7 @@ class Limiter {
   // the commit is stored once.
   struct Changes {
     std::vector<Subject> subjects;
+    std::vector<Subject> subjects_gone;  // that the store has and that are forgotten
     std::vector<Contributions::Part> messages;
     std::vector<Contributions::Part> gone;  // of messages that the store has and that are over
     std::vector<Subject> clearings;
@@ -350,6 +352,10 @@ class Limiter {
   SubjectState& StateOf(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   SubjectState& NewState(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetSubject(const Subject& subject, const SubjectState& state)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of the subjects that wait to be stored or shared, those that were forgotten meanwhile.
+  void ForgetWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool LiveSomewhere(absl::Time t) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The subject's own counts at `now` of steps after `after`, less those of its narrower subjects
   // that an open case, or one that has ended, is about. Never below 0.

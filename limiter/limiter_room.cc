@@ -76,11 +76,40 @@ void Limiter::MakeRoom() {
   std::nth_element(ranks.begin(), ranks.begin() + static_cast<ptrdiff_t>(going), ranks.end());
   for (size_t i = 0; i < going; ++i) {
     auto found = subjects_.find(*ranks[i].subject);
-    if (found->second.stored) SubjectChanged(found->first, &found->second);
+    ForgetSubject(found->first, found->second);
     subjects_.erase(found);
   }
   evicted_subjects_ += static_cast<int64_t>(going);
   ForgetParts(now_ - LongestWindow());
+  ForgetWaiting();
+}
+
+void Limiter::ForgetSubject(const Subject& subject, const SubjectState& state) {
+  if (options_.keep && state.stored) changes_.subjects_gone.push_back(subject);
+}
+
+// While the disk is full, or the shared store away, everything that changed waits. Of what is
+// forgotten by then nothing need be told: the store does not have it, or subjects_gone says so; and
+// a row that other nodes have ends by its time.
+void Limiter::ForgetWaiting() {
+  const auto gone = [this](const Subject& subject)
+                        ABSL_NO_THREAD_SAFETY_ANALYSIS { return !subjects_.contains(subject); };
+  const auto idle = [&](const Subject& subject) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return gone(subject) && !cases_->FindOpen(subject, /*shadow=*/false).has_value();
+  };
+  std::vector<Subject>& changed = changes_.subjects;
+  changed.erase(std::remove_if(changed.begin(), changed.end(), gone), changed.end());
+  if (shared_ == nullptr || shared_->subjects.size() <= subjects_.size()) return;
+  absl::erase_if(shared_->subjects, [&](const auto& entry) { return idle(entry.first); });
+  for (auto it = shared_->groups.begin(); it != shared_->groups.end();) {
+    std::vector<Subject>& group = it->second;
+    group.erase(std::remove_if(group.begin(), group.end(), idle), group.end());
+    if (group.empty()) {
+      shared_->groups.erase(it++);
+    } else {
+      ++it;
+    }
+  }
 }
 
 }  // namespace deferd

@@ -48,7 +48,6 @@ void Limiter::CollectSubject(const Subject& subject, StoreBatch* batch) {
   }
   if (found == subjects_.end()) return;
   found->second.changed = false;
-  found->second.stored = true;
 }
 
 LimiterFacts Limiter::Facts() const {
@@ -87,6 +86,7 @@ void Limiter::CollectChanges(StoreBatch* batch) {
 
   // Later ones win: a length may have gone and come back.
   batch->windows = being_saved_.stale_windows;
+  for (const Subject& subject : being_saved_.subjects_gone) CollectSubject(subject, batch);
   for (const Subject& subject : being_saved_.subjects) CollectSubject(subject, batch);
   for (const auto& [key, part] : being_saved_.gone) {
     batch->contributions.push_back({NameOf(key, part), ""});
@@ -122,13 +122,15 @@ void Limiter::ChangesSaved(bool saved) {
     }
   }
   if (shared_ != nullptr) ShareSaved(changes, saved);
-  if (saved) return;
   for (const Subject& subject : changes.subjects) {
     auto found = subjects_.find(subject);
-    if (found != subjects_.end()) found->second.changed = true;
+    if (found == subjects_.end()) continue;
+    (saved ? found->second.stored : found->second.changed) = true;
   }
+  if (saved) return;
   for (const Incidents::Key& key : changes.places) incidents_.SetChanged(key);
   PutBack(&changes.subjects, &changes_.subjects);
+  PutBack(&changes.subjects_gone, &changes_.subjects_gone);
   PutBack(&changes.gone, &changes_.gone);
   PutBack(&changes.clearings, &changes_.clearings);
   PutBack(&changes.events, &changes_.events);

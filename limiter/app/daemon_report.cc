@@ -61,6 +61,7 @@ Gauges RunningDaemon::ReadGauges() const {
   gauges.subjects = stats.subjects;
   gauges.evicted_messages += stats.evicted;
   gauges.evicted_subjects = stats.evicted_subjects;
+  gauges.evicted_places = stats.evicted_places;
   gauges.open_cases = cases_.CountOpen(/*shadow=*/false);
   gauges.shadow_cases = cases_.CountOpen(/*shadow=*/true);
   for (const Incident& incident : limiter_.ShownIncidents()) {
@@ -149,6 +150,8 @@ Json RunningDaemon::StatusJson() const {
           {"hosted_list", !limiter_.settings().lists->hosted.empty()},
           {"subjects", limiter_.stats().subjects},
           {"subjects_evicted", limiter_.stats().evicted_subjects},
+          {"messages_evicted", limiter_.stats().evicted},
+          {"places_evicted", limiter_.stats().evicted_places},
           {"blocked", cases_.CountOpen(/*shadow=*/false)},
           {"shadow", cases_.CountOpen(/*shadow=*/true)},
           {"incidents", IncidentsJson(limiter_.ShownIncidents(), /*ended=*/false)},

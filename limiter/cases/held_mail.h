@@ -30,6 +30,7 @@ class HeldMail {
   using Counts = absl::flat_hash_map<Subject, int64_t>;
 
   static constexpr absl::Duration kOnItsWay = absl::Minutes(2);
+  static constexpr size_t kMostOnTheirWay = 100'000;  // of a subject, if nobody looks at the queue
 
   // What a look at the queue found at `now`: messages by the subject whose case holds them, and how
   // many of these arrived since the look before.
@@ -46,7 +47,8 @@ class HeldMail {
   // A message of the subject was answered `hold`.
   void CountOne(const Subject& subject, absl::Time now) {
     MutexLock lock(&mutex_);
-    answered_[subject].push_back(now);
+    std::deque<absl::Time>& times = answered_[subject];
+    if (times.size() < kMostOnTheirWay) times.push_back(now);
   }
   // Whether an answer `hold` was given to a message of the subject that no look has found yet.
   bool AnyOnItsWay(const Subject& subject) const {

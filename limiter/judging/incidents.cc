@@ -127,6 +127,7 @@ void Incidents::ForgetOldest() {
     }
     if (it->second.incident.has_value()) End(&it->second, it->second.last);
     SetChanged(it->first);
+    ++evicted_;
     it = places_.erase(it);
   }
 }
@@ -177,7 +178,12 @@ bool Incidents::Hits(const Key& key, const Subject& subject, absl::Time time) co
 void Incidents::Remember(absl::string_view name, absl::Time time) {
   std::vector<std::string> gone;
   if (deliveries_.See(name, time, &gone)) SetChanged({ReplyScope::kRecipient, std::string(name)});
+  evicted_ += static_cast<int64_t>(gone.size());
   for (std::string& one : gone) SetChanged({ReplyScope::kRecipient, std::move(one)});
+  // Nobody has stored anything for long: what is forgotten by now may be found there later, and
+  // is out of date then.
+  if (changed_.size() <= kMaxChanged) return;
+  absl::erase_if(changed_, [this](const Key& key) { return !Stored(key).has_value(); });
 }
 
 bool Incidents::Delivered(const Subject& subject, absl::Time now) const {

@@ -101,6 +101,7 @@ class Incidents {
   static constexpr size_t kMaxContributions = 1'000;  // of one place; the oldest go first
   static constexpr size_t kMaxPlaces = 10'000;        // those that failed longest ago go first
   static constexpr size_t kMaxEnded = 100;            // remembered for people
+  static constexpr size_t kMaxChanged = 500'000;      // over twice as many as there can be
 
   // `tell_changes`: somebody stores what changes.
   explicit Incidents(bool tell_changes) : tell_changes_(tell_changes) {}
@@ -156,6 +157,8 @@ class Incidents {
   // Open ones, then those that ended, newest first.
   std::vector<Incident> All() const;
   bool empty() const { return places_.empty(); }
+  // Places, and names of what is delivered, that were forgotten for want of room.
+  int64_t evicted() const { return evicted_; }
 
   // For a store: what has changed since the last call. What is delivered has scope kRecipient and
   // is a place with `last` alone; nothing of what is gone.
@@ -176,6 +179,7 @@ class Incidents {
   absl::btree_map<Key, Place> places_;
   std::deque<Incident> ended_;  // newest first
   absl::btree_set<Key> changed_;
+  int64_t evicted_ = 0;
   absl::Time oldest_last_ = absl::InfiniteFuture();  // at most the least `last`
   DeliveryMemory deliveries_;
   std::string name_;  // of what is remembered now; kept for its memory

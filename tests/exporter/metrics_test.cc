@@ -250,6 +250,7 @@ TEST_F(MetricsTest, Blindness) {
 TEST_F(MetricsTest, GaugesAreReadOff) {
   gauges_.open_messages = 7;
   gauges_.evicted_messages = 8;
+  gauges_.evicted_places = 21;
   gauges_.subjects = 9;
   gauges_.open_cases = 10;
   gauges_.shadow_cases = 11;
@@ -267,6 +268,7 @@ TEST_F(MetricsTest, GaugesAreReadOff) {
   EXPECT_EQ(Value(R"(deferd_source_readable{path="/var/log/exim4/mainlog"})"), 1);
   EXPECT_EQ(Value("deferd_open_messages"), 7);
   EXPECT_EQ(Value("deferd_evicted_messages_total"), 8);
+  EXPECT_EQ(Value("deferd_evicted_places_total"), 21);
   EXPECT_EQ(Value("deferd_subjects"), 9);
   EXPECT_EQ(Value(R"(deferd_cases_open{mode="enforce"})"), 10);
   EXPECT_EQ(Value(R"(deferd_cases_open{mode="shadow"})"), 11);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "tests/limiter/limiter_fixture.h"
+#include "tests/limiter/store/store_fixture.h"
 
 namespace deferd {
 namespace {
@@ -91,6 +92,59 @@ TEST_F(RoomTest, AStoreWithMoreIsTakenUpWithinTheBound) {
   EXPECT_LE(f_.limiter_->stats().subjects, 100u);
   EXPECT_EQ(f_.CountsNow("bad.example").failed, 10);
   EXPECT_TRUE(f_.OpenCase("bad.example").has_value());
+}
+
+TEST_F(RoomTest, TheStoreHasWhatIsThereAndNothingElse) {
+  for (int i = 0; i < 50; ++i) {
+    Strangers(100, Minutes(2));
+    if (i % 3 == 0) f_.store_->FailCommits(1);
+    f_.keeper_->Commit().IgnoreError();
+  }
+  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  EXPECT_EQ(ContentsOf(f_.store_.get()).windows.size(), f_.limiter_->stats().subjects);
+}
+
+TEST_F(RoomTest, WhatWaitsForAFullDiskIsBounded) {
+  f_.FeedMany(9, "near.example", Minutes(1), Outcome::kFailed);
+  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  f_.store_->FailCommits(1'000);
+  for (int i = 0; i < 20; ++i) {
+    Strangers(1'000, Minutes(2));
+    ASSERT_FALSE(f_.keeper_->Commit().ok());
+  }
+  StoreBatch waiting;
+  f_.limiter_->CollectChanges(&waiting);
+  f_.limiter_->ChangesSaved(false);
+  EXPECT_LE(waiting.windows.size(), 2 * f_.max_subjects_);
+  f_.store_->FailCommits(0);
+  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  const size_t subjects = f_.limiter_->stats().subjects;
+  f_.Start();
+  EXPECT_EQ(f_.limiter_->stats().subjects, subjects);
+  EXPECT_EQ(f_.CountsNow("near.example").failed, 9);
+  EXPECT_EQ(f_.CountsNow("new19999.example").failed, 1);
+}
+
+TEST_F(RoomTest, WhatWaitsForTheSharedStoreIsBounded) {
+  CaseTable cases;
+  Limiter limiter({.node = "0badcafe", .max_subjects = 1'000, .keep = true, .shared = true},
+                  f_.settings_, &f_.clock_, &cases, nullptr);
+  for (int i = 0; i < 200; ++i) {
+    EventBatch batch;
+    for (int j = 0; j < 100; ++j) {
+      *batch.Add() = {LogEvent::Kind::kAttempt,
+                      LimiterFixture::MakeAttempt(absl::StrCat("new", i, "-", j, ".example"),
+                                                  At(Minutes(2)), Outcome::kFailed)};
+    }
+    limiter.Record(batch);
+    StoreBatch changes;
+    limiter.CollectChanges(&changes);
+    limiter.ChangesSaved(true);
+  }
+  EXPECT_LE(limiter.shared_stats().waiting_subjects, 2 * f_.max_subjects_);
+  const std::vector<RowPut> puts = limiter.TakeRowsToPut(1'000'000);
+  EXPECT_LE(puts.size(), 2 * f_.max_subjects_);
+  EXPECT_GE(puts.size(), 800u);
 }
 
 }  // namespace
