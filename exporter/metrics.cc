@@ -86,6 +86,8 @@ constexpr Entry kTable[] = {
     {"deferd_commits_total", MetricType::Counter, "result",
      "Commits of counts, positions and ledger to the local store: ok, failed."},
     {"deferd_store_bytes", MetricType::Gauge, "", "Size of the local store on the disk."},
+    {"deferd_store_available_bytes", MetricType::Gauge, "",
+     "Room that the store's file system still has for deferd."},
     {"deferd_ledger_rows", MetricType::Gauge, "", "Rows of the ledger that can be searched."},
     {"deferd_ledger_lost_rows_total", MetricType::Counter, "",
      "Rows that never reached the ledger, because the disk was full for too long."},
@@ -124,6 +126,14 @@ constexpr Entry kTable[] = {
     {"deferd_questions_last_hour", MetricType::Gauge, "source",
      "Questions about messages in the last hour, by MTA and source. Far fewer than "
      "deferd_accepted_messages_last_hour of the same source: the MTA does not ask."},
+    {"deferd_accepted_messages_total", MetricType::Counter, "source",
+     "Messages that the MTA accepted, by MTA and source."},
+    {"deferd_source_questions_total", MetricType::Counter, "source",
+     "Questions about messages, by MTA and source, of each MTA that [hook] has a socket for; to be "
+     "compared with deferd_accepted_messages_total."},
+    {"deferd_policy_info", MetricType::Gauge, "hash",
+     "Always 1; the label is the hash of the policy in force. Servers that share counts need the "
+     "same."},
     {"deferd_policy_age_seconds", MetricType::Gauge, "", "Time since the policy was loaded."},
     {"deferd_policy_stale", MetricType::Gauge, "",
      "1 if the policy file, or a list of [charge], has a mistake and the one before it is still in "
@@ -342,6 +352,9 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   page.Add("deferd_commits_total", gauges.commits, "ok");
   page.Add("deferd_commits_total", gauges.failed_commits, "failed");
   page.Add("deferd_store_bytes", gauges.store_bytes);
+  if (gauges.store_available_bytes.has_value()) {
+    page.Add("deferd_store_available_bytes", *gauges.store_available_bytes);
+  }
   page.Add("deferd_ledger_rows", gauges.ledger_rows);
   page.Add("deferd_ledger_lost_rows_total", gauges.ledger_lost_rows);
   page.Add("deferd_ledger_dropped_segments_total", gauges.ledger_dropped_segments);
@@ -369,8 +382,13 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   for (const Gauges::HookEvidence& one : gauges.hook_evidence) {
     page.Add("deferd_accepted_messages_last_hour", one.accepted, one.source);
     page.Add("deferd_questions_last_hour", one.asked, one.source);
+    page.Add("deferd_accepted_messages_total", one.accepted_total, one.source);
+    if (one.asked_total.has_value()) {
+      page.Add("deferd_source_questions_total", *one.asked_total, one.source);
+    }
   }
 
+  page.Add("deferd_policy_info", 1, PrintableUtf8(gauges.policy_hash));
   page.Add("deferd_policy_age_seconds",
            std::max(0.0, absl::ToDoubleSeconds(now - gauges.policy_loaded)));
   page.Add("deferd_policy_stale", gauges.policy_stale);

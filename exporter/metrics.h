@@ -71,7 +71,8 @@ struct Gauges {
   int64_t ledger_lost_rows = 0;
   int64_t ledger_dropped_segments = 0;
   int64_t store_bytes = 0;
-  std::optional<SharedGauges> shared;  // none: one machine
+  std::optional<int64_t> store_available_bytes;  // of its file system; none: not known
+  std::optional<SharedGauges> shared;            // none: one machine
   bool unchecked = false;
   std::array<int64_t, 4> blind = {};  // alarms: log, charge, hook, smart_host
   // Of the last hour, by MTA and source of the mail: messages accepted, and questions about them.
@@ -79,8 +80,11 @@ struct Gauges {
     std::string source;
     int64_t accepted = 0;
     int64_t asked = 0;
+    int64_t accepted_total = 0;          // since the start, as the next
+    std::optional<int64_t> asked_total;  // none: [hook] has no socket for this MTA
   };
   std::vector<HookEvidence> hook_evidence;
+  std::string policy_hash;
   absl::Time policy_loaded;
   bool policy_stale = false;  // the last reload failed, the old policy is in force
   int64_t policy_reloads = 0;

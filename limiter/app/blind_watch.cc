@@ -101,6 +101,15 @@ std::vector<BlindAlarm> BlindWatch::Look(const BlindFacts& facts, absl::Time now
       if (before != past_.front().second.end()) count -= before->second;
     }
   }
+  for (Mta mta : {Mta::kExim, Mta::kPostfix}) {
+    for (Source source : kAskedAbout) {
+      const std::string name = EvidenceName(mta, source);
+      HookEvidence& one = evidence_[static_cast<size_t>(mta)][static_cast<size_t>(source)];
+      const auto accepted = totals.find(absl::StrCat("accepted ", name));
+      one.accepted_total = accepted == totals.end() ? 0 : accepted->second;
+      one.asked_total = totals.at(absl::StrCat("asked ", name));
+    }
+  }
   // The first of them stands for the start, when all was 0.
   if (past_.empty()) {
     past_.emplace_back(now, Totals());
@@ -168,8 +177,8 @@ void BlindWatch::LookAtHook(const BlindFacts& facts, const Totals& hour,
       const std::string name = EvidenceName(mta, source);
       HookEvidence& one = evidence_[static_cast<size_t>(mta)][static_cast<size_t>(source)];
       const auto accepted = hour.find(absl::StrCat("accepted ", name));
-      one = {.accepted = accepted == hour.end() ? 0 : accepted->second,
-             .asked = hour.at(absl::StrCat("asked ", name))};
+      one.accepted = accepted == hour.end() ? 0 : accepted->second;
+      one.asked = hour.at(absl::StrCat("asked ", name));
       // Which hosts are asked about is the operator's choice, and Postfix cannot ask about mail by
       // sendmail(1).
       const bool must_ask =

@@ -52,10 +52,12 @@ struct BlindFacts {
   std::array<bool, kMtas> hook = {};                            // [hook] has a door for it
 };
 
-// Of one MTA and source in the last hour.
+// Of one MTA and source: in the last hour, and since the start.
 struct HookEvidence {
   int64_t accepted = 0;
   int64_t asked = 0;
+  int64_t accepted_total = 0;
+  int64_t asked_total = 0;
 };
 
 class BlindWatch {

@@ -1,5 +1,8 @@
 #include "limiter/app/daemon_report.h"
 
+#include <filesystem>
+#include <system_error>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/admin/value_json.h"
@@ -75,10 +78,16 @@ Gauges RunningDaemon::ReadGauges() const {
   {
     MutexLock lock(&blind_mutex_);
     for (Mta mta : {Mta::kExim, Mta::kPostfix}) {
+      const bool has_hook = !(mta == Mta::kExim ? config_.hook_exim : config_.hook_postfix).empty();
       for (Source source : {Source::kSubmission, Source::kLocal, Source::kRelay}) {
         const HookEvidence& one =
             blind_watch_.evidence()[static_cast<size_t>(mta)][static_cast<size_t>(source)];
-        gauges.hook_evidence.push_back({EvidenceName(mta, source), one.accepted, one.asked});
+        gauges.hook_evidence.push_back(
+            {.source = EvidenceName(mta, source),
+             .accepted = one.accepted,
+             .asked = one.asked,
+             .accepted_total = one.accepted_total,
+             .asked_total = has_hook ? std::optional(one.asked_total) : std::nullopt});
       }
     }
   }
@@ -102,9 +111,13 @@ Gauges RunningDaemon::ReadGauges() const {
   gauges.ledger_rows = store.ledger_rows;
   gauges.ledger_dropped_segments = store.dropped_segments;
   gauges.store_bytes = store.bytes;
+  std::error_code unknown;
+  const std::filesystem::space_info room = std::filesystem::space(config_.state_dir, unknown);
+  if (!unknown) gauges.store_available_bytes = static_cast<int64_t>(room.available);
   gauges.started = started_;
   gauges.version = kVersion;
   MutexLock lock(&policy_mutex_);
+  gauges.policy_hash = policy_.policy->hash;
   gauges.policy_loaded = policy_loaded_;
   gauges.policy_stale = !policy_error_.empty();
   gauges.policy_reloads = reloads_;

@@ -34,7 +34,13 @@ class MetricsTest : public testing::Test {
                         .bytes = 1'000'000'000'000,
                         .readable = true}};
     gauges_.shared = SharedGauges{.up = true, .troubles = {{"gone", 3}}};
-    gauges_.hook_evidence = {{.source = "exim_submission", .accepted = 9, .asked = 4}};
+    gauges_.store_available_bytes = 1'000;
+    gauges_.policy_hash = "0123456789abcdef";
+    gauges_.hook_evidence = {{.source = "exim_submission",
+                              .accepted = 9,
+                              .asked = 4,
+                              .accepted_total = 90,
+                              .asked_total = 40}};
     gauges_.blind[2] = 1;
     gauges_.policy_loaded = kNow - absl::Minutes(2);
     gauges_.started = kNow - absl::Hours(1);
@@ -245,9 +251,16 @@ TEST_F(MetricsTest, Blindness) {
   EXPECT_EQ(Value("deferd_blind{kind=\"log\"}"), 0);
   EXPECT_EQ(Value("deferd_accepted_messages_last_hour{source=\"exim_submission\"}"), 9);
   EXPECT_EQ(Value("deferd_questions_last_hour{source=\"exim_submission\"}"), 4);
+  EXPECT_EQ(Value("deferd_accepted_messages_total{source=\"exim_submission\"}"), 90);
+  EXPECT_EQ(Value("deferd_source_questions_total{source=\"exim_submission\"}"), 40);
+  gauges_.hook_evidence[0].asked_total.reset();
+  EXPECT_EQ(Value("deferd_source_questions_total{source=\"exim_submission\"}"), -1)
+      << "without a socket there are no questions that an alert could miss";
 }
 
 TEST_F(MetricsTest, GaugesAreReadOff) {
+  EXPECT_EQ(Value(R"(deferd_policy_info{hash="0123456789abcdef"})"), 1);
+  EXPECT_EQ(Value("deferd_store_available_bytes"), 1'000);
   gauges_.open_messages = 7;
   gauges_.evicted_messages = 8;
   gauges_.evicted_places = 21;

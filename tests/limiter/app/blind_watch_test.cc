@@ -107,6 +107,10 @@ TEST_F(BlindWatchTest, EvidenceIsOfTheLastHour) {
     EXPECT_THAT(Look(absl::Minutes(minute)), IsEmpty());
   }
   EXPECT_EQ(EvidenceJson(watch_)["exim_submission"]["accepted"], 0);
+  const HookEvidence& submission =
+      watch_.evidence()[static_cast<size_t>(Mta::kExim)][static_cast<size_t>(Source::kSubmission)];
+  EXPECT_EQ(submission.accepted_total, 100) << "totals forget nothing";
+  EXPECT_EQ(submission.asked_total, 100);
   read().accepted_login = 120;  // and the snippet was removed
   EXPECT_THAT(Look(absl::Minutes(121)), ElementsAre(HasSubstr("accepted 20 messages")));
 }
