@@ -156,7 +156,7 @@ say "What next"
 [ $once = yes ] || echo "   $deferctl --socket $DEFERD_SOCKET status   asks this daemon"
 cat <<TEXT
    deferctl replay /var/log/exim4/mainlog*      what would have been blocked, on your own log
-   README.md                                    put it to work with your MTA
+   deploy/doc/install.md                        put it to work with your MTA
 TEXT
 if [ $once = yes ]; then
   say "Done."

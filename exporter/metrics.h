@@ -3,8 +3,8 @@
 // The daemon's threads add to plain counters here (as the limiter's observer, and from the hook);
 // a scrape turns one snapshot of them, together with what the app reads off at that moment
 // (Gauges), into the Prometheus text format. Names, types and help texts stand in one table in
-// metrics.cc, from which README's table is made. No label has more values than the code has words:
-// domains never become labels.
+// metrics.cc, from which the manual's table is made. No label has more values than the code has
+// words: domains never become labels.
 //
 // Safe from any thread.
 
@@ -112,7 +112,7 @@ class Metrics : public Observer {
   // The text exposition format, version 0.0.4; `now` gives ages.
   std::string Text(const Gauges& gauges, absl::Time now) const;
 
-  // Name, type and help of every metric, as a Markdown table: what README shows.
+  // Name, type and help of every metric, as a Markdown table: what the manual shows.
   static std::string MarkdownTable();
 
  private:

@@ -169,11 +169,11 @@ TEST_F(MetricsTest, EachTableRowHasThreeCells) {
   }
 }
 
-TEST_F(MetricsTest, ReadmeHasThisTable) {
-  std::ifstream file(DEFERD_SOURCE_DIR "/README.md");
-  std::stringstream readme;
-  readme << file.rdbuf();
-  EXPECT_THAT(readme.str(), testing::HasSubstr(Metrics::MarkdownTable()));
+TEST_F(MetricsTest, ManualHasThisTable) {
+  std::ifstream file(DEFERD_SOURCE_DIR "/deploy/doc/metrics.md");
+  std::stringstream manual;
+  manual << file.rdbuf();
+  EXPECT_THAT(manual.str(), testing::HasSubstr(Metrics::MarkdownTable()));
 }
 
 TEST_F(MetricsTest, LinesAddUp) {
