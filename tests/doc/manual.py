@@ -185,8 +185,10 @@ def main():
     def note(page, found):
         mistakes.extend(f"{page.relative_to(ROOT)}: {mistake}" for mistake in found)
 
-    for name, text in (("metrics", metrics_table), ("verbs", verbs.markdown()),
-                       ("reply-classes", run(args.reference, "reply-classes"))):
+    references = {name: run(args.reference, name)
+                  for name in ("configuration", "policy", "reply-classes")}
+    references |= {"metrics": metrics_table, "verbs": verbs.markdown()}
+    for name, text in references.items():
         page = DOC / f"{name}.md"
         note(page, generated(page, name, text, args.write))
     note(DOC / "configuration.md",

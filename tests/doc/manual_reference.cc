@@ -6,7 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "exporter/metrics.h"
+#include "limiter/config/config_keys.h"
+#include "policy/policy_keys.h"
 #include "policy/reply/reply_class.h"
 
 namespace deferd {
@@ -29,9 +32,20 @@ std::string ReplyClasses() {
   return table + advice;
 }
 
+std::string Keys(absl::Span<const TomlKeyInfo> keys) {
+  std::string table = "| key | type | default | meaning |\n|---|---|---|---|\n";
+  for (const TomlKeyInfo& info : keys) {
+    absl::StrAppend(&table, "| `", info.table, info.table.empty() ? "" : " ", info.key, "` | ",
+                    info.type, " | ", info.fallback, " | ", info.help, " |\n");
+  }
+  return table;
+}
+
 int Main(absl::string_view page) {
   std::string text;
   if (page == "metrics") text = Metrics::MarkdownTable();
+  if (page == "configuration") text = Keys(ConfigKeys());
+  if (page == "policy") text = Keys(PolicyKeys());
   if (page == "reply-classes") text = ReplyClasses();
   std::fputs(text.c_str(), stdout);
   return text.empty() ? 2 : 0;

@@ -1,0 +1,69 @@
+#include "limiter/config/config_keys.h"
+
+namespace deferd {
+namespace {
+
+constexpr TomlKeyInfo kKeys[] = {
+    {"", "state_dir", "string", "`\"/var/lib/deferd\"`",
+     "Directory of counts, cases, positions and ledger. Only deferd writes here."},
+    {"", "policy", "string", "",
+     "Path of the policy file. Without it the built-in policy is in force, which enforces."},
+    {"[intake]", "exim", "string or list", "",
+     "Exim logs to follow: absolute paths or patterns such as `/var/log/*/mainlog`."},
+    {"[intake]", "postfix", "string or list", "", "Postfix logs to follow, in the same way."},
+    {"[intake]", "journal", "string or list", "",
+     "Read what `\"postfix\"` or `\"exim\"` (with `log_file_path = syslog`) writes to systemd's "
+     "journal. Do not follow the same server's file too."},
+    {"[intake]", "journal_directory", "string", "this machine's",
+     "Absolute path of another journal."},
+    {"[intake]", "journal_users", "string or list",
+     "those that exist of `postfix`; of `Debian-exim`, `exim`, `mailnull`, `mail`",
+     "Users whose entries are read besides root's: Postfix's `mail_owner`, Exim's `exim_user`."},
+    {"[intake]", "timezone", "string", "the machine's",
+     "Zone of time stamps that name none, such as `\"Europe/Berlin\"`."},
+    {"[charge]", "order", "string or list", "`[\"login\", \"user\", \"relay\"]`",
+     "Who pays: the first identity that is proven."},
+    {"[charge]", "users", "string or list", "",
+     "Files that map system users to domains: `domain: user` or `user: domain`."},
+    {"[charge]", "logins", "string or list", "",
+     "Files that map logins without an `@` to domains: `login: domain`."},
+    {"[charge]", "hosted", "string or list", "",
+     "Domains hosted here, or files with them. Without it every charged domain counts as hosted."},
+    {"[charge]", "local_domains", "string or list", "`hosted` and the sender's own",
+     "Domains whose mailboxes are on this host. A failure there is no delivery to others."},
+    {"[charge]", "relay_hosts", "string or list", "",
+     "Hosts whose envelope senders are believed. For this host itself: `\"127.0.0.1\"`, "
+     "`\"::1\"`."},
+    {"[charge]", "internal_hosts", "string or list", "",
+     "Your own hosts: handing mail to them is no delivery."},
+    {"[charge]", "local", "boolean", "`false`", "Deliveries on this host count too."},
+    {"[hook]", "exim", "address", "",
+     "Where Exim queries deferd: `unix:/PATH` or `127.0.0.1:PORT`."},
+    {"[hook]", "postfix", "address", "", "Where Postfix queries deferd, below its chroot."},
+    {"[hook]", "mode", "string", "`\"0660\"`", "File mode of both sockets, such as `\"0660\"`."},
+    {"[hook]", "group", "string", "", "Group of both sockets: `\"Debian-exim\"` or `\"postfix\"`."},
+    {"[admin]", "socket", "path", "`\"/run/deferd/admin.sock\"`",
+     "Where `deferctl` connects. Its permissions are the access list."},
+    {"[admin]", "mode", "string", "`\"0660\"`", "File mode of the admin socket."},
+    {"[admin]", "group", "string", "", "Group of the admin socket."},
+    {"[queue]", "helper", "path", "",
+     "Socket of [`deferd-queue`](operating.md#hold-and-release): "
+     "`\"/run/deferd-queue/queue.sock\"`."},
+    {"[http]", "listen", "address", "", "`/metrics`, `/healthz`, `/readyz`; loopback only."},
+    {"[shared]", "redis", "URL", "",
+     "`redis://USER:PASSWORD@HOST:PORT`, `redis+unix:///PATH` or "
+     "`redis+sentinel://HOST:26379,HOST:26379/MASTER`. See [Sharing](sharing.md)."},
+    {"[shared]", "node", "string", "random, kept in `state_dir`", "This server's permanent name."},
+    {"[ledger]", "keep", "duration", "`\"7d\"`",
+     "How long `deferctl track` finds an attempt; `\"off\"`: no ledger."},
+    {"[ledger]", "max_megabytes", "integer", "`8192`", "Size limit; the oldest attempts go first."},
+    {"[ledger]", "recipients", "string", "`\"plain\"`",
+     "`\"hash\"`: local parts are stored as keyed hashes."},
+    {"[ledger]", "subjects", "boolean", "`false`", "Keep the messages' Subject: lines."},
+};
+
+}  // namespace
+
+absl::Span<const TomlKeyInfo> ConfigKeys() { return kKeys; }
+
+}  // namespace deferd

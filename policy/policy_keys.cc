@@ -1,0 +1,58 @@
+#include "policy/policy_keys.h"
+
+namespace deferd {
+namespace {
+
+constexpr TomlKeyInfo kKeys[] = {
+    {"", "mode", "string", "`\"enforce\"`",
+     "`\"shadow\"`: judge, count and show, but never answer an MTA. The installed file says "
+     "`\"shadow\"`."},
+    {"", "profile", "string", "`\"fair\"`", "`\"cpanel\"`: see [Profile cpanel](#profile-cpanel)."},
+    {"", "count", "string", "`\"once\"`",
+     "`\"once\"` or `\"attempts\"`: see [What counts](#what-counts)."},
+    {"", "hold_max", "duration", "`\"6h\"`",
+     "How long a message is held at most, 1m to 5d. Needs `deferd-queue`."},
+    {"", "hold_limit", "integer", "`1000`",
+     "Held messages of one domain; above it, more of the domain's mail is rejected."},
+    {"", "release_auto_max", "integer", "`100`",
+     "If more messages than this are held when a block ends, they wait for a person."},
+    {"", "text", "string", "",
+     "The refusal\'s wording, one line. Replaced: `{kind}`, `{subject}`, `{bad}`, `{min_bad}`, "
+     "`{percent}`, `{until}`, `{ending}`."},
+    {"[rule.NAME]", "min_bad", "integer", "",
+     "N: least number of bad deliveries. Required with `percent` or `any_share`."},
+    {"[rule.NAME]", "percent", "integer", "",
+     "X: least share, 1 to 100. A rule without `percent` is off, unless it says `any_share`."},
+    {"[rule.NAME]", "any_share", "boolean", "`false`",
+     "In place of `percent`: `min_bad` bad deliveries are too many, whatever is delivered "
+     "besides."},
+    {"[rule.NAME]", "window", "duration", "`\"1h\"`", "Whole minutes, 1m to 7d."},
+    {"[rule.NAME]", "block_for", "duration", "`\"1h\"`", "At most 30d."},
+    {"[rule.NAME]", "action", "string or table", "`submission` reject, others hold",
+     "One verdict (`pass`, `hold`, `reject`, `discard`), or a table by source: `submission`, "
+     "`local`, `queued`, `relay`. A source that the table does not name passes."},
+    {"[rule.NAME]", "shadow", "boolean", "`false`",
+     "Judge and show this rule, never answer it. Always true for `kind = \"local\"`."},
+    {"[rule.NAME]", "kind", "string", "`\"domain\"`",
+     "Which subjects the rule judges: `domain`, `login`, `host`, `account`, `script`, `local`, "
+     "`forward`."},
+    {"[rule.NAME]", "unhosted", "boolean", "`false`",
+     "Only logins (or accounts) of no domain that is hosted here."},
+    {"[rule.NAME]", "domains", "string or list", "",
+     "Whom the rule is for; `\"*.example.com\"` is every name below."},
+    {"[exempt]", "domains", "string or list", "", "Counted and shown, but blocked by no rule."},
+    {"[classes]", "CLASS", "string or table", "",
+     "`\"counts\"`, `\"left_out\"`, or `{ deferred = ..., failed = ... }`."},
+    {"[replies]", "file", "string", "", "Absolute path of the file with corrected classes."},
+    {"[reply.NAME]", "pattern", "string or list", "",
+     "Regular expression (RE2) that is found in the answer."},
+    {"[reply.NAME]", "class", "string", "", "The class of such an answer."},
+    {"[reply.NAME]", "scope", "string", "the class's",
+     "Whom the answer is about: `recipient`, `sender_domain`, `ip`, `server`, `destination`."},
+};
+
+}  // namespace
+
+absl::Span<const TomlKeyInfo> PolicyKeys() { return kKeys; }
+
+}  // namespace deferd

@@ -1,0 +1,28 @@
+// Every key of the policy file, with what the manual says of it.
+//
+// The references in deploy/doc are made from this table and its sibling,
+// limiter/config/config_keys.h; the test `manual` holds both against the keys that the readers
+// read. Constants; safe from any thread.
+
+#ifndef DEFERD_POLICY_POLICY_KEYS_H_
+#define DEFERD_POLICY_POLICY_KEYS_H_
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace deferd {
+
+struct TomlKeyInfo {
+  absl::string_view table;  // "[rule.NAME]"; empty: the file's top level
+  absl::string_view key;
+  absl::string_view type;
+  absl::string_view fallback;  // the default, as Markdown; empty: none
+  absl::string_view help;      // Markdown
+};
+
+// In the order of the reference.
+absl::Span<const TomlKeyInfo> PolicyKeys();
+
+}  // namespace deferd
+
+#endif  // DEFERD_POLICY_POLICY_KEYS_H_
