@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves on a bare Debian 12, in a folder of its own, that the packages deferd names are enough:
-#   tests/bare_system.sh            configures as README says, and with the tests
+#   tests/bare_system.sh            configures as the manual says (install.md), and with the tests
 #   tests/bare_system.sh COMMAND    runs COMMAND in the clone instead, such as deploy/quickstart.sh --demo --once
 # Needs root, mmdebstrap and Debian's package archive. It takes what is committed (HEAD).
 set -euo pipefail

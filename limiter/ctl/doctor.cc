@@ -74,8 +74,8 @@ void LookAtWriters(const DoctorFacts& facts, const std::string& path, DoctorRepo
       facts.journal
           ? "follow the journal, which proves who wrote: [intake] journal = [\"postfix\"] "
             "or [\"exim\"], and this file no more"
-          : "let rsyslog drop what the mail server did not write: README, Who writes the "
-            "log");
+          : "let rsyslog drop what the mail server did not write: see \"Who writes the log?\" in "
+            "the manual's postfix.md");
 }
 
 void LookAtLogs(const DoctorFacts& facts, DoctorReport* report) {

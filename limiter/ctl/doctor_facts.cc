@@ -129,7 +129,7 @@ void LookAtSyslog(DoctorFacts* facts) {
   struct stat socket;
   facts->anybody_logs = stat("/dev/log", &socket) == 0 && (socket.st_mode & S_IWOTH) != 0;
   facts->journal = Exists("/var/log/journal") || Exists("/run/log/journal");
-  // As the README has it.
+  // As the manual has it (postfix.md).
   facts->rsyslog_checks = Contains("/etc/rsyslog.conf", "$!uid");
   glob_t files = {};
   if (glob("/etc/rsyslog.d/*.conf", 0, nullptr, &files) == 0) {

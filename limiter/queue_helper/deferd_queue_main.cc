@@ -199,7 +199,8 @@ int Main(int argc, char** argv) {
   const passwd* entry = getpwnam(user.c_str());
   if (entry == nullptr) {
     return Fail(
-        absl::StrCat("--user ", user, ": there is no such user; make it as the README says"));
+        absl::StrCat("--user ", user,
+                     ": there is no such user; create the user as the manual's install.md says"));
   }
   options.uid = entry->pw_uid;
 
