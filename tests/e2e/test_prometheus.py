@@ -121,11 +121,17 @@ class Run(DeferdTest):
             lines = lines.replace(" H=mx ", f" H=mx.{host} ")
             self.daemon.append(re.sub(r"45\d \d.*|55\d \d.*", reply, lines) if reply else lines)
 
+    def alerts(self):
+        """Those that are pending or firing; how fast a busy machine answers is not tested here."""
+        alerts = self.prometheus.alerts()
+        alerts.pop("DeferdAnswersSlow", None)
+        return alerts
+
     def poll(self, condition, mail=True):
         def look():
             if mail:
                 self.mail()
-            alerts = self.prometheus.alerts()
+            alerts = self.alerts()
             self.fired |= {name for name, state in alerts.items() if state == "firing"}
             return condition(alerts)
         return look
@@ -140,7 +146,7 @@ class Run(DeferdTest):
         try:
             until(self.poll(lambda alerts: not alerts), "all alerts are resolved")
         except AssertionError:
-            self.fail(f"not resolved: {self.prometheus.alerts()}\n{self.daemon.ctl('incidents')[1]}")
+            self.fail(f"not resolved: {self.alerts()}\n{self.daemon.ctl('incidents')[1]}")
 
     def test_the_rules_and_the_dashboard_in_a_day_with_trouble(self):
         prometheus, daemon = self.prometheus, self.daemon
@@ -149,7 +155,7 @@ class Run(DeferdTest):
         self.wait_quiet()
         until(self.poll(lambda _: prometheus.query('count_over_time(up{job="deferd"}[1m]) >= 10')),
               "some evaluations more")
-        self.assertEqual(prometheus.alerts(), {}, "healthy")
+        self.assertEqual(self.alerts(), {}, "healthy")
         self.check_names()
         self.check_panels()
 
