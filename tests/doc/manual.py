@@ -84,6 +84,13 @@ def bad_links(page):
             yield f"link to {target}: there is no such heading"
 
 
+def bad_paths(page):
+    """Files of the tree that a page names, and that have moved."""
+    for path in re.findall(r"`((?:policy|limiter|exporter|tests|deploy)/[\w./-]*)", page.read_text()):
+        if not (ROOT / path.rstrip(".")).exists():
+            yield f"{path}: there is no such file or folder"
+
+
 def bad_names(page, verbs, metrics):
     text = re.sub(r"<!-- generated: .*?<!-- end -->", "", page.read_text(), flags=re.S)
     heads = {name.split()[0] for name in verbs.help}
@@ -198,6 +205,7 @@ def main():
                   {"[classes] CLASS", "[rule.NAME] action"}))
     for page in PAGES:
         note(page, bad_links(page))
+        note(page, bad_paths(page))
         note(page, bad_names(page, verbs, metrics))
         if page.parent == DOC and page.name != "index.md" and f"({page.name})" not in (
                 DOC / "index.md").read_text():
