@@ -1,5 +1,8 @@
 #include "policy/policy_keys.h"
 
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
+
 namespace deferd {
 namespace {
 
@@ -52,6 +55,13 @@ constexpr TomlKeyInfo kKeys[] = {
 };
 
 }  // namespace
+
+std::string LiteralDefault(const TomlKeyInfo& info) {
+  absl::string_view text = info.fallback;
+  const bool literal = absl::ConsumePrefix(&text, "`") && absl::ConsumeSuffix(&text, "`") &&
+                       !absl::StrContains(text, '`');
+  return literal ? std::string(text) : "";
+}
 
 absl::Span<const TomlKeyInfo> PolicyKeys() { return kKeys; }
 

@@ -7,6 +7,8 @@
 #ifndef DEFERD_POLICY_POLICY_KEYS_H_
 #define DEFERD_POLICY_POLICY_KEYS_H_
 
+#include <string>
+
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
@@ -19,6 +21,9 @@ struct TomlKeyInfo {
   absl::string_view fallback;  // the default, as Markdown; empty: none
   absl::string_view help;      // Markdown
 };
+
+// The default as TOML; empty if there is none, or if it depends on something.
+std::string LiteralDefault(const TomlKeyInfo& info);
 
 // In the order of the reference.
 absl::Span<const TomlKeyInfo> PolicyKeys();

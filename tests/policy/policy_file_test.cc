@@ -12,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "policy/duration.h"
+#include "policy/policy_keys.h"
 #include "tests/status_matchers.h"
 
 namespace deferd {
@@ -95,6 +96,38 @@ TEST_P(GoodPolicyTest, MeansWhatItSays) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoodPolicyTest, testing::ValuesIn(Stems("good")), TestName);
+
+TEST(PolicyKeys, TheDefaultsOfTheManualAreTheDefaults) {
+  std::string text;
+  std::string table;
+  for (const TomlKeyInfo& info : PolicyKeys()) {
+    const std::string value = LiteralDefault(info);
+    if (value.empty()) continue;
+    if (info.table != table) {
+      ASSERT_EQ(info.table, "[rule.NAME]");
+      absl::StrAppend(&text, "[rule.one]\n");
+      table = std::string(info.table);
+    }
+    absl::StrAppend(&text, info.key, " = ", value, "\n");
+  }
+  absl::StatusOr<Policy> written = ParsePolicy(text, "p");
+  absl::StatusOr<Policy> policy = ParsePolicy("[rule.one]\n", "p");
+  ASSERT_THAT(written, IsOk());
+  ASSERT_THAT(policy, IsOk());
+  EXPECT_EQ(written->mode, policy->mode);
+  EXPECT_EQ(written->profile, policy->profile);
+  EXPECT_EQ(written->count, policy->count);
+  EXPECT_EQ(written->hold_max, policy->hold_max);
+  EXPECT_EQ(written->hold_limit, policy->hold_limit);
+  EXPECT_EQ(written->release_auto_max, policy->release_auto_max);
+  const Rule& rule = written->rules.front();
+  EXPECT_EQ(rule.window, policy->rules.front().window);
+  EXPECT_EQ(rule.block_for, policy->rules.front().block_for);
+  EXPECT_EQ(rule.any_share, policy->rules.front().any_share);
+  EXPECT_EQ(rule.shadow, policy->rules.front().shadow);
+  EXPECT_EQ(rule.kind, policy->rules.front().kind);
+  EXPECT_EQ(rule.unhosted, policy->rules.front().unhosted);
+}
 
 TEST(PolicyFile, ProfileCpanelCountsAttemptsUnlessTheFileSaysOtherwise) {
   EXPECT_EQ(ParsePolicy("", "p")->count, CountMode::kOnce);

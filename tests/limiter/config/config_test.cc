@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "limiter/config/config_keys.h"
 #include "tests/status_matchers.h"
 
 namespace deferd {
@@ -37,6 +38,24 @@ TEST(Config, AnEmptyFileHasTheDefaults) {
   EXPECT_EQ(config->admin_socket, "/run/deferd/admin.sock");
   EXPECT_EQ(config->policy_path, "");
   EXPECT_TRUE(config->http_listen.empty());
+}
+
+TEST(Config, TheDefaultsOfTheManualAreTheDefaults) {
+  std::string text;
+  std::string table;
+  for (const TomlKeyInfo& info : ConfigKeys()) {
+    if (info.table != table) absl::StrAppend(&text, table = std::string(info.table), "\n");
+    const std::string value = LiteralDefault(info);
+    if (!value.empty()) absl::StrAppend(&text, info.key, " = ", value, "\n");
+  }
+  ASSERT_THAT(text, HasSubstr("max_megabytes = "));
+  absl::StatusOr<Config> written = LoadConfig(WriteFile("manual", text));
+  absl::StatusOr<Config> config = LoadConfig(WriteFile("none", ""));
+  ASSERT_THAT(written, IsOk());
+  ASSERT_THAT(config, IsOk());
+  EXPECT_THAT(NeedRestart(*config, *written), testing::IsEmpty());
+  EXPECT_EQ(written->charge.order, config->charge.order);
+  EXPECT_EQ(written->charge.local, config->charge.local);
 }
 
 TEST(Config, WhatIsReadFromTheJournal) {
