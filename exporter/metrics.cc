@@ -36,6 +36,10 @@ constexpr Entry kTable[] = {
     {"deferd_bad_attempts_total", MetricType::Counter, "class",
      "Attempts that were deferred or failed, by the class of the remote server's answer (deferctl "
      "explain); those left out included."},
+    {"deferd_rejected_recipients_total", MetricType::Counter, "",
+     "Recipients that the mail server refused at RCPT time to senders of ours, for good and "
+     "because "
+     "of the recipient; no attempts."},
     {"deferd_attempts_left_out_total", MetricType::Counter, "reason",
      "Attempts that do not count, by the reason why; part of deferd_attempts_total. unclear: a "
      "filter may have handed back somebody else's mail."},
@@ -260,6 +264,9 @@ void Metrics::OnAttempt(const Attempt& attempt, const ChargedSubjects& /*charged
     case Outcome::kExpired:
       Count(&attempts_[2]);
       break;
+    case Outcome::kRejectedRecipient:
+      Count(&rejected_recipients_);
+      return;
     default:
       return;  // shown to people, never counted
   }
@@ -294,6 +301,7 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   for (size_t i = 0; i < attempts_.size(); ++i) {
     page.Add("deferd_attempts_total", attempts_[i], OutcomeName(kCounted[i]));
   }
+  page.Add("deferd_rejected_recipients_total", rejected_recipients_);
   for (size_t i = 0; i < left_out_.size(); ++i) {
     const auto reason = static_cast<LeftOut>(i);
     if (reason == LeftOut::kCounts) continue;

@@ -122,6 +122,7 @@ class Metrics : public Observer {
 
   std::array<std::atomic<int64_t>, 4> lines_{};     // attempt, not_mine, rejected, malformed
   std::array<std::atomic<int64_t>, 3> attempts_{};  // delivered, deferred, failed
+  std::atomic<int64_t> rejected_recipients_{0};
   std::array<std::atomic<int64_t>, kLeftOutReasons> left_out_{};
   std::array<std::atomic<int64_t>, kReplyClasses> classes_{};
   std::array<std::atomic<int64_t>, kCaseChanges> case_changes_{};

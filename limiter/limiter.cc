@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "policy/refusal_text.h"
 #include "policy/smart_host.h"
 
 namespace deferd {
@@ -55,10 +56,11 @@ void Limiter::UsePolicy(const Policy& policy) {
   std::copy(std::begin(tracked_), std::end(tracked_), was_tracked);
   std::fill(std::begin(tracked_), std::end(tracked_), false);
   std::fill(std::begin(tracked_alone_), std::end(tracked_alone_), false);
-  any_rule_[false] = any_rule_[true] = false;
+  any_rule_[false] = any_rule_[true] = judges_rejected_ = false;
   for (const Rule& rule : policy.rules) {
     (rule.unhosted ? tracked_alone_ : tracked_)[static_cast<int>(rule.kind)] = true;
     any_rule_[rule.shadow || policy.mode == Mode::kShadow] = true;
+    judges_rejected_ = judges_rejected_ || rule.rejected;
   }
   for (int kind = 0; kind < kSubjectKinds; ++kind) {
     if (tracked_[kind] && !was_tracked[kind]) tracked_since_[kind] = now_;
@@ -76,20 +78,69 @@ void Limiter::Record(const EventBatch& batch) {
       continue;
     }
     if (event.kind == LogEvent::Kind::kCompleted) contributions_.Forget(event.attempt.message);
-    if (observer_ == nullptr || !options_.keep) continue;
-    const bool shown = event.kind == LogEvent::Kind::kShown;
-    const bool charged = shown || event.kind == LogEvent::Kind::kArrived;
-    std::optional<Classification> answer;
-    const std::string& reply = event.attempt.reply;
-    // What is on hold or in the queue has no answer yet, but our own words.
-    const Outcome outcome = event.attempt.outcome;
-    if (shown && !reply.empty() && outcome != Outcome::kQueued && outcome != Outcome::kHeld) {
-      answer = AnswerOf(event.attempt, nullptr);
+    if (event.attempt.outcome == Outcome::kRejectedRecipient &&
+        event.kind == LogEvent::Kind::kShown) {
+      if (RecordRejected(event.attempt)) continue;
+      LogEvent rejected = event;
+      rejected.attempt.outcome = Outcome::kRejected;
+      TellMessage(rejected);
+      continue;
     }
-    observer_->OnMessage(
-        event, charged ? Charge(*settings_.lists, event.attempt.identity, "") : ChargedSubjects(),
-        answer.has_value() ? &*answer : nullptr);
+    TellMessage(event);
   }
+}
+
+void Limiter::TellMessage(const LogEvent& event) {
+  if (observer_ == nullptr || !options_.keep) return;
+  const bool shown = event.kind == LogEvent::Kind::kShown;
+  const bool charged = shown || event.kind == LogEvent::Kind::kArrived;
+  std::optional<Classification> answer;
+  const std::string& reply = event.attempt.reply;
+  // What is on hold or in the queue has no answer yet, but our own words.
+  const Outcome outcome = event.attempt.outcome;
+  if (shown && !reply.empty() && outcome != Outcome::kQueued && outcome != Outcome::kHeld) {
+    answer = AnswerOf(event.attempt, nullptr);
+  }
+  observer_->OnMessage(
+      event, charged ? Charge(*settings_.lists, event.attempt.identity, "") : ChargedSubjects(),
+      answer.has_value() ? &*answer : nullptr);
+}
+
+// Strangers who guess addresses are charged to nobody, also where `order` charges every envelope
+// sender. What an ACL refuses for another reason (a limit, a block list, deferd's own answer) is no
+// rejected recipient.
+bool Limiter::RecordRejected(const Attempt& attempt) {
+  const Identity& who = attempt.identity;
+  const bool by_sender = settings_.lists->order.front() == ChargeStep::kSender;
+  if (by_sender && who.login.empty() && who.user.empty()) return false;
+  ChargedSubjects charged = Charge(*settings_.lists, who, "");
+  if (charged.empty() || IsRefusalText(attempt.reply, settings_.policy->text)) return false;
+  const Classification answer =
+      settings_.policy->replies().Classify(attempt.reply, {.logged = Permanence::kPermanent});
+  if (answer.reply_class != ReplyClass::kInvalidRecipient &&
+      answer.reply_class != ReplyClass::kMailboxDisabled &&
+      answer.reply_class != ReplyClass::kDnsRouting) {
+    return false;
+  }
+  const bool future = attempt.time > batch_clock_ + kMaxAhead;
+  if (!future && ClockWasSetBack()) ComeBackTo(batch_clock_);
+  if (!future) AdvanceTo(attempt.time);
+  SpareHost(&charged);
+  const LeftOut left_out = future                         ? LeftOut::kFuture
+                           : !LiveSomewhere(attempt.time) ? LeftOut::kLate
+                                                          : LeftOut::kCounts;
+  if (observer_ != nullptr) observer_->OnAttempt(attempt, charged, left_out, &answer);
+  if (left_out != LeftOut::kCounts) return true;
+  Add(charged, attempt.time, CountedOutcome::kRejected);
+  if (!judges_rejected_) return true;
+  for (const Charged& one : charged) {
+    if (!Tracks(charged, one)) continue;
+    if (shared_ != nullptr && !IsLoopbackHost(one.subject)) {
+      shared_->subjects[one.subject].bad = true;
+    }
+    Judge(one.subject, now_, attempt.time, /*newest=*/false, Basis::kRejected);
+  }
+  return true;
 }
 
 void Limiter::RecordAttempt(const Attempt& attempt) {
@@ -259,7 +310,7 @@ void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
     if (shared_ != nullptr && !IsLoopbackHost(one.subject)) {
       shared_->subjects[one.subject].bad = true;
     }
-    Judge(one.subject, now_, attempt.time, /*newest=*/false);
+    Judge(one.subject, now_, attempt.time, /*newest=*/false, Basis::kBad);
   }
 }
 
@@ -429,7 +480,7 @@ std::vector<SubjectCounts> Limiter::Top(size_t limit) const {
       if (apart_.contains(subject)) {
         const Counts counts =
             CountsOf(subject, steps.window(), now, absl::InfinitePast(), /*shadow=*/false);
-        if (counts.total() > 0) top.push_back({subject, counts});
+        if (counts.total() > 0 || counts.rejected > 0) top.push_back({subject, counts});
         return;
       }
       auto cleared = cleared_.find(subject);
@@ -442,7 +493,7 @@ std::vector<SubjectCounts> Limiter::Top(size_t limit) const {
       if (shared_ != nullptr) {
         counts += shared_->Others(subject, steps.window(), now_step, after);
       }
-      if (counts.total() > 0) top.push_back({subject, counts});
+      if (counts.total() > 0 || counts.rejected > 0) top.push_back({subject, counts});
     };
     for (const auto& [subject, state] : subjects_) add(subject, &state.windows.front());
     if (shared_ != nullptr) {

@@ -247,6 +247,9 @@ class Limiter {
   };
 
   void RecordAttempt(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A recipient refused at RCPT time. False: to nobody of ours, or not because of the recipient.
+  bool RecordRejected(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellMessage(const LogEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SpareHost(ChargedSubjects* charged) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What the answer of a bad attempt means; a bare expiry means what the recipient's last deferral
   // did. `recipient` may be null.
@@ -300,8 +303,10 @@ class Limiter {
                                bool shadow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Opens the case that the rules ask for, judged as of `now`. Where that rests on other nodes'
   // rows and parts of the subject go before it, their newest rows are waited for, unless `newest`
-  // says that these are they.
-  void Judge(const Subject& subject, absl::Time now, absl::Time since, bool newest)
+  // says that these are they. `basis`: what was counted, since a case opens only on what its rule
+  // judges.
+  enum class Basis : uint8_t { kBad, kRejected, kAny };
+  void Judge(const Subject& subject, absl::Time now, absl::Time since, bool newest, Basis basis)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool RestsOnOthers(const Subject& subject, const Decision& decision, absl::Time now,
                      bool shadow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -400,6 +405,7 @@ class Limiter {
   bool tracked_alone_[kSubjectKinds] ABSL_GUARDED_BY(mutex_) = {};        // only Rule::unhosted
   absl::Time tracked_since_[kSubjectKinds] ABSL_GUARDED_BY(mutex_);
   bool any_rule_[2] ABSL_GUARDED_BY(mutex_) = {};  // enforced, in shadow
+  bool judges_rejected_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_map<Subject, SubjectState> subjects_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<Subject, Cleared> cleared_ ABSL_GUARDED_BY(mutex_);
   // Narrower subjects with an open enforced case; and, by the domain that they are part of, those

@@ -41,12 +41,18 @@ std::vector<Decision> Limiter::Decide(const Subject& subject, absl::Time now, ab
       StandsAlone(*settings_.lists, subject, FirstWithin(subject).id));
 }
 
-void Limiter::Judge(const Subject& subject, absl::Time now, absl::Time since, bool newest) {
+void Limiter::Judge(const Subject& subject, absl::Time now, absl::Time since, bool newest,
+                    Basis basis) {
   if (!MayBeBlocked(subject)) return;
   for (bool shadow : {false, true}) {
     if (!any_rule_[shadow] || cases_->FindOpen(subject, shadow).has_value()) continue;
     if (shadow && cases_->FindOpen(subject, /*shadow=*/false).has_value()) continue;
-    const std::vector<Decision> decisions = Decide(subject, now, absl::InfinitePast(), shadow);
+    std::vector<Decision> decisions = Decide(subject, now, absl::InfinitePast(), shadow);
+    if (basis != Basis::kAny) {
+      std::erase_if(decisions, [&](const Decision& one) {
+        return one.rule->rejected != (basis == Basis::kRejected);
+      });
+    }
     const Decision* decision = Strictest(*settings_.policy, decisions, shadow);
     if (decision == nullptr) continue;
     if (!newest && RestsOnOthers(subject, *decision, now, shadow)) {
@@ -68,6 +74,7 @@ void Limiter::OpenCase(const Subject& subject, const Decision& decision, bool sh
   record.rule = rule.name;
   record.counts = decision.counts;
   record.min_bad = rule.min_bad;
+  record.rejected = rule.rejected;
   record.percent = decision.percent;
   record.percent_limit = rule.percent;
   record.window = rule.window;

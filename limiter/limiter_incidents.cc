@@ -176,6 +176,7 @@ void Limiter::CloseIfItRestedOn(const Incident& incident, const Subject& subject
     }
     Rule rule;
     rule.min_bad = record->min_bad;
+    rule.rejected = record->rejected;
     rule.percent = record->percent_limit;
     rule.any_share = rule.percent == 0;
     if (counts == record->counts || Evaluate(rule, counts).tripped) continue;

@@ -22,7 +22,8 @@ bool MayBePart(SubjectKind kind) {
 
 // A login of two domains is taken out of both as a whole; too little is better than blame.
 Counts NotBelowZero(Counts counts) {
-  for (int64_t* one : {&counts.delivered, &counts.deferred, &counts.failed, &counts.surplus}) {
+  for (int64_t* one :
+       {&counts.delivered, &counts.deferred, &counts.failed, &counts.surplus, &counts.rejected}) {
     *one = std::max<int64_t>(0, *one);
   }
   counts.surplus = std::min(counts.surplus, counts.delivered);
@@ -234,7 +235,9 @@ std::vector<std::pair<std::string, Counts>> Limiter::CountsByNode(const Subject&
     rest -= counts;
   }
   nodes.erase(std::remove_if(nodes.begin(), nodes.end(),
-                             [](const auto& one) { return one.second.total() == 0; }),
+                             [](const auto& one) {
+                               return one.second.total() == 0 && one.second.rejected == 0;
+                             }),
               nodes.end());
   nodes.emplace_back(options_.node, NotBelowZero(rest));
   std::sort(nodes.begin(), nodes.end(),

@@ -279,7 +279,7 @@ bool Limiter::JudgeAgain(const Subject& subject) {
   const int64_t before = case_number_;
   const bool newest = shared_->confirming.erase(subject) > 0;
   shared_->unconfirmed.erase(subject);
-  Judge(subject, ShownNow(), ShownNow(), newest);
+  Judge(subject, ShownNow(), ShownNow(), newest, Basis::kAny);
   return case_number_ != before;
 }
 
@@ -528,7 +528,7 @@ void Limiter::GoOnAlone() {
   shared_->alone = true;
   shared_->confirming.clear();
   for (const Subject& subject : std::exchange(shared_->unconfirmed, {})) {
-    Judge(subject, ShownNow(), ShownNow(), /*newest=*/true);
+    Judge(subject, ShownNow(), ShownNow(), /*newest=*/true, Basis::kAny);
   }
   for (auto& [name, known] : shared_->cases) {
     if (std::exchange(known.announce, false) && observer_ != nullptr) {

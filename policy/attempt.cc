@@ -24,6 +24,8 @@ absl::string_view OutcomeName(Outcome outcome) {
       return "filtered";
     case Outcome::kArchived:
       return "archived";
+    case Outcome::kRejectedRecipient:
+      return "rejected_recipient";
   }
   return "unknown";
 }

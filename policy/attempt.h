@@ -19,7 +19,7 @@
 
 namespace deferd {
 
-// The first four count (expired as failed); the others are shown to people.
+// The first four count (expired as failed); the others are shown to people. The numbers are stored.
 enum class Outcome : uint8_t {
   kDelivered,
   kDeferred,
@@ -31,8 +31,11 @@ enum class Outcome : uint8_t {
   kDiscarded,
   kFiltered,
   kArchived,
+  // Refused at RCPT time to one of our own senders. It never becomes a delivery, so it is counted
+  // by itself. Readers propose it; the limiter makes kRejected of what is charged to nobody.
+  kRejectedRecipient,
 };
-inline constexpr int kOutcomes = 10;
+inline constexpr int kOutcomes = 11;
 
 // "delivered", "deferred", ...
 absl::string_view OutcomeName(Outcome outcome);

@@ -11,10 +11,17 @@ struct Counts {
   int64_t delivered = 0;
   int64_t deferred = 0;
   int64_t failed = 0;
-  int64_t surplus = 0;  // part of delivered that does not lower the share (dilution.h)
+  int64_t surplus = 0;   // part of delivered that does not lower the share (dilution.h)
+  int64_t rejected = 0;  // recipients that the MTA refused at RCPT time: no deliveries, in no total
 
   int64_t bad() const { return deferred + failed; }
   int64_t total() const { return delivered + bad(); }
+
+  // As a rule sees it that judges rejected recipients: these are the bad ones, and what was
+  // accepted, whatever became of it, the good ones.
+  Counts OfRejected() const {
+    return {.delivered = total(), .failed = rejected, .surplus = surplus};
+  }
 
   // bad of total, rounded half up to a whole percent; 0 of nothing is 0.
   int percent() const { return Percent(bad(), total()); }
@@ -26,6 +33,7 @@ struct Counts {
     deferred += other.deferred;
     failed += other.failed;
     surplus += other.surplus;
+    rejected += other.rejected;
     return *this;
   }
   Counts& operator-=(const Counts& other) {
@@ -33,6 +41,7 @@ struct Counts {
     deferred -= other.deferred;
     failed -= other.failed;
     surplus -= other.surplus;
+    rejected -= other.rejected;
     return *this;
   }
 

@@ -2,13 +2,19 @@
 
 namespace deferd {
 
+Counts Judged(const Rule& rule, const Counts& counts) {
+  return rule.rejected ? counts.OfRejected() : counts;
+}
+
 Decision Evaluate(const Rule& rule, const Counts& counts) {
   Decision decision;
   decision.rule = &rule;
   decision.counts = counts;
-  decision.percent = counts.judged_percent();
+  const Counts judged = Judged(rule, counts);
+  decision.bad = judged.bad();
+  decision.percent = judged.judged_percent();
   decision.tripped =
-      !rule.off() && counts.bad() >= rule.min_bad && decision.percent >= rule.percent;
+      !rule.off() && decision.bad >= rule.min_bad && decision.percent >= rule.percent;
   return decision;
 }
 

@@ -4,7 +4,7 @@
 // round(100 * bad / (bad + delivered)), rounded half up to a whole number before it is compared
 // (the rounding of the system that deferd replaces, whose worked table is a test). `delivered` is
 // without the surplus of messages to very many recipients (dilution.h). A rule with any_share asks
-// for no percent. Pure.
+// for no percent. A rule on rejected recipients sees these as bad (Counts::OfRejected). Pure.
 
 #ifndef DEFERD_POLICY_EVALUATE_H_
 #define DEFERD_POLICY_EVALUATE_H_
@@ -23,8 +23,12 @@ struct Decision {
   const Rule* rule = nullptr;  // of the policy that was judged by
   bool tripped = false;
   Counts counts;
+  int64_t bad = 0;  // what was compared with min_bad
   int percent = 0;  // the whole number that was compared
 };
+
+// What of `counts` the rule judges.
+Counts Judged(const Rule& rule, const Counts& counts);
 
 Decision Evaluate(const Rule& rule, const Counts& counts);
 

@@ -51,6 +51,9 @@ struct Action {
 struct Rule {
   std::string name;
   int64_t min_bad = 0;
+  // It judges recipients rejected at RCPT time, in place of bad deliveries: min_bad is how many of
+  // these, percent their share of all that were tried (min_rejected_recipients in the file).
+  bool rejected = false;
   int percent = 0;         // 0: the rule gives none and is off, unless ...
   bool any_share = false;  // ... so many bad ones are too many, whatever is delivered besides
   absl::Duration window = absl::Hours(1);  // a multiple of 60 s

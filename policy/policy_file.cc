@@ -100,6 +100,18 @@ percent = 50
 window = "1h"
 block_for = "1h"
 action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
+
+# Recipients that the mail server itself refuses to a login, local user or relay host of ours at RCPT
+# time (Exim: verify = recipient; Postfix: reject_unlisted_recipient): they never become deliveries,
+# and many of them are a bought list, or somebody who guesses addresses. Only watched until you take
+# out shadow = true; percent is the share of all recipients tried.
+[rule.rejected_recipients]
+min_rejected_recipients = 50
+percent = 30
+window = "1h"
+block_for = "1h"
+action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
+shadow = true
 )";
 
 std::string HashOf(absl::string_view text) {
@@ -227,6 +239,16 @@ class PolicyReader {
     constexpr int64_t kLeast = std::numeric_limits<int64_t>::min();
     constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
     if (auto min_bad = table->Integer("min_bad", 1, kMost)) rule->min_bad = *min_bad;
+    if (auto least = table->Integer("min_rejected_recipients", 1, kMost)) {
+      rule->min_bad = *least;
+      rule->rejected = true;
+    }
+    const bool has_least = table->Has("min_bad") || table->Has("min_rejected_recipients");
+    if (table->Has("min_bad") && table->Has("min_rejected_recipients")) {
+      reader_->Error(table->PlaceOf("min_rejected_recipients"),
+                     "a rule judges bad deliveries or rejected recipients; take out min_bad, or "
+                     "write a second rule");
+    }
     if (auto percent = table->Integer("percent", kLeast, kMost)) {
       if (*percent >= 1 && *percent <= 100) {
         rule->percent = static_cast<int>(*percent);
@@ -243,7 +265,7 @@ class PolicyReader {
                      "any_share is for a rule without percent; take one of them out");
     }
     // Without a least count, one bad delivery of one would be 100 percent.
-    if ((table->Has("percent") || rule->any_share) && !table->Has("min_bad")) {
+    if ((table->Has("percent") || rule->any_share) && !has_least) {
       reader_->Error(table->place(), absl::StrCat("rule ", Quoted(rule->name),
                                                   " has no min_bad; give a whole number of at "
                                                   "least 1"));

@@ -24,6 +24,9 @@ constexpr TomlKeyInfo kKeys[] = {
      "`{percent}`, `{until}`, `{ending}`."},
     {"[rule.NAME]", "min_bad", "integer", "",
      "N: least number of bad deliveries. Required with `percent` or `any_share`."},
+    {"[rule.NAME]", "min_rejected_recipients", "integer", "",
+     "In place of `min_bad`: recipients that the mail server itself refused at RCPT time to the "
+     "subject. `percent` is then their share of all recipients tried."},
     {"[rule.NAME]", "percent", "integer", "",
      "X: least share, 1 to 100. A rule without `percent` is off, unless it says `any_share`."},
     {"[rule.NAME]", "any_share", "boolean", "`false`",

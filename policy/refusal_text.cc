@@ -64,8 +64,10 @@ bool ConsumeThrough(absl::string_view end, absl::string_view* text) {
 
 // The subject may be missing: where it looks like a reply's code, unwrapping took it out.
 bool IsCountsSentence(absl::string_view text) {
-  return ConsumeKind(&text) && absl::StartsWith(text, " ") && ConsumeThrough(kExceeded, &text) &&
-         ConsumeDigits(&text) && absl::ConsumePrefix(&text, "/") && ConsumeDigits(&text) &&
+  const bool rejected = absl::StrContains(text.substr(0, kMaxRefusalText), kExceededRejected);
+  return ConsumeKind(&text) && absl::StartsWith(text, " ") &&
+         ConsumeThrough(rejected ? kExceededRejected : kExceeded, &text) && ConsumeDigits(&text) &&
+         absl::ConsumePrefix(&text, "/") && ConsumeDigits(&text) &&
          absl::ConsumePrefix(&text, " (") && ConsumeDigits(&text) &&
          absl::StartsWith(text, kAllowed);
 }
@@ -157,8 +159,9 @@ std::string RefusalText(const Policy& policy, const Refusal& refusal, Verdict ve
   if (refusal.by_person) {
     text = absl::StrCat(kStoppedMail, id, kWasStopped, " ", ending);
   } else if (policy.text.empty()) {
-    text = absl::StrCat(kind, " ", id, kExceeded, refusal.bad, "/", refusal.min_bad, " (",
-                        refusal.percent, kAllowed, " ", ending);
+    text =
+        absl::StrCat(kind, " ", id, refusal.rejected ? kExceededRejected : kExceeded, refusal.bad,
+                     "/", refusal.min_bad, " (", refusal.percent, kAllowed, " ", ending);
   } else {
     text = absl::StrReplaceAll(policy.text, {{"{kind}", kind},
                                              {"{subject}", id},

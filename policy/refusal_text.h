@@ -20,10 +20,12 @@ namespace deferd {
 inline constexpr size_t kMaxRefusalText = 400;
 
 // The fixed parts of the sentence, by which IsRefusalText knows it.
-//   KIND SUBJECT EXCEEDED A/B (C%)) allowed. ENDING
+//   KIND SUBJECT EXCEEDED A/B (C%)) allowed. ENDING   (of either rule: EXCEEDED_REJECTED)
 //   STOPPED_MAIL SUBJECT WAS_STOPPED ENDING
 inline constexpr absl::string_view kExceeded =
     " has exceeded the max defers and failures per hour (";
+inline constexpr absl::string_view kExceededRejected =
+    " has exceeded the max rejected recipients per hour (";
 inline constexpr absl::string_view kAllowed = "%)) allowed.";
 inline constexpr absl::string_view kStoppedMail = "Mail of ";
 inline constexpr absl::string_view kWasStopped = " was stopped by the administrator.";
@@ -38,6 +40,7 @@ struct Refusal {
   int percent = 0;
   absl::Time until;
   bool by_person = false;  // an administrator's block has no counts
+  bool rejected = false;   // by a rule on rejected recipients: these are `bad`
 };
 
 // "Domain D has exceeded the max defers and failures per hour (A/B (C%)) allowed. Message rejected,

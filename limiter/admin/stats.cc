@@ -25,6 +25,7 @@ struct Totals {
   absl::flat_hash_set<std::string> messages;
   absl::flat_hash_map<std::string, Outcome> recipients;  // of a message; with what they have now
   Counts attempts;
+  int64_t rejected = 0;  // recipients refused at RCPT time
   int64_t left_out = 0;  // recipients whose outcome does not count
 
   Counts Recipients() const {
@@ -41,6 +42,10 @@ struct Totals {
 // Rows come newest first, so a recipient's first one is what became of it.
 void Count(const LedgerRow& row, Totals* totals) {
   const std::string message = absl::StrCat(row.message_id, " ", absl::ToUnixMillis(row.arrival));
+  if (row.outcome == Outcome::kRejectedRecipient) {
+    ++totals->rejected;
+    return;
+  }
   totals->messages.insert(message);
   if (row.outcome == Outcome::kQueued) return;
   ++*Totals::Slot(row.outcome, &totals->attempts);
@@ -76,8 +81,8 @@ absl::StatusOr<Json> Stats(const LedgerSearch& search, const CaseTable& cases, c
     return absl::InvalidArgumentError(
         absl::StrCat(Quoted(*by), " is nothing to count by; give subject or sender"));
   }
-  query.outcomes = {Outcome::kQueued, Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed,
-                    Outcome::kExpired};
+  query.outcomes = {Outcome::kQueued, Outcome::kDelivered, Outcome::kDeferred,
+                    Outcome::kFailed, Outcome::kExpired,   Outcome::kRejectedRecipient};
   query.since = span->since == absl::InfinitePast() ? now - absl::Hours(24) : span->since;
   query.until = span->until;
   query.limit = kPage;
@@ -109,12 +114,13 @@ absl::StatusOr<Json> Stats(const LedgerSearch& search, const CaseTable& cases, c
                 {"messages", one.messages.size()},
                 {"recipients", ThreeJson(recipients)},
                 {"left_out", one.left_out},
+                {"rejected_recipients", one.rejected},
                 {"attempts", ThreeJson(one.attempts)}};
     if (*by == "subject") {
       absl::StatusOr<Subject> subject = Subject::Parse(name);
       row["blocked"] = subject.ok() && cases.FindEnforced(*subject, now).has_value();
     }
-    ranked.emplace_back(-recipients.bad(), std::move(row));
+    ranked.emplace_back(-recipients.bad() - one.rejected, std::move(row));
   }
   std::stable_sort(ranked.begin(), ranked.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -134,8 +140,8 @@ std::string StatsPage(const Json& stats) {
                                  ZonedTime(Field(stats, "until")), "\n");
   if (At(stats, "rows").empty()) return out + "nothing was sent\n";
   std::vector<std::vector<std::string>> rows = {
-      {"", "RECIPIENTS", "", "", "OF THEM", "ATTEMPTS", ""},
-      {"MESSAGES", "DELIVERED", "DEFERRED", "FAILED", "LEFT OUT", "ALL",
+      {"", "RECIPIENTS", "", "", "OF THEM", "ATTEMPTS", "RECIPIENTS", ""},
+      {"MESSAGES", "DELIVERED", "DEFERRED", "FAILED", "LEFT OUT", "ALL", "REJECTED",
        by == "sender" ? "SENDER" : "SUBJECT"}};
   for (const Json& one : At(stats, "rows")) {
     const Json& recipients = At(one, "recipients");
@@ -145,13 +151,15 @@ std::string StatsPage(const Json& stats) {
     rows.push_back(
         {Field(one, "messages"), Field(recipients, "delivered"), Field(recipients, "deferred"),
          Field(recipients, "failed"), Field(one, "left_out"), absl::StrCat(all),
+         absl::StrCat(Number(one, "rejected_recipients")),
          absl::StrCat(Field(one, by.c_str()), Flag(one, "blocked") ? " (blocked)" : "")});
   }
   out += Table(rows);
-  out +=
-      Wrapped("",
-              "Each recipient with its last outcome in this time. Rules, and deferctl why, count "
-              "the last hour (or a rule's window), without those left out.");
+  out += Wrapped(
+      "",
+      "Each recipient with its last outcome in this time. Rules, and deferctl why, count "
+      "the last hour (or a rule's window), without those left out. REJECTED: this mail server "
+      "refused the recipient at RCPT time, so there was no delivery.");
   if (!Flag(stats, "all")) out += "there is more: the newest attempts were counted; give --since\n";
   return out;
 }

@@ -29,10 +29,10 @@ constexpr size_t kMaxLimit = 10'000;
 constexpr size_t kLifeLimit = 1'000;
 constexpr size_t kMaxLooked = 2'000;
 
-constexpr Outcome kAllOutcomes[] = {Outcome::kDelivered, Outcome::kDeferred,  Outcome::kFailed,
-                                    Outcome::kExpired,   Outcome::kQueued,    Outcome::kHeld,
-                                    Outcome::kRejected,  Outcome::kDiscarded, Outcome::kFiltered,
-                                    Outcome::kArchived};
+constexpr Outcome kAllOutcomes[] = {
+    Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed,           Outcome::kExpired,
+    Outcome::kQueued,    Outcome::kHeld,     Outcome::kRejected,         Outcome::kDiscarded,
+    Outcome::kFiltered,  Outcome::kArchived, Outcome::kRejectedRecipient};
 
 // A queue id: letters, digits and dashes alone, no word of a domain.
 bool LooksLikeId(absl::string_view text) {
@@ -260,10 +260,12 @@ std::string DomainOfAddress(const std::string& address) {
 absl::StatusOr<OutcomeFilter> ParseOutcomes(absl::string_view text) {
   // Other words for outcomes, those of the pages that people know.
   static constexpr std::pair<absl::string_view, absl::string_view> kWords[] = {
-      {"success", "delivered"}, {"successes", "delivered"}, {"sent", "delivered"},
-      {"defer", "deferred"},    {"deferring", "deferred"},  {"delayed", "deferred"},
-      {"failure", "failed"},    {"failures", "failed"},     {"error", "failed"},
-      {"bounced", "failed"},    {"given-up", "expired"}};
+      {"success", "delivered"},  {"successes", "delivered"},
+      {"sent", "delivered"},     {"defer", "deferred"},
+      {"deferring", "deferred"}, {"delayed", "deferred"},
+      {"failure", "failed"},     {"failures", "failed"},
+      {"error", "failed"},       {"bounced", "failed"},
+      {"given-up", "expired"},   {"rejected-recipient", "rejected_recipient"}};
   OutcomeFilter filter;
   for (absl::string_view word : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
     word = absl::StripAsciiWhitespace(word);
@@ -384,6 +386,10 @@ std::string TrackPage(const Json& rows) {
         decisive ? "=> " : "", ShortTime(Field(row, "time")), "  ", Field(row, "outcome"),
         Flag(row, "expired") ? " (given up)" : "", "  ", sender.empty() ? "<>" : sender);
     if (!recipient.empty()) absl::StrAppend(&head, " -> ", recipient);
+    if (recipient.empty() && Field(row, "outcome") == OutcomeName(Outcome::kRejected) &&
+        !Field(row, "id").empty()) {
+      head += " (to whom: the mail server did not log it)";
+    }
     const std::string original = Field(row, "original");
     if (original != recipient && !original.empty()) {
       absl::StrAppend(&head, " (for ", original, ")");

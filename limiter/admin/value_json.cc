@@ -11,11 +11,9 @@ std::string Text(absl::string_view text) { return std::string(text); }
 }  // namespace
 
 Json CountsJson(const Counts& counts) {
-  Json json = {{"delivered", counts.delivered},
-               {"deferred", counts.deferred},
-               {"failed", counts.failed},
-               {"bad", counts.bad()},
-               {"percent", counts.percent()}};
+  Json json = {{"delivered", counts.delivered}, {"deferred", counts.deferred},
+               {"failed", counts.failed},       {"bad", counts.bad()},
+               {"percent", counts.percent()},   {"rejected_recipients", counts.rejected}};
   if (counts.surplus > 0) json["surplus"] = counts.surplus;
   return json;
 }
@@ -39,7 +37,8 @@ Json CaseJson(const Case& record) {
       {"action", record.action.ToString()},
       {"since", FormatUtc(record.since)},
       {"until", FormatUtc(record.until)},
-      {"count", record.counts.bad()},
+      {"count", record.bad()},
+      {"counts", record.rejected ? "rejected_recipients" : "bad"},
       {"min_bad", record.min_bad},
       {"percent", record.percent},
       {"percent_limit", record.percent_limit},
@@ -52,6 +51,7 @@ Json CaseJson(const Case& record) {
       {"delivered", record.counts.delivered},
       {"deferred", record.counts.deferred},
       {"failed", record.counts.failed},
+      {"rejected_recipients", record.counts.rejected},
       {"window", deferd::FormatDuration(record.window)},
       {"policy_hash", record.policy_hash},
   };

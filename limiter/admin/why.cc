@@ -23,16 +23,18 @@ Json RulesJson(const SubjectReport& report, bool blocked, absl::Time now) {
         one.tripped || one.rule.off() || blocked || !report.may_be_blocked
             ? std::nullopt
             : WhenReached(one.rule, one.counts, one.recent, one.rule.window / 4, now);
+    const int64_t bad = Judged(one.rule, one.counts).bad();
     rules.push_back({{"name", one.rule.name},
+                     {"counts", one.rule.rejected ? "rejected_recipients" : "bad"},
                      {"min_bad", one.rule.min_bad},
                      {"percent", one.rule.percent},
                      {"tripped", one.tripped},
                      {"off", one.rule.off()},
                      {"shadow", one.shadow},
                      {"window", deferd::FormatDuration(one.rule.window)},
-                     {"bad", one.counts.bad()},
+                     {"bad", bad},
                      {"bad_percent", one.percent},
-                     {"bad_missing", std::max<int64_t>(0, one.rule.min_bad - one.counts.bad())},
+                     {"bad_missing", std::max<int64_t>(0, one.rule.min_bad - bad)},
                      {"at_this_pace", when.has_value() ? Json(FormatUtc(*when)) : Json(nullptr)}});
   }
   return rules;
@@ -86,8 +88,10 @@ Json ReceiptJson(const Case& record, const std::optional<Receipt>& receipt) {
             {"window", deferd::FormatDuration(record.window)},
             {"action", record.action.ToString()}}},
           {"share",
-           absl::StrCat(record.counts.bad(), " bad of ",
-                        record.counts.total() - record.counts.surplus, " (", record.percent, "%)")},
+           absl::StrCat(
+               record.bad(), record.rejected ? " rejected recipients of " : " bad of ",
+               record.counts.total() - record.counts.surplus + (record.rejected ? record.bad() : 0),
+               " (", record.percent, "%)")},
           {"window_begin", FormatUtc(steps.EndOf(now_step - StepClock::kSteps) + absl::Seconds(1))},
           {"window_end", FormatUtc(record.since)},
           {"counted_after", record.counted_after == absl::InfinitePast()
@@ -106,7 +110,7 @@ Json ReceiptJson(const Case& record, const std::optional<Receipt>& receipt) {
 
 std::optional<absl::Time> WhenReached(const Rule& rule, const Counts& counts, const Counts& recent,
                                       absl::Duration over, absl::Time now) {
-  if (recent.bad() == 0) return std::nullopt;
+  if (Judged(rule, recent).bad() == 0) return std::nullopt;
   const double minutes = absl::ToDoubleMinutes(over);
   const int64_t last = absl::ToInt64Minutes(rule.window);
   for (int64_t minute = 1; minute <= last; ++minute) {
@@ -115,7 +119,8 @@ std::optional<absl::Time> WhenReached(const Rule& rule, const Counts& counts, co
     };
     const Counts then = {.delivered = grown(counts.delivered, recent.delivered),
                          .deferred = grown(counts.deferred, recent.deferred),
-                         .failed = grown(counts.failed, recent.failed)};
+                         .failed = grown(counts.failed, recent.failed),
+                         .rejected = grown(counts.rejected, recent.rejected)};
     if (Evaluate(rule, then).tripped) return now + absl::Minutes(minute);
   }
   return std::nullopt;
@@ -224,13 +229,16 @@ absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
       VerifyReceipt(*record, *receipt, *parts.limiter->settings().policy, ledger);
   if (!verified.ok()) return verified.status();
   Json recounted = CountsJson(verified->recounted);
-  recounted["percent"] = verified->recounted.judged_percent();  // to be compared with the verdict's
+  // To be compared with the verdict's.
+  recounted["percent"] =
+      (record->rejected ? verified->recounted.OfRejected() : verified->recounted).judged_percent();
   return Json{{"subject", subject.ToString()},
               {"case", record->id},
               {"finding", std::string(FindingName(verified->finding))},
               {"verdict",
                {{"rule", record->rule},
-                {"count", record->counts.bad()},
+                {"count", record->bad()},
+                {"counts", record->rejected ? "rejected_recipients" : "bad"},
                 {"min_bad", record->min_bad},
                 {"percent", record->percent},
                 {"percent_limit", record->percent_limit}}},

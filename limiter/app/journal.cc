@@ -71,11 +71,12 @@ void Journal::OnIncident(const Incident& incident) {
 void Journal::OnAnnounce(const Case& record) {
   if (record.history) return;  // recorded, but over before it was found: nobody need act
   const std::string line = absl::StrFormat(
-      "%s: %s by rule %s: %d bad of %d (%d%%), limits %d and %d%%; until %s UTC [%s]",
+      "%s: %s by rule %s: %d %s of %d (%d%%), limits %d and %d%%; until %s UTC [%s]",
       PrintableUtf8(record.subject.ToString()),
-      record.shadow ? "would be blocked (shadow)" : "BLOCKED", record.rule, record.counts.bad(),
-      record.counts.total() - record.counts.surplus, record.percent, record.min_bad,
-      record.percent_limit, Clock(record.until), record.id);
+      record.shadow ? "would be blocked (shadow)" : "BLOCKED", record.rule, record.bad(),
+      record.rejected ? "rejected recipients" : "bad",
+      record.counts.total() - record.counts.surplus + (record.rejected ? record.bad() : 0),
+      record.percent, record.min_bad, record.percent_limit, Clock(record.until), record.id);
   spdlog::warn("{}", line);
 }
 

@@ -23,10 +23,10 @@ bool Same(const Rule& a, const Rule& b) {
     for (const DomainPattern& pattern : rule.domains) domains.push_back(pattern.ToString());
     return domains;
   };
-  return a.min_bad == b.min_bad && a.percent == b.percent && a.any_share == b.any_share &&
-         a.window == b.window && a.block_for == b.block_for && a.action == b.action &&
-         a.shadow == b.shadow && a.kind == b.kind && a.unhosted == b.unhosted &&
-         names(a) == names(b);
+  return a.min_bad == b.min_bad && a.rejected == b.rejected && a.percent == b.percent &&
+         a.any_share == b.any_share && a.window == b.window && a.block_for == b.block_for &&
+         a.action == b.action && a.shadow == b.shadow && a.kind == b.kind &&
+         a.unhosted == b.unhosted && names(a) == names(b);
 }
 
 const char* NameOf(Mode mode) { return mode == Mode::kShadow ? "shadow" : "enforce"; }

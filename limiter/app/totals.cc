@@ -9,9 +9,13 @@ void Totals::OnLines(const LineCounts& counts) {
   lines_ += counts;
 }
 
-void Totals::OnAttempt(const Attempt& /*attempt*/, const ChargedSubjects& charged, LeftOut left_out,
+void Totals::OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out,
                        const Classification* /*answer*/) {
   MutexLock lock(&mutex_);
+  if (attempt.outcome == Outcome::kRejectedRecipient) {
+    ++rejected_recipients_;
+    return;
+  }
   ++left_out_[static_cast<size_t>(left_out)];
   if (!charged.empty()) {
     const SubjectKind narrowest = charged.front().subject.kind;
@@ -40,6 +44,7 @@ Json Totals::LinesJson() const {
           {"attempts", lines_.attempts},
           {"not_mine", lines_.not_mine},
           {"rejected", lines_.rejected},
+          {"rejected_recipients", rejected_recipients_},
           {"malformed", lines_.malformed}};
 }
 

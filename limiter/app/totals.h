@@ -26,7 +26,7 @@ class Totals : public Observer {
                  const Classification* answer) override;
   void OnQuestion(Mta mta, Source source, absl::Time now);
 
-  Json LinesJson() const;      // {lines, attempts, not_mine, rejected, malformed}
+  Json LinesJson() const;  // {lines, attempts, not_mine, rejected, rejected_recipients, malformed}
   Json ChargedJson() const;    // attempts by who was charged: {login, account, ..., nobody}
   Json LeftOutJson() const;    // attempts by the reason why they do not count
   Json QuestionsJson() const;  // {answered, last}
@@ -36,6 +36,7 @@ class Totals : public Observer {
   mutable Mutex mutex_;
   LineCounts lines_ ABSL_GUARDED_BY(mutex_);
   std::array<int64_t, kSubjectKinds> charged_ ABSL_GUARDED_BY(mutex_) = {};  // the narrowest
+  int64_t rejected_recipients_ ABSL_GUARDED_BY(mutex_) = 0;                  // of own senders
   int64_t nobody_ ABSL_GUARDED_BY(mutex_) = 0;
   std::array<int64_t, kLeftOutReasons> left_out_ ABSL_GUARDED_BY(mutex_) = {};
   std::array<std::array<int64_t, kSources>, kMtas> asked_ ABSL_GUARDED_BY(mutex_) = {};

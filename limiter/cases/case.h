@@ -55,6 +55,7 @@ struct Case {
   std::string rule;  // the tripped rule; empty if manual
   Counts counts;     // when it tripped
   int64_t min_bad = 0;
+  bool rejected = false;  // the rule judges rejected recipients (Rule::rejected)
   int percent = 0;        // the whole number that was compared
   int percent_limit = 0;  // the rule's
   absl::Duration window;  // the rule's
@@ -93,7 +94,9 @@ struct Case {
   bool Enforced(absl::Time now) const {
     return state == CaseState::kBlocked && !shadow && now < until;
   }
-  Refusal ToRefusal() const { return {subject, counts.bad(), min_bad, percent, until, manual}; }
+  // What the rule compared with min_bad.
+  int64_t bad() const { return rejected ? counts.rejected : counts.bad(); }
+  Refusal ToRefusal() const { return {subject, bad(), min_bad, percent, until, manual, rejected}; }
 };
 
 // What happened to a case; with the case it makes the record of who did what, when and why.

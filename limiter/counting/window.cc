@@ -12,7 +12,7 @@ Window::Cell* Window::FirstAbove(Cell key) {
 }
 
 void Window::MoveBase(int64_t base) {
-  const int64_t shift = (base_ - base) * 4 * (kMaxCount + 1);
+  const int64_t shift = (base_ - base) * kKinds * (kMaxCount + 1);
   for (Cell& cell : cells_) cell = static_cast<Cell>(cell + shift);
   base_ = base;
 }
@@ -24,18 +24,18 @@ void Window::Add(int64_t step, CountedOutcome outcome, int64_t now_step) {
   } else if (step < base_ || step >= base_ + kMaxSpan) {
     MoveBase(std::min(step, StepOf(cells_.front())));
   }
-  const Cell key = static_cast<Cell>(step - base_) * 4 + static_cast<Cell>(outcome);
+  const Cell key = static_cast<Cell>(step - base_) * kKinds + static_cast<Cell>(outcome);
   Cell* at = FirstAbove(key);
   if (at != cells_.begin() && KeyOf(*(at - 1)) == key && (*(at - 1) & kMaxCount) < kMaxCount) {
     ++*(at - 1);
   } else {
-    cells_.insert(at, key << 24 | 1);
+    cells_.insert(at, key << kCountBits | 1);
   }
 }
 
 bool Window::Remove(int64_t step, CountedOutcome outcome) {
   if (step < base_ || step >= base_ + kMaxSpan) return false;
-  const Cell key = static_cast<Cell>(step - base_) * 4 + static_cast<Cell>(outcome);
+  const Cell key = static_cast<Cell>(step - base_) * kKinds + static_cast<Cell>(outcome);
   Cell* at = FirstAbove(key);
   if (at == cells_.begin() || KeyOf(*(at - 1)) != key) return false;
   if ((--*(at - 1) & kMaxCount) == 0) cells_.erase(at - 1);
@@ -44,28 +44,31 @@ bool Window::Remove(int64_t step, CountedOutcome outcome) {
 
 Counts Window::Sum(int64_t now_step, int64_t after_step) const {
   after_step = std::max(after_step, now_step - StepClock::kSteps);
-  int64_t sums[kCountedOutcomes] = {};
+  int64_t sums[kKinds] = {};
   for (const Cell cell : cells_) {
     const int64_t step = StepOf(cell);
-    if (step > after_step && step <= now_step) sums[KeyOf(cell) % 4] += cell & kMaxCount;
+    if (step > after_step && step <= now_step) sums[KeyOf(cell) % kKinds] += cell & kMaxCount;
   }
-  return {
-      .delivered = sums[0] + sums[3], .deferred = sums[1], .failed = sums[2], .surplus = sums[3]};
+  return {.delivered = sums[0] + sums[3],
+          .deferred = sums[1],
+          .failed = sums[2],
+          .surplus = sums[3],
+          .rejected = sums[4]};
 }
 
 void Window::ForEach(
     absl::FunctionRef<void(int64_t step, CountedOutcome outcome, int64_t count)> tell) const {
   for (const Cell cell : cells_) {
-    tell(StepOf(cell), static_cast<CountedOutcome>(KeyOf(cell) % 4), cell & kMaxCount);
+    tell(StepOf(cell), static_cast<CountedOutcome>(KeyOf(cell) % kKinds), cell & kMaxCount);
   }
 }
 
 void Window::Restore(int64_t step, CountedOutcome outcome, int64_t count) {
   if (cells_.empty()) base_ = step;
   if (step < base_ || step >= base_ + kMaxSpan) return;
-  const Cell key = static_cast<Cell>(step - base_) * 4 + static_cast<Cell>(outcome);
+  const Cell key = static_cast<Cell>(step - base_) * kKinds + static_cast<Cell>(outcome);
   for (; count > 0; count -= kMaxCount) {
-    cells_.push_back(key << 24 | static_cast<Cell>(std::min<int64_t>(count, kMaxCount)));
+    cells_.push_back(key << kCountBits | static_cast<Cell>(std::min<int64_t>(count, kMaxCount)));
   }
 }
 

@@ -21,9 +21,9 @@
 namespace deferd {
 
 // What a contribution can be; the order is that of the stored rows. kSurplus is delivered too, but
-// beyond what one message may dilute (dilution.h).
-enum class CountedOutcome : uint8_t { kDelivered, kDeferred, kFailed, kSurplus };
-inline constexpr int kCountedOutcomes = 4;
+// beyond what one message may dilute (dilution.h). kRejected: a recipient refused at RCPT time.
+enum class CountedOutcome : uint8_t { kDelivered, kDeferred, kFailed, kSurplus, kRejected };
+inline constexpr int kCountedOutcomes = 5;
 
 // The steps of windows of one length.
 class StepClock {
@@ -76,14 +76,16 @@ class Window {
   void Restore(int64_t step, CountedOutcome outcome, int64_t count);
 
  private:
-  // What one cell holds: 8 bits of key, (step - base_) * 4 + outcome, above 24 bits of count. A
+  // What one cell holds: 9 bits of key, (step - base_) * 8 + outcome, above 23 bits of count. A
   // count that would not fit goes on in a further cell of the same key.
   using Cell = uint32_t;
-  static constexpr Cell kMaxCount = (1u << 24) - 1;
+  static constexpr int kCountBits = 23;
+  static constexpr Cell kKinds = 8;
+  static constexpr Cell kMaxCount = (1u << kCountBits) - 1;
   static constexpr int64_t kMaxSpan = 64;  // steps that a key can tell apart
 
-  static Cell KeyOf(Cell cell) { return cell >> 24; }
-  int64_t StepOf(Cell cell) const { return base_ + KeyOf(cell) / 4; }
+  static Cell KeyOf(Cell cell) { return cell >> kCountBits; }
+  int64_t StepOf(Cell cell) const { return base_ + KeyOf(cell) / kKinds; }
   Cell* FirstAbove(Cell key);
   void MoveBase(int64_t base);
 

@@ -139,14 +139,18 @@ std::string HeldText(const Json& subject, const Json& held) {
 
 }  // namespace
 
+std::string CountedWords(const Json& counting) {
+  return Field(counting, "counts") == "rejected_recipients" ? "rejected recipients" : "bad";
+}
+
 std::string CauseOf(const Json& record) {
   if (Flag(record, "manual")) {
     const std::string reason = Field(record, "reason");
     return absl::StrCat("by ", Field(record, "by"), reason.empty() ? "" : ": ", reason);
   }
   const int64_t share = Number(record, "percent_limit");
-  return absl::StrFormat("rule %s: %d bad, %d%% (limits %d, %s)", Field(record, "rule"),
-                         Number(record, "count"), Number(record, "percent"),
+  return absl::StrFormat("rule %s: %d %s, %d%% (limits %d, %s)", Field(record, "rule"),
+                         Number(record, "count"), CountedWords(record), Number(record, "percent"),
                          Number(record, "min_bad"),
                          share == 0 ? std::string("any share") : absl::StrCat(share, "%"));
 }
@@ -198,6 +202,10 @@ std::string StatusPage(const Json& status) {
   absl::StrAppendFormat(&out, "lines    %d read: %d attempts, %d rejections, %d malformed\n",
                         Number(lines, "lines"), Number(lines, "attempts"),
                         Number(lines, "rejected"), Number(lines, "malformed"));
+  if (const int64_t rejected = Number(lines, "rejected_recipients"); rejected > 0) {
+    absl::StrAppendFormat(&out, "refused  %d recipients at RCPT time, to senders of yours\n",
+                          rejected);
+  }
   if (const int64_t unclear = Number(At(status, "left_out"), "unclear"); unclear > 0) {
     absl::StrAppendFormat(&out, "unclear  %d attempts charged to nobody: see deferctl doctor\n",
                           unclear);
@@ -322,10 +330,11 @@ std::string IncidentsPage(const Json& incidents) {
 std::string TopPage(const Json& top) {
   if (top.empty()) return "nothing in the window\n";
   std::vector<std::vector<std::string>> rows = {
-      {"BAD", "SHARE", "DEFERRED", "FAILED", "DELIVERED", "SUBJECT"}};
+      {"BAD", "SHARE", "DEFERRED", "FAILED", "DELIVERED", "REJECTED", "SUBJECT"}};
   for (const Json& one : top) {
     rows.push_back({Field(one, "bad"), Field(one, "percent") + "%", Field(one, "deferred"),
-                    Field(one, "failed"), Field(one, "delivered"), Field(one, "subject")});
+                    Field(one, "failed"), Field(one, "delivered"),
+                    absl::StrCat(Number(one, "rejected_recipients")), Field(one, "subject")});
   }
   return Table(rows);
 }

@@ -333,6 +333,7 @@ Json RuleJson(const Rule& rule) {
   for (const DomainPattern& pattern : rule.domains) domains.push_back(pattern.ToString());
   return {{"name", rule.name},
           {"min_bad", rule.min_bad},
+          {"counts", rule.rejected ? "rejected_recipients" : "bad"},
           {"percent", rule.percent == 0 ? Json(nullptr) : Json(rule.percent)},
           {"any_share", rule.any_share},
           {"window", deferd::FormatDuration(rule.window)},
@@ -379,10 +380,10 @@ int RunPolicyCheck(const Arguments& args) {
     } else {
       const std::string share =
           rule.any_share ? ", whatever share," : absl::StrCat(" and ", rule.percent, "%");
-      absl::StrAppendFormat(&out, "  rule %s: %d bad%s within %s: %s for %s%s\n", rule.name,
-                            rule.min_bad, share, deferd::FormatDuration(rule.window),
-                            rule.action.ToString(), deferd::FormatDuration(rule.block_for),
-                            rule.shadow ? " (shadow)" : "");
+      absl::StrAppendFormat(&out, "  rule %s: %d %s%s within %s: %s for %s%s\n", rule.name,
+                            rule.min_bad, rule.rejected ? "rejected recipients" : "bad", share,
+                            deferd::FormatDuration(rule.window), rule.action.ToString(),
+                            deferd::FormatDuration(rule.block_for), rule.shadow ? " (shadow)" : "");
     }
   }
   return Print(out);
@@ -480,7 +481,7 @@ int Main(int argc, char** argv) {
   track->add_option(
       "--outcome", args.track.outcome,
       "bad, in-progress (or unknown), blocked, or some of delivered,deferred,failed,expired,queued,"
-      "held,rejected,discarded,filtered,archived");
+      "held,rejected,rejected_recipient,discarded,filtered,archived");
   track->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"");
   track->add_option("--until", args.track.until, "likewise");
   track->add_option("--limit", args.track.limit, "how many; 0 is 10000")

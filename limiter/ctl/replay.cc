@@ -30,6 +30,11 @@ class Tally : public Observer {
 
   void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out,
                  const Classification* answer) override {
+    if (attempt.outcome == Outcome::kRejectedRecipient) {
+      ++rejected_recipients_;
+      for (const Charged& one : charged) ++Of(one.subject)->all.rejected;
+      return;
+    }
     Count(attempt.outcome, &outcomes_);
     if (!attempt.attributed()) ++unattributed_;
     ++left_out_[static_cast<int>(left_out)];
@@ -57,6 +62,9 @@ class Tally : public Observer {
       case CountedOutcome::kSurplus:
         counted.delivered += delta;
         counted.surplus += delta;
+        break;
+      case CountedOutcome::kRejected:
+        counted.rejected += delta;
         break;
     }
   }
@@ -108,14 +116,17 @@ class Tally : public Observer {
   }
 
   static Json Three(const Counts& counts) {
-    return {
+    Json json = {
         {"delivered", counts.delivered}, {"deferred", counts.deferred}, {"failed", counts.failed}};
+    if (counts.rejected > 0) json["rejected_recipients"] = counts.rejected;
+    return json;
   }
 
   const Policy& policy_;
   LineCounts lines_;
   Counts outcomes_;
   int64_t unattributed_ = 0;
+  int64_t rejected_recipients_ = 0;  // of own senders
   int64_t left_out_[kLeftOutReasons] = {};
   int64_t classes_[kReplyClasses] = {};  // of bad attempts
   absl::node_hash_map<Subject, Totals> subjects_;
@@ -144,7 +155,8 @@ Json Tally::Result() const {
         blocks.push_back({{"since", FormatUtc(record.since)},
                           {"until", FormatUtc(record.until)},
                           {"rule", record.rule},
-                          {"count", record.counts.bad()},
+                          {"count", record.bad()},
+                          {"counts", record.rejected ? "rejected_recipients" : "bad"},
                           {"min_bad", record.min_bad},
                           {"percent", record.percent},
                           {"shadow", record.shadow}});
@@ -163,12 +175,12 @@ Json Tally::Result() const {
     const int64_t n = classes_[static_cast<size_t>(info.id)];
     if (n > 0) classes[std::string(info.name)] = n;
   }
-  return {{"outcomes", Three(outcomes_)},       {"lines", lines_.lines},
-          {"attempts", outcomes_.total()},      {"malformed", lines_.malformed},
-          {"rejected", lines_.rejected},        {"not_mine", lines_.not_mine},
-          {"unattributed", unattributed_},      {"left_out", std::move(left_out)},
-          {"classes", std::move(classes)},      {"domains", list(domains, "domain")},
-          {"subjects", list(others, "subject")}};
+  return {{"outcomes", Three(outcomes_)},        {"lines", lines_.lines},
+          {"attempts", outcomes_.total()},       {"malformed", lines_.malformed},
+          {"rejected", lines_.rejected},         {"not_mine", lines_.not_mine},
+          {"unattributed", unattributed_},       {"left_out", std::move(left_out)},
+          {"classes", std::move(classes)},       {"domains", list(domains, "domain")},
+          {"subjects", list(others, "subject")}, {"rejected_recipients", rejected_recipients_}};
 }
 
 bool Contains(const std::string& text, const char* part) { return absl::StrContains(text, part); }
@@ -247,6 +259,10 @@ std::string ReplayPage(const Json& result) {
   absl::StrAppendFormat(&out, "attempts: %d delivered, %d deferred, %d failed\n",
                         number(outcomes, "delivered"), number(outcomes, "deferred"),
                         number(outcomes, "failed"));
+  if (const int64_t rejected = number(result, "rejected_recipients"); rejected > 0) {
+    absl::StrAppendFormat(&out, "rejected at RCPT time to senders of yours: %d recipients\n",
+                          rejected);
+  }
   std::string reasons;
   for (const auto& [reason, count] : result["left_out"].items()) {
     if (count.get<int64_t>() == 0) continue;
@@ -317,13 +333,14 @@ std::string ReplayPage(const Json& result) {
     const Json& name = one->contains("domain") ? (*one)["domain"] : (*one)["subject"];
     for (const Json& block : (*one)["blocks"]) {
       const std::string since = block["since"].get<std::string>();
-      blocks.push_back({since, absl::StrFormat("%s %s  %s rule %s: %d bad, %d%%, until %s%s\n",
-                                               since.substr(0, 10), since.substr(11, 5),
-                                               PrintableUtf8(name.get<std::string>()),
-                                               block["rule"].get<std::string>(),
-                                               number(block, "count"), number(block, "percent"),
-                                               block["until"].get<std::string>().substr(11, 5),
-                                               block["shadow"] == true ? " (shadow)" : "")});
+      blocks.push_back(
+          {since, absl::StrFormat(
+                      "%s %s  %s rule %s: %d %s, %d%%, until %s%s\n", since.substr(0, 10),
+                      since.substr(11, 5), PrintableUtf8(name.get<std::string>()),
+                      block["rule"].get<std::string>(), number(block, "count"),
+                      block["counts"] == "bad" ? "bad" : "rejected recipients",
+                      number(block, "percent"), block["until"].get<std::string>().substr(11, 5),
+                      block["shadow"] == true ? " (shadow)" : "")});
     }
   }
   std::stable_sort(blocks.begin(), blocks.end(),

@@ -143,7 +143,8 @@ std::string RulesText(const Json& why) {
     if (Flag(rule, "shadow")) verdict += " (shadow)";
     rows.push_back(
         {"  rule " + Field(rule, "name"),
-         absl::StrCat(Number(rule, "bad"), " of ", Number(rule, "min_bad"), " bad"),
+         absl::StrCat(Number(rule, "bad"), " of ", Number(rule, "min_bad"), " ",
+                      CountedWords(rule)),
          Number(rule, "percent") == 0
              ? "any share"
              : absl::StrCat(Number(rule, "bad_percent"), "% of ", Number(rule, "percent"), "%"),
@@ -301,6 +302,10 @@ std::string WhyPage(const Json& why) {
   absl::StrAppendFormat(&out, "Now: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",
                         Number(window, "delivered"), Number(window, "deferred"),
                         Number(window, "failed"), Number(window, "bad"), Number(window, "percent"));
+  if (const int64_t rejected = Number(window, "rejected_recipients"); rejected > 0) {
+    absl::StrAppendFormat(
+        &out, "  besides, %d recipients that this mail server refused at RCPT time\n", rejected);
+  }
   if (window.contains("surplus")) {
     absl::StrAppendFormat(&out,
                           "  %d of the delivered do not lower the share that rules judge by: more "
@@ -360,15 +365,18 @@ std::string VerifyPage(const Json& verified) {
   const std::string finding = Field(verified, "finding");
   std::string out = absl::StrCat(Field(verified, "subject"), ": ", finding, "\n");
   absl::StrAppend(
-      &out,
-      Wrapped("  ", absl::StrFormat("case %s: rule %s, %d bad, %d%% (limits %d, %d%%)",
-                                    Field(verified, "case"), Field(verdict, "rule"),
-                                    Number(verdict, "count"), Number(verdict, "percent"),
-                                    Number(verdict, "min_bad"), Number(verdict, "percent_limit"))));
+      &out, Wrapped("  ", absl::StrFormat("case %s: rule %s, %d %s, %d%% (limits %d, %d%%)",
+                                          Field(verified, "case"), Field(verdict, "rule"),
+                                          Number(verdict, "count"), CountedWords(verdict),
+                                          Number(verdict, "percent"), Number(verdict, "min_bad"),
+                                          Number(verdict, "percent_limit"))));
   absl::StrAppendFormat(&out, "  the ledger: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",
                         Number(recounted, "delivered"), Number(recounted, "deferred"),
                         Number(recounted, "failed"), Number(recounted, "bad"),
                         Number(recounted, "percent"));
+  if (const int64_t rejected = Number(recounted, "rejected_recipients"); rejected > 0) {
+    absl::StrAppendFormat(&out, "  besides, %d rejected recipients\n", rejected);
+  }
   for (const Json& remark : At(verified, "remarks")) {
     absl::StrAppend(&out, Wrapped("  - ", PrintableUtf8(remark.get<std::string>())));
   }

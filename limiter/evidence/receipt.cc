@@ -30,16 +30,21 @@ std::string CountsText(const Counts& counts) {
       counts.delivered, " delivered, ", counts.deferred, " deferred, ", counts.failed, " failed",
       counts.surplus == 0 ? ""
                           : absl::StrCat(" (", counts.surplus,
-                                         " of the delivered beyond what one message may dilute)"));
+                                         " of the delivered beyond what one message may dilute)"),
+      counts.rejected == 0 ? "" : absl::StrCat(", ", counts.rejected, " recipients rejected"));
 }
 
 std::string RowText(const LedgerRow& row) {
   return absl::StrCat("the attempt of ", row.message_id, " to ", row.recipient);
 }
 
-Rule RuleOf(int64_t min_bad, int percent_limit) {
+// `from`: a case or a receipt.
+template <typename T>
+Rule RuleOf(const T& from) {
+  const int percent_limit = from.percent_limit;
   Rule rule;
-  rule.min_bad = min_bad;
+  rule.min_bad = from.min_bad;
+  rule.rejected = from.rejected;
   rule.percent = percent_limit;
   rule.any_share = percent_limit == 0;
   return rule;
@@ -65,16 +70,15 @@ class Remarks {
 void CompareRule(const Case& record, const Receipt& receipt, const Policy& policy,
                  Remarks* remarks) {
   if (receipt.rule != record.rule || receipt.min_bad != record.min_bad ||
-      receipt.percent_limit != record.percent_limit || receipt.window != record.window ||
-      receipt.policy_hash != record.policy_hash) {
+      receipt.rejected != record.rejected || receipt.percent_limit != record.percent_limit ||
+      receipt.window != record.window || receipt.policy_hash != record.policy_hash) {
     remarks->Contradicted("the rule in the case is not the one in its receipt");
   }
   if (receipt.counts != record.counts || receipt.percent != record.percent) {
     remarks->Contradicted(absl::StrCat("the case says ", CountsText(record.counts),
                                        ", its receipt ", CountsText(receipt.counts)));
   }
-  const Decision decision =
-      Evaluate(RuleOf(receipt.min_bad, receipt.percent_limit), receipt.counts);
+  const Decision decision = Evaluate(RuleOf(receipt), receipt.counts);
   if (!decision.tripped) {
     remarks->Contradicted(absl::StrCat("the counts in the receipt (", CountsText(receipt.counts),
                                        ") do not reach the rule's limits"));
@@ -88,8 +92,8 @@ void CompareRule(const Case& record, const Receipt& receipt, const Policy& polic
   if (same == policy.rules.end()) {
     remarks->Contradicted(
         absl::StrCat("rule ", record.rule, " is not in the policy that it names"));
-  } else if (same->min_bad != receipt.min_bad || same->percent != receipt.percent_limit ||
-             same->window != receipt.window) {
+  } else if (same->min_bad != receipt.min_bad || same->rejected != receipt.rejected ||
+             same->percent != receipt.percent_limit || same->window != receipt.window) {
     remarks->Contradicted(
         absl::StrCat("rule ", record.rule, " has other limits in the policy that it names"));
   }
@@ -126,6 +130,8 @@ void CompareRows(const Receipt& receipt, const std::vector<LedgerRow>& found, Re
 }
 
 bool TripsOnSureAnswers(const Case& record, const Recount& recount, const Policy& policy) {
+  // What the mail server itself said of a recipient is sure.
+  if (record.rejected) return Evaluate(RuleOf(record), recount.counts).tripped;
   Counts counts = recount.counts;
   counts.deferred = 0;
   counts.failed = 0;
@@ -138,7 +144,7 @@ bool TripsOnSureAnswers(const Case& record, const Recount& recount, const Policy
       ++(deferred ? counts.deferred : counts.failed);
     }
   }
-  return Evaluate(RuleOf(record.min_bad, record.percent_limit), counts).tripped;
+  return Evaluate(RuleOf(record), counts).tripped;
 }
 
 // What is to be found in this node's ledger, where the counts are those of several nodes.
@@ -170,6 +176,7 @@ absl::StatusOr<Receipt> GatherReceipt(const Case& record, int64_t tripping_row,
   Receipt receipt;
   receipt.rule = record.rule;
   receipt.min_bad = record.min_bad;
+  receipt.rejected = record.rejected;
   receipt.percent_limit = record.percent_limit;
   receipt.window = record.window;
   receipt.policy_hash = record.policy_hash;

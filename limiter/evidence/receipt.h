@@ -29,6 +29,7 @@ struct Receipt {
   // What was judged, as the case has it.
   std::string rule;
   int64_t min_bad = 0;
+  bool rejected = false;  // of rejected recipients
   int percent_limit = 0;
   absl::Duration window;
   std::string policy_hash;

@@ -19,7 +19,8 @@ constexpr size_t kPage = 2'000;
 constexpr int64_t kNumbers = int64_t{1} << 21;  // LedgerRowKey: rows are numbered modulo this
 
 const std::vector<Outcome> kOutcomesThatCount = {Outcome::kDelivered, Outcome::kDeferred,
-                                                 Outcome::kFailed, Outcome::kExpired};
+                                                 Outcome::kFailed, Outcome::kExpired,
+                                                 Outcome::kRejectedRecipient};
 
 // How many rows were written between `row` and `tripping_row`; negative of later ones.
 int64_t ReadBefore(int64_t row, int64_t tripping_row) {
@@ -49,6 +50,7 @@ absl::Status Append(LedgerQuery query, size_t limit, LedgerReader* ledger, Recou
 // Where an outcome is counted.
 int64_t* Slot(Outcome outcome, Counts* counts) {
   if (outcome == Outcome::kDelivered) return &counts->delivered;
+  if (outcome == Outcome::kRejectedRecipient) return &counts->rejected;
   return outcome == Outcome::kDeferred ? &counts->deferred : &counts->failed;
 }
 
@@ -80,6 +82,7 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
   // What was tried before the window may have given an outcome then, which now does not count.
   std::set<std::pair<std::string, absl::Time>> older;
   for (const LedgerRow& row : rows) {
+    if (row.outcome == Outcome::kRejectedRecipient) continue;
     // The same of what it has diluted already.
     if (row.arrival < begin && (once || row.outcome == Outcome::kDelivered)) {
       older.emplace(row.message_id, row.arrival);
@@ -118,7 +121,8 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
     absl::Time last = absl::InfinitePast();
   };
   std::map<std::tuple<std::string, absl::Time, std::string>, Contribution> contributions;
-  std::vector<size_t> each;  // counting attempts
+  std::vector<size_t> each;      // counting attempts
+  std::vector<size_t> rejected;  // each counts: most have no message
   std::map<std::pair<std::string, absl::Time>, Dilution> dilutions;
   std::vector<bool> surplus(rows.size());
   const auto admit = [&](size_t i) {
@@ -133,6 +137,10 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
     const bool apart =
         std::find(record.apart.begin(), record.apart.end(), row.narrower) != record.apart.end();
     if (apart && !row.narrower.empty()) continue;
+    if (row.outcome == Outcome::kRejectedRecipient) {
+      rejected.push_back(i);
+      continue;
+    }
     each.push_back(i);
     if (!once) {
       admit(i);
@@ -150,8 +158,9 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
     for (const auto& [key, one] : contributions) {
       if (one.row.has_value()) each.push_back(*one.row);
     }
-    std::sort(each.begin(), each.end());
   }
+  each.insert(each.end(), rejected.begin(), rejected.end());
+  std::sort(each.begin(), each.end());
   const int64_t after_step = record.counted_after == absl::InfinitePast()
                                  ? now_step - StepClock::kSteps
                                  : steps.StepOf(record.counted_after);
@@ -166,7 +175,8 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
     if (cleared) continue;
     ++*Slot(row.outcome, &recount.counts);
     if (surplus[*it]) ++recount.counts.surplus;
-    if (row.outcome != Outcome::kDelivered) recount.bad.push_back(std::move(row));
+    const bool judged = record.rejected == (row.outcome == Outcome::kRejectedRecipient);
+    if (judged && row.outcome != Outcome::kDelivered) recount.bad.push_back(std::move(row));
   }
   return recount;
 }

@@ -64,6 +64,7 @@ struct EximLine {
   // kRejected, of which also sender (F=), login, host, host_ip, recipient and text (the reason) are
   // filled; unless it is doubtful whose words these are: then nothing but text, the whole of it.
   absl::string_view refused;  // what was refused: "RCPT", "after DATA", ...
+  bool temporary = false;     // the client may try again
 
   // kClaimed: "claimed: user=.. cwd=.. script=..", each value a word or quoted with backslashes;
   // the last two are a program's own words.

@@ -289,7 +289,7 @@ class EximReader : public LogReader {
         return;
       case EximLineKind::kRejected:
         ++batch->counts.rejected;
-        if (tell_all_) ShowRejected(line, batch);
+        if (tell_all_ || line.refused == "RCPT") ShowRejected(line, batch);
         return;
       case EximLineKind::kDelivered:
       case EximLineKind::kDeferred:
@@ -478,7 +478,8 @@ class EximReader : public LogReader {
   // Who it was from is what the client said, and its login; the host's address is Exim's word.
   void ShowRejected(const EximLine& line, EventBatch* batch) {
     const ArrivedMessage* message = messages_.Find(line.id);
-    if (std::string claim = line.id.empty() ? "" : TakeClaim(line.id); !claim.empty()) {
+    if (std::string claim = line.id.empty() ? "" : TakeClaim(line.id);
+        tell_all_ && !claim.empty()) {
       Attempt* claimed =
           &TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch)->attempt;
       claimed->outcome = Outcome::kRejected;
@@ -488,9 +489,14 @@ class EximReader : public LogReader {
     if (message == nullptr) {
       Assign(line.sender, &shown->identity.sender);
       Assign(line.login, &shown->identity.login);
+      Assign(line.user, &shown->identity.user);
       Assign(line.host_ip, &shown->identity.host);
+      shown->identity.unclear =
+          line.login.empty() && !line.host_ip.empty() && hand_overs_.IsFilter(line.host_ip);
     }
-    shown->outcome = Outcome::kRejected;
+    shown->outcome = line.refused == "RCPT" && !line.temporary && !line.doubtful
+                         ? Outcome::kRejectedRecipient
+                         : Outcome::kRejected;
     Assign(line.recipient, &shown->recipient);
     Assign(line.host, &shown->host);
     Assign(line.host_ip, &shown->host_ip);

@@ -59,7 +59,7 @@ absl::string_view HostName(absl::string_view value) {
 
 // From "rejected" on: " RCPT <a@b>: why", " after DATA: why", " from <a@b> H=..: why".
 void ParseReason(absl::string_view in, EximLine* line) {
-  TakePrefix(&in, "temporarily ");
+  line->temporary = TakePrefix(&in, "temporarily ");
   TakePrefix(&in, "rejected ");
   line->text = in;
   for (absl::string_view command : {"RCPT ", "MAIL ", "from "}) {
@@ -101,7 +101,7 @@ bool ParseRejection(absl::string_view in, EximLine* line) {
       plain = !IsAmbiguous(in, end);
       in.remove_prefix(end.size);
     } else if (absl::StartsWith(in, "U=")) {
-      TakeToken(&in);
+      found.user = TakeToken(&in).substr(2);
     } else if (absl::StartsWith(in, "F=<")) {
       absl::string_view token = TakeToken(&in).substr(2);
       TakeBracketed(&token, &found.sender);

@@ -121,6 +121,9 @@ class HandOvers {
   // The log itself says that `copy` is what became of `first`.
   void Proven(absl::string_view first, absl::string_view copy);
 
+  // Messages were given to that host: what it brings may be anybody's.
+  bool IsFilter(absl::string_view host_ip) const;
+
   // The message has left the queue.
   void End(absl::string_view id, absl::Time now);
 
@@ -169,7 +172,6 @@ class HandOvers {
   };
 
   void AddFilter(absl::string_view host_ip);
-  bool IsFilter(absl::string_view host_ip) const;
   uint64_t PairOf(const First& first) const;
   static void Share(First* first, First* copy);
   bool Inherit(int64_t number, First* as_first, Identity* identity);

@@ -225,8 +225,8 @@ PostfixLine Delivery(string_view text, PostfixLine line) {
   return line;
 }
 
-// "reject: RCPT from NAME[IP]: TEXT; from=<S> to=<R> proto=ESMTP helo=<H>". What is in TEXT and the
-// addresses is for people alone.
+// "reject: RCPT from NAME[IP]: TEXT; from=<S> to=<R> proto=ESMTP helo=<H>[ sasl_username=<U>]".
+// What is in TEXT and the addresses is for people alone.
 PostfixLine Rejected(string_view action, string_view text, PostfixLine line) {
   line.kind = PostfixLineKind::kRejected;
   line.action = action;
@@ -245,6 +245,17 @@ PostfixLine Rejected(string_view action, string_view text, PostfixLine line) {
   string_view rest = text.substr(end + 7);
   if (TakeAddress(&rest, &line.sender) && absl::ConsumePrefix(&rest, " to=")) {
     TakeAddress(&rest, &line.recipient);
+  }
+  // Postfix lets no "<", ">" or blank into the HELO name, so what stands behind the last one is its
+  // own word: sasl_username=<U>.
+  const size_t helo = rest.rfind(" helo=<");
+  if (helo == string_view::npos) return line;
+  rest.remove_prefix(helo + 7);
+  const size_t close = rest.find_first_of("<> ");
+  if (close == string_view::npos || rest[close] != '>') return line;
+  rest.remove_prefix(close + 1);
+  if (absl::ConsumePrefix(&rest, " sasl_username=<") && absl::ConsumeSuffix(&rest, ">")) {
+    line.login = rest;
   }
   return line;
 }

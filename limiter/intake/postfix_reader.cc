@@ -201,7 +201,7 @@ class PostfixReader : public LogReader {
         break;
       case PostfixLineKind::kRejected:
         if (absl::EndsWith(line.action, "hold")) IdentifyHeld(line, batch);
-        if (tell_all_) ShowRejected(line, batch);
+        if (tell_all_ || IsRejectedRecipient(line)) ShowRejected(line, batch);
         // Refused as a whole, it is gone without a further word.
         if (!line.id.empty() && !absl::EndsWith(line.action, "hold") &&
             (line.agent == "cleanup" || line.stage == "DATA" || line.stage == "END-OF-MESSAGE")) {
@@ -565,15 +565,27 @@ class PostfixReader : public LogReader {
     }
   }
 
-  // Who it was from is what the client said; its address is Postfix's word.
+  // For good, and before there was anything to deliver.
+  static bool IsRejectedRecipient(const PostfixLine& line) {
+    return line.agent == "smtpd" && line.action == "reject" && line.stage == "RCPT" &&
+           absl::StartsWith(line.text, "5");
+  }
+
+  // Who it was from is what the client said; its address and login are Postfix's word.
   void ShowRejected(const PostfixLine& line, EventBatch* batch) {
     const ArrivedMessage* message = line.id.empty() ? nullptr : messages_.Find(line.id);
     LogEvent* event = TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch);
     Attempt& shown = event->attempt;
-    if (message == nullptr) Assign(line.client_ip, &shown.identity.host);
+    if (message == nullptr) {
+      Assign(line.client_ip, &shown.identity.host);
+      Assign(line.login, &shown.identity.login);
+      shown.identity.unclear =
+          line.login.empty() && !line.client_ip.empty() && hand_overs_.IsFilter(line.client_ip);
+    }
     if (shown.identity.sender.empty()) Assign(line.sender, &shown.identity.sender);
     shown.outcome = absl::EndsWith(line.action, "hold")      ? Outcome::kHeld
                     : absl::EndsWith(line.action, "discard") ? Outcome::kDiscarded
+                    : IsRejectedRecipient(line)              ? Outcome::kRejectedRecipient
                                                              : Outcome::kRejected;
     Assign(line.recipient, &shown.recipient);
     Assign(line.host, &shown.host);

@@ -52,7 +52,7 @@ bool TakeAttempt(const Json& json, Attempt* attempt) {
     return false;
   }
   const auto outcome = json[at + 1].get<uint64_t>();
-  if (outcome > static_cast<uint64_t>(Outcome::kArchived)) return false;
+  if (outcome > static_cast<uint64_t>(kOutcomes - 1)) return false;
   attempt->outcome = static_cast<Outcome>(outcome);
   attempt->remote = json[at + 2].get<bool>();
   attempt->bare_expiry = json[at + 3].get<bool>();

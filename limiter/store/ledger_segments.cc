@@ -308,8 +308,7 @@ absl::StatusOr<LedgerRow> ReadLedgerRow(const Statement& statement, const Ledger
   SplitRecipient(&row);
   const int64_t outcome = statement.Int(14);
   const int64_t left_out = statement.Int(15);
-  if (outcome < 0 || outcome > static_cast<int64_t>(Outcome::kArchived) || left_out < 0 ||
-      left_out >= kLeftOutReasons) {
+  if (outcome < 0 || outcome > kOutcomes - 1 || left_out < 0 || left_out >= kLeftOutReasons) {
     return absl::DataLossError(absl::StrCat("ledger row ", row.row, ": damaged"));
   }
   row.outcome = static_cast<Outcome>(outcome);

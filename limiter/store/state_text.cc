@@ -139,13 +139,15 @@ absl::StatusOr<T> ParseShared(absl::string_view text, const char* what, const Js
 // Older versions read the first three.
 Json CountsJson(const Counts& counts) {
   Json json = {counts.delivered, counts.deferred, counts.failed};
-  if (counts.surplus > 0) json.push_back(counts.surplus);
+  if (counts.surplus > 0 || counts.rejected > 0) json.push_back(counts.surplus);
+  if (counts.rejected > 0) json.push_back(counts.rejected);
   return json;
 }
 
 Counts CountsOf(const Json& json) {
   return {json.at(0).get<int64_t>(), json.at(1).get<int64_t>(), json.at(2).get<int64_t>(),
-          json.size() > 3 ? json.at(3).get<int64_t>() : 0};
+          json.size() > 3 ? json.at(3).get<int64_t>() : 0,
+          json.size() > 4 ? json.at(4).get<int64_t>() : 0};
 }
 
 Json CaseValue(const Case& record) {
@@ -198,11 +200,15 @@ Json CaseValue(const Case& record) {
                   Json nodes = Json::array();
                   for (const auto& [node, counts] : record.counts_by_node) {
                     nodes.push_back({node, counts.delivered, counts.deferred, counts.failed});
-                    if (counts.surplus > 0) nodes.back().push_back(counts.surplus);
+                    if (counts.surplus > 0 || counts.rejected > 0) {
+                      nodes.back().push_back(counts.surplus);
+                    }
+                    if (counts.rejected > 0) nodes.back().push_back(counts.rejected);
                   }
                   return nodes;
                 }()}};
   if (record.decided_at.has_value()) json["decided_at"] = Micros(*record.decided_at);
+  if (record.rejected) json["rejected"] = true;
   if (record.held_order != HeldOrder::kNone) {
     json["held_order"] = static_cast<int>(record.held_order);
   }
@@ -230,6 +236,7 @@ Case CaseOf(const Json& json, Subject subject) {
   record.rule = json.value("rule", "");
   record.counts = CountsOf(json.at("counts"));
   record.min_bad = json.value("min_bad", int64_t{0});
+  record.rejected = json.value("rejected", false);
   record.percent = json.value("percent", 0);
   record.percent_limit = json.value("percent_limit", 0);
   record.window = absl::Seconds(json.value("window", int64_t{3600}));
@@ -258,7 +265,8 @@ Case CaseOf(const Json& json, Subject subject) {
     record.counts_by_node.emplace_back(
         one.at(0).get<std::string>(),
         Counts{one.at(1).get<int64_t>(), one.at(2).get<int64_t>(), one.at(3).get<int64_t>(),
-               one.size() > 4 ? one.at(4).get<int64_t>() : 0});
+               one.size() > 4 ? one.at(4).get<int64_t>() : 0,
+               one.size() > 5 ? one.at(5).get<int64_t>() : 0});
   }
   record.decided_at.reset();
   if (json.contains("decided_at")) {
@@ -280,7 +288,8 @@ bool IsSane(const Case& record) {
   const auto counted = [](const Counts& counts) {
     return std::min({counts.delivered, counts.deferred, counts.failed}) >= 0 &&
            std::max({counts.delivered, counts.deferred, counts.failed}) <= kMostCounted &&
-           counts.surplus >= 0 && counts.surplus <= counts.delivered;
+           counts.surplus >= 0 && counts.surplus <= counts.delivered && counts.rejected >= 0 &&
+           counts.rejected <= kMostCounted;
   };
   const auto within = [](int64_t number, int64_t most) { return number >= 0 && number <= most; };
   const int64_t window = absl::ToInt64Seconds(record.window);
@@ -564,6 +573,7 @@ std::string ReceiptText(const Receipt& receipt) {
                 {"total", receipt.total},
                 {"digest", receipt.digest},
                 {"sure", receipt.sure},
+                {"rejected", receipt.rejected},
                 {"rows", RowsJson(receipt.rows)}});
 }
 
@@ -583,6 +593,7 @@ absl::StatusOr<Receipt> ParseReceipt(absl::string_view text) {
     receipt.total = json.at("total").get<int64_t>();
     receipt.digest = json.at("digest").get<std::string>();
     receipt.sure = json.value("sure", false);
+    receipt.rejected = json.value("rejected", false);
     receipt.rows = RowsOf(json.at("rows"));
     return receipt;
   });

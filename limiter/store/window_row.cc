@@ -17,7 +17,8 @@ constexpr uint8_t kSeveralEvents = 0x80;
 constexpr uint8_t kSeveralKinds = 3;
 constexpr uint8_t kFurther = 0x7F;
 constexpr uint32_t kMaxGap = 31;  // of a cell's own five bits
-constexpr int kKinds = 4;
+constexpr int kKinds = 5;
+constexpr uint8_t kShortKinds = 3;       // that have a short form of their own
 constexpr size_t kMostBytes = 16 << 10;  // of a row: a window has about 64 cells
 
 void AppendInteger(uint64_t value, int bytes, std::string* out) {
@@ -30,7 +31,8 @@ void AppendVarint(uint64_t value, std::string* out) {
 }
 
 std::array<int64_t, kKinds> CountsOf(const WindowCell& cell) {
-  return {cell.delivered, cell.deferred, cell.failed, std::min(cell.surplus, cell.delivered)};
+  return {cell.delivered, cell.deferred, cell.failed, std::min(cell.surplus, cell.delivered),
+          cell.rejected};
 }
 
 void AppendCell(uint32_t gap, const WindowCell& cell, std::string* out) {
@@ -49,7 +51,7 @@ void AppendCell(uint32_t gap, const WindowCell& cell, std::string* out) {
     last_kind = kind;
   }
   const uint8_t head = static_cast<uint8_t>(gap << 2);
-  if (mask != 1 << last_kind) {
+  if (mask != 1 << last_kind || last_kind >= kShortKinds) {
     out->push_back(static_cast<char>(kSeveralEvents | head | kSeveralKinds));
     out->push_back(static_cast<char>(mask));
     for (const int64_t count : counts) {
@@ -124,6 +126,7 @@ bool ReadCounts(uint8_t head, Bytes* bytes, WindowCell* cell) {
   cell->deferred = counts[1];
   cell->failed = counts[2];
   cell->surplus = std::min(counts[3], counts[0]);
+  cell->rejected = counts[4];
   return true;
 }
 

@@ -9,8 +9,9 @@
 //
 // kk: 0 delivered, 1 deferred, 2 failed. The first cell stands at the first step, each later one at
 // a later step. Twenty single events, each within 31 steps of the one before, take 37 bytes. Bit 3
-// of `mask` is how many of the delivered are surplus (dilution.h), which a deferd that does not
-// know it skips; bits from 4 on are room for later counters, which are skipped.
+// of `mask` is how many of the delivered are surplus (dilution.h), bit 4 the recipients rejected at
+// RCPT time; a deferd that does not know them skips them, and bits from 5 on, room for later
+// counters, are skipped here.
 //
 // Pure functions on bytes.
 
@@ -32,6 +33,7 @@ struct WindowCell {
   int64_t deferred = 0;
   int64_t failed = 0;
   int64_t surplus = 0;  // part of delivered
+  int64_t rejected = 0;
 
   friend bool operator==(const WindowCell&, const WindowCell&) = default;
 };

@@ -35,6 +35,9 @@ WindowRow RowOf(const Window& window, int64_t shift) {
         cell.delivered += count;
         cell.surplus += count;
         break;
+      case CountedOutcome::kRejected:
+        cell.rejected += count;
+        break;
     }
   });
   return row;
@@ -45,6 +48,7 @@ void RestoreCell(const WindowCell& cell, int64_t step, Window* window) {
   window->Restore(step, CountedOutcome::kDeferred, cell.deferred);
   window->Restore(step, CountedOutcome::kFailed, cell.failed);
   window->Restore(step, CountedOutcome::kSurplus, cell.surplus);
+  window->Restore(step, CountedOutcome::kRejected, cell.rejected);
 }
 
 std::string RowText(const Window& window) { return EncodeWindowRow(RowOf(window)); }

@@ -149,7 +149,11 @@ TEST(BuiltInPolicy, HoldsTheseRules) {
             "rule host_flood\n  5000 and any share in 1h, for 1h\n  hold\n  kind host\n"
             "rule login\n  10 and 50% in 1h, for 1h\n"
             "  submission=reject local=hold queued=hold relay=hold\n  kind login unhosted\n"
+            "rule rejected_recipients shadow\n  50 and 30% in 1h, for 1h\n"
+            "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
             "exempt\n");
+  EXPECT_TRUE(policy.rules.back().rejected);
+  EXPECT_FALSE(policy.rules.front().rejected);
   EXPECT_EQ(policy.path, "built-in");
   EXPECT_EQ(&BuiltInPolicy(), &policy);
 }

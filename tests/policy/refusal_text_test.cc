@@ -44,6 +44,21 @@ TEST_F(RefusalTextTest, ProfileCpanelKeepsTheVendorsEnding) {
   }
 }
 
+TEST_F(RefusalTextTest, OfRejectedRecipientsItSaysSo) {
+  const Refusal refusal = {.subject = {SubjectKind::kDomain, "shop.example"},
+                           .bad = 60,
+                           .min_bad = 50,
+                           .percent = 40,
+                           .until = absl::UnixEpoch(),
+                           .rejected = true};
+  const std::string text = RefusalText(Policy(), refusal, Verdict::kHold);
+  EXPECT_EQ(text,
+            "Domain shop.example has exceeded the max rejected recipients per hour (60/50 (40%)) "
+            "allowed. Message held until it recovers.");
+  EXPECT_TRUE(IsRefusalText(text));
+  EXPECT_EQ(FindRefusal(text)->bad, 60);
+}
+
 TEST_F(RefusalTextTest, NamesTheKindOfSubject) {
   auto begins = [this](absl::string_view subject) {
     refusal_.subject = Subject::Parse(subject).value();

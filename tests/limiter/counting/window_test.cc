@@ -47,6 +47,17 @@ TEST(Window, CountsByOutcome) {
   EXPECT_EQ(window.Sum(6, kAll), (Counts{.delivered = 1, .deferred = 2, .failed = 1}));
 }
 
+TEST(Window, RejectedRecipientsAreInNoTotal) {
+  Window window;
+  for (int64_t step = 1; step <= 60; ++step) window.Add(step, CountedOutcome::kRejected, 60);
+  window.Add(60, CountedOutcome::kFailed, 60);
+  const Counts counts = window.Sum(60, kAll);
+  EXPECT_EQ(counts, (Counts{.failed = 1, .rejected = 60}));
+  EXPECT_EQ(counts.total(), 1);
+  EXPECT_TRUE(window.Remove(60, CountedOutcome::kRejected));
+  EXPECT_EQ(window.Sum(60, kAll).rejected, 59);
+}
+
 TEST(Window, WhatIsOlderThanSixtyStepsDoesNotCount) {
   Window window;
   window.Add(1, CountedOutcome::kFailed, 1);

@@ -413,5 +413,31 @@ TEST(EximReader, CpanelLogCounts) {
   EXPECT_EQ(reading.counts, Counts(16, 16, 2, 1));
 }
 
+TEST(EximReader, RecipientsRejectedForGoodAtRcpt) {
+  EventBatch batch;
+  auto reader = NewEximReader({.zone = absl::UTCTimeZone(), .open_messages = false});
+  for (const char* line :
+       {"2026-11-22 08:00:01 H=(pc) [192.0.2.7] X=TLS1.3 CV=no A=plain:joe@s.example "
+        "F=<joe@s.example> rejected RCPT <nobody@d.example>: Unrouteable address",
+        "2026-11-22 08:00:02 H=(pc) [192.0.2.7] A=plain:joe@s.example F=<joe@s.example> "
+        "temporarily rejected RCPT <later@d.example>: Could not complete recipient verify",
+        "2026-11-22 08:00:03 U=shop F=<shop@s.example> rejected RCPT <x@d.example>: Unknown user",
+        "2026-11-22 08:00:04 H=(pc) [192.0.2.7] U=root F=<a@s.example> rejected RCPT "
+        "<x@d.example>: Unknown user",
+        "2026-11-22 08:00:05 H=(pc) [192.0.2.7] F=<a@s.example> rejected MAIL <a@s.example>: no"}) {
+    reader->ReadLine(line, &batch);
+  }
+  EXPECT_EQ(batch.counts, Counts(0, 0, 5, 0));
+  // Also where only figures are wanted (replay).
+  ASSERT_EQ(batch.size(), 4u);
+  EXPECT_EQ(batch[0].kind, LogEvent::Kind::kShown);
+  EXPECT_EQ(batch[0].attempt.outcome, Outcome::kRejectedRecipient);
+  EXPECT_EQ(batch[0].attempt.identity.login, "joe@s.example");
+  EXPECT_EQ(batch[0].attempt.recipient, "nobody@d.example");
+  EXPECT_EQ(batch[1].attempt.outcome, Outcome::kRejected);
+  EXPECT_EQ(batch[2].attempt.identity.user, "shop");
+  EXPECT_EQ(batch[3].attempt.identity.user, "") << "a remote ident is nobody's proof";
+}
+
 }  // namespace
 }  // namespace deferd

@@ -374,13 +374,54 @@ TEST_F(PostfixReaderTest, RejectionsAreShown) {
              "from=<s@a> to=<r@b> proto=ESMTP helo=<c>"),
         Line("postsuper", "4F01AA: placed on hold")});
   ASSERT_THAT(Shown(), SizeIs(4));
-  EXPECT_EQ(Shown()[0].outcome, Outcome::kRejected);
+  EXPECT_EQ(Shown()[0].outcome, Outcome::kRejectedRecipient);  // if the limiter charges somebody
   EXPECT_EQ(Shown()[0].identity.sender, "s@a");
   EXPECT_EQ(Shown()[1].outcome, Outcome::kHeld);
   EXPECT_EQ(Shown()[2].outcome, Outcome::kDiscarded);
   EXPECT_EQ(Shown()[2].identity.login, "bob@a.example");
   EXPECT_EQ(Shown()[3].outcome, Outcome::kHeld);
   EXPECT_EQ(batch_.counts.rejected, 3);
+}
+
+TEST_F(PostfixReaderTest, RecipientsRejectedForGoodAtRcpt) {
+  const std::string unknown =
+      "550 5.1.1 <nobody@far.example>: Recipient address rejected: User unknown in local recipient "
+      "table; from=<bob@a.example> to=<nobody@far.example> proto=ESMTP helo=<pc>";
+  Read({Line("submission/smtpd", absl::StrCat("NOQUEUE: reject: RCPT from pc[192.0.2.1]: ", unknown,
+                                              " sasl_username=<bob@a.example>")),
+        Line("smtpd", absl::StrCat("NOQUEUE: reject: RCPT from x[203.0.113.5]: ", unknown)),
+        Line("smtpd",
+             "NOQUEUE: reject: RCPT from pc[192.0.2.1]: 450 4.1.1 <n@far.example>: Recipient "
+             "address rejected: unverified address; from=<bob@a.example> to=<n@far.example> "
+             "proto=ESMTP helo=<pc> sasl_username=<bob@a.example>"),
+        Client("4F01AB", "bob@a.example"),
+        Line("smtpd", absl::StrCat("4F01AB: reject: RCPT from pc[192.0.2.1]: ", unknown,
+                                   " sasl_username=<bob@a.example>"))});
+  ASSERT_THAT(Shown(), SizeIs(4));
+  EXPECT_EQ(Shown()[0].outcome, Outcome::kRejectedRecipient);
+  EXPECT_EQ(Shown()[0].identity.login, "bob@a.example");
+  EXPECT_EQ(Shown()[0].recipient, "nobody@far.example");
+  EXPECT_EQ(Shown()[1].identity.login, "");  // the limiter charges nobody
+  EXPECT_EQ(Shown()[1].identity.host, "203.0.113.5");
+  EXPECT_EQ(Shown()[2].outcome, Outcome::kRejected);  // for now alone
+  EXPECT_EQ(Shown()[3].outcome, Outcome::kRejectedRecipient);
+  EXPECT_EQ(Shown()[3].message.id, "4F01AB");
+  EXPECT_EQ(Shown()[3].identity.login, "bob@a.example");
+}
+
+TEST_F(PostfixReaderTest, ALoginInARejectionIsNotTheClientsWord) {
+  // Quoted addresses may hold anything, the HELO name no brackets and no blanks.
+  Read({Line("smtpd",
+             "NOQUEUE: reject: RCPT from x[203.0.113.5]: 550 5.1.1 <\"a> helo=<b> "
+             "sasl_username=<ceo@v.example>\"@far.example>: Recipient address rejected: User "
+             "unknown; from=<\"x> helo=<y> sasl_username=<ceo@v.example>\"@v.example> "
+             "to=<\"a> helo=<b> sasl_username=<ceo@v.example>\"@far.example> proto=ESMTP "
+             "helo=<c>"),
+        Line("smtpd",
+             "NOQUEUE: reject: RCPT from x[203.0.113.5]: 550 5.1.1 <r@far.example>: Recipient "
+             "address rejected: User unknown; from=<a@b> to=<r@far.example> proto=ESMTP "
+             "helo=<c> more")});
+  for (const Attempt& one : Shown()) EXPECT_EQ(one.identity.login, "");
 }
 
 TEST_F(PostfixReaderTest, RepeatedLinesAreAsMany) {
