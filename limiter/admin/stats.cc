@@ -140,8 +140,8 @@ std::string StatsPage(const Json& stats) {
                                  ZonedTime(Field(stats, "until")), "\n");
   if (At(stats, "rows").empty()) return out + "nothing was sent\n";
   std::vector<std::vector<std::string>> rows = {
-      {"", "RECIPIENTS", "", "", "OF THEM", "ATTEMPTS", "RECIPIENTS", ""},
-      {"MESSAGES", "DELIVERED", "DEFERRED", "FAILED", "LEFT OUT", "ALL", "REJECTED",
+      {"", "RECIPIENTS", "", "", "OF THEM", "ATTEMPTS", ""},
+      {"MESSAGES", "DELIVERED", "DEFERRED", "FAILED", "LEFT OUT", "ALL",
        by == "sender" ? "SENDER" : "SUBJECT"}};
   for (const Json& one : At(stats, "rows")) {
     const Json& recipients = At(one, "recipients");
@@ -151,15 +151,24 @@ std::string StatsPage(const Json& stats) {
     rows.push_back(
         {Field(one, "messages"), Field(recipients, "delivered"), Field(recipients, "deferred"),
          Field(recipients, "failed"), Field(one, "left_out"), absl::StrCat(all),
-         absl::StrCat(Number(one, "rejected_recipients")),
          absl::StrCat(Field(one, by.c_str()), Flag(one, "blocked") ? " (blocked)" : "")});
   }
   out += Table(rows);
-  out += Wrapped(
-      "",
-      "Each recipient with its last outcome in this time. Rules, and deferctl why, count "
-      "the last hour (or a rule's window), without those left out. REJECTED: this mail server "
-      "refused the recipient at RCPT time, so there was no delivery.");
+  out +=
+      Wrapped("",
+              "Each recipient with its last outcome in this time. Rules, and deferctl why, count "
+              "the last hour (or a rule's window), without those left out.");
+  std::string rejected;
+  for (const Json& one : At(stats, "rows")) {
+    if (Number(one, "rejected_recipients") == 0) continue;
+    absl::StrAppend(&rejected, rejected.empty() ? "" : ", ", Field(one, by.c_str()), " ",
+                    Number(one, "rejected_recipients"));
+  }
+  if (!rejected.empty()) {
+    out += Wrapped("", absl::StrCat("Besides, recipients that this mail server refused at RCPT "
+                                    "time, which are no deliveries: ",
+                                    rejected));
+  }
   if (!Flag(stats, "all")) out += "there is more: the newest attempts were counted; give --since\n";
   return out;
 }
