@@ -227,6 +227,11 @@ absl::StatusOr<std::unique_ptr<Database>> OpenForWriting(const std::string& path
         absl::StrCat(path, ": cannot keep a write-ahead log; state_dir must be on a local disk"));
   }
   mode->Reset();
+  // The folder is writable, so this is what a damaged header says.
+  if ((*db)->read_only()) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": is damaged (its header says that it may not be written)"));
+  }
   status = MakeTables(db->get());
   if (!status.ok()) return status;
   return db;
