@@ -230,7 +230,7 @@ absl::StatusOr<std::unique_ptr<Database>> OpenForWriting(const std::string& path
   // The folder is writable, so this is what a damaged header says.
   if ((*db)->read_only()) {
     return absl::DataLossError(
-        absl::StrCat(path, ": is damaged (its header says that it may not be written)"));
+        absl::StrCat(path, ": is damaged: its header says that it may not be written"));
   }
   status = MakeTables(db->get());
   if (!status.ok()) return status;

@@ -431,6 +431,17 @@ TEST_F(SqliteStoreTest, CutOffIsDataLossNotAFreshStart) {
   }
 }
 
+// Byte 18 of the header is the version that a writer needs (https://sqlite.org/fileformat2.html).
+TEST_F(SqliteStoreTest, AHeaderThatForbidsWritingIsDamageFromTheStart) {
+  { ASSERT_THAT(Open(), IsOk()); }
+  std::string bytes = Bytes();
+  for (const char version : {'\3', '\x42', '\xff'}) {
+    bytes[18] = version;
+    SetBytes(bytes);
+    EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("damaged")));
+  }
+}
+
 TEST_F(SqliteStoreTest, FormatOfBeforeChecksumsIsBroughtUp) {
   const auto memory = NewMemoryStore(kNode, kSmall);
   {
