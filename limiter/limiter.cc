@@ -132,14 +132,7 @@ bool Limiter::RecordRejected(const Attempt& attempt) {
   if (observer_ != nullptr) observer_->OnAttempt(attempt, charged, left_out, &answer);
   if (left_out != LeftOut::kCounts) return true;
   Add(charged, attempt.time, CountedOutcome::kRejected);
-  if (!judges_rejected_) return true;
-  for (const Charged& one : charged) {
-    if (!Tracks(charged, one)) continue;
-    if (shared_ != nullptr && !IsLoopbackHost(one.subject)) {
-      shared_->subjects[one.subject].bad = true;
-    }
-    Judge(one.subject, now_, attempt.time, /*newest=*/false, Basis::kRejected);
-  }
+  if (judges_rejected_) JudgeAll(charged, attempt.time, Basis::kRejected);
   return true;
 }
 
@@ -304,13 +297,16 @@ void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
     incidents_.Add(
         *place, {attempt.message, attempt.recipient, charged, attempt.time, outcome, case_number_});
   }
-  if (delivered) return;
+  if (!delivered) JudgeAll(charged, attempt.time, Basis::kBad);
+}
+
+void Limiter::JudgeAll(const ChargedSubjects& charged, absl::Time since, Basis basis) {
   for (const Charged& one : charged) {
     if (!Tracks(charged, one)) continue;
     if (shared_ != nullptr && !IsLoopbackHost(one.subject)) {
       shared_->subjects[one.subject].bad = true;
     }
-    Judge(one.subject, now_, attempt.time, /*newest=*/false, Basis::kBad);
+    Judge(one.subject, now_, since, /*newest=*/false, basis);
   }
 }
 

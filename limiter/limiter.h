@@ -308,6 +308,9 @@ class Limiter {
   enum class Basis : uint8_t { kBad, kRejected, kAny };
   void Judge(const Subject& subject, absl::Time now, absl::Time since, bool newest, Basis basis)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // All that are charged, after a contribution that may trip a rule.
+  void JudgeAll(const ChargedSubjects& charged, absl::Time since, Basis basis)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool RestsOnOthers(const Subject& subject, const Decision& decision, absl::Time now,
                      bool shadow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OpenCase(const Subject& subject, const Decision& decision, bool shadow, absl::Time since)
