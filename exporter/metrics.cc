@@ -38,8 +38,7 @@ constexpr Entry kTable[] = {
      "explain); those left out included."},
     {"deferd_rejected_recipients_total", MetricType::Counter, "",
      "Recipients that the mail server refused at RCPT time to senders of ours, for good and "
-     "because "
-     "of the recipient; no attempts."},
+     "because of the recipient; no attempts."},
     {"deferd_attempts_left_out_total", MetricType::Counter, "reason",
      "Attempts that do not count, by the reason why; part of deferd_attempts_total. unclear: a "
      "filter may have handed back somebody else's mail."},

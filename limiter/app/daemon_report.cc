@@ -136,6 +136,7 @@ Json RunningDaemon::StatusJson() const {
   for (const auto& [name, address] : listening_) listening[name] = address;
   const Freshness::State freshness = freshness_.Get();
   const Json policy = PolicyJson();
+  const Limiter::Stats stats = limiter_.stats();
   return {{"version", kVersion},
           {"node", state_dir_->node()},
           {"incarnation", state_dir_->incarnation()},
@@ -161,10 +162,10 @@ Json RunningDaemon::StatusJson() const {
           {"blind", blind},
           {"asked_last_hour", evidence},
           {"hosted_list", !limiter_.settings().lists->hosted.empty()},
-          {"subjects", limiter_.stats().subjects},
-          {"subjects_evicted", limiter_.stats().evicted_subjects},
-          {"messages_evicted", limiter_.stats().evicted},
-          {"places_evicted", limiter_.stats().evicted_places},
+          {"subjects", stats.subjects},
+          {"subjects_evicted", stats.evicted_subjects},
+          {"messages_evicted", stats.evicted},
+          {"places_evicted", stats.evicted_places},
           {"blocked", cases_.CountOpen(/*shadow=*/false)},
           {"shadow", cases_.CountOpen(/*shadow=*/true)},
           {"incidents", IncidentsJson(limiter_.ShownIncidents(), /*ended=*/false)},
