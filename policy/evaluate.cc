@@ -6,6 +6,10 @@ Counts Judged(const Rule& rule, const Counts& counts) {
   return rule.rejected ? counts.OfRejected() : counts;
 }
 
+absl::string_view JudgedName(bool rejected) { return rejected ? "rejected_recipients" : "bad"; }
+
+absl::string_view JudgedWords(bool rejected) { return rejected ? "rejected recipients" : "bad"; }
+
 Decision Evaluate(const Rule& rule, const Counts& counts) {
   Decision decision;
   decision.rule = &rule;

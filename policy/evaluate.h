@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "policy/counts.h"
 #include "policy/policy.h"
 
@@ -29,6 +30,10 @@ struct Decision {
 
 // What of `counts` the rule judges.
 Counts Judged(const Rule& rule, const Counts& counts);
+
+// What a rule counts, as JSON names it and in words: "bad", or "rejected_recipients".
+absl::string_view JudgedName(bool rejected);
+absl::string_view JudgedWords(bool rejected);
 
 Decision Evaluate(const Rule& rule, const Counts& counts);
 

@@ -1,6 +1,7 @@
 #include "limiter/admin/value_json.h"
 
 #include "absl/strings/str_cat.h"
+#include "policy/evaluate.h"
 #include "policy/text.h"
 #include "policy/toml_reader.h"
 
@@ -38,7 +39,7 @@ Json CaseJson(const Case& record) {
       {"since", FormatUtc(record.since)},
       {"until", FormatUtc(record.until)},
       {"count", record.bad()},
-      {"counts", record.rejected ? "rejected_recipients" : "bad"},
+      {"counts", Text(JudgedName(record.rejected))},
       {"min_bad", record.min_bad},
       {"percent", record.percent},
       {"percent_limit", record.percent_limit},

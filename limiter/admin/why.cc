@@ -25,7 +25,7 @@ Json RulesJson(const SubjectReport& report, bool blocked, absl::Time now) {
             : WhenReached(one.rule, one.counts, one.recent, one.rule.window / 4, now);
     const int64_t bad = Judged(one.rule, one.counts).bad();
     rules.push_back({{"name", one.rule.name},
-                     {"counts", one.rule.rejected ? "rejected_recipients" : "bad"},
+                     {"counts", std::string(JudgedName(one.rule.rejected))},
                      {"min_bad", one.rule.min_bad},
                      {"percent", one.rule.percent},
                      {"tripped", one.tripped},
@@ -87,11 +87,8 @@ Json ReceiptJson(const Case& record, const std::optional<Receipt>& receipt) {
             {"percent", record.percent_limit},
             {"window", deferd::FormatDuration(record.window)},
             {"action", record.action.ToString()}}},
-          {"share",
-           absl::StrCat(
-               record.bad(), record.rejected ? " rejected recipients of " : " bad of ",
-               record.counts.total() - record.counts.surplus + (record.rejected ? record.bad() : 0),
-               " (", record.percent, "%)")},
+          {"share", absl::StrCat(record.bad(), " ", JudgedWords(record.rejected), " of ",
+                                 record.bad_of(), " (", record.percent, "%)")},
           {"window_begin", FormatUtc(steps.EndOf(now_step - StepClock::kSteps) + absl::Seconds(1))},
           {"window_end", FormatUtc(record.since)},
           {"counted_after", record.counted_after == absl::InfinitePast()
@@ -238,7 +235,7 @@ absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
               {"verdict",
                {{"rule", record->rule},
                 {"count", record->bad()},
-                {"counts", record->rejected ? "rejected_recipients" : "bad"},
+                {"counts", std::string(JudgedName(record->rejected))},
                 {"min_bad", record->min_bad},
                 {"percent", record->percent},
                 {"percent_limit", record->percent_limit}}},

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "limiter/port/log.h"
+#include "policy/evaluate.h"
 
 namespace deferd {
 
@@ -74,9 +75,8 @@ void Journal::OnAnnounce(const Case& record) {
       "%s: %s by rule %s: %d %s of %d (%d%%), limits %d and %d%%; until %s UTC [%s]",
       PrintableUtf8(record.subject.ToString()),
       record.shadow ? "would be blocked (shadow)" : "BLOCKED", record.rule, record.bad(),
-      record.rejected ? "rejected recipients" : "bad",
-      record.counts.total() - record.counts.surplus + (record.rejected ? record.bad() : 0),
-      record.percent, record.min_bad, record.percent_limit, Clock(record.until), record.id);
+      JudgedWords(record.rejected), record.bad_of(), record.percent, record.min_bad,
+      record.percent_limit, Clock(record.until), record.id);
   spdlog::warn("{}", line);
 }
 

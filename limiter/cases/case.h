@@ -94,8 +94,11 @@ struct Case {
   bool Enforced(absl::Time now) const {
     return state == CaseState::kBlocked && !shadow && now < until;
   }
-  // What the rule compared with min_bad.
-  int64_t bad() const { return rejected ? counts.rejected : counts.bad(); }
+  // What of its counts the rule judged; and of that, what it compared with min_bad, and of how
+  // many.
+  Counts judged() const { return rejected ? counts.OfRejected() : counts; }
+  int64_t bad() const { return judged().bad(); }
+  int64_t bad_of() const { return judged().total() - counts.surplus; }
   Refusal ToRefusal() const { return {subject, bad(), min_bad, percent, until, manual, rejected}; }
 };
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "limiter/admin/page_text.h"
 #include "limiter/judging/incidents.h"
+#include "policy/evaluate.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -140,7 +141,7 @@ std::string HeldText(const Json& subject, const Json& held) {
 }  // namespace
 
 std::string CountedWords(const Json& counting) {
-  return Field(counting, "counts") == "rejected_recipients" ? "rejected recipients" : "bad";
+  return std::string(JudgedWords(Field(counting, "counts") == JudgedName(/*rejected=*/true)));
 }
 
 std::string CauseOf(const Json& record) {

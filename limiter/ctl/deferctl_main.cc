@@ -33,6 +33,7 @@
 #include "limiter/port/clock.h"
 #include "limiter/port/host_name.h"
 #include "policy/charge.h"
+#include "policy/evaluate.h"
 #include "policy/policy_file.h"
 #include "policy/text.h"
 #include "policy/toml_reader.h"
@@ -333,7 +334,7 @@ Json RuleJson(const Rule& rule) {
   for (const DomainPattern& pattern : rule.domains) domains.push_back(pattern.ToString());
   return {{"name", rule.name},
           {"min_bad", rule.min_bad},
-          {"counts", rule.rejected ? "rejected_recipients" : "bad"},
+          {"counts", std::string(deferd::JudgedName(rule.rejected))},
           {"percent", rule.percent == 0 ? Json(nullptr) : Json(rule.percent)},
           {"any_share", rule.any_share},
           {"window", deferd::FormatDuration(rule.window)},
@@ -381,7 +382,7 @@ int RunPolicyCheck(const Arguments& args) {
       const std::string share =
           rule.any_share ? ", whatever share," : absl::StrCat(" and ", rule.percent, "%");
       absl::StrAppendFormat(&out, "  rule %s: %d %s%s within %s: %s for %s%s\n", rule.name,
-                            rule.min_bad, rule.rejected ? "rejected recipients" : "bad", share,
+                            rule.min_bad, deferd::JudgedWords(rule.rejected), share,
                             deferd::FormatDuration(rule.window), rule.action.ToString(),
                             deferd::FormatDuration(rule.block_for), rule.shadow ? " (shadow)" : "");
     }

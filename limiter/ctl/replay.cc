@@ -11,10 +11,12 @@
 #include "absl/strings/str_format.h"
 #include "limiter/admin/page_text.h"
 #include "limiter/cases/case_table.h"
+#include "limiter/ctl/admin_pages.h"
 #include "limiter/ctl/replay_input.h"
 #include "limiter/limiter.h"
 #include "limiter/observer.h"
 #include "limiter/port/clock.h"
+#include "policy/evaluate.h"
 #include "policy/left_out.h"
 #include "policy/text.h"
 
@@ -156,7 +158,7 @@ Json Tally::Result() const {
                           {"until", FormatUtc(record.until)},
                           {"rule", record.rule},
                           {"count", record.bad()},
-                          {"counts", record.rejected ? "rejected_recipients" : "bad"},
+                          {"counts", std::string(JudgedName(record.rejected))},
                           {"min_bad", record.min_bad},
                           {"percent", record.percent},
                           {"shadow", record.shadow}});
@@ -337,8 +339,7 @@ std::string ReplayPage(const Json& result) {
           {since, absl::StrFormat(
                       "%s %s  %s rule %s: %d %s, %d%%, until %s%s\n", since.substr(0, 10),
                       since.substr(11, 5), PrintableUtf8(name.get<std::string>()),
-                      block["rule"].get<std::string>(), number(block, "count"),
-                      block["counts"] == "bad" ? "bad" : "rejected recipients",
+                      block["rule"].get<std::string>(), number(block, "count"), CountedWords(block),
                       number(block, "percent"), block["until"].get<std::string>().substr(11, 5),
                       block["shadow"] == true ? " (shadow)" : "")});
     }
