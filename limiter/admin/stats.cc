@@ -8,7 +8,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "limiter/admin/page_text.h"
 #include "limiter/admin/track_args.h"
 #include "policy/counts.h"
 #include "policy/subject.h"
@@ -132,45 +131,6 @@ absl::StatusOr<Json> Stats(const LedgerSearch& search, const CaseTable& cases, c
               {"by", *by},
               {"all", all},
               {"rows", std::move(rows)}};
-}
-
-std::string StatsPage(const Json& stats) {
-  const std::string by = Field(stats, "by");
-  std::string out = absl::StrCat("from ", ShortTime(Field(stats, "since")), " to ",
-                                 ZonedTime(Field(stats, "until")), "\n");
-  if (At(stats, "rows").empty()) return out + "nothing was sent\n";
-  std::vector<std::vector<std::string>> rows = {
-      {"", "RECIPIENTS", "", "", "OF THEM", "ATTEMPTS", ""},
-      {"MESSAGES", "DELIVERED", "DEFERRED", "FAILED", "LEFT OUT", "ALL",
-       by == "sender" ? "SENDER" : "SUBJECT"}};
-  for (const Json& one : At(stats, "rows")) {
-    const Json& recipients = At(one, "recipients");
-    const Json& attempts = At(one, "attempts");
-    const int64_t all =
-        Number(attempts, "delivered") + Number(attempts, "deferred") + Number(attempts, "failed");
-    rows.push_back(
-        {Field(one, "messages"), Field(recipients, "delivered"), Field(recipients, "deferred"),
-         Field(recipients, "failed"), Field(one, "left_out"), absl::StrCat(all),
-         absl::StrCat(Field(one, by.c_str()), Flag(one, "blocked") ? " (blocked)" : "")});
-  }
-  out += Table(rows);
-  out +=
-      Wrapped("",
-              "Each recipient with its last outcome in this time. Rules, and deferctl why, count "
-              "the last hour (or a rule's window), without those left out.");
-  std::string rejected;
-  for (const Json& one : At(stats, "rows")) {
-    if (Number(one, "rejected_recipients") == 0) continue;
-    absl::StrAppend(&rejected, rejected.empty() ? "" : ", ", Field(one, by.c_str()), " ",
-                    Number(one, "rejected_recipients"));
-  }
-  if (!rejected.empty()) {
-    out += Wrapped("", absl::StrCat("Besides, recipients that this mail server refused at RCPT "
-                                    "time, which are no deliveries: ",
-                                    rejected));
-  }
-  if (!Flag(stats, "all")) out += "there is more: the newest attempts were counted; give --since\n";
-  return out;
 }
 
 }  // namespace deferd

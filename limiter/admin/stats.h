@@ -24,8 +24,6 @@ namespace deferd {
 absl::StatusOr<Json> Stats(const LedgerSearch& search, const CaseTable& cases, const Json& args,
                            absl::Time now);
 
-std::string StatsPage(const Json& stats);  // at 80 columns
-
 }  // namespace deferd
 
 #endif  // DEFERD_LIMITER_ADMIN_STATS_H_

@@ -44,12 +44,6 @@ struct OutcomeFilter {
 };
 absl::StatusOr<OutcomeFilter> ParseOutcomes(absl::string_view text);
 
-// At 80 columns.
-std::string TrackPage(const Json& rows);
-
-// The page of a request that found nothing, with why that may be.
-std::string NothingFound(const Json& request);
-
 }  // namespace deferd
 
 #endif  // DEFERD_LIMITER_ADMIN_TRACK_H_

@@ -45,9 +45,6 @@ absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
 std::optional<absl::Time> WhenReached(const Rule& rule, const Counts& counts, const Counts& recent,
                                       absl::Duration over, absl::Time now);
 
-std::string WhyPage(const Json& why);  // at most 80 columns
-std::string VerifyPage(const Json& verified);
-
 }  // namespace deferd
 
 #endif  // DEFERD_LIMITER_ADMIN_WHY_H_

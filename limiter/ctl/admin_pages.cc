@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
-#include "limiter/admin/page_text.h"
+#include "limiter/ctl/page_text.h"
 #include "limiter/judging/incidents.h"
 #include "policy/evaluate.h"
 #include "policy/text.h"

@@ -6,8 +6,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "limiter/admin/page_text.h"
 #include "limiter/ctl/doctor_mta.h"
+#include "limiter/ctl/page_text.h"
 #include "policy/text.h"
 
 namespace deferd {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "limiter/admin/page_text.h"
+#include "limiter/ctl/page_text.h"
 #include "limiter/localrpc/admin_client.h"
 #include "limiter/port/clock.h"
 #include "limiter/queue/mail_queue.h"

@@ -1,4 +1,4 @@
-// What `deferctl why` prints: one screen that a reader understands who knows no log.
+#include "limiter/ctl/why_page.h"
 
 #include <algorithm>
 #include <vector>
@@ -6,9 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
-#include "limiter/admin/page_text.h"
-#include "limiter/admin/why.h"
 #include "limiter/ctl/admin_pages.h"
+#include "limiter/ctl/page_text.h"
 #include "policy/dilution.h"
 #include "policy/policy.h"
 #include "policy/text.h"

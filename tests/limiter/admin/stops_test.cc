@@ -1,4 +1,5 @@
 #include "limiter/admin/stops.h"
+#include "limiter/ctl/why_page.h"
 
 #include <random>
 

@@ -1,4 +1,5 @@
 #include "limiter/admin/track.h"
+#include "limiter/ctl/track_page.h"
 
 #include "limiter/admin/track_args.h"
 

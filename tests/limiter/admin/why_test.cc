@@ -1,13 +1,16 @@
 #include "limiter/admin/why.h"
+#include "limiter/ctl/stats_page.h"
+#include "limiter/ctl/track_page.h"
+#include "limiter/ctl/why_page.h"
 
 #include <map>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
-#include "limiter/admin/page_text.h"
 #include "limiter/admin/stats.h"
 #include "limiter/admin/track.h"
+#include "limiter/ctl/page_text.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/status_matchers.h"
 

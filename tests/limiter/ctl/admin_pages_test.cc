@@ -1,6 +1,6 @@
 #include "limiter/ctl/admin_pages.h"
 
-#include "limiter/admin/why.h"
+#include "limiter/ctl/why_page.h"
 
 #include <algorithm>
 #include <limits>
@@ -10,7 +10,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "limiter/admin/page_text.h"
+#include "limiter/ctl/page_text.h"
 #include "policy/text.h"
 
 namespace deferd {

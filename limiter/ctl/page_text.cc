@@ -1,4 +1,4 @@
-#include "limiter/admin/page_text.h"
+#include "limiter/ctl/page_text.h"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // What the pages of deferctl are made of.
 
-#ifndef DEFERD_LIMITER_ADMIN_PAGE_TEXT_H_
-#define DEFERD_LIMITER_ADMIN_PAGE_TEXT_H_
+#ifndef DEFERD_LIMITER_CTL_PAGE_TEXT_H_
+#define DEFERD_LIMITER_CTL_PAGE_TEXT_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -39,4 +39,4 @@ std::string Table(std::vector<std::vector<std::string>> rows);
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_ADMIN_PAGE_TEXT_H_
+#endif  // DEFERD_LIMITER_CTL_PAGE_TEXT_H_
