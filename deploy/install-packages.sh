@@ -11,7 +11,8 @@ case ${1:-build} in
 build) ;;
 test)
   packages+=(libgtest-dev libgmock-dev python3 logrotate prometheus clang clang-format libclang-rt-14-dev
-    redis-server redis-sentinel redis-tools systemd-journal-remote mmdebstrap)
+    redis-server redis-sentinel redis-tools systemd systemd-journal-remote mmdebstrap debhelper
+    fakeroot lintian pandoc zsh fish)
   ;;
 train) packages+=(python3 python3-sklearn) ;;
 *)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "limiter/config/config_check.h"
 #include "limiter/hook/exim_session.h"
 #include "limiter/hook/postfix_session.h"
 #include "limiter/localrpc/admin_session.h"
@@ -89,22 +90,30 @@ absl::Status RunningDaemon::OpenHook() {
     };
   };
   auto malformed = [this] { metrics_.OnMalformedQuestion(); };
-  const auto listen = [&](const std::string& name, const std::string& address,
+  const auto listen = [&](HookDoor door, const std::string& address,
                           const SocketServer::Options& options,
                           SocketServer::NewSession new_session) -> absl::Status {
+    const std::string name = door == HookDoor::kExim ? "exim" : "postfix";
     if (address.empty()) return absl::OkStatus();
-    absl::StatusOr<Listener> listener = Listen(name, address, config_.hook_options);
+    if (HasNoFolder(address) && OnlyTheOtherIsHere(door)) {
+      spdlog::info("{}: {} is not opened, since this mail server is not installed here", name,
+                   address);
+      return absl::OkStatus();
+    }
+    ListenOptions file = config_.hook_options;
+    if (file.group.empty()) file.group = GroupOfDoor(door);
+    absl::StatusOr<Listener> listener = Listen(name, address, file);
     if (!listener.ok()) return listener.status();
     return (*server)->Listen(*std::move(listener), options, std::move(new_session));
   };
-  absl::Status opened = listen("exim", config_.hook_exim, HookOptions(absl::Seconds(5)),
+  absl::Status opened = listen(HookDoor::kExim, config_.hook_exim, HookOptions(absl::Seconds(5)),
                                [=, answered = answered_to(Mta::kExim)](const Peer&) {
                                  return std::make_unique<EximSession>(answer, answered, malformed);
                                });
   if (!opened.ok()) return opened;
   // Postfix keeps a connection for later questions, up to five minutes without one, and takes one
   // that was closed on it for a server that is away.
-  opened = listen("postfix", config_.hook_postfix, HookOptions(absl::Minutes(10)),
+  opened = listen(HookDoor::kPostfix, config_.hook_postfix, HookOptions(absl::Minutes(10)),
                   [=, answered = answered_to(Mta::kPostfix)](const Peer&) {
                     return std::make_unique<PostfixSession>(answer, answered, malformed);
                   });

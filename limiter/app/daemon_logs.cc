@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "limiter/config/config_check.h"
 #include "limiter/intake/exim_reader.h"
 #include "limiter/intake/postfix_reader.h"
 #include "limiter/localrpc/json.h"
@@ -19,7 +20,11 @@ constexpr absl::Duration kLookForBlindnessEvery = absl::Seconds(10);
 void RunningDaemon::FollowLogs() {
   recorder_ = std::make_unique<Recorder>(
       &limiter_, &keeper_, [this](size_t pending) { return LookAtFreshness(pending); });
-  for (const auto* patterns : {&config_.exim_logs, &config_.postfix_logs}) {
+  const std::vector<std::string> exim_logs =
+      LogsToFollow(config_.exim_logs, OnlyTheOtherIsHere(HookDoor::kExim));
+  const std::vector<std::string> postfix_logs =
+      LogsToFollow(config_.postfix_logs, OnlyTheOtherIsHere(HookDoor::kPostfix));
+  for (const auto* patterns : {&exim_logs, &postfix_logs}) {
     for (const std::string& pattern : *patterns) spdlog::info("following {}", pattern);
   }
   std::map<std::string, SourceState> known;
@@ -52,8 +57,8 @@ void RunningDaemon::FollowLogs() {
                          std::move(new_reader), &clock_, submit);
   };
   std::vector<std::unique_ptr<LogSet>> logs;
-  logs.push_back(follow(config_.exim_logs, new_exim));
-  logs.push_back(follow(config_.postfix_logs, new_postfix));
+  logs.push_back(follow(exim_logs, new_exim));
+  logs.push_back(follow(postfix_logs, new_postfix));
   if (queue_keeper_ != nullptr) queue_keeper_->Start(keeper_.remembered());
   MutexLock lock(&logs_mutex_);
   logs_ = std::move(logs);

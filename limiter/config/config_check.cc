@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "absl/types/span.h"
 
 namespace deferd {
 
@@ -21,11 +22,17 @@ namespace {
 
 bool HasGroup(const std::string& name) { return getgrnam(name.c_str()) != nullptr; }
 
-// The groups of mail servers that this machine has.
+constexpr const char* kEximGroups[] = {"Debian-exim", "exim", "mailnull"};
+constexpr const char* kPostfixGroups[] = {"postfix"};
+
+// The groups of mail servers that this machine has, quoted.
 std::vector<std::string> MailGroups() {
   std::vector<std::string> groups;
-  for (const char* name : {"Debian-exim", "exim", "mailnull", "postfix"}) {
-    if (HasGroup(name)) groups.push_back(absl::StrCat("\"", name, "\""));
+  for (absl::Span<const char* const> names : {absl::Span<const char* const>(kEximGroups),
+                                              absl::Span<const char* const>(kPostfixGroups)}) {
+    for (const char* name : names) {
+      if (HasGroup(name)) groups.push_back(absl::StrCat("\"", name, "\""));
+    }
   }
   return groups;
 }
@@ -53,11 +60,12 @@ class Checker {
             : absl::StrCat("the mail server's group here is ", absl::StrJoin(here, " or "))));
   }
 
-  void Socket(absl::string_view key, absl::string_view address) {
+  // `left_out`: deferd starts without it if its folder is missing.
+  void Socket(absl::string_view key, absl::string_view address, bool left_out = false) {
     absl::ConsumePrefix(&address, "unix:");
     if (!absl::StartsWith(address, "/")) return;  // TCP, or off
     const std::string folder = FolderOf(address);
-    if (IsFolder(folder)) return;
+    if (left_out || IsFolder(folder)) return;
     std::string text = absl::StrCat(key, ": there is no folder ", folder, " for ", address);
     // systemd makes the unit's own folders below /run when it starts deferd.
     if (absl::StartsWith(folder, "/run/") || absl::StartsWith(folder, "/var/run/")) {
@@ -65,7 +73,9 @@ class Checker {
           absl::StrCat(text, "; the systemd unit makes it at each start"));
     } else {
       findings_->errors.push_back(
-          absl::StrCat(text, "; create it, with access for the mail server"));
+          absl::StrCat(text,
+                       "; create it, with access for the mail server, or enable the unit "
+                       "deferd-postfix.socket, which makes it"));
     }
   }
 
@@ -97,6 +107,48 @@ class Checker {
 
 }  // namespace
 
+std::string MailGroup(HookDoor door) {
+  const absl::Span<const char* const> names = door == HookDoor::kExim
+                                                  ? absl::Span<const char* const>(kEximGroups)
+                                                  : absl::Span<const char* const>(kPostfixGroups);
+  for (const char* name : names) {
+    if (HasGroup(name)) return name;
+  }
+  return "";
+}
+
+bool OnlyTheOtherIsHere(HookDoor door, const std::string& root) {
+  const auto has = [&](const char* program) { return access((root + program).c_str(), F_OK) == 0; };
+  const bool exim = has("/usr/sbin/exim4") || has("/usr/sbin/exim");
+  const bool postfix = has("/usr/sbin/postfix");
+  return door == HookDoor::kExim ? postfix && !exim : exim && !postfix;
+}
+
+std::vector<std::string> LogsToFollow(const std::vector<std::string>& patterns, bool absent) {
+  std::vector<std::string> followed;
+  for (const std::string& pattern : patterns) {
+    glob_t found = {};
+    if (!absent || glob(pattern.c_str(), 0, nullptr, &found) == 0) followed.push_back(pattern);
+    globfree(&found);
+  }
+  return followed;
+}
+
+bool HasNoFolder(absl::string_view address) {
+  return absl::ConsumePrefix(&address, "unix:") && !IsFolder(FolderOf(address));
+}
+
+std::string GroupOfDoor(HookDoor door) {
+  const std::string name = MailGroup(door);
+  const group* const entry = name.empty() ? nullptr : getgrnam(name.c_str());
+  if (entry == nullptr) return "";
+  const gid_t gid = entry->gr_gid;
+  std::vector<gid_t> own(static_cast<size_t>(std::max(getgroups(0, nullptr), 0)));
+  own.resize(static_cast<size_t>(std::max(getgroups(static_cast<int>(own.size()), own.data()), 0)));
+  const bool member = getegid() == gid || std::find(own.begin(), own.end(), gid) != own.end();
+  return geteuid() == 0 || member ? name : "";
+}
+
 std::string WrongMailServer(const Config& config, bool exim_here, bool postfix_here) {
   const bool for_exim = !config.hook_exim.empty() || !config.exim_logs.empty();
   const bool for_postfix =
@@ -118,19 +170,26 @@ std::string WrongMailServer(const Config& config, bool exim_here, bool postfix_h
 
 MachineFindings CheckMachine(const Config& config) {
   MachineFindings findings;
-  const bool exim_here = HasGroup("Debian-exim") || HasGroup("exim") || HasGroup("mailnull");
-  std::string wrong = WrongMailServer(config, exim_here, HasGroup("postfix"));
+  const bool exim_here = !MailGroup(HookDoor::kExim).empty();
+  const bool postfix_here = !MailGroup(HookDoor::kPostfix).empty();
+  std::string wrong = WrongMailServer(config, exim_here, postfix_here);
   if (!wrong.empty()) findings.errors.push_back(std::move(wrong));
+  const bool no_exim = OnlyTheOtherIsHere(HookDoor::kExim);
+  const bool no_postfix = OnlyTheOtherIsHere(HookDoor::kPostfix);
   Checker checker(&findings);
   if (!config.hook_exim.empty() || !config.hook_postfix.empty()) {
     checker.Group("[hook]", config.hook_options.group);
   }
   checker.Group("[admin]", config.admin_options.group);
-  checker.Socket("[hook] exim", config.hook_exim);
-  checker.Socket("[hook] postfix", config.hook_postfix);
+  checker.Socket("[hook] exim", config.hook_exim, no_exim);
+  checker.Socket("[hook] postfix", config.hook_postfix, no_postfix);
   checker.Socket("[admin] socket", config.admin_socket);
-  for (const std::string& log : config.exim_logs) checker.Log("[intake] exim", log);
-  for (const std::string& log : config.postfix_logs) checker.Log("[intake] postfix", log);
+  for (const std::string& log : LogsToFollow(config.exim_logs, no_exim)) {
+    checker.Log("[intake] exim", log);
+  }
+  for (const std::string& log : LogsToFollow(config.postfix_logs, no_postfix)) {
+    checker.Log("[intake] postfix", log);
+  }
   return findings;
 }
 

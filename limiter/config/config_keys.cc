@@ -41,7 +41,9 @@ constexpr TomlKeyInfo kKeys[] = {
      "Where Exim queries deferd: `unix:/PATH` or `127.0.0.1:PORT`."},
     {"[hook]", "postfix", "address", "", "Where Postfix queries deferd, below its chroot."},
     {"[hook]", "mode", "string", "`\"0660\"`", "File mode of both sockets, such as `\"0660\"`."},
-    {"[hook]", "group", "string", "", "Group of both sockets: `\"Debian-exim\"` or `\"postfix\"`."},
+    {"[hook]", "group", "string", "the mail server's",
+     "Group of both sockets. Without it, each gets the group of the mail server that asks there, "
+     "if deferd may give it."},
     {"[admin]", "socket", "path", "`\"/run/deferd/admin.sock\"`",
      "Where `deferctl` connects. Its permissions are the access list."},
     {"[admin]", "mode", "string", "`\"0660\"`", "File mode of the admin socket."},

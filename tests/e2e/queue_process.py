@@ -2,11 +2,22 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 
-from deferd_process import BIN, LIMIT
+from deferd_process import BIN, LIMIT, SOURCE
 from redis_server import until
+
+
+def as_the_unit_runs_it(unit):
+    """setpriv(1), which leaves a program the capabilities that this unit of deploy/systemd leaves it."""
+    if os.geteuid() != 0:
+        return []
+    with open(os.path.join(SOURCE, "deploy/systemd", unit), encoding="utf-8") as file:
+        left = re.search(r"^CapabilityBoundingSet=(.*)$", file.read(), re.M)[1].split()
+    kept = ",".join(["-all", *("+" + name.removeprefix("CAP_").lower() for name in left)])
+    return ["setpriv", "--bounding-set", kept, "--inh-caps", kept]
 
 
 class QueueHelper:
@@ -19,7 +30,9 @@ class QueueHelper:
         self.start()
 
     def start(self, *more):
-        self.process = subprocess.Popen([*self.arguments, *more], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [*as_the_unit_runs_it("deferd-queue.service"), *self.arguments, *more],
+            stderr=subprocess.DEVNULL)
         until(lambda: os.path.exists(self.socket), "deferd-queue listens")
 
     def ask(self, verb, **arguments):

@@ -74,6 +74,24 @@ TEST_F(ConfigCheckTest, ALogThatIsNotThereIsAWarning) {
                                           HasSubstr("as soon as the mail server creates it")));
 }
 
+TEST_F(ConfigCheckTest, WhatIsLeftOutWhereOnlyTheOtherMailServerIsInstalled) {
+  EXPECT_FALSE(OnlyTheOtherIsHere(HookDoor::kExim, folder_)) << "neither: a container of its own";
+  std::filesystem::create_directories(folder_ + "/usr/sbin");
+  std::ofstream(folder_ + "/usr/sbin/postfix") << "";
+  EXPECT_TRUE(OnlyTheOtherIsHere(HookDoor::kExim, folder_));
+  EXPECT_FALSE(OnlyTheOtherIsHere(HookDoor::kPostfix, folder_));
+  std::ofstream(folder_ + "/usr/sbin/exim") << "";
+  EXPECT_FALSE(OnlyTheOtherIsHere(HookDoor::kExim, folder_));
+  EXPECT_FALSE(OnlyTheOtherIsHere(HookDoor::kPostfix, folder_));
+
+  const std::vector<std::string> logs = {folder_ + "/mainlog", folder_ + "/later"};
+  EXPECT_THAT(LogsToFollow(logs, false), ElementsAre(logs[0], logs[1]));
+  EXPECT_THAT(LogsToFollow(logs, true), ElementsAre(logs[0])) << "what exists is read";
+  EXPECT_TRUE(HasNoFolder("unix:" + folder_ + "/none/x.sock"));
+  EXPECT_FALSE(HasNoFolder("unix:" + folder_ + "/x.sock"));
+  EXPECT_FALSE(HasNoFolder("127.0.0.1:25"));
+}
+
 TEST(WrongMailServer, TheStockConfigurationOnAHostOfTheOtherMailServer) {
   Config config;
   config.exim_logs = {"/var/log/exim4/mainlog"};

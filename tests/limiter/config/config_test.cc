@@ -28,7 +28,10 @@ TEST(Config, TheFileThatIsInstalledIsValid) {
   EXPECT_EQ(config->policy_path, "/etc/deferd/policy.toml");
   EXPECT_THAT(config->exim_logs, testing::ElementsAre("/var/log/exim4/mainlog"));
   EXPECT_EQ(config->hook_exim, "unix:/run/deferd/exim.sock");
-  EXPECT_EQ(config->hook_options.group, "Debian-exim");
+  // For Exim, Postfix and both: no group that one of them lacks.
+  EXPECT_THAT(config->postfix_logs, testing::ElementsAre("/var/log/mail.log"));
+  EXPECT_EQ(config->hook_postfix, "unix:/var/spool/postfix/deferd/policy.sock");
+  EXPECT_EQ(config->hook_options.group, "");
   EXPECT_EQ(config->hook_options.mode, 0660);
   EXPECT_EQ(config->http_listen, "127.0.0.1:9780");
 }
