@@ -78,7 +78,7 @@ constexpr Row kTable[] = {
 
     {T::kMailboxFull, kAny, "the recipients: their mailboxes are full",
      "tell them another way; stop mailing them if it stays so", ""},
-    {T::kGreylisting, kAny, "nobody: the recipients' servers ask unknown senders to wait",
+    {T::kGreylisting, kAny, "nobody: greylisting, servers ask unknown senders to wait",
      "wait; the mail server tries again by itself", "", true},
 
     {T::kTooFast, C::kLogin, "this mailbox: it sends more at once than servers take",
@@ -176,7 +176,7 @@ constexpr std::array<ClassRow, kReplyClasses> kClasses = {{
      {"mailbox full", "1 mailbox is full", "mailboxes are full"}},
     {ReplyClass::kGreylisting,
      T::kGreylisting,
-     {"asked to wait", "1 asked to wait (greylisting)", "asked to wait (greylisting)"}},
+     {"asked to wait", "1 was asked to wait", "were asked to wait"}},
     {ReplyClass::kRateLimited, T::kTooFast, {"sent too fast", "1 sent too fast", "sent too fast"}},
     {ReplyClass::kReputation,
      T::kDomainListed,
@@ -189,8 +189,7 @@ constexpr std::array<ClassRow, kReplyClasses> kClasses = {{
      {"sender unverified", "1 sender not verified", "senders not verified"}},
     {ReplyClass::kRelayDenied,
      T::kRelayDenied,
-     {"relaying denied", "1 not handled there (relaying denied)",
-      "not handled there (relaying denied)"}},
+     {"relaying denied", "1 refused to relay", "refused to relay"}},
     {ReplyClass::kContent, T::kSpam, {"spam suspected", "1 refused as spam", "refused as spam"}},
     {ReplyClass::kPolicy,
      T::kPolicy,

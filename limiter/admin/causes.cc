@@ -4,10 +4,12 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "policy/counts.h"
 #include "policy/organisation.h"
 #include "policy/text.h"
 
@@ -39,8 +41,62 @@ Json Ranked(const std::map<std::string, int64_t>& counts) {
 struct Answers {
   int64_t counted = 0;
   int64_t left_out = 0;
-  std::string sample;  // the newest
+  std::string sample;                    // the newest
+  std::map<std::string, int64_t> hosts;  // by the organisation that answered
+  std::set<std::string> recipients;
 };
+
+// One who sent: by what is proven, else by the address.
+struct Sender {
+  std::string kind;
+  std::string name;
+  friend auto operator<=>(const Sender&, const Sender&) = default;
+};
+Sender SenderOf(const LedgerRow& row) {
+  if (!row.login.empty()) return {"login", row.login};
+  if (!row.user.empty()) return {"user", row.user};
+  return {"sender", row.sender.empty() ? "<>" : row.sender};
+}
+
+// With what they have now, the most bad first, then the most delivered.
+struct Sent {
+  Counts counts;
+  int64_t left_out = 0;  // bad ones
+};
+Json SendersJson(const std::map<Sender, Sent>& senders) {
+  std::vector<std::pair<const Sender*, const Sent*>> ranked;
+  for (const auto& [sender, sent] : senders) ranked.emplace_back(&sender, &sent);
+  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) {
+    const Sent &x = *a.second, &y = *b.second;
+    return std::tuple(x.counts.bad(), x.left_out, x.counts.delivered) >
+           std::tuple(y.counts.bad(), y.left_out, y.counts.delivered);
+  });
+  Json list = Json::array();
+  for (const auto& [sender, sent] : ranked) {
+    const Counts& counts = sent->counts;
+    if (list.size() == kMaxShown) break;
+    list.push_back({{"kind", sender->kind},
+                    {"name", sender->name},
+                    {"delivered", counts.delivered},
+                    {"deferred", counts.deferred},
+                    {"failed", counts.failed},
+                    {"bad", counts.bad()},
+                    {"left_out", sent->left_out}});
+  }
+  return list;
+}
+
+Json HostsJson(const std::map<std::string, int64_t>& hosts) {
+  std::vector<std::pair<int64_t, std::string>> ranked;
+  for (const auto& [name, count] : hosts) ranked.emplace_back(-count, name);
+  std::sort(ranked.begin(), ranked.end());
+  Json list = Json::array();
+  for (const auto& [minus, name] : ranked) {
+    if (list.size() == kMaxShown) break;
+    list.push_back({{"name", name}, {"count", -minus}});
+  }
+  return list;
+}
 
 Json AnswersJson(const std::map<std::string, Answers>& answers) {
   std::vector<std::pair<int64_t, std::string>> ranked;
@@ -56,28 +112,39 @@ Json AnswersJson(const std::map<std::string, Answers>& answers) {
                     {"meaning", std::string(info.meaning)},
                     {"side", std::string(info.side)},
                     {"advice", std::string(info.advice)},
+                    {"hosts", HostsJson(one.hosts)},
+                    {"recipients", one.recipients.size()},
+                    {"recipient", one.recipients.empty() ? "" : *one.recipients.begin()},
                     {"sample", one.sample}});
   }
   return list;
 }
 
-// What local programs claimed of themselves when they handed in `messages`, with how many bad ones
-// each caused. `query` found the attempts; a message can be as much older as its retries take.
-std::map<std::string, int64_t> ClaimsOf(const LedgerSearch& search, LedgerQuery query,
-                                        const std::map<std::string, int64_t>& messages) {
-  std::map<std::string, int64_t> claims;
-  if (messages.empty()) return claims;
+// What the arrivals of `messages` say besides, with how many bad deliveries each message caused:
+// what a local program claimed of itself, and the message's own Subject: line. `query` found the
+// attempts; a message can be as much older as its retries take.
+struct Arrivals {
+  std::map<std::string, int64_t> claims, mail_subjects;
+};
+Arrivals ArrivalsOf(const LedgerSearch& search, LedgerQuery query,
+                    const std::map<std::string, int64_t>& messages) {
+  Arrivals arrivals;
+  if (messages.empty()) return arrivals;
   query.outcomes = {Outcome::kQueued};
   query.since -= absl::Hours(24);
+  query.before = LedgerQuery().before;
   absl::StatusOr<LedgerPage> page = search(query);
-  if (!page.ok()) return claims;
+  if (!page.ok()) return arrivals;
   for (const LedgerRow& row : page->rows) {
-    absl::string_view claim = row.reply;
     const auto caused = messages.find(row.message_id);
-    if (caused == messages.end() || !absl::ConsumePrefix(&claim, kClaimPrefix)) continue;
-    claims[std::string(claim)] += caused->second;
+    if (caused == messages.end()) continue;
+    absl::string_view claim = row.reply;
+    if (!row.user.empty() && absl::ConsumePrefix(&claim, kClaimPrefix)) {
+      arrivals.claims[std::string(claim)] += caused->second;
+    }
+    if (!row.mail_subject.empty()) arrivals.mail_subjects[row.mail_subject] += caused->second;
   }
-  return claims;
+  return arrivals;
 }
 
 bool IsBad(Outcome outcome) {
@@ -152,48 +219,78 @@ absl::string_view LeftOutMeaning(LeftOut reason) {
 
 Json CausesJson(const LedgerSearch& search, const Subject& subject,
                 const std::vector<Incident>& incidents, const CountedApart& apart, absl::Time since,
-                absl::Time until) {
+                absl::Time until, bool once) {
   LedgerQuery query;
   query.subject = subject.ToString();
-  query.outcomes = {Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
+  query.outcomes = {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
   query.since = since;
   query.until = until;
   query.limit = kMaxRows;
-  absl::StatusOr<LedgerPage> page = search(query);
-  if (!page.ok()) return {{"problem", std::string(page.status().message())}};
   std::map<std::string, int64_t> senders, logins, scripts;
-  std::map<std::string, int64_t> messages;  // of users: how many bad ones each caused
+  std::map<std::string, int64_t> messages;  // how many bad deliveries each caused
+  std::map<Sender, Sent> by_sender;
   std::map<std::string, Answers> answers;
+  std::set<std::string> recipients, destinations;
   std::set<MessageAndRecipient> seen;
   Json attempts = Json::array();
-  for (const LedgerRow& row : page->rows) {
+  const auto add = [&](const LedgerRow& row) {
     const LeftOut left_out = LeftOutNow(row, incidents);
     const bool counts = left_out == LeftOut::kCounts;
     const bool by_answer = left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident;
-    if ((!counts && !by_answer) || (counts && IsApart(apart, row))) continue;
-    if (!seen.emplace(row.message_id, row.recipient).second) continue;
+    if ((!counts && !by_answer) || (counts && IsApart(apart, row))) return;
+    if (once && !seen.emplace(row.message_id, row.recipient).second) return;
+    if (!IsBad(row.outcome)) {
+      if (counts) ++by_sender[SenderOf(row)].counts.delivered;
+      return;
+    }
+    const std::string organisation = OrganisationOf(row.host.empty() ? row.host_ip : row.host);
+    if (!organisation.empty()) destinations.insert(organisation);
     if (!row.reply_class.empty()) {
       Answers& one = answers[row.reply_class];
       ++(counts ? one.counted : one.left_out);
       if (one.sample.empty()) one.sample = std::string(CutUtf8(row.reply, kMaxSample));
+      if (!organisation.empty()) ++one.hosts[organisation];
+      one.recipients.insert(row.recipient);
     }
-    if (!counts) continue;
+    Sent& sent = by_sender[SenderOf(row)];
+    if (!counts) {
+      ++sent.left_out;
+      return;
+    }
+    ++(row.outcome == Outcome::kDeferred ? sent.counts.deferred : sent.counts.failed);
     ++senders[row.sender.empty() ? "<>" : row.sender];
     if (!row.login.empty()) ++logins[row.login];
-    if (!row.user.empty()) {
-      ++scripts[row.user];
-      ++messages[row.message_id];
-    }
+    if (!row.user.empty()) ++scripts[row.user];
+    ++messages[row.message_id];
+    recipients.insert(row.recipient);
     if (attempts.size() < kMaxAttempts) attempts.push_back(LedgerRowJson(row));
+  };
+  bool all = true;
+  for (size_t looked = 0;;) {
+    absl::StatusOr<LedgerPage> page = search(query);
+    if (!page.ok()) return {{"problem", std::string(page.status().message())}};
+    for (const LedgerRow& row : page->rows) add(row);
+    looked += page->rows.size();
+    if (page->next == 0) break;
+    if (looked >= kMaxLooked) {
+      all = false;
+      break;
+    }
+    query.before = page->next;
   }
+  const Arrivals arrivals = ArrivalsOf(search, query, messages);
   return {{"since", FormatUtc(since)},
           {"until", FormatUtc(until)},
-          {"all", page->next == 0},  // false: there are more than were looked at
+          {"all", all},  // false: there are more than were looked at
+          {"who", SendersJson(by_sender)},
           {"senders", Ranked(senders)},
           {"logins", Ranked(logins)},
           {"users", Ranked(scripts)},
           {"answers", AnswersJson(answers)},
-          {"claimed", Ranked(ClaimsOf(search, query, messages))},
+          {"claimed", Ranked(arrivals.claims)},
+          {"mail_subjects", Ranked(arrivals.mail_subjects)},
+          {"recipients", recipients.size()},
+          {"destinations", destinations.size()},
           {"attempts", std::move(attempts)}};
 }
 

@@ -26,12 +26,19 @@ namespace deferd {
 // time their attempts count for them alone.
 using CountedApart = std::map<std::string, absl::Time>;
 
-// The bad attempts from `since` to `until`, each message and recipient once with its newest:
-// {"since", "until", "all", "senders", "logins", "users", "claimed": [{"name", "bad"}], "answers":
-// every class that occurs, "attempts"}, or {"problem"}.
+// The bad attempts from `since` to `until`: {"since", "until", "all", "who": [{"kind" (login, user
+// or sender), "name", "delivered", "deferred", "failed", "bad", "left_out"}], "senders", "logins",
+// "users", "claimed", "mail_subjects": [{"name", "bad"}], "answers": every class that occurs,
+// "recipients", "destinations": how many different ones, "attempts"}, or {"problem"}. `once`: each
+// message and recipient with its newest attempt, which may be a delivery.
 Json CausesJson(const LedgerSearch& search, const Subject& subject,
                 const std::vector<Incident>& incidents, const CountedApart& apart, absl::Time since,
-                absl::Time until);
+                absl::Time until, bool once);
+
+// The verdict on them: {"trouble", "culprit", "fault", "remedies": [...], "patience"} (fault.h).
+// Null if the ledger could not tell. `refused_here`: recipients refused at RCPT time in the window.
+Json FaultJson(const Json& causes, const Subject& subject, const std::vector<Incident>& incidents,
+               int64_t refused_here);
 
 // What does not count: {"all", "reasons": [{"reason", "meaning", "delivered", "deferred", "failed",
 // "classes"}]}, or {"problem"}. `once`: each message and recipient with its newest attempt.

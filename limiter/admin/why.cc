@@ -171,6 +171,9 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
   std::vector<std::string> within;
   for (const Subject& domain : report.within) within.push_back(domain.ToString());
   const bool once = parts.limiter->settings().policy->count == CountMode::kOnce;
+  Json causes = CausesJson(parts.search, subject, incidents, apart_then, since, until, once);
+  Json fault = FaultJson(causes, subject, incidents,
+                         open.has_value() ? open->counts.rejected : report.counts.rejected);
   Json why = {{"subject", subject.ToString()},
               {"state", "ok"},
               {"seen", seen},
@@ -180,7 +183,8 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
               {"window_length", deferd::FormatDuration(report.window)},
               {"rules", RulesJson(report, open.has_value() && !open->shadow, now)},
               {"case", case_json},
-              {"causes", CausesJson(parts.search, subject, incidents, apart_then, since, until)},
+              {"fault", std::move(fault)},
+              {"causes", std::move(causes)},
               // An attempt may be stamped later than the clock.
               {"left_out", LeftOutJson(parts.search, subject, incidents, apart,
                                        std::max(now - report.window, report.cleared_at),

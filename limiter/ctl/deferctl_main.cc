@@ -107,9 +107,11 @@ struct Arguments {
   } track;
 };
 
+using PageOf = std::function<std::string(const Json&)>;
+
 // A verb that the daemon answers: its result as JSON or as a page.
 int AskAndPrint(const Arguments& args, const std::string& verb, const Json& request,
-                std::string (*page)(const Json&)) {
+                const PageOf& page) {
   absl::StatusOr<Json> result = AskDaemon(args.socket, verb, request, kDaemonLimit);
   if (!result.ok()) return Fail(result.status());
   return Print(args.json ? DumpPretty(*result) : page(*result));
@@ -121,8 +123,9 @@ int RunCheck(const Arguments& a) {
   return AskAndPrint(a, "check", {{"subject", a.subject}, {"source", a.source}}, CheckPage);
 }
 int RunWhy(const Arguments& a) {
-  return AskAndPrint(a, "why", {{"subject", a.subject}, {"verify", a.verify}},
-                     a.verify ? VerifyPage : WhyPage);
+  return AskAndPrint(
+      a, "why", {{"subject", a.subject}, {"verify", a.verify}},
+      a.verify ? PageOf(VerifyPage) : [&a](const Json& why) { return WhyPage(why, a.all); });
 }
 int RunBlocks(const Arguments& a) { return AskAndPrint(a, "blocks", {{"all", a.all}}, BlocksPage); }
 int RunIncidents(const Arguments& a) {
@@ -441,8 +444,9 @@ int Main(int argc, char** argv) {
   CLI::App* check = verb(&app, "check", "what an MTA would be told", RunCheck);
   check->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
   check->add_option("--source", args.source, "submission (so without it), local, queued or relay");
-  CLI::App* why = verb(&app, "why", "the page of one subject: counts, limits, block", RunWhy);
+  CLI::App* why = verb(&app, "why", "who caused a block, whose fault it is and what to do", RunWhy);
   why->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
+  why->add_flag("--all", args.all, "the evidence, answers, counts and record too");
   why->add_flag("--verify", args.verify, "count the block's evidence again, out of the ledger");
   CLI::App* blocks = verb(&app, "blocks", "who is blocked", RunBlocks);
   blocks->add_flag("--all", args.all, "ended ones too");
@@ -555,6 +559,7 @@ int Main(int argc, char** argv) {
   }
   const absl::TimeZone zone = args.utc ? absl::UTCTimeZone() : absl::LocalTimeZone();
   ShowTimesIn(zone, SystemClock().Now());
+  ShowPagesAs(StyleOfOutput(STDOUT_FILENO));
   // Pages take values by the types that they have in this version.
   try {
     if (!queue_verb) return run(args);

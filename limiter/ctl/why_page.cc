@@ -8,6 +8,7 @@
 #include "absl/strings/str_replace.h"
 #include "limiter/ctl/admin_pages.h"
 #include "limiter/ctl/page_text.h"
+#include "limiter/ctl/why_head.h"
 #include "policy/dilution.h"
 #include "policy/policy.h"
 #include "policy/text.h"
@@ -268,10 +269,9 @@ std::string LeftOutText(const Json& why) {
 }
 
 std::string NeverSeenText(const Json& why) {
-  std::string out = absl::StrCat(Field(why, "subject"), ": never seen\n\n");
-  absl::StrAppend(&out, Wrapped("",
-                                "deferd has counted no delivery, kept no attempt and recorded "
-                                "no block under this name."));
+  std::string out = Wrapped("",
+                            "deferd has counted no delivery, kept no attempt and recorded "
+                            "no block under this name.");
   std::string near;
   for (const Json& name : At(why, "near")) {
     absl::StrAppend(&near, near.empty() ? "" : ", ",
@@ -283,21 +283,28 @@ std::string NeverSeenText(const Json& why) {
                                    "--sender ADDRESS to see who was charged for a message."));
 }
 
-}  // namespace
+// What keeps the counts from being sure, which nobody may miss.
+std::string NotSureText(const Json& why) {
+  std::string out;
+  for (const Json& cause : why.value("unchecked", Json::array())) {
+    absl::StrAppend(&out, Wrapped("UNCHECKED: ",
+                                  absl::StrCat(PrintableUtf8(cause.get<std::string>()), " (since ",
+                                               ZonedTime(Field(why, "unchecked_since")), ")")));
+  }
+  return out;
+}
 
-std::string WhyPage(const Json& why) {
+// All that is known, below the head.
+std::string Details(const Json& why) {
   const Json& window = At(why, "window");
   const std::string stops = CasesText(why) + BesidesText(why);
   if (why.contains("seen") && !Flag(why, "seen")) {
-    const std::string never = NeverSeenText(why);
-    if (Field(why, "state") == "ok")
-      return stops.empty() ? never : absl::StrCat(never, "\n", stops);
-    return absl::StrCat(Field(why, "subject"), ": ", Field(why, "state"), "\n\n", stops,
-                        Wrapped("",
-                                "It was never seen itself: no delivery of it is counted and "
-                                "no attempt is kept."));
+    if (Field(why, "state") == "ok") return stops;
+    return absl::StrCat(stops, Wrapped("",
+                                       "It was never seen itself: no delivery of it is counted "
+                                       "and no attempt is kept."));
   }
-  std::string out = absl::StrCat(Field(why, "subject"), ": ", Field(why, "state"), "\n\n", stops);
+  std::string out = stops;
   absl::StrAppendFormat(&out, "Now: %d delivered, %d deferred, %d failed; %d bad, %d%%\n",
                         Number(window, "delivered"), Number(window, "deferred"),
                         Number(window, "failed"), Number(window, "bad"), Number(window, "percent"));
@@ -317,11 +324,7 @@ std::string WhyPage(const Json& why) {
                           Number(counts, "bad"),
                           Number(counts, "bad") + Number(counts, "delivered"));
   }
-  for (const Json& cause : why.value("unchecked", Json::array())) {
-    absl::StrAppend(&out, Wrapped("UNCHECKED: ",
-                                  absl::StrCat(PrintableUtf8(cause.get<std::string>()), " (since ",
-                                               ZonedTime(Field(why, "unchecked_since")), ")")));
-  }
+  out += NotSureText(why);
   out += LeftOutText(why);
   out += RulesText(why);
   if (!Field(why, "cleared_at").empty()) {
@@ -356,6 +359,23 @@ std::string WhyPage(const Json& why) {
     out += Table(rows);
   }
   return out;
+}
+
+}  // namespace
+
+std::string WhyPage(const Json& why, bool all) {
+  const std::string head = WhyHead(why);
+  if (why.contains("seen") && !Flag(why, "seen")) {
+    return Field(why, "state") == "ok"
+               ? absl::StrCat(head, NeverSeenText(why), BesidesText(why))
+               : absl::StrCat(head, all ? "\n" : "", all ? Details(why) : "");
+  }
+  if (all) return absl::StrCat(head, "\n", Details(why));
+  return absl::StrCat(
+      head, NotSureText(why),
+      Paint(absl::StrCat("evidence and answers: deferctl why ", Field(why, "subject"), " --all"),
+            Look::kFaint),
+      "\n");
 }
 
 std::string VerifyPage(const Json& verified) {

@@ -10,7 +10,8 @@
 
 namespace deferd {
 
-std::string WhyPage(const Json& why);
+// The head (why_head.h); with `all`, everything that is known below it.
+std::string WhyPage(const Json& why, bool all);
 std::string VerifyPage(const Json& verified);
 
 }  // namespace deferd

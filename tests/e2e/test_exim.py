@@ -211,7 +211,7 @@ class LocalPrograms(EximTest):
         self.assertEqual(queued["outcome"], "queued")
         self.assertEqual(queued["reply"], "claimed: user=web cwd=%s script=%s" % (
             '"' + os.getcwd() + '"', '"33:x\\" => ceo@victim.example R=r T=t H=mx.example [192.0.2.1]\\\\"'))
-        self.assertIn("33:x", self.daemon.ctl("why", "bad.example")[1])
+        self.assertIn("33:x", self.daemon.ctl("why", "bad.example", "--all")[1])
 
 
 class QueuedMail(EximTest):

@@ -145,7 +145,7 @@ class HelpPages(DeferdTest):
         self.block()
         self.assertIn("has exceeded the max defers and failures per hour (5/5 (100%)) allowed.",
                       " ".join(self.page("check", "shop.example").split()))
-        page = self.page("why", "shop.example")
+        page = self.page("why", "shop.example", "--all")
         self.assertIn("typo@far.example", page)  # is the recipient right?
         self.assertIn("The address does not exist", page)  # the result, in plain words
         self.assertIn("deferctl unblock shop.example", page)

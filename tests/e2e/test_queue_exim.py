@@ -104,7 +104,7 @@ users = "{users.name}"
         self.assertEqual(self.daemon.json("why", "bad.example")["answers"],
                          {"submission": "reject", "local": "reject", "queued": "hold", "relay": "reject",
                           "hold_limit_reached": True})
-        self.assertIn("(hold_limit)", self.daemon.ctl("why", "bad.example")[1])
+        self.assertIn("(hold_limit)", self.daemon.ctl("why", "bad.example", "--all")[1])
 
     def test_the_limit_holds_between_two_looks(self):
         self.start(limit=3)

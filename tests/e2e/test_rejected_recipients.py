@@ -56,7 +56,7 @@ class RejectedRecipients(EximTest):
         # deferd's own refusal is no rejected recipient.
         self.window("good.example")
         self.assertEqual(self.rejected("bad.example"), 4)
-        self.assertIn("4 of 4 rejected recipients", self.daemon.ctl("why", "bad.example")[1])
+        self.assertIn("4 of 4 rejected recipients", self.daemon.ctl("why", "bad.example", "--all")[1])
         self.assertEqual(self.daemon.json("why", "bad.example", "--verify")["finding"], "confirmed")
 
 

@@ -60,7 +60,7 @@ class State(DeferdTest):
         self.assertEqual(len(receipt["attempts"]), 5)
         self.assertTrue(receipt["policy_hash"])
         self.assertIn("User unknown", receipt["attempts"][0]["reply"])
-        page = daemon.ctl("why", "bad.example")[1]
+        page = daemon.ctl("why", "bad.example", "--all")[1]
         self.assertIn("The attempts that caused it", page)
         self.assertIn(receipt["attempts"][0]["recipient"], page)
 

@@ -98,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"DomainListed", Of(C::kLogin, {{R::kReputation, 12}}), T::kDomainListed,
                   "the sender's domain", "ask the list for removal"},
         FaultCase{"OnlyGreylisting", Of(C::kLogin, {{R::kGreylisting, 0, 7}}), T::kGreylisting,
-                  "nobody", "wait"},
+                  "nobody: greylisting", "wait"},
         FaultCase{"TooFast", Of(C::kLogin, {{R::kRateLimited, 9}, {R::kGreylisting, 0, 50}}),
                   T::kTooFast, "more at once", "smaller portions"},
         FaultCase{"TooFastScript", Of(C::kUser, {{R::kRateLimited, 0, 9}}), T::kTooFast, "website",

@@ -80,7 +80,7 @@ class WhyTest : public testing::Test, public LimiterFixture {
 };
 
 void ExpectFitsATerminal(const std::string& page) {
-  for (absl::string_view line : absl::StrSplit(page, '\n')) EXPECT_LE(line.size(), 80u) << line;
+  for (absl::string_view line : absl::StrSplit(page, '\n')) EXPECT_LE(Columns(line), 80u) << line;
 }
 
 constexpr char kUnknown[] = "550 5.1.1 <ann@far.example>: No such user here";
@@ -107,9 +107,15 @@ TEST_F(WhyTest, NamesCauseMeaningAndRemedy) {
   EXPECT_EQ(receipt["window_begin"], "2026-11-22T07:07:00Z");
   EXPECT_EQ(receipt["attempts"].size(), 4u);
 
-  const std::string page = WhyPage(why);
+  ShowTimesIn(absl::UTCTimeZone(), At(Minutes(30)));
+  const std::string page = WhyPage(why, /*all=*/true);
   EXPECT_EQ(page,
-            "a.example: blocked\n"
+            "✖ a.example CANNOT SEND   since 08:06, until 09:06 (36 min)\n"
+            "WHO    shop@a.example: 3 of 4 failed | web@a.example: 1 of 1 failed\n"
+            "WHAT   ann@far.example does not exist (4 times) · +1 more\n"
+            "FAULT  one or two mistyped or old addresses, nothing worse\n"
+            "DO     1 correct the address, or stop mailing it   2 deferctl unblock a.example\n"
+            "WAITS  nothing is held: new mail is rejected, and its author told why\n"
             "\n"
             "Blocked 2026-11-22 08:06:00 until 2026-11-22 09:06:00 UTC\n"
             "  rule r: 4 bad, 80% (limits 4, 50%)\n"
@@ -166,7 +172,7 @@ TEST_F(WhyTest, NotBlockedItSaysHowFarAndWhen) {
   EXPECT_EQ(why["rules"][0]["bad_missing"], 2);
   EXPECT_EQ(why["rules"][0]["at_this_pace"], "2026-11-22T08:45:00Z");
   EXPECT_EQ(why["causes"]["attempts"].size(), 2u);
-  const std::string page = WhyPage(why);
+  const std::string page = WhyPage(why, /*all=*/true);
   EXPECT_THAT(page, HasSubstr("rule r is reached at about 2026-11-22 08:45"));
   EXPECT_THAT(page, HasSubstr("The bad attempts that count (newest first)"));
 }
@@ -195,7 +201,7 @@ TEST_F(WhyTest, WithoutALedgerThePageSaysLess) {
     return absl::FailedPreconditionError("no ledger of attempts is kept");
   };
   const std::string page =
-      WhyPage(WhyJson(parts, {SubjectKind::kDomain, "a.example"}, clock_.Now()));
+      WhyPage(WhyJson(parts, {SubjectKind::kDomain, "a.example"}, clock_.Now()), /*all=*/true);
   EXPECT_THAT(page, HasSubstr("no ledger of attempts is kept"));
   EXPECT_THAT(page, HasSubstr("Now: 0 delivered, 0 deferred, 1 failed"));
 }
@@ -301,7 +307,7 @@ TEST_F(WhyTest, EverythingLeftOutHasItsReason) {
   EXPECT_EQ(reasons["no remote host"]["delivered"], 1);
   EXPECT_EQ(reasons["nobody charged"]["failed"], 1);
   EXPECT_EQ(reasons["reply class"]["deferred"], 1);
-  const std::string page = WhyPage(why);
+  const std::string page = WhyPage(why, /*all=*/true);
   EXPECT_THAT(page, HasSubstr("left out: 1 delivered, on this host"));
   EXPECT_THAT(page, HasSubstr("left out: 1 failed, bear the domain as sender"));
   ExpectFitsATerminal(page);
@@ -372,7 +378,7 @@ TEST_F(WhyTest, PagesShowTimesInTheZoneThatIsAskedForAndJsonUtc) {
   ASSERT_TRUE(absl::LoadTimeZone("Europe/Berlin", &berlin));
   ShowTimesIn(berlin, kMorning);
   const Json why = Why();
-  const std::string page = WhyPage(why);
+  const std::string page = WhyPage(why, /*all=*/true);
   const std::string meant = MeantTime("2026-11-22 09:05");
   ShowTimesIn(absl::UTCTimeZone(), kMorning);
   EXPECT_EQ(why["case"]["until"], "2026-11-22T09:05:00Z");

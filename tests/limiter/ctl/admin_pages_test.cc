@@ -66,7 +66,7 @@ TEST(AdminPages, ARuleThatAsksForNoShareSaysSo) {
 
 TEST(AdminPages, BlocksFitEightyColumns) {
   const std::string page = BlocksPage(Json::array({LongCase()}));
-  for (absl::string_view line : absl::StrSplit(page, '\n')) EXPECT_LE(line.size(), 80u) << line;
+  for (absl::string_view line : absl::StrSplit(page, '\n')) EXPECT_LE(Columns(line), 80u) << line;
   EXPECT_EQ(BlocksPage(Json::array()), "no blocks\n");
 }
 
@@ -109,7 +109,7 @@ TEST(AdminPages, WhySaysShareAndItsDenominator) {
       {"exempt", false},
       {"cleared_at", nullptr},
       {"events", Json::array()}};
-  const std::string page = WhyPage(why);
+  const std::string page = WhyPage(why, /*all=*/true);
   EXPECT_THAT(page, HasSubstr("12 of 14 is 86%"));
   EXPECT_THAT(page, HasSubstr("rule ratio: 12 bad, 86% (limits 10, 50%)"));
   EXPECT_THAT(page, HasSubstr("REACHED"));
