@@ -18,6 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "policy/reply/classify.h"
 #include "re2/re2.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
@@ -31,7 +32,7 @@ double CpuSeconds() {
 
 int Main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 400;
-  std::ifstream in(DEFERD_TESTDATA "/replies/real.tsv");
+  std::ifstream in(deferd::TestData("replies/real.tsv"));
   std::vector<std::string> replies;
   size_t bytes = 0;
   for (std::string line; std::getline(in, line);) {

@@ -16,6 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "tests/limiter/port/socket_client.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
@@ -170,7 +171,7 @@ TEST_F(MetricsTest, EachTableRowHasThreeCells) {
 }
 
 TEST_F(MetricsTest, ManualHasThisTable) {
-  std::ifstream file(DEFERD_SOURCE_DIR "/deploy/doc/metrics.md");
+  std::ifstream file(SourceFile("deploy/doc/metrics.md"));
   std::stringstream manual;
   manual << file.rdbuf();
   EXPECT_THAT(manual.str(), testing::HasSubstr(Metrics::MarkdownTable()));

@@ -14,13 +14,14 @@
 #include "policy/duration.h"
 #include "policy/policy_keys.h"
 #include "tests/status_matchers.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
 
 using testing::HasSubstr;
 
-const char* const kFiles = DEFERD_TESTDATA "/policy";
+const std::string kFiles = TestData("policy");
 
 std::string Contents(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -167,7 +168,7 @@ TEST(BuiltInPolicy, IsItsOwnText) {
 
 TEST(DeployedPolicy, IsTheBuiltInOneInShadow) {
   absl::StatusOr<Policy> deployed =
-      ParsePolicy(Contents(DEFERD_SOURCE_DIR "/deploy/policy.toml"), "policy.toml");
+      ParsePolicy(Contents(SourceFile("deploy/policy.toml")), "policy.toml");
   ASSERT_THAT(deployed, IsOk());
   EXPECT_EQ(deployed->mode, Mode::kShadow);
   EXPECT_EQ(Rules(*deployed), Rules(BuiltInPolicy()));

@@ -9,6 +9,7 @@
 #include "limiter/config/config_keys.h"
 #include "policy/policy_file.h"
 #include "tests/status_matchers.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
@@ -22,7 +23,7 @@ std::string WriteFile(const std::string& name, const std::string& text) {
 }
 
 TEST(Config, TheFileThatIsInstalledIsValid) {
-  absl::StatusOr<Config> config = LoadConfig(DEFERD_SOURCE_DIR "/deploy/deferd.toml");
+  absl::StatusOr<Config> config = LoadConfig(SourceFile("deploy/deferd.toml"));
   ASSERT_THAT(config, IsOk());
   EXPECT_EQ(config->state_dir, "/var/lib/deferd");
   EXPECT_EQ(config->policy_path, "/etc/deferd/policy.toml");

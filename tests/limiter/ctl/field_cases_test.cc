@@ -16,6 +16,7 @@
 #include "policy/policy_file.h"
 #include "tests/limiter/intake/log_text.h"
 #include "tests/status_matchers.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
@@ -91,7 +92,7 @@ class FieldCasesTest : public testing::TestWithParam<FieldCase> {
     options.format = recognise                 ? LogFormat::kAny
                      : row.format == "postfix" ? LogFormat::kPostfix
                                                : LogFormat::kExim;
-    options.paths = {absl::StrCat(DEFERD_TESTDATA "/cases/", row.file)};
+    options.paths = {TestData(absl::StrCat("cases/", row.file))};
     options.policy = std::make_shared<Policy>(BuiltInPolicy());
     options.zone = absl::UTCTimeZone();
     if (row.expected.contains("charge")) {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
@@ -20,7 +21,7 @@ constexpr char kEximDoor[] = "/run/deferd/exim.sock";
 constexpr char kPostfixDoor[] = "/var/spool/postfix/deferd/policy.sock";
 
 std::string ReadFile(const std::string& name) {
-  std::ifstream file(DEFERD_TESTDATA "/wiring/" + name);
+  std::ifstream file(TestData("wiring/" + name));
   std::stringstream text;
   text << file.rdbuf();
   return text.str();

@@ -11,11 +11,12 @@
 #include "gmock/gmock.h"
 #include "policy/policy_file.h"
 #include "tests/status_matchers.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
 
-constexpr char kCorpus[] = DEFERD_TESTDATA "/exim/exim-default.log";
+const std::string kCorpus = TestData("exim/exim-default.log");
 
 std::string TempPath(const std::string& name) {
   return absl::StrCat(testing::TempDir(), "/deferd-replay-", getpid(), "-", name);
@@ -51,7 +52,7 @@ TEST(Replay, AgreesWithTheCountedTruth) {
   absl::StatusOr<Json> result = Replay(BySender({kCorpus}));
   ASSERT_THAT(result, IsOk());
   const Json truth =
-      Json::parse(ReadAll(DEFERD_TESTDATA "/exim/exim-default.truth.json"))["per_sender_domain"];
+      Json::parse(ReadAll(TestData("exim/exim-default.truth.json")))["per_sender_domain"];
   int compared = 0;
   for (const auto& [name, counts] : truth.items()) {
     if (name == "<>") continue;
@@ -75,11 +76,11 @@ TEST(Replay, AgreesWithTheCountedTruth) {
 // The same of Postfix. Its log alone has the deferrals of refused.example and of 19 more of
 // theta.example, which the receiving server could not see.
 TEST(Replay, AgreesWithTheCountedTruthOfPostfix) {
-  ReplayOptions options = BySender({DEFERD_TESTDATA "/postfix/postfix-shortid.log.gz"});
+  ReplayOptions options = BySender({TestData("postfix/postfix-shortid.log.gz")});
   options.format = LogFormat::kPostfix;
   absl::StatusOr<Json> result = Replay(options);
   ASSERT_THAT(result, IsOk());
-  const Json all = Json::parse(ReadAll(DEFERD_TESTDATA "/postfix/postfix-shortid.truth.json"));
+  const Json all = Json::parse(ReadAll(TestData("postfix/postfix-shortid.truth.json")));
   int compared = 0;
   for (const auto& [name, counts] : all["per_sender_domain"].items()) {
     if (name == "<>") continue;
@@ -180,8 +181,8 @@ TEST(Replay, AnotherProgramsLogIsSaid) {
 
 TEST(Replay, WhoseLogItIsIsRecognisedAndSaid) {
   for (const auto& [path, format] :
-       {std::pair(kCorpus, "exim"), std::pair(DEFERD_TESTDATA "/exim/exim-syslog-head.log", "exim"),
-        std::pair(DEFERD_TESTDATA "/postfix/postfix-shortid.log.gz", "postfix")}) {
+       {std::pair(kCorpus, "exim"), std::pair(TestData("exim/exim-syslog-head.log"), "exim"),
+        std::pair(TestData("postfix/postfix-shortid.log.gz"), "postfix")}) {
     ReplayOptions options = BySender({path});
     options.format = LogFormat::kAny;
     absl::StatusOr<Json> any = Replay(options);

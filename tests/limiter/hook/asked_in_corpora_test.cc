@@ -17,13 +17,14 @@
 #include "limiter/intake/postfix_reader.h"
 #include "tests/limiter/hook/mta_questions.h"
 #include "tests/status_matchers.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
 
 std::vector<std::string> LinesOf(const std::string& name) {
   std::string text;
-  gzFile file = gzopen((std::string(DEFERD_TESTDATA "/") + name).c_str(), "rb");  // plain ones too
+  gzFile file = gzopen(TestData(name).c_str(), "rb");  // plain ones too
   if (file == nullptr) return {};
   char buffer[64 << 10];
   for (int n; (n = gzread(file, buffer, sizeof buffer)) > 0;) text.append(buffer, n);

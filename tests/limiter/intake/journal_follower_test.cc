@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "limiter/intake/syslog_prefix.h"
 #include "tests/limiter/intake/journal_station.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
@@ -253,7 +254,7 @@ TEST(JournalFollower, StopsWhileItWaits) {
 
 // The corpus of a real Postfix, as a file and through the journal.
 TEST(JournalFollower, TheJournalTellsWhatTheFileTells) {
-  gzFile gz = gzopen(DEFERD_TESTDATA "/postfix/postfix-shortid.log.gz", "rb");
+  gzFile gz = gzopen(TestData("postfix/postfix-shortid.log.gz").c_str(), "rb");
   ASSERT_NE(gz, nullptr);
   std::string text;
   char buffer[64 << 10];

@@ -12,11 +12,12 @@
 #include "absl/strings/string_view.h"
 #include "limiter/intake/exim_reader.h"
 #include "policy/attempt.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 
 inline std::string ReadTestdata(const std::string& name) {
-  std::ifstream file(std::string(DEFERD_TESTDATA "/") + name, std::ios::binary);
+  std::ifstream file(TestData(name), std::ios::binary);
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 

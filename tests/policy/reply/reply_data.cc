@@ -5,13 +5,14 @@
 #include <fstream>
 
 #include "absl/strings/str_split.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 
 namespace {
 
 std::vector<std::vector<std::string>> Rows(const std::string& name) {
-  std::ifstream in(DEFERD_TESTDATA "/replies/" + name);
+  std::ifstream in(TestData("replies/" + name));
   std::vector<std::vector<std::string>> rows;
   for (std::string line; std::getline(in, line);) {
     if (!line.empty() && line[0] != '#') rows.push_back(absl::StrSplit(line, '\t'));

@@ -21,12 +21,13 @@
 #include "policy/reply/classify.h"
 #include "policy/reply/reply_features.h"
 #include "policy/reply/reply_rules.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
 
 std::string FileOf(const std::string& name) {
-  std::ifstream in(absl::StrCat(DEFERD_TESTDATA "/replies/", name), std::ios::binary);
+  std::ifstream in(TestData(absl::StrCat("replies/", name)), std::ios::binary);
   EXPECT_TRUE(in.good()) << name;
   std::ostringstream text;
   text << in.rdbuf();
