@@ -62,14 +62,25 @@ bool ConsumeThrough(absl::string_view end, absl::string_view* text) {
   return true;
 }
 
-// The subject may be missing: where it looks like a reply's code, unwrapping took it out.
-bool IsCountsSentence(absl::string_view text) {
-  const bool rejected = absl::StrContains(text.substr(0, kMaxRefusalText), kExceededRejected);
-  return ConsumeKind(&text) && absl::StartsWith(text, " ") &&
-         ConsumeThrough(rejected ? kExceededRejected : kExceeded, &text) && ConsumeDigits(&text) &&
-         absl::ConsumePrefix(&text, "/") && ConsumeDigits(&text) &&
+// "A/B (C%)) allowed.", without the bracket before it.
+bool AreCounts(absl::string_view text) {
+  return ConsumeDigits(&text) && absl::ConsumePrefix(&text, "/") && ConsumeDigits(&text) &&
          absl::ConsumePrefix(&text, " (") && ConsumeDigits(&text) &&
          absl::StartsWith(text, kAllowed);
+}
+
+// The subject may be missing: where it looks like a reply's code, unwrapping took it out. It may
+// hold any words, the sentence's own too, so each place where they stand is tried.
+bool IsCountsSentence(absl::string_view text) {
+  text = text.substr(0, kMaxRefusalText);
+  if (!ConsumeKind(&text) || !absl::StartsWith(text, " ")) return false;
+  for (absl::string_view exceeded : {kExceeded, kExceededRejected}) {
+    absl::string_view rest = text;
+    while (ConsumeThrough(exceeded, &rest)) {
+      if (AreCounts(rest)) return true;
+    }
+  }
+  return false;
 }
 
 bool IsStoppedSentence(absl::string_view text) {

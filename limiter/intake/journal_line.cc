@@ -1,6 +1,7 @@
 #include "limiter/intake/journal_line.h"
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/intake/postfix_line.h"
 
@@ -20,14 +21,18 @@ bool HoldsProcess(absl::string_view identifier) {
   return false;
 }
 
-// More in a tag would end it early, or begin another.
+// More in a tag would end it early, or begin another; other things in front may be read as
+// part of a stamp or of a level.
 bool IsTag(absl::string_view identifier) {
+  if (identifier.empty() || !absl::ascii_isalpha(static_cast<unsigned char>(identifier.front()))) {
+    return false;
+  }
   bool plain = true;
   for (const char c : identifier) {
     if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) return false;
-    plain = plain && c != ':' && c != '[' && c != ']';
+    plain = plain && !absl::StrContains(":[]<", c);  // "<22>" is a priority
   }
-  if (plain) return !identifier.empty();
+  if (plain) return true;
   absl::string_view program;
   return IsPostfixTag(identifier, &program) && !HoldsProcess(identifier);
 }

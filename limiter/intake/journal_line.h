@@ -12,8 +12,9 @@ namespace deferd {
 
 // Into `*line`. Whatever the entry holds, it is one line, with that stamp and that program:
 // control characters are written as rsyslog does ("#012"), tabs left. False, and `*line` is not to
-// be used: the identifier is none that a program has (empty, with blanks, or with colons or
-// brackets where it is no instance of Postfix: "postfix/[::1]:587/smtpd" is one).
+// be used: the identifier is none that a mail program has (without a letter in front, with blanks,
+// with "<", or with colons or brackets where it is no instance of Postfix:
+// "postfix/[::1]:587/smtpd" is one).
 bool JournalLine(const JournalEntry& entry, std::string* line);
 
 }  // namespace deferd

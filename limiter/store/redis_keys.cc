@@ -39,9 +39,11 @@ absl::StatusOr<Subject> ParseKindAndId(absl::string_view text) {
   return Subject{*kind, std::string(text.substr(colon + 1))};
 }
 
-// The inverse of CaseField; false if it names no subject.
-bool ParseCaseField(absl::string_view field, Subject* subject, bool* shadow) {
-  if (field.size() > kMostName) return false;
+// The inverse of CaseField; false if it names no subject, or names one by another name than
+// CaseField gives it: a subject has one field.
+bool ParseCaseField(absl::string_view name, Subject* subject, bool* shadow) {
+  if (name.size() > kMostName) return false;
+  absl::string_view field = name;
   *shadow = absl::ConsumePrefix(&field, kShadow);
   absl::StatusOr<Subject> alone = ParseKindAndId(field);
   const size_t slash = field.find('/');
@@ -58,7 +60,7 @@ bool ParseCaseField(absl::string_view field, Subject* subject, bool* shadow) {
     *subject = {*kind, std::string(rest.substr(next + 1))};
     if (subject->DomainPart() != field.substr(0, slash)) return false;
   }
-  return !subject->id.empty();
+  return !subject->id.empty() && CaseField(*subject, *shadow) == name;
 }
 
 absl::Status NoRowKey(absl::string_view text) {
@@ -97,6 +99,7 @@ absl::StatusOr<RowKey> ParseRowKey(absl::string_view text) {
     if (!subject.ok() || subject->DomainPart() != slot) return NoRowKey(text);
     key.subject = *std::move(subject);
   }
+  if (RowKeyText(key) != text) return NoRowKey(text);  // a window has one key
   return key;
 }
 

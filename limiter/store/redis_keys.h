@@ -41,7 +41,7 @@ inline constexpr absl::Duration kCasesLife = absl::Hours(24 * 30);
 inline constexpr size_t kMostCaseBytes = 256 << 10;
 
 std::string RowKeyText(const RowKey& key);
-// InvalidArgument if it is no such key.
+// InvalidArgument if it is no such key, or not the one that RowKeyText gives.
 absl::StatusOr<RowKey> ParseRowKey(absl::string_view text);
 // A pattern of SCAN for all rows of windows of one length, and perhaps some others.
 std::string RowKeyPattern(absl::Duration window);

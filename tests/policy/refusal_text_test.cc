@@ -163,6 +163,20 @@ TEST(IsRefusalText, NeedsTheWholeSentenceAtTheBeginning) {
 }
 
 // "{subject}" alone would know every text as ours.
+TEST(IsRefusalText, TheSubjectMayHoldTheSentencesOwnWords) {
+  for (absl::string_view words :
+       {kExceeded, kExceededRejected, kAllowed, kStoppedMail, kWasStopped}) {
+    for (bool rejected : {false, true}) {
+      const Refusal refusal = {.subject = {SubjectKind::kLogin, absl::StrCat("a", words, "b@x")},
+                               .bad = 7,
+                               .min_bad = 5,
+                               .percent = 50,
+                               .rejected = rejected};
+      EXPECT_TRUE(IsRefusalText(RefusalText(Policy(), refusal, Verdict::kReject))) << words;
+    }
+  }
+}
+
 TEST(IsRefusalText, ATemplateMustSaySomething) {
   EXPECT_FALSE(IsRefusalText("Unrouteable address", "{subject}"));
   EXPECT_FALSE(IsRefusalText("Unrouteable address", "No. {subject}"));

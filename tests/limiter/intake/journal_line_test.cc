@@ -40,7 +40,8 @@ TEST(JournalLine, IsOneLine) {
 }
 
 TEST(JournalLine, OfAProgram) {
-  for (const char* identifier : {"", "a b", "exim:", "exim[1]", "exim\n", "\xff"}) {
+  for (const char* identifier :
+       {"", "a b", "exim:", "exim[1]", "exim\n", "\xff", "<22>", "1764000000", "#exim", "a<b"}) {
     EXPECT_EQ(Line(identifier, "text"), "none") << identifier;
   }
 }

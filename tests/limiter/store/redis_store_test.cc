@@ -128,6 +128,10 @@ TEST(RedisKeysTest, KeysAndNamesReadBack) {
         "deferd1:w:{login:b}:3600:x", "deferd1:e:{a}:3600", "deferd1:w:{a}:3600:nokind:b@a"}) {
     EXPECT_FALSE(ParseRowKey(text).ok()) << text;
   }
+  // Another name for a subject that has one would be a second case of it.
+  for (const char* field : {"login:bob@a.example", "local:u@x/login/y@z.example"}) {
+    EXPECT_FALSE(ParseCaseEntry(field, CaseValue({})).ok()) << field;
+  }
   EXPECT_FALSE(ParseCaseEntry("a", "short").ok());
   EXPECT_FALSE(ParseCaseEntry("a", std::string(8, '\xff') + "x").ok()) << "no number";
 }

@@ -1,0 +1,33 @@
+// Any bytes as what `postconf`, `postconf -M` and `exim -bP config` print: every fault has a
+// remedy. A NUL parts main.cf's settings from master.cf's.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "limiter/ctl/mta_wiring.h"
+
+namespace {
+
+void Check(const deferd::Wiring& wiring) {
+  for (const deferd::WiringFault& fault : wiring.faults) {
+    if (fault.what.empty() || fault.remedy.empty()) std::abort();
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const absl::string_view bytes(reinterpret_cast<const char*>(data), size);
+  const size_t cut = bytes.find('\0');
+  const deferd::PostfixConfig postfix = {
+      .main = std::string(bytes.substr(0, cut)),
+      .master = cut == absl::string_view::npos ? "" : std::string(bytes.substr(cut + 1))};
+  for (const char* door : {"/run/deferd/policy.sock", "127.0.0.1:10040"}) {
+    Check(deferd::PostfixWiring(postfix, door));
+    Check(deferd::EximWiring(bytes, door));
+  }
+  return 0;
+}
