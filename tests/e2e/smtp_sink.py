@@ -28,6 +28,8 @@ class _Session(socketserver.StreamRequestHandler):
                 local = line.split("<", 1)[1].split("@", 1)[0]
                 if self.server.takes_all:
                     local = ""
+                if local.startswith(("nouser", "unsure", "busy")):
+                    self.server.rejected(sender, line.split("<", 1)[1].split(">", 1)[0])
                 if local.startswith("nouser"):
                     self.say("550 5.1.1 User unknown")
                 elif local.startswith("unsure"):
@@ -68,6 +70,9 @@ class SmtpSink(socketserver.ThreadingTCPServer):
         self.port = self.server_address[1]
         self.thread = threading.Thread(target=self.serve_forever)
         self.thread.start()
+
+    def rejected(self, sender, recipient):
+        """Called before a recipient is refused, for now or for good."""
 
     def answer_data(self, sender, recipients):
         """The answer to a message of these."""
