@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -16,6 +17,7 @@
 #include "limiter/admin/track_args.h"
 #include "limiter/store/ledger_filter.h"
 #include "policy/domain_name.h"
+#include "policy/refusal_text.h"
 #include "policy/reply/reply_class.h"
 #include "policy/subject.h"
 #include "policy/text.h"
@@ -209,7 +211,7 @@ absl::Status Find(const LedgerSearch& search, const OutcomeFilter& filter, Ledge
 
 // The lines that say what became of a message, one of each recipient: its last. Lines without a
 // recipient (on hold, refused) speak of all of them, until something else became of one.
-void MarkDecisive(const std::vector<LedgerRow>& life, Json* rows) {
+std::map<std::string, size_t> LastLines(const std::vector<LedgerRow>& life) {
   std::map<std::string, size_t> now;  // by recipient
   for (size_t i = 0; i < life.size(); ++i) {
     const Outcome outcome = life[i].outcome;
@@ -217,6 +219,11 @@ void MarkDecisive(const std::vector<LedgerRow>& life, Json* rows) {
     if (held != now.end() && life[held->second].outcome == Outcome::kHeld) now.erase(held);
     if (outcome != Outcome::kQueued) now[life[i].recipient] = i;
   }
+  return now;
+}
+
+void MarkDecisive(const std::vector<LedgerRow>& life, Json* rows) {
+  const std::map<std::string, size_t> now = LastLines(life);
   for (const auto& [recipient, i] : now) {
     Json& row = (*rows)[i];
     row["decisive"] = true;
@@ -232,6 +239,82 @@ void MarkDecisive(const std::vector<LedgerRow>& life, Json* rows) {
                                                            : Permanence::kPermanent));
   }
 }
+
+// Each message's recipients as they are now, with how often each was tried.
+class Present {
+ public:
+  explicit Present(const LedgerSearch& search) : search_(search) {}
+
+  // Adds the recipients that `row`, the newest first, tells of, unless they are listed already.
+  absl::Status Add(const LedgerRow& row, Json* list) {
+    const std::string message = absl::StrCat(row.message_id, " ", absl::ToUnixMillis(row.arrival));
+    if (row.message_id.empty()) {  // refused before it was a message
+      list->push_back(LedgerRowJson(row));
+      return absl::OkStatus();
+    }
+    if (!listed_.emplace(message, row.recipient).second) return absl::OkStatus();
+    absl::StatusOr<const Life*> life = LifeOf(row, message);
+    if (!life.ok()) return life.status();
+    for (const auto& [recipient, i] : (*life)->now) {
+      const LedgerRow& line = (*life)->rows[i];
+      // A line that names nobody stands for those whom nothing newer is known of.
+      if (recipient != row.recipient && !(row.recipient.empty() && line.recipient.empty()))
+        continue;
+      if (recipient != row.recipient && !listed_.emplace(message, recipient).second) continue;
+      Json json = LedgerRowJson(line);
+      json["recipient"] = recipient;
+      const auto tries = (*life)->tries.find(recipient);
+      json["tries"] = tries == (*life)->tries.end() ? 0 : tries->second;
+      list->push_back(std::move(json));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  struct Life {
+    std::vector<LedgerRow> rows;  // oldest first
+    std::map<std::string, size_t> now;
+    std::map<std::string, int64_t> tries;
+  };
+
+  absl::StatusOr<const Life*> LifeOf(const LedgerRow& row, const std::string& message) {
+    const auto [it, fresh] = lives_.try_emplace(message);
+    Life& life = it->second;
+    if (!fresh) return &life;
+    LedgerQuery query;
+    query.message_id = row.message_id;
+    query.limit = kLifeLimit;
+    absl::StatusOr<LedgerPage> page = search_(query);
+    if (!page.ok()) return page.status();
+    for (auto line = page->rows.rbegin(); line != page->rows.rend(); ++line) {
+      if (line->arrival != row.arrival) continue;  // an older message of the same id
+      const bool tried = line->outcome == Outcome::kDelivered ||
+                         line->outcome == Outcome::kDeferred || line->outcome == Outcome::kFailed ||
+                         line->outcome == Outcome::kExpired;
+      if (tried) ++life.tries[line->recipient];
+      life.rows.push_back(std::move(*line));
+    }
+    life.now = LastLines(life.rows);
+    // What is held waits for all whom it was not delivered to.
+    const auto held = life.now.find("");
+    if (held != life.now.end() && life.rows[held->second].outcome == Outcome::kHeld) {
+      bool named = false;
+      for (auto& [recipient, i] : life.now) {
+        if (life.rows[i].outcome != Outcome::kDeferred) continue;
+        i = held->second;
+        named = true;
+      }
+      if (named) life.now.erase("");
+    }
+    for (size_t i = life.rows.size(); i-- > 0 && life.now.empty();)
+      life.now[""] = i;  // in progress
+    return &life;
+  }
+
+  const LedgerSearch& search_;
+  std::map<std::string, Life> lives_;
+  std::set<std::pair<std::string, std::string>> listed_;
+};
 
 // What the page that people know calls it.
 const char* TypeOf(const LedgerRow& row) {
@@ -304,6 +387,23 @@ absl::StatusOr<OutcomeFilter> ParseOutcomes(absl::string_view text) {
   return filter;
 }
 
+absl::string_view StateOf(const LedgerRow& row) {
+  switch (row.outcome) {
+    case Outcome::kQueued:
+      return "in progress";
+    case Outcome::kFailed:
+    case Outcome::kRejected:
+    case Outcome::kRejectedRecipient: {
+      const bool ours = row.left_out == LeftOut::kOwnRefusal ||
+                        (row.host.empty() && FindRefusal(row.reply).has_value());
+      if (ours) return "refused by us";
+      return row.outcome == Outcome::kFailed ? "failed" : "rejected";
+    }
+    default:
+      return OutcomeName(row.outcome);
+  }
+}
+
 Json LedgerRowJson(const LedgerRow& row) {
   const bool expired = row.outcome == Outcome::kExpired;
   return {
@@ -318,6 +418,7 @@ Json LedgerRowJson(const LedgerRow& row) {
       {"outcome", std::string(expired ? "failed" : OutcomeName(row.outcome))},
       {"class", row.reply_class},
       {"reply", row.reply},
+      {"state", std::string(StateOf(row))},
       {"expired", expired},
       {"left_out", row.left_out == LeftOut::kCounts ? Json(nullptr)
                                                     : Json(std::string(LeftOutName(row.left_out)))},
@@ -369,6 +470,17 @@ absl::StatusOr<Json> Track(const LedgerSearch& search, const Json& args, absl::T
   if (!life && rows.size() > filters->limit) rows.resize(filters->limit);
   if (life) std::reverse(rows.begin(), rows.end());
   Json result = Json::array();
+  if (!life && args.contains("recipients") && args["recipients"] == true) {
+    Present present(search);
+    for (const LedgerRow& row : rows) {
+      absl::Status added = present.Add(row, &result);
+      if (!added.ok()) return added;
+    }
+    if (!result.empty() && rows.size() == filters->limit) {
+      result.back()["next"] = absl::StrCat(rows.back().row);
+    }
+    return result;
+  }
   for (const LedgerRow& row : rows) result.push_back(LedgerRowJson(row));
   if (life) MarkDecisive(rows, &result);
   return result;

@@ -8,8 +8,9 @@
 // `recipient` (the final address or the one before aliases), `id`, `host`, `outcome` (a list:
 // "failed", "bad", ...), `to_domain` (of the recipient), `address` (a part of either side's),
 // `code` ("550", "5.7.1", "5.7"), `class`, `mail_subject` (a part of it), `since` and `until` ("2h"
-// ago, or a time), `limit`, `before` (the `row` of the last one seen, for the page after it). The
-// answer is a list, newest first; of one message, its life from the beginning, with `decisive` and
+// ago, or a time), `limit`, `before` (the `row` of the last one seen, for the page after it), and
+// `recipients` (true: one row for each recipient, with what became of it until now, in place of one
+// for each attempt; `next` of the last is for `before`). The answer is a list, newest first; of one message, its life from the beginning, with `decisive` and
 // an explanation at the line that says what became of each recipient.
 
 #ifndef DEFERD_LIMITER_ADMIN_TRACK_H_
@@ -34,6 +35,9 @@ absl::StatusOr<Json> Track(const LedgerSearch& search, const Json& args, absl::T
 
 // `row` is a text: it has more digits than JavaScript's numbers hold.
 Json LedgerRowJson(const LedgerRow& row);
+
+// What a page calls it: "delivered", "in progress", "refused by us", ...
+absl::string_view StateOf(const LedgerRow& row);
 
 // Which rows are asked for, by words separated by commas: an outcome, "bad" (deferred and failed),
 // "all", or as people say it "success", "defer", "failure".

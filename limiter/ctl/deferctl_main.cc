@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -102,6 +103,7 @@ struct Arguments {
   struct {
     std::string what, domain, sender, recipient, id, host, outcome, since, until;
     std::string to_domain, address, code, reply_class, mail_subject;
+    bool attempts = false;
     int64_t limit = 50;
     int64_t before = 0;
   } track;
@@ -163,15 +165,23 @@ int RunTrack(const Arguments& args) {
                         {"since", MeantTime(t.since)},
                         {"until", MeantTime(t.until)},
                         {"limit", t.limit},
+                        {"recipients", !args.json && !t.attempts},
                         {"before", t.before}};
   absl::StatusOr<Json> rows = AskDaemon(args.socket, "track", request, kDaemonLimit);
   if (!rows.ok()) return Fail(rows.status());
   if (args.json) return Print(DumpPretty(*rows));
   if (rows->empty()) return Print(NothingFound(request));
-  std::string page = absl::StrCat(TrackPage(*rows), "times are ", PageZone(), "\n");
-  if (t.limit > 0 && rows->size() == static_cast<size_t>(t.limit)) {
-    absl::StrAppend(&page, "older ones: the same with --before ", Field(rows->back(), "row"), "\n");
-  }
+  const bool life = !t.id.empty() || std::any_of(rows->begin(), rows->end(), [](const Json& row) {
+    return row.contains("decisive");
+  });
+  std::string page =
+      absl::StrCat(life ? LifePage(*rows) : TrackPage(*rows), "times are ", PageZone(), "\n");
+  const Json& last = rows->back();
+  const bool full = t.limit > 0 && rows->size() == static_cast<size_t>(t.limit);
+  const std::string next = last.contains("tries") || life ? Field(last, "next")
+                           : full                         ? Field(last, "row")
+                                                          : "";
+  if (!next.empty()) absl::StrAppend(&page, "older ones: the same with --before ", next, "\n");
   return Print(page);
 }
 
@@ -489,6 +499,8 @@ int Main(int argc, char** argv) {
       "held,rejected,rejected_recipient,discarded,filtered,archived");
   track->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"");
   track->add_option("--until", args.track.until, "likewise");
+  track->add_flag("--attempts", args.track.attempts,
+                  "every attempt, not one line for each recipient with what became of it");
   track->add_option("--limit", args.track.limit, "how many; 0 is 10000")
       ->capture_default_str()
       ->check(CLI::Range(0, 10'000));

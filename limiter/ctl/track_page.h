@@ -1,4 +1,5 @@
-// What `deferctl track` prints. At most 80 columns.
+// What `deferctl track` prints: one line for each recipient with its state now, or one message's
+// life with the line highlighted and explained that decided about each recipient.
 
 #ifndef DEFERD_LIMITER_CTL_TRACK_PAGE_H_
 #define DEFERD_LIMITER_CTL_TRACK_PAGE_H_
@@ -10,6 +11,7 @@
 namespace deferd {
 
 std::string TrackPage(const Json& rows);
+std::string LifePage(const Json& rows);
 
 // The page of a request that found nothing, with why that may be.
 std::string NothingFound(const Json& request);

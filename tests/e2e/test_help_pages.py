@@ -114,7 +114,7 @@ class HelpPages(DeferdTest):
         self.assertEqual(self.track("--outcome", "deferred")[0]["id"], deferred)
         rows = self.track("--outcome", "bounced", count=2)
         self.assertEqual({row["id"]: row["expired"] for row in rows}, {bounced: False, expired: True})
-        self.assertIn("failed (given up)", self.page("track", expired))
+        self.assertIn("expired", self.page("track", expired))
 
     def test_a_common_answers_explained(self):
         for reply, meant, words in (

@@ -243,25 +243,59 @@ TEST_F(WhyTest, OneMessagesLifeMarksTheDecisiveLine) {
   EXPECT_FALSE(life[1].contains("decisive"));
   EXPECT_EQ(life[3]["decisive"], true);
   EXPECT_THAT(life[3]["advice"].get<std::string>(), HasSubstr("Check the spelling"));
-  const std::string page = TrackPage(life);
+  const std::string page = LifePage(life);
   EXPECT_EQ(page,
-            "2026-11-22 08:01:00  queued  bob@a.example\n"
-            "    id m, login bob@a.example, of a.example\n"
-            "2026-11-22 08:02:00  deferred  shop@a.example -> ann@far.example\n"
-            "    mx.far.example: 451 4.7.1 Greylisted, please try again in 300 seconds\n"
-            "    greylisting, id m, login shop@a.example, of a.example, not counted: reply\n"
-            "    class\n"
-            "=> 2026-11-22 08:02:00  delivered  shop@a.example -> bob@far.example\n"
-            "    mx.far.example: 250 ok\n"
-            "    id m, login shop@a.example, of a.example\n"
-            "=> 2026-11-22 08:09:00  failed  shop@a.example -> ann@far.example\n"
-            "    mx.far.example: 550 5.1.1 <ann@far.example>: No such user here\n"
-            "    what it means: The address does not exist at the destination, or no longer\n"
-            "                   does.\n"
-            "    who acts:      the sender (a typo, or an old address in a list)\n"
-            "    what to do:    Check the spelling. Remove the address from lists, forms and\n"
-            "                   forwarders. Do not send the message again unchanged.\n"
-            "    invalid recipient, id m, login shop@a.example, of a.example\n");
+            "message m\n"
+            "   2026-11-22 08:01:00  … in progress  bob@a.example\n"
+            "       login bob@a.example, of a.example\n"
+            "   2026-11-22 08:02:00  ↻ deferred  shop@a.example -> ann@far.example\n"
+            "       mx.far.example: 451 4.7.1 Greylisted, please try again in 300 seconds\n"
+            "       greylisting, login shop@a.example, of a.example, not counted: reply class\n"
+            "=> 2026-11-22 08:02:00  ✔ delivered  shop@a.example -> bob@far.example\n"
+            "       mx.far.example: 250 ok\n"
+            "       login shop@a.example, of a.example\n"
+            "=> 2026-11-22 08:09:00  ✖ failed  shop@a.example -> ann@far.example\n"
+            "       mx.far.example: 550 5.1.1 <ann@far.example>: No such user here\n"
+            "       what it means: The address does not exist at the destination, or no\n"
+            "                      longer does.\n"
+            "       who acts:      the sender (a typo, or an old address in a list)\n"
+            "       what to do:    Check the spelling. Remove the address from lists, forms\n"
+            "                      and forwarders. Do not send the message again unchanged.\n"
+            "       invalid recipient, login shop@a.example, of a.example\n");
+  ExpectFitsATerminal(page);
+}
+
+TEST_F(WhyTest, EachRecipientIsListedWithWhatItIsNow) {
+  Queue(Minutes(1), "m");
+  Send(Minutes(2), Outcome::kDeferred, kGrey, "shop@a.example", "m", "ann@far.example");
+  Send(Minutes(2), Outcome::kDeferred, kGrey, "shop@a.example", "m", "bob@far.example");
+  Send(Minutes(9), Outcome::kDelivered, "250 ok", "shop@a.example", "m", "ann@far.example");
+  Queue(Minutes(10), "n");
+  const auto states = [&](const Json& args) {
+    std::vector<std::string> found;
+    for (const Json& row : Tracked(args)) {
+      found.push_back(absl::StrCat(Field(row, "id"), " ", Field(row, "recipient"), " ",
+                                   Field(row, "state"), " ", Number(row, "tries")));
+    }
+    return found;
+  };
+  EXPECT_THAT(states({{"domain", "a.example"}, {"recipients", true}}),
+              testing::ElementsAre("n  in progress 0", "m ann@far.example delivered 2",
+                                   "m bob@far.example deferred 1"));
+  EXPECT_THAT(states({{"outcome", "deferred"}, {"recipients", true}}),
+              testing::ElementsAre("m bob@far.example deferred 1", "m ann@far.example delivered 2"))
+      << "found by an attempt, shown as it is now";
+  EXPECT_EQ(states({{"domain", "a.example"}}).size(), 5u) << "without it, every attempt";
+  Show(Minutes(11), Outcome::kHeld, "held by deferd: its sender is blocked", "m");
+  EXPECT_THAT(states({{"recipient", "bob@far.example"}, {"recipients", true}}),
+              testing::ElementsAre("m bob@far.example held 1"))
+      << "what is held waits for all whom it was not delivered to";
+  const Json rows = Tracked({{"domain", "a.example"}, {"recipients", true}});
+  const std::string page = TrackPage(rows);
+  EXPECT_THAT(page, HasSubstr("✔  delivered"));
+  EXPECT_THAT(page, HasSubstr("after 2 tries"));
+  EXPECT_THAT(page, HasSubstr("‖  held"));
+  EXPECT_THAT(page, HasSubstr("sender blocked"));
   ExpectFitsATerminal(page);
 }
 
