@@ -10,6 +10,7 @@
 #include "limiter/admin/near_subjects.h"
 #include "limiter/admin/record.h"
 #include "limiter/admin/stats.h"
+#include "limiter/admin/track_args.h"
 #include "limiter/admin/value_json.h"
 #include "limiter/admin/why.h"
 #include "limiter/port/log.h"
@@ -188,10 +189,20 @@ absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
 }
 
 absl::StatusOr<Json> AdminApi::Blocks(const Json& args, const Peer&) const {
+  absl::StatusOr<std::string> since = TextArg(args, "since");
+  if (!since.ok()) return since.status();
+  absl::Time begin = absl::InfinitePast();
+  if (!since->empty()) {
+    absl::StatusOr<absl::Time> time = ParseWhen(*since, parts_.clock->Now());
+    if (!time.ok()) return time.status();
+    begin = *time;
+  }
   Json blocks = Json::array();
   for (const Case& record : parts_.cases->Open()) blocks.push_back(CaseJson(record));
-  if (args.contains("all") && args["all"] == true) {
-    for (const Case& record : parts_.cases->Closed(1000)) blocks.push_back(CaseJson(record));
+  if ((args.contains("all") && args["all"] == true) || !since->empty()) {
+    for (const Case& record : parts_.cases->Closed(CaseTable::kMaxHistory)) {
+      if (record.closed_at >= begin) blocks.push_back(CaseJson(record));
+    }
   }
   return blocks;
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -267,16 +269,49 @@ std::string CheckPage(const Json& check) {
 
 std::string BlocksPage(const Json& blocks) {
   if (blocks.empty()) return "no blocks\n";
-  std::vector<std::vector<std::string>> rows = {
-      {"SUBJECT", "STATE", absl::StrCat("UNTIL (", PageZone(), ")"), "CAUSE"}};
+  std::vector<Row> rows;
+  std::map<std::string, int64_t> times;
+  bool ended = false;
   for (const Json& record : blocks) {
-    const bool shadow = Flag(record, "shadow") && Field(record, "state") == "blocked";
-    const bool closed = Field(record, "state") == "closed";
-    rows.push_back({Field(record, "subject"), shadow ? "shadow" : Field(record, "state"),
-                    ShortTime(Field(record, closed ? "closed_at" : "until")).substr(0, 16),
-                    CauseOf(record)});
+    const std::string state = Field(record, "state");
+    const bool shadow = Flag(record, "shadow"), closed = state == "closed";
+    ended = ended || closed;
+    if (!shadow) ++times[Field(record, "subject")];
+    const std::string until = Field(record, closed ? "closed_at" : "until");
+    const std::string left = closed ? "" : TimeLeft(until);
+    rows.push_back(
+        {{closed   ? "✔"
+          : shadow ? "…"
+                   : "✖",
+          Field(record, "subject"), shadow && !closed ? "shadow" : state,
+          BriefTime(Field(record, "since")),
+          left.empty() ? BriefTime(until) : absl::StrCat(BriefTime(until), " (", left, ")"),
+          CauseOf(record)},
+         closed   ? Look::kFaint
+         : shadow ? Look::kWaiting
+                  : Look::kBad});
   }
-  return Table(rows);
+  std::vector<Column> columns(6);
+  columns[0].coloured = columns[2].coloured = true;
+  columns[1] = {.head = "SUBJECT", .least = 20};
+  columns[2].head = "STATE";
+  columns[3].head = "SINCE";
+  columns[4].head = "UNTIL";
+  columns[5] = {.head = "CAUSE", .below = true};
+  std::string out = Table(std::move(columns), rows);
+  if (!ended) return out;
+  std::vector<std::pair<int64_t, std::string>> ranked;
+  for (const auto& [subject, count] : times) {
+    if (count > 1) ranked.emplace_back(-count, subject);
+  }
+  if (ranked.empty()) return out;
+  std::sort(ranked.begin(), ranked.end());
+  constexpr size_t kShown = 10;
+  if (ranked.size() > kShown) ranked.resize(kShown);
+  rows.clear();
+  for (const auto& [minus, subject] : ranked) rows.push_back({{absl::StrCat(-minus), subject}});
+  return out + "\nmost often blocked\n" +
+         Table({{.head = "TIMES", .right = true}, {.head = "SUBJECT", .least = 20}}, rows);
 }
 
 std::string BlockedPage(const Json& block) {
@@ -294,6 +329,32 @@ std::string UnblockedPage(const Json& block) {
       NotSaved(block));
 }
 
+namespace {
+
+// What to do about an incident, by whose trouble it is.
+std::string RemedyOf(const Json& incident) {
+  const std::string scope = Field(incident, "scope");
+  if (Field(incident, "where") == Incident::kResolver) {
+    return "check our own DNS resolver: look up MX records of other domains with it";
+  }
+  if (scope == "ip") {
+    return "find out what was sent from our address (deferctl top), stop it, then ask the list "
+           "that the reply names for removal";
+  }
+  if (scope == "server") {
+    return "correct what the reply names of our server (reverse DNS, HELO name, TLS, smart host "
+           "login), then retry the queue";
+  }
+  if (scope == "sender_domain") {
+    return "ask the postmaster there why it refuses this server's senders; it is not one sender's "
+           "doing";
+  }
+  return "wait, the mail server tries again by itself; if it lasts, test port 25 of its servers "
+         "from here";
+}
+
+}  // namespace
+
 std::string IncidentsPage(const Json& incidents) {
   if (incidents.empty()) return "no incidents\n";
   std::string out;
@@ -305,39 +366,48 @@ std::string IncidentsPage(const Json& incidents) {
                              : Field(one, "where") == Incident::kResolver
                                  ? " fail for "
                                  : " refuses our own server, for ";
-    absl::StrAppend(
-        &out,
-        Wrapped("",
+    const std::string head =
+        Wrapped(ended.empty() ? "✖ " : "✔ ",
                 absl::StrCat(Field(one, "where"), what, Number(one, "subject_count"),
-                             " senders since ", ZonedTime(Field(one, "since")),
-                             ended.empty() ? "" : absl::StrCat(", over at ", ZonedTime(ended)))),
-        Wrapped("    ", absl::StrCat(Number(one, "attempts"),
-                                     " answers, left out; the newest: ", Field(one, "reply"))));
+                             Number(one, "subject_count") == 1 ? " sender" : " senders", " since ",
+                             BriefTime(Field(one, "since")),
+                             ended.empty() ? "" : absl::StrCat(", over at ", BriefTime(ended))));
+    absl::StrAppend(
+        &out, Paint(head.substr(0, head.size() - 1), ended.empty() ? Look::kBad : Look::kFaint),
+        "\n",
+        Wrapped("  answers  ", absl::StrCat(Number(one, "attempts"),
+                                            ", not counted; the newest: ", Field(one, "reply"))));
     std::string names;
     for (const Json& subject : At(one, "subjects")) {
       absl::StrAppend(&names, names.empty() ? "" : ", ", PrintableUtf8(subject.get<std::string>()));
     }
-    absl::StrAppend(&out, Wrapped("    ", names));
+    absl::StrAppend(&out, Wrapped("  senders  ", names));
     names.clear();
     for (const Json& witness : one.value("witnesses", Json::array())) {
-      absl::StrAppend(&names, names.empty() ? "witnesses: " : ", ",
-                      PrintableUtf8(witness.get<std::string>()));
+      absl::StrAppend(&names, names.empty() ? "" : ", ", PrintableUtf8(witness.get<std::string>()));
     }
-    if (!names.empty()) absl::StrAppend(&out, Wrapped("    ", names));
+    if (!names.empty()) absl::StrAppend(&out, Wrapped("  witnesses: ", names));
+    if (ended.empty()) absl::StrAppend(&out, Wrapped("  DO       ", RemedyOf(one)));
   }
   return out;
 }
 
 std::string TopPage(const Json& top) {
   if (top.empty()) return "nothing in the window\n";
-  std::vector<std::vector<std::string>> rows = {
-      {"BAD", "SHARE", "DEFERRED", "FAILED", "DELIVERED", "REJECTED", "SUBJECT"}};
+  std::vector<Row> rows;
   for (const Json& one : top) {
-    rows.push_back({Field(one, "bad"), Field(one, "percent") + "%", Field(one, "deferred"),
-                    Field(one, "failed"), Field(one, "delivered"),
-                    absl::StrCat(Number(one, "rejected_recipients")), Field(one, "subject")});
+    rows.push_back({{Field(one, "bad"), Field(one, "percent") + "%", Field(one, "deferred"),
+                     Field(one, "failed"), Field(one, "delivered"),
+                     absl::StrCat(Number(one, "rejected_recipients")), Field(one, "subject")}});
   }
-  return Table(rows);
+  return Table({{.head = "BAD", .right = true},
+                {.head = "SHARE", .right = true},
+                {.head = "DEFERRED", .right = true},
+                {.head = "FAILED", .right = true},
+                {.head = "DELIVERED", .right = true},
+                {.head = "REJECTED", .right = true},
+                {.head = "SUBJECT", .least = 20}},
+               rows);
 }
 
 std::string ReloadedPage(const Json& policy) {

@@ -129,7 +129,10 @@ int RunWhy(const Arguments& a) {
       a, "why", {{"subject", a.subject}, {"verify", a.verify}},
       a.verify ? PageOf(VerifyPage) : [&a](const Json& why) { return WhyPage(why, a.all); });
 }
-int RunBlocks(const Arguments& a) { return AskAndPrint(a, "blocks", {{"all", a.all}}, BlocksPage); }
+int RunBlocks(const Arguments& a) {
+  return AskAndPrint(a, "blocks", {{"all", a.all}, {"since", MeantTime(a.track.since)}},
+                     BlocksPage);
+}
 int RunIncidents(const Arguments& a) {
   return AskAndPrint(a, "incidents", {{"all", a.all}}, IncidentsPage);
 }
@@ -460,6 +463,8 @@ int Main(int argc, char** argv) {
   why->add_flag("--verify", args.verify, "count the block's evidence again, out of the ledger");
   CLI::App* blocks = verb(&app, "blocks", "who is blocked", RunBlocks);
   blocks->add_flag("--all", args.all, "ended ones too");
+  blocks->add_option("--since", args.track.since,
+                     "also those that ended since then: 30d ago, or \"2026-11-22 10:00\"");
   CLI::App* incidents =
       verb(&app, "incidents", "troubles of servers, that are no sender's", RunIncidents);
   incidents->add_flag("--all", args.all, "ended ones too");

@@ -13,25 +13,30 @@ std::string StatsPage(const Json& stats) {
   std::string out = absl::StrCat("from ", ShortTime(Field(stats, "since")), " to ",
                                  ZonedTime(Field(stats, "until")), "\n");
   if (At(stats, "rows").empty()) return out + "nothing was sent\n";
-  std::vector<std::vector<std::string>> rows = {
-      {"", "RECIPIENTS", "", "", "OF THEM", "ATTEMPTS", ""},
-      {"MESSAGES", "DELIVERED", "DEFERRED", "FAILED", "LEFT OUT", "ALL",
-       by == "sender" ? "SENDER" : "SUBJECT"}};
+  std::vector<Row> rows;
   for (const Json& one : At(stats, "rows")) {
     const Json& recipients = At(one, "recipients");
     const Json& attempts = At(one, "attempts");
     const int64_t all =
         Number(attempts, "delivered") + Number(attempts, "deferred") + Number(attempts, "failed");
     rows.push_back(
-        {Field(one, "messages"), Field(recipients, "delivered"), Field(recipients, "deferred"),
-         Field(recipients, "failed"), Field(one, "left_out"), absl::StrCat(all),
-         absl::StrCat(Field(one, by.c_str()), Flag(one, "blocked") ? " (blocked)" : "")});
+        {{Field(one, "messages"), Field(recipients, "delivered"), Field(recipients, "deferred"),
+          Field(recipients, "failed"), Field(one, "left_out"), absl::StrCat(all),
+          absl::StrCat(Field(one, by.c_str()), Flag(one, "blocked") ? " (blocked)" : "")},
+         Flag(one, "blocked") ? Look::kBad : Look::kPlain});
   }
-  out += Table(rows);
-  out +=
-      Wrapped("",
-              "Each recipient with its last outcome in this time. Rules, and deferctl why, count "
-              "the last hour (or a rule's window), without those left out.");
+  out += Table({{.head = "MESSAGES", .right = true},
+                {.head = "DELIVERED", .right = true},
+                {.head = "DEFERRED", .right = true},
+                {.head = "FAILED", .right = true},
+                {.head = "LEFT OUT", .right = true},
+                {.head = "ATTEMPTS", .right = true},
+                {.head = by == "sender" ? "SENDER" : "SUBJECT", .least = 20, .coloured = true}},
+               rows);
+  out += Wrapped("",
+                 "DELIVERED, DEFERRED, FAILED and LEFT OUT are recipients, each with its last "
+                 "outcome in this time. Rules, and deferctl why, count "
+                 "the last hour (or a rule's window), without those left out.");
   std::string rejected;
   for (const Json& one : At(stats, "rows")) {
     if (Number(one, "rejected_recipients") == 0) continue;

@@ -4,14 +4,18 @@ Waiting is for something that happens: READY=1 on a notify socket of the test, o
 daemon's log.
 """
 
+import fcntl
 import json
 import os
+import pty
 import queue
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -131,6 +135,25 @@ listen = "127.0.0.1:0"
 
     def ctl(self, *arguments):
         return run(DEFERCTL, "--socket", self.admin, *arguments)
+
+    def terminal(self, *arguments, columns=80):
+        """What a person sees: (exit status, text). Without colours."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        with subprocess.Popen([DEFERCTL, "--socket", self.admin, *arguments], stdout=theirs,
+                              stderr=theirs, env={**os.environ, "NO_COLOR": "1"}) as process:
+            os.close(theirs)
+            out = b""
+            while True:
+                try:
+                    more = os.read(ours, 65536)
+                except OSError:  # nobody has the other end any more
+                    break
+                if not more:
+                    break
+                out += more
+            os.close(ours)
+        return process.returncode, out.decode().replace("\r\n", "\n")
 
     def json(self, *arguments):
         status, out, err = self.ctl("--json", *arguments)

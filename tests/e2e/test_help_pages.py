@@ -45,8 +45,8 @@ class HelpPages(DeferdTest):
                 return rows
 
     def page(self, *arguments):
-        status, out, err = self.daemon.ctl(*arguments)
-        self.assertEqual(status, 0, err)
+        status, out = self.daemon.terminal(*arguments)
+        self.assertEqual(status, 0, out)
         for text in out.splitlines():
             self.assertLessEqual(len(text), 80, text)
         return out
@@ -70,7 +70,8 @@ class HelpPages(DeferdTest):
                                                     "451 4.7.1 Greylisted, try again in 300 seconds"))
         row, = self.track("--outcome", "deferring")
         self.assertEqual((row["outcome"], row["class"]), ("deferred", "greylisting"))
-        self.assertIn("Greylisted", self.page("track", "--outcome", "deferred"))
+        self.assertIn("asked to wait", self.page("track", "--outcome", "deferred"))
+        self.assertIn("451 4.7.1 Greylisted", " ".join(self.page("track", name).split()))
 
     def test_a_failed_tells_why(self):
         name = message_id()

@@ -87,7 +87,7 @@ TEST(AdminPages, TextOfPersonsCannotDisturbTheTerminal) {
   record["subject"] = "a.example";
   const std::string page = BlocksPage(Json::array({record}));
   EXPECT_THAT(page, Not(HasSubstr("\x1b")));
-  EXPECT_EQ(std::count(page.begin(), page.end(), '\n'), 2);
+  EXPECT_EQ(std::count(page.begin(), page.end(), '\n'), 3);
 }
 
 TEST(AdminPages, WhySaysShareAndItsDenominator) {
