@@ -22,7 +22,7 @@ std::string StatsPage(const Json& stats) {
     rows.push_back(
         {{Field(one, "messages"), Field(recipients, "delivered"), Field(recipients, "deferred"),
           Field(recipients, "failed"), Field(one, "left_out"), absl::StrCat(all),
-          absl::StrCat(Field(one, by.c_str()), Flag(one, "blocked") ? " (blocked)" : "")},
+          absl::StrCat(Flag(one, "blocked") ? "✖ " : "", Field(one, by.c_str()))},
          Flag(one, "blocked") ? Look::kBad : Look::kPlain});
   }
   out += Table({{.head = "MESSAGES", .right = true},
@@ -37,6 +37,9 @@ std::string StatsPage(const Json& stats) {
                  "DELIVERED, DEFERRED, FAILED and LEFT OUT are recipients, each with its last "
                  "outcome in this time. Rules, and deferctl why, count "
                  "the last hour (or a rule's window), without those left out.");
+  bool blocked = false;
+  for (const Json& one : At(stats, "rows")) blocked = blocked || Flag(one, "blocked");
+  if (blocked) out += "✖ is blocked now.\n";
   std::string rejected;
   for (const Json& one : At(stats, "rows")) {
     if (Number(one, "rejected_recipients") == 0) continue;

@@ -20,6 +20,7 @@
 #include "limiter/ctl/stats_page.h"
 #include "limiter/ctl/track_page.h"
 #include "limiter/ctl/why_page.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
@@ -156,7 +157,7 @@ Json Delivery(const std::string& state, const std::string& reply_class, int64_t 
   return {{"time", "2026-11-22T04:10:02Z"},
           {"id", "1tExJ2-000000-1x"},
           {"sender", "office@shop.example"},
-          {"recipient", absl::StrCat("ann.of.", state.substr(0, 3), "@customers.far.example")},
+          {"recipient", absl::StrCat("ann.of.", state.substr(0, 2), "@customers.far.example")},
           {"state", state},
           {"class", reply_class},
           {"reply", reply},
@@ -294,7 +295,7 @@ TEST_P(PagesGolden, FitTheTerminalAndAreWholeInAPipe) {
     ShowPagesAs({.width = width});
     const std::string page = Pages(name);
     for (absl::string_view line : absl::StrSplit(page, '\n')) EXPECT_LE(Columns(line), width);
-    const std::string path = absl::StrCat(DEFERD_TESTDATA, "/pages/", name, ".", kind);
+    const std::string path = TestData(absl::StrCat("pages/", name, ".", kind));
     if (std::getenv("DEFERD_GOLDEN") != nullptr) {
       std::ofstream(path) << page;
       continue;
