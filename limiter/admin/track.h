@@ -10,8 +10,9 @@
 // `code` ("550", "5.7.1", "5.7"), `class`, `mail_subject` (a part of it), `since` and `until` ("2h"
 // ago, or a time), `limit`, `before` (the `row` of the last one seen, for the page after it), and
 // `recipients` (true: one row for each recipient, with what became of it until now, in place of one
-// for each attempt; `next` of the last is for `before`). The answer is a list, newest first; of one message, its life from the beginning, with `decisive` and
-// an explanation at the line that says what became of each recipient.
+// for each attempt; `next` of the last is for `before`). The answer is a list, newest first; of one
+// message, its life from the beginning, with `decisive` and an explanation at the line that says
+// what became of each recipient.
 
 #ifndef DEFERD_LIMITER_ADMIN_TRACK_H_
 #define DEFERD_LIMITER_ADMIN_TRACK_H_
