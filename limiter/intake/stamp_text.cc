@@ -74,7 +74,19 @@ absl::Duration TakeFraction(string_view* in) {
   return absl::Nanoseconds(nanos);
 }
 
-// "00:15:04" and a fraction.
+// " AM" or " PM" behind a clock of twelve hours. In capitals alone: "pm" may be a host.
+void TakeHalfOfDay(string_view* in, StampText* stamp) {
+  string_view rest = *in;
+  if (stamp->hour < 1 || stamp->hour > 12 || !TakeChar(&rest, ' ')) return;
+  const bool afternoon = absl::StartsWith(rest, "PM");
+  if (!afternoon && !absl::StartsWith(rest, "AM")) return;
+  rest.remove_prefix(2);
+  if (!rest.empty() && !IsBlank(rest.front()) && rest.front() != ']') return;
+  stamp->hour = stamp->hour % 12 + (afternoon ? 12 : 0);
+  *in = rest;
+}
+
+// "00:15:04", a fraction, and the half of the day.
 bool TakeClock(string_view* in, StampText* stamp) {
   string_view rest = *in;
   stamp->hour = TakeNumber(&rest, 1, 2);
@@ -88,10 +100,13 @@ bool TakeClock(string_view* in, StampText* stamp) {
   }
   stamp->fraction = TakeFraction(&rest);
   *in = rest;
+  TakeHalfOfDay(in, stamp);
   return true;
 }
 
 bool AtEnd(string_view in) { return in.empty() || IsBlank(in.front()); }
+// Likewise in brackets.
+bool AtEndInside(string_view in) { return AtEnd(in) || in.front() == ']'; }
 
 // "Z", "+01:00", "+0100", "+01".
 std::optional<absl::Duration> TakeOffset(string_view* in) {
@@ -136,7 +151,7 @@ std::optional<absl::Duration> KnownZone(string_view name) {
 void TakeZone(bool named, string_view* in, StampText* stamp) {
   string_view rest = *in;
   const bool blank = TakeChar(&rest, ' ');
-  if (const std::optional<absl::Duration> offset = TakeOffset(&rest); offset && AtEnd(rest)) {
+  if (const std::optional<absl::Duration> offset = TakeOffset(&rest); offset && AtEndInside(rest)) {
     stamp->offset = *offset;
     *in = rest;
     return;
@@ -146,7 +161,7 @@ void TakeZone(bool named, string_view* in, StampText* stamp) {
   while (n < rest.size() && absl::ascii_isupper(static_cast<unsigned char>(rest[n]))) ++n;
   const string_view name = rest.substr(0, n);
   rest.remove_prefix(n);
-  if (n < 3 || n > 5 || !AtEnd(rest)) return;
+  if (n < 3 || n > 5 || !AtEndInside(rest)) return;
   const std::optional<absl::Duration> offset = KnownZone(name);
   if (!offset && !named) return;
   stamp->offset = offset;
@@ -161,7 +176,7 @@ bool TakeTrailingYear(string_view* in, StampText* stamp) {
   string_view rest = *in;
   if (!TakeBlanks(&rest)) return false;
   const int year = TakeNumber(&rest, 4, 4);
-  if (!IsYear(year) || !AtEnd(rest)) return false;
+  if (!IsYear(year) || !AtEndInside(rest)) return false;
   stamp->year = year;
   *in = rest;
   return true;
@@ -206,6 +221,46 @@ bool TakeIso(string_view* in, StampText* stamp) {
   return true;
 }
 
+// "2026年11月22日 00:15:04".
+bool TakeNamedUnits(string_view* in, StampText* stamp) {
+  string_view rest = *in;
+  stamp->year = TakeNumber(&rest, 4, 4);
+  if (!IsYear(stamp->year) || !absl::ConsumePrefix(&rest, "\xE5\xB9\xB4")) return false;
+  TakeBlanks(&rest);
+  stamp->month = TakeNumber(&rest, 1, 2);
+  if (stamp->month < 1 || stamp->month > 12 || !absl::ConsumePrefix(&rest, "\xE6\x9C\x88")) {
+    return false;
+  }
+  TakeBlanks(&rest);
+  stamp->day = TakeNumber(&rest, 1, 2);
+  if (stamp->day < 1 || !absl::ConsumePrefix(&rest, "\xE6\x97\xA5")) return false;
+  TakeBlanks(&rest);
+  if (!TakeClock(&rest, stamp)) return false;
+  *in = rest;
+  return true;
+}
+
+// "11/22/2026 00:15:04" and "22/11/2026": which is which shows where one is beyond 12; else the
+// date stays open.
+bool TakeSlashes(string_view* in, StampText* stamp) {
+  string_view rest = *in;
+  const int first = TakeNumber(&rest, 1, 2);
+  if (first < 1 || !TakeChar(&rest, '/')) return false;
+  const int second = TakeNumber(&rest, 1, 2);
+  if (second < 1 || !TakeChar(&rest, '/')) return false;
+  stamp->year = TakeNumber(&rest, 4, 4);
+  if (!IsYear(stamp->year) || (!TakeChar(&rest, ',') && rest.empty()) || !TakeBlanks(&rest)) {
+    return false;
+  }
+  if (!TakeClock(&rest, stamp)) return false;
+  const bool day_first = first > 12 || first == second;
+  stamp->day = day_first ? first : second;
+  stamp->month = day_first ? second : second > 12 ? first : 0;
+  if (stamp->month > 12) return false;
+  *in = rest;
+  return true;
+}
+
 // "20261122T001504".
 bool TakeCompact(string_view* in, StampText* stamp) {
   const string_view text = *in;
@@ -229,14 +284,27 @@ bool TakeCompact(string_view* in, StampText* stamp) {
   return true;
 }
 
-// "1795306504.123456".
+// "1795306504.123456", or in milli-, micro- or nanoseconds: 13, 16 or 19 digits.
 bool TakeUnix(string_view* in, StampText* stamp) {
-  int64_t seconds = 0;
+  int64_t count = 0;
   size_t n = 0;
-  while (n < in->size() && n < 11 && IsDigit((*in)[n])) seconds = seconds * 10 + ((*in)[n++] - '0');
-  if (n != 10 || seconds < 1'000'000'000) return false;
+  while (n < in->size() && n < 19 && IsDigit((*in)[n])) {
+    if (n == 18 && count > 199'999'999'999'999'999) return false;  // beyond what is counted in
+    count = count * 10 + ((*in)[n++] - '0');
+  }
   string_view rest = in->substr(n);
-  stamp->instant = absl::FromUnixSeconds(seconds) + TakeFraction(&rest);
+  if (!rest.empty() && IsDigit(rest.front())) return false;
+  if (n == 10 && count >= 1'000'000'000) {
+    stamp->instant = absl::FromUnixSeconds(count) + TakeFraction(&rest);
+  } else if (n == 13 && count >= 1'000'000'000'000) {
+    stamp->instant = absl::FromUnixMillis(count);
+  } else if (n == 16 && count >= 1'000'000'000'000'000) {
+    stamp->instant = absl::FromUnixMicros(count);
+  } else if (n == 19 && count >= 1'000'000'000'000'000'000) {
+    stamp->instant = absl::FromUnixNanos(count);
+  } else {
+    return false;
+  }
   *in = rest;
   return true;
 }
@@ -359,7 +427,8 @@ bool TakeDate(string_view* in, StampText* stamp) {
   if (in->empty()) return false;
   if (in->front() == '@') return TakeTai64n(in, stamp);
   using Taker = bool (*)(string_view*, StampText*);
-  constexpr Taker kDigitsFirst[] = {TakeIso, TakeCompact, TakeUnix, TakeDayFirst};
+  constexpr Taker kDigitsFirst[] = {TakeIso,      TakeCompact, TakeUnix,
+                                    TakeDayFirst, TakeSlashes, TakeNamedUnits};
   if (!IsDigit(in->front())) return IsLetter(in->front()) && TakeNamedDate(in, stamp);
   for (const Taker take : kDigitsFirst) {
     *stamp = StampText();

@@ -5,10 +5,12 @@
 //   Nov 22 00:15:04 · Nov 02 .. · Nov  2 .. · 2026 Nov 22 .. · Nov 22 2026 .. · 22 Nov 2026 ..
 //   Sun Nov 22 00:15:04 2026 · Sun 2026-11-22 00:15:04 CET · 22/Nov/2026:00:15:04 +0100
 //   2026-11-22T00:15:04.123456+01:00 · .. with a blank for the T · 2026/11/22 .. · 22.11.2026 ..
-//   20261122T001504Z · 1795306504.123456 (seconds since 1970) · @4000000069.. (TAI64N)
+//   20261122T001504Z · 1795306504.123456 (since 1970; also in ms, µs, ns) · @4000000069.. (TAI64N)
+//   2026年11月22日 .. · 11/22/2026 .. and 22/11/2026 .. (11/12/2026 may be either: no date)
 //
-// with a fraction behind a point or comma, a zone as Z, +01:00, +0100, +01, UTC or CET behind it or
-// behind a blank, and brackets around it. Months may be of another language (month_names.h).
+// with a fraction behind a point or comma, AM or PM, a zone as Z, +01:00, +0100, +01, UTC or CET
+// behind it or behind a blank, and brackets around it. Months may be of another language
+// (month_names.h).
 
 #ifndef DEFERD_LIMITER_INTAKE_STAMP_TEXT_H_
 #define DEFERD_LIMITER_INTAKE_STAMP_TEXT_H_

@@ -158,6 +158,23 @@ bool TakeGrepName(string_view* in) {
   return false;
 }
 
+// "pod-7d8 container Nov 22 ..." (stern): up to two names in front of a date.
+bool TakeNames(string_view* in) {
+  string_view rest = *in;
+  for (int i = 0; i < kMaxHosts; ++i) {
+    const string_view word = TakeWord(&rest);
+    // The first is a pod's, which has a dash.
+    if (!IsHost(word) || (i == 0 && !absl::StrContains(word, '-'))) return false;
+    SkipBlanks(&rest);
+    string_view behind = rest;
+    const std::optional<StampText> stamp = TakeStampText(&behind);
+    if (!stamp || stamp->certainty() == 0) continue;
+    *in = rest;
+    return true;
+  }
+  return false;
+}
+
 // What stands before the stamp; then the stamp. False: there is none. `outermost`: it is the line's
 // beginning, where a search may have put a file's name.
 bool TakeStamp(bool outermost, string_view* in, StampText* stamp) {
@@ -173,7 +190,7 @@ bool TakeStamp(bool outermost, string_view* in, StampText* stamp) {
     // RFC 5424 without its priority begins with its version.
     if (IsLevelColumn(word) || word == "1") {
       *in = rest;
-    } else if (!outermost || !TakeGrepName(in)) {
+    } else if (!outermost || (!TakeGrepName(in) && !TakeNames(in))) {
       return false;
     }
   }
@@ -275,6 +292,26 @@ void SkipBehindTag(string_view* in) {
   }
 }
 
+// `{host="mx", job="mail"} `, the labels of a stream that Loki prints.
+bool TakeLabels(string_view* in) {
+  constexpr size_t kLongest = 1024;
+  if (!absl::StartsWith(*in, "{")) return false;
+  bool quoted = false;
+  for (size_t i = 1; i < in->size() && i < kLongest; ++i) {
+    const char c = (*in)[i];
+    if (quoted && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (c == '}' && !quoted) {
+      if (i + 1 >= in->size() || !IsBlank((*in)[i + 1])) return false;
+      in->remove_prefix(i + 2);
+      return true;
+    }
+  }
+  return false;
+}
+
 // A program of a mail server's whose log deferd reads: what is behind its tag is its own text.
 bool IsMailProgram(string_view program) {
   string_view ignored;
@@ -300,6 +337,10 @@ bool TakeWords(string_view* in, LogPrefix* prefix) {
   for (int i = 0; i < kMaxWords && !done; ++i) {
     SkipBlanks(&rest);
     if (TakePriority(&rest)) continue;
+    if (hosts == 0 && TakeLabels(&rest)) {
+      done = BeginsWithStamp(rest);
+      continue;
+    }
     // "Message forwarded from mx: postfix/smtp[1]: ..." (AIX).
     if (absl::ConsumePrefix(&rest, "Message forwarded from ")) {
       found.host = absl::StripSuffix(TakeWord(&rest), ":");
@@ -312,7 +353,14 @@ bool TakeWords(string_view* in, LogPrefix* prefix) {
     const bool column =
         IsLevelColumn(word) || (i < 2 && IsOneOf(word, {"stdout", "stderr", "F", "P"}));
     size_t tag = 0;
-    if (!column && TakeTag(word, &found, &tag)) {
+    // metalog has no host, and the program in brackets.
+    if (hosts == 0 && word.size() > 2 && word.front() == '[' && word.back() == ']' &&
+        IsMailProgram(word.substr(1, word.size() - 2))) {
+      found.program = word.substr(1, word.size() - 2);
+      rest = behind;
+      SkipBlanks(&rest);
+      done = true;
+    } else if (!column && TakeTag(word, &found, &tag)) {
       rest.remove_prefix(tag);
       SkipBehindTag(&rest);
       done = true;

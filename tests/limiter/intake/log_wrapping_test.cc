@@ -93,20 +93,48 @@ TEST(LogWrapping, NamesAreNames) {
               ElementsAre("-"));
 }
 
-// What is longer than a container's lines may be comes in pieces, of which the first is read.
+// What a container writes piece by piece is one line; of what is longer than Docker's lines may be,
+// the first piece is read.
 TEST(LogWrapping, Pieces) {
   const std::string stamp = "2016-10-06T00:17:09.669794202Z ";
-  EXPECT_THAT(Unwrapped({stamp + "stdout F whole", stamp + "stdout P first",
-                         stamp + "stderr F other", stamp + "stdout P postfix/smtp[1]: more",
-                         stamp + "stdout F last", stamp + "stdout F whole"}),
-              ElementsAre(stamp + "stdout F whole", stamp + "stdout P first",
-                          stamp + "stderr F other", "-", "-", stamp + "stdout F whole"));
+  EXPECT_THAT(
+      Unwrapped({stamp + "stdout F whole", stamp + "stdout P first", stamp + "stderr F other",
+                 stamp + "stdout P postfix/smtp[1]: more", stamp + "stdout F last",
+                 stamp + "stdout F whole"}),
+      ElementsAre(stamp + "stdout F whole", "-", stamp + "stderr F other", "-",
+                  stamp + "stdout P firstpostfix/smtp[1]: morelast", stamp + "stdout F whole"));
+  EXPECT_THAT(Unwrapped({stamp + "stdout P whole", stamp + "stdout F"}),
+              ElementsAre("-", stamp + "stdout P whole"));
   const std::string long_text(16 << 10, 'x');
   const auto piece = [](const std::string& text) {
     return absl::StrCat(R"({"log":")", text, R"(","stream":"stdout","time":"T"})");
   };
   EXPECT_THAT(Unwrapped({piece(long_text), piece("rest\\n"), piece("no line end"), piece("b\\n")}),
               ElementsAre("T " + long_text, "-", "T no line end", "T b"));
+}
+
+TEST(LogWrapping, WhatOthersStore) {
+  const std::string want = "2024-10-09T12:53:48Z postfix/smtp[9]: 4F1: a=b";
+  for (
+      const char* line : {
+          R"({"appname":"postfix/smtp","procid":9,"message":"4F1: a=b","timestamp":"2024-10-09T12:53:48Z"})",
+          R"({"@timestamp":"2024-10-09T12:53:48Z","process":{"name":"postfix/smtp","pid":9},"message":"4F1: a=b"})",
+          R"({"@timestamp":"2024-10-09T12:53:48Z","process.name":"postfix/smtp","process.pid":9,"message":"4F1: a=b"})",
+          "2024-10-09T12:53:48Z\tmail.info\t"
+          R"({"host":"mx","ident":"postfix/smtp","pid":"9","message":"4F1: a=b"})",
+          R"(time="2024-10-09T12:53:48Z" level=info host=mx app=postfix/smtp pid=9 msg="4F1: a=b")",
+          R"(ts=2024-10-09T12:53:48Z msg="postfix/smtp[9]: 4F1: a=b" level=info)",
+      }) {
+    EXPECT_THAT(Unwrapped({line}), ElementsAre(want));
+  }
+  EXPECT_THAT(
+      Unwrapped({R"({"version":"1.1","short_message":"exim[7]: x","timestamp":1728478428.5})"}),
+      ElementsAre("1728478428.500000 exim[7]: x"));
+  // What only looks like these.
+  const std::string open = R"(time="2024-10-09 msg=)";
+  EXPECT_THAT(
+      Unwrapped({open, "level=5 of this", "2024-10-09T12:53:48Z\ta b\t{\"message\":\"x\"}"}),
+      ElementsAre(open, "level=5 of this", "2024-10-09T12:53:48Z\ta b\t{\"message\":\"x\"}"));
 }
 
 TEST(LogWrapping, JournalExport) {
