@@ -305,6 +305,7 @@ Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
   query.since = since;
   query.until = until;
   query.limit = kMaxRows;
+  Tally counted;
   std::map<LeftOut, Tally> tallies;
   std::map<std::string, Tally> tallies_apart;
   std::set<MessageAndRecipient> seen;
@@ -318,8 +319,9 @@ Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
       if (once && !seen.emplace(row.message_id, row.recipient).second) continue;
       const LeftOut left_out = LeftOutNow(row, incidents);
       const bool is_apart = left_out == LeftOut::kCounts && IsApart(apart, row);
-      if (left_out == LeftOut::kCounts && !is_apart) continue;
-      Tally& tally = is_apart ? tallies_apart[row.narrower] : tallies[left_out];
+      Tally& tally = is_apart                       ? tallies_apart[row.narrower]
+                     : left_out == LeftOut::kCounts ? counted
+                                                    : tallies[left_out];
       ++(row.outcome == Outcome::kDelivered  ? tally.delivered
          : row.outcome == Outcome::kDeferred ? tally.deferred
                                              : tally.failed);
@@ -343,7 +345,12 @@ Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
         "counted apart",
         absl::StrCat("count for ", part, " alone, which is or was blocked by itself"), tally));
   }
-  return {{"all", all}, {"reasons", std::move(reasons)}};
+  return {{"all", all},
+          {"counted",
+           {{"delivered", counted.delivered},
+            {"deferred", counted.deferred},
+            {"failed", counted.failed}}},
+          {"reasons", std::move(reasons)}};
 }
 
 }  // namespace deferd

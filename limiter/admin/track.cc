@@ -17,6 +17,7 @@
 #include "limiter/admin/track_args.h"
 #include "limiter/store/ledger_filter.h"
 #include "policy/domain_name.h"
+#include "policy/message_id.h"
 #include "policy/refusal_text.h"
 #include "policy/reply/reply_class.h"
 #include "policy/subject.h"
@@ -35,10 +36,21 @@ constexpr Outcome kAllOutcomes[] = {
     Outcome::kQueued,    Outcome::kHeld,     Outcome::kRejected,         Outcome::kDiscarded,
     Outcome::kFiltered,  Outcome::kArchived, Outcome::kRejectedRecipient};
 
-// A queue id: letters, digits and dashes alone, no word of a domain.
+// A queue id: letters, digits and dashes alone, no word of a domain. Exim's has its dashes, and
+// Postfix's has capitals or digits alone; a word in small letters is part of a name.
 bool LooksLikeId(absl::string_view text) {
-  return text.size() >= 6 && std::all_of(text.begin(), text.end(),
-                                         [](char c) { return absl::ascii_isalnum(c) || c == '-'; });
+  if (IsEximId(text)) return true;
+  const bool letters = std::all_of(text.begin(), text.end(),
+                                   [](char c) { return absl::ascii_isalnum(c) || c == '-'; });
+  const bool small =
+      std::any_of(text.begin(), text.end(), [](char c) { return absl::ascii_islower(c); }) &&
+      std::none_of(text.begin(), text.end(), [](char c) { return absl::ascii_isupper(c); });
+  return text.size() >= 6 && letters && !small;
+}
+
+// One word that may stand in an address.
+bool IsPartOfName(absl::string_view text) {
+  return text.size() >= 2 && text.find_first_of(" \t:\"<>,;@") == text.npos;
 }
 
 // What stands alone on the command line, told by its form. An address may be of either side, which
@@ -55,10 +67,21 @@ absl::StatusOr<std::vector<LedgerQuery>> QueriesFor(const std::string& what, Led
     query.subject = subject->ToString();
     return std::vector<LedgerQuery>{std::move(query)};
   }
+  if (absl::StartsWith(what, "@")) {
+    absl::StatusOr<DomainName> name = DomainName::Parse(what.substr(1));
+    if (!name.ok()) return name.status();
+    LedgerQuery sent = query, received = std::move(query);
+    sent.domain = received.recipient_domain = name->text();
+    return std::vector<LedgerQuery>{std::move(sent), std::move(received)};
+  }
   if (absl::StrContains(what, '@')) {
     LedgerQuery sent = query, received = std::move(query);
     sent.sender = received.recipient = what;
     return std::vector<LedgerQuery>{std::move(sent), std::move(received)};
+  }
+  if (!absl::StrContains(what, '.') && IsPartOfName(what)) {
+    query.address_part = what;
+    return std::vector<LedgerQuery>{std::move(query)};
   }
   if (!subject.ok()) {
     return absl::InvalidArgumentError(
@@ -124,6 +147,13 @@ absl::StatusOr<LedgerQuery> ReadFilters(const Json& args, absl::Time now, Outcom
     absl::StatusOr<std::string> text = TextArg(args, name);
     if (!text.ok()) return text.status();
     *to = *std::move(text);
+  }
+  // "@far.example" is everybody there.
+  if (absl::StartsWith(query.sender, "@") && domain.empty()) {
+    domain = std::exchange(query.sender, "").substr(1);
+  }
+  if (absl::StartsWith(query.recipient, "@") && to_domain.empty()) {
+    to_domain = std::exchange(query.recipient, "").substr(1);
   }
   if (!domain.empty()) {
     absl::StatusOr<DomainName> name = DomainName::Parse(domain);

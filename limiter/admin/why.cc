@@ -174,6 +174,19 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
   Json causes = CausesJson(parts.search, subject, incidents, apart_then, since, until, once);
   Json fault = FaultJson(causes, subject, incidents,
                          open.has_value() ? open->counts.rejected : report.counts.rejected);
+  // An attempt may be stamped later than the clock.
+  Json left_out_json =
+      LeftOutJson(parts.search, subject, incidents, apart,
+                  std::max(now - report.window, report.cleared_at), now + Limiter::kMaxAhead, once);
+  if (report.rules.empty() && !within.empty() && left_out_json.contains("counted")) {
+    // What is counted for a domain alone has no window of its own.
+    const Json& counted = left_out_json["counted"];
+    const Counts counts = {.delivered = counted["delivered"].get<int64_t>(),
+                           .deferred = counted["deferred"].get<int64_t>(),
+                           .failed = counted["failed"].get<int64_t>(),
+                           .rejected = report.counts.rejected};
+    window.update(CountsJson(counts));
+  }
   Json why = {{"subject", subject.ToString()},
               {"state", "ok"},
               {"seen", seen},
@@ -185,10 +198,7 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
               {"case", case_json},
               {"fault", std::move(fault)},
               {"causes", std::move(causes)},
-              // An attempt may be stamped later than the clock.
-              {"left_out", LeftOutJson(parts.search, subject, incidents, apart,
-                                       std::max(now - report.window, report.cleared_at),
-                                       now + Limiter::kMaxAhead, once)},
+              {"left_out", std::move(left_out_json)},
               {"incidents", IncidentsJson(incidents, /*ended=*/false)},
               {"exempt", report.exempt},
               {"hosted", report.hosted},

@@ -86,6 +86,16 @@ TEST_F(TrackTest, WhatStandsAloneIsToldByItsForm) {
   ASSERT_EQ(queries_.size(), 2u) << "either side";
   EXPECT_EQ(queries_[0].sender, "bob@example.com");
   EXPECT_EQ(queries_[1].recipient, "bob@example.com");
+  queries_.clear();
+  ASSERT_THAT(Ask({{"what", "@Far.example"}}), IsOk());
+  ASSERT_EQ(queries_.size(), 2u) << "either side";
+  EXPECT_EQ(queries_[0].domain, "far.example");
+  EXPECT_EQ(queries_[1].recipient_domain, "far.example");
+  for (const char* name : {"bob", "newsletter", "info-7"}) {
+    EXPECT_EQ(Asked({{"what", name}}).address_part, name);
+  }
+  EXPECT_EQ(Asked({{"recipient", "@far.example"}}).recipient_domain, "far.example");
+  EXPECT_EQ(Asked({{"sender", "@far.example"}}).domain, "far.example");
   EXPECT_THAT(Ask({{"what", "two words"}}), StatusIs(absl::StatusCode::kInvalidArgument, _));
 }
 

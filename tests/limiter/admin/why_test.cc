@@ -86,6 +86,21 @@ void ExpectFitsATerminal(const std::string& page) {
 constexpr char kUnknown[] = "550 5.1.1 <ann@far.example>: No such user here";
 constexpr char kGrey[] = "451 4.7.1 Greylisted, please try again in 300 seconds";
 
+// A login that no rule judges has no window; its numbers are the ledger's all the same.
+TEST_F(WhyTest, ALoginThatNoRuleJudgesHasNumbers) {
+  Send(Minutes(1), Outcome::kDelivered, "250 ok");
+  Send(Minutes(2), Outcome::kFailed, kUnknown);
+  Send(Minutes(3), Outcome::kDeferred, kGrey);
+  Send(Minutes(4), Outcome::kFailed, kUnknown, "web@a.example");
+  EXPECT_THAT(keeper_->Commit(), IsOk());
+  const Json why = WhyJson(Parts(), {SubjectKind::kLogin, "shop@a.example"}, clock_.Now());
+  EXPECT_EQ(why["rules"].size(), 0u);
+  EXPECT_EQ(why["window"]["delivered"], 1);
+  EXPECT_EQ(why["window"]["deferred"], 0) << "greylisting is left out";
+  EXPECT_EQ(why["window"]["failed"], 1);
+  EXPECT_EQ(why["window"]["percent"], 50);
+}
+
 TEST_F(WhyTest, NamesCauseMeaningAndRemedy) {
   Send(Minutes(1), Outcome::kDelivered, "250 ok");
   for (int i = 2; i < 5; ++i) Send(Minutes(i), Outcome::kFailed, kUnknown);
