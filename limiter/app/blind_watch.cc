@@ -1,5 +1,6 @@
 #include "limiter/app/blind_watch.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "policy/text.h"
@@ -14,6 +15,10 @@ constexpr int64_t kEnoughLines = 100;    // likewise, by its malformed lines
 constexpr int64_t kEnoughAttempts = 50;  // before a share of them says something
 constexpr int64_t kEnoughMessages = 10;
 constexpr int64_t kSmartHostShare = 95;  // percent
+constexpr int64_t kStampedLines = 20;    // that came while the log was followed
+constexpr absl::Duration kAhead = absl::Minutes(5);
+constexpr absl::Duration kBehind = absl::Minutes(20);
+constexpr absl::Duration kFurthestZone = absl::Hours(26);
 constexpr Source kAskedAbout[] = {Source::kSubmission, Source::kLocal, Source::kRelay};
 
 std::string Names(const std::vector<std::pair<std::string, int64_t>>& names) {
@@ -32,7 +37,8 @@ std::pair<std::string, std::string> Explain(ChargeTally::Why why, const std::str
               "follow every log that the mail server writes, and keep rotated ones beside them"};
     case Why::kHost:
       return {absl::StrCat("the client host gave no login and is not trusted", behind),
-              "if these are your own hosts, list them as [charge] relay_hosts"};
+              "if these are your own hosts, list them as [charge] relay_hosts (this host itself: "
+              "\"127.0.0.1\", \"::1\")"};
     case Why::kOrder:
       return {absl::StrCat("[charge] order leaves out who sent it", behind),
               "set [charge] order = [\"login\", \"user\", \"relay\"]"};
@@ -119,10 +125,19 @@ std::vector<BlindAlarm> BlindWatch::Look(const BlindFacts& facts, absl::Time now
 
   std::vector<BlindAlarm> alarms;
   for (const BlindFacts::Log& log : facts.logs) LookAtLog(log, hour, &alarms);
+  LookAtSilence(facts, hour, &alarms);
   LookAtCharge(facts, hour, &alarms);
   LookAtHook(facts, hour, &alarms);
   LookAtSmartHost(facts, &alarms);
   return alarms;
+}
+
+void BlindWatch::ForgetCharge() {
+  for (auto& [time, totals] : past_) {
+    for (auto& [name, count] : totals) {
+      if (absl::StartsWith(name, "charge ")) count = 0;
+    }
+  }
 }
 
 void BlindWatch::LookAtLog(const BlindFacts::Log& log, const Totals& hour,
@@ -146,6 +161,50 @@ void BlindWatch::LookAtLog(const BlindFacts::Log& log, const Totals& hour,
                                     " of ", lines, " lines of the last hour could not be read"),
                        "check that it is the log of this mail server, under the right name (exim, "
                        "postfix)"});
+  }
+  if (!log.off.has_value()) return;
+  const auto old = old_lines_.try_emplace(log.path, log.read.lines).first;
+  if (log.read.lines - old->second < kStampedLines) return;
+  // What is further behind than a zone can be is a copy of an old log.
+  if (log.off > kAhead || (log.off <= -kBehind && log.off >= -kFurthestZone)) {
+    const bool ahead = log.off > absl::ZeroDuration();
+    alarms->push_back(
+        {BlindAlarm::Kind::kLog,
+         absl::StrCat("the stamps of ", PrintableUtf8(log.path), " are ",
+                      absl::ToInt64Minutes(absl::AbsDuration(*log.off)), " minutes ",
+                      ahead ? "ahead of the clock, so its attempts count for nobody"
+                            : "behind the clock, so blocks begin late or are over when they begin"),
+         "set [intake] timezone to the zone that the log is written in, or set the clock"});
+  }
+}
+
+// A mail server that asks accepts or refuses, and logs that.
+void BlindWatch::LookAtSilence(const BlindFacts& facts, const Totals& hour,
+                               std::vector<BlindAlarm>* alarms) {
+  for (Mta mta : {Mta::kExim, Mta::kPostfix}) {
+    int64_t asked = 0, lines = 0;
+    std::vector<std::string> paths;
+    for (Source source : kAskedAbout) {
+      asked += hour.at(absl::StrCat("asked ", EvidenceName(mta, source)));
+    }
+    for (const BlindFacts::Log& log : facts.logs) {
+      if (log.mta != mta) continue;
+      lines += hour.at(absl::StrCat("lines ", log.path));
+      paths.push_back(PrintableUtf8(log.path));
+    }
+    if (asked < kEnoughMessages || lines > 0) continue;
+    const char* const name = mta == Mta::kExim ? "Exim" : "Postfix";
+    const char* const key = mta == Mta::kExim ? "exim" : "postfix";
+    alarms->push_back(
+        {BlindAlarm::Kind::kLog,
+         absl::StrCat(name, " asked ", asked, " times in the last hour, and ",
+                      paths.empty()
+                          ? absl::StrCat("no log of it is followed")
+                          : absl::StrCat("nothing was written to ", absl::StrJoin(paths, ", "))),
+         absl::StrCat("name the log that ", name, " writes now as [intake] ", key,
+                      mta == Mta::kExim
+                          ? " (exim4 -bP log_file_path)"
+                          : ", or journal = [\"postfix\"] where it logs there alone")});
   }
 }
 

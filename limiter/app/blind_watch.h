@@ -1,6 +1,7 @@
 // Finds out where deferd is blind though it runs: a log that it reads and does not understand,
-// attempts that it can charge to nobody, a mail server that accepts mail without asking, and a
-// smart host behind which failures never reach the log.
+// one that is stamped by another clock, one that says nothing while its mail server asks, attempts
+// that it can charge to nobody, a mail server that accepts mail without asking, and a smart host
+// behind which failures never reach the log.
 //
 // Look compares running totals with those of an hour ago, so an alarm ends an hour after its cause,
 // and none begins before there is enough to judge by. Pure but for that memory: time is an
@@ -13,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +47,9 @@ struct BlindFacts {
     std::string path;
     Mta mta;
     ReadCounts read;
+    // How far the stamp of its last line is from when that was written, by this machine's clock;
+    // negative: behind. None: it is not known, or the log is not read to its end yet.
+    std::optional<absl::Duration> off;
   };
   std::vector<Log> logs;
   ChargeTally::Numbers charge;
@@ -67,6 +72,9 @@ class BlindWatch {
   // The alarms now, in a fixed order.
   std::vector<BlindAlarm> Look(const BlindFacts& facts, absl::Time now);
 
+  // The facts' charge begins at 0 again.
+  void ForgetCharge();
+
   // By MTA and Source, as of the last Look. Postfix asks about no local mail, so its kLocal stays
   // 0.
   const std::array<std::array<HookEvidence, kSources>, kMtas>& evidence() const {
@@ -79,11 +87,15 @@ class BlindWatch {
   void LookAtLog(const BlindFacts::Log& log, const Totals& hour, std::vector<BlindAlarm>* alarms);
   static void LookAtCharge(const BlindFacts& facts, const Totals& hour,
                            std::vector<BlindAlarm>* alarms);
+  static void LookAtSilence(const BlindFacts& facts, const Totals& hour,
+                            std::vector<BlindAlarm>* alarms);
   void LookAtHook(const BlindFacts& facts, const Totals& hour, std::vector<BlindAlarm>* alarms);
   static void LookAtSmartHost(const BlindFacts& facts, std::vector<BlindAlarm>* alarms);
 
   std::deque<std::pair<absl::Time, Totals>> past_;  // one every few minutes, the oldest first
   std::array<std::array<HookEvidence, kSources>, kMtas> evidence_ = {};
+  // Lines of each log that were there before it was read to its end, which may be a copy's.
+  std::map<std::string, int64_t> old_lines_;
 };
 
 Json BlindJson(const std::vector<BlindAlarm>& alarms);  // [{kind, what, remedy}]

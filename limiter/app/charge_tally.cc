@@ -63,6 +63,15 @@ void ChargeTally::OnAttempt(const Attempt& attempt, const ChargedSubjects& charg
   Count(name, &names_[static_cast<size_t>(why)]);
 }
 
+void ChargeTally::Begin() {
+  MutexLock lock(&mutex_);
+  attempts_ = {};
+  names_ = {};
+  hosts_.clear();
+  to_hosts_ = 0;
+  domains_.clear();
+}
+
 std::vector<std::pair<std::string, int64_t>> ChargeTally::Most(const Names& names) {
   std::vector<std::pair<std::string, int64_t>> most(names.begin(), names.end());
   std::stable_sort(most.begin(), most.end(),

@@ -1,7 +1,8 @@
 // Who could not be charged for mail that left this server, and which setting would charge it; and
 // whether all of it leaves by one host.
 //
-// Counts since the start; what is remembered by name is bounded. Safe from any thread.
+// Counts since the start, or since [charge] changed last; what is remembered by name is bounded.
+// Safe from any thread.
 
 #ifndef DEFERD_LIMITER_APP_CHARGE_TALLY_H_
 #define DEFERD_LIMITER_APP_CHARGE_TALLY_H_
@@ -46,6 +47,7 @@ class ChargeTally : public Observer {
                  const Classification* answer) override;
 
   Numbers numbers() const;
+  void Begin();  // [charge] has changed
 
  private:
   static constexpr size_t kNames = 1000;

@@ -26,6 +26,13 @@ void Totals::OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, L
   }
 }
 
+void Totals::BeginCharging() {
+  MutexLock lock(&mutex_);
+  charged_ = {};
+  nobody_ = 0;
+  left_out_ = {};
+}
+
 void Totals::OnQuestion(Mta mta, Source source, absl::Time now) {
   MutexLock lock(&mutex_);
   ++asked_[static_cast<size_t>(mta)][static_cast<size_t>(source)];

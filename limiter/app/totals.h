@@ -1,4 +1,5 @@
-// Figures since the start, for `status` and `doctor`; the metrics have most of them by label.
+// Figures since the start, for `status` and `doctor`; who was charged and what was left out, since
+// [charge] changed last. The metrics have most of them by label.
 //
 // Safe from any thread.
 
@@ -24,6 +25,8 @@ class Totals : public Observer {
   void OnLines(const LineCounts& counts) override;
   void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out,
                  const Classification* answer) override;
+  // [charge] has changed: what an earlier one charged says nothing of it.
+  void BeginCharging();
   void OnQuestion(Mta mta, Source source, absl::Time now);
 
   Json LinesJson() const;  // {lines, attempts, not_mine, rejected, rejected_recipients, malformed}

@@ -58,6 +58,40 @@ TEST_F(BlindWatchTest, TheAlarmEndsAnHourAfterItsCause) {
   EXPECT_THAT(Look(absl::Minutes(75)), IsEmpty());
 }
 
+TEST_F(BlindWatchTest, StampsOfAnotherClock) {
+  facts_.logs[0].off = -absl::Hours(2);
+  read() = {.lines = 500, .attempts = 300};
+  EXPECT_THAT(Look(), IsEmpty()) << "what was there may be a copy";
+  read().lines = 519;
+  EXPECT_THAT(Look(), IsEmpty());
+  read().lines = 520;
+  EXPECT_THAT(Look(), ElementsAre(testing::AllOf(
+                          HasSubstr("log: the stamps of /log are 120 minutes behind the clock"),
+                          HasSubstr("[intake] timezone"))));
+  facts_.logs[0].off = absl::Minutes(6);
+  EXPECT_THAT(Look(), ElementsAre(HasSubstr("6 minutes ahead of the clock")));
+  for (absl::Duration off : {absl::Minutes(4), -absl::Minutes(10), -absl::Hours(50)}) {
+    facts_.logs[0].off = off;
+    EXPECT_THAT(Look(), IsEmpty()) << off;
+  }
+}
+
+TEST_F(BlindWatchTest, AMailServerThatAsksAndLogsNothing) {
+  asked(Mta::kExim, Source::kSubmission) = 6;
+  asked(Mta::kExim, Source::kLocal) = 3;
+  EXPECT_THAT(Look(), IsEmpty());
+  asked(Mta::kExim, Source::kLocal) = 4;
+  EXPECT_THAT(Look(), ElementsAre(testing::AllOf(
+                          HasSubstr("Exim asked 10 times in the last hour, and nothing was written "
+                                    "to /log"),
+                          HasSubstr("log_file_path"))));
+  read().lines = 1;
+  EXPECT_THAT(Look(), IsEmpty());
+  asked(Mta::kPostfix, Source::kSubmission) = 10;
+  EXPECT_THAT(Look(), ElementsAre(testing::AllOf(HasSubstr("no log of it is followed"),
+                                                 HasSubstr("journal = [\"postfix\"]"))));
+}
+
 TEST_F(BlindWatchTest, AttemptsThatNobodyIsChargedWith) {
   attempts(ChargeTally::Why::kJudged) = 60;
   attempts(ChargeTally::Why::kHost) = 59;
@@ -67,6 +101,17 @@ TEST_F(BlindWatchTest, AttemptsThatNobodyIsChargedWith) {
   EXPECT_THAT(Look(), ElementsAre(testing::AllOf(HasSubstr("61 of the last hour's 121"),
                                                  HasSubstr("10.1.2.3"),
                                                  HasSubstr("[charge] relay_hosts"))));
+}
+
+TEST_F(BlindWatchTest, WhatAnEarlierConfigurationChargedIsForgotten) {
+  attempts(ChargeTally::Why::kHost) = 60;
+  EXPECT_THAT(Look(), testing::SizeIs(1));
+  EXPECT_THAT(Look(absl::Minutes(10)), testing::SizeIs(1));
+  attempts(ChargeTally::Why::kHost) = 0;
+  watch_.ForgetCharge();
+  EXPECT_THAT(Look(absl::Minutes(11)), IsEmpty());
+  attempts(ChargeTally::Why::kHost) = 50;
+  EXPECT_THAT(Look(absl::Minutes(12)), testing::SizeIs(1)) << "the new one does not either";
 }
 
 TEST_F(BlindWatchTest, DomainsThatTheListDoesNotHave) {
@@ -80,6 +125,8 @@ TEST_F(BlindWatchTest, AnEximThatDoesNotAsk) {
   read().accepted_login = 9;
   EXPECT_THAT(Look(), IsEmpty()) << "too few";
   read().accepted_login = 100;
+  read().lines = 300;
+  facts_.logs.push_back({.path = "/mail.log", .mta = Mta::kPostfix, .read = {.lines = 900}});
   asked(Mta::kPostfix, Source::kSubmission) = 500;
   EXPECT_THAT(Look(), ElementsAre(HasSubstr("hook: Exim accepted 100 messages with a login in the "
                                             "last hour and asked about 0")));
@@ -102,6 +149,7 @@ TEST_F(BlindWatchTest, NobodyIsExpectedToAskAtADoorThatIsNotThere) {
 
 TEST_F(BlindWatchTest, EvidenceIsOfTheLastHour) {
   read().accepted_login = 100;
+  read().lines = 300;
   asked(Mta::kExim, Source::kSubmission) = 100;
   for (int minute = 0; minute <= 120; minute += 5) {
     EXPECT_THAT(Look(absl::Minutes(minute)), IsEmpty());
