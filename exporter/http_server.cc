@@ -65,8 +65,8 @@ bool IsLoopbackHost(absl::string_view host) {
 
 class EventHttpServer : public HttpServer {
  public:
-  EventHttpServer(Listener listener, HttpHandlers handlers)
-      : listener_(std::move(listener)), handlers_(std::move(handlers)) {}
+  EventHttpServer(std::vector<Listener> listeners, HttpHandlers handlers)
+      : listeners_(std::move(listeners)), handlers_(std::move(handlers)) {}
   ~EventHttpServer() override;
 
   absl::Status Open();
@@ -86,8 +86,9 @@ class EventHttpServer : public HttpServer {
   };
 
   absl::Status Failed(absl::string_view what) const {
-    return absl::UnavailableError(absl::StrCat(listener_.address(), ": ", what));
+    return absl::UnavailableError(absl::StrCat(listeners_.front().address(), ": ", what));
   }
+  absl::Status Accept(const Listener& listener);
   bufferevent* OnConnection();
   void OnTick();
   void Sweep();
@@ -95,15 +96,15 @@ class EventHttpServer : public HttpServer {
   void Answer(evhttp_request* request, int code, const char* reason, const char* type,
               absl::string_view text);
 
-  Listener listener_;
+  const std::vector<Listener> listeners_;
   const HttpHandlers handlers_;
   int stop_fd_ = -1;
   Owned<event_base> base_;
   Owned<event> stop_event_;
   Owned<event> tick_event_;
   Owned<evhttp> http_;
-  evconnlistener* accepting_ = nullptr;  // of http_
-  std::vector<Connection> connections_;  // at most kMaxConnections
+  std::vector<evconnlistener*> accepting_;  // of http_
+  std::vector<Connection> connections_;     // at most kMaxConnections
   std::optional<SteadyClock::time_point> warned_;
   std::thread thread_;
 };
@@ -158,19 +159,28 @@ absl::Status EventHttpServer::Open() {
       [](event_base*, void* self) { return static_cast<EventHttpServer*>(self)->OnConnection(); },
       this);
 
+  for (const Listener& listener : listeners_) {
+    absl::Status accepts = Accept(listener);
+    if (!accepts.ok()) return accepts;
+  }
+  thread_ = std::thread([this] { Run(); });
+  return absl::OkStatus();
+}
+
+absl::Status EventHttpServer::Accept(const Listener& listener) {
   // evhttp closes the descriptor that it is given.
-  const int fd = fcntl(listener_.fd(), F_DUPFD_CLOEXEC, 0);
+  const int fd = fcntl(listener.fd(), F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return Failed("no descriptor left");
   evhttp_bound_socket* bound = evhttp_accept_socket_with_handle(http_.get(), fd);
   if (bound == nullptr) {
     close(fd);
     return Failed("libevent does not take the socket");
   }
-  accepting_ = evhttp_bound_socket_get_listener(bound);
+  accepting_.push_back(evhttp_bound_socket_get_listener(bound));
   // Without descriptors the socket stays readable: accepting pauses until the next tick.
-  evconnlistener_set_error_cb(
-      accepting_, [](evconnlistener* accepting, void*) { evconnlistener_disable(accepting); });
-  thread_ = std::thread([this] { Run(); });
+  evconnlistener_set_error_cb(accepting_.back(), [](evconnlistener* accepting, void*) {
+    evconnlistener_disable(accepting);
+  });
   return absl::OkStatus();
 }
 
@@ -191,11 +201,11 @@ bufferevent* EventHttpServer::OnConnection() {
   bufferevent_incref(bev);
   connections_.push_back({bev, SteadyClock::now()});
   if (connections_.size() >= kMaxConnections) {
-    evconnlistener_disable(accepting_);
+    for (evconnlistener* accepting : accepting_) evconnlistener_disable(accepting);
     const auto now = SteadyClock::now();
     if (!warned_.has_value() || now - *warned_ >= std::chrono::minutes(1)) {
       warned_ = now;
-      spdlog::warn("{}: {} connections at once, further ones wait", listener_.address(),
+      spdlog::warn("{}: {} connections at once, further ones wait", listeners_.front().address(),
                    kMaxConnections);
     }
   }
@@ -210,7 +220,9 @@ void EventHttpServer::OnTick() {
     bufferevent_trigger_event(connection.bev, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
   }
   Sweep();
-  if (connections_.size() < kMaxConnections) evconnlistener_enable(accepting_);
+  if (connections_.size() < kMaxConnections) {
+    for (evconnlistener* accepting : accepting_) evconnlistener_enable(accepting);
+  }
   event_add(tick_event_.get(), &kTick);
 }
 
@@ -273,9 +285,9 @@ void EventHttpServer::Answer(evhttp_request* request, int code, const char* reas
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(Listener listener,
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(std::vector<Listener> listeners,
                                                               HttpHandlers handlers) {
-  auto server = std::make_unique<EventHttpServer>(std::move(listener), std::move(handlers));
+  auto server = std::make_unique<EventHttpServer>(std::move(listeners), std::move(handlers));
   if (absl::Status status = server->Open(); !status.ok()) return status;
   return server;
 }

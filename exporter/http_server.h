@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "limiter/port/listener.h"
@@ -24,8 +25,8 @@ struct HttpHandlers {
 
 class HttpServer {
  public:
-  // Serves until destroyed. Unavailable if libevent refuses.
-  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(Listener listener,
+  // Serves on all of `listeners`, at least one, until destroyed. Unavailable if libevent refuses.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(std::vector<Listener> listeners,
                                                            HttpHandlers handlers);
   virtual ~HttpServer() = default;
 };

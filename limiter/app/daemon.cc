@@ -91,9 +91,9 @@ absl::Status RunningDaemon::WaitShared(const Subject& subject) const {
 }
 
 std::unique_ptr<MailQueue> RunningDaemon::NewMailQueue() {
-  if (config_.queue_helper.empty()) return nullptr;
+  if (config_.queue_helpers.empty()) return nullptr;
   return std::make_unique<MailQueue>(MailQueue::Parts{
-      .helper = config_.queue_helper,
+      .helpers = config_.queue_helpers,
       .ledger = store_->NewReader(),
       .clock = &clock_,
       .settings = [this] { return limiter_.settings(); },
@@ -181,6 +181,7 @@ absl::Status RunningDaemon::Reload() {
   const std::vector<Case> open = cases_.Open();
   gate_.SetSettings(settings);
   limiter_.SetSettings(settings);
+  if (config->text != text_before || lists_watch_.Changed()) BeginCharging();
   for (std::string& change : EndedByPolicy(open, cases_)) changes.push_back(std::move(change));
   if (changes.empty()) changes.push_back("nothing has changed");
   loaded_ = *std::move(config);
@@ -196,6 +197,14 @@ absl::Status RunningDaemon::Reload() {
                policy_.policy->mode == Mode::kShadow ? "shadow" : "enforce",
                absl::StrJoin(changes_, "; "));
   return absl::OkStatus();
+}
+
+// What doctor and the alarms say is about the [charge] that is in force.
+void RunningDaemon::BeginCharging() {
+  totals_.BeginCharging();
+  charge_tally_.Begin();
+  MutexLock lock(&blind_mutex_);
+  blind_watch_.ForgetCharge();
 }
 
 void RunningDaemon::WatchLists() { lists_watch_.Watch(loaded_.charge_files); }
@@ -225,6 +234,7 @@ void RunningDaemon::LookAtLists() {
   const Settings settings = MakeSettings(loaded_, policy);
   gate_.SetSettings(settings);
   limiter_.SetSettings(settings);
+  BeginCharging();
   spdlog::info("the lists of [charge] changed and were read again");
 }
 

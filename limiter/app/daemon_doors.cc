@@ -1,12 +1,16 @@
 #include "limiter/app/running_daemon.h"
 
+#include <netinet/in.h>
 #include <pwd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/config/config_check.h"
 #include "limiter/hook/exim_session.h"
@@ -44,12 +48,30 @@ SocketServer::Options HookOptions(absl::Duration idle) {
           .evict_after = absl::Milliseconds(100)};
 }
 
+// The installed configuration names ::1, and some machines are without IPv6.
+bool HasIpv6Loopback() {
+  const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  sockaddr_in6 address = {};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  const bool bound = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  close(fd);
+  return bound;
+}
+
 }  // namespace
 
 absl::StatusOr<Listener> RunningDaemon::Listen(const std::string& name, const std::string& address,
                                                const ListenOptions& options) {
   absl::StatusOr<Listener> listener = Listener::Open(address, options);
-  if (listener.ok()) listening_.emplace_back(name, listener->address());
+  if (!listener.ok()) return listener;
+  const auto of_name = [&](const auto& one) {
+    return one.first == name || absl::StartsWith(one.first, absl::StrCat(name, "_"));
+  };
+  const auto before = std::count_if(listening_.begin(), listening_.end(), of_name);
+  listening_.emplace_back(before == 0 ? name : absl::StrCat(name, "_", before + 1),
+                          listener->address());
   return listener;
 }
 
@@ -90,21 +112,24 @@ absl::Status RunningDaemon::OpenHook() {
     };
   };
   auto malformed = [this] { metrics_.OnMalformedQuestion(); };
-  const auto listen = [&](HookDoor door, const std::string& address,
+  const auto listen = [&](HookDoor door, const std::vector<std::string>& addresses,
                           const SocketServer::Options& options,
-                          SocketServer::NewSession new_session) -> absl::Status {
+                          const SocketServer::NewSession& new_session) -> absl::Status {
     const std::string name = door == HookDoor::kExim ? "exim" : "postfix";
-    if (address.empty()) return absl::OkStatus();
-    if (HasNoFolder(address) && OnlyTheOtherIsHere(door)) {
-      spdlog::info("{}: {} is not opened, since this mail server is not installed here", name,
-                   address);
-      return absl::OkStatus();
+    for (const std::string& address : addresses) {
+      if (HasNoFolder(address) && OnlyTheOtherIsHere(door)) {
+        spdlog::info("{}: {} is not opened, since this mail server is not installed here", name,
+                     address);
+        continue;
+      }
+      ListenOptions file = config_.hook_options;
+      if (file.group.empty()) file.group = GroupOfDoor(door);
+      absl::StatusOr<Listener> listener = Listen(name, address, file);
+      if (!listener.ok()) return listener.status();
+      absl::Status added = (*server)->Listen(*std::move(listener), options, new_session);
+      if (!added.ok()) return added;
     }
-    ListenOptions file = config_.hook_options;
-    if (file.group.empty()) file.group = GroupOfDoor(door);
-    absl::StatusOr<Listener> listener = Listen(name, address, file);
-    if (!listener.ok()) return listener.status();
-    return (*server)->Listen(*std::move(listener), options, std::move(new_session));
+    return absl::OkStatus();
   };
   absl::Status opened = listen(HookDoor::kExim, config_.hook_exim, HookOptions(absl::Seconds(5)),
                                [=, answered = answered_to(Mta::kExim)](const Peer&) {
@@ -150,10 +175,18 @@ absl::Status RunningDaemon::OpenAdmin() {
 
 absl::Status RunningDaemon::OpenHttp() {
   if (config_.http_listen.empty()) return absl::OkStatus();
-  absl::StatusOr<Listener> listener = Listen("http", config_.http_listen, {});
-  if (!listener.ok()) return listener.status();
+  std::vector<Listener> listeners;
+  for (const std::string& address : config_.http_listen) {
+    if (absl::StartsWith(address, "[") && config_.http_listen.size() > 1 && !HasIpv6Loopback()) {
+      spdlog::info("http: this machine has no ::1, so nothing listens on {}", address);
+      continue;
+    }
+    absl::StatusOr<Listener> listener = Listen("http", address, {});
+    if (!listener.ok()) return listener.status();
+    listeners.push_back(*std::move(listener));
+  }
   absl::StatusOr<std::unique_ptr<HttpServer>> http =
-      HttpServer::Start(*std::move(listener),
+      HttpServer::Start(std::move(listeners),
                         {.metrics = [this] { return metrics_.Text(ReadGauges(), clock_.Now()); },
                          .not_ready = [this] { return NotReady(); }});
   if (!http.ok()) return http.status();

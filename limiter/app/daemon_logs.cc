@@ -1,6 +1,9 @@
 #include "limiter/app/running_daemon.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -103,6 +106,20 @@ std::vector<FollowerStatus> RunningDaemon::Sources() const {
   return sources;
 }
 
+namespace {
+
+// The stamp of a log's last line and the time at which it was written are one moment by two clocks.
+std::optional<absl::Duration> StampsOff(const FollowerStatus& source) {
+  struct stat info;
+  if (!source.at_end || source.lag > absl::Minutes(1) ||
+      source.last_stamp == absl::InfinitePast() || stat(source.path.c_str(), &info) != 0) {
+    return std::nullopt;
+  }
+  return source.last_stamp - absl::TimeFromTimespec(info.st_mtim);
+}
+
+}  // namespace
+
 std::vector<BlindAlarm> RunningDaemon::LookForBlindness() const {
   BlindFacts facts = {.logs = {},
                       .charge = charge_tally_.numbers(),
@@ -113,11 +130,12 @@ std::vector<BlindAlarm> RunningDaemon::LookForBlindness() const {
     for (const std::unique_ptr<Follower>& journal : journals_) {
       const FollowerStatus status = journal->status();
       const Mta mta = status.path == "journal:exim" ? Mta::kExim : Mta::kPostfix;
-      facts.logs.push_back({status.path, mta, status.read});
+      facts.logs.push_back({status.path, mta, status.read, std::nullopt});
     }
     for (size_t i = 0; i < logs_.size(); ++i) {
       for (const FollowerStatus& status : logs_[i]->status()) {
-        facts.logs.push_back({status.path, i == 0 ? Mta::kExim : Mta::kPostfix, status.read});
+        facts.logs.push_back(
+            {status.path, i == 0 ? Mta::kExim : Mta::kPostfix, status.read, StampsOff(status)});
       }
     }
   }

@@ -66,7 +66,7 @@ class RunningDaemon : public Daemon {
         freshness_(started_),
         freshness_watch_(&freshness_),
         gate_(&cases_, &freshness_, &clock_, MakeSettings(config_, policy_),
-              config_.queue_helper.empty() ? nullptr : &held_, &sure_),
+              config_.queue_helpers.empty() ? nullptr : &held_, &sure_),
         keeper_({.ledger = config_.ledger.enabled,
                  .mail_subjects = config_.ledger_subjects,
                  .on_receipt =
@@ -136,6 +136,7 @@ class RunningDaemon : public Daemon {
   absl::Status Reload();
   void WatchLists() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);
   void LookAtLists();
+  void BeginCharging();
   bool LookAtFreshness(size_t pending);
   void TellBlindness();
   void Stop();

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -226,12 +227,23 @@ class ConfigReader {
     return false;
   }
 
-  std::string ReadAddress(TomlTable* table, absl::string_view key) {
-    std::optional<TomlText> text = table->String(key);
-    if (!text.has_value()) return "";
-    absl::Status valid = Listener::CheckAddress(text->text);
-    if (!valid.ok()) reader_->Error(text->place, ToView(valid));
-    return text->text;
+  std::vector<std::string> ReadAddresses(TomlTable* table, absl::string_view key) {
+    std::vector<std::string> addresses;
+    for (const TomlText& text : table->Strings(key)) {
+      absl::Status valid = Listener::CheckAddress(text.text);
+      if (!valid.ok()) reader_->Error(text.place, ToView(valid));
+      AddOnce(text, key, &addresses);
+    }
+    return addresses;
+  }
+
+  void AddOnce(const TomlText& text, absl::string_view key, std::vector<std::string>* list) {
+    if (std::find(list->begin(), list->end(), text.text) == list->end()) {
+      list->push_back(text.text);
+    } else {
+      reader_->Error(text.place, absl::StrCat(key, ": '", text.text,
+                                              "' is listed twice; take one of them out"));
+    }
   }
 
   void ReadPermissions(TomlTable* table, ListenOptions* options) {
@@ -253,8 +265,8 @@ class ConfigReader {
   }
 
   void ReadHook(TomlTable* table) {
-    config_->hook_exim = ReadAddress(table, "exim");
-    config_->hook_postfix = ReadAddress(table, "postfix");
+    config_->hook_exim = ReadAddresses(table, "exim");
+    config_->hook_postfix = ReadAddresses(table, "postfix");
     ReadPermissions(table, &config_->hook_options);
   }
 
@@ -271,11 +283,11 @@ class ConfigReader {
   }
 
   void ReadQueue(TomlTable* table) {
-    auto helper = table->String("helper");
-    if (!helper.has_value()) return;
-    config_->queue_helper = std::string(absl::StripPrefix(helper->text, "unix:"));
-    if (!absl::StartsWith(config_->queue_helper, "/")) {
-      reader_->Error(helper->place,
+    for (TomlText helper : table->Strings("helper")) {
+      helper.text = std::string(absl::StripPrefix(helper.text, "unix:"));
+      AddOnce(helper, "helper", &config_->queue_helpers);
+      if (absl::StartsWith(helper.text, "/")) continue;
+      reader_->Error(helper.place,
                      "deferd-queue listens on a unix socket alone; give its absolute path, "
                      "\"/run/deferd-queue/queue.sock\" by default");
     }
@@ -325,8 +337,9 @@ class ConfigReader {
   }
 
   void ReadHttp(TomlTable* table) {
-    config_->http_listen = ReadAddress(table, "listen");
-    if (absl::StartsWith(config_->http_listen, "unix:")) {
+    config_->http_listen = ReadAddresses(table, "listen");
+    for (const std::string& address : config_->http_listen) {
+      if (!absl::StartsWith(address, "unix:")) continue;
       reader_->Error(table->PlaceOf("listen"),
                      "HTTP listens on loopback TCP, not on a unix socket; give "
                      "127.0.0.1:PORT or [::1]:PORT");
@@ -397,7 +410,7 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
     changed.push_back("[admin]");
   }
   if (running.http_listen != loaded.http_listen) changed.push_back("[http]");
-  if (running.queue_helper != loaded.queue_helper) changed.push_back("[queue]");
+  if (running.queue_helpers != loaded.queue_helpers) changed.push_back("[queue]");
   if (running.redis != loaded.redis || running.node_name != loaded.node_name)
     changed.push_back("[shared]");
   const LedgerOptions& a = running.ledger;

@@ -48,15 +48,17 @@ struct Config {
   ChargeLists charge;
   std::vector<std::string> charge_files;  // the maps and lists that [charge] names
 
-  // Addresses (limiter/port/listener.h); empty: not asked.
-  std::string hook_exim;
-  std::string hook_postfix;
+  // Addresses (limiter/port/listener.h), one for each MTA instance that needs its own; empty: not
+  // asked.
+  std::vector<std::string> hook_exim;
+  std::vector<std::string> hook_postfix;
   ListenOptions hook_options;
   std::string admin_socket = "/run/deferd/admin.sock";  // a path
   ListenOptions admin_options{.mode = 0660, .group = ""};
-  std::string http_listen;  // empty: no HTTP
+  std::vector<std::string> http_listen;  // empty: no HTTP
 
-  std::string queue_helper;  // deferd-queue's socket; empty: the queue is let alone
+  // Sockets of deferd-queue, one for each MTA instance; empty: the queue is let alone.
+  std::vector<std::string> queue_helpers;
 
   std::optional<RedisAddress> redis;  // none: one machine
   std::string node_name;              // empty: the state directory has a random one

@@ -181,8 +181,12 @@ MachineFindings CheckMachine(const Config& config) {
     checker.Group("[hook]", config.hook_options.group);
   }
   checker.Group("[admin]", config.admin_options.group);
-  checker.Socket("[hook] exim", config.hook_exim, no_exim);
-  checker.Socket("[hook] postfix", config.hook_postfix, no_postfix);
+  for (const std::string& address : config.hook_exim) {
+    checker.Socket("[hook] exim", address, no_exim);
+  }
+  for (const std::string& address : config.hook_postfix) {
+    checker.Socket("[hook] postfix", address, no_postfix);
+  }
   checker.Socket("[admin] socket", config.admin_socket);
   for (const std::string& log : LogsToFollow(config.exim_logs, no_exim)) {
     checker.Log("[intake] exim", log);

@@ -37,21 +37,24 @@ constexpr TomlKeyInfo kKeys[] = {
     {"[charge]", "internal_hosts", "string or list", "",
      "Your own hosts: handing mail to them is no delivery."},
     {"[charge]", "local", "boolean", "`false`", "Deliveries on this host count too."},
-    {"[hook]", "exim", "address", "",
-     "Where Exim queries deferd: `unix:/PATH` or `127.0.0.1:PORT`."},
-    {"[hook]", "postfix", "address", "", "Where Postfix queries deferd, below its chroot."},
-    {"[hook]", "mode", "string", "`\"0660\"`", "File mode of both sockets, such as `\"0660\"`."},
+    {"[hook]", "exim", "address or list", "",
+     "Where Exim queries deferd: `unix:/PATH`, `127.0.0.1:PORT` or `[::1]:PORT`. A list: one "
+     "socket for each instance."},
+    {"[hook]", "postfix", "address or list", "",
+     "Where Postfix queries deferd, below its chroot. A list: one socket for each instance."},
+    {"[hook]", "mode", "string", "`\"0660\"`", "File mode of the sockets, such as `\"0660\"`."},
     {"[hook]", "group", "string", "the mail server's",
-     "Group of both sockets. Without it, each gets the group of the mail server that asks there, "
+     "Group of the sockets. Without it, each gets the group of the mail server that asks there, "
      "if deferd may give it."},
     {"[admin]", "socket", "path", "`\"/run/deferd/admin.sock\"`",
      "Where `deferctl` connects. Its permissions are the access list."},
     {"[admin]", "mode", "string", "`\"0660\"`", "File mode of the admin socket."},
     {"[admin]", "group", "string", "", "Group of the admin socket."},
-    {"[queue]", "helper", "path", "",
+    {"[queue]", "helper", "path or list", "",
      "Socket of [`deferd-queue`](operating.md#hold-and-release): "
-     "`\"/run/deferd-queue/queue.sock\"`."},
-    {"[http]", "listen", "address", "", "`/metrics`, `/healthz`, `/readyz`; loopback only."},
+     "`\"/run/deferd-queue/queue.sock\"`. A list: one helper for each instance."},
+    {"[http]", "listen", "address or list", "",
+     "`/metrics`, `/healthz`, `/readyz`; loopback only: `\"127.0.0.1:9780\"`, `\"[::1]:9780\"`."},
     {"[shared]", "redis", "URL", "",
      "`redis://USER:PASSWORD@HOST:PORT`, `redis+unix:///PATH` or "
      "`redis+sentinel://HOST:26379,HOST:26379/MASTER`. See [Sharing](sharing.md)."},

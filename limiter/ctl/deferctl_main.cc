@@ -89,6 +89,7 @@ struct Arguments {
   bool release = false, keep = false;
   std::string by;
   int64_t limit = 20;
+  DoctorOptions doctor;
   std::string format;
   std::string policy;
   std::string charge;
@@ -243,7 +244,9 @@ int RunRecord(const Arguments& args) {
 }
 
 int RunDoctor(const Arguments& args) {
-  const Json findings = Diagnose(Gather(args.socket, SystemClock().Now()));
+  DoctorOptions options = args.doctor;
+  options.socket = args.socket;
+  const Json findings = Diagnose(Gather(options, SystemClock().Now()));
   const int printed = Print(args.json ? DumpPretty(findings) : DoctorPage(findings));
   return printed != 0 ? printed : DoctorExit(findings);
 }
@@ -484,7 +487,9 @@ int Main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(0, 1'000'000'000));
   CLI::App* track = verb(&app, "track", "what became of messages: track delivery", RunTrack);
-  track->add_option("WHAT", args.track.what, "a domain, an address, a message id, login:NAME");
+  track->add_option(
+      "WHAT", args.track.what,
+      "a domain, @DOMAIN of either side, an address or part of one, a message id, login:NAME");
   track->add_option("--domain", args.track.domain, "who is charged, or else the sender's");
   track->add_option("--sender", args.track.sender, "the envelope sender");
   track->add_option("--recipient", args.track.recipient,
@@ -530,7 +535,14 @@ int Main(int argc, char** argv) {
       "false: local (a delivery on this host), made_by_mta, completed (nothing more comes).");
   Verb queue_verb;
   AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &queue_verb);
-  verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
+  CLI::App* doctor =
+      verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
+  doctor->add_option("--exim", args.doctor.exim, "Exim's program, where it is not the usual one");
+  doctor->add_option("--exim-config", args.doctor.exim_configs,
+                     "look at this configuration file (-C); again for several");
+  doctor->add_option("--postfix", args.doctor.postfix, "the folder of Postfix's postconf");
+  doctor->add_option("--postfix-config", args.doctor.postfix_configs,
+                     "look at this main.cf's folder (-c); again for several");
   CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
   replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();
   replay->add_option("--format", args.format, "whose log it is; without it, that is recognised")

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "limiter/ctl/doctor_mta.h"
 #include "limiter/ctl/page_text.h"
 #include "policy/text.h"
@@ -192,17 +193,18 @@ void LookAtBlindness(const Json& status, DoctorReport* report) {
 
 void LookAtQuestions(const DoctorFacts& facts, DoctorReport* report) {
   const Json& status = facts.status;
-  const Json listening = status.value("listening", Json::object());
-  if (!listening.contains("exim") && !listening.contains("postfix")) {
+  if (DoorsOf(status, "exim").empty() && DoorsOf(status, "postfix").empty()) {
     report->Problem("no mail server can ask: there is no [hook]", "name a socket under [hook]");
     return;
   }
-  for (const char* door : {"exim", "postfix"}) {
-    const std::string address = Field(listening, door);
-    if (address.empty() || absl::StartsWith(address, "unix:")) continue;
-    report->Warning(absl::StrCat("[hook] ", door, " = \"", address,
-                                 "\" is a TCP port: any local user can ask, and crowd out others"),
-                    "let it be a unix socket that the mail server's group may open");
+  for (const char* name : {"exim", "postfix"}) {
+    for (const std::string& door : DoorsOf(status, name)) {
+      if (absl::StartsWith(door, "/")) continue;
+      report->Warning(
+          absl::StrCat("[hook] ", name, " = \"", door,
+                       "\" is a TCP port: any local user can ask, and crowd out others"),
+          "let it be a unix socket that the mail server's group may open");
+    }
   }
   if (!facts.hook_problem.empty()) {
     report->Problem(absl::StrCat("a question got no answer: ", facts.hook_problem),
@@ -320,6 +322,20 @@ void LookAtPolicy(const DoctorFacts& facts, DoctorReport* report) {
 
 }  // namespace
 
+std::vector<std::string> DoorsOf(const Json& status, absl::string_view name) {
+  std::vector<std::string> doors;
+  const Json listening =
+      status.is_object() ? status.value("listening", Json::object()) : Json::object();
+  if (!listening.is_object()) return doors;
+  // "exim", "exim_2" ...
+  for (const auto& [door, address] : listening.items()) {
+    if ((door == name || absl::StartsWith(door, absl::StrCat(name, "_"))) && address.is_string()) {
+      doors.emplace_back(absl::StripPrefix(address.get_ref<const std::string&>(), "unix:"));
+    }
+  }
+  return doors;
+}
+
 Json Diagnose(const DoctorFacts& facts) {
   DoctorReport report;
   LookAtMta(facts, &report);
@@ -335,7 +351,6 @@ Json Diagnose(const DoctorFacts& facts) {
   LookAtLogs(facts, &report);
   LookAtCharging(facts.status, &report);
   LookAtBlindness(facts.status, &report);
-  LookAtDoors(facts, &report);
   LookAtQuestions(facts, &report);
   LookAtQueue(facts.status, &report);
   const Json blind = facts.status.value("blind", Json::array());

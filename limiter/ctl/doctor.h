@@ -12,7 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "limiter/ctl/exim_acl.h"
+#include "limiter/ctl/socket_access.h"
 #include "limiter/localrpc/json.h"
 
 namespace deferd {
@@ -20,37 +23,56 @@ namespace deferd {
 // What is known. Json(nullptr): not known.
 struct DoctorFacts {
   absl::Time now;
-  std::string unreachable;           // why the daemon does not answer; empty: it does
-  Json status;                       // of the daemon
-  Json blocks;                       // likewise
-  Json attempts;                     // the newest that were tracked
-  std::string hook_problem;          // what a question on the MTA's own door met; empty: an answer
-  std::vector<std::string> mtas;     // that are installed: "Exim", "Postfix"
-  std::string exim_config;           // Exim's running configuration; empty: not known
-  std::string postfix_restrictions;  // as Postfix has them in force; empty: not known
-  std::string postfix_default_action;       // smtpd_policy_service_default_action
-  std::string postfix_queue;                // its queue directory
-  std::string postfix_senders;              // sender_dependent_default_transport_maps
-  std::vector<std::string> missing_tables;  // of those, that are not there
-  std::string postfix_filter;               // content_filter and smtpd_proxy_filter
-  std::string postfix_master;               // the services of master.cf, as postconf -M
-  std::string postfix_main;                 // all of main.cf, as postconf
-  bool panel_limiter = false;               // a hosting panel's own limiter keeps its records here
-  std::vector<std::string> other_limits;    // files that other limiters are set up with
+  std::string unreachable;        // why the daemon does not answer; empty: it does
+  Json status;                    // of the daemon
+  Json blocks;                    // likewise
+  Json attempts;                  // the newest that were tracked
+  std::string hook_problem;       // what a question on the MTA's own door met; empty: an answer
+  std::vector<std::string> mtas;  // that are installed: "Exim", "Postfix"
+  // Of several instances, `name` tells which: the configuration's path. `problem`: why the
+  // configuration is not known.
+  struct Exim {
+    std::string name;
+    std::string problem;
+    EximConfig config;
+    MailUser user;
+  };
+  struct Postfix {
+    std::string name;
+    std::string problem;
+    std::string restrictions;                 // of smtpd, as they are in force
+    std::string default_action;               // smtpd_policy_service_default_action
+    std::string queue;                        // its queue directory
+    std::string senders;                      // sender_dependent_default_transport_maps
+    std::vector<std::string> missing_tables;  // of those, that are not there
+    std::string filter;                       // content_filter and smtpd_proxy_filter
+    std::string master;                       // the services of master.cf, as postconf -M
+    std::string main;                         // all of main.cf, as postconf
+    MailUser user;                            // mail_owner
+  };
+  std::vector<Exim> exims;
+  std::vector<Postfix> postfixes;
+  std::vector<std::string> switched_off;  // Postfix instances with multi_instance_enable = no
+  bool panel_limiter = false;             // a hosting panel's own limiter keeps its records here
+  std::vector<std::string> other_limits;  // files that other limiters are set up with
   std::map<std::string, absl::Time> written;  // when each followed log was last written to
   std::map<std::string, std::string> owners;  // the user that each followed file belongs to
   bool anybody_logs = false;                  // every local user may write to syslog's socket
   bool journal = false;                       // systemd's journal is kept here
   bool rsyslog_checks = false;                // rsyslog is set up to look at whose lines are whose
 
-  // A unix socket that a mail server asks at.
-  struct Door {
-    std::string path;
-    int mode = 0;
-    std::string group;
-    std::string mta_group;  // the one that the mail server runs with
-  };
-  std::vector<Door> doors;
+  // The way to each door that is a unix socket, by its path.
+  std::map<std::string, std::vector<PathStep>> doors;
+};
+
+// Which programs and configurations to look at; empty: those that are installed, and of Exim those
+// that run.
+struct DoctorOptions {
+  std::string socket;                        // deferd's
+  std::string exim;                          // a program
+  std::vector<std::string> exim_configs;     // files, for its -C
+  std::string postfix;                       // the folder of postconf
+  std::vector<std::string> postfix_configs;  // folders of main.cf
 };
 
 // Collects findings: [{level: "ok" | "note" | "warning" | "problem", what, remedy}].
@@ -70,7 +92,10 @@ class DoctorReport {
   Json findings_ = Json::array();
 };
 
-DoctorFacts Gather(const std::string& socket, absl::Time now);
+DoctorFacts Gather(const DoctorOptions& options, absl::Time now);
+
+// Where deferd listens for "exim" or "postfix": paths, or HOST:PORT.
+std::vector<std::string> DoorsOf(const Json& status, absl::string_view name);
 
 // The findings, in a fixed order.
 Json Diagnose(const DoctorFacts& facts);

@@ -17,11 +17,12 @@ namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(40);
 constexpr size_t kAtOnce = 50;  // messages of one request, which is a line
+const char* const kUsualHelper = "/run/deferd-queue/queue.sock";
 
 struct QueueArguments {
   VerbOptions options;
   std::string subject, sender, mail_subject, since, by, id, address;
-  std::string helper = "/run/deferd-queue/queue.sock";
+  std::string helper;  // empty: the one that listed the message
   bool dry_run = false, held = false;
 
   Json Choice() const {
@@ -121,7 +122,12 @@ absl::StatusOr<std::string> Release(const QueueArguments& args) {
 // `done`. `problem` says why it has not done others.
 absl::Status DoAsRoot(const QueueArguments& args, const std::string& verb, const Json& request,
                       const Json& messages, const char* what, Json* done, std::string* problem) {
-  absl::StatusOr<Json> answer = AskQueueHelper(args.helper, verb, request);
+  // All of one mail server instance.
+  const std::string listed_by = messages.empty() ? "" : Field(messages[0], "helper");
+  const std::string helper = !args.helper.empty() ? args.helper
+                             : !listed_by.empty() ? listed_by
+                                                  : std::string(kUsualHelper);
+  absl::StatusOr<Json> answer = AskQueueHelper(helper, verb, request);
   if (!answer.ok()) return answer.status();
   const Json not_done = answer->value("not_done", Json::object());
   Json these = Json::array();
@@ -145,8 +151,14 @@ absl::StatusOr<std::string> Discard(const QueueArguments& args) {
   if (!messages.ok()) return messages.status();
   Json discarded = Json::array();
   std::string problem;
-  for (size_t begin = 0; !args.dry_run && begin < messages->size(); begin += kAtOnce) {
-    const size_t end = std::min(messages->size(), begin + kAtOnce);
+  std::stable_sort(messages->begin(), messages->end(), [](const Json& a, const Json& b) {
+    return Field(a, "helper") < Field(b, "helper");
+  });
+  for (size_t begin = 0, end = 0; !args.dry_run && begin < messages->size(); begin = end) {
+    while (end < messages->size() && end - begin < kAtOnce &&
+           Field((*messages)[end], "helper") == Field((*messages)[begin], "helper")) {
+      ++end;
+    }
     Json some = Json::array(), ids = Json::array();
     for (size_t i = begin; i < end; ++i) {
       Json one = (*messages)[i];
@@ -242,7 +254,8 @@ void AddQueueVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
   redirect->add_option("ID", args->id)->required();
   redirect->add_option("ADDRESS", args->address)->required();
   for (CLI::App* sub : {discard, redirect}) {
-    sub->add_option("--helper", args->helper, "deferd-queue's socket")->capture_default_str();
+    sub->add_option("--helper", args->helper,
+                    "deferd-queue's socket; without it the one that deferd asks");
   }
 }
 

@@ -23,6 +23,7 @@ struct QueuedMail {
   std::string sender;   // envelope; empty is the null sender
   std::vector<std::string> recipients;  // that still wait
   std::string problem;                  // why it waits, where the MTA says so
+  std::string helper;                   // the socket of the root helper that listed it
 
   // What the log told; nobody is charged where it told nothing.
   absl::Time arrival = absl::InfinitePast();

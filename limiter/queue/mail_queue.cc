@@ -9,8 +9,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "limiter/localrpc/admin_client.h"
-#include "limiter/localrpc/queue_list.h"
 #include "policy/charge.h"
 
 namespace deferd {
@@ -47,27 +45,14 @@ std::string ClaimedScript(absl::string_view reply) {
 
 }  // namespace
 
-absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string& verb,
-                                    const Json& args, absl::Duration limit) {
-  absl::StatusOr<Json> answer = AskDaemon(socket, verb, args, limit);
-  if (answer.ok() || absl::IsFailedPrecondition(answer.status())) return answer;
-  // AskDaemon's advice is about deferd's own socket.
-  absl::string_view why = answer.status().message();
-  why = why.substr(0, why.find("; is it running"));
-  absl::ConsumePrefix(&why, absl::StrCat(socket, ": no deferd answers there "));
-  return absl::Status(answer.status().code(),
-                      absl::StrCat("deferd-queue does not answer at ", socket, " ", why,
-                                   "; look at systemctl status deferd-queue"));
-}
-
 absl::StatusOr<Json> MailQueue::Ask(const std::string& verb, const Json& args) const {
-  return AskQueueHelper(parts_.helper, verb, args, kPatience);
+  return helpers_.Ask(verb, args, kPatience);
 }
 
 absl::StatusOr<std::vector<QueuedMail>> MailQueue::List(absl::Duration limit) const {
-  absl::StatusOr<Json> listing = AskQueueHelper(parts_.helper, "list", Json::object(), limit);
-  if (!listing.ok()) return listing.status();
-  std::vector<QueuedMail> queue = QueueFromJson(*listing);
+  absl::StatusOr<std::vector<QueuedMail>> listed = helpers_.List(limit);
+  if (!listed.ok()) return listed.status();
+  std::vector<QueuedMail> queue = *std::move(listed);
   absl::flat_hash_set<std::string> ids;
   for (const QueuedMail& mail : queue) ids.insert(mail.id);
   absl::StatusOr<std::vector<OpenMessage>> open = parts_.ledger->OpenMessages(ids);

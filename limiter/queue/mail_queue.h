@@ -1,5 +1,5 @@
-// The MTA's queue as deferd sees it: the root helper's listing joined with what the log told of
-// each message, the helper's actions, and what the ledger remembers of messages.
+// The MTA's queue as deferd sees it: the root helpers' listings joined with what the log told of
+// each message, the helpers' actions, and what the ledger remembers of messages.
 //
 // Safe from any thread. Errors of the helper carry its own words; Unavailable if it is away.
 
@@ -22,6 +22,7 @@
 #include "limiter/localrpc/queued_mail.h"
 #include "limiter/port/clock.h"
 #include "limiter/queue/holder.h"
+#include "limiter/queue/queue_helpers.h"
 #include "limiter/store/local_store.h"
 #include "policy/attempt.h"
 #include "policy/reply/reply_class.h"
@@ -29,14 +30,10 @@
 
 namespace deferd {
 
-// The helper's answer. FailedPrecondition carries its refusal.
-absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string& verb,
-                                    const Json& args, absl::Duration limit = absl::Seconds(25));
-
 class MailQueue {
  public:
   struct Parts {
-    std::string helper;                    // the helper's socket
+    std::vector<std::string> helpers;      // their sockets
     std::unique_ptr<LedgerReader> ledger;  // for this alone
     const Clock* clock = nullptr;
     std::function<Settings()> settings;
@@ -45,9 +42,9 @@ class MailQueue {
     std::function<void(std::unique_ptr<EventBatch>)> record;
   };
 
-  explicit MailQueue(Parts parts) : parts_(std::move(parts)) {}
+  explicit MailQueue(Parts parts) : parts_(std::move(parts)), helpers_(parts_.helpers) {}
 
-  const std::string& helper() const { return parts_.helper; }
+  const QueueHelpers& helpers() const { return helpers_; }
   absl::Time Now() const { return parts_.clock->Now(); }
   Settings settings() const { return parts_.settings(); }
 
@@ -75,6 +72,7 @@ class MailQueue {
                                                 absl::Time since) const;
 
   const Parts parts_;
+  mutable QueueHelpers helpers_;
 };
 
 }  // namespace deferd

@@ -128,6 +128,8 @@ absl::Status QueueKeeper::Look() {
   }
   absl::Status carried = Carry(net_.Decide(*queue, *settings.lists, queue_->Now()), orders.hold);
   carried.Update(Carry(orders, *queue));
+  const std::string away = queue_->helpers().problem();
+  if (!away.empty()) carried.Update(absl::UnavailableError(away));
   return carried;
 }
 
@@ -281,7 +283,8 @@ Json QueueKeeper::StatusJson() const {
                         {"since", FormatUtc(failure.since)},
                         {"why", failure.why}});
   }
-  return {{"helper", queue_->helper()},
+  return {{"helper", queue_->helpers().names()},
+          {"helpers", queue_->helpers().StatusJson()},
           {"problem", problem_.empty() ? Json(nullptr) : Json(problem_)},
           {"messages", messages},
           {"overdue", overdue},

@@ -55,8 +55,8 @@ class QueueKeeper : public Observer {
   // A case began or ended.
   void OnCase(CaseChange change, const Case& record) override;
 
-  // {"helper", "problem", "messages", "overdue", "held": [{"subject", "messages", "overdue",
-  // "blocked",
+  // {"helper", "helpers": QueueHelpers::StatusJson, "problem", "messages", "overdue", "held":
+  // [{"subject", "messages", "overdue", "blocked",
   //  "waits_for"}], "not_done": [{"id", "order", "times", "since", "why"}], "sender_table": what
   //  Postfix looks up, or null, "sender_table_problem"}
   Json StatusJson() const;

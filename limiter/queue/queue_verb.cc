@@ -111,6 +111,7 @@ Json MailJson(const QueuedMail& mail) {
           {"arrival",
            mail.arrival == absl::InfinitePast() ? Json(nullptr) : Json(FormatUtc(mail.arrival))},
           {"size", mail.size},
+          {"helper", mail.helper},
           {"problem", mail.problem.empty() ? Json(nullptr) : Json(mail.problem)}};
 }
 

@@ -113,7 +113,7 @@ def bad_names(page, verbs, metrics):
 
 # The readers' calls that name a key, with the local variable that holds the table.
 READS = re.compile(r'\b(?:(\w+)->(?:String|Strings|Integer|Bool|Duration|Has)\(\s*"(\w+)"'
-                   r'|Read(?:Word(?:<[^(]*>)?|Address)\((\w+), "(\w+)")')
+                   r'|Read(?:Word(?:<[^(]*>)?|Address(?:es)?)\((\w+), "(\w+)")')
 
 
 def keys_read(source, prefix_of):

@@ -179,6 +179,6 @@ class EximTest(DeferdTest):
 def main(unittest):
     """Exim takes a configuration of ours from root alone."""
     if os.getuid() != 0:
-        keep = "DEFERD_BIN,DEFERD_SOURCE,DEFERD_EXIM,DEFERD_EXIM_CONFIG"
+        keep = "DEFERD_BIN,DEFERD_SOURCE,DEFERD_EXIM,DEFERD_EXIM_CONFIG,DEFERD_POSTFIX"
         os.execvp("sudo", ["sudo", "-n", f"--preserve-env={keep}", "python3", *os.sys.argv])
     unittest.main()

@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -24,7 +26,9 @@ class HttpFixture : public testing::Test {
     absl::StatusOr<Listener> listener = Listener::Open(listen, {});
     ASSERT_THAT(listener, IsOk());
     address_ = listener->address();
-    auto server = HttpServer::Start(*std::move(listener),
+    std::vector<Listener> listeners;
+    listeners.push_back(*std::move(listener));
+    auto server = HttpServer::Start(std::move(listeners),
                                     {.metrics =
                                          [this] {
                                            std::string text =

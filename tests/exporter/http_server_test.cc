@@ -29,6 +29,23 @@ TEST_F(HttpServerTest, ServesMetrics) {
   EXPECT_THAT(Get("/metrics?x=1"), EndsWith("\r\n\r\ndeferd_scrapes 2\n"));
 }
 
+TEST_F(HttpServerTest, ServesAllOfItsAddresses) {
+  std::vector<Listener> listeners;
+  std::vector<std::string> addresses;
+  for (int i = 0; i < 2; ++i) {
+    absl::StatusOr<Listener> listener = Listener::Open("127.0.0.1:0", {});
+    ASSERT_THAT(listener, IsOk());
+    addresses.push_back(listener->address());
+    listeners.push_back(*std::move(listener));
+  }
+  auto server = HttpServer::Start(std::move(listeners), {});
+  ASSERT_THAT(server, IsOk());
+  for (const std::string& address : addresses) {
+    address_ = address;
+    EXPECT_THAT(Get("/healthz"), EndsWith("ok\n")) << address;
+  }
+}
+
 TEST_F(HttpServerTest, SaysThatItLives) {
   EXPECT_THAT(Get("/healthz"), AllOf(StartsWith(kOk), EndsWith("\r\n\r\nok\n")));
 }

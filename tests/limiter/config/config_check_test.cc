@@ -26,7 +26,7 @@ class ConfigCheckTest : public testing::Test {
     std::filesystem::create_directories(folder_);
     std::ofstream(folder_ + "/mainlog") << "";
     config_.exim_logs = {folder_ + "/mainlog"};
-    config_.hook_exim = "unix:" + folder_ + "/exim.sock";
+    config_.hook_exim = {"unix:" + folder_ + "/exim.sock"};
     config_.admin_socket = folder_ + "/admin.sock";
   }
   ~ConfigCheckTest() override { std::filesystem::remove_all(folder_); }
@@ -53,7 +53,7 @@ TEST_F(ConfigCheckTest, AGroupThatDoesNotExistIsAnErrorWithARemedy) {
 }
 
 TEST_F(ConfigCheckTest, ASocketWithoutItsFolderIsAnError) {
-  config_.hook_postfix = "unix:" + folder_ + "/chroot/deferd/policy.sock";
+  config_.hook_postfix = {"unix:" + folder_ + "/chroot/deferd/policy.sock"};
   EXPECT_THAT(CheckMachine(config_).errors,
               ElementsAre(AllOf(HasSubstr("[hook] postfix"), HasSubstr("/chroot/deferd"))));
 }
@@ -95,7 +95,7 @@ TEST_F(ConfigCheckTest, WhatIsLeftOutWhereOnlyTheOtherMailServerIsInstalled) {
 TEST(WrongMailServer, TheStockConfigurationOnAHostOfTheOtherMailServer) {
   Config config;
   config.exim_logs = {"/var/log/exim4/mainlog"};
-  config.hook_exim = "unix:/run/deferd/exim.sock";
+  config.hook_exim = {"unix:/run/deferd/exim.sock"};
   EXPECT_THAT(WrongMailServer(config, false, true), testing::HasSubstr("group = \"postfix\""));
   EXPECT_EQ(WrongMailServer(config, true, true), "");
   EXPECT_EQ(WrongMailServer(config, false, false), "") << "logs of another machine";

@@ -28,13 +28,38 @@ TEST(Config, TheFileThatIsInstalledIsValid) {
   EXPECT_EQ(config->state_dir, "/var/lib/deferd");
   EXPECT_EQ(config->policy_path, "/etc/deferd/policy.toml");
   EXPECT_THAT(config->exim_logs, testing::ElementsAre("/var/log/exim4/mainlog"));
-  EXPECT_EQ(config->hook_exim, "unix:/run/deferd/exim.sock");
+  EXPECT_THAT(config->hook_exim, testing::ElementsAre("unix:/run/deferd/exim.sock"));
   // For Exim, Postfix and both: no group that one of them lacks.
   EXPECT_THAT(config->postfix_logs, testing::ElementsAre("/var/log/mail.log"));
-  EXPECT_EQ(config->hook_postfix, "unix:/var/spool/postfix/deferd/policy.sock");
+  EXPECT_THAT(config->hook_postfix,
+              testing::ElementsAre("unix:/var/spool/postfix/deferd/policy.sock"));
   EXPECT_EQ(config->hook_options.group, "");
   EXPECT_EQ(config->hook_options.mode, 0660);
-  EXPECT_EQ(config->http_listen, "127.0.0.1:9780");
+  EXPECT_THAT(config->http_listen, testing::ElementsAre("127.0.0.1:9780", "[::1]:9780"));
+}
+
+TEST(Config, ASocketAndAHelperForEachInstance) {
+  absl::StatusOr<Config> config = LoadConfig(WriteFile(
+      "instances",
+      "[hook]\nexim = \"unix:/run/a.sock\"\npostfix = [\"unix:/q1/d.sock\", \"unix:/q2/d.sock\"]\n"
+      "[queue]\nhelper = [\"/run/q1.sock\", \"unix:/run/q2.sock\"]\n"
+      "[http]\nlisten = [\"127.0.0.1:1\", \"[::1]:1\"]\n"));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_THAT(config->hook_exim, testing::ElementsAre("unix:/run/a.sock"));
+  EXPECT_THAT(config->hook_postfix, testing::ElementsAre("unix:/q1/d.sock", "unix:/q2/d.sock"));
+  EXPECT_THAT(config->queue_helpers, testing::ElementsAre("/run/q1.sock", "/run/q2.sock"));
+  EXPECT_THAT(config->http_listen, testing::ElementsAre("127.0.0.1:1", "[::1]:1"));
+
+  config = LoadConfig(WriteFile("twice",
+                                "[hook]\nexim = [\"unix:/a\", \"unix:/a\"]\n"
+                                "postfix = [\"192.0.2.1:25\"]\n"
+                                "[queue]\nhelper = [\"/a\", \"queue.sock\"]\n"
+                                "[http]\nlisten = [\"[::1]:1\", \"unix:/h\"]\n"));
+  for (const char* said :
+       {"exim: 'unix:/a' is listed twice", "192.0.2.1:25: no",
+        "deferd-queue listens on a unix socket alone", "HTTP listens on loopback TCP"}) {
+    EXPECT_THAT(config.status().message(), HasSubstr(said));
+  }
 }
 
 TEST(Config, AnEmptyFileHasTheDefaults) {

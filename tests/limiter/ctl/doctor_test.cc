@@ -33,6 +33,17 @@ DoctorFacts Healthy() {
   return facts;
 }
 
+DoctorFacts::Postfix& PostfixOf(DoctorFacts& facts) {
+  if (facts.postfixes.empty()) facts.postfixes.emplace_back();
+  return facts.postfixes[0];
+}
+
+// Its configuration.
+std::string& EximOf(DoctorFacts& facts) {
+  if (facts.exims.empty()) facts.exims.emplace_back();
+  return facts.exims[0].config.text;
+}
+
 // The finding that has `word`, or null.
 Json Find(const DoctorFacts& facts, const std::string& word) {
   for (const Json& one : Diagnose(facts)) {
@@ -182,9 +193,9 @@ TEST(Doctor, OtherLimitersAndPostfixThatFailsClosed) {
   facts.panel_limiter = true;
   ExpectWarning(facts, "own limiter");
   facts = Healthy();
-  facts.postfix_restrictions = "check_policy_service unix:private/x";
+  PostfixOf(facts).restrictions = "check_policy_service unix:private/x";
   ExpectProblem(facts, "without default_action=DUNNO");
-  facts.postfix_restrictions =
+  PostfixOf(facts).restrictions =
       "check_policy_service { unix:private/x, timeout=2s, default_action=DUNNO }";
   EXPECT_EQ(Find(facts, "mail flows when that is away")["level"], "ok");
 }
@@ -212,7 +223,7 @@ TEST(Doctor, ALogThatIsNotWrittenToAndStampsOfAnotherZone) {
 
 constexpr char kAsksExim[] =
     "acl_smtp_mail = mail\nbegin acl\nmail:\n"
-    "    warn set acl_m_deferd = ${readsocket{/x}{check\\n}{2s}{}{}}\n"
+    "    warn set acl_m_deferd = ${readsocket{/x}{check\\tlogin=$authenticated_id\\n}{2s}{}{}}\n"
     "    deny condition = ${if match{$acl_m_deferd}{reject}}\n";
 
 TEST(Doctor, AnOldLogThatWasJustCopiedIsInNoOtherZone) {
@@ -226,13 +237,13 @@ TEST(Doctor, AnOldLogThatWasJustCopiedIsInNoOtherZone) {
 
 TEST(Doctor, HowEximAsks) {
   DoctorFacts facts = Healthy();
-  facts.exim_config = kAsksExim;
+  EximOf(facts) = kAsksExim;
   EXPECT_EQ(Find(facts, "Exim asks, and mail flows")["level"], "ok");
-  facts.exim_config = "warn set acl_m_x = ${readsocket{/x}{check\\n}{2s}}\n";
+  EximOf(facts) = "warn set acl_m_x = ${readsocket{/x}{check\\n}{2s}}\n";
   ExpectProblem(facts, "without a fail string");
-  facts.exim_config = "warn set acl_m_x = ${readsocket{/other}{check\\n}{2s}}\n";
+  EximOf(facts) = "warn set acl_m_x = ${readsocket{/other}{check\\n}{2s}}\n";
   ExpectProblem(facts, "does not ask at /x");
-  facts.exim_config = std::string(kAsksExim) + "warn set acl_m_x = ${readsocket{/x}{a{b\n";
+  EximOf(facts) = std::string(kAsksExim) + "warn set acl_m_x = ${readsocket{/x}{a{b\n";
   EXPECT_EQ(Find(facts, "without a fail string")["level"], "problem") << "a broken one is none";
 }
 
@@ -241,43 +252,43 @@ DoctorFacts WithPostfix() {
   DoctorFacts facts = Healthy();
   facts.mtas = {"Postfix"};
   facts.status["listening"] = {{"postfix", "unix:/q/deferd/policy.sock"}};
-  facts.postfix_queue = "/q";
-  facts.postfix_restrictions =
+  PostfixOf(facts).queue = "/q";
+  PostfixOf(facts).restrictions =
       "check_policy_service { unix:deferd/policy.sock, timeout=2s, try_limit=1, "
       "default_action=DUNNO }, permit_mynetworks";
-  facts.postfix_master = "smtp inet n - y - - smtpd\nqmgr unix n - n 300 1 qmgr\n";
+  PostfixOf(facts).master = "smtp inet n - y - - smtpd\nqmgr unix n - n 300 1 qmgr\n";
   return facts;
 }
 
 TEST(Doctor, HowPostfixAsks) {
   for (const Json& one : Diagnose(WithPostfix())) EXPECT_EQ(one["level"], "ok") << one["what"];
   DoctorFacts facts = WithPostfix();
-  facts.postfix_restrictions = "check_policy_service unix:deferd/policy.sock";
+  PostfixOf(facts).restrictions = "check_policy_service unix:deferd/policy.sock";
   ExpectProblem(facts, "without default_action=DUNNO");
-  facts.postfix_default_action = "DUNNO";
+  PostfixOf(facts).default_action = "DUNNO";
   ExpectWarning(facts, "waits long");
   facts = WithPostfix();
-  facts.postfix_restrictions += ", check_policy_service inet:127.0.0.1:10031";
+  PostfixOf(facts).restrictions += ", check_policy_service inet:127.0.0.1:10031";
   EXPECT_EQ(Find(facts, "another policy service too: inet:127.0.0.1:10031")["level"], "note");
 }
 
 TEST(Doctor, PostfixsSenderTable) {
   const std::string table = "/var/lib/deferd-queue/senders";
   DoctorFacts facts = Healthy();
-  facts.postfix_queue = "/var/spool/postfix";
+  PostfixOf(facts).queue = "/var/spool/postfix";
   EXPECT_TRUE(Find(facts, "sendmail(1)").is_null()) << "no helper, no table";
   facts.status["queue"]["sender_table"] = table;
   EXPECT_EQ(Find(facts, "by sendmail(1)")["level"], "note");
-  facts.postfix_senders = "hash:/etc/postfix/others, hash:" + table;
+  PostfixOf(facts).senders = "hash:/etc/postfix/others, hash:" + table;
   ExpectProblem(facts, "no transport deferd-held");
-  facts.postfix_master = "deferd-held unix - n n - 10 pipe flags=q user=nobody";
+  PostfixOf(facts).master = "deferd-held unix - n n - 10 pipe flags=q user=nobody";
   EXPECT_EQ(Find(facts, "by sendmail(1)")["level"], "ok");
   facts.status["queue"]["sender_table_problem"] = "No space left on device";
   ExpectProblem(facts, "cannot be written: No space");
   facts.status["queue"].erase("sender_table_problem");
   facts.status["queue"]["sender_table"] = nullptr;
   ExpectWarning(facts, "which nobody fills");
-  facts.missing_tables = {table};
+  PostfixOf(facts).missing_tables = {table};
   ExpectProblem(facts, "delivers nothing");
   facts.unreachable = "no socket";
   facts.status = nullptr;
@@ -287,17 +298,64 @@ TEST(Doctor, PostfixsSenderTable) {
 TEST(Doctor, AChrootedSmtpdThatCannotReachTheSocket) {
   DoctorFacts facts = WithPostfix();
   facts.status["listening"] = {{"postfix", "unix:/run/deferd/policy.sock"}};
-  facts.postfix_restrictions =
-      "check_policy_service { unix:/run/deferd/policy.sock, timeout=2s, try_limit=1, "
-      "default_action=DUNNO }";
-  ExpectProblem(facts, "is chrooted to /q and cannot reach");
-  facts.postfix_master = "smtp inet n - n - - smtpd\n";
+  PostfixOf(facts).main =
+      "queue_directory = /q\nsmtpd_data_restrictions = check_policy_service { "
+      "unix:/run/deferd/policy.sock, timeout=2s, try_limit=1, default_action=DUNNO }\n";
+  ExpectProblem(facts, "it is chrooted to /q");
+  PostfixOf(facts).master = "smtp inet n - n - - smtpd\n";
   EXPECT_TRUE(Find(facts, "chrooted").is_null());
+}
+
+TEST(Doctor, EachInstanceIsNamed) {
+  DoctorFacts facts = Healthy();
+  facts.status["listening"] = {{"postfix", "unix:/q1/d/p.sock"},
+                               {"postfix_2", "unix:/q2/d/p.sock"}};
+  const auto instance = [](const std::string& name, const std::string& queue,
+                           const std::string& list) {
+    DoctorFacts::Postfix one;
+    one.name = name;
+    one.queue = queue;
+    one.main = "queue_directory = " + queue + "\nsmtpd_data_restrictions = " + list + "\n";
+    one.master = "smtp inet n - y - - smtpd\n";
+    return one;
+  };
+  facts.postfixes = {instance("/etc/postfix", "/q1", "check_policy_service unix:d/p.sock"),
+                     instance("/etc/postfix-out", "/q2", "check_policy_service unix:d/p.sock")};
+  EXPECT_EQ(Find(facts, "Postfix (/etc/postfix-out): Postfix's listeners that ask: smtp")["level"],
+            "ok");
+  facts.postfixes[1] = instance("/etc/postfix-out", "/q2", "reject_unauth_pipelining");
+  ExpectProblem(facts, "Postfix (/etc/postfix-out): Postfix's listener smtp does not ask");
+  EXPECT_THAT(Find(facts, "does not ask")["remedy"],
+              HasSubstr("postfix -c /etc/postfix-out reload"));
+  facts.switched_off = {"/etc/postfix-old"};
+  EXPECT_EQ(Find(facts, "/etc/postfix-old is switched off")["level"], "note");
+
+  facts = Healthy();
+  EximOf(facts) = kAsksExim;
+  facts.exims.push_back({.name = "/etc/exim4/out.conf",
+                         .problem = "",
+                         .config = {"acl_smtp_rcpt = accept\n", {}, {}},
+                         .user = {}});
+  ExpectProblem(facts, "Exim (/etc/exim4/out.conf): Exim's configuration does not ask at /x");
+}
+
+TEST(Doctor, AConfigurationThatCannotBeReadIsAFinding) {
+  DoctorFacts facts = Healthy();
+  facts.exims.emplace_back().problem =
+      "Exim configuration error in line 5 of /e.conf: failed to open included configuration file";
+  ExpectProblem(facts, "it cannot be told whether Exim asks: Exim configuration error");
+  facts = Healthy();
+  EximOf(facts) = "acl_smtp_mail = /etc/exim4/mail.acl\n";
+  facts.exims[0].config.unreadable["/etc/exim4/mail.acl"] = "Permission denied";
+  ExpectProblem(facts, "ACL file /etc/exim4/mail.acl (acl_smtp_mail) cannot be read: Permission");
+  facts = WithPostfix();
+  PostfixOf(facts).problem = "postconf: fatal: open /etc/postfix/main.cf: Permission denied";
+  ExpectProblem(facts, "it cannot be told whether Postfix asks: postconf: fatal");
 }
 
 TEST(Doctor, AFilterOnAnotherHostThatHandsMailBack) {
   DoctorFacts facts = WithPostfix();
-  facts.postfix_filter = "smtp:[filter.example]:10025";
+  PostfixOf(facts).filter = "smtp:[filter.example]:10025";
   facts.attempts.push_back({{"outcome", "delivered"},
                             {"host", "filter.example"},
                             {"reply", "250 2.0.0 Ok: queued as 733F6A781D8"}});
@@ -308,9 +366,9 @@ TEST(Doctor, AFilterOnAnotherHostThatHandsMailBack) {
 
 TEST(Doctor, OtherLimiters) {
   DoctorFacts facts = Healthy();
-  facts.exim_config = std::string(kAsksExim) + "    deny ratelimit = 100 / 1h / strict\n";
+  EximOf(facts) = std::string(kAsksExim) + "    deny ratelimit = 100 / 1h / strict\n";
   EXPECT_EQ(Find(facts, "ratelimit of their own")["level"], "note");
-  facts.exim_config = std::string(kAsksExim) + "# deny ratelimit = 100 / 1h / strict\n";
+  EximOf(facts) = std::string(kAsksExim) + "# deny ratelimit = 100 / 1h / strict\n";
   EXPECT_TRUE(Find(facts, "ratelimit of their own").is_null());
   facts.other_limits = {"/etc/rspamd/local.d/ratelimit.conf"};
   EXPECT_EQ(Find(facts, "rspamd")["level"], "note");
@@ -318,15 +376,53 @@ TEST(Doctor, OtherLimiters) {
 
 TEST(Doctor, ADoorThatTheMailServerCannotOpen) {
   DoctorFacts facts = Healthy();
-  facts.doors = {{.path = "/x", .mode = 0660, .group = "Debian-exim", .mta_group = "Debian-exim"}};
-  EXPECT_TRUE(Find(facts, "is of group").is_null());
-  facts.doors[0].group = "deferd";
+  EximOf(facts) = kAsksExim;
+  facts.exims[0].user = {.name = "Debian-exim",
+                         .group = "Debian-exim",
+                         .uid = 100,
+                         .gid = 110,
+                         .other_groups = {"deferd"}};
+  std::vector<PathStep>& steps = facts.doors["/x"];
+  steps = {{.path = "/", .mode = 0755, .user = "root", .group = "root"},
+           {.path = "/x", .mode = 0660, .uid = 200, .gid = 110, .user = "deferd", .group = "g"}};
+  EXPECT_TRUE(Find(facts, "may not").is_null());
+  steps[1].gid = 210;
+  steps[1].group = "deferd";
   ExpectProblem(facts,
-                "/x is of group deferd and mode 660; the mail server is of group Debian-exim");
-  facts.doors[0].mode = 0666;
-  EXPECT_TRUE(Find(facts, "is of group").is_null());
-  facts.doors[0] = {.path = "/x", .mode = 0600, .group = "postfix", .mta_group = "postfix"};
-  ExpectProblem(facts, "mode 600");
+                "(Debian-exim:Debian-exim) may not ask at: /x belongs to deferd:deferd with mode "
+                "0660, and that Debian-exim is listed in deferd does not help");
+  EXPECT_TRUE(Find(facts, "Exim asks, and mail flows").is_null());
+  steps[1].mode = 0666;
+  EXPECT_TRUE(Find(facts, "may not").is_null());
+  steps[1].mode = 0622;
+  steps[0].mode = 0700;
+  ExpectProblem(facts, "may not pass: / belongs to root:root with mode 0700");
+  steps[0].access_list = true;
+  EXPECT_TRUE(Find(facts, "may not").is_null()) << "the list may allow it";
+  steps[1] = {.path = "/x", .missing = true};
+  ExpectProblem(facts, "there is no /x");
+}
+
+TEST(Doctor, AFolderOfAChrootedPostfix) {
+  const MailUser postfix = {
+      .name = "postfix", .group = "postfix", .uid = 100, .gid = 110, .other_groups = {}};
+  std::vector<PathStep> steps = {
+      {.path = "/", .mode = 0755},
+      {.path = "/q", .mode = 0700},
+      {.path = "/q/d", .mode = 0750, .uid = 200, .gid = 210, .user = "deferd", .group = "deferd"},
+      {.path = "/q/d/s", .mode = 0660, .uid = 200, .gid = 110}};
+  std::optional<WiringFault> stops = StopsAt(steps, postfix, "/q");
+  ASSERT_TRUE(stops.has_value());
+  EXPECT_THAT(stops->what, HasSubstr("may not pass: /q belongs to"));
+  steps[1].mode = 0755;
+  steps[0].mode = 0700;  // it is below that already
+  stops = StopsAt(steps, postfix, "/q");
+  ASSERT_TRUE(stops.has_value());
+  EXPECT_THAT(stops->what, HasSubstr("/q/d belongs to deferd:deferd with mode 0750"));
+  EXPECT_THAT(stops->remedy, HasSubstr("chgrp postfix /q/d; chmod 0750 /q/d"));
+  steps[2].gid = 110;
+  EXPECT_FALSE(StopsAt(steps, postfix, "/q").has_value());
+  EXPECT_TRUE(StopsAt(steps, postfix, "").has_value());
 }
 
 TEST(Doctor, WhatIsHeld) {

@@ -33,6 +33,20 @@ std::string With(const std::string& text, const std::string& from, const std::st
   return absl::StrReplaceAll(text, {{from, to}});
 }
 
+Wiring Exim(const std::string& config, const std::string& door) {
+  return EximWiring({config, {}, {}}, {door});
+}
+
+Wiring Postfix(const PostfixConfig& config, const std::string& door) {
+  return PostfixWiring(config, {door});
+}
+
+std::string Doubted(const Wiring& wiring) {
+  std::string said;
+  for (const WiringFault& doubt : wiring.doubts) said += doubt.what + " -> " + doubt.remedy + "\n";
+  return said;
+}
+
 std::string Said(const Wiring& wiring) {
   std::string said;
   for (const WiringFault& fault : wiring.faults) said += fault.what + " -> " + fault.remedy + "\n";
@@ -47,7 +61,7 @@ std::string Snippet(const std::string& exim) {
 }
 
 TEST(EximWiring, AsItShouldBe) {
-  const Wiring wiring = EximWiring(ReadFile("exim.txt"), kEximDoor);
+  const Wiring wiring = Exim(ReadFile("exim.txt"), kEximDoor);
   EXPECT_EQ(Said(wiring), "");
   EXPECT_THAT(wiring.asking, testing::ElementsAre("acl_not_smtp", "acl_smtp_mail"));
 }
@@ -86,13 +100,20 @@ TEST(EximWiring, EachFaultIsNamed) {
       {"nobody looks at the answer",
        With(With(good, deny, "warn\n    condition = true"), discard, "warn\n    condition = true"),
        "disregards the answer: no deny looks at $acl_m_deferd"},
+      {"an ACL by a wrong name",
+       With(good, "acl_smtp_mail = acl_check_mail", "acl_smtp_mail = chek"),
+       "acl_smtp_mail names the ACL chek, which is not defined"},
+      {"without the login", With(good, "{$authenticated_id}", "{$sender_address}"),
+       "does not say who has logged in"},
+      {"inline, and nothing else", "acl_smtp_mail = deny !hosts = :\nacl_smtp_rcpt = accept\n",
+       "does not ask at /run/deferd/exim.sock"},
       {"local mail is accepted first",
        With(good, "deferd_not_smtp:\n", "deferd_not_smtp:\n    accept\n"),
        "ACL deferd_not_smtp for mail with a login: it stands behind"},
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.name);
-    const Wiring wiring = EximWiring(row.config, kEximDoor);
+    const Wiring wiring = Exim(row.config, kEximDoor);
     EXPECT_THAT(Said(wiring), HasSubstr(row.said));
     for (const WiringFault& fault : wiring.faults) EXPECT_THAT(fault.remedy, HasSubstr("reload"));
   }
@@ -103,23 +124,39 @@ TEST(EximWiring, WhatIsRightInOtherWays) {
   const std::string snippet = Snippet(good);
   // At DATA; in an ACL that is called; behind what lets only some through.
   std::string moved = With(good, snippet, "");
-  EXPECT_EQ(
-      Said(EximWiring(With(moved, "acl_check_data:\n", "acl_check_data:\n" + snippet), kEximDoor)),
-      "");
-  EXPECT_EQ(Said(EximWiring(With(moved, "acl_check_rcpt:\n",
-                                 "ask:\n" + snippet +
-                                     "    accept\n  acl_check_rcpt:\n"
-                                     "    require acl = ask\n"),
-                            kEximDoor)),
+  EXPECT_EQ(Said(Exim(With(moved, "acl_check_data:\n", "acl_check_data:\n" + snippet), kEximDoor)),
             "");
-  EXPECT_EQ(Said(EximWiring(With(good, "acl_check_mail:\n",
-                                 "acl_check_mail:\n    accept\n    hosts = :\n"
-                                 "    deny senders = spam@x.example\n"),
-                            kEximDoor)),
+  EXPECT_EQ(Said(Exim(With(moved, "acl_check_rcpt:\n",
+                           "ask:\n" + snippet +
+                               "    accept\n  acl_check_rcpt:\n"
+                               "    require acl = ask\n"),
+                      kEximDoor)),
             "");
+  EXPECT_EQ(Said(Exim(With(good, "acl_check_mail:\n",
+                           "acl_check_mail:\n    accept\n    hosts = :\n"
+                           "    deny senders = spam@x.example\n"),
+                      kEximDoor)),
+            "");
+  // Only for some: a doubt.
+  EXPECT_THAT(Doubted(Exim(With(good, "    warn\n    set acl_m_deferd = ${if or",
+                                "    warn\n    hosts = 10.0.0.0/8\n"
+                                "    set acl_m_deferd = ${if or"),
+                           kEximDoor)),
+              HasSubstr("asks in acl_check_mail only where 'hosts = 10.0.0.0/8' holds"));
+  // An ACL in a file of its own.
+  const Wiring in_file = EximWiring(
+      {With(With(good, snippet, ""), "acl_smtp_mail = acl_check_mail", "acl_smtp_mail = /e/mail"),
+       {{"/e/mail", snippet + "accept\n"}},
+       {}},
+      {"/other", kEximDoor});
+  EXPECT_EQ(Said(in_file), "");
+  EXPECT_THAT(in_file.asking, testing::Contains("acl_smtp_mail"));
+  EXPECT_THAT(EximAclFiles("acl_smtp_mail = /e/mail\nbegin acl\na:\n  require acl = /e/two x\n"),
+              testing::ElementsAre("/e/mail", "/e/two"));
   // What Exim computes is not known here.
-  EXPECT_EQ(Said(EximWiring("acl_smtp_mail = ${if eq{$received_port}{25}{a}{b}}\n", kEximDoor)),
-            "");
+  EXPECT_THAT(Doubted(Exim("acl_smtp_mail = ${if eq{$received_port}{25}{a}{b}}\n", kEximDoor)),
+              HasSubstr("computes the name of its ACL for acl_smtp_mail"));
+  EXPECT_EQ(Said(Exim("acl_smtp_mail = ${if eq{$received_port}{25}{a}{b}}\n", kEximDoor)), "");
 }
 
 PostfixConfig GoodPostfix() {
@@ -127,7 +164,7 @@ PostfixConfig GoodPostfix() {
 }
 
 TEST(PostfixWiring, AsItShouldBe) {
-  const Wiring wiring = PostfixWiring(GoodPostfix(), kPostfixDoor);
+  const Wiring wiring = Postfix(GoodPostfix(), kPostfixDoor);
   EXPECT_EQ(Said(wiring), "");
   EXPECT_THAT(wiring.asking, testing::ElementsAre("smtp", "submission", "submissions"));
 }
@@ -179,19 +216,41 @@ TEST(PostfixWiring, EachFaultIsNamed) {
              "smtpd_etrn_restrictions =", "smtpd_etrn_restrictions = " + ask),
         good.master},
        "does not ask deferd"},
+      {"a word that Postfix does not know",
+       main(With(ask, "check_policy_service", "check_policy_servce")),
+       "has the unknown restriction check_policy_servce"},
+      {"another's service",
+       {With(good.main, ask, "check_policy_service unix:private/spf"),
+        good.master + "spf unix - n n - 0 spawn user=spfd argv=/usr/bin/spf\n"},
+       "asks at unix:private/spf, the service spf of master.cf (spawn with user=spfd)"},
+      {"before it knows who sends",
+       {With(With(good.main, ask, ""),
+             "smtpd_client_restrictions =", "smtpd_client_restrictions = " + ask) +
+            "smtpd_delay_reject = no\n",
+        "587 inet n - n - - smtpd -o smtpd_sasl_auth_enable=yes\n"},
+       "before it knows who sends (smtpd_delay_reject = no)"},
+      {"behind permit in a class",
+       {With(good.main, ask, "stop, " + ask) +
+            "smtpd_restriction_classes = stop\nstop = permit_sasl_authenticated, reject\n",
+        good.master},
+       "it stands behind permit_sasl_authenticated"},
+      {"in a class that nobody names",
+       {With(good.main, ask, "") + "smtpd_restriction_classes = ours\nours = " + ask + "\n",
+        good.master},
+       "its question stands in the class ours, which no restriction list names"},
       {"no logins anywhere, and no question",
        {With(good.main, ask, ""), With(good.master, sasl, "")},
        "listener smtp does not ask deferd"},
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.name);
-    const Wiring wiring = PostfixWiring(row.config, kPostfixDoor);
+    const Wiring wiring = Postfix(row.config, kPostfixDoor);
     EXPECT_THAT(Said(wiring), HasSubstr(row.said));
     for (const WiringFault& fault : wiring.faults) EXPECT_FALSE(fault.remedy.empty());
   }
   // A door outside the queue directory: smtpd cannot reach it from its chroot.
-  const Wiring outside = PostfixWiring(
-      main(With(ask, "deferd/policy.sock", "/run/deferd/policy.sock")), "/run/deferd/policy.sock");
+  const Wiring outside = Postfix(main(With(ask, "deferd/policy.sock", "/run/deferd/policy.sock")),
+                                 "/run/deferd/policy.sock");
   EXPECT_THAT(Said(outside), HasSubstr("let [hook] postfix be a socket below /var/spool/postfix"));
 }
 
@@ -202,17 +261,34 @@ TEST(PostfixWiring, WhatIsRightInOtherWays) {
   config.master =
       With(config.master, "smtp       inet  n       -       y       -       -       smtpd\n",
            "smtp inet n - y - - smtpd -o smtpd_data_restrictions=\n");
-  EXPECT_EQ(Said(PostfixWiring(config, kPostfixDoor)), "");
+  EXPECT_EQ(Said(Postfix(config, kPostfixDoor)), "");
   // Options on lines of their own, as they stand in master.cf.
   config.master =
       "587 inet n - n - - smtpd\n  -o smtpd_sasl_auth_enable=yes\n"
       "  -o smtpd_sender_restrictions=$ours,permit\n"
       "  -o smtpd_data_restrictions=\n";
   config.main += "ours = reject_unknown_sender_domain, " + ask + "\n";
-  EXPECT_EQ(Said(PostfixWiring(config, kPostfixDoor)), "");
+  EXPECT_EQ(Said(Postfix(config, kPostfixDoor)), "");
+  // By a class; behind permit_mynetworks; by an access table.
+  const PostfixConfig good = GoodPostfix();
+  const std::string whole =
+      "check_policy_service { unix:deferd/policy.sock, timeout=2s, try_limit=1, "
+      "default_action=DUNNO }";
+  const std::string classes = "smtpd_restriction_classes = a, b\na = b\nb = " + whole + "\n";
+  const Wiring by_class =
+      Postfix({With(good.main, whole, "a") + classes, good.master}, kPostfixDoor);
+  EXPECT_EQ(Said(by_class) + Doubted(by_class), "");
+  EXPECT_THAT(Doubted(Postfix({With(good.main, whole, "permit_mynetworks, " + whole), good.master},
+                              kPostfixDoor)),
+              HasSubstr("asks about no client of mynetworks: in smtpd_data_restrictions"));
+  const Wiring by_table = Postfix(
+      {With(good.main, whole, "check_sender_access hash:/etc/postfix/ours") + classes, good.master},
+      kPostfixDoor);
+  EXPECT_EQ(Said(by_table), "");
+  EXPECT_THAT(Doubted(by_table), HasSubstr("asks only where an access table answers a"));
   // By an absolute path, where nothing is chrooted.
   config.main = With(config.main, "unix:deferd/", "unix:/var/spool/postfix/deferd/");
-  EXPECT_EQ(Said(PostfixWiring(config, kPostfixDoor)), "");
+  EXPECT_EQ(Said(Postfix(config, kPostfixDoor)), "");
 }
 
 }  // namespace

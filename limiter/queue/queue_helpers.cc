@@ -1,0 +1,163 @@
+#include "limiter/queue/queue_helpers.h"
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "limiter/localrpc/admin_client.h"
+#include "limiter/localrpc/queue_list.h"
+
+namespace deferd {
+
+absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string& verb,
+                                    const Json& args, absl::Duration limit) {
+  absl::StatusOr<Json> answer = AskDaemon(socket, verb, args, limit);
+  if (answer.ok() || absl::IsFailedPrecondition(answer.status())) return answer;
+  // AskDaemon's advice is about deferd's own socket.
+  absl::string_view why = answer.status().message();
+  why = why.substr(0, why.find("; is it running"));
+  absl::ConsumePrefix(&why, absl::StrCat(socket, ": no deferd answers there "));
+  return absl::Status(answer.status().code(),
+                      absl::StrCat("deferd-queue does not answer at ", socket, " ", why,
+                                   "; look at systemctl status deferd-queue"));
+}
+
+QueueHelpers::QueueHelpers(std::vector<std::string> sockets, AskOne ask)
+    : sockets_(std::move(sockets)), ask_(std::move(ask)) {
+  MutexLock lock(&mutex_);
+  for (const std::string& socket : sockets_) {
+    helpers_.push_back({.socket = socket, .listed = std::nullopt, .problem = ""});
+  }
+}
+
+absl::StatusOr<std::vector<QueuedMail>> QueueHelpers::List(absl::Duration limit) {
+  std::vector<QueuedMail> all;
+  absl::flat_hash_map<std::string, size_t> helper_of;
+  absl::Status never;
+  for (size_t i = 0; i < sockets_.size(); ++i) {
+    absl::StatusOr<Json> listing = ask_(sockets_[i], "list", Json::object(), limit);
+    std::optional<std::vector<QueuedMail>> listed;
+    if (listing.ok()) listed = QueueFromJson(*listing);
+    MutexLock lock(&mutex_);
+    Helper& helper = helpers_[i];
+    helper.problem = std::string(listing.status().message());
+    if (listed.has_value()) helper.listed = *std::move(listed);
+    if (!helper.listed.has_value()) {
+      never.Update(listing.status());
+      continue;
+    }
+    for (const QueuedMail& mail : *helper.listed) {
+      if (!helper_of.try_emplace(mail.id, i).second) continue;
+      all.push_back(mail);
+      all.back().helper = helper.socket;
+    }
+  }
+  MutexLock lock(&mutex_);
+  helper_of_ = std::move(helper_of);
+  if (!never.ok()) return never;
+  // One that is away and alone has nothing to stand in for.
+  if (sockets_.size() == 1 && !helpers_[0].problem.empty()) {
+    return absl::UnavailableError(helpers_[0].problem);
+  }
+  return all;
+}
+
+size_t QueueHelpers::HelperOf(const std::string& id) const {
+  const auto found = helper_of_.find(id);
+  return found == helper_of_.end() ? helpers_.size() : found->second;
+}
+
+absl::StatusOr<Json> QueueHelpers::AskByIds(const std::string& verb, const Json& args,
+                                            const Json& ids, absl::Duration limit) {
+  std::vector<std::vector<std::string>> of_helper(sockets_.size());
+  {
+    MutexLock lock(&mutex_);
+    for (const Json& id : ids) {
+      const std::string text = id.is_string() ? id.get<std::string>() : "";
+      const size_t at = HelperOf(text);
+      // One that nobody has listed is passed over by those whose it is not.
+      for (size_t i = 0; i < of_helper.size(); ++i) {
+        if (at == i || at == of_helper.size()) of_helper[i].push_back(text);
+      }
+    }
+  }
+  Json not_done = Json::object();
+  absl::Status error;
+  bool answered = false;
+  for (size_t i = 0; i < of_helper.size(); ++i) {
+    if (of_helper[i].empty()) continue;
+    Json request = args;
+    request["ids"] = of_helper[i];
+    absl::StatusOr<Json> answer = ask_(sockets_[i], verb, request, limit);
+    if (answer.ok()) {
+      answered = true;
+      not_done.update(answer->value("not_done", Json::object()));
+      continue;
+    }
+    error.Update(answer.status());
+    for (const std::string& id : of_helper[i]) {
+      not_done[id] = std::string(answer.status().message());
+    }
+  }
+  if (!error.ok() && !answered) return error;
+  return Json{{"not_done", std::move(not_done)}};
+}
+
+absl::StatusOr<Json> QueueHelpers::Ask(const std::string& verb, const Json& args,
+                                       absl::Duration limit) {
+  const auto ids = args.find("ids");
+  if (ids != args.end() && sockets_.size() > 1) return AskByIds(verb, args, *ids, limit);
+  const std::string id = QueueField(args, "id");
+  size_t only = sockets_.size();
+  if (!id.empty()) {
+    MutexLock lock(&mutex_);
+    only = HelperOf(id);
+  }
+  Json first = nullptr;
+  absl::Status error;
+  bool any = false;
+  for (size_t i = 0; i < sockets_.size(); ++i) {
+    if (only != sockets_.size() && only != i) continue;
+    absl::StatusOr<Json> answer = ask_(sockets_[i], verb, args, limit);
+    if (!answer.ok()) {
+      error.Update(answer.status());
+      continue;
+    }
+    if (verb == "put_off") {
+      MutexLock lock(&mutex_);
+      helpers_[i].sender_table =
+          answer->is_object() ? answer->value("table", Json(nullptr)) : Json(nullptr);
+    }
+    const bool empty = !first.is_object() || first.value("table", Json(nullptr)).is_null();
+    if (!any || (empty && verb == "put_off")) first = *std::move(answer);
+    any = true;
+  }
+  // A message is in one queue: where one helper has done it, the others' word does not matter.
+  if (!error.ok() && !(any && !id.empty())) return error;
+  return first;
+}
+
+std::string QueueHelpers::problem() const {
+  MutexLock lock(&mutex_);
+  for (const Helper& helper : helpers_) {
+    if (!helper.problem.empty()) return helper.problem;
+  }
+  return "";
+}
+
+Json QueueHelpers::StatusJson() const {
+  MutexLock lock(&mutex_);
+  Json list = Json::array();
+  for (const Helper& helper : helpers_) {
+    list.push_back({{"helper", helper.socket},
+                    {"problem", helper.problem.empty() ? Json(nullptr) : Json(helper.problem)},
+                    {"sender_table", helper.sender_table}});
+  }
+  return list;
+}
+
+std::string QueueHelpers::names() const { return absl::StrJoin(sockets_, ", "); }
+
+}  // namespace deferd
