@@ -16,9 +16,6 @@ namespace deferd {
 
 namespace {
 
-// Closed cases are shown for this long at least, and as long as the longest window.
-constexpr absl::Duration kKeepClosed = absl::Hours(7 * 24);
-
 CountedOutcome Counted(Outcome outcome) {
   switch (outcome) {
     case Outcome::kDelivered:
@@ -39,33 +36,20 @@ Limiter::Limiter(const LimiterOptions& options, Settings settings, const Clock* 
       cases_(cases),
       observer_(observer),
       settings_(std::move(settings)),
-      shared_(options.shared ? std::make_unique<SharedState>(options.node, options.incarnation)
-                             : nullptr),
+      counter_({.max_subjects = options.max_subjects, .tell_changes = options.keep}, &settings_),
+      clearings_(options.keep),
       contributions_(options.max_messages, options.max_recipients, options.keep),
+      culprit_(&settings_, &clearings_),
       incidents_(options.keep),
-      batch_clock_(clock->Now()) {
-  for (absl::Duration window : settings_.policy->Windows()) {
-    window_clocks_.push_back({StepClock(window), 0, absl::InfinitePast()});
-  }
-  UsePolicy(*settings_.policy);
-  std::fill(std::begin(tracked_since_), std::end(tracked_since_), absl::InfinitePast());
-}
-
-void Limiter::UsePolicy(const Policy& policy) {
-  bool was_tracked[kSubjectKinds];
-  std::copy(std::begin(tracked_), std::end(tracked_), was_tracked);
-  std::fill(std::begin(tracked_), std::end(tracked_), false);
-  std::fill(std::begin(tracked_alone_), std::end(tracked_alone_), false);
-  any_rule_[false] = any_rule_[true] = judges_rejected_ = false;
-  for (const Rule& rule : policy.rules) {
-    (rule.unhosted ? tracked_alone_ : tracked_)[static_cast<int>(rule.kind)] = true;
-    any_rule_[rule.shadow || policy.mode == Mode::kShadow] = true;
-    judges_rejected_ = judges_rejected_ || rule.rejected;
-  }
-  for (int kind = 0; kind < kSubjectKinds; ++kind) {
-    if (tracked_[kind] && !was_tracked[kind]) tracked_since_[kind] = now_;
-  }
-}
+      casebook_(options.node, options.incarnation, cases, options.keep),
+      rows_(options.shared ? std::make_unique<RowExchange>(options.node, options.incarnation,
+                                                           &counter_, &refused_)
+                           : nullptr),
+      shared_cases_(options.shared ? std::make_unique<CaseExchange>(cases, &clearings_, &refused_)
+                                   : nullptr),
+      counts_(&counter_, &clearings_, &culprit_, rows_.get()),
+      judge_(&settings_, &culprit_, &counts_),
+      batch_clock_(clock->Now()) {}
 
 void Limiter::Record(const EventBatch& batch) {
   MutexLock lock(&mutex_);
@@ -78,15 +62,15 @@ void Limiter::Record(const EventBatch& batch) {
       continue;
     }
     if (event.kind == LogEvent::Kind::kCompleted) contributions_.Forget(event.attempt.message);
-    if (event.attempt.outcome == Outcome::kRejectedRecipient &&
-        event.kind == LogEvent::Kind::kShown) {
-      if (RecordRejected(event.attempt)) continue;
+    const bool at_rcpt = event.kind == LogEvent::Kind::kShown &&
+                         event.attempt.outcome == Outcome::kRejectedRecipient;
+    if (!at_rcpt) {
+      TellMessage(event);
+    } else if (!RecordRejected(event.attempt)) {
       LogEvent rejected = event;
       rejected.attempt.outcome = Outcome::kRejected;
       TellMessage(rejected);
-      continue;
     }
-    TellMessage(event);
   }
 }
 
@@ -126,13 +110,13 @@ bool Limiter::RecordRejected(const Attempt& attempt) {
   if (!future && ClockWasSetBack()) ComeBackTo(batch_clock_);
   if (!future) AdvanceTo(attempt.time);
   SpareHost(&charged);
-  const LeftOut left_out = future                         ? LeftOut::kFuture
-                           : !LiveSomewhere(attempt.time) ? LeftOut::kLate
-                                                          : LeftOut::kCounts;
+  const LeftOut left_out = future                                  ? LeftOut::kFuture
+                           : !counter_.LiveSomewhere(attempt.time) ? LeftOut::kLate
+                                                                   : LeftOut::kCounts;
   if (observer_ != nullptr) observer_->OnAttempt(attempt, charged, left_out, &answer);
   if (left_out != LeftOut::kCounts) return true;
   Add(charged, attempt.time, CountedOutcome::kRejected);
-  if (judges_rejected_) JudgeAll(charged, attempt.time, Basis::kRejected);
+  if (judge_.JudgesRejected()) JudgeAll(charged, attempt.time, Basis::kRejected);
   return true;
 }
 
@@ -175,7 +159,8 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
     recipient.last_class = answer->reply_class;
     recipient.last_scope = answer->scope;
   }
-  if (left_out == LeftOut::kCounts && !LiveSomewhere(attempt.time)) left_out = LeftOut::kLate;
+  if (left_out == LeftOut::kCounts && !counter_.LiveSomewhere(attempt.time))
+    left_out = LeftOut::kLate;
   const Classification* const meant = answer.has_value() ? &*answer : nullptr;
   if (left_out == LeftOut::kCounts && meant != nullptr) {
     left_out = WhyAnswerLeftOut(*meant, attempt);
@@ -248,20 +233,6 @@ void Limiter::ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged
   AddLeftOut(charged, attempt.time, Counted(attempt.outcome), reply_class);
 }
 
-void Limiter::AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
-                         ReplyClass reply_class) {
-  const WindowClock& clock = window_clocks_.front();
-  const int64_t step = clock.steps.StepOf(dated);
-  if (!clock.steps.Live(step, clock.now_step)) return;
-  for (const Charged& one : charged) {
-    if (!Tracks(charged, one)) continue;
-    SubjectState& state = StateOf(one.subject);
-    if (state.left_out == nullptr) state.left_out = std::make_unique<LeftOutWindows>();
-    state.left_out->Of(reply_class)->Add(step, outcome, clock.now_step);
-    SubjectChanged(one.subject, &state);
-  }
-}
-
 void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
                          const Classification* answer, MessageRecord* message,
                          RecipientRecord* record) {
@@ -284,178 +255,93 @@ void Limiter::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
   if (settings_.policy->count == CountMode::kOnce) {
     if (record->outcome.has_value()) TakeOut(charged, record->dated, *record->outcome);
     if (!record->place.empty()) {
-      incidents_.Remove(record->place, attempt.message, attempt.recipient);
+      incidents_.incidents().Remove(record->place, attempt.message, attempt.recipient);
       record->place.clear();
     }
     record->outcome = outcome;
     record->dated = attempt.time;
   }
   Add(charged, attempt.time, outcome);
-  const std::optional<Incidents::Key> place = PlaceOf(attempt, answer);
-  if (place.has_value() && IsRemembered(*place, charged.back().subject, attempt.time)) {
+  const std::optional<Incidents::Key> place = incidents_.PlaceOf(attempt, answer);
+  if (place.has_value() && incidents_.IsRemembered(*place, charged.back().subject, attempt.time)) {
     record->place = place->second;
-    incidents_.Add(
-        *place, {attempt.message, attempt.recipient, charged, attempt.time, outcome, case_number_});
+    incidents_.incidents().Add(*place, {attempt.message, attempt.recipient, charged, attempt.time,
+                                        outcome, casebook_.number()});
   }
   if (!delivered) JudgeAll(charged, attempt.time, Basis::kBad);
 }
 
+// After a contribution that may trip a rule.
 void Limiter::JudgeAll(const ChargedSubjects& charged, absl::Time since, Basis basis) {
   for (const Charged& one : charged) {
-    if (!Tracks(charged, one)) continue;
-    if (shared_ != nullptr && !IsLoopbackHost(one.subject)) {
-      shared_->subjects[one.subject].bad = true;
-    }
-    Judge(one.subject, now_, since, /*newest=*/false, basis);
+    if (!counter_.Tracks(charged, one)) continue;
+    if (Shares(one.subject)) rows_->SetBad(one.subject);
+    JudgeSubject(one.subject, now_, since, /*newest=*/false, basis);
   }
 }
 
 void Limiter::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome) {
-  LearnWithin(charged);
-  for (const Charged& one : charged) {
-    if (!Tracks(charged, one)) continue;
-    SubjectState& state = StateOf(one.subject);
-    for (size_t i = 0; i < window_clocks_.size(); ++i) {
-      const WindowClock& clock = window_clocks_[i];
-      const int64_t step = clock.steps.StepOf(dated);
-      if (!clock.steps.Live(step, clock.now_step)) continue;
-      state.windows[i].Add(step, outcome, clock.now_step);
-      SubjectChanged(one.subject, &state);
-      if (i == 0 && observer_ != nullptr) observer_->OnContribution(one.subject, outcome, +1);
-    }
+  if (charged.size() == 2 && Culprit::MayBePart(charged.front().subject.kind) &&
+      counter_.Tracks(charged, charged.front())) {
+    const Subject& part = charged.front().subject;
+    const Subject& domain = charged.back().subject;
+    if (rows_ != nullptr) rows_->SetPart(domain, part);
+    culprit_.Learn(part, domain);
   }
+  RoomFor(charged);
+  counter_.Add(charged, dated, outcome, observer_ == nullptr ? nullptr : &contributed_);
+  TellContributed();
 }
 
 void Limiter::TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome) {
-  for (const Charged& one : charged) {
-    if (!Tracks(charged, one)) continue;
-    // What was added before a reload brought this kind or this window is not in it.
-    const bool widest = &one == &charged.back();
-    if (!widest && dated < tracked_since_[static_cast<int>(one.subject.kind)]) continue;
-    auto found = subjects_.find(one.subject);
-    if (found == subjects_.end()) continue;
-    SubjectState& state = found->second;
-    for (size_t i = 0; i < window_clocks_.size(); ++i) {
-      const WindowClock& clock = window_clocks_[i];
-      const int64_t step = clock.steps.StepOf(dated);
-      if (dated < clock.since || !clock.steps.Live(step, clock.now_step)) continue;
-      if (!state.windows[i].Remove(step, outcome)) continue;
-      SubjectChanged(one.subject, &state);
-      if (i == 0 && observer_ != nullptr) observer_->OnContribution(one.subject, outcome, -1);
-    }
+  counter_.TakeOut(charged, dated, outcome, observer_ == nullptr ? nullptr : &contributed_);
+  TellContributed();
+}
+
+void Limiter::AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+                         ReplyClass reply_class) {
+  RoomFor(charged);
+  counter_.AddLeftOut(charged, dated, outcome, reply_class);
+}
+
+void Limiter::TellContributed() {
+  for (const Contributed& one : contributed_) {
+    observer_->OnContribution(one.subject, one.outcome, one.delta);
   }
+  contributed_.clear();
 }
 
-bool Limiter::Tracks(const ChargedSubjects& all, const Charged& one) const {
-  const int kind = static_cast<int>(one.subject.kind);
-  if (&one == &all.back() || tracked_[kind]) return true;
-  return tracked_alone_[kind] && StandsAlone(*settings_.lists, one.subject, all.back().subject.id);
+void Limiter::RoomFor(const ChargedSubjects& charged) {
+  if (counter_.HasRoomFor(charged.size())) return;
+  const auto is_new = [&](const Charged& one) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return counter_.Tracks(charged, one) && !counter_.Has(one.subject);
+  };
+  const size_t needed = std::count_if(charged.begin(), charged.end(), is_new);
+  if (!counter_.HasRoomFor(needed)) MakeRoom();
 }
 
-bool Limiter::LiveSomewhere(absl::Time t) const {
-  return std::any_of(window_clocks_.begin(), window_clocks_.end(), [&](const WindowClock& clock) {
-    return clock.steps.Live(clock.steps.StepOf(t), clock.now_step);
+// Never one with a case, or one whose counts a case has cleared or changed.
+void Limiter::MakeRoom() {
+  Forget();
+  absl::flat_hash_set<Subject> open;
+  for (const Case& record : cases_->Open()) open.insert(record.subject);
+  counter_.MakeRoom([&](const Subject& subject) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return open.contains(subject) || culprit_.blocked().contains(subject) ||
+           clearings_.Find(subject) != nullptr || culprit_.Apart(subject) != nullptr;
   });
-}
-
-void Limiter::AdvanceTo(absl::Time t) {
-  if (t <= now_) return;
-  EndCasesDue(t);
-  EndIncidentsDue(t);
-  now_ = t;
-  absl::Duration longest;
-  for (WindowClock& clock : window_clocks_) {
-    clock.now_step = clock.steps.StepOf(now_);
-    longest = std::max(longest, clock.steps.window());
-  }
-  if (now_ - last_sweep_ > longest / 2) ForgetDeadSubjects();
-}
-
-void Limiter::ForgetDeadSubjects() {
-  last_sweep_ = now_;
-  for (auto it = subjects_.begin(); it != subjects_.end();) {
-    SubjectState& state = it->second;
-    bool dead = true;
-    for (size_t i = 0; i < window_clocks_.size(); ++i) {
-      const WindowClock& clock = window_clocks_[i];
-      state.windows[i].Expire(clock.now_step);
-      dead = dead && state.windows[i].empty();
-    }
-    if (state.left_out != nullptr) {
-      state.left_out->Expire(window_clocks_.front().now_step);
-      dead = dead && state.left_out->empty();
-    }
-    if (dead) {
-      ForgetSubject(it->first, state);
-      subjects_.erase(it++);
-    } else {
-      ++it;
-    }
-  }
-  absl::Duration longest;
-  for (const WindowClock& clock : window_clocks_) {
-    longest = std::max(longest, clock.steps.window());
-  }
-  for (auto it = cleared_.begin(); it != cleared_.end();) {
-    const Cleared& cleared = it->second;
-    const bool over = std::max({cleared.enforced, cleared.shadow, cleared.apart}) < now_ - longest;
-    if (over && options_.keep) changes_.clearings.push_back(it->first);
-    if (over) {
-      cleared_.erase(it++);
-    } else {
-      ++it;
-    }
-  }
-  ForgetParts(now_ - longest);
-  cases_->ForgetClosed(now_ - std::max(longest, kKeepClosed));
-  if (shared_ != nullptr) ForgetShared();
-  ForgetWaiting();
+  ForgetWhatIsGone();
 }
 
 void Limiter::SetSettings(Settings settings) {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
-  KeepWithin(*settings.lists);
+  culprit_.KeepWithin(*settings.lists,
+                      [&](absl::FunctionRef<void(const Subject&)> keep)
+                          ABSL_NO_THREAD_SAFETY_ANALYSIS { counter_.ForEach(keep); });
   settings_ = std::move(settings);
-  UsePolicy(*settings_.policy);
-  std::vector<WindowClock> clocks;
-  std::vector<std::optional<size_t>> was_at;  // index among the old windows
-  for (absl::Duration window : settings_.policy->Windows()) {
-    auto old = std::find_if(window_clocks_.begin(), window_clocks_.end(),
-                            [&](const WindowClock& c) { return c.steps.window() == window; });
-    if (old != window_clocks_.end()) {
-      was_at.push_back(old - window_clocks_.begin());
-      clocks.push_back(*old);
-    } else {
-      was_at.push_back(std::nullopt);
-      StepClock steps(window);
-      clocks.push_back({steps, now_ == absl::InfinitePast() ? 0 : steps.StepOf(now_), now_});
-    }
-  }
-  const absl::Duration first_was = window_clocks_.front().steps.window();
-  for (auto& [subject, state] : subjects_) {
-    for (const WindowClock& old : window_clocks_) {
-      const bool stays = std::any_of(clocks.begin(), clocks.end(), [&](const WindowClock& clock) {
-        return clock.steps.window() == old.steps.window();
-      });
-      if (options_.keep && !stays) {
-        changes_.stale_windows.push_back({subject, old.steps.window(), ""});
-      }
-    }
-    // What is left out is told of the first rule's window.
-    if (state.left_out != nullptr && first_was != clocks.front().steps.window()) {
-      if (options_.keep) changes_.stale_windows.push_back({subject, first_was, "", true});
-      state.left_out.reset();
-    }
-    absl::InlinedVector<Window, 1> windows(clocks.size());
-    for (size_t i = 0; i < clocks.size(); ++i) {
-      if (was_at[i].has_value()) windows[i] = std::move(state.windows[*was_at[i]]);
-    }
-    state.windows = std::move(windows);
-  }
-  window_clocks_ = std::move(clocks);
+  counter_.UseSettings(now_);
   CloseWhatIsNotEnforced();
-  if (shared_ != nullptr) ShareEverything();
+  if (rows_ != nullptr) ShareEverything();
 }
 
 Settings Limiter::settings() const {
@@ -463,38 +349,21 @@ Settings Limiter::settings() const {
   return settings_;
 }
 
-absl::Time Limiter::ShownNow() const { return std::max(clock_->Now(), now_); }
-
 std::vector<SubjectCounts> Limiter::Top(size_t limit) const {
   std::vector<SubjectCounts> top;
   {
     MutexLock lock(&mutex_);
     const absl::Time now = ShownNow();
-    const StepClock& steps = window_clocks_.front().steps;
-    const int64_t now_step = steps.StepOf(now);
-    auto add = [&](const Subject& subject, const Window* window) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-      if (apart_.contains(subject)) {
-        const Counts counts =
-            CountsOf(subject, steps.window(), now, absl::InfinitePast(), /*shadow=*/false);
-        if (counts.total() > 0 || counts.rejected > 0) top.push_back({subject, counts});
-        return;
-      }
-      auto cleared = cleared_.find(subject);
-      const int64_t after =
-          cleared == cleared_.end() || cleared->second.enforced == absl::InfinitePast()
-              ? std::numeric_limits<int64_t>::min()
-              : steps.StepOf(cleared->second.enforced);
-      Counts counts;
-      if (window != nullptr) counts = window->Sum(now_step, after);
-      if (shared_ != nullptr) {
-        counts += shared_->Others(subject, steps.window(), now_step, after);
-      }
+    const absl::Duration window = counter_.first().window();
+    auto add = [&](const Subject& subject) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      const Counts counts =
+          counts_.Of(subject, window, now, absl::InfinitePast(), /*shadow=*/false);
       if (counts.total() > 0 || counts.rejected > 0) top.push_back({subject, counts});
     };
-    for (const auto& [subject, state] : subjects_) add(subject, &state.windows.front());
-    if (shared_ != nullptr) {
-      shared_->ForEachOther([&](const Subject& subject) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        if (!subjects_.contains(subject)) add(subject, nullptr);
+    counter_.ForEach(add);
+    if (rows_ != nullptr) {
+      rows_->ForEachOther([&](const Subject& subject) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        if (!counter_.Has(subject)) add(subject);
       });
     }
   }
@@ -512,64 +381,51 @@ std::vector<SubjectCounts> Limiter::Top(size_t limit) const {
   return top;
 }
 
-std::vector<std::pair<ReplyClass, int64_t>> Limiter::LeftOutOf(const Subject& subject,
-                                                               absl::Time now) const {
-  auto state = subjects_.find(subject);
-  if (state == subjects_.end() || state->second.left_out == nullptr) return {};
-  const StepClock& steps = window_clocks_.front().steps;
-  auto cleared = cleared_.find(subject);
-  const int64_t after =
-      cleared == cleared_.end() || cleared->second.enforced == absl::InfinitePast()
-          ? std::numeric_limits<int64_t>::min()
-          : steps.StepOf(cleared->second.enforced);
-  return state->second.left_out->Sum(steps.StepOf(now), after);
-}
-
 SubjectReport Limiter::Report(const Subject& asked) const {
   MutexLock lock(&mutex_);
   const Subject subject = AsCharged(*settings_.lists, asked);
   const Policy& policy = *settings_.policy;
   const absl::Time now = ShownNow();
+  const StepClock& steps = counter_.first();
+  const absl::Time cleared_at = clearings_.After(subject, /*shadow=*/false);
   SubjectReport report;
-  report.window = window_clocks_.front().steps.window();
-  report.counts =
-      CountsOf(subject, window_clocks_.front().steps.window(), now, absl::InfinitePast(), false);
-  report.left_out = LeftOutOf(subject, now);
-  if (shared_ != nullptr) {
-    report.counts_by_node = CountsByNode(subject, /*shadow=*/false,
-                                         window_clocks_.front().steps.window(), report.counts, now);
+  report.window = steps.window();
+  report.counts = counts_.Of(subject, report.window, now, absl::InfinitePast(), /*shadow=*/false);
+  report.left_out = counter_.LeftOutOf(subject, steps.StepOf(now), StepAt(steps, cleared_at));
+  if (rows_ != nullptr) {
+    report.counts_by_node =
+        counts_.ByNode(options_.node, subject, /*shadow=*/false, report.window, report.counts, now);
   }
-  const bool alone = StandsAlone(*settings_.lists, subject, FirstWithin(subject).id);
+  const bool alone = StandsAlone(*settings_.lists, subject, culprit_.FirstWithin(subject).id);
   for (const Rule& rule : policy.rules) {
     if (!rule.AppliesTo(subject, alone)) continue;
     const bool shadow = rule.shadow || policy.mode == Mode::kShadow;
-    const Counts counts = CountsOf(subject, rule.window, now, absl::InfinitePast(), shadow);
+    const Counts counts = counts_.Of(subject, rule.window, now, absl::InfinitePast(), shadow);
     const Decision decision = Evaluate(rule, counts);
-    const Counts recent = CountsOf(subject, rule.window, now, now - rule.window / 4, shadow);
+    const Counts recent = counts_.Of(subject, rule.window, now, now - rule.window / 4, shadow);
     report.rules.push_back({rule, counts, recent, decision.percent, decision.tripped, shadow});
   }
-  report.within = WithinOf(subject);
+  report.within = culprit_.WithinOf(subject);
   report.exempt = policy.Exempts(subject) ||
                   std::any_of(report.within.begin(), report.within.end(),
                               [&](const Subject& domain) { return policy.Exempts(domain); });
   const bool whole = subject.kind == SubjectKind::kDomain || subject.kind == SubjectKind::kForward;
   report.hosted = !whole || IsHosted(*settings_.lists, subject.id);
-  report.may_be_blocked = MayBeBlocked(subject);
+  report.may_be_blocked = judge_.MayBeBlocked(subject);
   report.policy_shadow = policy.mode == Mode::kShadow;
-  report.parts = OpenPartsOf(subject);
-  auto cleared = cleared_.find(subject);
-  if (cleared != cleared_.end()) report.cleared_at = cleared->second.enforced;
+  report.parts = culprit_.PartsAmong(cases_->Open(), subject);
+  report.cleared_at = cleared_at;
   return report;
 }
 
 Limiter::Stats Limiter::stats() const {
   MutexLock lock(&mutex_);
-  return {.subjects = subjects_.size(),
+  return {.subjects = counter_.size(),
           .messages = contributions_.size(),
           .evicted = contributions_.evicted(),
           .now = now_,
-          .evicted_subjects = evicted_subjects_,
-          .evicted_places = incidents_.evicted(),
+          .evicted_subjects = counter_.evicted(),
+          .evicted_places = incidents_.incidents().evicted(),
           .clock_back = clock_back_};
 }
 

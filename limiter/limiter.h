@@ -31,14 +31,19 @@
 #include "absl/types/span.h"
 #include "limiter/cases/case.h"
 #include "limiter/cases/case_table.h"
+#include "limiter/cases/casebook.h"
+#include "limiter/counting/clearings.h"
 #include "limiter/counting/contributions.h"
-#include "limiter/counting/left_out_windows.h"
-#include "limiter/counting/window.h"
-#include "limiter/judging/incidents.h"
+#include "limiter/counting/counter.h"
+#include "limiter/judging/culprit.h"
+#include "limiter/judging/incident_watch.h"
+#include "limiter/judging/judge.h"
+#include "limiter/judging/live_counts.h"
 #include "limiter/observer.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
-#include "limiter/sharing/shared_state.h"
+#include "limiter/sharing/case_exchange.h"
+#include "limiter/sharing/row_exchange.h"
 #include "limiter/store/local_store.h"
 #include "limiter/store/shared_store.h"
 #include "limiter/store/state_text.h"
@@ -57,7 +62,7 @@ struct LimiterOptions {
   size_t max_messages = 2'000'000;  // open messages remembered for counting once
   // And their recipients.
   size_t max_recipients = 4'000'000;
-  size_t max_subjects = 500'000;  // with counts; the emptiest go first (limiter_room.cc)
+  size_t max_subjects = 500'000;  // with counts; the emptiest go first (counting/counter.h)
   bool keep = false;    // remember what has changed, for CollectChanges: somebody stores it
   bool shared = false;  // count with other nodes: the methods of limiter_shared.cc; needs `keep`
 };
@@ -190,7 +195,7 @@ class Limiter {
   // Keys with more rows than there can be nodes: whoever calls this takes out those of strangers.
   std::vector<RowKey> TakeCrowdedRows();
   // Cases long over, once each, to be dropped from the store.
-  std::vector<std::pair<SharedState::CaseName, int64_t>> TakeCasesToDrop();
+  std::vector<std::pair<CaseExchange::Name, int64_t>> TakeCasesToDrop();
 
   struct SharedStats {
     size_t waiting_subjects = 0;
@@ -219,33 +224,21 @@ class Limiter {
   Stats stats() const;
 
  private:
-  struct SubjectState {
-    absl::InlinedVector<Window, 1> windows;    // by index into window_clocks_
-    std::unique_ptr<LeftOutWindows> left_out;  // of the first one's length; null: nothing
-    // Of the store's copy.
-    bool changed = false;
-    bool stored = false;
-  };
-  struct WindowClock {
-    StepClock steps;
-    int64_t now_step;
-    absl::Time since;  // when the policy first had this length
-  };
-
-  // What differs from the store, if it is kept: by name, since a value that changes again before
-  // the commit is stored once.
+  // What the last CollectChanges gave, until it is known to be stored. Values are named: one that
+  // changes again before the commit is stored once.
   struct Changes {
     std::vector<Subject> subjects;
     std::vector<Subject> subjects_gone;  // that the store has and that are forgotten
+    std::vector<Counter::Stale> stale;
     std::vector<Contributions::Part> messages;
     std::vector<Contributions::Part> gone;  // of messages that the store has and that are over
     std::vector<Subject> clearings;
     std::vector<CaseEvent> events;  // with the cases as they became
     std::vector<std::string> forgotten_cases;
     std::vector<Incidents::Key> places;
-    std::vector<StoredWindow> stale_windows;  // to forget: of lengths no longer judged
   };
 
+  // One attempt (limiter.cc).
   void RecordAttempt(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A recipient refused at RCPT time. False: to nobody of ours, or not because of the recipient.
   bool RecordRejected(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -258,23 +251,59 @@ class Limiter {
   // kCounts, or why the policy leaves it out.
   LeftOut WhyAnswerLeftOut(const Classification& answer, const Attempt& attempt) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::vector<std::pair<ReplyClass, int64_t>> LeftOutOf(const Subject& subject,
-                                                        absl::Time now) const
+  void Contribute(const Attempt& attempt, const ChargedSubjects& charged,
+                  const Classification* answer, MessageRecord* message, RecipientRecord* record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Watches who fails where: `left_out`, or kIncident because of what goes on at the place.
+  // Counts it among what is shown and left out.
+  void ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged, ReplyClass reply_class,
+                   RecipientRecord* record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+                  ReplyClass reply_class) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellContributed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RoomFor(const ChargedSubjects& charged) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Time (limiter_clock.cc).
+  void AdvanceTo(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool ClockWasSetBack() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ComeBackTo(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Forget() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the other parts know of subjects that are no longer counted.
+  void ForgetWhatIsGone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The later of the clock and the log: what people are shown is as of then.
+  absl::Time ShownNow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Cases (limiter_cases.cc). Opens the case that the rules ask for, judged as of `now`. Where that
+  // rests on other nodes' rows and parts of the subject go before it, their newest rows are waited
+  // for, unless `newest` says that these are they. `basis`: what was counted, since a case opens
+  // only on what its rule judges.
+  void JudgeSubject(const Subject& subject, absl::Time now, absl::Time since, bool newest,
+                    Basis basis) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void JudgeAll(const ChargedSubjects& charged, absl::Time since, Basis basis)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenCase(const Subject& subject, const Decision& decision, bool shadow, absl::Time since)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndCasesDue(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndOrExtend(const Case& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CloseWhatIsNotEnforced() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Nothing is on trial that is enforced.
+  void EndShadowCase(const Case& enforced, absl::Time at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A part's enforced case has become what `record` is.
+  void NotePart(const Case& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The one way to change a case.
+  void Changed(CaseChange change, absl::Time time, const Case& record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Incidents (limiter_incidents.cc). `left_out`, or kIncident because of what goes on at the
+  // place.
   LeftOut WatchPlace(const Attempt& attempt, const ChargedSubjects& charged,
                      const Classification* answer, LeftOut left_out)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Where an answer's contribution is remembered, if it is.
-  std::optional<Incidents::Key> PlaceOf(const Attempt& attempt, const Classification* answer)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  const std::string& OrganisationAt(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The witness that a failure at the place is, if it is one.
-  std::optional<Witness> WitnessOf(const Attempt& attempt, const Charged& sender,
-                                   const Incidents::Key& place) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether the sender's failures there are left out, and taken out, by an incident.
-  bool IsRemembered(const Incidents::Key& place, const Subject& sender, absl::Time time) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes out of the windows what an incident has contributed, and ends the cases that rest on it.
   void TakeOutIncident(const Incidents::Key& key, const Incident& incident)
@@ -284,151 +313,52 @@ class Limiter {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndIncidentsDue(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellIncident(const Incident& incident) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Counts it among what is shown and left out.
-  void ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged, ReplyClass reply_class,
-                   RecipientRecord* record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
-                  ReplyClass reply_class) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Contribute(const Attempt& attempt, const ChargedSubjects& charged,
-                  const Classification* answer, MessageRecord* message, RecipientRecord* record)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Neither exempt nor a domain that is not hosted here, by the lists now in force.
-  bool MayBeBlocked(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What the rules say of it, by counts as of `now` of steps after `after`.
-  std::vector<Decision> Decide(const Subject& subject, absl::Time now, absl::Time after,
-                               bool shadow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Opens the case that the rules ask for, judged as of `now`. Where that rests on other nodes'
-  // rows and parts of the subject go before it, their newest rows are waited for, unless `newest`
-  // says that these are they. `basis`: what was counted, since a case opens only on what its rule
-  // judges.
-  enum class Basis : uint8_t { kBad, kRejected, kAny };
-  void Judge(const Subject& subject, absl::Time now, absl::Time since, bool newest, Basis basis)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // All that are charged, after a contribution that may trip a rule.
-  void JudgeAll(const ChargedSubjects& charged, absl::Time since, Basis basis)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool RestsOnOthers(const Subject& subject, const Decision& decision, absl::Time now,
-                     bool shadow) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OpenCase(const Subject& subject, const Decision& decision, bool shadow, absl::Time since)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // Which subject is within which (limiter_parts.cc). The domains that a narrower subject is part
-  // of, the usual one first; none of one that stands alone. The one place that knows.
-  std::vector<Subject> WithinOf(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::vector<Case> OpenPartsOf(const Subject& domain) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Subject FirstWithin(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void LearnWithin(const ChargedSubjects& charged) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void KeepWithin(const ChargeLists& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // A part's enforced case has become what `record` is.
-  void NotePart(const Case& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SetApart(const Subject& part, const Subject& within) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The time up to which a part's counts are not its domain's: InfiniteFuture while it has an open
-  // enforced case, InfinitePast if it never had one.
-  absl::Time ApartUntil(const Subject& part) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ForgetParts(absl::Time before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // All that a subject is charged with, or this node's share: nothing taken apart.
-  Counts Whole(const Subject& subject, size_t window, int64_t now_step, int64_t after_step,
-               bool own_only) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::optional<size_t> WindowOf(absl::Duration length) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sharing (limiter_shared.cc).
+  bool Shares(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ShareSubject(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ShareEverything() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ShareSaved(const Changes& changes, bool saved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool JudgeAgain(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Adopt(const Adoption& adoption) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Closed cases from before then are not told to others any more.
+  absl::Time TooOld(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  bool ClockWasSetBack() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ComeBackTo(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AdvanceTo(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EndCasesDue(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EndOrExtend(Case record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ForgetDeadSubjects() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SubjectChanged(const Subject& subject, SubjectState* state)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Storing (limiter_state.cc).
   void CollectSubject(const Subject& subject, StoreBatch* batch)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   LimiterFacts Facts() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  // The parts of a domain are counted where a rule judges such parts, the widest subject always.
-  bool Tracks(const ChargedSubjects& all, const Charged& one) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void UsePolicy(const Policy& policy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CloseWhatIsNotEnforced() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Nothing is on trial that is enforced.
-  void EndShadowCase(const Case& enforced, absl::Time at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Makes it if it is new, and room for it. Valid until the next call.
-  SubjectState& StateOf(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  SubjectState& NewState(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ForgetSubject(const Subject& subject, const SubjectState& state)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Of the subjects that wait to be stored or shared, those that were forgotten meanwhile.
-  void ForgetWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool LiveSomewhere(absl::Time t) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The subject's own counts at `now` of steps after `after`, less those of its narrower subjects
-  // that an open case, or one that has ended, is about. Never below 0.
-  Counts CountsOf(const Subject& subject, absl::Duration window, absl::Time now, absl::Time after,
-                  bool shadow, bool own_only = false) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Changed(CaseChange change, absl::Time time, const Case& record)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::string NextCaseId() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  void ShareEverything() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Its rows wait to be put, and the others' to be read.
-  SharedState::Waiting& ShareSubject(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::vector<Subject> TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  SharedState::RowsNews SetRows(const RowKey& key, const RowAnswer& answer)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool JudgeAgain(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whose part is what of `sum`.
-  std::vector<std::pair<std::string, Counts>> CountsByNode(const Subject& subject, bool shadow,
-                                                           absl::Duration window, const Counts& sum,
-                                                           absl::Time now) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ShareSaved(const Changes& changes, bool saved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ShareChange(CaseChange change, Case* record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ShareRestored(const std::vector<Case>& cases) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void MergeCase(const SharedCase& theirs) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Adopt(const SharedState::CaseName& name, Case theirs) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ForgetShared() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Duration LongestWindow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The later of the clock and the log: what people are shown is as of then.
-  absl::Time ShownNow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const LimiterOptions options_;
   const Clock* const clock_;
   CaseTable* const cases_;
   Observer* const observer_;
 
+  // Everything below is one state under one lock. The parts have no lock of their own and no other
+  // owner; those that are views of others come after them.
   mutable Mutex mutex_;
   Settings settings_ ABSL_GUARDED_BY(mutex_);
-  const std::unique_ptr<SharedState> shared_ ABSL_PT_GUARDED_BY(mutex_);  // null: one machine
-  std::vector<WindowClock> window_clocks_ ABSL_GUARDED_BY(mutex_);        // Policy::Windows
-  bool tracked_[kSubjectKinds] ABSL_GUARDED_BY(mutex_) = {};              // by SubjectKind
-  bool tracked_alone_[kSubjectKinds] ABSL_GUARDED_BY(mutex_) = {};        // only Rule::unhosted
-  absl::Time tracked_since_[kSubjectKinds] ABSL_GUARDED_BY(mutex_);
-  bool any_rule_[2] ABSL_GUARDED_BY(mutex_) = {};  // enforced, in shadow
-  bool judges_rejected_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::flat_hash_map<Subject, SubjectState> subjects_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<Subject, Cleared> cleared_ ABSL_GUARDED_BY(mutex_);
-  // Narrower subjects with an open enforced case; and, by the domain that they are part of, those
-  // that have one or had one within the longest window.
-  absl::flat_hash_set<Subject> parts_blocked_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<Subject, std::vector<Subject>> apart_ ABSL_GUARDED_BY(mutex_);
-  // Domains that a narrower subject was charged with where the lists alone do not tell.
-  absl::flat_hash_map<Subject, std::vector<Subject>> learned_within_ ABSL_GUARDED_BY(mutex_);
+  Counter counter_ ABSL_GUARDED_BY(mutex_);
+  Clearings clearings_ ABSL_GUARDED_BY(mutex_);
   Contributions contributions_ ABSL_GUARDED_BY(mutex_);
-  Incidents incidents_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<std::string, std::string> organisations_ ABSL_GUARDED_BY(mutex_);  // by host
+  Culprit culprit_ ABSL_GUARDED_BY(mutex_);
+  IncidentWatch incidents_ ABSL_GUARDED_BY(mutex_);
+  Casebook casebook_ ABSL_GUARDED_BY(mutex_);
+  Refused refused_ ABSL_GUARDED_BY(mutex_);
+  // Null: one machine.
+  const std::unique_ptr<RowExchange> rows_ ABSL_PT_GUARDED_BY(mutex_);
+  const std::unique_ptr<CaseExchange> shared_cases_ ABSL_PT_GUARDED_BY(mutex_);
+  LiveCounts counts_ ABSL_GUARDED_BY(mutex_);
+  Judge judge_ ABSL_GUARDED_BY(mutex_);
+
   absl::Time now_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time batch_clock_ ABSL_GUARDED_BY(mutex_);  // the clock, read once a batch
-  absl::Time next_until_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   absl::Time last_sweep_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
-  int64_t case_number_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t evicted_subjects_ ABSL_GUARDED_BY(mutex_) = 0;
   ClockBack clock_back_ ABSL_GUARDED_BY(mutex_);
-
-  Changes changes_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Contributed> contributed_ ABSL_GUARDED_BY(mutex_);  // not told yet
+  std::function<void()> wake_ ABSL_GUARDED_BY(mutex_);
+  bool wants_cases_ ABSL_GUARDED_BY(mutex_) = false;
   Changes being_saved_ ABSL_GUARDED_BY(mutex_);
 
   // While restoring.

@@ -1,17 +1,64 @@
-// The part of the limiter that goes on after a clock that was ahead, with the log's stamps, was set
-// right.
+// The part of the limiter that moves with time.
 //
-// Then the greatest stamp accepted so far lies ahead, all that comes is `late`, and blocks and
-// clearings would last until the right time reaches theirs. Steps back of up to kPatience are sat
-// out, since they do no harm: stamps of now are within the window still. After a greater one, what
-// bears a stamp that has not come yet is forgotten, and cases that began ahead begin now. Counts
-// begin anew with it, which Stats::clock_back tells.
+// It also goes on after a clock that was ahead, with the log's stamps, was set right. Then the
+// greatest stamp accepted so far lies ahead, all that comes is `late`, and blocks and clearings
+// would last until the right time reaches theirs. Steps back of up to kPatience are sat out, since
+// they do no harm: stamps of now are within the window still. After a greater one, what bears a
+// stamp that has not come yet is forgotten, and cases that began ahead begin now. Counts begin anew
+// with it, which Stats::clock_back tells.
 
 #include <algorithm>
 
 #include "limiter/limiter.h"
 
 namespace deferd {
+
+namespace {
+
+// Closed cases are shown for this long at least, and as long as the longest window.
+constexpr absl::Duration kKeepClosed = absl::Hours(7 * 24);
+
+}  // namespace
+
+absl::Time Limiter::ShownNow() const { return std::max(clock_->Now(), now_); }
+
+void Limiter::AdvanceTo(absl::Time t) {
+  if (t <= now_) return;
+  EndCasesDue(t);
+  EndIncidentsDue(t);
+  now_ = t;
+  counter_.AdvanceTo(now_);
+  if (now_ - last_sweep_ > counter_.longest() / 2) Forget();
+}
+
+void Limiter::Forget() {
+  last_sweep_ = now_;
+  counter_.ForgetDead();
+  clearings_.ForgetBefore(now_ - counter_.longest());
+  cases_->ForgetClosed(now_ - std::max(counter_.longest(), kKeepClosed));
+  if (rows_ != nullptr) {
+    rows_->Expire(ShownNow());
+    shared_cases_->ForgetClosed(TooOld(ShownNow()));
+  }
+  ForgetWhatIsGone();
+}
+
+void Limiter::ForgetWhatIsGone() {
+  culprit_.ForgetBefore(now_ - counter_.longest(),
+                        [&](const Subject& subject)
+                            ABSL_NO_THREAD_SAFETY_ANALYSIS { return counter_.Has(subject); });
+  if (rows_ == nullptr) return;
+  rows_->ForgetWaiting([&](const Subject& subject) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return cases_->FindOpen(subject, /*shadow=*/false).has_value();
+  });
+}
+
+void Limiter::Tick(absl::Duration slack) {
+  MutexLock lock(&mutex_);
+  batch_clock_ = clock_->Now();
+  EndCasesDue(batch_clock_ - slack);
+  EndIncidentsDue(batch_clock_ - slack);
+}
 
 bool Limiter::ClockWasSetBack() const {
   return now_ != absl::InfinitePast() && now_ > batch_clock_ + kMaxAhead + kPatience;
@@ -21,35 +68,15 @@ void Limiter::ComeBackTo(absl::Time now) {
   clock_back_ = {now, now_ - now};
   now_ = now;
   last_sweep_ = std::min(last_sweep_, now);
-  for (WindowClock& clock : window_clocks_) {
-    clock.now_step = clock.steps.StepOf(now);
-    clock.since = std::min(clock.since, now);
-  }
-  for (absl::Time& since : tracked_since_) since = std::min(since, now);
-  for (auto& [subject, state] : subjects_) {
-    bool ahead = false;
-    for (size_t i = 0; i < window_clocks_.size(); ++i) {
-      ahead = state.windows[i].DropAfter(window_clocks_[i].now_step) || ahead;
-    }
-    if (state.left_out != nullptr) {
-      ahead = state.left_out->DropAfter(window_clocks_.front().now_step) || ahead;
-    }
-    if (ahead) SubjectChanged(subject, &state);
-  }
+  counter_.ComeBackTo(now);
   // What stands in a step that stays, stays.
   absl::Time last_kept = absl::InfiniteFuture();
-  for (const WindowClock& clock : window_clocks_) {
-    last_kept = std::min(last_kept, clock.steps.EndOf(clock.now_step));
+  for (const StepClock& steps : counter_.lengths()) {
+    last_kept = std::min(last_kept, steps.EndOf(steps.StepOf(now)));
   }
   contributions_.ForgetAfter(last_kept);
-  for (const Incident& ended : incidents_.ForgetAfter(now)) TellIncident(ended);
-  for (auto& [subject, cleared] : cleared_) {
-    if (std::max({cleared.enforced, cleared.shadow, cleared.apart}) <= now) continue;
-    for (absl::Time* one : {&cleared.enforced, &cleared.shadow, &cleared.apart}) {
-      *one = std::min(*one, now);
-    }
-    if (options_.keep) changes_.clearings.push_back(subject);
-  }
+  for (const Incident& ended : incidents_.incidents().ForgetAfter(now)) TellIncident(ended);
+  clearings_.BringBackTo(now);
   for (Case& record : cases_->Open()) {
     if (record.since <= now) continue;
     record.until -= record.since - now;

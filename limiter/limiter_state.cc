@@ -9,83 +9,54 @@
 
 namespace deferd {
 
-namespace {
-
-template <typename T>
-void PutBack(std::vector<T>* saved, std::vector<T>* changes) {
-  saved->insert(saved->end(), std::make_move_iterator(changes->begin()),
-                std::make_move_iterator(changes->end()));
-  *changes = std::move(*saved);
-}
-
-}  // namespace
-
-void Limiter::SubjectChanged(const Subject& subject, SubjectState* state) {
-  if (!options_.keep || state->changed) return;
-  state->changed = true;
-  changes_.subjects.push_back(subject);
-}
-
 void Limiter::CollectSubject(const Subject& subject, StoreBatch* batch) {
-  auto found = subjects_.find(subject);
-  for (size_t i = 0; i < window_clocks_.size(); ++i) {
+  const bool known = counter_.Has(subject);
+  for (size_t i = 0; i < counter_.lengths().size(); ++i) {
     StoredWindow& stored = batch->windows.emplace_back();
     stored.subject = subject;
-    stored.length = window_clocks_[i].steps.window();
-    if (found == subjects_.end()) continue;
-    const Window& window = found->second.windows[i];
-    if (!window.empty()) stored.row = RowText(window);
+    stored.length = counter_.lengths()[i].window();
+    const Window* window = counter_.Find(subject, i);
+    if (window != nullptr && !window->empty()) stored.row = RowText(*window);
   }
   // Most subjects have nothing left out; of one that is gone it is not known.
-  if (found == subjects_.end() || found->second.left_out != nullptr) {
+  const LeftOutWindows* windows = counter_.FindLeftOut(subject);
+  if (!known || windows != nullptr) {
     StoredWindow& left_out = batch->windows.emplace_back();
     left_out.subject = subject;
-    left_out.length = window_clocks_.front().steps.window();
+    left_out.length = counter_.first().window();
     left_out.left_out = true;
-    if (found != subjects_.end() && !found->second.left_out->empty()) {
-      left_out.row = LeftOutText(*found->second.left_out);
-    }
+    if (windows != nullptr && !windows->empty()) left_out.row = LeftOutText(*windows);
   }
-  if (found == subjects_.end()) return;
-  found->second.changed = false;
+  counter_.SetCollected(subject);
 }
 
 LimiterFacts Limiter::Facts() const {
   LimiterFacts facts;
   facts.now = now_;
   facts.last_sweep = last_sweep_;
-  facts.case_number = case_number_;
+  facts.case_number = casebook_.number();
   facts.clock_back_at = clock_back_.at;
   facts.clock_back_by = clock_back_.by;
-  for (const WindowClock& clock : window_clocks_) {
-    facts.windows.emplace_back(clock.steps.window(), clock.since);
-  }
-  for (int kind = 0; kind < kSubjectKinds; ++kind) {
-    if (tracked_[kind] || tracked_alone_[kind]) {
-      facts.kinds.emplace_back(static_cast<SubjectKind>(kind), tracked_since_[kind]);
-    }
-  }
+  facts.windows = counter_.LengthsSince();
+  facts.kinds = counter_.KindsSince();
   return facts;
 }
 
 void Limiter::CollectChanges(StoreBatch* batch) {
   MutexLock lock(&mutex_);
-  for (Contributions::Part& part : contributions_.TakeChanged()) {
-    changes_.messages.push_back(std::move(part));
-  }
-  for (Contributions::Part& part : contributions_.TakeGone()) {
-    changes_.gone.push_back(std::move(part));
-  }
-  for (const Incidents::Key& key : incidents_.TakeChanged()) {
-    changes_.places.push_back(key);
-    const std::optional<Place> place = incidents_.Stored(key);
-    batch->places.push_back({NameOf(key), place.has_value() ? PlaceText(key, *place) : ""});
-  }
-  for (std::string& id : cases_->TakeForgotten()) changes_.forgotten_cases.push_back(std::move(id));
-  being_saved_ = std::exchange(changes_, {});
-
+  being_saved_ = {.subjects = counter_.TakeChanged(),
+                  .subjects_gone = counter_.TakeGone(),
+                  .stale = counter_.TakeStale(),
+                  .messages = contributions_.TakeChanged(),
+                  .gone = contributions_.TakeGone(),
+                  .clearings = clearings_.TakeChanged(),
+                  .events = casebook_.TakeEvents(),
+                  .forgotten_cases = casebook_.TakeForgotten(),
+                  .places = incidents_.incidents().TakeChanged()};
   // Later ones win: a length may have gone and come back.
-  batch->windows = being_saved_.stale_windows;
+  for (const Counter::Stale& one : being_saved_.stale) {
+    batch->windows.push_back({one.subject, one.length, "", one.left_out});
+  }
   for (const Subject& subject : being_saved_.subjects_gone) CollectSubject(subject, batch);
   for (const Subject& subject : being_saved_.subjects) CollectSubject(subject, batch);
   for (const auto& [key, part] : being_saved_.gone) {
@@ -97,15 +68,19 @@ void Limiter::CollectChanges(StoreBatch* batch) {
     batch->contributions.push_back({NameOf(key, part), ContributionText(key, *record, part)});
   }
   for (const Subject& subject : being_saved_.clearings) {
-    auto cleared = cleared_.find(subject);
+    const Cleared* cleared = clearings_.Find(subject);
     batch->clearings.push_back(
-        {NameOf(subject), cleared == cleared_.end() ? "" : ClearingText(subject, cleared->second)});
+        {NameOf(subject), cleared == nullptr ? "" : ClearingText(subject, *cleared)});
   }
   for (const CaseEvent& event : being_saved_.events) {
     batch->cases.push_back({event.record.id, CaseText(event.record)});
     batch->events.push_back({event.time, CaseEventText(event)});
   }
   for (const std::string& id : being_saved_.forgotten_cases) batch->cases.push_back({id, ""});
+  for (const Incidents::Key& key : being_saved_.places) {
+    const std::optional<Place> place = incidents_.incidents().Stored(key);
+    batch->places.push_back({NameOf(key), place.has_value() ? PlaceText(key, *place) : ""});
+  }
   batch->facts.push_back({"limiter", FactsText(Facts())});
 }
 
@@ -121,21 +96,17 @@ void Limiter::ChangesSaved(bool saved) {
       contributions_.Changed(key, record, part);
     }
   }
-  if (shared_ != nullptr) ShareSaved(changes, saved);
-  for (const Subject& subject : changes.subjects) {
-    auto found = subjects_.find(subject);
-    if (found == subjects_.end()) continue;
-    (saved ? found->second.stored : found->second.changed) = true;
+  if (rows_ != nullptr) ShareSaved(changes, saved);
+  if (saved) {
+    counter_.SetStored(changes.subjects);
+    return;
   }
-  if (saved) return;
-  for (const Incidents::Key& key : changes.places) incidents_.SetChanged(key);
-  PutBack(&changes.subjects, &changes_.subjects);
-  PutBack(&changes.subjects_gone, &changes_.subjects_gone);
-  PutBack(&changes.gone, &changes_.gone);
-  PutBack(&changes.clearings, &changes_.clearings);
-  PutBack(&changes.events, &changes_.events);
-  PutBack(&changes.forgotten_cases, &changes_.forgotten_cases);
-  PutBack(&changes.stale_windows, &changes_.stale_windows);
+  counter_.PutBack(std::move(changes.subjects), std::move(changes.subjects_gone),
+                   std::move(changes.stale));
+  contributions_.PutBack(std::move(changes.gone));
+  clearings_.SetChanged(changes.clearings);
+  casebook_.PutBack(std::move(changes.events), std::move(changes.forgotten_cases));
+  for (const Incidents::Key& key : changes.places) incidents_.incidents().SetChanged(key);
 }
 
 absl::Status Limiter::RestoreFacts(absl::string_view text) {
@@ -144,33 +115,26 @@ absl::Status Limiter::RestoreFacts(absl::string_view text) {
   MutexLock lock(&mutex_);
   now_ = facts->now;
   last_sweep_ = facts->last_sweep;
-  case_number_ = facts->case_number;
+  casebook_.Restore(facts->case_number);
   clock_back_ = {facts->clock_back_at, facts->clock_back_by};
-  for (WindowClock& clock : window_clocks_) {
-    if (now_ != absl::InfinitePast()) clock.now_step = clock.steps.StepOf(now_);
-  }
+  if (now_ != absl::InfinitePast()) counter_.AdvanceTo(now_);
   restored_.facts = *std::move(facts);
   return absl::OkStatus();
 }
 
 absl::Status Limiter::RestoreWindow(const StoredWindow& window) {
   MutexLock lock(&mutex_);
-  auto clock =
-      std::find_if(window_clocks_.begin(), window_clocks_.end(),
-                   [&](const WindowClock& one) { return one.steps.window() == window.length; });
-  // What is left out is told of the first rule's window.
-  if (clock == window_clocks_.end() || (window.left_out && clock != window_clocks_.begin())) {
-    changes_.stale_windows.push_back({window.subject, window.length, "", window.left_out});
-    return absl::OkStatus();
+  const StepClock steps(window.length);
+  const int64_t now_step = now_ == absl::InfinitePast() ? 0 : steps.StepOf(now_);
+  if (window.left_out) {
+    LeftOutWindows* left_out = counter_.RestoreLeftOut(window.subject, window.length);
+    if (left_out != nullptr) return ReadLeftOut(window.row, steps, now_step, left_out);
+  } else {
+    Window* counted = counter_.RestoreWindow(window.subject, window.length);
+    if (counted != nullptr) return ReadRow(window.row, steps, now_step, counted);
   }
-  SubjectState& state = NewState(window.subject);  // what has a case is not known yet
-  state.stored = true;
-  if (!window.left_out) {
-    return ReadRow(window.row, clock->steps, clock->now_step,
-                   &state.windows[clock - window_clocks_.begin()]);
-  }
-  state.left_out = std::make_unique<LeftOutWindows>();
-  return ReadLeftOut(window.row, clock->steps, clock->now_step, state.left_out.get());
+  counter_.AddStale({window.subject, window.length, window.left_out});
+  return absl::OkStatus();
 }
 
 absl::Status Limiter::RestoreContribution(absl::string_view text) {
@@ -185,9 +149,11 @@ absl::Status Limiter::RestoreClearing(absl::string_view text) {
   auto parsed = ParseClearing(text);
   if (!parsed.ok()) return parsed.status();
   MutexLock lock(&mutex_);
-  for (const Subject& domain : parsed->second.within) SetApart(parsed->first, domain);
-  for (const Subject& domain : WithinOf(parsed->first)) SetApart(parsed->first, domain);
-  cleared_[parsed->first] = std::move(parsed->second);
+  for (const Subject& domain : parsed->second.within) culprit_.SetApart(parsed->first, domain);
+  for (const Subject& domain : culprit_.WithinOf(parsed->first)) {
+    culprit_.SetApart(parsed->first, domain);
+  }
+  clearings_.Restore(parsed->first, std::move(parsed->second));
   return absl::OkStatus();
 }
 
@@ -211,7 +177,7 @@ absl::Status Limiter::RestorePlace(absl::string_view text) {
   absl::StatusOr<std::pair<Incidents::Key, Place>> place = ParsePlace(text);
   if (!place.ok()) return place.status();
   MutexLock lock(&mutex_);
-  incidents_.Restore(place->first, std::move(place->second));
+  incidents_.incidents().Restore(place->first, std::move(place->second));
   return absl::OkStatus();
 }
 
@@ -219,33 +185,21 @@ void Limiter::FinishRestore() {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
   Restored restored = std::exchange(restored_, {});
-  // A length or kind that the settings of before did not have is counted from here on.
-  for (WindowClock& clock : window_clocks_) {
-    clock.since = now_;
-    for (const auto& [length, since] : restored.facts.windows) {
-      if (length == clock.steps.window()) clock.since = since;
-    }
-  }
-  std::fill(std::begin(tracked_since_), std::end(tracked_since_), now_);
-  for (const auto& [kind, since] : restored.facts.kinds) {
-    tracked_since_[static_cast<int>(kind)] = since;
-  }
+  counter_.RestoreSince(now_, restored.facts.windows, restored.facts.kinds);
   for (const Case& record : restored.cases) {
-    if (record.state == CaseState::kClosed || record.shadow) continue;
-    parts_blocked_.insert(record.subject);
-    SetApart(record.subject, record.within);
+    const bool enforced = record.state != CaseState::kClosed && !record.shadow;
+    if (enforced && Culprit::MayBePart(record.subject.kind)) culprit_.RestoreCase(record);
   }
-  if (shared_ != nullptr) {
-    ShareRestored(restored.cases);
-    for (const auto& [subject, state] : subjects_) {
-      for (Subject& domain : WithinOf(subject)) shared_->parts[std::move(domain)].insert(subject);
-    }
+  if (rows_ != nullptr) {
+    shared_cases_->Restore(restored.cases);
+    counter_.ForEach([&](const Subject& subject) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      for (const Subject& domain : culprit_.WithinOf(subject)) rows_->SetPart(domain, subject);
+    });
   }
-  cases_->Restore(std::move(restored.cases), std::move(restored.events));
-  next_until_ = cases_->EarliestUntil();
+  casebook_.Restore(std::move(restored.cases), std::move(restored.events));
   if (ClockWasSetBack()) ComeBackTo(batch_clock_);
   CloseWhatIsNotEnforced();
-  if (subjects_.size() > options_.max_subjects) MakeRoom();
+  if (!counter_.HasRoomFor(0)) MakeRoom();
 }
 
 }  // namespace deferd

@@ -58,7 +58,7 @@ Json CaseJson(const Case& record) {
   };
   if (record.state == CaseState::kClosed) {
     json["closed_at"] = FormatUtc(record.closed_at);
-    json["closed_by"] = record.closed_by;
+    json["closed_by"] = CloserOf(record);
     json["closed_reason"] = record.closed_reason;
   }
   if (record.overruled.has_value()) json["overruled"] = OverruledJson(*record.overruled);
@@ -71,7 +71,7 @@ Json CaseEventJson(const CaseEvent& event) {
   return {{"time", FormatUtc(event.time)},
           {"change", Text(CaseChangeName(event.change))},
           {"case", record.id},
-          {"by", closed ? record.closed_by : record.by},
+          {"by", closed ? CloserOf(record) : record.by},
           {"rule", closed || record.manual ? "" : record.rule},
           {"reason", closed ? record.closed_reason : record.reason},
           {"until", FormatUtc(record.until)},

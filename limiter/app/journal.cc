@@ -31,7 +31,7 @@ void Journal::OnCase(CaseChange change, const Case& record) {
     case CaseChange::kEnded:
       if (record.history) return;
       spdlog::info("{}: {} ended, {} [{}]", subject, record.shadow ? "shadow case" : "block",
-                   record.closed_by == "time" ? "its time is over" : record.closed_reason,
+                   record.ending == Ending::kTime ? "its time is over" : record.closed_reason,
                    record.id);
       break;
     case CaseChange::kBlockedByPerson:
@@ -39,7 +39,7 @@ void Journal::OnCase(CaseChange change, const Case& record) {
                    Clock(record.until), Reason(record.reason), record.id);
       break;
     case CaseChange::kUnblocked:
-      spdlog::warn("{}: unblocked by {}: {} [{}]", subject, record.closed_by,
+      spdlog::warn("{}: unblocked by {}: {} [{}]", subject, CloserOf(record),
                    Reason(record.closed_reason), record.id);
       break;
     case CaseChange::kAdopted:

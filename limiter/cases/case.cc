@@ -1,6 +1,17 @@
 #include "limiter/cases/case.h"
 
+#include <utility>
+
 namespace deferd {
+
+namespace {
+
+constexpr std::pair<Ending, absl::string_view> kClosers[] = {{Ending::kTime, "time"},
+                                                             {Ending::kPolicy, "policy"},
+                                                             {Ending::kIncident, "incident"},
+                                                             {Ending::kEnforced, "rule"}};
+
+}  // namespace
 
 absl::string_view CaseStateName(CaseState state) {
   switch (state) {
@@ -30,6 +41,26 @@ absl::string_view CaseChangeName(CaseChange change) {
       return "adopted";
   }
   return "unknown";
+}
+
+std::string CloserOf(const Case& record) {
+  for (const auto& [ending, name] : kClosers) {
+    if (record.ending == ending) return std::string(name);
+  }
+  return record.closed_by;
+}
+
+void SetCloser(absl::string_view closer, Case* record) {
+  record->closed_by.clear();
+  record->ending = Ending::kNone;
+  if (closer.empty()) return;
+  for (const auto& [ending, name] : kClosers) {
+    if (closer != name) continue;
+    record->ending = ending;
+    return;
+  }
+  record->ending = Ending::kPerson;
+  record->closed_by = std::string(closer);
 }
 
 }  // namespace deferd

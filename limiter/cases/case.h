@@ -28,6 +28,10 @@ absl::string_view CaseStateName(CaseState state);
 // evidence decides (holder.h).
 enum class HeldOrder : uint8_t { kNone, kRelease, kKeep };
 
+// Why a case is closed: its time was over, a policy no longer enforces it, it rested on an
+// incident, an enforced case of its subject opened (of one in shadow), or a person said so.
+enum class Ending : uint8_t { kNone, kTime, kPolicy, kIncident, kEnforced, kPerson };
+
 // What a person decided about a subject.
 struct PersonsWord {
   bool blocked = false;  // else unblocked
@@ -64,9 +68,10 @@ struct Case {
   absl::Time since;  // the tripping attempt's stamp, or when the person said so
   absl::Time until;
   absl::Time closed_at = absl::InfiniteFuture();
-  std::string by;         // "rule", or the person: "root", "uid 1000"
-  std::string reason;     // a person's words
-  std::string closed_by;  // "time", or the person
+  std::string by;      // "rule", or the person: "root", "uid 1000"
+  std::string reason;  // a person's words
+  Ending ending = Ending::kNone;
+  std::string closed_by;  // the person, if one ended it
   std::string closed_reason;
   HeldOrder held_order = HeldOrder::kNone;
   // What its counts were taken of: the live window at `judged_at`, later than `counted_after` (an
@@ -114,6 +119,11 @@ enum class CaseChange : uint8_t {
 };
 inline constexpr int kCaseChanges = 6;
 absl::string_view CaseChangeName(CaseChange change);
+
+// Who ended a case, in a word, as pages show it and stores keep it: "time", "policy", "incident",
+// "rule" (kEnforced), or the person; empty while it is open.
+std::string CloserOf(const Case& record);
+void SetCloser(absl::string_view closer, Case* record);
 
 }  // namespace deferd
 

@@ -17,9 +17,7 @@ Winner WhichWins(const Standing& mine, const Standing& theirs) {
 }
 
 bool PersonDecided(const Case& record) {
-  if (record.state != CaseState::kClosed) return record.manual;
-  return !record.closed_by.empty() && record.closed_by != "time" && record.closed_by != "policy" &&
-         record.closed_by != "incident";
+  return record.state == CaseState::kClosed ? record.ending == Ending::kPerson : record.manual;
 }
 
 Standing StandingOf(const Case& record) {

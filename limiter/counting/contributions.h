@@ -46,6 +46,8 @@ class Contributions {
   std::vector<Part> TakeChanged();
   // All parts of those with `stored` that were forgotten since the last call.
   std::vector<Part> TakeGone();
+  // Those that could not be stored as gone.
+  void PutBack(std::vector<Part> gone) { gone_.insert(gone_.begin(), gone.begin(), gone.end()); }
 
   // Puts back what a store has, before anything else. Of an older version all is in one part.
   void Restore(MessagePart part);

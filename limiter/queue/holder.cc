@@ -29,11 +29,6 @@ Source SourceOf(const QueuedMail& mail) {
   return Source::kRelay;
 }
 
-bool ByPerson(const Case& record) {
-  return !record.closed_by.empty() && record.closed_by != "time" && record.closed_by != "rule" &&
-         record.closed_by != "incident" && record.closed_by != "policy";
-}
-
 // Of a case and of those that it took the place of: a person's block says when it ends, but not
 // that a rule's before it was harmless.
 std::optional<std::string> GraveOf(const Case& record, const CaseTable& cases,
@@ -76,11 +71,11 @@ std::string WhyPersonDecides(const Case& record, int64_t messages, const Policy&
                              const CaseTable& cases, const GraveOfCase& grave) {
   if (record.held_order == HeldOrder::kRelease) return "";
   if (record.held_order == HeldOrder::kKeep) return absl::StrCat(record.closed_by, " keeps it");
-  if (!ByPerson(record) && messages > policy.release_auto_max) {
+  if (record.ending != Ending::kPerson && messages > policy.release_auto_max) {
     return absl::StrCat(messages, " are held, and more than ", policy.release_auto_max,
                         " do not leave by themselves");
   }
-  if (record.closed_by == "incident") return "";  // nothing was the sender's fault
+  if (record.ending == Ending::kIncident) return "";  // nothing was the sender's fault
   const std::optional<std::string> why = GraveOf(record, cases, grave);
   return why.has_value() ? *why : "what its answers were is not known any more";
 }

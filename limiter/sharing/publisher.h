@@ -119,7 +119,7 @@ class Publisher {
   std::string generation_;
   int failures_ = 0;  // in a row
   uint32_t jitter_ = 1;
-  std::vector<std::pair<SharedState::CaseName, int64_t>> to_drop_;
+  std::vector<std::pair<CaseExchange::Name, int64_t>> to_drop_;
   int64_t refused_told_ = 0;
   absl::Time refused_at_ = absl::InfinitePast();
 

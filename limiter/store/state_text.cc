@@ -178,7 +178,7 @@ Json CaseValue(const Case& record) {
                {"closed_at", Micros(record.closed_at)},
                {"by", record.by},
                {"reason", record.reason},
-               {"closed_by", record.closed_by},
+               {"closed_by", CloserOf(record)},
                {"closed_reason", record.closed_reason},
                {"extended", record.extended},
                {"judged_at", Micros(record.judged_at)},
@@ -246,7 +246,7 @@ Case CaseOf(const Json& json, Subject subject) {
   record.closed_at = TimeAt(json, "closed_at", absl::InfiniteFuture());
   record.by = json.value("by", "");
   record.reason = json.value("reason", "");
-  record.closed_by = json.value("closed_by", "");
+  SetCloser(json.value("closed_by", ""), &record);
   record.closed_reason = json.value("closed_reason", "");
   record.held_order = EnumOf<HeldOrder>(json.value("held_order", Json(0)), 3);
   record.extended = json.value("extended", 0);

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "limiter/cases/case.h"
 #include "limiter/cases/case_table.h"
+#include "limiter/counting/clearings.h"
 #include "limiter/counting/contributions.h"
 #include "limiter/evidence/receipt.h"
 #include "limiter/judging/incidents.h"
@@ -57,15 +58,6 @@ absl::StatusOr<Receipt> ParseReceipt(absl::string_view text);
 std::string SharedReceiptText(const std::vector<LedgerRow>& rows);
 absl::StatusOr<std::vector<LedgerRow>> ParseSharedReceipt(absl::string_view text);
 
-// From when on a subject's attempts count, after a case has ended: for the rules that are enforced,
-// and for those in shadow, which see the ends of shadow cases too.
-struct Cleared {
-  absl::Time enforced = absl::InfinitePast();
-  absl::Time shadow = absl::InfinitePast();
-  // Of a narrower subject: what came until then never counts for the domains that it is part of.
-  absl::Time apart = absl::InfinitePast();
-  std::vector<Subject> within;
-};
 std::string ClearingText(const Subject& subject, const Cleared& cleared);
 absl::StatusOr<std::pair<Subject, Cleared>> ParseClearing(absl::string_view text);
 

@@ -267,7 +267,7 @@ TEST(Limiter, UnblockCountsOnlyLaterSteps) {
   absl::StatusOr<Case> ended = f.limiter_->Unblock(Domain("a.example"), "root", "fixed the form");
   ASSERT_THAT(ended, IsOk());
   EXPECT_EQ(ended->state, CaseState::kClosed);
-  EXPECT_EQ(ended->closed_by, "root");
+  EXPECT_EQ(CloserOf(*ended), "root");
   EXPECT_EQ(ended->closed_reason, "fixed the form");
   EXPECT_EQ(f.CountsNow("a.example"), Counts{});
   f.Feed("a.example", Minutes(5) + Seconds(45), Outcome::kFailed);
@@ -327,7 +327,7 @@ TEST(Limiter, AShadowCaseEndsWhenAnEnforcedOneOfTheSubjectOpens) {
     EXPECT_TRUE(f.OpenCase("b.example", /*shadow=*/true).has_value());
     const std::vector<Case> closed = f.cases_->Closed(10);
     ASSERT_EQ(closed.size(), 1u);
-    EXPECT_EQ(closed[0].closed_by, "rule");
+    EXPECT_EQ(CloserOf(closed[0]), "rule");
     EXPECT_EQ(closed[0].closed_reason, f.OpenCase("a.example")->id + " is enforced");
   }
 }

@@ -277,7 +277,7 @@ TEST(PartsAndIncidents, AClosedCaseLeavesNothingToTheDomain) {
     fail(absl::StrCat("bob@d", i, ".example"), absl::StrCat("mx", i, ".down.example"), kClosed);
   }
   ASSERT_FALSE(f.cases_->FindOpen(bob, false).has_value());
-  EXPECT_EQ(f.cases_->Closed(1)[0].closed_by, "incident");
+  EXPECT_EQ(CloserOf(f.cases_->Closed(1)[0]), "incident");
   EXPECT_EQ(f.CountsNow(kDomain).bad(), 0);
 }
 
@@ -321,7 +321,7 @@ TEST(PartsModel, TheDomainsCountsAreTheRest) {
       f.limiter_->Tick();
       // A case that ended by time cleared what came before its second step.
       for (const Case& one : f.cases_->Closed(20)) {
-        if (one.closed_by != "time") continue;
+        if (one.ending != Ending::kTime) continue;
         const absl::Time until = steps.EndOf(steps.StepOf(one.since) + 1);
         absl::Time& known =
             one.subject.kind == SubjectKind::kDomain

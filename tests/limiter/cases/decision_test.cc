@@ -97,9 +97,9 @@ TEST(WhichWins, WhatAPersonDecidedIsKnownOfRecordsWithoutItsTime) {
   EXPECT_EQ(StandingOf(record).decided_at, kMorning);
   record.state = CaseState::kClosed;
   record.closed_at = kMorning + absl::Hours(1);
-  record.closed_by = "time";
+  SetCloser("time", &record);
   EXPECT_FALSE(StandingOf(record).decided_at.has_value());
-  record.closed_by = "root";
+  SetCloser("root", &record);
   EXPECT_EQ(StandingOf(record).decided_at, kMorning + absl::Hours(1));
 }
 

@@ -138,7 +138,7 @@ TEST_F(IncidentsTest, ACaseThatRestedOnItCloses) {
   EXPECT_TRUE(f_->OpenCase("b.example").has_value()) << "it rests on unknown recipients";
   const std::vector<Case> closed = f_->cases_->Closed(1);
   ASSERT_THAT(closed, SizeIs(1));
-  EXPECT_EQ(closed[0].closed_by, "incident");
+  EXPECT_EQ(CloserOf(closed[0]), "incident");
   EXPECT_THAT(closed[0].closed_reason, HasSubstr("d2.example by login bob@d2.example"));
 }
 

@@ -43,7 +43,7 @@ class HolderTest : public testing::Test {
     record.held_order = order;
     record.state = CaseState::kClosed;
     record.closed_at = clock_.Now();
-    record.closed_by = by;
+    SetCloser(by, &record);
     cases_.Put(CaseChange::kEnded, clock_.Now(), record);
   }
 

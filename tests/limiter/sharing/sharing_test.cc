@@ -167,7 +167,7 @@ TEST(Sharing, ConcurrentBlockAndUnblockEndEqual) {
     nodes[first].publisher_->Round();
     nodes.Sync();
     EXPECT_EQ(nodes[0].Blocked(kBad), nodes[1].Blocked(kBad)) << "first " << first;
-    const SharedState::CaseName name = {Node::Domain(kBad), false};
+    const CaseExchange::Name name = {Node::Domain(kBad), false};
     nodes.Sync();
     EXPECT_FALSE(nodes[0].limiter_->CaseWaits(name.first));
     EXPECT_FALSE(nodes[1].limiter_->CaseWaits(name.first));

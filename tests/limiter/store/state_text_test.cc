@@ -32,7 +32,7 @@ Case OddCase() {
   record.closed_at = At(absl::Minutes(9));
   record.by = "root";
   record.reason = kOddBytes;
-  record.closed_by = "alice";
+  SetCloser("alice", &record);
   record.closed_reason = "done";
   record.extended = 2;
   return record;

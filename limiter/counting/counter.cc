@@ -1,0 +1,354 @@
+#include "limiter/counting/counter.h"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <tuple>
+
+namespace deferd {
+
+namespace {
+
+constexpr int64_t kAllSteps = std::numeric_limits<int64_t>::min();
+
+// Of a subject that may be forgotten; what goes first is least.
+struct Rank {
+  bool near = false;  // a limit
+  int64_t total = 0;
+  int64_t newest = 0;  // Unix seconds
+  const Subject* subject = nullptr;
+
+  friend bool operator<(const Rank& a, const Rank& b) {
+    return std::tie(a.near, a.total, a.newest) < std::tie(b.near, b.total, b.newest);
+  }
+};
+
+}  // namespace
+
+Counter::Counter(const CounterOptions& options, const Settings* settings)
+    : options_(options), settings_(settings) {
+  for (absl::Duration length : settings_->policy->Windows()) {
+    lengths_.emplace_back(length);
+    now_steps_.push_back(0);
+    since_.push_back(absl::InfinitePast());
+  }
+  UseRules(absl::InfinitePast());
+  std::fill(std::begin(tracked_since_), std::end(tracked_since_), absl::InfinitePast());
+}
+
+void Counter::UseRules(absl::Time now) {
+  bool was_tracked[kSubjectKinds];
+  std::copy(std::begin(tracked_), std::end(tracked_), was_tracked);
+  std::fill(std::begin(tracked_), std::end(tracked_), false);
+  std::fill(std::begin(tracked_alone_), std::end(tracked_alone_), false);
+  for (const Rule& rule : settings_->policy->rules) {
+    (rule.unhosted ? tracked_alone_ : tracked_)[static_cast<int>(rule.kind)] = true;
+  }
+  for (int kind = 0; kind < kSubjectKinds; ++kind) {
+    if (tracked_[kind] && !was_tracked[kind]) tracked_since_[kind] = now;
+  }
+}
+
+void Counter::UseSettings(absl::Time now) {
+  UseRules(now);
+  std::vector<StepClock> lengths;
+  std::vector<int64_t> now_steps;
+  std::vector<absl::Time> since;
+  std::vector<std::optional<size_t>> was_at;
+  for (absl::Duration length : settings_->policy->Windows()) {
+    was_at.push_back(IndexOf(length));
+    lengths.emplace_back(length);
+    if (was_at.back().has_value()) {
+      now_steps.push_back(now_steps_[*was_at.back()]);
+      since.push_back(since_[*was_at.back()]);
+    } else {
+      now_steps.push_back(now == absl::InfinitePast() ? 0 : lengths.back().StepOf(now));
+      since.push_back(now);
+    }
+  }
+  std::vector<absl::Duration> gone;
+  for (size_t i = 0; i < lengths_.size(); ++i) {
+    if (std::find(was_at.begin(), was_at.end(), i) == was_at.end()) {
+      gone.push_back(lengths_[i].window());
+    }
+  }
+  const absl::Duration first_was = first().window();
+  for (auto& [subject, state] : subjects_) {
+    if (options_.tell_changes) {
+      for (absl::Duration length : gone) stale_.push_back({subject, length});
+    }
+    // What is left out is told of the first rule's window.
+    if (state.left_out != nullptr && first_was != lengths.front().window()) {
+      if (options_.tell_changes) stale_.push_back({subject, first_was, true});
+      state.left_out.reset();
+    }
+    absl::InlinedVector<Window, 1> windows(lengths.size());
+    for (size_t i = 0; i < lengths.size(); ++i) {
+      if (was_at[i].has_value()) windows[i] = std::move(state.windows[*was_at[i]]);
+    }
+    state.windows = std::move(windows);
+  }
+  lengths_ = std::move(lengths);
+  now_steps_ = std::move(now_steps);
+  since_ = std::move(since);
+}
+
+void Counter::AdvanceTo(absl::Time now) {
+  for (size_t i = 0; i < lengths_.size(); ++i) now_steps_[i] = lengths_[i].StepOf(now);
+}
+
+void Counter::ForgetDead() {
+  absl::erase_if(subjects_, [&](auto& entry) {
+    State& state = entry.second;
+    bool dead = true;
+    for (size_t i = 0; i < lengths_.size(); ++i) {
+      state.windows[i].Expire(now_step(i));
+      dead = dead && state.windows[i].empty();
+    }
+    if (state.left_out != nullptr) {
+      state.left_out->Expire(now_step(0));
+      dead = dead && state.left_out->empty();
+    }
+    if (dead) Gone(entry.first, state);
+    return dead;
+  });
+  ForgetWaiting();
+}
+
+void Counter::ComeBackTo(absl::Time now) {
+  AdvanceTo(now);
+  for (absl::Time& since : since_) since = std::min(since, now);
+  for (absl::Time& since : tracked_since_) since = std::min(since, now);
+  for (auto& [subject, state] : subjects_) {
+    bool ahead = false;
+    for (size_t i = 0; i < lengths_.size(); ++i) {
+      ahead = state.windows[i].DropAfter(now_step(i)) || ahead;
+    }
+    if (state.left_out != nullptr) ahead = state.left_out->DropAfter(now_step(0)) || ahead;
+    if (ahead) Changed(subject, &state);
+  }
+}
+
+bool Counter::Tracks(const ChargedSubjects& all, const Charged& one) const {
+  const int kind = static_cast<int>(one.subject.kind);
+  if (&one == &all.back() || tracked_[kind]) return true;
+  return tracked_alone_[kind] && StandsAlone(*settings_->lists, one.subject, all.back().subject.id);
+}
+
+bool Counter::LiveSomewhere(absl::Time t) const {
+  for (size_t i = 0; i < lengths_.size(); ++i) {
+    if (lengths_[i].Live(lengths_[i].StepOf(t), now_step(i))) return true;
+  }
+  return false;
+}
+
+void Counter::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+                  std::vector<Contributed>* told) {
+  for (const Charged& one : charged) {
+    if (!Tracks(charged, one)) continue;
+    State& state = StateOf(one.subject);
+    for (size_t i = 0; i < lengths_.size(); ++i) {
+      const int64_t step = lengths_[i].StepOf(dated);
+      if (!lengths_[i].Live(step, now_step(i))) continue;
+      state.windows[i].Add(step, outcome, now_step(i));
+      Changed(one.subject, &state);
+      if (i == 0 && told != nullptr) told->push_back({one.subject, outcome, +1});
+    }
+  }
+}
+
+void Counter::TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+                      std::vector<Contributed>* told) {
+  for (const Charged& one : charged) {
+    if (!Tracks(charged, one)) continue;
+    // What was added before a reload brought this kind or this window is not in it.
+    const bool widest = &one == &charged.back();
+    if (!widest && dated < tracked_since_[static_cast<int>(one.subject.kind)]) continue;
+    auto found = subjects_.find(one.subject);
+    if (found == subjects_.end()) continue;
+    State& state = found->second;
+    for (size_t i = 0; i < lengths_.size(); ++i) {
+      const int64_t step = lengths_[i].StepOf(dated);
+      if (dated < since_[i] || !lengths_[i].Live(step, now_step(i))) continue;
+      if (!state.windows[i].Remove(step, outcome)) continue;
+      Changed(one.subject, &state);
+      if (i == 0 && told != nullptr) told->push_back({one.subject, outcome, -1});
+    }
+  }
+}
+
+void Counter::AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+                         ReplyClass reply_class) {
+  const int64_t step = first().StepOf(dated);
+  if (!first().Live(step, now_step(0))) return;
+  for (const Charged& one : charged) {
+    if (!Tracks(charged, one)) continue;
+    State& state = StateOf(one.subject);
+    if (state.left_out == nullptr) state.left_out = std::make_unique<LeftOutWindows>();
+    state.left_out->Of(reply_class)->Add(step, outcome, now_step(0));
+    Changed(one.subject, &state);
+  }
+}
+
+void Counter::MakeRoom(absl::FunctionRef<bool(const Subject&)> kept) {
+  const size_t wanted = options_.max_subjects - options_.max_subjects / 10;
+  if (subjects_.size() <= wanted) return;
+  int64_t least_bad = std::numeric_limits<int64_t>::max();
+  for (const Rule& rule : settings_->policy->rules) least_bad = std::min(least_bad, rule.min_bad);
+  std::vector<Rank> ranks;
+  ranks.reserve(subjects_.size());
+  for (const auto& [subject, state] : subjects_) {
+    if (kept(subject)) continue;
+    Rank& rank = ranks.emplace_back();
+    rank.subject = &subject;
+    for (size_t i = 0; i < lengths_.size(); ++i) {
+      const Counts counts = state.windows[i].Sum(now_step(i), kAllSteps);
+      rank.near = rank.near || counts.bad() >= least_bad - least_bad / 2;
+      rank.total = std::max(rank.total, counts.total());
+      const int64_t seconds = absl::ToInt64Seconds(lengths_[i].window()) / StepClock::kSteps;
+      rank.newest = std::max(rank.newest, state.windows[i].newest_step() * seconds);
+    }
+  }
+  const size_t going = std::min(subjects_.size() - wanted, ranks.size());
+  std::nth_element(ranks.begin(), ranks.begin() + static_cast<ptrdiff_t>(going), ranks.end());
+  for (size_t i = 0; i < going; ++i) {
+    auto found = subjects_.find(*ranks[i].subject);
+    Gone(found->first, found->second);
+    subjects_.erase(found);
+  }
+  evicted_ += static_cast<int64_t>(going);
+  ForgetWaiting();
+}
+
+absl::Duration Counter::longest() const {
+  absl::Duration longest;
+  for (const StepClock& one : lengths_) longest = std::max(longest, one.window());
+  return longest;
+}
+
+std::optional<size_t> Counter::IndexOf(absl::Duration length) const {
+  for (size_t i = 0; i < lengths_.size(); ++i) {
+    if (lengths_[i].window() == length) return i;
+  }
+  return std::nullopt;
+}
+
+Counts Counter::Sum(const Subject& subject, size_t window, int64_t now_step,
+                    int64_t after_step) const {
+  const Window* found = Find(subject, window);
+  return found == nullptr ? Counts() : found->Sum(now_step, after_step);
+}
+
+std::vector<std::pair<ReplyClass, int64_t>> Counter::LeftOutOf(const Subject& subject,
+                                                               int64_t now_step,
+                                                               int64_t after_step) const {
+  const LeftOutWindows* found = FindLeftOut(subject);
+  if (found == nullptr) return {};
+  return found->Sum(now_step, after_step);
+}
+
+const Window* Counter::Find(const Subject& subject, size_t window) const {
+  auto found = subjects_.find(subject);
+  return found == subjects_.end() ? nullptr : &found->second.windows[window];
+}
+
+const LeftOutWindows* Counter::FindLeftOut(const Subject& subject) const {
+  auto found = subjects_.find(subject);
+  return found == subjects_.end() ? nullptr : found->second.left_out.get();
+}
+
+void Counter::ForEach(absl::FunctionRef<void(const Subject&)> tell) const {
+  for (const auto& [subject, state] : subjects_) tell(subject);
+}
+
+Counter::State& Counter::StateOf(const Subject& subject) {
+  State& state = subjects_[subject];
+  if (state.windows.empty()) state.windows.resize(lengths_.size());
+  return state;
+}
+
+void Counter::Changed(const Subject& subject, State* state) {
+  if (!options_.tell_changes || state->changed) return;
+  state->changed = true;
+  changed_.push_back(subject);
+}
+
+void Counter::Gone(const Subject& subject, const State& state) {
+  if (options_.tell_changes && state.stored) gone_.push_back(subject);
+}
+
+// While the disk is full everything that changed waits. Of what is forgotten by then nothing need
+// be told: the store does not have it, or `gone_` says so.
+void Counter::ForgetWaiting() {
+  changed_.erase(std::remove_if(changed_.begin(), changed_.end(),
+                                [&](const Subject& subject) { return !Has(subject); }),
+                 changed_.end());
+}
+
+void Counter::SetCollected(const Subject& subject) {
+  auto found = subjects_.find(subject);
+  if (found != subjects_.end()) found->second.changed = false;
+}
+
+void Counter::SetStored(const std::vector<Subject>& subjects) {
+  for (const Subject& subject : subjects) {
+    auto found = subjects_.find(subject);
+    if (found != subjects_.end()) found->second.stored = true;
+  }
+}
+
+void Counter::PutBack(std::vector<Subject> changed, std::vector<Subject> gone,
+                      std::vector<Stale> stale) {
+  for (const Subject& subject : changed) {
+    auto found = subjects_.find(subject);
+    if (found != subjects_.end()) found->second.changed = true;
+  }
+  changed_.insert(changed_.begin(), changed.begin(), changed.end());
+  gone_.insert(gone_.begin(), gone.begin(), gone.end());
+  stale_.insert(stale_.begin(), stale.begin(), stale.end());
+}
+
+Window* Counter::RestoreWindow(const Subject& subject, absl::Duration length) {
+  const std::optional<size_t> window = IndexOf(length);
+  if (!window.has_value()) return nullptr;
+  State& state = StateOf(subject);
+  state.stored = true;
+  return &state.windows[*window];
+}
+
+LeftOutWindows* Counter::RestoreLeftOut(const Subject& subject, absl::Duration length) {
+  if (length != first().window()) return nullptr;
+  State& state = StateOf(subject);
+  state.stored = true;
+  state.left_out = std::make_unique<LeftOutWindows>();
+  return state.left_out.get();
+}
+
+std::vector<std::pair<absl::Duration, absl::Time>> Counter::LengthsSince() const {
+  std::vector<std::pair<absl::Duration, absl::Time>> since;
+  for (size_t i = 0; i < lengths_.size(); ++i) since.emplace_back(lengths_[i].window(), since_[i]);
+  return since;
+}
+
+std::vector<std::pair<SubjectKind, absl::Time>> Counter::KindsSince() const {
+  std::vector<std::pair<SubjectKind, absl::Time>> since;
+  for (int kind = 0; kind < kSubjectKinds; ++kind) {
+    if (tracked_[kind] || tracked_alone_[kind]) {
+      since.emplace_back(static_cast<SubjectKind>(kind), tracked_since_[kind]);
+    }
+  }
+  return since;
+}
+
+void Counter::RestoreSince(absl::Time now,
+                           const std::vector<std::pair<absl::Duration, absl::Time>>& lengths,
+                           const std::vector<std::pair<SubjectKind, absl::Time>>& kinds) {
+  std::fill(since_.begin(), since_.end(), now);
+  for (const auto& [length, since] : lengths) {
+    if (const std::optional<size_t> window = IndexOf(length)) since_[*window] = since;
+  }
+  std::fill(std::begin(tracked_since_), std::end(tracked_since_), now);
+  for (const auto& [kind, since] : kinds) tracked_since_[static_cast<int>(kind)] = since;
+}
+
+}  // namespace deferd

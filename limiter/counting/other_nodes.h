@@ -1,0 +1,33 @@
+// What other nodes have counted, as far as it is known here. One machine alone has none.
+
+#ifndef DEFERD_LIMITER_COUNTING_OTHER_NODES_H_
+#define DEFERD_LIMITER_COUNTING_OTHER_NODES_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "policy/counts.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+class OtherNodes {
+ public:
+  virtual ~OtherNodes() = default;
+
+  // Live cells at `now_step` later than `after_step`, of all other nodes added, and of each that
+  // has any.
+  virtual Counts Others(const Subject& subject, absl::Duration window, int64_t now_step,
+                        int64_t after_step) const = 0;
+  virtual std::vector<std::pair<std::string, Counts>> OthersByNode(const Subject& subject,
+                                                                   absl::Duration window,
+                                                                   int64_t now_step,
+                                                                   int64_t after_step) const = 0;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_COUNTING_OTHER_NODES_H_

@@ -1,0 +1,66 @@
+#include "limiter/judging/judge.h"
+
+#include "absl/algorithm/container.h"
+#include "policy/charge.h"
+#include "policy/policy.h"
+
+namespace deferd {
+
+bool Judge::MayBeBlocked(const Subject& subject) const {
+  const Policy& policy = *settings_->policy;
+  if (policy.Exempts(subject)) return false;
+  switch (subject.kind) {
+    case SubjectKind::kDomain:
+    case SubjectKind::kForward:
+      return IsHosted(*settings_->lists, subject.id);
+    case SubjectKind::kLogin:
+    case SubjectKind::kAccount:
+    case SubjectKind::kScript:
+      return absl::c_none_of(culprit_->WithinOf(subject),
+                             [&](const Subject& domain) { return policy.Exempts(domain); });
+    case SubjectKind::kHost:
+      return IsLoopbackHost(subject) || settings_->lists->relay_hosts.ContainsAddress(subject.id);
+    case SubjectKind::kLocal:
+      return true;
+  }
+  return true;
+}
+
+bool Judge::AnyRule(bool shadow) const {
+  const Policy& policy = *settings_->policy;
+  return absl::c_any_of(policy.rules, [&](const Rule& rule) {
+    return (rule.shadow || policy.mode == Mode::kShadow) == shadow;
+  });
+}
+
+bool Judge::JudgesRejected() const {
+  return absl::c_any_of(settings_->policy->rules, [](const Rule& rule) { return rule.rejected; });
+}
+
+std::vector<Decision> Judge::Decide(const Subject& subject, absl::Time now, absl::Time after,
+                                    bool shadow, Basis basis) const {
+  std::vector<Decision> decisions = EvaluateAll(
+      *settings_->policy, subject,
+      [&](absl::Duration window) { return counts_->Of(subject, window, now, after, shadow); },
+      StandsAlone(*settings_->lists, subject, culprit_->FirstWithin(subject).id));
+  if (basis != Basis::kAny) {
+    std::erase_if(decisions, [&](const Decision& one) {
+      return one.rule->rejected != (basis == Basis::kRejected);
+    });
+  }
+  return decisions;
+}
+
+bool Judge::RestsOnOthers(const Subject& subject, const Decision& decision, absl::Time now,
+                          bool shadow) const {
+  if (subject.kind != SubjectKind::kDomain) return false;
+  const bool has_parts = absl::c_any_of(settings_->policy->rules, [](const Rule& rule) {
+    return !rule.unhosted && Culprit::MayBePart(rule.kind);
+  });
+  if (!has_parts) return false;
+  const Counts own = counts_->Of(subject, decision.rule->window, now, absl::InfinitePast(), shadow,
+                                 LiveCounts::Whose::kOwn);
+  return !Evaluate(*decision.rule, own).tripped;
+}
+
+}  // namespace deferd

@@ -1,0 +1,102 @@
+#include "limiter/judging/live_counts.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "absl/algorithm/container.h"
+
+namespace deferd {
+
+namespace {
+
+// A login of two domains is taken out of both as a whole; too little is better than blame.
+Counts NotBelowZero(Counts counts) {
+  for (int64_t* one :
+       {&counts.delivered, &counts.deferred, &counts.failed, &counts.surplus, &counts.rejected}) {
+    *one = std::max<int64_t>(0, *one);
+  }
+  counts.surplus = std::min(counts.surplus, counts.delivered);
+  return counts;
+}
+
+}  // namespace
+
+int64_t StepAt(const StepClock& steps, absl::Time t) {
+  if (t == absl::InfinitePast()) return std::numeric_limits<int64_t>::min();
+  if (t == absl::InfiniteFuture()) return std::numeric_limits<int64_t>::max();
+  return steps.StepOf(t);
+}
+
+Counts LiveCounts::Whole(const Subject& subject, size_t window, int64_t now_step,
+                         int64_t after_step, Whose whose) const {
+  Counts sum = counter_->Sum(subject, window, now_step, after_step);
+  if (others_ == nullptr || whose == Whose::kOwn) return sum;
+  return sum +=
+         others_->Others(subject, counter_->lengths()[window].window(), now_step, after_step);
+}
+
+Counts LiveCounts::Of(const Subject& subject, absl::Duration length, absl::Time now,
+                      absl::Time after, bool shadow, Whose whose) const {
+  const std::optional<size_t> window = counter_->IndexOf(length);
+  if (!window.has_value()) return {};
+  const StepClock& steps = counter_->lengths()[*window];
+  const int64_t now_step = steps.StepOf(now);
+  const int64_t after_step = StepAt(steps, std::max(after, clearings_->After(subject, shadow)));
+  Counts counts = Whole(subject, *window, now_step, after_step, whose);
+  const std::vector<Subject>* parts = culprit_->Apart(subject);
+  if (parts == nullptr) return counts;
+  for (const Subject& part : *parts) {
+    const int64_t until = StepAt(steps, culprit_->ApartUntil(part));
+    if (until <= after_step) continue;
+    counts -= Whole(part, *window, now_step, after_step, whose);
+    // What came after it was cleared is the domain's again.
+    if (until < now_step) counts += Whole(part, *window, now_step, until, whose);
+  }
+  return NotBelowZero(counts);
+}
+
+// The others' parts as counted, and the rest, which is this node's.
+std::vector<std::pair<std::string, Counts>> LiveCounts::ByNode(const std::string& node,
+                                                               const Subject& subject, bool shadow,
+                                                               absl::Duration length,
+                                                               const Counts& sum,
+                                                               absl::Time now) const {
+  const StepClock steps(length);
+  const int64_t now_step = steps.StepOf(now);
+  const int64_t after_step =
+      std::max(now_step - StepClock::kSteps, StepAt(steps, clearings_->After(subject, shadow)));
+  auto nodes = others_->OthersByNode(subject, length, now_step, after_step);
+  auto of_node = [&nodes](const std::string& name) {
+    return absl::c_find_if(nodes, [&](const auto& one) { return one.first == name; });
+  };
+  if (const std::vector<Subject>* parts = culprit_->Apart(subject)) {
+    for (const Subject& part : *parts) {
+      const int64_t until = StepAt(steps, culprit_->ApartUntil(part));
+      if (until <= after_step) continue;
+      for (const auto& [name, counts] : others_->OthersByNode(part, length, now_step, after_step)) {
+        if (auto one = of_node(name); one != nodes.end()) one->second -= counts;
+      }
+      if (until >= now_step) continue;
+      for (const auto& [name, counts] : others_->OthersByNode(part, length, now_step, until)) {
+        if (auto one = of_node(name); one != nodes.end()) one->second += counts;
+      }
+    }
+  }
+  Counts rest = sum;
+  for (auto& [name, counts] : nodes) {
+    counts = NotBelowZero(counts);
+    rest -= counts;
+  }
+  nodes.erase(std::remove_if(nodes.begin(), nodes.end(),
+                             [](const auto& one) {
+                               return one.second.total() == 0 && one.second.rejected == 0;
+                             }),
+              nodes.end());
+  nodes.emplace_back(node, NotBelowZero(rest));
+  std::sort(nodes.begin(), nodes.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  return nodes;
+}
+
+}  // namespace deferd
