@@ -22,7 +22,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
-#include "limiter/observer.h"
+#include "limiter/events.h"
 #include "limiter/port/mutex.h"
 #include "policy/policy.h"
 

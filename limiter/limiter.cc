@@ -30,11 +30,10 @@ CountedOutcome Counted(Outcome outcome) {
 }  // namespace
 
 Limiter::Limiter(const LimiterOptions& options, Settings settings, const Clock* clock,
-                 CaseTable* cases, Observer* observer)
+                 CaseTable* cases)
     : options_(options),
       clock_(clock),
       cases_(cases),
-      observer_(observer),
       settings_(std::move(settings)),
       counter_({.max_subjects = options.max_subjects, .tell_changes = options.keep}, &settings_),
       clearings_(options.keep),
@@ -51,10 +50,10 @@ Limiter::Limiter(const LimiterOptions& options, Settings settings, const Clock* 
       judge_(&settings_, &culprit_, &counts_),
       batch_clock_(clock->Now()) {}
 
-void Limiter::Record(const EventBatch& batch) {
+Events Limiter::Record(const EventBatch& batch) {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
-  if (observer_ != nullptr) observer_->OnLines(batch.counts);
+  happened_.AddLines(batch.counts);
   for (size_t i = 0; i < batch.size(); ++i) {
     const LogEvent& event = batch[i];
     if (event.kind == LogEvent::Kind::kAttempt) {
@@ -64,18 +63,13 @@ void Limiter::Record(const EventBatch& batch) {
     if (event.kind == LogEvent::Kind::kCompleted) contributions_.Forget(event.attempt.message);
     const bool at_rcpt = event.kind == LogEvent::Kind::kShown &&
                          event.attempt.outcome == Outcome::kRejectedRecipient;
-    if (!at_rcpt) {
-      TellMessage(event);
-    } else if (!RecordRejected(event.attempt)) {
-      LogEvent rejected = event;
-      rejected.attempt.outcome = Outcome::kRejected;
-      TellMessage(rejected);
-    }
+    if (at_rcpt && RecordRejected(event.attempt)) continue;
+    if (options_.keep) RecordMessage(event, at_rcpt);
   }
+  return TakeEvents();
 }
 
-void Limiter::TellMessage(const LogEvent& event) {
-  if (observer_ == nullptr || !options_.keep) return;
+void Limiter::RecordMessage(const LogEvent& event, bool rejected) {
   const bool shown = event.kind == LogEvent::Kind::kShown;
   const bool charged = shown || event.kind == LogEvent::Kind::kArrived;
   std::optional<Classification> answer;
@@ -85,9 +79,22 @@ void Limiter::TellMessage(const LogEvent& event) {
   if (shown && !reply.empty() && outcome != Outcome::kQueued && outcome != Outcome::kHeld) {
     answer = AnswerOf(event.attempt, nullptr);
   }
-  observer_->OnMessage(
-      event, charged ? Charge(*settings_.lists, event.attempt.identity, "") : ChargedSubjects(),
-      answer.has_value() ? &*answer : nullptr);
+  ChargedSubjects who;
+  if (charged) who = Charge(*settings_.lists, event.attempt.identity, "");
+  const Classification* const meant = answer.has_value() ? &*answer : nullptr;
+  if (!rejected) {
+    happened_.AddMessage(&event, std::move(who), meant);
+    return;
+  }
+  LogEvent other = event;
+  other.attempt.outcome = Outcome::kRejected;
+  happened_.AddMessage(std::move(other), std::move(who), meant);
+}
+
+Events Limiter::TakeEvents() {
+  Events events = std::exchange(happened_, Events());
+  if (!events.empty()) events.Keep(settings_.policy);
+  return events;
 }
 
 // Strangers who guess addresses are charged to nobody, also where `order` charges every envelope
@@ -113,7 +120,7 @@ bool Limiter::RecordRejected(const Attempt& attempt) {
   const LeftOut left_out = future                                  ? LeftOut::kFuture
                            : !counter_.LiveSomewhere(attempt.time) ? LeftOut::kLate
                                                                    : LeftOut::kCounts;
-  if (observer_ != nullptr) observer_->OnAttempt(attempt, charged, left_out, &answer);
+  happened_.AddAttempt(&attempt, charged, left_out, &answer);
   if (left_out != LeftOut::kCounts) return true;
   Add(charged, attempt.time, CountedOutcome::kRejected);
   if (judge_.JudgesRejected()) JudgeAll(charged, attempt.time, Basis::kRejected);
@@ -135,9 +142,8 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
     charged = Charge(*settings_.lists, attempt.identity, attempt.original);
   }
   if (charged.empty() || future) {
-    if (observer_ == nullptr) return;
     if (attempt.bare_expiry) answer = AnswerOf(attempt, nullptr);
-    observer_->OnAttempt(attempt, charged,
+    happened_.AddAttempt(&attempt, charged,
                          !charged.empty()               ? LeftOut::kFuture
                          : attempt.identity.made_by_mta ? LeftOut::kMadeByMta
                          : attempt.identity.unclear     ? LeftOut::kUnclear
@@ -177,7 +183,7 @@ void Limiter::RecordAttempt(const Attempt& attempt) {
       left_out == LeftOut::kIncident) {
     left_out = WatchPlace(attempt, who, meant, left_out);
   }
-  if (observer_ != nullptr) observer_->OnAttempt(attempt, who, left_out, meant);
+  happened_.AddAttempt(&attempt, who, left_out, meant);
   contributions_.Changed(attempt.message, &message, found.part);
   if (left_out == LeftOut::kCounts) {
     Contribute(attempt, who, meant, &message, &recipient);
@@ -289,26 +295,19 @@ void Limiter::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutco
     culprit_.Learn(part, domain);
   }
   RoomFor(charged);
-  counter_.Add(charged, dated, outcome, observer_ == nullptr ? nullptr : &contributed_);
-  TellContributed();
+  counter_.Add(charged, dated, outcome, &contributed_);
+  happened_.AddContributed(&contributed_);
 }
 
 void Limiter::TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome) {
-  counter_.TakeOut(charged, dated, outcome, observer_ == nullptr ? nullptr : &contributed_);
-  TellContributed();
+  counter_.TakeOut(charged, dated, outcome, &contributed_);
+  happened_.AddContributed(&contributed_);
 }
 
 void Limiter::AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
                          ReplyClass reply_class) {
   RoomFor(charged);
   counter_.AddLeftOut(charged, dated, outcome, reply_class);
-}
-
-void Limiter::TellContributed() {
-  for (const Contributed& one : contributed_) {
-    observer_->OnContribution(one.subject, one.outcome, one.delta);
-  }
-  contributed_.clear();
 }
 
 void Limiter::RoomFor(const ChargedSubjects& charged) {
@@ -332,7 +331,7 @@ void Limiter::MakeRoom() {
   ForgetWhatIsGone();
 }
 
-void Limiter::SetSettings(Settings settings) {
+Events Limiter::SetSettings(Settings settings) {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
   culprit_.KeepWithin(*settings.lists,
@@ -342,6 +341,7 @@ void Limiter::SetSettings(Settings settings) {
   counter_.UseSettings(now_);
   CloseWhatIsNotEnforced();
   if (rows_ != nullptr) ShareEverything();
+  return TakeEvents();
 }
 
 Settings Limiter::settings() const {

@@ -35,14 +35,15 @@
 #include "limiter/counting/clearings.h"
 #include "limiter/counting/contributions.h"
 #include "limiter/counting/counter.h"
+#include "limiter/events.h"
 #include "limiter/judging/culprit.h"
 #include "limiter/judging/incident_watch.h"
 #include "limiter/judging/judge.h"
 #include "limiter/judging/live_counts.h"
-#include "limiter/observer.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
 #include "limiter/sharing/case_exchange.h"
+#include "limiter/sharing/exchange.h"
 #include "limiter/sharing/row_exchange.h"
 #include "limiter/store/local_store.h"
 #include "limiter/store/shared_store.h"
@@ -103,31 +104,31 @@ class Limiter {
   // How much further the stamps accepted may be ahead of the clock (limiter_clock.cc).
   static constexpr absl::Duration kPatience = absl::Minutes(10);
 
-  // `clock`, `cases` and `observer` (may be nullptr) must outlive it.
-  Limiter(const LimiterOptions& options, Settings settings, const Clock* clock, CaseTable* cases,
-          Observer* observer);
+  // `clock` and `cases` must outlive it.
+  Limiter(const LimiterOptions& options, Settings settings, const Clock* clock, CaseTable* cases);
 
-  void Record(const EventBatch& batch);
+  // What happened is told by the caller (events.h), who owns the batch.
+  [[nodiscard]] Events Record(const EventBatch& batch);
 
   // Ends the cases whose time was over by the clock `slack` ago. Call it now and then while the
   // logs are read to their end: attempts that came before a case's end should be known by then.
-  void Tick(absl::Duration slack = absl::ZeroDuration());
+  [[nodiscard]] Events Tick(absl::Duration slack = absl::ZeroDuration());
 
   // Takes a new policy and lists for what comes. Windows of lengths that the old policy had keep
   // their counts. Open cases stay until they end, except those that the new policy would not
   // enforce: its mode or their rule is in shadow now, their rule is gone, or the subject is exempt
   // or no longer hosted.
-  void SetSettings(Settings settings);
+  [[nodiscard]] Events SetSettings(Settings settings);
   Settings settings() const;
 
   // A person's decisions. `by` is who; both are recorded. A block of a subject that a rule blocked
   // takes that case's place, and ends no earlier.
   Case Block(const Subject& subject, absl::Duration duration, const std::string& by,
-             const std::string& reason);
+             const std::string& reason, Events* events);
   // Ends every open case of the subject; only attempts of later steps count from now on. `held`:
   // what the person says of the mail that is held for it. NotFound if no case is open.
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
-                               const std::string& reason, HeldOrder held = HeldOrder::kNone);
+                               const std::string& reason, HeldOrder held, Events* events);
 
   // Adds to `batch` what has changed since the last call: windows, contributions, clearings, cases,
   // events and the facts. Call ChangesSaved before the next one.
@@ -145,7 +146,7 @@ class Limiter {
   absl::Status RestoreCase(absl::string_view text);
   absl::Status RestoreEvent(absl::string_view text);
   absl::Status RestorePlace(absl::string_view text);
-  void FinishRestore();
+  [[nodiscard]] Events FinishRestore();
 
   // Live subjects, worst first (most bad, then highest share); limit 0: all.
   std::vector<SubjectCounts> Top(size_t limit) const;
@@ -164,7 +165,7 @@ class Limiter {
   std::vector<RowPut> TakeRowsToPut(size_t most);
   void RowsNotPut(absl::Span<const RowPut> puts);
   // All nodes' rows of the keys put. Judges again what became worse. True if a case was opened.
-  bool RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers);
+  bool RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers, Events* events);
   // The same of keys that were only read: nothing is judged.
   void RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers);
   // The keys of a subject's rows.
@@ -180,15 +181,15 @@ class Limiter {
   std::vector<SharedCase> TakeCasesToPut();
   // What became of one. Of theirs and this one the winner holds (decision.h): theirs is adopted, or
   // this one is to be put on top of theirs. True if it changed anything here.
-  bool CasePut(const SharedCase& sent, const CasePutAnswer& answer);
+  bool CasePut(const SharedCase& sent, const CasePutAnswer& answer, Events* events);
   // Cases that other nodes put; `all`: everything that the store has, so what it lacks, or has in
   // an older form, is put again. Damaged ones are replaced by whoever knows the true one.
-  void MergeCases(const std::vector<SharedCase>& theirs, bool all);
+  void MergeCases(const std::vector<SharedCase>& theirs, bool all, Events* events);
   // Whether a case of the subject waits to be put.
   bool CaseWaits(const Subject& subject) const;
   // The store is away: people are told of the cases opened here that could not be shared, since
   // nobody else may have them, and what waited to be judged by newer rows is judged by those known.
-  void GoOnAlone();
+  void GoOnAlone(Events* events);
   // Whether the cases that others put are wanted now: a domain is about to be judged by the rows of
   // all nodes, and a case of a part of it goes before. Once; hand them to MergeCases.
   bool TakeWantsCases();
@@ -197,14 +198,7 @@ class Limiter {
   // Cases long over, once each, to be dropped from the store.
   std::vector<std::pair<CaseExchange::Name, int64_t>> TakeCasesToDrop();
 
-  struct SharedStats {
-    size_t waiting_subjects = 0;
-    size_t waiting_cases = 0;
-    int64_t unreadable_rows = 0;  // of other nodes, in a form that this deferd does not know
-    int64_t unreadable_cases = 0;
-    std::string refused_last;  // what the last of them was, for people
-  };
-  SharedStats shared_stats() const;
+  ExchangeStats shared_stats() const;
 
   // That the clock was ahead and was set back (limiter_clock.cc).
   struct ClockBack {
@@ -242,7 +236,9 @@ class Limiter {
   void RecordAttempt(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A recipient refused at RCPT time. False: to nobody of ours, or not because of the recipient.
   bool RecordRejected(const Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TellMessage(const LogEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `rejected`: it was proposed as a rejected recipient, and is a plain rejection.
+  void RecordMessage(const LogEvent& event, bool rejected) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Events TakeEvents() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SpareHost(ChargedSubjects* charged) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What the answer of a bad attempt means; a bare expiry means what the recipient's last deferral
   // did. `recipient` may be null.
@@ -263,7 +259,6 @@ class Limiter {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
                   ReplyClass reply_class) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TellContributed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RoomFor(const ChargedSubjects& charged) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -312,7 +307,6 @@ class Limiter {
                          const std::vector<PlaceContribution>& taken_out)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndIncidentsDue(absl::Time t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TellIncident(const Incident& incident) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Sharing (limiter_shared.cc).
   bool Shares(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -333,7 +327,6 @@ class Limiter {
   const LimiterOptions options_;
   const Clock* const clock_;
   CaseTable* const cases_;
-  Observer* const observer_;
 
   // Everything below is one state under one lock. The parts have no lock of their own and no other
   // owner; those that are views of others come after them.
@@ -356,7 +349,8 @@ class Limiter {
   absl::Time batch_clock_ ABSL_GUARDED_BY(mutex_);  // the clock, read once a batch
   absl::Time last_sweep_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   ClockBack clock_back_ ABSL_GUARDED_BY(mutex_);
-  std::vector<Contributed> contributed_ ABSL_GUARDED_BY(mutex_);  // not told yet
+  Events happened_ ABSL_GUARDED_BY(mutex_);                       // since the last TakeEvents
+  std::vector<Contributed> contributed_ ABSL_GUARDED_BY(mutex_);  // for its memory
   std::function<void()> wake_ ABSL_GUARDED_BY(mutex_);
   bool wants_cases_ ABSL_GUARDED_BY(mutex_) = false;
   Changes being_saved_ ABSL_GUARDED_BY(mutex_);

@@ -61,9 +61,8 @@ void Limiter::Changed(CaseChange change, absl::Time time, const Case& changed) {
   if (!record.shadow) NotePart(record);
   casebook_.Put(change, time, record);
   if (!record.shadow && record.state == CaseState::kBlocked) EndShadowCase(record, time);
-  if (observer_ == nullptr) return;
-  observer_->OnCase(change, record);
-  if (change == CaseChange::kOpened && !shares) observer_->OnAnnounce(record);
+  happened_.AddCase(change, record);
+  if (change == CaseChange::kOpened && !shares) happened_.AddAnnouncement(record);
 }
 
 void Limiter::NotePart(const Case& record) {
@@ -130,7 +129,7 @@ void Limiter::CloseWhatIsNotEnforced() {
 }
 
 Case Limiter::Block(const Subject& named, absl::Duration duration, const std::string& by,
-                    const std::string& reason) {
+                    const std::string& reason, Events* events) {
   MutexLock lock(&mutex_);
   const Subject subject = AsCharged(*settings_.lists, named);
   batch_clock_ = clock_->Now();
@@ -147,11 +146,12 @@ Case Limiter::Block(const Subject& named, absl::Duration duration, const std::st
   }
   record.within = culprit_.FirstWithin(subject);
   Changed(CaseChange::kBlockedByPerson, record.since, record);
+  events->Append(TakeEvents());
   return record;
 }
 
 absl::StatusOr<Case> Limiter::Unblock(const Subject& named, const std::string& by,
-                                      const std::string& reason, HeldOrder held) {
+                                      const std::string& reason, HeldOrder held, Events* events) {
   MutexLock lock(&mutex_);
   Subject subject = AsCharged(*settings_.lists, named);
   // A block from before logins were named with their host.
@@ -169,6 +169,7 @@ absl::StatusOr<Case> Limiter::Unblock(const Subject& named, const std::string& b
     return absl::NotFoundError(absl::StrCat(subject.ToString(), ": no block to end"));
   }
   Clear(subject, batch_clock_, /*enforced=*/true, /*shadow=*/true);
+  events->Append(TakeEvents());
   return *std::move(ended);
 }
 

@@ -53,11 +53,12 @@ void Limiter::ForgetWhatIsGone() {
   });
 }
 
-void Limiter::Tick(absl::Duration slack) {
+Events Limiter::Tick(absl::Duration slack) {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
   EndCasesDue(batch_clock_ - slack);
   EndIncidentsDue(batch_clock_ - slack);
+  return TakeEvents();
 }
 
 bool Limiter::ClockWasSetBack() const {
@@ -75,7 +76,8 @@ void Limiter::ComeBackTo(absl::Time now) {
     last_kept = std::min(last_kept, steps.EndOf(steps.StepOf(now)));
   }
   contributions_.ForgetAfter(last_kept);
-  for (const Incident& ended : incidents_.incidents().ForgetAfter(now)) TellIncident(ended);
+  for (const Incident& ended : incidents_.incidents().ForgetAfter(now))
+    happened_.AddIncident(ended);
   clearings_.BringBackTo(now);
   for (Case& record : cases_->Open()) {
     if (record.since <= now) continue;

@@ -23,7 +23,7 @@ LeftOut Limiter::WatchPlace(const Attempt& attempt, const ChargedSubjects& charg
   if (attempt.outcome == Outcome::kDelivered) {
     if (!attempt.remote) return left_out;
     for (const Incident& ended : incidents_.SeeDelivery(attempt, sender.subject)) {
-      TellIncident(ended);
+      happened_.AddIncident(ended);
     }
     return left_out;
   }
@@ -33,7 +33,7 @@ LeftOut Limiter::WatchPlace(const Attempt& attempt, const ChargedSubjects& charg
       incidents_.SeeFailure(*key, attempt, sender, *answer, counter_.first().window());
   const bool fair = settings_.policy->profile == Profile::kFair;
   if (opened.has_value()) {
-    TellIncident(*opened);
+    happened_.AddIncident(*opened);
     if (fair) TakeOutIncident(*key, *opened);
   }
   // Of answers about us the class's counting has decided, or the operator.
@@ -102,11 +102,8 @@ void Limiter::CloseIfItRestedOn(const Incident& incident, const Subject& subject
 void Limiter::EndIncidentsDue(absl::Time t) {
   const absl::Duration window = counter_.first().window();
   if (t < incidents_.incidents().next_expiry(window)) return;
-  for (const Incident& ended : incidents_.incidents().Expire(t, window)) TellIncident(ended);
-}
-
-void Limiter::TellIncident(const Incident& incident) {
-  if (observer_ != nullptr) observer_->OnIncident(incident);
+  for (const Incident& ended : incidents_.incidents().Expire(t, window))
+    happened_.AddIncident(ended);
 }
 
 std::vector<Incident> Limiter::ShownIncidents() const {

@@ -91,7 +91,8 @@ void Limiter::RowsNotPut(absl::Span<const RowPut> puts) {
   });
 }
 
-bool Limiter::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers) {
+bool Limiter::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers,
+                      Events* events) {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
   bool opened = false;
@@ -107,6 +108,7 @@ bool Limiter::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer>
     rows_->Confirm(subject);
     wants_cases_ = true;
   }
+  events->Append(TakeEvents());
   return opened;
 }
 
@@ -151,20 +153,19 @@ std::vector<SharedCase> Limiter::TakeCasesToPut() {
   return shared_cases_->Take(rows_->CaseOffset(), TooOld(clock_->Now()));
 }
 
-bool Limiter::CasePut(const SharedCase& sent, const CasePutAnswer& answer) {
+bool Limiter::CasePut(const SharedCase& sent, const CasePutAnswer& answer, Events* events) {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
   const CaseExchange::Answered answered =
       shared_cases_->Put(sent, answer, rows_->CaseOffset(), batch_clock_);
-  if (answered.announce.has_value() && observer_ != nullptr) {
-    observer_->OnAnnounce(*answered.announce);
-  }
+  if (answered.announce.has_value()) happened_.AddAnnouncement(*answered.announce);
   if (answered.adopted.has_value()) Adopt(*answered.adopted);
   if (answered.waits) Wake();
+  events->Append(TakeEvents());
   return answered.adopted.has_value();
 }
 
-void Limiter::MergeCases(const std::vector<SharedCase>& theirs, bool all) {
+void Limiter::MergeCases(const std::vector<SharedCase>& theirs, bool all, Events* events) {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
   for (const SharedCase& one : theirs) {
@@ -174,6 +175,7 @@ void Limiter::MergeCases(const std::vector<SharedCase>& theirs, bool all) {
   }
   if (all) shared_cases_->SetAll(theirs);
   if (shared_cases_->AnyWaits()) Wake();
+  events->Append(TakeEvents());
 }
 
 void Limiter::Adopt(const Adoption& adoption) {
@@ -190,14 +192,15 @@ bool Limiter::CaseWaits(const Subject& subject) const {
   return shared_cases_->Waits(subject);
 }
 
-void Limiter::GoOnAlone() {
+void Limiter::GoOnAlone(Events* events) {
   MutexLock lock(&mutex_);
   for (const Subject& subject : rows_->GoOnAlone()) {
     JudgeSubject(subject, ShownNow(), ShownNow(), /*newest=*/true, Basis::kAny);
   }
   for (const Case& record : shared_cases_->TakeUnannounced()) {
-    if (observer_ != nullptr) observer_->OnAnnounce(record);
+    happened_.AddAnnouncement(record);
   }
+  events->Append(TakeEvents());
 }
 
 std::vector<std::pair<CaseExchange::Name, int64_t>> Limiter::TakeCasesToDrop() {
@@ -205,7 +208,7 @@ std::vector<std::pair<CaseExchange::Name, int64_t>> Limiter::TakeCasesToDrop() {
   return shared_cases_->TakeDropped();
 }
 
-Limiter::SharedStats Limiter::shared_stats() const {
+ExchangeStats Limiter::shared_stats() const {
   MutexLock lock(&mutex_);
   return {.waiting_subjects = rows_->waiting(),
           .waiting_cases = shared_cases_->waiting(),

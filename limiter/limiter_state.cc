@@ -181,7 +181,7 @@ absl::Status Limiter::RestorePlace(absl::string_view text) {
   return absl::OkStatus();
 }
 
-void Limiter::FinishRestore() {
+Events Limiter::FinishRestore() {
   MutexLock lock(&mutex_);
   batch_clock_ = clock_->Now();
   Restored restored = std::exchange(restored_, {});
@@ -200,6 +200,7 @@ void Limiter::FinishRestore() {
   if (ClockWasSetBack()) ComeBackTo(batch_clock_);
   CloseWhatIsNotEnforced();
   if (!counter_.HasRoomFor(0)) MakeRoom();
+  return TakeEvents();
 }
 
 }  // namespace deferd

@@ -14,9 +14,8 @@ constexpr absl::Duration kSlack = absl::Seconds(2);
 constexpr size_t kCommitEvents = 50'000;
 }  // namespace
 
-Recorder::Recorder(Limiter* limiter, StateKeeper* keeper, Tick tick)
-    : limiter_(limiter),
-      keeper_(keeper),
+Recorder::Recorder(Committer* committer, Tick tick)
+    : committer_(committer),
       tick_(std::move(tick)),
       queue_(kQueuedBatches),
       thread_([this] { Run(); }) {}
@@ -42,7 +41,7 @@ void Recorder::Run() {
   while (true) {
     std::optional<std::unique_ptr<EventBatch>> batch = queue_.Pop(kTick);
     if (batch.has_value()) {
-      keeper_->Record(**batch);
+      committer_->Record(**batch);
       events += (*batch)->size() + 1;
       pending_.fetch_sub(1);
     }
@@ -51,12 +50,12 @@ void Recorder::Run() {
     const bool tick = now - last_tick >= absl::ToChronoMilliseconds(kTick);
     // A line may be written a moment after its own stamp; a case is not enforced after its end
     // anyway.
-    if (tick && !ending && tick_(pending())) limiter_->Tick(kSlack);
+    if (tick && !ending && tick_(pending())) committer_->Tick(kSlack);
     if (tick) last_tick = now;
     // A commit that failed is tried again after a while: its changes wait, counting does not.
     const bool due = ending || tick || (events > 0 && (pending() == 0 || events > kCommitEvents));
     if (due && (ending || now >= not_before)) {
-      const bool committed = keeper_->Commit().ok();  // told by its status
+      const bool committed = committer_->Commit().ok();  // told by its status
       const auto after = std::chrono::steady_clock::now();
       not_before = committed ? after
                              : after + std::max<std::chrono::steady_clock::duration>(

@@ -13,9 +13,8 @@
 #include <memory>
 #include <thread>
 
-#include "limiter/limiter.h"
+#include "limiter/committer.h"
 #include "limiter/port/bounded_queue.h"
-#include "limiter/state_keeper.h"
 #include "policy/attempt.h"
 
 namespace deferd {
@@ -26,8 +25,8 @@ class Recorder {
   // nothing that is in the logs waits to be read, so the clock may end cases.
   using Tick = std::function<bool(size_t pending)>;
 
-  // `limiter` and `keeper` must outlive the recorder.
-  Recorder(Limiter* limiter, StateKeeper* keeper, Tick tick);
+  // `committer` must outlive the recorder.
+  Recorder(Committer* committer, Tick tick);
   ~Recorder();
 
   // From any follower's thread; waits while the queue is full. False once stopped.
@@ -42,8 +41,7 @@ class Recorder {
  private:
   void Run();
 
-  Limiter* const limiter_;
-  StateKeeper* const keeper_;
+  Committer* const committer_;
   const Tick tick_;
   BoundedQueue<std::unique_ptr<EventBatch>> queue_;
   std::atomic<size_t> pending_{0};

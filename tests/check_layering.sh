@@ -17,14 +17,14 @@ declare -A may=(
   [limiter/cases]="policy limiter/port"
   [limiter/evidence]="policy limiter/port limiter/counting limiter/cases limiter/store"
   [limiter/store]="policy limiter/port limiter/counting limiter/judging limiter/cases limiter/evidence"
-  [limiter/sharing]="policy limiter/port limiter/store limiter/counting limiter/cases limiter/limiter.h limiter/state_keeper.h"
+  [limiter/sharing]="policy limiter/port limiter/store limiter/counting limiter/cases"
   [limiter]="policy limiter/port limiter/counting limiter/judging limiter/cases limiter/evidence limiter/sharing limiter/store"
   [limiter/admin]="policy limiter/port limiter/localrpc limiter limiter/judging limiter/cases limiter/evidence limiter/store"
-  [limiter/queue]="policy limiter/port limiter/store limiter/cases limiter/evidence limiter/localrpc limiter/observer.h limiter/admin/track_args.h"
+  [limiter/queue]="policy limiter/port limiter/store limiter/cases limiter/evidence limiter/localrpc limiter/events.h limiter/admin/track_args.h"
   [limiter/queue_helper]="policy limiter/port limiter/localrpc"
   [limiter/config]="policy limiter/port limiter/store/local_store.h limiter/store/redis_address.h"
   [limiter/ctl]="policy limiter/port limiter/localrpc limiter/config limiter/intake limiter/admin limiter limiter/cases limiter/judging limiter/hook limiter/queue limiter/queue_helper"
-  [exporter]="policy limiter/port limiter/observer.h limiter/store limiter/admin"
+  [exporter]="policy limiter/port limiter/events.h limiter/store limiter/admin"
 )
 
 bad=0

@@ -245,7 +245,7 @@ absl::StatusOr<Json> AdminApi::Block(const Json& args, const Peer& peer) const {
   if (absl::StripAsciiWhitespace(*reason).empty()) {
     return absl::InvalidArgumentError("--reason: is empty; say why, for the record");
   }
-  return Saved(parts_.limiter->Block(*subject, *duration, PersonName(peer), *reason));
+  return Saved(parts_.committer->Block(*subject, *duration, PersonName(peer), *reason));
 }
 
 absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const {
@@ -258,7 +258,8 @@ absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const
   if (*order != HeldOrder::kNone && !parts_.held.of) return NoQueue();
   // Before it is over: what is let go of is gone at once.
   Json held = parts_.held.of ? parts_.held.of(*subject) : Json(nullptr);
-  absl::StatusOr<Case> ended = parts_.limiter->Unblock(*subject, PersonName(peer), *reason, *order);
+  absl::StatusOr<Case> ended =
+      parts_.committer->Unblock(*subject, PersonName(peer), *reason, *order);
   if (!ended.ok()) return ended.status();
   if (held.is_object()) {
     const int64_t messages = held["messages"].is_number() ? held["messages"].get<int64_t>() : 0;

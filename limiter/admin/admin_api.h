@@ -18,6 +18,7 @@
 #include "limiter/cases/case_table.h"
 #include "limiter/cases/freshness.h"
 #include "limiter/cases/gate.h"
+#include "limiter/committer.h"
 #include "limiter/limiter.h"
 #include "limiter/localrpc/json.h"
 #include "limiter/port/clock.h"
@@ -39,7 +40,8 @@ class AdminApi {
   };
 
   struct Parts {
-    Limiter* limiter = nullptr;
+    const Limiter* limiter = nullptr;
+    Committer* committer = nullptr;  // takes a person's decisions
     const CaseTable* cases = nullptr;
     const Gate* gate = nullptr;
     const Freshness* freshness = nullptr;

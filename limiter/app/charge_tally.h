@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "limiter/observer.h"
+#include "limiter/events.h"
 #include "limiter/port/mutex.h"
 
 namespace deferd {

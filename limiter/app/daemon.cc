@@ -59,25 +59,25 @@ absl::Status RunningDaemon::Share() {
                                                       .log_patterns = std::move(patterns),
                                                       .keep_receipts = config_.ledger.keep,
                                                       .lag_seconds = lag},
-                                       *state_dir_, &limiter_, &keeper_, &clock_);
+                                       *state_dir_, &limiter_, &committer_, &clock_);
   absl::Status claimed = sharing_->Claim();
   if (claimed.ok()) sharing_->Start();
   return claimed;
 }
 
 absl::Status RunningDaemon::Load() {
-  if (absl::Status loaded = keeper_.Load(&limiter_); !loaded.ok()) return loaded;
+  if (absl::Status loaded = committer_.Load(); !loaded.ok()) return loaded;
   std::vector<Case> cases = cases_.Closed(CaseTable::kMaxHistory);  // their mail may be held still
   absl::c_move(cases_.Open(), std::back_inserter(cases));
   for (const Case& record : cases) {
-    const std::optional<Receipt> receipt = keeper_.ReceiptOf(record);
+    const std::optional<Receipt> receipt = committer_.ReceiptOf(record);
     if (receipt.has_value() && receipt->sure) sure_.Add(record.id);
   }
   return absl::OkStatus();
 }
 
 std::optional<Receipt> RunningDaemon::ReceiptOf(const Case& record) const {
-  std::optional<Receipt> receipt = keeper_.ReceiptOf(record);
+  std::optional<Receipt> receipt = committer_.ReceiptOf(record);
   if (sharing_ == nullptr) return receipt;
   std::vector<LedgerRow> theirs;
   sharing_->AddReceipts(record, &theirs);
@@ -107,7 +107,7 @@ std::unique_ptr<QueueKeeper> RunningDaemon::NewQueueKeeper() {
   return std::make_unique<QueueKeeper>(
       queue_.get(), &gate_, &cases_, &held_,
       [this](const std::string& name, std::optional<int64_t> number) {
-        keeper_.Remember(name, number);
+        committer_.Remember(name, number);
       });
 }
 
@@ -142,7 +142,7 @@ AdminApi::HeldParts RunningDaemon::MakeHeldParts() {
 }
 
 std::vector<Observer*> RunningDaemon::Observers() {
-  std::vector<Observer*> observers = {&metrics_, &journal_, &totals_, &charge_tally_, &keeper_};
+  std::vector<Observer*> observers = {&metrics_, &journal_, &totals_, &charge_tally_};
   if (queue_keeper_ != nullptr) observers.push_back(queue_keeper_.get());
   return observers;
 }
@@ -180,7 +180,7 @@ absl::Status RunningDaemon::Reload() {
   Keep(config_.state_dir, *config, *policy);
   const std::vector<Case> open = cases_.Open();
   gate_.SetSettings(settings);
-  limiter_.SetSettings(settings);
+  committer_.SetSettings(settings);
   if (config->text != text_before || lists_watch_.Changed()) BeginCharging();
   for (std::string& change : EndedByPolicy(open, cases_)) changes.push_back(std::move(change));
   if (changes.empty()) changes.push_back("nothing has changed");
@@ -233,7 +233,7 @@ void RunningDaemon::LookAtLists() {
   loaded_ = *std::move(config);
   const Settings settings = MakeSettings(loaded_, policy);
   gate_.SetSettings(settings);
-  limiter_.SetSettings(settings);
+  committer_.SetSettings(settings);
   BeginCharging();
   spdlog::info("the lists of [charge] changed and were read again");
 }

@@ -22,7 +22,7 @@ constexpr absl::Duration kLookForBlindnessEvery = absl::Seconds(10);
 
 void RunningDaemon::FollowLogs() {
   recorder_ = std::make_unique<Recorder>(
-      &limiter_, &keeper_, [this](size_t pending) { return LookAtFreshness(pending); });
+      &committer_, [this](size_t pending) { return LookAtFreshness(pending); });
   const std::vector<std::string> exim_logs =
       LogsToFollow(config_.exim_logs, OnlyTheOtherIsHere(HookDoor::kExim));
   const std::vector<std::string> postfix_logs =
@@ -31,7 +31,7 @@ void RunningDaemon::FollowLogs() {
     for (const std::string& pattern : *patterns) spdlog::info("following {}", pattern);
   }
   std::map<std::string, SourceState> known;
-  for (auto& [source, kept] : keeper_.TakeSources()) {
+  for (auto& [source, kept] : committer_.TakeSources()) {
     known[source] = {std::move(kept.position), std::move(kept.open_messages)};
   }
   const LogSet::NewReader new_exim = [this] {
@@ -62,7 +62,7 @@ void RunningDaemon::FollowLogs() {
   std::vector<std::unique_ptr<LogSet>> logs;
   logs.push_back(follow(exim_logs, new_exim));
   logs.push_back(follow(postfix_logs, new_postfix));
-  if (queue_keeper_ != nullptr) queue_keeper_->Start(keeper_.remembered());
+  if (queue_keeper_ != nullptr) queue_keeper_->Start(committer_.remembered());
   MutexLock lock(&logs_mutex_);
   logs_ = std::move(logs);
   journals_ = std::move(journals);
@@ -180,7 +180,7 @@ bool RunningDaemon::LookAtFreshness(size_t pending) {
                                   ": what bears such stamps is forgotten"));
     if (std::exchange(told_clock_back_, back.at) != back.at) spdlog::warn("{}", causes.back());
   }
-  return freshness_watch_.Look(sources, pending == 0, keeper_.status().problem, LongestWindow(),
+  return freshness_watch_.Look(sources, pending == 0, committer_.status().problem, LongestWindow(),
                                now, std::move(causes));
 }
 

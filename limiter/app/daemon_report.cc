@@ -32,7 +32,7 @@ Json SourcesJson(const std::vector<FollowerStatus>& sources) {
   return list;
 }
 
-Json StoreJson(const Config& config, const StateKeeper::Status& kept,
+Json StoreJson(const Config& config, const Committer::Status& kept,
                const LocalStore::Stats& store) {
   return {
       {"path", config.state_dir},
@@ -103,7 +103,7 @@ Gauges RunningDaemon::ReadGauges() const {
     gauges.hook_refused = hook_.server->stats().refused;
     gauges.hook_evicted = hook_.server->stats().evicted;
   }
-  const StateKeeper::Status kept = keeper_.status();
+  const Committer::Status kept = committer_.status();
   gauges.commits = kept.commits;
   gauges.failed_commits = kept.failures;
   gauges.ledger_lost_rows = kept.lost_rows;
@@ -150,7 +150,7 @@ Json RunningDaemon::StatusJson() const {
           {"unchecked", !freshness.causes.empty()},
           {"causes", freshness.causes},
           {"sources", SourcesJson(Sources())},
-          {"store", StoreJson(config_, keeper_.status(), store_->stats())},
+          {"store", StoreJson(config_, committer_.status(), store_->stats())},
           {"shared", sharing_ == nullptr ? Json(nullptr) : sharing_->StatusJson()},
           {"queue", queue_keeper_ == nullptr ? Json(nullptr) : queue_keeper_->StatusJson()},
           {"uptime", deferd::FormatDuration(absl::Seconds(1) + absl::Trunc(clock_.Now() - started_,

@@ -5,17 +5,16 @@
 
 #include <vector>
 
+#include "limiter/committer.h"
 #include "limiter/config/config.h"
 #include "limiter/intake/follower.h"
 #include "limiter/localrpc/json.h"
-#include "limiter/state_keeper.h"
 #include "limiter/store/local_store.h"
 
 namespace deferd {
 
 Json SourcesJson(const std::vector<FollowerStatus>& sources);
-Json StoreJson(const Config& config, const StateKeeper::Status& kept,
-               const LocalStore::Stats& store);
+Json StoreJson(const Config& config, const Committer::Status& kept, const LocalStore::Stats& store);
 
 }  // namespace deferd
 

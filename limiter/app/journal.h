@@ -3,7 +3,7 @@
 #ifndef DEFERD_LIMITER_APP_JOURNAL_H_
 #define DEFERD_LIMITER_APP_JOURNAL_H_
 
-#include "limiter/observer.h"
+#include "limiter/events.h"
 
 namespace deferd {
 

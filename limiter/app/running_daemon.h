@@ -35,6 +35,7 @@
 #include "limiter/cases/gate.h"
 #include "limiter/cases/held_mail.h"
 #include "limiter/cases/sure_cases.h"
+#include "limiter/committer.h"
 #include "limiter/intake/follower.h"
 #include "limiter/intake/journal_follower.h"
 #include "limiter/intake/log_set.h"
@@ -46,7 +47,6 @@
 #include "limiter/queue/queue_keeper.h"
 #include "limiter/queue/queue_verb.h"
 #include "limiter/recorder.h"
-#include "limiter/state_keeper.h"
 
 namespace deferd {
 
@@ -67,23 +67,24 @@ class RunningDaemon : public Daemon {
         freshness_watch_(&freshness_),
         gate_(&cases_, &freshness_, &clock_, MakeSettings(config_, policy_),
               config_.queue_helpers.empty() ? nullptr : &held_, &sure_),
-        keeper_({.ledger = config_.ledger.enabled,
-                 .mail_subjects = config_.ledger_subjects,
-                 .on_receipt =
-                     [this](const Case& record, const Receipt& receipt) {
-                       if (receipt.sure) sure_.Add(record.id);
-                       if (sharing_ != nullptr) sharing_->PutReceipt(record, receipt.rows);
-                     }},
-                store_.get(), &clock_),
         queue_(NewMailQueue()),
         queue_keeper_(NewQueueKeeper()),
-        observers_(Observers()),
         limiter_({.node = state_dir_->node(),
                   .incarnation = state_dir_->incarnation(),
                   .keep = true,
                   .shared = config_.redis.has_value()},
-                 MakeSettings(config_, policy_), &clock_, &cases_, &observers_),
+                 MakeSettings(config_, policy_), &clock_, &cases_),
+        committer_({.ledger = config_.ledger.enabled,
+                    .mail_subjects = config_.ledger_subjects,
+                    .on_receipt =
+                        [this](const Case& record, const Receipt& receipt) {
+                          if (receipt.sure) sure_.Add(record.id);
+                          if (sharing_ != nullptr) sharing_->PutReceipt(record, receipt.rows);
+                        },
+                    .observers = Observers()},
+                   &limiter_, store_.get(), &clock_),
         api_({.limiter = &limiter_,
+              .committer = &committer_,
               .cases = &cases_,
               .gate = &gate_,
               .freshness = &freshness_,
@@ -92,13 +93,13 @@ class RunningDaemon : public Daemon {
               .policy = [this] { return PolicyJson(); },
               .reload = [this] { return Reload(); },
               .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
-              .save = [this] { return keeper_.Commit(/*durable=*/true); },
+              .save = [this] { return committer_.Commit(/*durable=*/true); },
               .receipt = [this](const Case& record) { return ReceiptOf(record); },
               .ledger = reader_.get(),
               .record =
                   [this](const EventBatch& batch) {
-                    keeper_.Record(batch);
-                    return keeper_.Commit(/*durable=*/true);
+                    committer_.Record(batch);
+                    return committer_.Commit(/*durable=*/true);
                   },
               .queue = MakeQueueVerb(),
               .held = MakeHeldParts(),
@@ -189,11 +190,10 @@ class RunningDaemon : public Daemon {
   mutable BlindWatch blind_watch_ ABSL_GUARDED_BY(blind_mutex_);
   std::vector<BlindAlarm> told_blind_;              // in the log; confined to the recorder's tick
   absl::Time blind_looked_ = absl::InfinitePast();  // likewise
-  StateKeeper keeper_;
-  const std::unique_ptr<MailQueue> queue_;  // null: there is no helper
+  const std::unique_ptr<MailQueue> queue_;          // null: there is no helper
   const std::unique_ptr<QueueKeeper> queue_keeper_;
-  ObserverList observers_;
   Limiter limiter_;
+  Committer committer_;
   AdminApi api_;
   std::unique_ptr<Sharing> sharing_;  // null: one machine; fixed before the doors open
 

@@ -54,7 +54,7 @@ double Seconds(absl::Duration duration) {
 }  // namespace
 
 Sharing::Sharing(SharingOptions options, const StateDir& state_dir, Limiter* limiter,
-                 StateKeeper* keeper, const Clock* clock)
+                 Committer* committer, const Clock* clock)
     : options_(std::move(options)),
       node_(state_dir.node()),
       incarnation_(state_dir.incarnation()),
@@ -63,13 +63,13 @@ Sharing::Sharing(SharingOptions options, const StateDir& state_dir, Limiter* lim
       clock_(clock),
       started_(clock->Now()) {
   const SharedStoreOptions store_options = {.node = node_};
-  follower_ =
-      std::make_unique<CaseFollower>(NewRedisStore(options_.address, store_options), keeper, clock);
+  follower_ = std::make_unique<CaseFollower>(NewRedisStore(options_.address, store_options),
+                                             committer, clock);
   publisher_ = std::make_unique<Publisher>(
       PublisherOptions{.claim = [this, boot = BootId()] { return MakeClaim(boot); },
                        .keep_receipts = options_.keep_receipts,
                        .on_new_store = [this] { follower_->Resync(); }},
-      NewRedisStore(options_.address, store_options), limiter, keeper, clock);
+      NewRedisStore(options_.address, store_options), committer, clock);
   reader_ = NewRedisStore(options_.address, store_options);
 }
 
@@ -204,7 +204,7 @@ void Sharing::AddReceipts(const Case& record, std::vector<LedgerRow>* rows) {
 Json Sharing::StatusJson() const {
   const Publisher::Status published = publisher_->status();
   const CaseFollower::Status followed = follower_->status();
-  const Limiter::SharedStats stats = limiter_->shared_stats();
+  const ExchangeStats stats = limiter_->shared_stats();
   const absl::Time now = clock_->Now();
   Json nodes = Json::array();
   for (const NodeRecord& one : published.nodes) {
@@ -250,7 +250,7 @@ Json Sharing::StatusJson() const {
 
 SharedGauges Sharing::ReadGauges() const {
   const Publisher::Status published = publisher_->status();
-  const Limiter::SharedStats stats = limiter_->shared_stats();
+  const ExchangeStats stats = limiter_->shared_stats();
   SharedGauges gauges;
   gauges.up = published.trouble == SharedTrouble::kNone;
   gauges.silent_seconds =

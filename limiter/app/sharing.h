@@ -18,13 +18,13 @@
 #include "absl/time/time.h"
 #include "exporter/metrics.h"
 #include "limiter/app/state_dir.h"
+#include "limiter/committer.h"
 #include "limiter/limiter.h"
 #include "limiter/localrpc/json.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
 #include "limiter/sharing/case_follower.h"
 #include "limiter/sharing/publisher.h"
-#include "limiter/state_keeper.h"
 #include "limiter/store/redis_address.h"
 
 namespace deferd {
@@ -47,7 +47,7 @@ class Sharing {
   static constexpr absl::Duration kMaxOffset = absl::Minutes(5);
 
   // The others must outlive it.
-  Sharing(SharingOptions options, const StateDir& state_dir, Limiter* limiter, StateKeeper* keeper,
+  Sharing(SharingOptions options, const StateDir& state_dir, Limiter* limiter, Committer* committer,
           const Clock* clock);
   ~Sharing() { Stop(); }
 

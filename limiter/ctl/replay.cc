@@ -13,8 +13,8 @@
 #include "limiter/ctl/admin_pages.h"
 #include "limiter/ctl/page_text.h"
 #include "limiter/ctl/replay_input.h"
+#include "limiter/events.h"
 #include "limiter/limiter.h"
-#include "limiter/observer.h"
 #include "limiter/port/clock.h"
 #include "policy/evaluate.h"
 #include "policy/left_out.h"
@@ -207,14 +207,13 @@ absl::StatusOr<Json> Replay(const ReplayOptions& options) {
   CaseTable cases;
   Tally tally(*options.policy);
   Limiter limiter({.node = "replay", .max_messages = 10'000'000, .max_recipients = 40'000'000},
-                  {options.policy, std::make_shared<ChargeLists>(options.lists)}, &clock, &cases,
-                  &tally);
+                  {options.policy, std::make_shared<ChargeLists>(options.lists)}, &clock, &cases);
   EventBatch batch;
   for (bool more = true; more;) {
     absl::StatusOr<bool> read = (*input)->Next(&batch);
     if (!read.ok()) return read.status();
     more = *read;
-    limiter.Record(batch);
+    limiter.Record(batch).TellTo(&tally);
     if (options.progress) options.progress((*input)->done());
   }
   Json result = tally.Result();

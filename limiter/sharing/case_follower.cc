@@ -4,8 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "limiter/limiter.h"
-
 namespace deferd {
 
 namespace {
@@ -69,7 +67,7 @@ absl::Status CaseFollower::DoRound(absl::Duration wait) {
     absl::StatusOr<std::vector<SharedCase>> cases = store_->ReadCases();
     if (!cases.ok()) return cases.status();
     AddDamaged(&*cases);
-    keeper_->Between([&](Limiter* limiter) { limiter->MergeCases(*cases, /*all=*/true); });
+    exchange_->MergeCases(*cases, /*all=*/true);
     last_ = *std::move(last);
     merged_ = now;
     MutexLock lock(&mutex_);
@@ -81,7 +79,7 @@ absl::Status CaseFollower::DoRound(absl::Duration wait) {
   last_ = std::move(followed->last);
   AddDamaged(&followed->cases);
   if (followed->cases.empty()) return absl::OkStatus();
-  keeper_->Between([&](Limiter* limiter) { limiter->MergeCases(followed->cases, /*all=*/false); });
+  exchange_->MergeCases(followed->cases, /*all=*/false);
   MutexLock lock(&mutex_);
   status_.followed += static_cast<int64_t>(followed->cases.size());
   return absl::OkStatus();

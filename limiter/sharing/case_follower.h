@@ -22,7 +22,7 @@
 #include "absl/time/time.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
-#include "limiter/state_keeper.h"
+#include "limiter/sharing/exchange.h"
 #include "limiter/store/shared_store.h"
 
 namespace deferd {
@@ -31,9 +31,9 @@ class CaseFollower {
  public:
   static constexpr absl::Duration kMergeEvery = absl::Seconds(30);
 
-  // `keeper` and `clock` must outlive it.
-  CaseFollower(std::unique_ptr<SharedStore> store, StateKeeper* keeper, const Clock* clock)
-      : store_(std::move(store)), keeper_(keeper), clock_(clock) {}
+  // `exchange` and `clock` must outlive it.
+  CaseFollower(std::unique_ptr<SharedStore> store, Exchange* exchange, const Clock* clock)
+      : store_(std::move(store)), exchange_(exchange), clock_(clock) {}
   ~CaseFollower() { Stop(); }
 
   void Start();
@@ -60,7 +60,7 @@ class CaseFollower {
   void AddDamaged(std::vector<SharedCase>* cases);
 
   const std::unique_ptr<SharedStore> store_;
-  StateKeeper* const keeper_;
+  Exchange* const exchange_;
   const Clock* const clock_;
   std::atomic<bool> resync_{true};
 

@@ -22,20 +22,19 @@ constexpr absl::Duration kExactBeat = absl::Milliseconds(200);  // a slower one 
 
 }  // namespace
 
-Publisher::Publisher(PublisherOptions options, std::unique_ptr<SharedStore> store, Limiter* limiter,
-                     StateKeeper* keeper, const Clock* clock)
+Publisher::Publisher(PublisherOptions options, std::unique_ptr<SharedStore> store,
+                     Exchange* exchange, const Clock* clock)
     : options_(std::move(options)),
       store_(std::move(store)),
-      limiter_(limiter),
-      keeper_(keeper),
+      exchange_(exchange),
       clock_(clock),
       jitter_(static_cast<uint32_t>(absl::ToUnixNanos(clock->Now()))) {
-  limiter_->OnSharedWork([this] { Wake(); });
+  exchange_->OnWork([this] { Wake(); });
 }
 
 Publisher::~Publisher() {
   Stop();
-  limiter_->OnSharedWork({});
+  exchange_->OnWork({});
 }
 
 absl::Status Publisher::Claim() {
@@ -106,7 +105,7 @@ Publisher::Pause Publisher::Round() {
   // Another server may be the master by now.
   reconnect_ = trouble == SharedTrouble::kReadOnly || trouble == SharedTrouble::kUnexpected;
   // Who waits to tell people does not wait for a store that may stay away.
-  keeper_->Between([](Limiter* limiter) { limiter->GoOnAlone(); });
+  exchange_->GoOnAlone();
   failures_ = std::min(failures_ + 1, 10);
   absl::Duration pause = std::min(kFirstPause * (1 << failures_), kLongestPause);
   jitter_ = jitter_ * 1664525 + 1013904223;  // so that many nodes do not come back at once
@@ -153,7 +152,7 @@ absl::Status Publisher::SayBeat() {
   const absl::Duration took = after - before;
   const absl::Duration offset = beat->server_time - (before + took / 2);
   const bool exact = took >= absl::ZeroDuration() && took <= kExactBeat;
-  if (exact) limiter_->SetClockOffset(offset);
+  if (exact) exchange_->SetClockOffset(offset);
   const bool another = beat->generation != generation_;
   if (another && !generation_.empty()) {
     spdlog::warn("redis: it was emptied, or is another one: everything is put again");
@@ -161,10 +160,10 @@ absl::Status Publisher::SayBeat() {
   generation_ = beat->generation;
   const bool first = !std::exchange(claimed_, true);
   if (first || another) {
-    limiter_->ShareAll();
+    exchange_->ShareAll();
     if (options_.on_new_store) options_.on_new_store();
   }
-  limiter_->ShareCasesDue(kDueSoon);
+  exchange_->ShareCasesDue(kDueSoon);
   TellRefused();
   MutexLock lock(&mutex_);
   status_.heard = after;
@@ -177,13 +176,13 @@ absl::Status Publisher::SayBeat() {
 
 absl::Status Publisher::PutCases() {
   absl::Status status;
-  for (const SharedCase& record : limiter_->TakeCasesToPut()) {
+  for (const SharedCase& record : exchange_->TakeCasesToPut()) {
     absl::StatusOr<CasePutAnswer> answer = store_->PutCase(record);
     status.Update(answer.status());
     if (!store_->connected()) break;
     if (!answer.ok()) continue;
     const bool won = answer->written || answer->now == record;
-    keeper_->Between([&](Limiter* limiter) { limiter->CasePut(record, *answer); });
+    exchange_->CasePut(record, *answer);
     MutexLock lock(&mutex_);
     ++(won ? status_.cases_won : status_.cases_lost);
   }
@@ -193,11 +192,11 @@ absl::Status Publisher::PutCases() {
 absl::Status Publisher::PutRows(bool* more) {
   absl::Status status;
   for (int batch = 0; batch < kBatchesARound; ++batch) {
-    const std::vector<RowPut> puts = limiter_->TakeRowsToPut(kSubjectsAtOnce);
+    const std::vector<RowPut> puts = exchange_->TakeRowsToPut(kSubjectsAtOnce);
     if (puts.empty()) return status;
     absl::StatusOr<std::vector<RowAnswer>> answers = store_->PutRows(puts);
     if (!answers.ok()) {
-      limiter_->RowsNotPut(puts);
+      exchange_->RowsNotPut(puts);
       return answers.status();
     }
     int64_t put = 0;
@@ -210,18 +209,18 @@ absl::Status Publisher::PutRows(bool* more) {
       status_.rows_put += put;
     }
     bool opened = false;
-    keeper_->Between([&](Limiter* limiter) { opened = limiter->RowsPut(puts, *answers); });
-    if (limiter_->TakeWantsCases()) {
+    opened = exchange_->RowsPut(puts, *answers);
+    if (exchange_->TakeWantsCases()) {
       absl::StatusOr<std::vector<SharedCase>> cases = store_->ReadCases();
       status.Update(cases.status());
       if (!store_->connected()) return status;
       if (cases.ok()) {
-        keeper_->Between([&](Limiter* limiter) { limiter->MergeCases(*cases, /*all=*/false); });
+        exchange_->MergeCases(*cases, /*all=*/false);
       }
     }
     if (!opened) continue;
     // Told to others once it is stored here.
-    keeper_->Commit().IgnoreError();  // the keeper's status tells
+    exchange_->CommitNow();
     status.Update(PutCases());
     if (!store_->connected()) return status;
   }
@@ -247,7 +246,7 @@ absl::Status Publisher::PutReceipts() {
 }
 
 absl::Status Publisher::DropCases() {
-  auto more = limiter_->TakeCasesToDrop();
+  auto more = exchange_->TakeCasesToDrop();
   to_drop_.insert(to_drop_.end(), more.begin(), more.end());
   while (!to_drop_.empty()) {
     const auto& [name, rev] = to_drop_.back();
@@ -265,7 +264,7 @@ absl::Status Publisher::DropStrangers() {
     MutexLock lock(&mutex_);
     for (const NodeRecord& one : status_.nodes) nodes.push_back(one.node);
   }
-  for (const RowKey& key : limiter_->TakeCrowdedRows()) {
+  for (const RowKey& key : exchange_->TakeCrowdedRows()) {
     absl::Status dropped = store_->DropOtherRows(key, nodes);
     if (!dropped.ok()) return dropped;
     spdlog::warn("redis: the rows of {} were more than there can be nodes: strangers' are dropped",
@@ -276,7 +275,7 @@ absl::Status Publisher::DropStrangers() {
 
 // What other nodes put and nobody can have meant is said, at most once a minute.
 void Publisher::TellRefused() {
-  const Limiter::SharedStats stats = limiter_->shared_stats();
+  const ExchangeStats stats = exchange_->stats();
   const int64_t refused = stats.unreadable_rows + stats.unreadable_cases;
   const absl::Time now = clock_->Now();
   if (refused == refused_told_ || absl::AbsDuration(now - refused_at_) < absl::Minutes(1)) return;
@@ -325,7 +324,7 @@ absl::Status Publisher::WaitForCase(const Subject& subject, absl::Duration at_mo
       MutexLock lock(&mutex_);
       seen = rounds_;
     }
-    if (!limiter_->CaseWaits(subject)) return absl::OkStatus();
+    if (!exchange_->CaseWaits(subject)) return absl::OkStatus();
     MutexLock lock(&mutex_);
     while (rounds_ == seen) {
       if (status_.trouble != SharedTrouble::kNone) {

@@ -25,10 +25,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "limiter/limiter.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
-#include "limiter/state_keeper.h"
+#include "limiter/sharing/exchange.h"
 #include "limiter/store/shared_store.h"
 
 namespace deferd {
@@ -47,8 +46,8 @@ class Publisher {
   static constexpr size_t kMaxReceipts = 1000;  // waiting; later ones are not shared
 
   // `limiter`, `keeper` and `clock` must outlive it.
-  Publisher(PublisherOptions options, std::unique_ptr<SharedStore> store, Limiter* limiter,
-            StateKeeper* keeper, const Clock* clock);
+  Publisher(PublisherOptions options, std::unique_ptr<SharedStore> store, Exchange* exchange,
+            const Clock* clock);
   ~Publisher();
 
   // Connects and says the first beat, before Start: so that a daemon whose name or log is another's
@@ -107,8 +106,7 @@ class Publisher {
 
   const PublisherOptions options_;
   const std::unique_ptr<SharedStore> store_;
-  Limiter* const limiter_;
-  StateKeeper* const keeper_;
+  Exchange* const exchange_;
   const Clock* const clock_;
 
   // Of the publisher's thread.

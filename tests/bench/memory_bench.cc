@@ -47,7 +47,7 @@ double LimiterMegabytes(int domains, int attempts) {
   const ManualClock clock(now + absl::Hours(1));
   CaseTable cases;
   Limiter limiter({}, {std::make_shared<Policy>(BuiltInPolicy()), std::make_shared<ChargeLists>()},
-                  &clock, &cases, nullptr);
+                  &clock, &cases);
   EventBatch batch;
   for (int a = 0; a < attempts; ++a) {
     for (int i = 0; i < domains; ++i) {
@@ -63,12 +63,12 @@ double LimiterMegabytes(int domains, int attempts) {
       completed->kind = LogEvent::Kind::kCompleted;
       completed->attempt.message = event->attempt.message;
       if (batch.size() >= 1'000) {
-        limiter.Record(batch);
+        (void)limiter.Record(batch);
         batch.Clear();
       }
     }
   }
-  limiter.Record(batch);
+  (void)limiter.Record(batch);
   const double grown = ResidentMegabytes() - before;
   if (limiter.stats().subjects != static_cast<size_t>(domains))
     std::printf("WRONG: subjects missing\n");

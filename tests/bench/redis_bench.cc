@@ -113,17 +113,18 @@ class BenchNode {
       : name_(absl::StrFormat("%08x", number)), store_(NewMemoryStore(name_, {})) {
     const Settings settings = {std::make_shared<Policy>(BuiltInPolicy()),
                                std::make_shared<ChargeLists>()};
-    limiter_ =
-        std::make_unique<Limiter>(LimiterOptions{.node = name_, .keep = true, .shared = true},
-                                  settings, &kClock, &cases_, &keeper_);
-    if (!keeper_.Load(limiter_.get()).ok()) std::abort();
+    limiter_ = std::make_unique<Limiter>(
+        LimiterOptions{.node = name_, .keep = true, .shared = true}, settings, &kClock, &cases_);
+    committer_ = std::make_unique<Committer>(CommitterOptions{.ledger = false}, limiter_.get(),
+                                             store_.get(), &kClock);
+    if (!committer_->Load().ok()) std::abort();
     publisher_ = std::make_unique<Publisher>(
         PublisherOptions{.claim =
                              [this] {
                                return NodeClaim{name_, name_, {}, "{}"};
                              }},
-        NewRedisStore(address, {.node = name_, .deadline = absl::Seconds(30)}), limiter_.get(),
-        &keeper_, &kClock);
+        NewRedisStore(address, {.node = name_, .deadline = absl::Seconds(30)}), committer_.get(),
+        &kClock);
     publisher_->Start();
   }
 
@@ -143,8 +144,8 @@ class BenchNode {
       event->attempt.outcome = n % 20 == 0 ? Outcome::kDeferred : Outcome::kDelivered;
       event->attempt.remote = true;
       if (batch.size() < 1000 && n + 1 < attempts) continue;
-      keeper_.Record(batch);
-      if (!keeper_.Commit().ok()) std::abort();
+      committer_->Record(batch);
+      if (!committer_->Commit().ok()) std::abort();
       batch.Clear();
     }
     while (limiter_->shared_stats().waiting_subjects > 0) std::this_thread::yield();
@@ -156,8 +157,8 @@ class BenchNode {
   const std::string name_;
   std::unique_ptr<LocalStore> store_;
   CaseTable cases_;
-  StateKeeper keeper_{{.ledger = false}, store_.get(), &kClock};
   std::unique_ptr<Limiter> limiter_;
+  std::unique_ptr<Committer> committer_;
   std::unique_ptr<Publisher> publisher_;
 };
 

@@ -35,7 +35,7 @@ TEST_P(ClockBackTest, LinesOfNowCountAtOnce) {
   EXPECT_EQ(f_.limiter_->stats().clock_back.at, At(Minutes(10)));
   EXPECT_EQ(f_.limiter_->stats().clock_back.by, GetParam() - Minutes(10));
   // A restart does not take back that it is said.
-  ASSERT_THAT(f_.keeper_->Commit(), IsOk());
+  ASSERT_THAT(f_.committer_->Commit(), IsOk());
   f_.Start();
   EXPECT_EQ(f_.limiter_->stats().clock_back.at, At(Minutes(10)));
   EXPECT_EQ(f_.limiter_->stats().clock_back.by, GetParam() - Minutes(10));
@@ -50,7 +50,7 @@ TEST_P(ClockBackTest, WhatWasStampedAheadNeverCountsAgain) {
     f_.clock_.Set(At(GetParam()) + Minutes(1));
     f_.Feed("b.example", GetParam(), Outcome::kDelivered);
     EXPECT_EQ(f_.CountsNow("a.example"), Counts());
-    ASSERT_TRUE(f_.keeper_->Commit().ok());
+    ASSERT_TRUE(f_.committer_->Commit().ok());
     f_.Start();
   }
 }
@@ -67,19 +67,19 @@ TEST_P(ClockBackTest, AMessageThatIsTriedAgainCounts) {
 
 TEST_P(ClockBackTest, ACaseLastsAsLongAsItWouldHave) {
   f_.FeedMany(3, "a.example", GetParam(), Outcome::kFailed);
-  f_.limiter_->Block({SubjectKind::kDomain, "hand.example"}, Hours(2), "root", "abuse");
+  f_.committer_->Block({SubjectKind::kDomain, "hand.example"}, Hours(2), "root", "abuse");
   SetRight();
   f_.Feed("b.example", Minutes(10), Outcome::kDelivered);
   EXPECT_EQ(f_.OpenCase("a.example")->until, At(Minutes(70)));
   EXPECT_EQ(f_.OpenCase("hand.example")->until, At(Minutes(130)));
   f_.clock_.Set(At(Minutes(71)));
-  f_.limiter_->Tick();
+  f_.committer_->Tick();
   EXPECT_FALSE(f_.OpenCase("a.example").has_value());
 }
 
 TEST_P(ClockBackTest, WhoWasUnblockedAheadIsCounted) {
   f_.FeedMany(3, "a.example", GetParam(), Outcome::kFailed);
-  ASSERT_TRUE(f_.limiter_->Unblock({SubjectKind::kDomain, "a.example"}, "root", "").ok());
+  ASSERT_TRUE(f_.committer_->Unblock({SubjectKind::kDomain, "a.example"}, "root", "").ok());
   SetRight();
   f_.Feed("b.example", Minutes(10), Outcome::kDelivered);
   f_.clock_.Set(At(Minutes(12)));

@@ -11,8 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "limiter/committer.h"
 #include "limiter/limiter.h"
-#include "limiter/state_keeper.h"
 #include "limiter/store/memory_store.h"
 #include "policy/policy_file.h"
 #include "tests/limiter/store/faulty_store.h"
@@ -59,13 +59,13 @@ class LimiterFixture {
   // Another limiter, with what the store has: what a crash or a restart leaves.
   void Start() {
     cases_ = std::make_unique<CaseTable>();
-    keeper_ =
-        std::make_unique<StateKeeper>(StateKeeperOptions{.ledger = ledger_}, store_.get(), &clock_);
-    observers_ = std::make_unique<ObserverList>(std::vector<Observer*>{&observer_, keeper_.get()});
     limiter_ = std::make_unique<Limiter>(
         LimiterOptions{.node = "0badcafe", .max_subjects = max_subjects_, .keep = true}, settings_,
-        &clock_, cases_.get(), observers_.get());
-    const absl::Status loaded = keeper_->Load(limiter_.get());
+        &clock_, cases_.get());
+    committer_ =
+        std::make_unique<Committer>(CommitterOptions{.ledger = ledger_, .observers = {&observer_}},
+                                    limiter_.get(), store_.get(), &clock_);
+    const absl::Status loaded = committer_->Load();
     EXPECT_TRUE(loaded.ok()) << loaded;
   }
 
@@ -94,7 +94,7 @@ class LimiterFixture {
   void Feed(const Attempt& attempt) {
     EventBatch batch;
     *batch.Add() = {LogEvent::Kind::kAttempt, attempt};
-    keeper_->Record(batch);
+    committer_->Record(batch);
   }
   void Feed(const std::string& domain, absl::Duration at, Outcome outcome,
             const std::string& message = "", const std::string& recipient = "r@x") {
@@ -108,7 +108,7 @@ class LimiterFixture {
     LogEvent* event = batch.Add();
     event->kind = LogEvent::Kind::kCompleted;
     event->attempt.message = {message, kMorning};
-    keeper_->Record(batch);
+    committer_->Record(batch);
   }
 
   Counts CountsNow(const std::string& domain) const {
@@ -125,9 +125,8 @@ class LimiterFixture {
   std::unique_ptr<FaultyStore> store_;
   RecordingObserver observer_;
   std::unique_ptr<CaseTable> cases_;
-  std::unique_ptr<StateKeeper> keeper_;
-  std::unique_ptr<ObserverList> observers_;
   std::unique_ptr<Limiter> limiter_;
+  std::unique_ptr<Committer> committer_;
 };
 
 }  // namespace deferd

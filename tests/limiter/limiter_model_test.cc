@@ -222,10 +222,10 @@ TEST_P(LimiterModel, EqualsThePlainList) {
     } else if (kind < 4) {
       const bool was_open = oracle.Open(domain);
       oracle.Unblock(domain, clock);
-      EXPECT_EQ(f.limiter_->Unblock({SubjectKind::kDomain, domain}, "root", "").ok(), was_open);
+      EXPECT_EQ(f.committer_->Unblock({SubjectKind::kDomain, domain}, "root", "").ok(), was_open);
     } else if (kind < 6) {
       oracle.Tick(clock);
-      f.limiter_->Tick();
+      f.committer_->Tick();
     } else {
       // Mostly around now; sometimes late, sometimes ahead of the clock.
       absl::Time time = clock - absl::Seconds(upto(step * 3 + 1));
@@ -252,7 +252,7 @@ TEST_P(LimiterModel, EqualsThePlainList) {
     // What was committed, some of it only at the second try, is all that another limiter needs.
     if (p.restarts && upto(30) == 0) {
       f.store_->FailCommits(static_cast<int>(upto(2)));
-      const bool committed = f.keeper_->Commit().ok();
+      const bool committed = f.committer_->Commit().ok();
       if (committed && upto(3) == 0) f.Start();
     }
 

@@ -35,7 +35,7 @@ Settings HostedAlone(const Settings& settings, const std::string& domain) {
 TEST(Limiter, ADomainThatIsNotHostedIsCountedAndNeverBlocked) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(1)));
   f.settings_ = HostedAlone(f.settings_, "here.example");
-  f.limiter_->SetSettings(f.settings_);
+  f.committer_->SetSettings(f.settings_);
   f.FeedMany(9, "a.example", Minutes(1), Outcome::kFailed);
   f.FeedMany(9, "here.example", Minutes(1), Outcome::kFailed);
   EXPECT_EQ(f.CountsNow("a.example"), (Counts{.failed = 9}));
@@ -47,9 +47,9 @@ TEST(Limiter, ABlockEndsWhenItsDomainIsNoLongerHosted) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(1)));
   f.FeedMany(9, "a.example", Minutes(1), Outcome::kFailed);
   ASSERT_TRUE(f.OpenCase("a.example").has_value());
-  f.limiter_->SetSettings(HostedAlone(f.settings_, "here.example"));
+  f.committer_->SetSettings(HostedAlone(f.settings_, "here.example"));
   EXPECT_FALSE(f.OpenCase("a.example").has_value());
-  f.limiter_->SetSettings(HostedAlone(f.settings_, "a.example"));
+  f.committer_->SetSettings(HostedAlone(f.settings_, "a.example"));
   f.FeedMany(9, "a.example", Minutes(2), Outcome::kFailed);
   EXPECT_TRUE(f.OpenCase("a.example").has_value());
 }
@@ -61,7 +61,7 @@ TEST(Limiter, ALoginWithoutADomainBelongsToTheDomainOfItsMap) {
   lists.hosted.push_back(DomainPattern::Parse("here.example").value());
   lists.logins = {{"ours", "here.example"}, {"theirs", "a.example"}};
   f.settings_.lists = std::make_shared<ChargeLists>(lists);
-  f.limiter_->SetSettings(f.settings_);
+  f.committer_->SetSettings(f.settings_);
   for (const char* login : {"ours", "theirs"}) {
     for (int i = 0; i < 9; ++i) {
       Attempt attempt = LimiterFixture::MakeAttempt("x", At(Minutes(1)), Outcome::kFailed);
@@ -72,7 +72,7 @@ TEST(Limiter, ALoginWithoutADomainBelongsToTheDomainOfItsMap) {
   EXPECT_TRUE(f.cases_->FindOpen({SubjectKind::kLogin, "ours"}, false).has_value());
   EXPECT_TRUE(f.cases_->FindOpen({SubjectKind::kLogin, "theirs"}, false).has_value())
       << "a proven login is judged wherever its domain lives";
-  f.limiter_->SetSettings(f.settings_);  // a reload changes nothing
+  f.committer_->SetSettings(f.settings_);  // a reload changes nothing
   EXPECT_TRUE(f.cases_->FindOpen({SubjectKind::kLogin, "ours"}, false).has_value());
 }
 
@@ -80,7 +80,7 @@ TEST(Limiter, ALocalUserWithoutADomainIsOnlyWarnedAbout) {
   const std::string rule =
       "[rule.l]\nmin_bad = 3\npercent = 50\nkind = \"local\"\naction = \"reject\"\n";
   LimiterFixture f(std::string(kThreeBadHalf) + rule, At(Minutes(1)));
-  f.limiter_->SetSettings(HostedAlone(f.settings_, "here.example"));
+  f.committer_->SetSettings(HostedAlone(f.settings_, "here.example"));
   for (int i = 0; i < 9; ++i) {
     Attempt attempt = LimiterFixture::MakeAttempt("x", At(Minutes(1)), Outcome::kFailed);
     attempt.identity = {.sender = "a@here.example", .user = "www-data"};
@@ -228,7 +228,7 @@ TEST(Limiter, AtUntilACalmedSubjectIsFreeAndStartsAnew) {
   f.FeedMany(9, "a.example", Minutes(1), Outcome::kFailed);  // the block's own consequences
   ASSERT_TRUE(f.OpenCase("a.example").has_value());
   f.clock_.Set(At(Minutes(60)));
-  f.limiter_->Tick();
+  f.committer_->Tick();
   EXPECT_FALSE(f.OpenCase("a.example").has_value());
   EXPECT_EQ(f.observer_.cases_.back().change, CaseChange::kEnded);
   // Two more are below the limit: those of before no longer count.
@@ -244,7 +244,7 @@ TEST(Limiter, AtUntilAStillBadSubjectKeepsItsCase) {
   f.clock_.Set(At(Minutes(30)));
   f.FeedMany(3, "a.example", Minutes(30), Outcome::kFailed);
   f.clock_.Set(At(Minutes(60)));
-  f.limiter_->Tick();
+  f.committer_->Tick();
   std::optional<Case> open = f.OpenCase("a.example");
   ASSERT_TRUE(open.has_value());
   EXPECT_EQ(open->since, At(Minutes(0)));
@@ -264,7 +264,7 @@ TEST(Limiter, TheLogsOwnTimeEndsCasesInABacklog) {
 TEST(Limiter, UnblockCountsOnlyLaterSteps) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(5) + Seconds(30)));
   f.FeedMany(5, "a.example", Minutes(5), Outcome::kFailed);
-  absl::StatusOr<Case> ended = f.limiter_->Unblock(Domain("a.example"), "root", "fixed the form");
+  absl::StatusOr<Case> ended = f.committer_->Unblock(Domain("a.example"), "root", "fixed the form");
   ASSERT_THAT(ended, IsOk());
   EXPECT_EQ(ended->state, CaseState::kClosed);
   EXPECT_EQ(CloserOf(*ended), "root");
@@ -278,16 +278,16 @@ TEST(Limiter, UnblockCountsOnlyLaterSteps) {
 
 TEST(Limiter, UnblockingWhoIsNotBlockedSaysSo) {
   LimiterFixture f(kThreeBadHalf);
-  EXPECT_THAT(f.limiter_->Unblock(Domain("a.example"), "root", ""),
+  EXPECT_THAT(f.committer_->Unblock(Domain("a.example"), "root", ""),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("a.example: no block to end")));
 }
 
 TEST(Limiter, APersonsBlockEndsByTheClockAndIsNotJudged) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(0)));
-  f.limiter_->Block(Domain("a.example"), Minutes(30), "root", "complaint");
+  f.committer_->Block(Domain("a.example"), Minutes(30), "root", "complaint");
   f.FeedMany(9, "a.example", Minutes(20), Outcome::kFailed);
   f.clock_.Set(At(Minutes(30)));
-  f.limiter_->Tick();
+  f.committer_->Tick();
   EXPECT_FALSE(f.OpenCase("a.example").has_value());
   EXPECT_EQ(f.observer_.cases_.front().change, CaseChange::kBlockedByPerson);
 }
@@ -315,7 +315,7 @@ TEST(Limiter, AShadowCaseEndsWhenAnEnforcedOneOfTheSubjectOpens) {
     f.FeedMany(2, "b.example", Minutes(1), Outcome::kFailed);
     ASSERT_TRUE(f.OpenCase("a.example", /*shadow=*/true).has_value());
     if (by_person) {
-      f.limiter_->Block({SubjectKind::kDomain, "a.example"}, Hours(1), "root", "");
+      f.committer_->Block({SubjectKind::kDomain, "a.example"}, Hours(1), "root", "");
     } else {
       f.FeedMany(2, "a.example", Minutes(1), Outcome::kFailed);
     }
@@ -338,16 +338,16 @@ TEST(Limiter, APersonsBlockDoesWhatThePolicySays) {
       "action = { submission = \"hold\", local = \"reject\", queued = \"pass\", relay = "
       "\"discard\" }\n");
   const Case record =
-      f.limiter_->Block({SubjectKind::kLogin, "bob@a.example"}, Hours(1), "root", "");
+      f.committer_->Block({SubjectKind::kLogin, "bob@a.example"}, Hours(1), "root", "");
   EXPECT_EQ(record.action.ToString(), "submission=hold local=reject queued=pass relay=discard");
 }
 
 TEST(Limiter, WhatAPersonSaysOfHeldMailStaysWithTheCase) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(2)));
   const Subject a = {SubjectKind::kDomain, "a.example"};
-  f.limiter_->Block(a, Hours(1), "root", "");
-  EXPECT_EQ(f.limiter_->Unblock(a, "root", "", HeldOrder::kKeep)->held_order, HeldOrder::kKeep);
-  ASSERT_TRUE(f.keeper_->Commit(/*durable=*/true).ok());
+  f.committer_->Block(a, Hours(1), "root", "");
+  EXPECT_EQ(f.committer_->Unblock(a, "root", "", HeldOrder::kKeep)->held_order, HeldOrder::kKeep);
+  ASSERT_TRUE(f.committer_->Commit(/*durable=*/true).ok());
   f.Start();
   ASSERT_EQ(f.cases_->Closed(1).size(), 1u);
   EXPECT_EQ(f.cases_->Closed(1)[0].held_order, HeldOrder::kKeep);
@@ -387,7 +387,7 @@ TEST(Limiter, ADomainIsNotBlockedByItsBlockedLogin) {
 TEST(Limiter, AReloadKeepsTheCountsOfWindowsThatStay) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(2)));
   f.FeedMany(2, "a.example", Minutes(1), Outcome::kFailed);
-  f.limiter_->SetSettings(
+  f.committer_->SetSettings(
       {LimiterFixture::ParsedPolicy("[rule.short]\nmin_bad = 1\npercent = 1\nwindow = \"10m\"\n"
                                     "[rule.r]\nmin_bad = 3\npercent = 50\n"),
        std::make_shared<ChargeLists>()});
@@ -428,7 +428,7 @@ TEST(Limiter, ABareLoginIsCountedThoughNoRuleAsks) {
 TEST(Limiter, APersonsBlockTakesTheRulesPlaceAndEndsNoEarlier) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(0)));
   f.FeedMany(3, "a.example", Minutes(0), Outcome::kFailed);
-  const Case block = f.limiter_->Block(Domain("a.example"), Minutes(1), "root", "sure is sure");
+  const Case block = f.committer_->Block(Domain("a.example"), Minutes(1), "root", "sure is sure");
   EXPECT_EQ(block.until, At(Minutes(60)));
   ASSERT_EQ(f.cases_->Open().size(), 1u);
   EXPECT_TRUE(f.cases_->Open()[0].manual);
@@ -445,8 +445,8 @@ TEST(Limiter, AReloadEndsWhatItDoesNotEnforce) {
         "[rule.r]\nmin_bad = 3\npercent = 50\n[exempt]\ndomains = [\"a.example\"]\n"}) {
     LimiterFixture f(kThreeBadHalf, At(Minutes(0)));
     f.FeedMany(3, "a.example", Minutes(0), Outcome::kFailed);
-    f.limiter_->Block(Domain("b.example"), Hours(1), "root", "abuse");
-    f.limiter_->SetSettings(
+    f.committer_->Block(Domain("b.example"), Hours(1), "root", "abuse");
+    f.committer_->SetSettings(
         {LimiterFixture::ParsedPolicy(policy), std::make_shared<ChargeLists>()});
     EXPECT_FALSE(f.OpenCase("a.example").has_value()) << policy;
     EXPECT_TRUE(f.OpenCase("b.example").has_value()) << "a person's block stays";
@@ -554,7 +554,7 @@ class HostTest : public testing::Test {
     auto lists = std::make_shared<ChargeLists>();
     EXPECT_THAT(lists->relay_hosts.Add("192.0.2.0/24"), IsOk());
     f_.settings_.lists = lists;
-    f_.limiter_->SetSettings(f_.settings_);
+    f_.committer_->SetSettings(f_.settings_);
   }
 
   void Send(const std::string& host, const std::string& sender, Outcome outcome) {
@@ -605,7 +605,7 @@ TEST_F(HostTest, AHostThatIsNoRelayAnyMoreIsLetGo) {
     Send("192.0.2.7", absl::StrCat("a@new", i, ".example"), Outcome::kFailed);
   }
   f_.settings_.lists = std::make_shared<ChargeLists>();
-  f_.limiter_->SetSettings(f_.settings_);
+  f_.committer_->SetSettings(f_.settings_);
   EXPECT_FALSE(HostCase("192.0.2.7").has_value());
 }
 

@@ -125,11 +125,11 @@ TEST_F(ManyRecipients, CountsAreThoseOfTheOracleWhateverTheBatchesAndRestarts) {
           *batch.Add() = {LogEvent::Kind::kAttempt, attempt};
           oracle.Feed(attempt);
         }
-        keeper_->Record(batch);
+        committer_->Record(batch);
         // Not every commit comes through.
         if (restarts && random() % 9 == 0) store_->FailCommits(1);
-        if (!keeper_->Commit().ok()) {
-          ASSERT_THAT(keeper_->Commit(), IsOk());
+        if (!committer_->Commit().ok()) {
+          ASSERT_THAT(committer_->Commit(), IsOk());
         }
         if (restarts && (batch_size > 1 || i % 50 == 0)) Start();
         if (i % 300 == 0) {
@@ -139,7 +139,7 @@ TEST_F(ManyRecipients, CountsAreThoseOfTheOracleWhateverTheBatchesAndRestarts) {
       EXPECT_EQ(CountsNow("a.example"), oracle.counts());
       EXPECT_GT(oracle.counts().surplus, 100);
       Complete("big");
-      ASSERT_THAT(keeper_->Commit(), IsOk());
+      ASSERT_THAT(committer_->Commit(), IsOk());
       EXPECT_EQ(StoredRows(), 0u) << "nothing of it is left behind";
     }
   }
@@ -150,7 +150,7 @@ TEST_F(ManyRecipients, WhatACommitStoresDoesNotGrowWithTheRecipientsThereAre) {
   for (int i = 0; i < 20'000; ++i) {
     Feed(To(i, absl::Milliseconds(50) * i, i % 3 == 0 ? Outcome::kFailed : Outcome::kDelivered));
     if (i % 100 != 99) continue;
-    ASSERT_THAT(keeper_->Commit(), IsOk());
+    ASSERT_THAT(committer_->Commit(), IsOk());
     bytes_at[i / 100] = counting_->bytes_;
   }
   // A hundred new ones.
@@ -158,7 +158,7 @@ TEST_F(ManyRecipients, WhatACommitStoresDoesNotGrowWithTheRecipientsThereAre) {
   // One that is retried, the first or the last.
   for (const int again : {0, 10'000, 19'999}) {
     Feed(To(again, absl::Minutes(20), Outcome::kDeferred));
-    ASSERT_THAT(keeper_->Commit(), IsOk());
+    ASSERT_THAT(committer_->Commit(), IsOk());
     EXPECT_EQ(counting_->rows_, 1u);
     EXPECT_LE(counting_->bytes_, 200 * Recipients::kPart);
   }
@@ -191,7 +191,7 @@ TEST_F(ManyRecipients, AnOlderDeferdsRowIsTakenOverAndSplit) {
                                   absl::StrCat("r", i, "@x.example"));
     Feed(attempt);
   }
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   StoreBatch rewrite;
   for (const auto& [part, bytes] : ContentsOf(store_.get()).contributions) {
     rewrite.contributions.push_back({part, ""});
@@ -209,13 +209,13 @@ TEST_F(ManyRecipients, AnOlderDeferdsRowIsTakenOverAndSplit) {
   deliver(999);  // was delivered
   EXPECT_EQ(CountsNow("a.example").deferred, 499);
   EXPECT_EQ(CountsNow("a.example").delivered, 501);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   EXPECT_EQ(StoredRows(), (1'000 + Recipients::kPart - 1) / Recipients::kPart);
   Start();
   deliver(0);
   deliver(998);
   EXPECT_EQ(CountsNow("a.example").deferred, 498);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   EXPECT_LE(counting_->rows_, 3u) << "of each of them, and of what they diluted";
 }
 

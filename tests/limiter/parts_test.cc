@@ -66,7 +66,7 @@ class PartsOfNodes : public testing::TestWithParam<Culprit> {
  protected:
   static void Give(Node& node, const Identity& identity, int n) {
     for (int i = 0; i < n; ++i) node.Record(By(identity, node.clock_.Now()));
-    EXPECT_TRUE(node.keeper_->Commit().ok());
+    EXPECT_TRUE(node.committer_->Commit().ok());
   }
   static bool Blocked(const Node& node, const Subject& subject) {
     return node.cases_->FindEnforced(subject, node.clock_.Now()).has_value();
@@ -81,7 +81,7 @@ TEST_P(PartsOfNodes, HalfOnEachBlocksTheCulpritAlone) {
       MemoryCluster nodes(3, kAlike);
       for (int i : {0, 1, 2}) {
         nodes[i].settings_ = WithMaps(nodes[i].settings_);
-        nodes[i].limiter_->SetSettings(nodes[i].settings_);
+        nodes[i].committer_->SetSettings(nodes[i].settings_);
       }
       nodes.Sync();
       Give(nodes[0], culprit.identity, first);
@@ -113,14 +113,14 @@ TEST_P(PartsOfNodes, ClearedOnOneIsClearedOnAll) {
   MemoryCluster nodes(2, kBoth);
   for (int i : {0, 1}) {
     nodes[i].settings_ = WithMaps(nodes[i].settings_);
-    nodes[i].limiter_->SetSettings(nodes[i].settings_);
+    nodes[i].committer_->SetSettings(nodes[i].settings_);
   }
   nodes.Sync();
   Give(nodes[0], culprit.identity, 6);
   Give(nodes[1], culprit.identity, 3);
   nodes.Sync();
-  ASSERT_TRUE(nodes[0].limiter_->Unblock(culprit.subject, "root", "fixed").ok());
-  EXPECT_TRUE(nodes[0].keeper_->Commit(/*durable=*/true).ok());
+  ASSERT_TRUE(nodes[0].committer_->Unblock(culprit.subject, "root", "fixed").ok());
+  EXPECT_TRUE(nodes[0].committer_->Commit(/*durable=*/true).ok());
   nodes.Sync();
   for (int turn = 0; turn < 2; ++turn) {
     for (int i : {0, 1}) {
@@ -159,7 +159,7 @@ class Parts : public testing::TestWithParam<Culprit> {
  protected:
   Parts() : f_(kBoth, At(Minutes(1))) {
     f_.settings_ = WithMaps(f_.settings_);
-    f_.limiter_->SetSettings(f_.settings_);
+    f_.committer_->SetSettings(f_.settings_);
   }
   void Give(const Identity& identity, absl::Duration at, int n) {
     for (int i = 0; i < n; ++i) f_.Feed(By(identity, At(at)));
@@ -175,7 +175,7 @@ class Parts : public testing::TestWithParam<Culprit> {
     for (int turn = 0; turn < 2; ++turn) {
       EXPECT_EQ(f_.CountsNow(kDomain).bad(), bad) << (turn ? "after a restart" : "");
       EXPECT_EQ(Top({SubjectKind::kDomain, kDomain}).bad(), bad);
-      EXPECT_TRUE(f_.keeper_->Commit().ok());
+      EXPECT_TRUE(f_.committer_->Commit().ok());
       f_.Start();
     }
   }
@@ -186,7 +186,7 @@ class Parts : public testing::TestWithParam<Culprit> {
 TEST_P(Parts, UnblockedByAPerson) {
   Give(GetParam().identity, Minutes(1), 9);
   ExpectDomainBad(0);
-  ASSERT_TRUE(f_.limiter_->Unblock(GetParam().subject, "root", "fixed").ok());
+  ASSERT_TRUE(f_.committer_->Unblock(GetParam().subject, "root", "fixed").ok());
   ExpectDomainBad(0);
   f_.clock_.Set(At(Minutes(3)));
   Give({.login = "ann@here.example"}, Minutes(3), 1);
@@ -200,17 +200,17 @@ TEST_P(Parts, EndedByTime) {
   f_.clock_.Set(At(Minutes(20)));
   Give(GetParam().identity, Minutes(20), 2);
   f_.clock_.Set(At(Minutes(40)));
-  f_.limiter_->Tick();
+  f_.committer_->Tick();
   ASSERT_FALSE(f_.cases_->FindOpen(GetParam().subject, false).has_value());
   ExpectDomainBad(2);
 }
 
 TEST_P(Parts, APersonsBlockThatEnds) {
   Give(GetParam().identity, Minutes(1), 4);
-  f_.limiter_->Block(GetParam().subject, Minutes(10), "root", "abuse");
+  f_.committer_->Block(GetParam().subject, Minutes(10), "root", "abuse");
   ExpectDomainBad(0);
   f_.clock_.Set(At(Minutes(12)));
-  f_.limiter_->Tick();
+  f_.committer_->Tick();
   ASSERT_FALSE(f_.cases_->FindOpen(GetParam().subject, false).has_value());
   ExpectDomainBad(0);
 }
@@ -219,7 +219,7 @@ TEST_P(Parts, EndedByAReloadedPolicy) {
   Give(GetParam().identity, Minutes(1), 9);
   f_.settings_.policy =
       LimiterFixture::ParsedPolicy("[rule.r]\nmin_bad = 10\npercent = 50\nblock_for = \"30m\"\n");
-  f_.limiter_->SetSettings(f_.settings_);
+  f_.committer_->SetSettings(f_.settings_);
   ASSERT_FALSE(f_.cases_->FindOpen(GetParam().subject, false).has_value());
   ExpectDomainBad(0);
 }
@@ -229,7 +229,7 @@ TEST_P(Parts, AChangedMapMovesNothingThatWasCounted) {
   ChargeLists lists;
   lists.logins = {{"ours", "other.example"}, {"bob@panel.example", "other.example"}};
   f_.settings_.lists = std::make_shared<ChargeLists>(lists);
-  f_.limiter_->SetSettings(f_.settings_);
+  f_.committer_->SetSettings(f_.settings_);
   EXPECT_EQ(f_.CountsNow(kDomain).bad(), 0);
   EXPECT_EQ(f_.CountsNow("other.example").bad(), 0);
 }
@@ -237,7 +237,7 @@ TEST_P(Parts, AChangedMapMovesNothingThatWasCounted) {
 // What its own node counts again out of the ledger agrees.
 TEST_P(Parts, TheReceiptKnowsWhatWasTakenOut) {
   Give(GetParam().identity, Minutes(1), 9);
-  ASSERT_TRUE(f_.limiter_->Unblock(GetParam().subject, "root", "fixed").ok());
+  ASSERT_TRUE(f_.committer_->Unblock(GetParam().subject, "root", "fixed").ok());
   f_.clock_.Set(At(Minutes(3)));
   Give(GetParam().identity, Minutes(3), 1);
   for (int i = 0; i < 9; ++i) Give({.login = absl::StrCat(i, "@here.example")}, Minutes(3), 1);
@@ -304,13 +304,13 @@ TEST(PartsModel, TheDomainsCountsAreTheRest) {
       const Subject subject = {SubjectKind::kLogin, login};
       switch (random() % 40) {
         case 0:
-          if (f.limiter_->Unblock(subject, "root", "").ok()) apart[login] = now;
+          if (f.committer_->Unblock(subject, "root", "").ok()) apart[login] = now;
           break;
         case 1:
-          f.limiter_->Block(subject, absl::Minutes(1 + random() % 20), "root", "");
+          f.committer_->Block(subject, absl::Minutes(1 + random() % 20), "root", "");
           break;
         case 2:
-          EXPECT_TRUE(f.keeper_->Commit().ok());
+          EXPECT_TRUE(f.committer_->Commit().ok());
           f.Start();
           break;
         default:
@@ -318,7 +318,7 @@ TEST(PartsModel, TheDomainsCountsAreTheRest) {
           f.Feed(By({.login = login}, now, bad ? Outcome::kFailed : Outcome::kDelivered));
           seen.push_back({login, now, bad});
       }
-      f.limiter_->Tick();
+      f.committer_->Tick();
       // A case that ended by time cleared what came before its second step.
       for (const Case& one : f.cases_->Closed(20)) {
         if (one.ending != Ending::kTime) continue;
@@ -355,7 +355,7 @@ TEST(BareLogin, IsBlockedByTheDefaultPolicy) {
   lists.host = "mx1.example.net";
   lists.hosted.push_back(DomainPattern::Parse("here.example").value());
   f.settings_.lists = std::make_shared<ChargeLists>(lists);
-  f.limiter_->SetSettings(f.settings_);
+  f.committer_->SetSettings(f.settings_);
   for (const char* login : {"bob", "eve@elsewhere.example", "ann@here.example"}) {
     for (int i = 0; i < 12; ++i) f.Feed(By({.login = login}, At(Minutes(1))));
   }
@@ -368,7 +368,7 @@ TEST(BareLogin, IsBlockedByTheDefaultPolicy) {
   EXPECT_FALSE(f.cases_->FindOpen({SubjectKind::kLogin, "ann@here.example"}, false).has_value());
   // A person need not know the form.
   EXPECT_EQ(f.limiter_->Report({SubjectKind::kLogin, "bob"}).counts.bad(), 12);
-  EXPECT_TRUE(f.limiter_->Unblock({SubjectKind::kLogin, "bob"}, "root", "").ok());
+  EXPECT_TRUE(f.committer_->Unblock({SubjectKind::kLogin, "bob"}, "root", "").ok());
   EXPECT_FALSE(f.cases_->FindOpen(bob, false).has_value());
 }
 

@@ -15,7 +15,7 @@ std::unique_ptr<EventBatch> BatchOf(const Attempt& attempt) {
 
 TEST(Recorder, RecordsWhatWasSubmittedBeforeItStops) {
   LimiterFixture f(kPolicy, At(absl::Minutes(1)));
-  Recorder recorder(f.limiter_.get(), f.keeper_.get(), [](size_t) { return true; });
+  Recorder recorder(f.committer_.get(), [](size_t) { return true; });
   for (int i = 0; i < 500; ++i) {
     ASSERT_TRUE(recorder.Submit(BatchOf(
         LimiterFixture::MakeAttempt("a.example", At(absl::Seconds(i / 10)), Outcome::kFailed))));
@@ -28,7 +28,7 @@ TEST(Recorder, RecordsWhatWasSubmittedBeforeItStops) {
 
 TEST(Recorder, RefusesAfterItStopped) {
   LimiterFixture f(kPolicy);
-  Recorder recorder(f.limiter_.get(), f.keeper_.get(), [](size_t) { return true; });
+  Recorder recorder(f.committer_.get(), [](size_t) { return true; });
   recorder.Stop();
   EXPECT_FALSE(recorder.Submit(std::make_unique<EventBatch>()));
   EXPECT_EQ(recorder.pending(), 0u);
@@ -43,7 +43,7 @@ bool OpenAfterTwoTicks(bool may_end_cases) {
   Mutex mutex;
   CondVar ticked;
   int ticks = 0;
-  Recorder recorder(f.limiter_.get(), f.keeper_.get(), [&](size_t) {
+  Recorder recorder(f.committer_.get(), [&](size_t) {
     MutexLock lock(&mutex);
     ++ticks;
     ticked.NotifyAll();

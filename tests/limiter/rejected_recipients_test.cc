@@ -47,10 +47,10 @@ class RejectedRecipients : public testing::Test, protected LimiterFixture {
     event->attempt.recipient = "r@x";
     event->attempt.outcome = Outcome::kRejectedRecipient;
     event->attempt.reply = reply;
-    keeper_->Record(batch);
+    committer_->Record(batch);
   }
 
-  void Commit() { EXPECT_THAT(keeper_->Commit(/*durable=*/true), IsOk()); }
+  void Commit() { EXPECT_THAT(committer_->Commit(/*durable=*/true), IsOk()); }
 
   std::vector<LedgerRow> Rows(Outcome outcome) {
     LedgerQuery query;

@@ -103,7 +103,7 @@ TEST_F(ReplyCounting, WhatIsLeftOutOutlivesARestart) {
   Start(kThreeBadHalf);
   Feed(Minutes(20), Outcome::kDeferred, kGreylisted, "m");
   Feed(Minutes(21), Outcome::kDeferred, kFull);
-  ASSERT_THAT(f_->keeper_->Commit(), IsOk());
+  ASSERT_THAT(f_->committer_->Commit(), IsOk());
   f_->Start();
   Feed(Minutes(22), Outcome::kDeferred, kGreylisted, "m");  // known already
   EXPECT_THAT(Report().left_out,
@@ -113,12 +113,12 @@ TEST_F(ReplyCounting, WhatIsLeftOutOutlivesARestart) {
 TEST_F(ReplyCounting, WhenTheWindowIsOverTheStoreForgetsToo) {
   Start(kThreeBadHalf);
   Feed(Minutes(1), Outcome::kDeferred, kGreylisted);
-  ASSERT_THAT(f_->keeper_->Commit(), IsOk());
+  ASSERT_THAT(f_->committer_->Commit(), IsOk());
   f_->clock_.Set(At(Hours(5)));
   for (int hour : {2, 4}) {  // time passes, and the dead are swept
     f_->Feed("other.example", Hours(hour), Outcome::kDelivered);
   }
-  ASSERT_THAT(f_->keeper_->Commit(), IsOk());
+  ASSERT_THAT(f_->committer_->Commit(), IsOk());
   f_->Start();
   EXPECT_THAT(Report().left_out, IsEmpty());
 }
@@ -176,7 +176,7 @@ TEST_F(ReplyCounting, TheLedgerKnowsTheClass) {
   Start(kThreeBadHalf);
   Feed(Minutes(20), Outcome::kDeferred, kGreylisted);
   Feed(Minutes(21), Outcome::kDelivered, "250 ok");
-  ASSERT_THAT(f_->keeper_->Commit(), IsOk());
+  ASSERT_THAT(f_->committer_->Commit(), IsOk());
   absl::StatusOr<LedgerPage> page = f_->store_->NewReader()->Search({});
   ASSERT_THAT(page, IsOk());
   ASSERT_EQ(page->rows.size(), 2u);

@@ -47,7 +47,7 @@ TEST_F(RoomTest, WhatIsNearALimitIsExactHoweverManyNamesCome) {
 TEST_F(RoomTest, CasesAndClearingsStay) {
   f_.FeedMany(10, "bad.example", Minutes(1), Outcome::kFailed);
   f_.FeedMany(10, "cleared.example", Minutes(1), Outcome::kFailed);
-  ASSERT_TRUE(f_.limiter_->Unblock({SubjectKind::kDomain, "cleared.example"}, "root", "").ok());
+  ASSERT_TRUE(f_.committer_->Unblock({SubjectKind::kDomain, "cleared.example"}, "root", "").ok());
   Strangers(3'000, Minutes(2));
   EXPECT_EQ(f_.CountsNow("bad.example").failed, 10);
   EXPECT_TRUE(f_.OpenCase("bad.example").has_value());
@@ -71,12 +71,12 @@ TEST_F(RoomTest, ManyThatAreNearHaveABoundToo) {
 
 TEST_F(RoomTest, WhatIsForgottenLeavesTheStoreAndALateOutcomeIsNoError) {
   f_.Feed("late.example", Minutes(1), Outcome::kDeferred, "m");
-  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  ASSERT_TRUE(f_.committer_->Commit().ok());
   Strangers(3'000, Minutes(2));
-  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  ASSERT_TRUE(f_.committer_->Commit().ok());
   f_.Feed("late.example", Minutes(3), Outcome::kDelivered, "m");
   EXPECT_EQ(f_.CountsNow("late.example"), (Counts{.delivered = 1}));
-  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  ASSERT_TRUE(f_.committer_->Commit().ok());
   const size_t before = f_.limiter_->stats().subjects;
   f_.Start();
   EXPECT_EQ(f_.limiter_->stats().subjects, before);
@@ -86,7 +86,7 @@ TEST_F(RoomTest, WhatIsForgottenLeavesTheStoreAndALateOutcomeIsNoError) {
 TEST_F(RoomTest, AStoreWithMoreIsTakenUpWithinTheBound) {
   f_.FeedMany(10, "bad.example", Minutes(1), Outcome::kFailed);
   Strangers(900, Minutes(2));
-  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  ASSERT_TRUE(f_.committer_->Commit().ok());
   f_.max_subjects_ = 100;
   f_.Start();
   EXPECT_LE(f_.limiter_->stats().subjects, 100u);
@@ -98,26 +98,26 @@ TEST_F(RoomTest, TheStoreHasWhatIsThereAndNothingElse) {
   for (int i = 0; i < 50; ++i) {
     Strangers(100, Minutes(2));
     if (i % 3 == 0) f_.store_->FailCommits(1);
-    f_.keeper_->Commit().IgnoreError();
+    f_.committer_->Commit().IgnoreError();
   }
-  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  ASSERT_TRUE(f_.committer_->Commit().ok());
   EXPECT_EQ(ContentsOf(f_.store_.get()).windows.size(), f_.limiter_->stats().subjects);
 }
 
 TEST_F(RoomTest, WhatWaitsForAFullDiskIsBounded) {
   f_.FeedMany(9, "near.example", Minutes(1), Outcome::kFailed);
-  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  ASSERT_TRUE(f_.committer_->Commit().ok());
   f_.store_->FailCommits(1'000);
   for (int i = 0; i < 20; ++i) {
     Strangers(1'000, Minutes(2));
-    ASSERT_FALSE(f_.keeper_->Commit().ok());
+    ASSERT_FALSE(f_.committer_->Commit().ok());
   }
   StoreBatch waiting;
   f_.limiter_->CollectChanges(&waiting);
   f_.limiter_->ChangesSaved(false);
   EXPECT_LE(waiting.windows.size(), 2 * f_.max_subjects_);
   f_.store_->FailCommits(0);
-  ASSERT_TRUE(f_.keeper_->Commit().ok());
+  ASSERT_TRUE(f_.committer_->Commit().ok());
   const size_t subjects = f_.limiter_->stats().subjects;
   f_.Start();
   EXPECT_EQ(f_.limiter_->stats().subjects, subjects);
@@ -128,7 +128,7 @@ TEST_F(RoomTest, WhatWaitsForAFullDiskIsBounded) {
 TEST_F(RoomTest, WhatWaitsForTheSharedStoreIsBounded) {
   CaseTable cases;
   Limiter limiter({.node = "0badcafe", .max_subjects = 1'000, .keep = true, .shared = true},
-                  f_.settings_, &f_.clock_, &cases, nullptr);
+                  f_.settings_, &f_.clock_, &cases);
   for (int i = 0; i < 200; ++i) {
     EventBatch batch;
     for (int j = 0; j < 100; ++j) {
@@ -136,7 +136,7 @@ TEST_F(RoomTest, WhatWaitsForTheSharedStoreIsBounded) {
                       LimiterFixture::MakeAttempt(absl::StrCat("new", i, "-", j, ".example"),
                                                   At(Minutes(2)), Outcome::kFailed)};
     }
-    limiter.Record(batch);
+    EXPECT_FALSE(limiter.Record(batch).empty());
     StoreBatch changes;
     limiter.CollectChanges(&changes);
     limiter.ChangesSaved(true);

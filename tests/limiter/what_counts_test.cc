@@ -68,7 +68,7 @@ class WhatCounts : public testing::TestWithParam<LineCase> {
         absl::FromCivil(absl::CivilSecond(2026, 11, 22, 12, 0, 0), absl::UTCTimeZone());
     ManualClock clock(noon);
     CaseTable cases;
-    Limiter limiter({.node = "0badcafe"}, settings, &clock, &cases, &seen_);
+    Limiter limiter({.node = "0badcafe"}, settings, &clock, &cases);
     std::unique_ptr<LogReader> reader;
     EventBatch batch;
     if (IsExim(line)) {
@@ -97,7 +97,7 @@ class WhatCounts : public testing::TestWithParam<LineCase> {
           &batch);
     }
     EXPECT_EQ(batch.counts.malformed, 0);
-    limiter.Record(batch);
+    limiter.Record(batch).TellTo(&seen_);
   }
 
   LastSeen seen_;

@@ -17,6 +17,7 @@ class AdminApiTest : public testing::Test, public LimiterFixture {
       : LimiterFixture(kPolicy, At(absl::Minutes(2))),
         gate_(cases_.get(), &freshness_, &clock_, limiter_->settings()),
         api_({.limiter = limiter_.get(),
+              .committer = committer_.get(),
               .cases = cases_.get(),
               .gate = &gate_,
               .freshness = &freshness_,
@@ -31,13 +32,13 @@ class AdminApiTest : public testing::Test, public LimiterFixture {
                   },
               .reload = [this] { return reload_; },
               .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
-              .save = [this] { return keeper_->Commit(/*durable=*/true); },
-              .receipt = [this](const Case& record) { return keeper_->ReceiptOf(record); },
+              .save = [this] { return committer_->Commit(/*durable=*/true); },
+              .receipt = [this](const Case& record) { return committer_->ReceiptOf(record); },
               .ledger = reader_.get(),
               .record =
                   [this](const EventBatch& batch) {
-                    keeper_->Record(batch);
-                    return keeper_->Commit(/*durable=*/true);
+                    committer_->Record(batch);
+                    return committer_->Commit(/*durable=*/true);
                   }}) {
     freshness_.Set({}, clock_.Now());
   }

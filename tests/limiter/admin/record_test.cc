@@ -85,7 +85,7 @@ TEST(Record, CountsAsALogWould) {
     record["id"] = id;
     ASSERT_THAT(AddRecord(record, kMorning, &batch), IsOk());
   }
-  f.keeper_->Record(batch);
+  f.committer_->Record(batch);
   EXPECT_EQ(f.CountsNow("a.example").failed, 2);
   EXPECT_TRUE(f.OpenCase("a.example").has_value());
 }

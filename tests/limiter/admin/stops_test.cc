@@ -33,7 +33,7 @@ class World : public LimiterFixture {
         .freshness = &freshness_,
         .clock = &clock_,
         .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
-        .receipt = [this](const Case& record) { return keeper_->ReceiptOf(record); },
+        .receipt = [this](const Case& record) { return committer_->ReceiptOf(record); },
         .ledger = reader_.get(),
         .held = {.seen = [this] {
           return Json{{"held", held_}};
@@ -42,7 +42,7 @@ class World : public LimiterFixture {
 
   void Use(const ChargeLists& lists) {
     settings_.lists = std::make_shared<ChargeLists>(lists);
-    limiter_->SetSettings(settings_);
+    committer_->SetSettings(settings_);
     gate_->SetSettings(settings_);
   }
   Case Put(const std::string& subject, absl::Duration until, bool manual, bool shadow) {
@@ -65,7 +65,7 @@ class World : public LimiterFixture {
     return record;
   }
   Json Ask(const char* verb, const std::string& subject, const std::string& source = "") {
-    EXPECT_THAT(keeper_->Commit(), IsOk());
+    EXPECT_THAT(committer_->Commit(), IsOk());
     absl::StatusOr<Json> answer =
         api_->Handle(verb, {{"subject", subject}, {"source", source}}, {.uid = 0});
     EXPECT_THAT(answer, IsOk()) << verb << " " << subject;
@@ -164,8 +164,9 @@ TEST(Stops, WhatABlockedLoginDidIsLeftOutOfItsDomainsNumbers) {
     EXPECT_EQ(left_out, apart);
   };
   expect(1, 5);
-  ASSERT_THAT(world.limiter_->Unblock({SubjectKind::kLogin, "bob@a.example"}, "root", "").status(),
-              IsOk());
+  ASSERT_THAT(
+      world.committer_->Unblock({SubjectKind::kLogin, "bob@a.example"}, "root", "").status(),
+      IsOk());
   world.Feed("a.example", Minutes(62), Outcome::kFailed);
   world.clock_.Advance(Minutes(3));
   expect(2, 5);

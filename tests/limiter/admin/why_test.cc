@@ -42,7 +42,7 @@ class WhyTest : public testing::Test, public LimiterFixture {
     LogEvent* event = batch.Add();
     event->kind = LogEvent::Kind::kArrived;
     event->attempt = MakeAttempt("a.example", At(at), Outcome::kQueued, message, "");
-    keeper_->Record(batch);
+    committer_->Record(batch);
   }
   void Show(absl::Duration at, Outcome outcome, const std::string& words,
             const std::string& message) {
@@ -57,18 +57,18 @@ class WhyTest : public testing::Test, public LimiterFixture {
     return {.limiter = limiter_.get(),
             .cases = cases_.get(),
             .search = Search(),
-            .receipt = [this](const Case& record) { return keeper_->ReceiptOf(record); },
+            .receipt = [this](const Case& record) { return committer_->ReceiptOf(record); },
             .gate = &gate_};
   }
   LedgerSearch Search() {
     return [this](const LedgerQuery& query) { return ledger_reader_->Search(query); };
   }
   Json Why() {
-    EXPECT_THAT(keeper_->Commit(), IsOk());
+    EXPECT_THAT(committer_->Commit(), IsOk());
     return WhyJson(Parts(), {SubjectKind::kDomain, "a.example"}, clock_.Now());
   }
   Json Tracked(const Json& args) {
-    EXPECT_THAT(keeper_->Commit(), IsOk());
+    EXPECT_THAT(committer_->Commit(), IsOk());
     absl::StatusOr<Json> rows = Track(Search(), args, clock_.Now());
     EXPECT_THAT(rows, IsOk());
     return rows.value_or(Json::array());
@@ -223,7 +223,7 @@ TEST_F(WhyTest, WithoutALedgerThePageSaysLess) {
 
 TEST_F(WhyTest, VerifyConfirmsAndFinds) {
   for (int i = 1; i < 6; ++i) Send(Minutes(i), Outcome::kFailed, kUnknown);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   const Subject subject = {SubjectKind::kDomain, "a.example"};
   absl::StatusOr<Json> verified = VerifyJson(Parts(), ledger_reader_.get(), subject);
   ASSERT_THAT(verified, IsOk());
@@ -231,7 +231,7 @@ TEST_F(WhyTest, VerifyConfirmsAndFinds) {
   EXPECT_THAT(VerifyPage(*verified), HasSubstr("the ledger: 0 delivered, 0 deferred, 4 failed"));
   WhyParts parts = Parts();
   parts.receipt = [this](const Case& record) {
-    std::optional<Receipt> receipt = keeper_->ReceiptOf(record);
+    std::optional<Receipt> receipt = committer_->ReceiptOf(record);
     receipt->rows[1].reply = "250 fine";
     return receipt;
   };
@@ -239,7 +239,7 @@ TEST_F(WhyTest, VerifyConfirmsAndFinds) {
   EXPECT_EQ((*verified)["finding"], "contradicted");
   EXPECT_THAT(VerifyPage(*verified), HasSubstr("was changed in the ledger"));
   // A block that is over can be verified still; who was never blocked cannot.
-  ASSERT_THAT(limiter_->Unblock(subject, "root", ""), IsOk());
+  ASSERT_THAT(committer_->Unblock(subject, "root", ""), IsOk());
   EXPECT_THAT(VerifyJson(Parts(), ledger_reader_.get(), subject), IsOk());
   EXPECT_THAT(VerifyJson(Parts(), ledger_reader_.get(), {SubjectKind::kDomain, "b.example"}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("nothing to verify")));
@@ -485,7 +485,7 @@ TEST_F(WhyTest, StatsKeepMessagesRecipientsAndAttemptsApart) {
   Send(Minutes(5), Outcome::kDelivered, "250 ok", "shop@a.example", "m", "ann@far.example");
   Send(Minutes(5), Outcome::kFailed, kUnknown, "shop@a.example", "m", "bob@far.example");
   Send(Minutes(6), Outcome::kDelivered, "250 ok", "web@a.example", "n");
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   absl::StatusOr<Json> stats = Stats(Search(), *cases_, {{"since", "1h"}}, clock_.Now());
   ASSERT_THAT(stats, IsOk());
   ASSERT_EQ((*stats)["rows"].size(), 1u);

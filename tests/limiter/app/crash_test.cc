@@ -1,7 +1,7 @@
 // kill -9 at named points, while a log grows and is rotated: counts, cases, receipts and ledger end
 // as those of an uninterrupted run.
 //
-// A child process is deferd without its doors: follower, limiter, keeper, SQLite store. It kills
+// A child process is deferd without its doors: follower, limiter, committer, SQLite store. It kills
 // itself at the point that its round is about; the parent writes the log meanwhile. Each point is
 // hit kHits times at least, and the hits are printed.
 
@@ -28,10 +28,10 @@
 #include "gtest/gtest.h"
 #include "limiter/admin/track.h"
 #include "limiter/admin/value_json.h"
+#include "limiter/committer.h"
 #include "limiter/intake/exim_reader.h"
 #include "limiter/intake/log_set.h"
 #include "limiter/localrpc/json.h"
-#include "limiter/state_keeper.h"
 #include "limiter/store/memory_store.h"
 #include "limiter/store/sqlite_store.h"
 #include "tests/limiter/limiter_fixture.h"
@@ -97,21 +97,21 @@ class DyingStore : public LocalStore {
 struct Pipeline {
   Pipeline(LocalStore* store, absl::Time now)
       : clock(now),
-        keeper({}, store, &clock),
         limiter({.node = "0badcafe", .keep = true},
                 {LimiterFixture::ParsedPolicy(kPolicy), std::make_shared<ChargeLists>()}, &clock,
-                &cases, &keeper) {}
+                &cases),
+        committer({}, &limiter, store, &clock) {}
 
   ManualClock clock;
   CaseTable cases;
-  StateKeeper keeper;
   Limiter limiter;
+  Committer committer;
 };
 
 // All that people can see of a store, as text.
 std::string Everything(LocalStore* store, absl::Time now) {
   Pipeline p(store, now);
-  EXPECT_THAT(p.keeper.Load(&p.limiter), IsOk());
+  EXPECT_THAT(p.committer.Load(), IsOk());
   std::vector<std::string> lines;
   for (const SubjectCounts& one : p.limiter.Top(0)) {
     lines.push_back(absl::StrCat("counts ", Dump(SubjectCountsJson(one))));
@@ -120,7 +120,7 @@ std::string Everything(LocalStore* store, absl::Time now) {
   for (const Case& record : p.cases.Closed(CaseTable::kMaxHistory)) cases.push_back(record);
   for (const Case& record : cases) {
     std::vector<std::string> receipt;
-    const Receipt evidence = p.keeper.ReceiptOf(record).value_or(Receipt());
+    const Receipt evidence = p.committer.ReceiptOf(record).value_or(Receipt());
     for (const LedgerRow& row : evidence.rows) {
       receipt.push_back(absl::StrCat(row.row));
     }
@@ -253,9 +253,9 @@ class CrashTest : public testing::Test {
     }
     DyingStore store(*std::move(sqlite), &disk, point, nth);
     Pipeline p(&store, kMorning + absl::Hours(48));
-    if (!p.keeper.Load(&p.limiter).ok()) _exit(4);
+    if (!p.committer.Load().ok()) _exit(4);
     std::map<std::string, SourceState> known;
-    for (auto& [source, kept] : p.keeper.TakeSources()) {
+    for (auto& [source, kept] : p.committer.TakeSources()) {
       known[source] = {std::move(kept.position), std::move(kept.open_messages)};
     }
     int batches = 0;
@@ -265,8 +265,8 @@ class CrashTest : public testing::Test {
         [] { return NewEximReader({.zone = absl::UTCTimeZone(), .open_messages = true}); },
         &p.clock,
         [&](std::unique_ptr<EventBatch> batch) {
-          p.keeper.Record(*batch);
-          if (++batches % commit_every == 0) p.keeper.Commit().IgnoreError();
+          p.committer.Record(*batch);
+          if (++batches % commit_every == 0) p.committer.Commit().IgnoreError();
           return true;
         });
     int64_t rows = 0;
@@ -274,7 +274,7 @@ class CrashTest : public testing::Test {
     const absl::Time give_up = SystemClock().Now() + absl::Seconds(20);
     while (store.stats().ledger_rows < rows && SystemClock().Now() < give_up) {
       poll(nullptr, 0, 1);
-      p.keeper.Commit().IgnoreError();
+      p.committer.Commit().IgnoreError();
     }
     if (store.stats().ledger_rows < rows) {
       std::fprintf(stderr, "%d: %d of %d rows\n", getpid(),
@@ -283,8 +283,8 @@ class CrashTest : public testing::Test {
     }
     const int64_t gaps = logs->status().empty() ? 0 : logs->status()[0].gaps;
     logs.reset();
-    bool saved = p.keeper.Commit().ok();
-    while (saved && p.keeper.ReceiptsDue() > 0) saved = p.keeper.Commit().ok();
+    bool saved = p.committer.Commit().ok();
+    while (saved && p.committer.ReceiptsDue() > 0) saved = p.committer.Commit().ok();
     _exit(!saved ? 5 : gaps != 0 ? 6 : 0);
   }
 
@@ -323,17 +323,17 @@ class CrashTest : public testing::Test {
   std::unique_ptr<LocalStore> AtOneGo(size_t batch_events) {
     std::unique_ptr<LocalStore> store = NewMemoryStore("0badcafe", {});
     Pipeline p(store.get(), kMorning + absl::Hours(48));
-    EXPECT_THAT(p.keeper.Load(&p.limiter), IsOk());
+    EXPECT_THAT(p.committer.Load(), IsOk());
     std::unique_ptr<LogReader> reader =
         NewEximReader({.zone = absl::UTCTimeZone(), .open_messages = true});
     EventBatch batch;
     auto record = [&] {
       batch.position = SourcePosition{.source = "mainlog"};
-      p.keeper.Record(batch);
+      p.committer.Record(batch);
       batch.Clear();
       do {
-        EXPECT_THAT(p.keeper.Commit(), IsOk());
-      } while (p.keeper.ReceiptsDue() > 0);
+        EXPECT_THAT(p.committer.Commit(), IsOk());
+      } while (p.committer.ReceiptsDue() > 0);
     };
     for (absl::string_view line : absl::StrSplit(written_, '\n', absl::SkipEmpty())) {
       reader->ReadLine(line, &batch);

@@ -114,7 +114,7 @@ class CutOff : public MemoryCluster {
         Node& node = nodes_[i];
         node.publisher_->Round();
         node.follower_->Round(absl::ZeroDuration()).IgnoreError();
-        EXPECT_TRUE(node.keeper_->Commit().ok());
+        EXPECT_TRUE(node.committer_->Commit().ok());
       }
     }
   }

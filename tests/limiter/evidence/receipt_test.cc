@@ -37,7 +37,7 @@ TEST(Recount, KnowsWhatDoesNotDilute) {
     };
     // Half of it before the window, which a restart divides too.
     for (int i = 0; i < 30; ++i) send(i, Minutes(1));
-    ASSERT_THAT(f.keeper_->Commit(), IsOk());
+    ASSERT_THAT(f.committer_->Commit(), IsOk());
     f.Start();
     for (int i = 30; i < 900; ++i) send(i, Minutes(150));
     EXPECT_EQ(f.CountsNow("a.example"), (Counts{.delivered = 870, .surplus = 850})) << count;
@@ -45,8 +45,8 @@ TEST(Recount, KnowsWhatDoesNotDilute) {
     const std::optional<Case> opened = f.OpenCase("a.example");
     ASSERT_TRUE(opened.has_value()) << count;
     EXPECT_EQ(opened->percent, 75);
-    ASSERT_THAT(f.keeper_->Commit(), IsOk());
-    std::optional<Receipt> receipt = f.keeper_->ReceiptOf(*opened);
+    ASSERT_THAT(f.committer_->Commit(), IsOk());
+    std::optional<Receipt> receipt = f.committer_->ReceiptOf(*opened);
     ASSERT_TRUE(receipt.has_value());
     EXPECT_TRUE(receipt->complete);
     EXPECT_EQ(receipt->counts, (Counts{.delivered = 870, .failed = 60, .surplus = 850}));
@@ -88,19 +88,19 @@ TEST(Recount, ComesToTheLimitersCounts) {
       if (below(8) == 0) attempt.reply = "451 4.7.1 Greylisted, try again later";
       f.Feed(attempt);
       if (below(4) != 0) continue;
-      ASSERT_THAT(f.keeper_->Commit(), IsOk());
+      ASSERT_THAT(f.committer_->Commit(), IsOk());
     }
-    ASSERT_THAT(f.keeper_->Commit(), IsOk());
-    while (f.keeper_->ReceiptsDue() > 0) {
+    ASSERT_THAT(f.committer_->Commit(), IsOk());
+    while (f.committer_->ReceiptsDue() > 0) {
       f.Feed("other.example", now, Outcome::kDelivered);
-      ASSERT_THAT(f.keeper_->Commit(), IsOk());
+      ASSERT_THAT(f.committer_->Commit(), IsOk());
     }
     std::vector<Case> all = f.cases_->Open();
     for (const Case& closed : f.cases_->Closed(1000)) all.push_back(closed);
     const std::unique_ptr<LedgerReader> ledger = f.store_->NewReader();
     for (const Case& record : all) {
       ++cases;
-      std::optional<Receipt> receipt = f.keeper_->ReceiptOf(record);
+      std::optional<Receipt> receipt = f.committer_->ReceiptOf(record);
       ASSERT_TRUE(receipt.has_value()) << record.id;
       EXPECT_TRUE(receipt->complete);
       EXPECT_EQ(receipt->recounted, record.counts)
@@ -125,16 +125,17 @@ class TamperTest : public testing::Test {
         OpenSqliteStore(folder_.File("state.db"), "0badcafe", {});
     ASSERT_THAT(store, IsOk());
     store_ = *std::move(store);
-    keeper_ = std::make_unique<StateKeeper>(StateKeeperOptions{}, store_.get(), &clock_);
     limiter_ = std::make_unique<Limiter>(LimiterOptions{.node = "0badcafe", .keep = true},
                                          Settings{policy_, std::make_shared<ChargeLists>()},
-                                         &clock_, &cases_, keeper_.get());
-    ASSERT_THAT(keeper_->Load(limiter_.get()), IsOk());
+                                         &clock_, &cases_);
+    committer_ =
+        std::make_unique<Committer>(CommitterOptions{}, limiter_.get(), store_.get(), &clock_);
+    ASSERT_THAT(committer_->Load(), IsOk());
     Feed(Outcome::kDelivered, 0);
     for (int i = 1; i <= failures; ++i) Feed(Outcome::kFailed, i);
-    ASSERT_THAT(keeper_->Commit(), IsOk());
+    ASSERT_THAT(committer_->Commit(), IsOk());
     record_ = *cases_.FindOpen({SubjectKind::kDomain, "a.example"}, false);
-    receipt_ = keeper_->ReceiptOf(record_);
+    receipt_ = committer_->ReceiptOf(record_);
     ASSERT_TRUE(receipt_.has_value());
   }
   void Feed(Outcome outcome, int number) {
@@ -143,7 +144,7 @@ class TamperTest : public testing::Test {
     attempt.reply = outcome == Outcome::kFailed ? "550 5.1.1 No such user here" : "250 ok";
     EventBatch batch;
     *batch.Add() = {LogEvent::Kind::kAttempt, attempt};
-    keeper_->Record(batch);
+    committer_->Record(batch);
   }
 
   void Sql(const std::string& text) {
@@ -166,8 +167,8 @@ class TamperTest : public testing::Test {
   std::shared_ptr<const Policy> policy_ = LimiterFixture::ParsedPolicy(kPolicy);
   std::unique_ptr<LocalStore> store_;
   CaseTable cases_;
-  std::unique_ptr<StateKeeper> keeper_;
   std::unique_ptr<Limiter> limiter_;
+  std::unique_ptr<Committer> committer_;
   Case record_;
   std::optional<Receipt> receipt_;
 };

@@ -208,7 +208,7 @@ TEST_F(IncidentsTest, SilenceEndsIt) {
 TEST_F(IncidentsTest, SilenceEndsItWhileTheLogIsQuietToo) {
   FailMany(5, Minutes(10));
   f_->clock_.Set(At(Hours(3)));
-  f_->limiter_->Tick();
+  f_->committer_->Tick();
   EXPECT_FALSE(Shown()[0].open());
 }
 
@@ -232,14 +232,14 @@ TEST_F(IncidentsTest, ProfileCpanelShowsThemAndCountsOn) {
 TEST_F(IncidentsTest, ARestartForgetsNothing) {
   for (int i = 0; i < 3; ++i) Feed("a.example", Minutes(10), Outcome::kFailed, kClosed);
   FailMany(3, Minutes(10));
-  ASSERT_THAT(f_->keeper_->Commit(), IsOk());
+  ASSERT_THAT(f_->committer_->Commit(), IsOk());
   f_->Start();
   EXPECT_TRUE(f_->OpenCase("a.example").has_value());
   Feed("d3.example", Minutes(11), Outcome::kFailed, kClosed);
   ASSERT_THAT(Shown(), SizeIs(1));
   EXPECT_EQ(f_->CountsNow("a.example"), Counts{});
   EXPECT_FALSE(f_->OpenCase("a.example").has_value());
-  ASSERT_THAT(f_->keeper_->Commit(), IsOk());
+  ASSERT_THAT(f_->committer_->Commit(), IsOk());
   f_->Start();
   ASSERT_THAT(Shown(), SizeIs(1));
   EXPECT_EQ(Shown()[0].attempts, 7) << "each answer that is left out, not each witness";
@@ -276,7 +276,7 @@ TEST_F(FreeingTest, InventedSendersBehindARelayHostAreNoWitnesses) {
   auto lists = std::make_shared<ChargeLists>();
   EXPECT_THAT(lists->relay_hosts.Add("192.0.2.7"), IsOk());
   f_->settings_.lists = lists;
-  f_->limiter_->SetSettings(f_->settings_);
+  f_->committer_->SetSettings(f_->settings_);
   for (const char* reply :
        {kClosed,
         "550 5.7.26 Unauthenticated email is not accepted due to its domain's DMARC policy",
@@ -292,7 +292,7 @@ TEST_F(FreeingTest, KnownSendersBehindOneRelayHostAreOneWitness) {
   auto lists = std::make_shared<ChargeLists>();
   EXPECT_THAT(lists->relay_hosts.Add("192.0.2.7"), IsOk());
   f_->settings_.lists = lists;
-  f_->limiter_->SetSettings(f_->settings_);
+  f_->committer_->SetSettings(f_->settings_);
   for (int i = 0; i < 9; ++i) Fail(absl::StrCat("a@d", i, ".example"), "", "192.0.2.7");
   StillBlocked();
 }
@@ -311,7 +311,7 @@ TEST_F(FreeingTest, DomainsThatAreNotHostedAreNoWitnesses) {
   auto lists = std::make_shared<ChargeLists>();
   lists->hosted.push_back(DomainPattern::Parse("evil.example").value());
   f_->settings_.lists = lists;
-  f_->limiter_->SetSettings(f_->settings_);
+  f_->committer_->SetSettings(f_->settings_);
   FailMany(9, Minutes(12));
   StillBlocked();
 }
@@ -424,7 +424,7 @@ TEST_F(ResolverTest, ADomainThatHadMailTodayIsNotGone) {
 TEST_F(ResolverTest, WhatWasDeliveredIsRememberedOverARestart) {
   f_->Feed(LimiterFixture::MakeAttempt("z.example", At(-Hours(2)), Outcome::kDelivered, "",
                                        "x@partner.example"));
-  ASSERT_THAT(f_->keeper_->Commit(), IsOk());
+  ASSERT_THAT(f_->committer_->Commit(), IsOk());
   f_->Start();
   for (int i = 0; i < 6; ++i) {
     LookUp(absl::StrCat("d", i, ".example"), "r@partner.example", Outcome::kFailed, kNoDomain);

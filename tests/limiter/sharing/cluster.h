@@ -46,61 +46,61 @@ class Node {
     ++incarnation_;
     publisher_.reset();
     follower_.reset();
+    committer_.reset();
     limiter_.reset();
     cases_ = std::make_unique<CaseTable>();
-    keeper_ = std::make_unique<StateKeeper>(
-        StateKeeperOptions{.on_receipt =
-                               [this](const Case& record, const Receipt& receipt) {
-                                 publisher_->PutReceipt(record, receipt.rows);
-                               }},
-        store_.get(), &clock_);
-    observers_ = std::make_unique<ObserverList>(
-        std::vector<Observer*>{&observer_, &announcements_, keeper_.get()});
     limiter_ = std::make_unique<Limiter>(
         LimiterOptions{.node = name_, .incarnation = incarnation_, .keep = true, .shared = true},
-        settings_, &clock_, cases_.get(), observers_.get());
-    EXPECT_TRUE(keeper_->Load(limiter_.get()).ok());
+        settings_, &clock_, cases_.get());
+    committer_ = std::make_unique<Committer>(
+        CommitterOptions{.on_receipt =
+                             [this](const Case& record, const Receipt& receipt) {
+                               publisher_->PutReceipt(record, receipt.rows);
+                             },
+                         .observers = {&observer_, &announcements_}},
+        limiter_.get(), store_.get(), &clock_);
+    EXPECT_TRUE(committer_->Load().ok());
     const std::string session = absl::StrCat(name_, "-", incarnation_);
     follower_ = std::make_unique<CaseFollower>(make_({.node = name_, .deadline = deadline_}),
-                                               keeper_.get(), &clock_);
+                                               committer_.get(), &clock_);
     publisher_ = std::make_unique<Publisher>(
         PublisherOptions{.claim =
                              [this, session] {
                                return NodeClaim{session, name_, {name_}, "{}"};
                              },
                          .on_new_store = [this] { follower_->Resync(); }},
-        make_({.node = name_, .deadline = deadline_}), limiter_.get(), keeper_.get(), &clock_);
+        make_({.node = name_, .deadline = deadline_}), committer_.get(), &clock_);
   }
 
   // Counted, not stored.
   void Record(const Attempt& attempt) {
     EventBatch batch;
     *batch.Add() = {LogEvent::Kind::kAttempt, attempt};
-    keeper_->Record(batch);
+    committer_->Record(batch);
   }
   void Feed(const std::string& domain, Outcome outcome, int n = 1) {
     for (int i = 0; i < n; ++i) {
       Record(LimiterFixture::MakeAttempt(domain, clock_.Now(), outcome));
     }
-    EXPECT_TRUE(keeper_->Commit().ok());
+    EXPECT_TRUE(committer_->Commit().ok());
   }
   void Fail(const std::string& domain, int n = 1) { Feed(domain, Outcome::kFailed, n); }
   void Deliver(const std::string& domain, int n = 1) { Feed(domain, Outcome::kDelivered, n); }
 
   Case Block(const std::string& domain, absl::Duration duration = absl::Hours(2)) {
-    Case record = limiter_->Block(Domain(domain), duration, "root", "abuse");
-    EXPECT_TRUE(keeper_->Commit(/*durable=*/true).ok());
+    Case record = committer_->Block(Domain(domain), duration, "root", "abuse");
+    EXPECT_TRUE(committer_->Commit(/*durable=*/true).ok());
     return record;
   }
   absl::Status Unblock(const std::string& domain) {
-    absl::Status status = limiter_->Unblock(Domain(domain), "root", "fixed").status();
-    EXPECT_TRUE(keeper_->Commit(/*durable=*/true).ok());
+    absl::Status status = committer_->Unblock(Domain(domain), "root", "fixed").status();
+    EXPECT_TRUE(committer_->Commit(/*durable=*/true).ok());
     return status;
   }
   // What the recorder does while its log is quiet.
   void Tick() {
-    limiter_->Tick();
-    EXPECT_TRUE(keeper_->Commit().ok());
+    committer_->Tick();
+    EXPECT_TRUE(committer_->Commit().ok());
   }
 
   static Subject Domain(const std::string& domain) { return {SubjectKind::kDomain, domain}; }
@@ -121,9 +121,8 @@ class Node {
   RecordingObserver observer_;
   AnnouncementCounter announcements_;
   std::unique_ptr<CaseTable> cases_;
-  std::unique_ptr<StateKeeper> keeper_;
-  std::unique_ptr<ObserverList> observers_;
   std::unique_ptr<Limiter> limiter_;
+  std::unique_ptr<Committer> committer_;
   std::unique_ptr<CaseFollower> follower_;
   std::unique_ptr<Publisher> publisher_;
 };
@@ -147,7 +146,7 @@ class Cluster {
       for (auto& node : nodes_) {
         node->publisher_->Round();
         node->follower_->Round(absl::ZeroDuration()).IgnoreError();
-        EXPECT_TRUE(node->keeper_->Commit().ok());
+        EXPECT_TRUE(node->committer_->Commit().ok());
       }
     }
   }

@@ -45,7 +45,7 @@ TEST(Sharing, SurplusIsSharedAndDoesNotDilute) {
     nodes[0].Record(LimiterFixture::MakeAttempt(kBad, nodes[0].clock_.Now(), Outcome::kDelivered,
                                                 "big", absl::StrCat("r", i, "@pal.example")));
   }
-  EXPECT_THAT(nodes[0].keeper_->Commit(), IsOk());
+  EXPECT_THAT(nodes[0].committer_->Commit(), IsOk());
   nodes.Sync();
   // A node reads the others' rows when it puts its own.
   nodes[1].Fail(kBad, 4);
@@ -76,7 +76,7 @@ TEST(Sharing, LoopbackHostsAreEachNodesOwn) {
       attempt.identity = {.sender = absl::StrCat("a@n", i, ".example"), .host = "127.0.0.1"};
       nodes[node].Record(attempt);
     }
-    EXPECT_THAT(nodes[node].keeper_->Commit(), IsOk());
+    EXPECT_THAT(nodes[node].committer_->Commit(), IsOk());
   }
   nodes.Sync();
   for (int i = 0; i < 2; ++i) {
@@ -86,7 +86,7 @@ TEST(Sharing, LoopbackHostsAreEachNodesOwn) {
   Attempt attempt = LimiterFixture::MakeAttempt("any", nodes[0].clock_.Now(), Outcome::kFailed);
   attempt.identity = {.sender = "a@last.example", .host = "127.0.0.1"};
   nodes[0].Record(attempt);
-  EXPECT_THAT(nodes[0].keeper_->Commit(), IsOk());
+  EXPECT_THAT(nodes[0].committer_->Commit(), IsOk());
   nodes.Sync();
   EXPECT_TRUE(nodes[0].cases_->FindOpen(host, false).has_value());
   EXPECT_EQ(nodes[0].announcements_.announced_.size(), 1u);
@@ -382,14 +382,14 @@ TEST(Sharing, ANodeOnTrialDoesNotEndWhatTheOthersEnforce) {
   nodes.Sync();
   nodes[1].settings_.policy =
       LimiterFixture::ParsedPolicy(std::string("mode = \"shadow\"\n") + kFivePolicy);
-  nodes[1].limiter_->SetSettings(nodes[1].settings_);
+  nodes[1].committer_->SetSettings(nodes[1].settings_);
   nodes.Sync();
   EXPECT_TRUE(nodes[0].Blocked(kBad));
   nodes[1].Start();
   nodes.Sync();
   EXPECT_TRUE(nodes[0].Blocked(kBad));
   nodes[0].settings_.policy = nodes[1].settings_.policy;
-  nodes[0].limiter_->SetSettings(nodes[0].settings_);
+  nodes[0].committer_->SetSettings(nodes[0].settings_);
   nodes.Sync();
   EXPECT_FALSE(nodes[1].Blocked(kBad)) << "who opened it ends it";
 }
@@ -550,7 +550,7 @@ TEST(Sharing, AKillAnywhereCountsNothingTwiceAndLosesNothing) {
           node.publisher_->Round();
           break;
         case 1:
-          ASSERT_THAT(node.keeper_->Commit(), IsOk());
+          ASSERT_THAT(node.committer_->Commit(), IsOk());
           stored = read;
           break;
         case 2:

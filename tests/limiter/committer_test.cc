@@ -1,4 +1,4 @@
-#include "limiter/state_keeper.h"
+#include "limiter/committer.h"
 
 #include "gmock/gmock.h"
 #include "tests/limiter/limiter_fixture.h"
@@ -14,9 +14,9 @@ using testing::SizeIs;
 
 constexpr char kPolicy[] = "[rule.r]\nmin_bad = 3\npercent = 50\n";
 
-class StateKeeperTest : public testing::Test, public LimiterFixture {
+class CommitterTest : public testing::Test, public LimiterFixture {
  protected:
-  StateKeeperTest() : LimiterFixture(kPolicy, At(absl::Minutes(12))) {}
+  CommitterTest() : LimiterFixture(kPolicy, At(absl::Minutes(12))) {}
 
   // One event of a message of the source "log".
   void Tell(LogEvent::Kind kind, const std::string& id, int64_t offset) {
@@ -26,12 +26,12 @@ class StateKeeperTest : public testing::Test, public LimiterFixture {
     event->attempt = MakeAttempt("a.example", kMorning, Outcome::kDelivered, id);
     batch.position = SourcePosition{.source = "log"};
     batch.position->position.files.push_back({.offset = offset});
-    keeper_->Record(batch);
+    committer_->Record(batch);
   }
   std::vector<std::string> OpenMessages() {
     Start();
     std::vector<std::string> ids;
-    auto sources = keeper_->TakeSources();
+    auto sources = committer_->TakeSources();
     for (const OpenMessage& message : sources["log"].open_messages) {
       ids.push_back(message.key.id);
     }
@@ -42,11 +42,11 @@ class StateKeeperTest : public testing::Test, public LimiterFixture {
   }
 };
 
-TEST_F(StateKeeperTest, CountsCasesAndPositionComeBack) {
+TEST_F(CommitterTest, CountsCasesAndPositionComeBack) {
   FeedMany(3, "a.example", absl::Minutes(1), Outcome::kFailed);
   Feed("b.example", absl::Minutes(2), Outcome::kDelivered);
   Tell(LogEvent::Kind::kArrived, "m1", 42);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   const Case before = *OpenCase("a.example");
   Start();
   EXPECT_EQ(CountsNow("a.example").failed, 3);
@@ -54,14 +54,14 @@ TEST_F(StateKeeperTest, CountsCasesAndPositionComeBack) {
   ASSERT_TRUE(OpenCase("a.example").has_value());
   EXPECT_EQ(CaseText(*OpenCase("a.example")), CaseText(before));
   EXPECT_THAT(cases_->EventsOf(before.subject, 9), SizeIs(1));
-  auto sources = keeper_->TakeSources();
+  auto sources = committer_->TakeSources();
   EXPECT_EQ(sources["log"].position.files[0].offset, 42);
   EXPECT_EQ(sources["log"].open_messages[0].identity.login, "bob@a.example");
 }
 
-TEST_F(StateKeeperTest, WhatWasNotCommittedIsAsIfItHadNotBeen) {
+TEST_F(CommitterTest, WhatWasNotCommittedIsAsIfItHadNotBeen) {
   FeedMany(2, "a.example", absl::Minutes(1), Outcome::kFailed);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   FeedMany(2, "a.example", absl::Minutes(1), Outcome::kFailed);
   EXPECT_TRUE(OpenCase("a.example").has_value());
   Start();
@@ -70,25 +70,25 @@ TEST_F(StateKeeperTest, WhatWasNotCommittedIsAsIfItHadNotBeen) {
   EXPECT_THAT(Rows(), SizeIs(2));
 }
 
-TEST_F(StateKeeperTest, AMessageCountsOnceOverARestart) {
+TEST_F(CommitterTest, AMessageCountsOnceOverARestart) {
   Feed("a.example", absl::Minutes(1), Outcome::kDeferred, "m1");
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   Start();
   Feed("a.example", absl::Minutes(9), Outcome::kDeferred, "m1");
   EXPECT_EQ(CountsNow("a.example").deferred, 1);
   Feed("a.example", absl::Minutes(10), Outcome::kDelivered, "m1");
   EXPECT_EQ(CountsNow("a.example"), (Counts{.delivered = 1}));
   Complete("m1");
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   Start();
   EXPECT_EQ(limiter_->stats().messages, 0u);
 }
 
-TEST_F(StateKeeperTest, APersonsDecisionsComeBack) {
+TEST_F(CommitterTest, APersonsDecisionsComeBack) {
   FeedMany(3, "a.example", absl::Minutes(11), Outcome::kFailed);
-  ASSERT_THAT(limiter_->Unblock({SubjectKind::kDomain, "a.example"}, "root", "fixed"), IsOk());
-  limiter_->Block({SubjectKind::kLogin, "eve@b.example"}, absl::Hours(2), "root", "abuse");
-  ASSERT_THAT(keeper_->Commit(/*durable=*/true), IsOk());
+  ASSERT_THAT(committer_->Unblock({SubjectKind::kDomain, "a.example"}, "root", "fixed"), IsOk());
+  committer_->Block({SubjectKind::kLogin, "eve@b.example"}, absl::Hours(2), "root", "abuse");
+  ASSERT_THAT(committer_->Commit(/*durable=*/true), IsOk());
   Start();
   EXPECT_FALSE(OpenCase("a.example").has_value());
   FeedMany(2, "a.example", absl::Minutes(11), Outcome::kFailed);
@@ -96,46 +96,46 @@ TEST_F(StateKeeperTest, APersonsDecisionsComeBack) {
   EXPECT_EQ(cases_->Open()[0].reason, "abuse");
   EXPECT_EQ(cases_->Closed(9)[0].closed_reason, "fixed");
   const Case next =
-      limiter_->Block({SubjectKind::kDomain, "c.example"}, absl::Hours(1), "root", "");
+      committer_->Block({SubjectKind::kDomain, "c.example"}, absl::Hours(1), "root", "");
   EXPECT_EQ(next.id, "0badcafe-1-3") << "case numbers go on";
 }
 
-TEST_F(StateKeeperTest, OpenMessagesAreKeptUntilTheyAreCompletedOrForgotten) {
+TEST_F(CommitterTest, OpenMessagesAreKeptUntilTheyAreCompletedOrForgotten) {
   Tell(LogEvent::Kind::kArrived, "stays", 1);
   Tell(LogEvent::Kind::kArrived, "completed", 2);
   Tell(LogEvent::Kind::kArrived, "forgotten", 3);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   EXPECT_THAT(OpenMessages(), SizeIs(3));
   Tell(LogEvent::Kind::kCompleted, "completed", 4);
   Tell(LogEvent::Kind::kForgotten, "forgotten", 5);
   Tell(LogEvent::Kind::kArrived, "came and went", 6);
   Tell(LogEvent::Kind::kCompleted, "came and went", 7);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   EXPECT_THAT(OpenMessages(), ElementsAre("stays"));
   // An id that comes again while the old one is stored, and goes within one commit.
   Tell(LogEvent::Kind::kForgotten, "stays", 8);
   Tell(LogEvent::Kind::kArrived, "stays", 8);
   Tell(LogEvent::Kind::kCompleted, "stays", 9);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   EXPECT_THAT(OpenMessages(), IsEmpty());
 }
 
-TEST_F(StateKeeperTest, AFullDiskLosesNothing) {
+TEST_F(CommitterTest, AFullDiskLosesNothing) {
   Feed("a.example", absl::Minutes(1), Outcome::kDeferred, "m1");
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   store_->FailCommits(2);
   Feed("a.example", absl::Minutes(2), Outcome::kFailed, "m2");
   Complete("m1");
-  EXPECT_THAT(keeper_->Commit(), Not(IsOk()));
-  EXPECT_EQ(keeper_->status().problem, "state.db: the disk is full; make room on it");
-  EXPECT_EQ(keeper_->status().failing_since, clock_.Now());
+  EXPECT_THAT(committer_->Commit(), Not(IsOk()));
+  EXPECT_EQ(committer_->status().problem, "state.db: the disk is full; make room on it");
+  EXPECT_EQ(committer_->status().failing_since, clock_.Now());
   FeedMany(2, "a.example", absl::Minutes(3), Outcome::kFailed);
   EXPECT_TRUE(OpenCase("a.example").has_value()) << "counting and answers go on";
-  EXPECT_THAT(keeper_->Commit(), Not(IsOk()));
-  EXPECT_EQ(keeper_->status().waiting_rows, 3u);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
-  EXPECT_EQ(keeper_->status().problem, "");
-  EXPECT_EQ(keeper_->status().failures, 2);
+  EXPECT_THAT(committer_->Commit(), Not(IsOk()));
+  EXPECT_EQ(committer_->status().waiting_rows, 3u);
+  ASSERT_THAT(committer_->Commit(), IsOk());
+  EXPECT_EQ(committer_->status().problem, "");
+  EXPECT_EQ(committer_->status().failures, 2);
   Start();
   EXPECT_EQ(CountsNow("a.example"), (Counts{.deferred = 1, .failed = 3}));
   EXPECT_TRUE(OpenCase("a.example").has_value());
@@ -143,34 +143,34 @@ TEST_F(StateKeeperTest, AFullDiskLosesNothing) {
   EXPECT_THAT(Rows(), SizeIs(4));
 }
 
-TEST_F(StateKeeperTest, AFactThatIsRememberedWhileTheLogIsQuietIsStored) {
-  keeper_->Remember("queue_one", 1);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
-  keeper_->Remember("queue_two", 2);
+TEST_F(CommitterTest, AFactThatIsRememberedWhileTheLogIsQuietIsStored) {
+  committer_->Remember("queue_one", 1);
+  ASSERT_THAT(committer_->Commit(), IsOk());
+  committer_->Remember("queue_two", 2);
   store_->FailCommits(1);
-  EXPECT_THAT(keeper_->Commit(), Not(IsOk()));  // it waits for the next one
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  EXPECT_THAT(committer_->Commit(), Not(IsOk()));  // it waits for the next one
+  ASSERT_THAT(committer_->Commit(), IsOk());
   Start();
-  EXPECT_EQ(keeper_->remembered().count("queue_one"), 1u);
-  EXPECT_EQ(keeper_->remembered().count("queue_two"), 1u);
-  keeper_->Remember("queue_one", std::nullopt);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  EXPECT_EQ(committer_->remembered().count("queue_one"), 1u);
+  EXPECT_EQ(committer_->remembered().count("queue_two"), 1u);
+  committer_->Remember("queue_one", std::nullopt);
+  ASSERT_THAT(committer_->Commit(), IsOk());
   Start();
-  EXPECT_EQ(keeper_->remembered().count("queue_one"), 0u);
+  EXPECT_EQ(committer_->remembered().count("queue_one"), 0u);
 }
 
-TEST_F(StateKeeperTest, HeldRowsAreBoundedAndThoseLostAreCounted) {
+TEST_F(CommitterTest, HeldRowsAreBoundedAndThoseLostAreCounted) {
   store_->FailCommits(1);
   EventBatch batch;
   for (size_t i = 0; i < StateKeeper::kMaxHeldRows + 5; ++i) {
     *batch.Add() = {LogEvent::Kind::kAttempt,
                     MakeAttempt("a.example", kMorning, Outcome::kDelivered, "m")};
   }
-  keeper_->Record(batch);
-  EXPECT_EQ(keeper_->status().lost_rows, 5);
+  committer_->Record(batch);
+  EXPECT_EQ(committer_->status().lost_rows, 5);
 }
 
-TEST_F(StateKeeperTest, AReceiptHoldsTheAttemptsThatMadeItTrip) {
+TEST_F(CommitterTest, AReceiptHoldsTheAttemptsThatMadeItTrip) {
   Feed("a.example", absl::Minutes(-61), Outcome::kFailed, "old");
   Feed("a.example", absl::Minutes(0), Outcome::kDelivered, "good");
   Feed("a.example", absl::Minutes(1), Outcome::kDeferred, "m1");
@@ -182,61 +182,61 @@ TEST_F(StateKeeperTest, AReceiptHoldsTheAttemptsThatMadeItTrip) {
                   MakeAttempt("a.example", At(absl::Minutes(3)), Outcome::kFailed, "m3")};
   *batch.Add() = {LogEvent::Kind::kAttempt,
                   MakeAttempt("a.example", At(absl::Minutes(3)), Outcome::kFailed, "m4")};
-  keeper_->Record(batch);
+  committer_->Record(batch);
   const Case record = *OpenCase("a.example");
-  EXPECT_FALSE(keeper_->ReceiptOf(record).has_value());
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  EXPECT_FALSE(committer_->ReceiptOf(record).has_value());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   auto ids = [&] {
     std::vector<std::string> found;
-    const Receipt receipt = keeper_->ReceiptOf(record).value_or(Receipt());
+    const Receipt receipt = committer_->ReceiptOf(record).value_or(Receipt());
     for (const LedgerRow& row : receipt.rows) found.push_back(row.message_id);
     return found;
   };
   EXPECT_THAT(ids(), ElementsAre("m3", "m2", "m1"));
-  EXPECT_EQ(keeper_->ReceiptOf(record)->rows[2].time, At(absl::Minutes(1)))
+  EXPECT_EQ(committer_->ReceiptOf(record)->rows[2].time, At(absl::Minutes(1)))
       << "when it got its outcome";
   Start();
   EXPECT_THAT(ids(), ElementsAre("m3", "m2", "m1"));
 }
 
-TEST_F(StateKeeperTest, AReceiptThatACrashCutOffIsGatheredAfterwards) {
+TEST_F(CommitterTest, AReceiptThatACrashCutOffIsGatheredAfterwards) {
   FeedMany(3, "a.example", absl::Minutes(1), Outcome::kFailed);
   const Case record = *OpenCase("a.example");
   store_->FailCommits(1, /*good=*/1);  // the case is stored, its receipt not
-  ASSERT_THAT(keeper_->Commit(), IsOk());
-  ASSERT_NE(keeper_->status().problem, "");
+  ASSERT_THAT(committer_->Commit(), IsOk());
+  ASSERT_NE(committer_->status().problem, "");
   Start();
-  EXPECT_FALSE(keeper_->ReceiptOf(record).has_value());
-  EXPECT_EQ(keeper_->ReceiptsDue(), 1u);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
-  EXPECT_THAT(keeper_->ReceiptOf(record)->rows, SizeIs(3));
-  EXPECT_EQ(keeper_->ReceiptsDue(), 0u);
+  EXPECT_FALSE(committer_->ReceiptOf(record).has_value());
+  EXPECT_EQ(committer_->ReceiptsDue(), 1u);
+  ASSERT_THAT(committer_->Commit(), IsOk());
+  EXPECT_THAT(committer_->ReceiptOf(record)->rows, SizeIs(3));
+  EXPECT_EQ(committer_->ReceiptsDue(), 0u);
 }
 
-TEST_F(StateKeeperTest, SettingsThatChangedWhileItWasDown) {
+TEST_F(CommitterTest, SettingsThatChangedWhileItWasDown) {
   FeedMany(3, "a.example", absl::Minutes(1), Outcome::kFailed);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   settings_.policy = ParsedPolicy(
       "[rule.r]\nmin_bad = 3\npercent = 50\nshadow = true\n[rule.s]\nmin_bad = 9\npercent = 50\n"
       "window = \"10m\"\n");
   Start();
   EXPECT_FALSE(OpenCase("a.example").has_value()) << "no longer enforced";
   EXPECT_EQ(CountsNow("a.example").failed, 3);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   // The hour's windows are of no use to this one, and go.
   settings_.policy = ParsedPolicy("[rule.s]\nmin_bad = 9\npercent = 50\nwindow = \"10m\"\n");
   Start();
   EXPECT_EQ(CountsNow("a.example"), Counts());
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   settings_.policy = ParsedPolicy(kPolicy);
   Start();
   EXPECT_EQ(CountsNow("a.example"), Counts());
 }
 
-TEST_F(StateKeeperTest, AClockThatWasAheadDoesNotStopCounting) {
+TEST_F(CommitterTest, AClockThatWasAheadDoesNotStopCounting) {
   clock_.Set(kMorning + absl::Hours(24));
   Feed("a.example", absl::Hours(24), Outcome::kDelivered);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   clock_.Set(At(absl::Minutes(12)));
   Start();
   FeedMany(3, "a.example", absl::Minutes(12), Outcome::kFailed);
@@ -244,24 +244,24 @@ TEST_F(StateKeeperTest, AClockThatWasAheadDoesNotStopCounting) {
   EXPECT_TRUE(OpenCase("a.example").has_value());
 }
 
-TEST_F(StateKeeperTest, AWindowThatGoesAndComesBackBeforeACommitIsKept) {
+TEST_F(CommitterTest, AWindowThatGoesAndComesBackBeforeACommitIsKept) {
   Feed("a.example", absl::Minutes(1), Outcome::kFailed);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   Settings without = settings_;
   without.policy = ParsedPolicy("[rule.s]\nmin_bad = 9\npercent = 50\nwindow = \"10m\"\n");
-  limiter_->SetSettings(without);
-  limiter_->SetSettings(settings_);
+  committer_->SetSettings(without);
+  committer_->SetSettings(settings_);
   FeedMany(2, "a.example", absl::Minutes(2), Outcome::kFailed);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   Start();
   EXPECT_EQ(CountsNow("a.example").failed, 2);
 }
 
-TEST_F(StateKeeperTest, MessagesThatCameAndWentDuringAFailureLeaveNothing) {
+TEST_F(CommitterTest, MessagesThatCameAndWentDuringAFailureLeaveNothing) {
   store_->FailCommits(3);
   for (int i = 0; i < 3; ++i) {
     Feed("a.example", absl::Minutes(1), Outcome::kDelivered, "short");
-    EXPECT_THAT(keeper_->Commit(), Not(IsOk()));
+    EXPECT_THAT(committer_->Commit(), Not(IsOk()));
     Complete("short");
   }
   StoreBatch batch;
@@ -270,24 +270,24 @@ TEST_F(StateKeeperTest, MessagesThatCameAndWentDuringAFailureLeaveNothing) {
   limiter_->ChangesSaved(false);
 }
 
-TEST_F(StateKeeperTest, ADecisionThatWasCommittedInPassingIsMadeDurable) {
-  limiter_->Block({SubjectKind::kDomain, "c.example"}, absl::Hours(1), "root", "");
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+TEST_F(CommitterTest, ADecisionThatWasCommittedInPassingIsMadeDurable) {
+  committer_->Block({SubjectKind::kDomain, "c.example"}, absl::Hours(1), "root", "");
+  ASSERT_THAT(committer_->Commit(), IsOk());
   const int before = store_->commits();
-  ASSERT_THAT(keeper_->Commit(/*durable=*/true), IsOk());
+  ASSERT_THAT(committer_->Commit(/*durable=*/true), IsOk());
   EXPECT_EQ(store_->commits(), before + 1);
-  ASSERT_THAT(keeper_->Commit(/*durable=*/true), IsOk());
+  ASSERT_THAT(committer_->Commit(/*durable=*/true), IsOk());
   EXPECT_EQ(store_->commits(), before + 1) << "nothing more to make durable";
 }
 
-TEST_F(StateKeeperTest, DeadSubjectsAndOldCasesLeaveTheStore) {
+TEST_F(CommitterTest, DeadSubjectsAndOldCasesLeaveTheStore) {
   FeedMany(3, "a.example", absl::Minutes(1), Outcome::kFailed);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   clock_.Set(kMorning + absl::Hours(24 * 9));
   Feed("b.example", absl::Hours(24 * 9), Outcome::kDelivered);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   Feed("b.example", absl::Hours(24 * 9 + 2), Outcome::kDelivered);
-  ASSERT_THAT(keeper_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
   Start();
   EXPECT_EQ(limiter_->stats().subjects, 1u);
   EXPECT_THAT(cases_->Closed(9), IsEmpty());
