@@ -7,7 +7,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "limiter/store/state_text.h"
+#include "limiter/store/case_codec.h"
+#include "limiter/store/receipt_codec.h"
 
 namespace deferd {
 

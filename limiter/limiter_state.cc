@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "limiter/limiter.h"
-#include "limiter/store/window_text.h"
+#include "limiter/store/window_codec.h"
 
 namespace deferd {
 

@@ -14,8 +14,8 @@
 #include "limiter/config/config.h"
 #include "limiter/port/host_name.h"
 #include "limiter/port/log.h"
+#include "limiter/store/receipt_codec.h"
 #include "limiter/store/redis_store.h"
-#include "limiter/store/state_text.h"
 #include "policy/json_limits.h"
 #include "policy/text.h"
 

@@ -2,7 +2,7 @@
 //
 // A message may have hundreds of thousands of recipients, and each attempt changes one of them. So
 // that the store need not write all of them each time, they are kept in parts, in the order in
-// which they came: a part is what is stored as one value (state_text.h). A part holds kPart
+// which they came: a part is what is stored as one value (contribution_codec.h). A part holds kPart
 // recipients, and kNames of the names that the message has diluted. Part 0 also has who is charged.
 //
 // Plain values, confined to the recorder.

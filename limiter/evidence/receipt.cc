@@ -9,7 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/evidence/recount.h"
-#include "limiter/store/state_text.h"
+#include "limiter/store/receipt_codec.h"
 #include "policy/evaluate.h"
 #include "policy/text.h"
 

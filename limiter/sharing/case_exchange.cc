@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/cases/decision.h"
-#include "limiter/store/state_text.h"
+#include "limiter/store/case_codec.h"
 #include "policy/text.h"
 
 namespace deferd {

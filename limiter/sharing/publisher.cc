@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "limiter/port/log.h"
-#include "limiter/store/state_text.h"
+#include "limiter/store/receipt_codec.h"
 #include "policy/text.h"
 
 namespace deferd {

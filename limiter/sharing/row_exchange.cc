@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "limiter/store/window_codec.h"
 #include "limiter/store/window_row.h"
-#include "limiter/store/window_text.h"
 #include "policy/text.h"
 
 namespace deferd {

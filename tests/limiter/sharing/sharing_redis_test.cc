@@ -10,7 +10,7 @@
 #include "gtest/gtest.h"
 #include "limiter/store/redis_keys.h"
 #include "limiter/store/redis_store.h"
-#include "limiter/store/window_text.h"
+#include "limiter/store/window_codec.h"
 #include "tests/limiter/sharing/cluster.h"
 #include "tests/limiter/store/redis_server.h"
 #include "tests/status_matchers.h"

@@ -5,7 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "limiter/store/state_text.h"
+#include "limiter/store/receipt_codec.h"
 #include "limiter/store/window_row.h"
 #include "tests/limiter/sharing/cluster.h"
 #include "tests/status_matchers.h"

@@ -1,4 +1,4 @@
-#include "limiter/store/window_text.h"
+#include "limiter/store/window_codec.h"
 
 #include <optional>
 

@@ -1,4 +1,8 @@
-#include "limiter/store/state_text.h"
+#include "limiter/store/case_codec.h"
+#include "limiter/store/clearing_codec.h"
+#include "limiter/store/contribution_codec.h"
+#include "limiter/store/facts_codec.h"
+#include "limiter/store/receipt_codec.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

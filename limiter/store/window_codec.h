@@ -2,8 +2,8 @@
 //
 // Pure. A row is that of store/window_row.h; of what is left out there is one row a class.
 
-#ifndef DEFERD_LIMITER_STORE_WINDOW_TEXT_H_
-#define DEFERD_LIMITER_STORE_WINDOW_TEXT_H_
+#ifndef DEFERD_LIMITER_STORE_WINDOW_CODEC_H_
+#define DEFERD_LIMITER_STORE_WINDOW_CODEC_H_
 
 #include <cstdint>
 #include <string>
@@ -32,4 +32,4 @@ absl::Status ReadLeftOut(absl::string_view text, const StepClock& steps, int64_t
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_STORE_WINDOW_TEXT_H_
+#endif  // DEFERD_LIMITER_STORE_WINDOW_CODEC_H_
