@@ -117,7 +117,6 @@ class EventBatch {
     events_[size_].deferred.clear();
     return &events_[size_++];
   }
-  void DropLast() { --size_; }
   void Clear() {
     size_ = 0;
     counts = {};

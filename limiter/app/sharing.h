@@ -43,7 +43,6 @@ class Sharing {
   static constexpr absl::Duration kPatience = absl::Seconds(10);
   // Not heard of for so long: answers are unchecked.
   static constexpr absl::Duration kSilence = absl::Seconds(10);
-  static constexpr absl::Duration kShownOffset = absl::Seconds(30);
   static constexpr absl::Duration kMaxOffset = absl::Minutes(5);
 
   // The others must outlive it.

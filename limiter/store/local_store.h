@@ -76,8 +76,6 @@ struct StoreBatch {
   // The caller wants it on the disk before it goes on, as for a person's decision. Otherwise a
   // power failure (not a crash of deferd) may undo the last commits, positions and all.
   bool durable = false;
-
-  bool empty() const;
 };
 
 // Takes what is stored, at the start. Texts are those of StoreBatch.

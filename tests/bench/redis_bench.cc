@@ -18,12 +18,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "limiter/sharing/publisher.h"
-#include "limiter/store/memory_store.h"
 #include "limiter/store/redis_keys.h"
 #include "limiter/store/redis_store.h"
 #include "limiter/store/window_row.h"
 #include "policy/policy_file.h"
 #include "spdlog/spdlog.h"
+#include "tests/limiter/store/memory_store.h"
 #include "tests/limiter/store/redis_server.h"
 
 namespace deferd {

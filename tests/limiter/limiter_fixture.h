@@ -13,9 +13,9 @@
 #include "gtest/gtest.h"
 #include "limiter/committer.h"
 #include "limiter/limiter.h"
-#include "limiter/store/memory_store.h"
 #include "policy/policy_file.h"
 #include "tests/limiter/store/faulty_store.h"
+#include "tests/limiter/store/memory_store.h"
 
 namespace deferd {
 

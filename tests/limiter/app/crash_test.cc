@@ -32,10 +32,10 @@
 #include "limiter/intake/exim_reader.h"
 #include "limiter/intake/log_set.h"
 #include "limiter/localrpc/json.h"
-#include "limiter/store/memory_store.h"
 #include "limiter/store/sqlite_store.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/limiter/store/faulty_disk.h"
+#include "tests/limiter/store/memory_store.h"
 #include "tests/limiter/store/store_fixture.h"
 #include "tests/status_matchers.h"
 

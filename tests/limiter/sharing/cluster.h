@@ -15,8 +15,8 @@
 #include "gtest/gtest.h"
 #include "limiter/sharing/case_follower.h"
 #include "limiter/sharing/publisher.h"
-#include "limiter/store/memory_shared_store.h"
 #include "tests/limiter/limiter_fixture.h"
+#include "tests/limiter/store/memory_shared_store.h"
 
 namespace deferd {
 

@@ -12,9 +12,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "limiter/port/clock.h"
-#include "limiter/store/memory_shared_store.h"
 #include "limiter/store/redis_store.h"
 #include "limiter/store/window_row.h"
+#include "tests/limiter/store/memory_shared_store.h"
 #include "tests/limiter/store/redis_server.h"
 #include "tests/status_matchers.h"
 

@@ -13,8 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "limiter/store/memory_store.h"
 #include "limiter/store/sqlite_store.h"
+#include "tests/limiter/store/memory_store.h"
 #include "tests/limiter/store/store_fixture.h"
 #include "tests/status_matchers.h"
 

@@ -1,4 +1,4 @@
-#include "limiter/store/memory_shared_store.h"
+#include "tests/limiter/store/memory_shared_store.h"
 
 #include <algorithm>
 #include <cstring>

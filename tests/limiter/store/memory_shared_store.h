@@ -3,8 +3,8 @@
 // The server holds what is shared, by the same keys as Redis would; each node's store is one
 // connection to it. Safe from any thread; the stores as SharedStore says.
 
-#ifndef DEFERD_LIMITER_STORE_MEMORY_SHARED_STORE_H_
-#define DEFERD_LIMITER_STORE_MEMORY_SHARED_STORE_H_
+#ifndef DEFERD_TESTS_LIMITER_STORE_MEMORY_SHARED_STORE_H_
+#define DEFERD_TESTS_LIMITER_STORE_MEMORY_SHARED_STORE_H_
 
 #include <cstdint>
 #include <map>
@@ -59,4 +59,4 @@ class MemorySharedServer {
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_STORE_MEMORY_SHARED_STORE_H_
+#endif  // DEFERD_TESTS_LIMITER_STORE_MEMORY_SHARED_STORE_H_

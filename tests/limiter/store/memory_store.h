@@ -1,8 +1,8 @@
 // The local store in memory: for tests, and the oracle of the other one. Plain containers; a search
 // looks at every row. Nothing survives it.
 
-#ifndef DEFERD_LIMITER_STORE_MEMORY_STORE_H_
-#define DEFERD_LIMITER_STORE_MEMORY_STORE_H_
+#ifndef DEFERD_TESTS_LIMITER_STORE_MEMORY_STORE_H_
+#define DEFERD_TESTS_LIMITER_STORE_MEMORY_STORE_H_
 
 #include <memory>
 
@@ -15,4 +15,4 @@ std::unique_ptr<LocalStore> NewMemoryStore(absl::string_view node, const LedgerO
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_STORE_MEMORY_STORE_H_
+#endif  // DEFERD_TESTS_LIMITER_STORE_MEMORY_STORE_H_
