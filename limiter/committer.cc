@@ -32,14 +32,18 @@ class Committer::Visitor : public StateVisitor {
     committer_->sources_[source].open_messages.push_back(std::move(message));
     return absl::OkStatus();
   }
-  absl::Status OnWindow(StoredWindow window) override { return limiter_->RestoreWindow(window); }
+  absl::Status OnWindow(StoredWindow window) override {
+    return limiter_->stored().RestoreWindow(window);
+  }
   absl::Status OnContribution(StoredText contribution) override {
-    return limiter_->RestoreContribution(contribution.text);
+    return limiter_->stored().RestoreContribution(contribution.text);
   }
   absl::Status OnClearing(StoredText clearing) override {
-    return limiter_->RestoreClearing(clearing.text);
+    return limiter_->stored().RestoreClearing(clearing.text);
   }
-  absl::Status OnPlace(StoredText place) override { return limiter_->RestorePlace(place.text); }
+  absl::Status OnPlace(StoredText place) override {
+    return limiter_->stored().RestorePlace(place.text);
+  }
   absl::Status OnCase(StoredText record) override {
     const auto due = due_.find(record.name);
     if (due != due_.end()) {
@@ -47,13 +51,13 @@ class Committer::Visitor : public StateVisitor {
       if (!read.ok()) return read.status();
       due_receipts_.emplace_back(*std::move(read), due->second);
     }
-    return limiter_->RestoreCase(record.text);
+    return limiter_->stored().RestoreCase(record.text);
   }
   absl::Status OnEvent(StoredCaseEvent event) override {
-    return limiter_->RestoreEvent(event.text);
+    return limiter_->stored().RestoreEvent(event.text);
   }
   absl::Status OnFact(StoredText fact) override {
-    if (fact.name == "limiter") return limiter_->RestoreFacts(fact.text);
+    if (fact.name == "limiter") return limiter_->stored().RestoreFacts(fact.text);
     absl::string_view name = fact.name;
     int64_t number = 0;
     if (!absl::SimpleAtoi(fact.text, &number)) {
@@ -92,7 +96,7 @@ absl::Status Committer::Load() {
   Visitor visitor(this);
   absl::Status loaded = store_->Load(&visitor);
   if (!loaded.ok()) return loaded;
-  Do([&](Events* events) { events->Append(limiter_->FinishRestore()); });
+  Do([&](Events* events) { events->Append(limiter_->stored().FinishRestore()); });
   MutexLock lock(&mutex_);
   visitor.Hand(&uncommitted_);
   return absl::OkStatus();
@@ -163,7 +167,7 @@ absl::Status Committer::Commit(bool durable) {
 
 absl::Status Committer::CommitOnce(bool durable) {
   StoreBatch batch;
-  limiter_->CollectChanges(&batch);
+  limiter_->stored().CollectChanges(&batch);
   for (const auto& [source, position] : positions_) batch.positions.push_back({source, position});
   const bool waited = uncommitted_.Collect(&batch);
   batch.now = clock_->Now();
@@ -173,7 +177,7 @@ absl::Status Committer::CommitOnce(bool durable) {
                        batch.places.empty() && batch.cases.empty() && !waited &&
                        !(durable && undurable_);
   absl::Status committed = nothing ? absl::OkStatus() : store_->Commit(batch);
-  limiter_->ChangesSaved(committed.ok());
+  limiter_->stored().ChangesSaved(committed.ok());
   if (committed.ok() && !nothing) undurable_ = !durable;
   if (committed.ok()) positions_.clear();
   uncommitted_.Committed(committed.ok(), &batch);
@@ -241,58 +245,62 @@ Committer::Status Committer::status() const {
   return status;
 }
 
-void Committer::OnWork(std::function<void()> wake) { limiter_->OnSharedWork(std::move(wake)); }
+void Committer::OnWork(std::function<void()> wake) { limiter_->nodes().OnWork(std::move(wake)); }
 
-void Committer::SetClockOffset(absl::Duration offset) { limiter_->SetClockOffset(offset); }
+void Committer::SetClockOffset(absl::Duration offset) { limiter_->nodes().SetClockOffset(offset); }
 
-void Committer::ShareAll() { limiter_->ShareAll(); }
+void Committer::ShareAll() { limiter_->nodes().ShareAll(); }
 
-void Committer::ShareCasesDue(absl::Duration soon) { limiter_->ShareCasesDue(soon); }
+void Committer::ShareCasesDue(absl::Duration soon) { limiter_->nodes().ShareCasesDue(soon); }
 
-std::vector<RowPut> Committer::TakeRowsToPut(size_t most) { return limiter_->TakeRowsToPut(most); }
+std::vector<RowPut> Committer::TakeRowsToPut(size_t most) {
+  return limiter_->nodes().TakeRowsToPut(most);
+}
 
-void Committer::RowsNotPut(absl::Span<const RowPut> puts) { limiter_->RowsNotPut(puts); }
+void Committer::RowsNotPut(absl::Span<const RowPut> puts) { limiter_->nodes().RowsNotPut(puts); }
 
 bool Committer::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers) {
   bool opened = false;
-  Do([&](Events* events) { opened = limiter_->RowsPut(puts, answers, events); });
+  Do([&](Events* events) { opened = limiter_->nodes().RowsPut(puts, answers, events); });
   return opened;
 }
 
 void Committer::RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) {
-  limiter_->RowsRead(keys, answers);
+  limiter_->nodes().RowsRead(keys, answers);
 }
 
 std::vector<RowKey> Committer::RowKeysOf(const Subject& subject) const {
-  return limiter_->RowKeysOf(subject);
+  return limiter_->nodes().RowKeysOf(subject);
 }
 
-std::vector<RowKey> Committer::TakeCrowdedRows() { return limiter_->TakeCrowdedRows(); }
+std::vector<RowKey> Committer::TakeCrowdedRows() { return limiter_->nodes().TakeCrowdedRows(); }
 
-std::vector<SharedCase> Committer::TakeCasesToPut() { return limiter_->TakeCasesToPut(); }
+std::vector<SharedCase> Committer::TakeCasesToPut() { return limiter_->nodes().TakeCasesToPut(); }
 
 bool Committer::CasePut(const SharedCase& sent, const CasePutAnswer& answer) {
   bool changed = false;
-  Do([&](Events* events) { changed = limiter_->CasePut(sent, answer, events); });
+  Do([&](Events* events) { changed = limiter_->nodes().CasePut(sent, answer, events); });
   return changed;
 }
 
 void Committer::MergeCases(const std::vector<SharedCase>& theirs, bool all) {
-  Do([&](Events* events) { limiter_->MergeCases(theirs, all, events); });
+  Do([&](Events* events) { limiter_->nodes().MergeCases(theirs, all, events); });
 }
 
-bool Committer::CaseWaits(const Subject& subject) const { return limiter_->CaseWaits(subject); }
+bool Committer::CaseWaits(const Subject& subject) const {
+  return limiter_->nodes().CaseWaits(subject);
+}
 
-bool Committer::TakeWantsCases() { return limiter_->TakeWantsCases(); }
+bool Committer::TakeWantsCases() { return limiter_->nodes().TakeWantsCases(); }
 
 std::vector<std::pair<CaseExchange::Name, int64_t>> Committer::TakeCasesToDrop() {
-  return limiter_->TakeCasesToDrop();
+  return limiter_->nodes().TakeCasesToDrop();
 }
 
 void Committer::GoOnAlone() {
-  Do([&](Events* events) { limiter_->GoOnAlone(events); });
+  Do([&](Events* events) { limiter_->nodes().GoOnAlone(events); });
 }
 
-ExchangeStats Committer::stats() const { return limiter_->shared_stats(); }
+ExchangeStats Committer::stats() const { return limiter_->nodes().stats(); }
 
 }  // namespace deferd

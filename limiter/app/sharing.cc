@@ -164,10 +164,10 @@ void Sharing::Refresh(const Subject* subject) {
   const absl::Time until = clock_->Now() + kReading;
   auto read = [&](const std::vector<RowKey>& keys) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     absl::StatusOr<std::vector<RowAnswer>> answers = reader_->ReadRows(keys);
-    if (answers.ok()) limiter_->RowsRead(keys, *answers);
+    if (answers.ok()) limiter_->nodes().RowsRead(keys, *answers);
   };
   if (subject != nullptr) {
-    read(limiter_->RowKeysOf(*subject));
+    read(limiter_->nodes().RowKeysOf(*subject));
     return;
   }
   const absl::Duration first = limiter_->settings().policy->Windows().front();
@@ -204,7 +204,7 @@ void Sharing::AddReceipts(const Case& record, std::vector<LedgerRow>* rows) {
 Json Sharing::StatusJson() const {
   const Publisher::Status published = publisher_->status();
   const CaseFollower::Status followed = follower_->status();
-  const ExchangeStats stats = limiter_->shared_stats();
+  const ExchangeStats stats = limiter_->nodes().stats();
   const absl::Time now = clock_->Now();
   Json nodes = Json::array();
   for (const NodeRecord& one : published.nodes) {
@@ -250,7 +250,7 @@ Json Sharing::StatusJson() const {
 
 SharedGauges Sharing::ReadGauges() const {
   const Publisher::Status published = publisher_->status();
-  const ExchangeStats stats = limiter_->shared_stats();
+  const ExchangeStats stats = limiter_->nodes().stats();
   SharedGauges gauges;
   gauges.up = published.trouble == SharedTrouble::kNone;
   gauges.silent_seconds =

@@ -208,8 +208,7 @@ absl::Status Publisher::PutRows(bool* more) {
       MutexLock lock(&mutex_);
       status_.rows_put += put;
     }
-    bool opened = false;
-    opened = exchange_->RowsPut(puts, *answers);
+    const bool opened = exchange_->RowsPut(puts, *answers);
     if (exchange_->TakeWantsCases()) {
       absl::StatusOr<std::vector<SharedCase>> cases = store_->ReadCases();
       status.Update(cases.status());

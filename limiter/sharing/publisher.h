@@ -28,6 +28,7 @@
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
 #include "limiter/sharing/exchange.h"
+#include "limiter/store/ledger.h"
 #include "limiter/store/shared_store.h"
 
 namespace deferd {
@@ -45,7 +46,7 @@ class Publisher {
   static constexpr absl::Duration kLongestPause = absl::Seconds(2);
   static constexpr size_t kMaxReceipts = 1000;  // waiting; later ones are not shared
 
-  // `limiter`, `keeper` and `clock` must outlive it.
+  // `exchange` and `clock` must outlive it.
   Publisher(PublisherOptions options, std::unique_ptr<SharedStore> store, Exchange* exchange,
             const Clock* clock);
   ~Publisher();

@@ -148,7 +148,7 @@ class BenchNode {
       if (!committer_->Commit().ok()) std::abort();
       batch.Clear();
     }
-    while (limiter_->shared_stats().waiting_subjects > 0) std::this_thread::yield();
+    while (limiter_->nodes().stats().waiting_subjects > 0) std::this_thread::yield();
   }
 
   int64_t rows_put() const { return publisher_->status().rows_put; }

@@ -265,9 +265,9 @@ TEST_F(CommitterTest, MessagesThatCameAndWentDuringAFailureLeaveNothing) {
     Complete("short");
   }
   StoreBatch batch;
-  limiter_->CollectChanges(&batch);
+  limiter_->stored().CollectChanges(&batch);
   EXPECT_THAT(batch.contributions, IsEmpty());
-  limiter_->ChangesSaved(false);
+  limiter_->stored().ChangesSaved(false);
 }
 
 TEST_F(CommitterTest, ADecisionThatWasCommittedInPassingIsMadeDurable) {

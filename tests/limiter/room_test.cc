@@ -113,8 +113,8 @@ TEST_F(RoomTest, WhatWaitsForAFullDiskIsBounded) {
     ASSERT_FALSE(f_.committer_->Commit().ok());
   }
   StoreBatch waiting;
-  f_.limiter_->CollectChanges(&waiting);
-  f_.limiter_->ChangesSaved(false);
+  f_.limiter_->stored().CollectChanges(&waiting);
+  f_.limiter_->stored().ChangesSaved(false);
   EXPECT_LE(waiting.windows.size(), 2 * f_.max_subjects_);
   f_.store_->FailCommits(0);
   ASSERT_TRUE(f_.committer_->Commit().ok());
@@ -138,11 +138,11 @@ TEST_F(RoomTest, WhatWaitsForTheSharedStoreIsBounded) {
     }
     EXPECT_FALSE(limiter.Record(batch).empty());
     StoreBatch changes;
-    limiter.CollectChanges(&changes);
-    limiter.ChangesSaved(true);
+    limiter.stored().CollectChanges(&changes);
+    limiter.stored().ChangesSaved(true);
   }
-  EXPECT_LE(limiter.shared_stats().waiting_subjects, 2 * f_.max_subjects_);
-  const std::vector<RowPut> puts = limiter.TakeRowsToPut(1'000'000);
+  EXPECT_LE(limiter.nodes().stats().waiting_subjects, 2 * f_.max_subjects_);
+  const std::vector<RowPut> puts = limiter.nodes().TakeRowsToPut(1'000'000);
   EXPECT_LE(puts.size(), 2 * f_.max_subjects_);
   EXPECT_GE(puts.size(), 800u);
 }

@@ -263,7 +263,7 @@ TEST(Decisions, AfterAnyCutsTheLastPersonsWordHoldsEverywhere) {
     nodes.SyncOnly(all);
     for (size_t i : all) {
       EXPECT_EQ(nodes[i].Blocked(kBad), *last) << "node " << i;
-      EXPECT_EQ(nodes[i].limiter_->shared_stats().waiting_cases, 0u) << "settled";
+      EXPECT_EQ(nodes[i].limiter_->nodes().stats().waiting_cases, 0u) << "settled";
     }
   }
 }

@@ -50,13 +50,13 @@ TEST(Poisoned, ACaseOfAnAbsurdRevisionOrTextIsReplacedByWhoKnowsTheTrueOne) {
       nodes.Sync();
       for (size_t i : {0, 1}) {
         EXPECT_FALSE(nodes[i].Blocked(kBad)) << i;
-        EXPECT_EQ(nodes[i].limiter_->shared_stats().waiting_cases, 0u) << i;
+        EXPECT_EQ(nodes[i].limiter_->nodes().stats().waiting_cases, 0u) << i;
       }
-      EXPECT_GE(nodes[0].limiter_->shared_stats().unreadable_cases +
-                    nodes[1].limiter_->shared_stats().unreadable_cases,
+      EXPECT_GE(nodes[0].limiter_->nodes().stats().unreadable_cases +
+                    nodes[1].limiter_->nodes().stats().unreadable_cases,
                 1);
-      const std::string last = nodes[1].limiter_->shared_stats().refused_last +
-                               nodes[0].limiter_->shared_stats().refused_last;
+      const std::string last = nodes[1].limiter_->nodes().stats().refused_last +
+                               nodes[0].limiter_->nodes().stats().refused_last;
       EXPECT_THAT(last, HasSubstr("case of 'bad.example': "));
       EXPECT_LT(CaseOf(nodes[0]).rev, 100) << "the true one is there again";
     }
@@ -87,9 +87,9 @@ TEST(Poisoned, ACaseThatReadsWellButIsOfNoTimeIsRefused) {
     auto poisoner = nodes.server_.NewStore({.node = "cccccccc"});
     ASSERT_THAT(poisoner->Connect(), IsOk());
     ASSERT_TRUE(poisoner->PutCase(bad)->written);
-    const int64_t before = nodes[0].limiter_->shared_stats().unreadable_cases;
+    const int64_t before = nodes[0].limiter_->nodes().stats().unreadable_cases;
     nodes.Sync();
-    EXPECT_GT(nodes[0].limiter_->shared_stats().unreadable_cases, before);
+    EXPECT_GT(nodes[0].limiter_->nodes().stats().unreadable_cases, before);
     EXPECT_EQ(CaseOf(nodes[0]).text, good.text);
   }
 }
@@ -154,7 +154,7 @@ TEST(Poisoned, RowsOfMoreNodesThanThereCanBeAreTakenOut) {
     nodes.Sync();
   }
   EXPECT_EQ(nodes[0].CountsOf(kBad).bad(), 4);
-  EXPECT_THAT(nodes[0].limiter_->shared_stats().refused_last, HasSubstr("more rows than"));
+  EXPECT_THAT(nodes[0].limiter_->nodes().stats().refused_last, HasSubstr("more rows than"));
   auto store = nodes.server_.NewStore({.node = "cccccccc"});
   ASSERT_THAT(store->Connect(), IsOk());
   EXPECT_EQ((*store->ReadRows({key}))[0].rows.size(), 2u);

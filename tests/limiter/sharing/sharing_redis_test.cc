@@ -88,10 +88,10 @@ TEST_F(SharingRedis, AfterAStormOfPausesEachRowIsItsNodesMemory) {
     // However slow this machine is: some round is fast enough.
     for (int tries = 0; tries < 2000; ++tries) {
       nodes[i].publisher_->Round();
-      if (nodes[i].limiter_->shared_stats().waiting_subjects == 0) break;
+      if (nodes[i].limiter_->nodes().stats().waiting_subjects == 0) break;
       nodes.Advance(absl::Milliseconds(1));
     }
-    ASSERT_EQ(nodes[i].limiter_->shared_stats().waiting_subjects, 0u);
+    ASSERT_EQ(nodes[i].limiter_->nodes().stats().waiting_subjects, 0u);
   }
   for (const auto& [where, count] : fed) {
     const auto& [domain, node] = where;

@@ -53,7 +53,7 @@ TEST(Sharing, SurplusIsSharedAndDoesNotDilute) {
   nodes[1].Fail(kBad, 46);
   nodes.Sync();
   EXPECT_EQ(nodes[1].CountsOf(kBad), (Counts{.delivered = 500, .failed = 50, .surplus = 450}));
-  nodes[0].limiter_->ShareAll();
+  nodes[0].limiter_->nodes().ShareAll();
   nodes.Sync();
   EXPECT_EQ(nodes[1].CountsOf(kBad), nodes[0].CountsOf(kBad));
   ASSERT_TRUE(nodes[0].Blocked(kBad));
@@ -169,8 +169,8 @@ TEST(Sharing, ConcurrentBlockAndUnblockEndEqual) {
     EXPECT_EQ(nodes[0].Blocked(kBad), nodes[1].Blocked(kBad)) << "first " << first;
     const CaseExchange::Name name = {Node::Domain(kBad), false};
     nodes.Sync();
-    EXPECT_FALSE(nodes[0].limiter_->CaseWaits(name.first));
-    EXPECT_FALSE(nodes[1].limiter_->CaseWaits(name.first));
+    EXPECT_FALSE(nodes[0].limiter_->nodes().CaseWaits(name.first));
+    EXPECT_FALSE(nodes[1].limiter_->nodes().CaseWaits(name.first));
   }
 }
 
@@ -189,7 +189,7 @@ TEST(Sharing, WhileTheStoreIsAwayLocalCountsDecideAndAfterwardsSumsAreRight) {
   EXPECT_FALSE(nodes[1].Blocked("local.example")) << "nobody told it";
   EXPECT_FALSE(nodes[0].Blocked(kBad));
   EXPECT_EQ(nodes.nodes_.Announced(), 1) << "people do not wait for the store";
-  EXPECT_LE(nodes[0].limiter_->shared_stats().waiting_subjects, 2u) << "names, not attempts";
+  EXPECT_LE(nodes[0].limiter_->nodes().stats().waiting_subjects, 2u) << "names, not attempts";
   EXPECT_EQ(nodes[0].publisher_->status().trouble, SharedTrouble::kGone);
 
   nodes.server_.SetTrouble(SharedTrouble::kNone);
@@ -347,7 +347,7 @@ TEST(Sharing, APersonIsToldWhetherItIsShared) {
   MemoryCluster nodes(2);
   nodes.Sync();
   nodes[0].Block(kBad);
-  EXPECT_TRUE(nodes[0].limiter_->CaseWaits(Node::Domain(kBad)));
+  EXPECT_TRUE(nodes[0].limiter_->nodes().CaseWaits(Node::Domain(kBad)));
   nodes[0].publisher_->Round();
   EXPECT_THAT(nodes[0].publisher_->WaitForCase(Node::Domain(kBad), absl::Seconds(1)), IsOk());
   nodes.server_.SetTrouble(SharedTrouble::kGone);
@@ -423,8 +423,8 @@ TEST(Sharing, WhatNobodyCanHaveMeantIsLeftOutAndCounted) {
   EXPECT_TRUE(nodes[0].Blocked(kBad)) << "local counts decide";
   EXPECT_EQ(nodes.nodes_.Announced(), 1);
   EXPECT_EQ(nodes[0].CountsOf(kBad).bad(), 5);
-  EXPECT_GE(nodes[0].limiter_->shared_stats().unreadable_rows, 2);
-  EXPECT_GE(nodes[0].limiter_->shared_stats().unreadable_cases, 7);
+  EXPECT_GE(nodes[0].limiter_->nodes().stats().unreadable_rows, 2);
+  EXPECT_GE(nodes[0].limiter_->nodes().stats().unreadable_cases, 7);
 }
 
 TEST(Sharing, EachTroubleIsNamedCountedAndOver) {
@@ -443,8 +443,9 @@ TEST(Sharing, EachTroubleIsNamedCountedAndOver) {
     nodes.Advance(Publisher::kBeat);  // what was refused alone is tried with the beat
     nodes.Sync();
     EXPECT_EQ(SharedTroubleName(nodes[0].publisher_->status().trouble), "none");
-    EXPECT_EQ(nodes[0].limiter_->shared_stats().waiting_subjects, 0u) << SharedTroubleName(trouble);
-    EXPECT_EQ(nodes[0].limiter_->shared_stats().waiting_cases, 0u) << SharedTroubleName(trouble);
+    EXPECT_EQ(nodes[0].limiter_->nodes().stats().waiting_subjects, 0u)
+        << SharedTroubleName(trouble);
+    EXPECT_EQ(nodes[0].limiter_->nodes().stats().waiting_cases, 0u) << SharedTroubleName(trouble);
   }
 }
 
@@ -634,7 +635,7 @@ TEST(Sharing, AnyInterleavingEndsWithTheSumsOfThePlainList) {
     nodes.Advance(Publisher::kBeat);
     nodes.Sync();
     nodes.Advance(Publisher::kBeat);
-    for (int i = 0; i < 4; ++i) nodes[i].limiter_->ShareAll();
+    for (int i = 0; i < 4; ++i) nodes[i].limiter_->nodes().ShareAll();
     nodes.Sync();
     const int64_t now_step = steps.StepOf(nodes.clock_.Now());
     for (int domain = 0; domain < 3; ++domain) {
@@ -646,12 +647,12 @@ TEST(Sharing, AnyInterleavingEndsWithTheSumsOfThePlainList) {
       }
       const std::string name = absl::StrCat("d", domain, ".example");
       for (int i = 0; i < 4; ++i) {
-        const std::vector<RowKey> keys = nodes[i].limiter_->RowKeysOf(Node::Domain(name));
+        const std::vector<RowKey> keys = nodes[i].limiter_->nodes().RowKeysOf(Node::Domain(name));
         auto store = nodes.server_.NewStore({.node = "cccccccc"});
         ASSERT_THAT(store->Connect(), IsOk());
         auto answers = store->ReadRows(keys);
         ASSERT_THAT(answers.status(), IsOk());
-        nodes[i].limiter_->RowsRead(keys, *answers);
+        nodes[i].limiter_->nodes().RowsRead(keys, *answers);
         EXPECT_EQ(nodes[i].CountsOf(name).bad(), expected)
             << "seed " << seed << " node " << i << " " << name;
       }

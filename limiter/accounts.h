@@ -1,0 +1,38 @@
+// Puts contributions to the accounts of those who are charged, and takes them out again.
+//
+// Works on the limiter's parts, under its lock.
+
+#ifndef DEFERD_LIMITER_ACCOUNTS_H_
+#define DEFERD_LIMITER_ACCOUNTS_H_
+
+#include "absl/time/time.h"
+#include "limiter/counting/window.h"
+#include "limiter/parts.h"
+#include "limiter/time_work.h"
+#include "policy/charge.h"
+#include "policy/reply/reply_class.h"
+
+namespace deferd {
+
+class Accounts {
+ public:
+  Accounts(LimiterParts* parts, TimeWork* time) : parts_(parts), time_(time) {}
+
+  void Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome);
+  void TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome);
+  // What is shown and does not count.
+  void AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+                  ReplyClass reply_class);
+
+  void MakeRoom();
+
+ private:
+  void RoomFor(const ChargedSubjects& charged);
+
+  LimiterParts* const parts_;
+  TimeWork* const time_;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_ACCOUNTS_H_

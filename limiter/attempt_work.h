@@ -1,0 +1,56 @@
+// The way of one attempt through the limiter: charged, classified, counted once, judged.
+//
+// Works on the limiter's parts, under its lock.
+
+#ifndef DEFERD_LIMITER_ATTEMPT_WORK_H_
+#define DEFERD_LIMITER_ATTEMPT_WORK_H_
+
+#include "limiter/accounts.h"
+#include "limiter/case_work.h"
+#include "limiter/counting/message_record.h"
+#include "limiter/incident_work.h"
+#include "limiter/parts.h"
+#include "limiter/time_work.h"
+#include "policy/attempt.h"
+#include "policy/charge.h"
+#include "policy/left_out.h"
+#include "policy/reply/classify.h"
+
+namespace deferd {
+
+class AttemptWork {
+ public:
+  AttemptWork(LimiterParts* parts, Accounts* accounts, CaseWork* cases, IncidentWork* incidents,
+              TimeWork* time)
+      : parts_(parts), accounts_(accounts), cases_(cases), incidents_(incidents), time_(time) {}
+
+  void Record(const EventBatch& batch);
+
+ private:
+  void RecordAttempt(const Attempt& attempt);
+  // A recipient refused at RCPT time. False: to nobody of ours, or not because of the recipient.
+  bool RecordRejected(const Attempt& attempt);
+  // `rejected`: it was proposed as a rejected recipient, and is a plain rejection.
+  void RecordMessage(const LogEvent& event, bool rejected);
+  void SpareHost(ChargedSubjects* charged) const;
+  // What the answer of a bad attempt means; a bare expiry means what the recipient's last deferral
+  // did. `recipient` may be null.
+  Classification AnswerOf(const Attempt& attempt, const RecipientRecord* recipient) const;
+  // kCounts, or why the policy leaves it out.
+  LeftOut WhyAnswerLeftOut(const Classification& answer, const Attempt& attempt) const;
+  void Contribute(const Attempt& attempt, const ChargedSubjects& charged,
+                  const Classification* answer, MessageRecord* message, RecipientRecord* record);
+  // Counts it among what is shown and left out.
+  void ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged, ReplyClass reply_class,
+                   RecipientRecord* record);
+
+  LimiterParts* const parts_;
+  Accounts* const accounts_;
+  CaseWork* const cases_;
+  IncidentWork* const incidents_;
+  TimeWork* const time_;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_ATTEMPT_WORK_H_

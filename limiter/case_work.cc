@@ -1,0 +1,199 @@
+#include "limiter/case_work.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace deferd {
+
+void CaseWork::JudgeSubject(const Subject& subject, absl::Time now, absl::Time since, bool newest,
+                            Basis basis) {
+  if (!parts_->judge.MayBeBlocked(subject)) return;
+  for (bool shadow : {false, true}) {
+    if (!parts_->judge.AnyRule(shadow) || parts_->case_table->FindOpen(subject, shadow).has_value())
+      continue;
+    if (shadow && parts_->case_table->FindOpen(subject, /*shadow=*/false).has_value()) continue;
+    const std::vector<Decision> decisions =
+        parts_->judge.Decide(subject, now, absl::InfinitePast(), shadow, basis);
+    const Decision* decision = Strictest(*parts_->settings.policy, decisions, shadow);
+    if (decision == nullptr) continue;
+    const bool wait = !newest && parts_->rows != nullptr && !parts_->rows->alone() &&
+                      parts_->judge.RestsOnOthers(subject, *decision, now, shadow);
+    if (wait) {
+      parts_->rows->AskAgain(subject);
+    } else {
+      Open(subject, *decision, shadow, since);
+    }
+  }
+}
+
+// After a contribution that may trip a rule.
+void CaseWork::JudgeAll(const ChargedSubjects& charged, absl::Time since, Basis basis) {
+  for (const Charged& one : charged) {
+    if (!parts_->counter.Tracks(charged, one)) continue;
+    if (parts_->Shares(one.subject)) parts_->rows->SetBad(one.subject);
+    JudgeSubject(one.subject, parts_->now, since, /*newest=*/false, basis);
+  }
+}
+
+void CaseWork::Open(const Subject& subject, const Decision& decision, bool shadow,
+                    absl::Time since) {
+  Case record = parts_->casebook.Open(subject, *parts_->settings.policy, decision, shadow, since,
+                                      parts_->batch_clock);
+  record.judged_at = std::max(parts_->now, since);
+  record.counted_after = parts_->clearings.After(subject, shadow);
+  if (const std::vector<Subject>* parts = parts_->culprit.Apart(subject)) {
+    for (const Subject& part : *parts) {
+      const absl::Time until = parts_->culprit.ApartUntil(part);
+      if (until == absl::InfiniteFuture()) {
+        record.apart.push_back(part.ToString());
+      } else if (until != absl::InfinitePast()) {
+        record.apart_until.emplace_back(part.ToString(), until);
+      }
+    }
+  }
+  if (!shadow) record.within = parts_->culprit.FirstWithin(subject);
+  if (parts_->Shares(subject) && !record.history) {
+    record.counts_by_node = parts_->counts.ByNode(parts_->options.node, subject, shadow,
+                                                  record.window, record.counts, record.judged_at);
+  }
+  Changed(CaseChange::kOpened, record.since, record);
+}
+
+void CaseWork::Changed(CaseChange change, absl::Time time, const Case& changed) {
+  Case record = changed;
+  const bool shares = parts_->Shares(record.subject);
+  if (shares && change != CaseChange::kAdopted) {
+    parts_->shared_cases->Stamp(change, parts_->batch_clock, &record);
+  }
+  if (!record.shadow) NotePart(record);
+  parts_->casebook.Put(change, time, record);
+  if (!record.shadow && record.state == CaseState::kBlocked) EndShadowCase(record, time);
+  parts_->happened.AddCase(change, record);
+  if (change == CaseChange::kOpened && !shares) parts_->happened.AddAnnouncement(record);
+}
+
+void CaseWork::NotePart(const Case& record) {
+  if (!Culprit::MayBePart(record.subject.kind)) return;
+  parts_->culprit.NoteCase(record);
+  // The others' part of it has to be known, to be taken out of the domain's.
+  if (record.state != CaseState::kClosed && parts_->rows != nullptr)
+    parts_->ShareSubject(record.subject);
+  // Other endings come with a clearing.
+  if (record.ending != Ending::kIncident && record.ending != Ending::kPolicy) return;
+  parts_->clearings.SetApart(record.subject, record.closed_at,
+                             parts_->culprit.WithinOf(record.subject));
+}
+
+void CaseWork::EndShadowCase(const Case& enforced, absl::Time at) {
+  const std::optional<Case> trial = parts_->case_table->FindOpen(enforced.subject, /*shadow=*/true);
+  if (!trial.has_value()) return;
+  Changed(
+      CaseChange::kEnded, at,
+      Casebook::Closed(*trial, at, Ending::kEnforced, absl::StrCat(enforced.id, " is enforced")));
+}
+
+void CaseWork::EndDue(absl::Time t) {
+  while (const std::optional<Case> record = parts_->casebook.NextDue(t)) EndOrExtend(*record);
+}
+
+// At `until` only what came after the block took hold is judged: the block's own consequences, and
+// the burst that caused it, do not prolong it.
+void CaseWork::EndOrExtend(const Case& record) {
+  const absl::Time at = record.until;
+  const StepClock steps(record.window);
+  const absl::Time after = steps.EndOf(steps.StepOf(record.since) + 1);
+  if (!record.manual && parts_->judge.MayBeBlocked(record.subject)) {
+    const std::vector<Decision> decisions =
+        parts_->judge.Decide(record.subject, at, after, record.shadow);
+    const Decision* again = Strictest(*parts_->settings.policy, decisions, record.shadow);
+    if (again != nullptr) {
+      Changed(CaseChange::kExtended, at,
+              Casebook::Extended(record, *again->rule, parts_->batch_clock));
+      return;
+    }
+  }
+  Clear(record.subject, after, !record.shadow, record.shadow);
+  Changed(CaseChange::kEnded, at, Casebook::Closed(record, at, Ending::kTime));
+}
+
+void CaseWork::Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow) {
+  std::vector<Subject> within = parts_->culprit.WithinOf(subject);
+  for (const Subject& domain : within) parts_->culprit.SetApart(subject, domain);
+  parts_->clearings.Clear(subject, at, enforced, shadow, std::move(within));
+}
+
+void CaseWork::CloseWhatIsNotEnforced() {
+  const Policy& policy = *parts_->settings.policy;
+  for (const Case& record : parts_->case_table->Open()) {
+    if (record.manual || record.shadow) continue;
+    // A node whose policy is another, or on trial, does not end what the others enforce.
+    if (parts_->rows != nullptr && !parts_->casebook.NumberOf(record).has_value()) continue;
+    const bool enforced =
+        std::any_of(policy.rules.begin(), policy.rules.end(), [&](const Rule& rule) {
+          return rule.name == record.rule && !rule.shadow && policy.mode == Mode::kEnforce;
+        });
+    if (enforced && parts_->judge.MayBeBlocked(record.subject)) continue;
+    Changed(CaseChange::kEnded, parts_->batch_clock,
+            Casebook::Closed(record, parts_->batch_clock, Ending::kPolicy,
+                             "the reloaded policy does not enforce it"));
+  }
+}
+
+Case CaseWork::Block(const Subject& named, absl::Duration duration, const std::string& by,
+                     const std::string& reason) {
+  const Subject subject = AsCharged(*parts_->settings.lists, named);
+  parts_->batch_clock = parts_->clock->Now();
+  Case record = parts_->casebook.Block(subject, *parts_->settings.policy, parts_->batch_clock,
+                                       parts_->batch_clock + duration, by, reason);
+  record.window = parts_->counter.first().window();
+  record.counts =
+      parts_->counts.Of(subject, record.window, parts_->ShownNow(), absl::InfinitePast(), false);
+  record.percent = record.counts.percent();
+  if (const std::optional<Case> before = parts_->case_table->FindOpen(subject, /*shadow=*/false)) {
+    record.until = std::max(record.until, before->until);
+    Changed(CaseChange::kEnded, parts_->batch_clock,
+            Casebook::Closed(*before, parts_->batch_clock, Ending::kPerson,
+                             absl::StrCat("replaced by ", record.id), by));
+  }
+  record.within = parts_->culprit.FirstWithin(subject);
+  Changed(CaseChange::kBlockedByPerson, record.since, record);
+  return record;
+}
+
+absl::StatusOr<Case> CaseWork::Unblock(const Subject& named, const std::string& by,
+                                       const std::string& reason, HeldOrder held) {
+  Subject subject = AsCharged(*parts_->settings.lists, named);
+  // A block from before logins were named with their host.
+  if (!parts_->case_table->FindOpen(subject, false) && !parts_->case_table->FindOpen(subject, true))
+    subject = named;
+  parts_->batch_clock = parts_->clock->Now();
+  std::optional<Case> ended;
+  for (bool shadow : {true, false}) {
+    const std::optional<Case> record = parts_->case_table->FindOpen(subject, shadow);
+    if (!record.has_value()) continue;
+    ended = Casebook::Closed(*record, parts_->batch_clock, Ending::kPerson, reason, by);
+    ended->held_order = held;
+    Changed(CaseChange::kUnblocked, parts_->batch_clock, *ended);
+  }
+  if (!ended.has_value()) {
+    return absl::NotFoundError(absl::StrCat(subject.ToString(), ": no block to end"));
+  }
+  Clear(subject, parts_->batch_clock, /*enforced=*/true, /*shadow=*/true);
+  return *std::move(ended);
+}
+
+void CaseWork::BringBackTo(absl::Time now) {
+  for (Case& record : parts_->case_table->Open()) {
+    if (record.since <= now) continue;
+    record.until -= record.since - now;
+    record.since = now;
+    record.judged_at = std::min(record.judged_at, now);
+    Changed(CaseChange::kExtended, now, record);
+  }
+}
+
+}  // namespace deferd

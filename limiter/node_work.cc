@@ -1,0 +1,174 @@
+#include "limiter/node_work.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace deferd {
+
+void NodeWork::OnWork(std::function<void()> wake) {
+  MutexLock lock(mutex_);
+  parts_->wake = std::move(wake);
+}
+
+void NodeWork::ShareAll() {
+  MutexLock lock(mutex_);
+  parts_->ShareEverything();
+}
+
+void NodeWork::ShareCasesDue(absl::Duration soon) {
+  MutexLock lock(mutex_);
+  const absl::Time by = parts_->clock->Now() + soon;
+  for (const Case& record : parts_->case_table->Open()) {
+    if (record.until <= by && parts_->Shares(record.subject)) parts_->ShareSubject(record.subject);
+  }
+  for (const Subject& subject : parts_->rows->TakeToRetry()) parts_->ShareSubject(subject);
+}
+
+void NodeWork::SetClockOffset(absl::Duration offset) {
+  MutexLock lock(mutex_);
+  if (parts_->rows->SetOffset(offset)) parts_->ShareEverything();
+}
+
+std::vector<RowPut> NodeWork::TakeRowsToPut(size_t most) {
+  MutexLock lock(mutex_);
+  const Culprit* const culprit = &parts_->culprit;
+  return parts_->rows->Take(most, *parts_->settings.policy,
+                            [&](const Subject& domain) { return culprit->Apart(domain); });
+}
+
+void NodeWork::RowsNotPut(absl::Span<const RowPut> puts) {
+  MutexLock lock(mutex_);
+  const Culprit* const culprit = &parts_->culprit;
+  parts_->rows->TakeBack(puts, [&](const Subject& one) { return culprit->FirstWithin(one); });
+}
+
+bool NodeWork::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers,
+                       Events* events) {
+  MutexLock lock(mutex_);
+  parts_->batch_clock = parts_->clock->Now();
+  bool opened = false;
+  for (const Subject& subject : parts_->rows->Put(puts, answers, parts_->ShownNow())) {
+    opened = JudgeAgain(subject) || opened;
+    if (!parts_->rows->AsksAgain(subject)) continue;
+    // Once more, with the newest of all its parts, and the cases that others opened of them.
+    parts_->ShareSubject(subject);
+    parts_->rows->SetBad(subject);
+    if (const absl::flat_hash_set<Subject>* parts = parts_->rows->PartsOf(subject)) {
+      for (const Subject& part : *parts) parts_->ShareSubject(part);
+    }
+    parts_->rows->Confirm(subject);
+    parts_->wants_cases = true;
+  }
+  events->Append(parts_->TakeEvents());
+  return opened;
+}
+
+void NodeWork::RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) {
+  MutexLock lock(mutex_);
+  parts_->rows->Read(keys, answers, parts_->ShownNow());
+}
+
+std::vector<RowKey> NodeWork::RowKeysOf(const Subject& subject) const {
+  MutexLock lock(mutex_);
+  std::vector<Subject> subjects = {subject};
+  if (const std::vector<Subject>* parts = parts_->culprit.Apart(subject)) {
+    subjects.insert(subjects.end(), parts->begin(), parts->end());
+  }
+  std::vector<RowKey> keys;
+  for (const Subject& one : subjects) {
+    for (const StepClock& steps : parts_->counter.lengths()) keys.push_back({one, steps.window()});
+  }
+  return keys;
+}
+
+// Other nodes' attempts may be later than the newest in this node's log: as of the clock, then.
+bool NodeWork::JudgeAgain(const Subject& subject) {
+  const int64_t before = parts_->casebook.number();
+  const bool newest = parts_->rows->TakeConfirming(subject);
+  cases_->JudgeSubject(subject, parts_->ShownNow(), parts_->ShownNow(), newest, Basis::kAny);
+  return parts_->casebook.number() != before;
+}
+
+bool NodeWork::TakeWantsCases() {
+  MutexLock lock(mutex_);
+  return std::exchange(parts_->wants_cases, false);
+}
+
+std::vector<RowKey> NodeWork::TakeCrowdedRows() {
+  MutexLock lock(mutex_);
+  return parts_->rows->TakeCrowded();
+}
+
+std::vector<SharedCase> NodeWork::TakeCasesToPut() {
+  MutexLock lock(mutex_);
+  return parts_->shared_cases->Take(parts_->rows->CaseOffset(),
+                                    parts_->TooOld(parts_->clock->Now()));
+}
+
+bool NodeWork::CasePut(const SharedCase& sent, const CasePutAnswer& answer, Events* events) {
+  MutexLock lock(mutex_);
+  parts_->batch_clock = parts_->clock->Now();
+  const CaseExchange::Answered answered =
+      parts_->shared_cases->Put(sent, answer, parts_->rows->CaseOffset(), parts_->batch_clock);
+  if (answered.announce.has_value()) parts_->happened.AddAnnouncement(*answered.announce);
+  if (answered.adopted.has_value()) Adopt(*answered.adopted);
+  if (answered.waits) parts_->Wake();
+  events->Append(parts_->TakeEvents());
+  return answered.adopted.has_value();
+}
+
+void NodeWork::MergeCases(const std::vector<SharedCase>& theirs, bool all, Events* events) {
+  MutexLock lock(mutex_);
+  parts_->batch_clock = parts_->clock->Now();
+  for (const SharedCase& one : theirs) {
+    const std::optional<Adoption> adopted = parts_->shared_cases->Merge(
+        one, parts_->rows->CaseOffset(), parts_->batch_clock, parts_->TooOld(parts_->batch_clock));
+    if (adopted.has_value()) Adopt(*adopted);
+  }
+  if (all) parts_->shared_cases->SetAll(theirs);
+  if (parts_->shared_cases->AnyWaits()) parts_->Wake();
+  events->Append(parts_->TakeEvents());
+}
+
+void NodeWork::Adopt(const Adoption& adoption) {
+  const Case& record = adoption.record;
+  if (adoption.clear_at != absl::InfinitePast()) {
+    cases_->Clear(record.subject, adoption.clear_at, !record.shadow, adoption.clear_shadow);
+  }
+  if (!adoption.gives_way.empty()) parts_->casebook.Forget(adoption.gives_way);
+  if (adoption.changes) cases_->Changed(CaseChange::kAdopted, parts_->batch_clock, record);
+}
+
+bool NodeWork::CaseWaits(const Subject& subject) const {
+  MutexLock lock(mutex_);
+  return parts_->shared_cases->Waits(subject);
+}
+
+void NodeWork::GoOnAlone(Events* events) {
+  MutexLock lock(mutex_);
+  for (const Subject& subject : parts_->rows->GoOnAlone()) {
+    cases_->JudgeSubject(subject, parts_->ShownNow(), parts_->ShownNow(), /*newest=*/true,
+                         Basis::kAny);
+  }
+  for (const Case& record : parts_->shared_cases->TakeUnannounced()) {
+    parts_->happened.AddAnnouncement(record);
+  }
+  events->Append(parts_->TakeEvents());
+}
+
+std::vector<std::pair<CaseExchange::Name, int64_t>> NodeWork::TakeCasesToDrop() {
+  MutexLock lock(mutex_);
+  return parts_->shared_cases->TakeDropped();
+}
+
+ExchangeStats NodeWork::stats() const {
+  MutexLock lock(mutex_);
+  return {.waiting_subjects = parts_->rows->waiting(),
+          .waiting_cases = parts_->shared_cases->waiting(),
+          .unreadable_rows = parts_->refused.rows,
+          .unreadable_cases = parts_->refused.cases,
+          .refused_last = parts_->refused.last};
+}
+
+}  // namespace deferd

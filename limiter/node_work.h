@@ -1,0 +1,64 @@
+// What nodes share, as the limiter has it: what has changed here is put into the shared store by
+// whoever calls these, after it is stored at home; what other nodes say comes back by them.
+//
+// Works on the limiter's parts. Each public method takes the limiter's lock. Safe from any thread.
+
+#ifndef DEFERD_LIMITER_NODE_WORK_H_
+#define DEFERD_LIMITER_NODE_WORK_H_
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "limiter/case_work.h"
+#include "limiter/cases/case_table.h"
+#include "limiter/events.h"
+#include "limiter/parts.h"
+#include "limiter/port/mutex.h"
+#include "limiter/sharing/exchange.h"
+#include "limiter/store/shared_store.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+class NodeWork {
+ public:
+  NodeWork(Mutex* mutex, LimiterParts* parts, CaseWork* cases)
+      : mutex_(mutex), parts_(parts), cases_(cases) {}
+
+  // As Exchange says of each; what happened is added to `events`.
+  void OnWork(std::function<void()> wake);
+  void SetClockOffset(absl::Duration offset);
+  void ShareAll();
+  void ShareCasesDue(absl::Duration soon);
+  std::vector<RowPut> TakeRowsToPut(size_t most);
+  void RowsNotPut(absl::Span<const RowPut> puts);
+  bool RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers, Events* events);
+  void RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers);
+  std::vector<RowKey> RowKeysOf(const Subject& subject) const;
+  std::vector<RowKey> TakeCrowdedRows();
+  std::vector<SharedCase> TakeCasesToPut();
+  bool CasePut(const SharedCase& sent, const CasePutAnswer& answer, Events* events);
+  void MergeCases(const std::vector<SharedCase>& theirs, bool all, Events* events);
+  bool CaseWaits(const Subject& subject) const;
+  bool TakeWantsCases();
+  std::vector<std::pair<CaseExchange::Name, int64_t>> TakeCasesToDrop();
+  void GoOnAlone(Events* events);
+  ExchangeStats stats() const;
+
+ private:
+  bool JudgeAgain(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Adopt(const Adoption& adoption) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Mutex* const mutex_;
+  LimiterParts* const parts_ ABSL_PT_GUARDED_BY(mutex_);
+  CaseWork* const cases_ ABSL_PT_GUARDED_BY(mutex_);
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_NODE_WORK_H_

@@ -1,0 +1,86 @@
+#include "limiter/parts.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace deferd {
+
+namespace {
+
+// So long closed cases are told to others.
+constexpr absl::Duration kTellClosed = absl::Hours(7 * 24);
+
+}  // namespace
+
+LimiterParts::LimiterParts(const LimiterOptions& limiter_options, Settings chosen,
+                           const Clock* its_clock, CaseTable* table)
+    : options(limiter_options),
+      clock(its_clock),
+      case_table(table),
+      settings(std::move(chosen)),
+      counter({.max_subjects = options.max_subjects, .tell_changes = options.keep}, &settings),
+      clearings(options.keep),
+      contributions(options.max_messages, options.max_recipients, options.keep),
+      culprit(&settings, &clearings),
+      incidents(options.keep),
+      casebook(options.node, options.incarnation, table, options.keep),
+      rows(options.shared ? std::make_unique<RowExchange>(options.node, options.incarnation,
+                                                          &counter, &refused)
+                          : nullptr),
+      shared_cases(options.shared ? std::make_unique<CaseExchange>(table, &clearings, &refused)
+                                  : nullptr),
+      counts(&counter, &clearings, &culprit, rows.get()),
+      judge(&settings, &culprit, &counts),
+      batch_clock(clock->Now()) {}
+
+absl::Time LimiterParts::ShownNow() const { return std::max(clock->Now(), now); }
+
+bool LimiterParts::Shares(const Subject& subject) const {
+  return rows != nullptr && !IsLoopbackHost(subject);
+}
+
+void LimiterParts::ShareSubject(const Subject& subject) {
+  rows->Wait(subject, culprit.FirstWithin(subject));
+}
+
+void LimiterParts::ShareEverything() {
+  counter.ForEach([&](const Subject& subject) {
+    if (Shares(subject)) ShareSubject(subject);
+  });
+  Wake();
+}
+
+void LimiterParts::ShareSaved(const std::vector<Subject>& subjects,
+                              const std::vector<CaseEvent>& events, bool saved) {
+  bool any = false;
+  if (saved) {
+    for (const Subject& subject : subjects) {
+      if (!Shares(subject)) continue;
+      ShareSubject(subject);
+      any = true;
+    }
+  }
+  for (const CaseEvent& event : events) any = shared_cases->Saved(event.record) || any;
+  if (any) Wake();
+}
+
+void LimiterParts::Wake() {
+  if (wake) wake();
+}
+
+absl::Time LimiterParts::TooOld(absl::Time as_of) const {
+  return as_of - std::max(counter.longest(), kTellClosed);
+}
+
+void LimiterParts::KeepWithin(const ChargeLists& next) {
+  culprit.KeepWithin(next,
+                     [&](absl::FunctionRef<void(const Subject&)> keep) { counter.ForEach(keep); });
+}
+
+Events LimiterParts::TakeEvents() {
+  Events events = std::exchange(happened, Events());
+  if (!events.empty()) events.Keep(settings.policy);
+  return events;
+}
+
+}  // namespace deferd

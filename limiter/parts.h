@@ -1,0 +1,113 @@
+// The limiter's parts in one place, for the classes that work on them (attempt_work.h, case_work.h
+// ...). Everything in here is one state under the limiter's one lock: the parts have none of their
+// own, and no other owner.
+
+#ifndef DEFERD_LIMITER_PARTS_H_
+#define DEFERD_LIMITER_PARTS_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "limiter/cases/case_table.h"
+#include "limiter/cases/casebook.h"
+#include "limiter/counting/clearings.h"
+#include "limiter/counting/contributions.h"
+#include "limiter/counting/counter.h"
+#include "limiter/events.h"
+#include "limiter/judging/culprit.h"
+#include "limiter/judging/incident_watch.h"
+#include "limiter/judging/judge.h"
+#include "limiter/judging/live_counts.h"
+#include "limiter/port/clock.h"
+#include "limiter/sharing/case_exchange.h"
+#include "limiter/sharing/row_exchange.h"
+#include "policy/settings.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+struct LimiterOptions {
+  std::string node = "local";
+  int64_t incarnation = 1;
+  size_t max_messages = 2'000'000;  // open messages remembered for counting once
+  // And their recipients.
+  size_t max_recipients = 4'000'000;
+  size_t max_subjects = 500'000;  // with counts; the emptiest go first (counting/counter.h)
+  bool keep = false;    // remember what has changed, for CollectChanges: somebody stores it
+  bool shared = false;  // count with other nodes: node_work.h; needs `keep`
+};
+
+// That the clock was ahead and was set back (time_work.h).
+struct ClockBack {
+  absl::Time at = absl::InfinitePast();  // never
+  absl::Duration by;
+};
+
+struct LimiterParts {
+  // Attempts that are later than the clock by more than that are `future`.
+  static constexpr absl::Duration kMaxAhead = absl::Minutes(5);
+  // How much further the stamps accepted may be ahead of the clock (time_work.h).
+  static constexpr absl::Duration kPatience = absl::Minutes(10);
+
+  // `clock` and `case_table` must outlive it.
+  LimiterParts(const LimiterOptions& options, Settings settings, const Clock* clock,
+               CaseTable* case_table);
+  LimiterParts(const LimiterParts&) = delete;  // parts point at each other
+  LimiterParts& operator=(const LimiterParts&) = delete;
+
+  // The later of the clock and the log: what people are shown is as of then.
+  absl::Time ShownNow() const;
+
+  // What was charged by the lists that go stays known.
+  void KeepWithin(const ChargeLists& next);
+
+  // Whether nodes share what the subject has.
+  bool Shares(const Subject& subject) const;
+  // Its rows wait to be put, and the others' to be read.
+  void ShareSubject(const Subject& subject);
+  void ShareEverything();
+  // A commit has ended: only what is stored at home is shared.
+  void ShareSaved(const std::vector<Subject>& subjects, const std::vector<CaseEvent>& events,
+                  bool saved);
+  void Wake();  // whoever puts
+  // Closed cases from before then are not told to others any more.
+  absl::Time TooOld(absl::Time as_of) const;
+
+  // What happened since the last call.
+  Events TakeEvents();
+
+  const LimiterOptions options;
+  const Clock* const clock;
+  CaseTable* const case_table;
+
+  Settings settings;
+  Counter counter;
+  Clearings clearings;
+  Contributions contributions;
+  Culprit culprit;
+  IncidentWatch incidents;
+  Casebook casebook;
+  Refused refused;
+  const std::unique_ptr<RowExchange> rows;           // null: one machine
+  const std::unique_ptr<CaseExchange> shared_cases;  // likewise
+  // Views of the others.
+  LiveCounts counts;
+  Judge judge;
+
+  absl::Time now = absl::InfinitePast();  // the greatest stamp accepted
+  absl::Time batch_clock;                 // the clock, read once a batch
+  absl::Time last_sweep = absl::InfinitePast();
+  ClockBack clock_back;
+  Events happened;
+  std::vector<Contributed> contributed;  // for its memory
+  std::function<void()> wake;
+  bool wants_cases = false;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_PARTS_H_

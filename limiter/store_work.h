@@ -1,0 +1,84 @@
+// Tells a store what has changed in the limiter, and takes it back at the start.
+//
+// Works on the limiter's parts; each method takes the limiter's lock. CollectChanges, then
+// ChangesSaved, then CollectChanges again: in this order, from one thread at a time.
+
+#ifndef DEFERD_LIMITER_STORE_WORK_H_
+#define DEFERD_LIMITER_STORE_WORK_H_
+
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "limiter/accounts.h"
+#include "limiter/case_work.h"
+#include "limiter/events.h"
+#include "limiter/parts.h"
+#include "limiter/port/mutex.h"
+#include "limiter/store/facts_codec.h"
+#include "limiter/store/local_store.h"
+#include "limiter/time_work.h"
+#include "policy/subject.h"
+
+namespace deferd {
+
+class StoreWork {
+ public:
+  StoreWork(Mutex* mutex, LimiterParts* parts, CaseWork* cases, TimeWork* time, Accounts* accounts)
+      : mutex_(mutex), parts_(parts), cases_(cases), time_(time), accounts_(accounts) {}
+
+  // Adds to `batch` what has changed since the last call: windows, contributions, clearings, cases,
+  // events and the facts.
+  void CollectChanges(StoreBatch* batch);
+  // Whether what the last CollectChanges gave was stored. If not, it is collected again.
+  void ChangesSaved(bool saved);
+
+  // What a store gives back, before anything is recorded: the facts first, FinishRestore last,
+  // which takes account of settings that differ from those of before. DataLoss if the bytes are
+  // damaged.
+  absl::Status RestoreFacts(absl::string_view text);
+  absl::Status RestoreWindow(const StoredWindow& window);
+  absl::Status RestoreContribution(absl::string_view text);
+  absl::Status RestoreClearing(absl::string_view text);
+  absl::Status RestoreCase(absl::string_view text);
+  absl::Status RestoreEvent(absl::string_view text);
+  absl::Status RestorePlace(absl::string_view text);
+  [[nodiscard]] Events FinishRestore();
+
+ private:
+  // What the last CollectChanges gave, until it is known to be stored. Values are named: one that
+  // changes again before the commit is stored once.
+  struct Changes {
+    std::vector<Subject> subjects;
+    std::vector<Subject> subjects_gone;  // that the store has and that are forgotten
+    std::vector<Counter::Stale> stale;
+    std::vector<Contributions::Part> messages;
+    std::vector<Contributions::Part> gone;  // of messages that the store has and that are over
+    std::vector<Subject> clearings;
+    std::vector<CaseEvent> events;  // with the cases as they became
+    std::vector<std::string> forgotten_cases;
+    std::vector<Incidents::Key> places;
+  };
+  struct Restored {
+    LimiterFacts facts;
+    std::vector<Case> cases;
+    std::vector<CaseEvent> events;
+  };
+
+  void CollectSubject(const Subject& subject, StoreBatch* batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  LimiterFacts Facts() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Mutex* const mutex_;
+  LimiterParts* const parts_ ABSL_PT_GUARDED_BY(mutex_);
+  CaseWork* const cases_ ABSL_PT_GUARDED_BY(mutex_);
+  TimeWork* const time_ ABSL_PT_GUARDED_BY(mutex_);
+  Accounts* const accounts_ ABSL_PT_GUARDED_BY(mutex_);
+  Changes being_saved_ ABSL_GUARDED_BY(mutex_);
+  Restored restored_ ABSL_GUARDED_BY(mutex_);  // until FinishRestore
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_STORE_WORK_H_
