@@ -162,12 +162,8 @@ void Sharing::Refresh(const Subject* subject) {
   MutexLock lock(&reader_mutex_);
   if (!ReaderReady()) return;
   const absl::Time until = clock_->Now() + kReading;
-  auto read = [&](const std::vector<RowKey>& keys) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    absl::StatusOr<std::vector<RowAnswer>> answers = reader_->ReadRows(keys);
-    if (answers.ok()) limiter_->nodes().RowsRead(keys, *answers);
-  };
   if (subject != nullptr) {
-    read(limiter_->nodes().RowKeysOf(*subject));
+    ReadRows(limiter_->nodes().RowKeysOf(*subject));
     return;
   }
   const absl::Duration first = limiter_->settings().policy->Windows().front();
@@ -178,9 +174,13 @@ void Sharing::Refresh(const Subject* subject) {
   };
   reader_->ForEachKey(first, tell).IgnoreError();
   for (size_t i = 0; i < keys.size() && clock_->Now() < until; i += kKeysAtOnce) {
-    read(std::vector<RowKey>(keys.begin() + i,
-                             keys.begin() + std::min(i + kKeysAtOnce, keys.size())));
+    ReadRows({keys.begin() + i, keys.begin() + std::min(i + kKeysAtOnce, keys.size())});
   }
+}
+
+void Sharing::ReadRows(const std::vector<RowKey>& keys) {
+  absl::StatusOr<std::vector<RowAnswer>> answers = reader_->ReadRows(keys);
+  if (answers.ok()) limiter_->nodes().RowsRead(keys, *answers);
 }
 
 void Sharing::AddReceipts(const Case& record, std::vector<LedgerRow>* rows) {

@@ -78,6 +78,7 @@ class Sharing {
  private:
   NodeClaim MakeClaim(const std::string& boot) const;
   bool ReaderReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reader_mutex_);
+  void ReadRows(const std::vector<RowKey>& keys) ABSL_EXCLUSIVE_LOCKS_REQUIRED(reader_mutex_);
 
   const SharingOptions options_;
   const std::string node_;
