@@ -1,6 +1,7 @@
 #include "limiter/committer.h"
 
 #include "gmock/gmock.h"
+#include "limiter/store/case_codec.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/status_matchers.h"
 
@@ -162,7 +163,7 @@ TEST_F(CommitterTest, AFactThatIsRememberedWhileTheLogIsQuietIsStored) {
 TEST_F(CommitterTest, HeldRowsAreBoundedAndThoseLostAreCounted) {
   store_->FailCommits(1);
   EventBatch batch;
-  for (size_t i = 0; i < StateKeeper::kMaxHeldRows + 5; ++i) {
+  for (size_t i = 0; i < Uncommitted::kMaxRows + 5; ++i) {
     *batch.Add() = {LogEvent::Kind::kAttempt,
                     MakeAttempt("a.example", kMorning, Outcome::kDelivered, "m")};
   }

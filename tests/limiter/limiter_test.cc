@@ -533,7 +533,7 @@ TEST(Limiter, BatchesDoNotChangeTheResult) {
       for (size_t i = begin; i < std::min(begin + batch_size, attempts.size()); ++i) {
         *batch.Add() = {LogEvent::Kind::kAttempt, attempts[i]};
       }
-      f.limiter_->Record(batch);
+      f.committer_->Record(batch);
     }
     std::string result;
     for (const SeenCase& seen : f.observer_.cases_) {

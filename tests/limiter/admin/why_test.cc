@@ -51,7 +51,7 @@ class WhyTest : public testing::Test, public LimiterFixture {
     event->kind = LogEvent::Kind::kShown;
     event->attempt = MakeAttempt("a.example", At(at), outcome, message, "");
     event->attempt.reply = words;
-    limiter_->Record(batch);
+    committer_->Record(batch);
   }
   WhyParts Parts() {
     return {.limiter = limiter_.get(),

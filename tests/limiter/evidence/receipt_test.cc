@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "limiter/evidence/recount.h"
+#include "limiter/store/receipt_codec.h"
 #include "limiter/store/sqlite_store.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/limiter/store/store_fixture.h"

@@ -45,7 +45,7 @@ Case OddCase() {
 // A text per field: what is equal here is equal.
 std::string Whole(const Case& c) { return CaseText(c); }
 
-TEST(StateText, ACaseComesBackWhole) {
+TEST(Codecs, ACaseComesBackWhole) {
   absl::StatusOr<Case> back = ParseCase(CaseText(OddCase()));
   ASSERT_THAT(back, IsOk());
   EXPECT_EQ(Whole(*back), Whole(OddCase()));
@@ -58,7 +58,7 @@ TEST(StateText, ACaseComesBackWhole) {
   EXPECT_EQ(back->closed_at, absl::InfiniteFuture());
 }
 
-TEST(StateText, AnEventComesBackWhole) {
+TEST(Codecs, AnEventComesBackWhole) {
   const CaseEvent event = {At(absl::Seconds(3)), CaseChange::kUnblocked, OddCase()};
   absl::StatusOr<CaseEvent> back = ParseCaseEvent(CaseEventText(event));
   ASSERT_THAT(back, IsOk());
@@ -67,7 +67,7 @@ TEST(StateText, AnEventComesBackWhole) {
   EXPECT_EQ(Whole(back->record), Whole(event.record));
 }
 
-TEST(StateText, AContributionComesBackWhole) {
+TEST(Codecs, AContributionComesBackWhole) {
   const MessageKey key = {kOddBytes, At(absl::Milliseconds(7))};
   MessageRecord record;
   record.charged = {{{SubjectKind::kLogin, "bob"}, true},
@@ -91,7 +91,7 @@ TEST(StateText, AContributionComesBackWhole) {
   EXPECT_EQ(back->recipients[1].record.last, absl::InfinitePast());
 }
 
-TEST(StateText, ClearingsFactsAndReceiptsComeBackWhole) {
+TEST(Codecs, ClearingsFactsAndReceiptsComeBackWhole) {
   auto clearing =
       ParseClearing(ClearingText({SubjectKind::kDomain, "a.example"}, {At(absl::Hours(1)), {}}));
   ASSERT_THAT(clearing, IsOk());
@@ -123,7 +123,7 @@ TEST(StateText, ClearingsFactsAndReceiptsComeBackWhole) {
   EXPECT_EQ((*rows)[0], row);
 }
 
-TEST(StateText, DamagedBytesAreDataLossAndNothingWorse) {
+TEST(Codecs, DamagedBytesAreDataLossAndNothingWorse) {
   MessageRecord one_recipient;
   one_recipient.recipients.Of("r@x");
   const std::string texts[] = {CaseText(OddCase()),
