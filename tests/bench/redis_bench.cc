@@ -17,6 +17,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "limiter/committer.h"
+#include "limiter/limiter.h"
 #include "limiter/sharing/publisher.h"
 #include "limiter/store/redis_keys.h"
 #include "limiter/store/redis_store.h"
