@@ -92,7 +92,7 @@ TEST_F(WhyTest, ALoginThatNoRuleJudgesHasNumbers) {
   Send(Minutes(2), Outcome::kFailed, kUnknown);
   Send(Minutes(3), Outcome::kDeferred, kGrey);
   Send(Minutes(4), Outcome::kFailed, kUnknown, "web@a.example");
-  EXPECT_THAT(keeper_->Commit(), IsOk());
+  EXPECT_THAT(committer_->Commit(), IsOk());
   const Json why = WhyJson(Parts(), {SubjectKind::kLogin, "shop@a.example"}, clock_.Now());
   EXPECT_EQ(why["rules"].size(), 0u);
   EXPECT_EQ(why["window"]["delivered"], 1);
