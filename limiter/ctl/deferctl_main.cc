@@ -27,6 +27,7 @@
 #include "limiter/ctl/replay.h"
 #include "limiter/ctl/reply_verbs.h"
 #include "limiter/ctl/stats_page.h"
+#include "limiter/ctl/tool_verbs.h"
 #include "limiter/ctl/track_page.h"
 #include "limiter/ctl/why_page.h"
 #include "limiter/localrpc/admin_client.h"
@@ -535,6 +536,7 @@ int Main(int argc, char** argv) {
       "false: local (a delivery on this host), made_by_mta, completed (nothing more comes).");
   Verb queue_verb;
   AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &queue_verb);
+  AddToolVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &queue_verb);
   CLI::App* doctor =
       verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
   doctor->add_option("--exim", args.doctor.exim, "Exim's program, where it is not the usual one");

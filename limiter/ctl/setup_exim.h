@@ -1,0 +1,78 @@
+// How `deferctl setup exim` finds Exim and what it changes: Debian's configuration (split or in one
+// file) and a plain exim.conf.
+
+#ifndef DEFERD_LIMITER_CTL_SETUP_EXIM_H_
+#define DEFERD_LIMITER_CTL_SETUP_EXIM_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "limiter/ctl/setup_machine.h"
+
+namespace deferd {
+
+// An Exim as it was found.
+struct EximFound {
+  std::string program;
+  std::string given_config;  // named by the caller; empty: the program's own
+  std::string config;        // the file that runs
+  enum class Layout { kPlain, kDebianOneFile, kDebianSplit } layout = Layout::kPlain;
+  std::string folder;  // /etc/exim4, or that of the plain file
+  // Options of the running configuration, after Exim's own macros.
+  std::string mail_acl, not_smtp_acl, system_filter, pid_file, log_path;
+  bool syslog = false;
+  std::vector<std::string> local_domains;  // names and files
+  std::vector<std::string> notes;
+
+  bool debian() const { return layout != Layout::kPlain; }
+};
+
+// Where the configuration's text is: path and text of each file that may hold an ACL's label or the
+// main options; the first is the one that gets main options.
+using EximTexts = std::vector<std::pair<std::string, std::string>>;
+
+class EximSetup {
+ public:
+  EximSetup(SetupMachine* machine, std::string config)
+      : machine_(machine), given_(std::move(config)) {}
+
+  // NotFound: there is no Exim here, or its configuration is another program's to write.
+  absl::Status Find();
+  const EximFound& found() const { return found_; }
+
+  // `door`: deferd's address for Exim, as in deferd.toml.
+  absl::Status Plan(absl::string_view door, SetupPlan* plan);
+  absl::Status PlanUndo(SetupPlan* plan);
+
+  // The configuration that is written now is valid, as Exim's own checkers see it.
+  absl::Status Check(const SetupPlan& plan);
+  // Puts it in force: update-exim4.conf, SIGHUP to a daemon that runs.
+  absl::Status Activate();
+  // Exim answers MAIL with 250, and the daemon that ran still runs.
+  absl::Status IsWell();
+
+  std::string HeldMail();
+
+ private:
+  std::vector<std::string> Exim(std::vector<std::string> arguments) const;
+  std::string Option(const std::string& name);
+  std::vector<std::string> Files() const;
+  absl::Status PlanAcl(const std::string& acl, absl::string_view name, const std::string& text,
+                       SetupPlan* plan, bool* done);
+  void PlanMain(absl::string_view name, const std::string& text, SetupPlan* plan);
+  void PlanNewAcl(absl::string_view name, const std::string& text, SetupPlan* plan);
+  std::string Session();
+  int DaemonPid() const;
+
+  SetupMachine* const machine_;
+  const std::string given_;
+  EximFound found_;
+  int pid_before_ = 0;
+};
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_CTL_SETUP_EXIM_H_

@@ -1,0 +1,410 @@
+#!/usr/bin/env python3
+"""Runs inside a bare Debian with the built packages in /debs, in a network of its own, as root: one
+operator's first day with deferd, with the real Exim and then the real Postfix.
+
+    package_scenario.py exim split|single|plain
+    package_scenario.py postfix
+
+package in, setup, first shadow case, enforce, upgrade under traffic, downgrade refused, purge under
+traffic. Each step says how long it took.
+"""
+
+import faulthandler
+import filecmp
+import glob
+import os
+import re
+import shutil
+import signal
+import smtplib
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+from smtp_sink import SmtpSink
+
+LIMIT = 60
+OLD = "/debs/old"
+NEW = "/debs/new"
+STATE = "/var/lib/deferd/state.db"
+begun = time.monotonic()
+faulthandler.dump_traceback_later(LIMIT // 2, repeat=True)
+
+
+def step(text):
+    global begun
+    now = time.monotonic()
+    print(f"   {now - begun:6.1f} s\n{text}", flush=True)
+    begun = now
+
+
+def fail(text):
+    print(f"FAILED: {text}", flush=True)
+    os._exit(1)  # whatever threads go on
+
+
+def run(*argv, ok=True, env=None):
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT,
+                          env={**os.environ, **(env or {})})
+    if ok and done.returncode != 0:
+        fail(f"{' '.join(argv)}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def until(what, text):
+    end = time.monotonic() + LIMIT
+    while not what():
+        if time.monotonic() > end:
+            fail(f"not within {LIMIT} s: {text}")
+        time.sleep(0.05)  # a process is waited for that tells nobody
+
+
+def check(fact, text):
+    if not fact:
+        fail(text)
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def apt(*argv, ok=True, env=None):
+    return run("apt-get", "-y", "-q", "--no-install-recommends", "--no-download", "--allow-downgrades", *argv, ok=ok,
+               env={"DEBIAN_FRONTEND": "noninteractive", **(env or {})})
+
+
+def install(folder, *names, ok=True):
+    """The built packages; what they depend on is there."""
+    return run("dpkg", "-i", *[path for name in names for path in glob.glob(f"{folder}/{name}_*.deb")], ok=ok)
+
+
+class Daemon:
+    """A program that systemd would start, as its unit says; there is no systemd here."""
+
+    def __init__(self, *argv, user=None):
+        self.argv = argv
+        self.user = user
+        self.start()
+
+    def start(self):
+        command = list(self.argv)
+        if self.user:
+            command = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--init-groups", *command]
+        self.log = open("/var/log/deferd-test.log", "ab")
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(LIMIT)
+
+
+def deferctl(*argv, ok=True):
+    return run("deferctl", *argv, ok=ok)
+
+
+class Sender(threading.Thread):
+    """Somebody who is not blocked, and who sends all the time."""
+
+    def __init__(self, mta):
+        super().__init__()
+        self.mta, self.answers, self.stopped = mta, [], threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.stopped.is_set():
+            self.answers.append(self.mta.send("ann@good.example", f"ok{len(self.answers)}@far.example")[0])
+
+    def end(self):
+        self.stopped.set()
+        self.join()
+        check(self.answers, "mail was sent meanwhile")
+        check(set(self.answers) == {250}, f"mail flowed: {self.answers}")
+        want = len(self.answers)
+        until(lambda: sum(s == "ann@good.example" for s, _ in self.mta.sink.accepted) >= want, "all is delivered")
+        self.mta.sink.accepted.clear()
+        return want
+
+
+class Mta:
+    port = 25
+
+    def __init__(self):
+        self.sink = SmtpSink("127.0.1.1")
+
+    def send(self, sender, recipient):
+        """One message from this host: (code, text) of the answer that decided."""
+        with smtplib.SMTP("127.0.0.1", self.port, "pc.example", timeout=LIMIT) as smtp:
+            smtp.ehlo()
+            answer = smtp.mail(sender)
+            if answer[0] == 250:
+                answer = smtp.rcpt(recipient)
+            if answer[0] == 250:
+                try:
+                    answer = smtp.data("Subject: test\r\n\r\nhello\r\n")
+                except smtplib.SMTPDataError as refused:
+                    answer = (refused.smtp_code, refused.smtp_error)
+        return answer[0], answer[1].decode()
+
+    def listens(self):
+        try:
+            smtplib.SMTP("127.0.0.1", self.port, timeout=LIMIT).close()
+        except (ConnectionRefusedError, smtplib.SMTPException):
+            return False
+        return True
+
+
+class Exim(Mta):
+    name = "exim"
+    config = "/etc/exim4"
+
+    def __init__(self, layout):
+        super().__init__()
+        self.layout = layout
+        write("/etc/exim4/update-exim4.conf.conf",
+              "dc_eximconfig_configtype='smarthost'\ndc_other_hostnames='mx.test.example'\n"
+              "dc_local_interfaces='127.0.0.1'\ndc_readhost=''\ndc_relay_domains=''\n"
+              "dc_minimaldns='false'\ndc_relay_nets=''\n"
+              f"dc_smarthost='127.0.1.1::{self.sink.port}'\nCFILEMODE='644'\n"
+              f"dc_use_split_config='{'true' if layout == 'split' else 'false'}'\n"
+              "dc_hide_mailname='false'\ndc_mailname_in_oh='true'\ndc_localdelivery='mail_spool'\n")
+        write("/etc/mailname", "mx.test.example\n")
+        # To Exim, a host of 127/8 is this one.
+        for path in ("conf.d/router/200_exim4-config_primary", "exim4.conf.template"):
+            text = read(f"/etc/exim4/{path}")
+            write(f"/etc/exim4/{path}", text.replace("\nsmarthost:\n", "\nsmarthost:\n  self = send\n"))
+        for path in ("conf.d/transport/30_exim4-config_remote_smtp_smarthost", "exim4.conf.template"):
+            text = read(f"/etc/exim4/{path}")
+            write(f"/etc/exim4/{path}", re.sub(r"(remote_smtp_smarthost:\n(?:.*\n)*?  driver = smtp\n)",
+                                              r"\1  allow_localhost\n  hosts_require_tls =\n", text, count=1))
+        run("update-exim4.conf")
+        if layout == "plain":
+            # Somebody's own file, that includes another and has an ACL for local mail.
+            text = read("/var/lib/exim4/config.autogenerated").replace(
+                "\nbegin acl\n", "\nacl_not_smtp = acl_check_local\n\nbegin acl\n\nacl_check_local:\n  accept\n\n", 1)
+            write("/etc/exim4/exim4.conf", ".include_if_exists /etc/exim4/extra.conf\n" + text)
+            write("/etc/exim4/extra.conf", "# nothing\n")
+        os.makedirs("/run/exim4", exist_ok=True)
+        shutil.chown("/run/exim4", "Debian-exim", "Debian-exim")
+        subprocess.run(["exim4", "-bd", "-q1m"], check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=LIMIT)
+        until(self.listens, "Exim listens")
+
+    def wired(self):
+        return "exim.sock" in run("exim4", "-bP", "config").stdout
+
+    def break_it(self):
+        """An edit that makes Exim's configuration invalid once it is generated: what setup meets."""
+        path = {"split": "conf.d/main/99_broken", "single": "exim4.conf.template", "plain": "extra.conf"}[self.layout]
+        path = "/etc/exim4/" + path
+        before = read(path) if os.path.exists(path) else None
+        write(path, "no_such_option = 1\n" + (before or ""))
+        return lambda: os.unlink(path) if before is None else write(path, before)
+
+    def stop(self):
+        os.kill(int(read("/run/exim4/exim.pid")), signal.SIGTERM)
+        self.sink.close()
+
+
+class Postfix(Mta):
+    name = "postfix"
+    config = "/etc/postfix"
+
+    def __init__(self):
+        super().__init__()
+        log = "/var/log/mail.log"
+        write(log, "")
+        os.chmod(log, 0o640)
+        shutil.chown(log, "root", "adm")
+        shutil.copy("/usr/share/postfix/main.cf.debian", "/etc/postfix/main.cf")
+        with open("/etc/postfix/main.cf", "a", encoding="utf-8") as file:
+            file.write("myhostname = mx.test.example\nmydestination = mx.test.example\n"
+                       "inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8\n"
+                       f"relayhost = [127.0.1.1]:{self.sink.port}\nmaillog_file = {log}\n"
+                       "compatibility_level = 3.6\nsmtpd_data_restrictions = reject_unauth_pipelining,\n"
+                       "    # somebody's own\n    permit\n")
+        shutil.copy("/usr/share/postfix/master.cf.dist", "/etc/postfix/master.cf")
+        text = read("/etc/postfix/master.cf")
+        write("/etc/postfix/master.cf", re.sub(r"^(smtp +inet +n +- +)[ny-]", r"\1y", text, flags=re.M))
+        os.makedirs("/var/spool/postfix/etc", exist_ok=True)
+        for name in ("resolv.conf", "hosts", "services", "nsswitch.conf"):
+            if os.path.exists("/etc/" + name):
+                shutil.copy("/etc/" + name, "/var/spool/postfix/etc")
+        run("newaliases")
+        run("postfix", "start")
+        until(self.listens, "Postfix listens")
+
+    def wired(self):
+        return "deferd/policy.sock" in run("postconf", "smtpd_data_restrictions").stdout
+
+    def break_it(self):
+        text = read("/etc/postfix/master.cf")
+        write("/etc/postfix/master.cf", text + "\nbroken inet n - y\n")
+        return lambda: write("/etc/postfix/master.cf", text)
+
+    def stop(self):
+        run("postfix", "stop")
+        self.sink.close()
+
+
+def same(before, after):
+    found = filecmp.dircmp(before, after)
+    differences = found.left_only + found.right_only + found.diff_files
+    return differences + [one for name in found.common_dirs
+                          for one in same(os.path.join(before, name), os.path.join(after, name))]
+
+
+def counts(subject):
+    text = deferctl("why", subject, "--json").stdout
+    return int(re.search(r'"failed": (\d+)', text)[1])
+
+
+def main(mta):
+    before = "/tmp/config-before"
+    shutil.rmtree(before, ignore_errors=True)
+    shutil.copytree(mta.config, before, symlinks=True)
+
+    step(f"{mta.name}: package in")
+    install(OLD, "deferd")
+    check(run("getent", "passwd", "deferd").stdout, "the user was made")
+    check("adm" in run("id", "deferd").stdout, "deferd may read logs")
+    if mta.name == "postfix":
+        os.makedirs("/var/spool/postfix/deferd", exist_ok=True)  # deferd-postfix.socket would
+        shutil.chown("/var/spool/postfix/deferd", "deferd", "postfix")
+        os.chmod("/var/spool/postfix/deferd", 0o750)
+    group = "Debian-exim" if mta.name == "exim" else "postfix"
+    run("usermod", "-aG", group, "deferd")  # without systemd, deferd itself opens the door
+    run("deferd", "--check")
+    deferd = Daemon("/usr/sbin/deferd", "--config", "/etc/deferd/deferd.toml", user="deferd")
+    until(lambda: deferctl("status", ok=False).returncode == 0, "deferd answers")
+
+    step("setup --dry-run changes nothing")
+    dry = deferctl("setup", mta.name, "--dry-run").stdout
+    check("check_policy_service" in dry or "readsocket" in dry, f"the diff shows the question: {dry}")
+    check(not same(before, mta.config), "nothing was changed")
+
+    step("setup into a configuration that is broken: refused, and nothing is changed")
+    mend = mta.break_it()
+    shutil.rmtree("/tmp/broken", ignore_errors=True)
+    shutil.copytree(mta.config, "/tmp/broken", symlinks=True)
+    refused = deferctl("setup", mta.name, ok=False)
+    check(refused.returncode == 1, f"refused: {refused.stdout}")
+    check(not same("/tmp/broken", mta.config), f"as it was: {same('/tmp/broken', mta.config)}")
+    mend()
+
+    step("setup")
+    said = deferctl("setup", mta.name).stdout
+    print(said)
+    check("shadow mode" in said and "enforce" in said, "it ends with shadow mode and the command")
+    check(mta.wired(), "the mail server asks")
+    again = deferctl("setup", mta.name).stdout
+    check("nothing to change" in again, f"a second run changes nothing: {again}")
+    text = read("/etc/deferd/deferd.toml")
+    check("mx.test.example" in text, f"local domains were found: {text}")
+    # A web form of this host is charged by its envelope sender.
+    write("/etc/deferd/deferd.toml", text.replace("[charge]\n", '[charge]\nrelay_hosts = ["127.0.0.1"]\n', 1))
+    deferd.stop()
+    deferd.start()
+    until(lambda: deferctl("status", ok=False).returncode == 0, "deferd answers")
+
+    step("first shadow case")
+    for i in range(12):
+        check(mta.send("web@shop.example", f"nouser{i}@far.example")[0] == 250, "accepted")
+    until(lambda: "shop.example" in deferctl("blocks", "--all").stdout, "a shadow case")
+    check("would have blocked 1" in deferctl("setup", mta.name).stdout.replace("\n", " "), "setup tells of it")
+    check(mta.send("web@shop.example", "ok@far.example")[0] == 250, "shadow refuses nobody")
+
+    step("enforce")
+    policy = read("/etc/deferd/policy.toml")
+    write("/etc/deferd/policy.toml", re.sub(r"^mode = .*", 'mode = "enforce"', policy, flags=re.M))
+    deferctl("reload")
+    deferctl("block", "shop.example", "--for", "2h", "--reason", "test")
+    code, text = mta.send("web@shop.example", "ok@far.example")
+    print(f"   {code} {text}")
+    held = run("mailq").stdout + run("exim4", "-qGdeferd-held", "-bp", ok=False).stdout if mta.name == "exim" \
+        else run("postqueue", "-p").stdout
+    check(code >= 500 or "shop.example" in held, f"refused or held: {code} {text}\n{held}")
+
+    step("upgrade under traffic, with a live state.db")
+    failed = counts("shop.example")
+    sender = Sender(mta)
+    install(NEW, "deferd")
+    deferd.stop()
+    deferd.start()
+    until(lambda: deferctl("status", ok=False).returncode == 0, "deferd answers")
+    print(f"   {sender.end()} messages meanwhile")
+    check(counts("shop.example") == failed, "the counts are there")
+    check("shop.example" in deferctl("blocks").stdout, "the block is there")
+    check(mta.wired(), "the mail server still asks")
+
+    step("downgrade from a newer store is refused")
+    deferd.stop()
+    with sqlite3.connect(STATE) as db:
+        format_now = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute("PRAGMA user_version = 99")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    refused = install(OLD, "deferd", ok=False)
+    check(refused.returncode != 0 and "has format 99" in refused.stderr + refused.stdout,
+          f"refused: {refused.stdout} {refused.stderr}")
+    version = run("dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}", "deferd").stdout
+    check(version.endswith("1 installed"), f"the newer one is still there: {version}")
+    with sqlite3.connect(STATE) as db:
+        db.execute(f"PRAGMA user_version = {format_now}")
+    db.close()
+    deferd.start()
+    until(lambda: deferctl("status", ok=False).returncode == 0, "deferd answers")
+
+    if mta.name == "postfix":
+        step("a question without default_action=DUNNO: removal is refused")
+        text = read("/etc/postfix/main.cf")
+        write("/etc/postfix/main.cf", text.replace(", default_action=DUNNO", ""))
+        refused = apt("remove", "deferd", ok=False)
+        check(refused.returncode != 0 and "refuses mail when deferd" in refused.stderr, f"refused: {refused.stderr}")
+        check("1 messages on hold" in refused.stderr, f"held mail is named: {refused.stderr}")
+        write("/etc/postfix/main.cf", text)
+
+    step("held mail: removal is refused, and says what to do")
+    held_id = None
+    if mta.name == "exim":
+        run("sh", "-c", "printf 'Subject: x\\n\\nx\\n' | exim4 -odq -f web@shop.example ann@far.example")
+        held_id = run("exim4", "-bpu").stdout.split()[2]
+        run("exim4", "-MG", "deferd-held", held_id)
+        refused = apt("remove", "deferd", ok=False)
+        check(refused.returncode != 0 and "Exim holds" in refused.stderr, f"refused: {refused.stderr}")
+        for one in re.findall(r"\S{6}-\S{6}-\S{2}", run("exim4", "-qGdeferd-held", "-bp").stdout):
+            run("exim4", "-qGdeferd-held", "-MG", "", one)
+        run("exim4", "-qff")
+
+    step("purge under traffic")
+    if mta.name == "postfix":
+        run("postsuper", "-H", "ALL")
+    sender = Sender(mta)
+    gone = apt("purge", "deferd")
+    print(gone.stdout[gone.stdout.find("Removing deferd"):])
+    deferd.process.kill()
+    deferd.process.wait()
+    print(f"   {sender.end()} messages meanwhile")
+    check(mta.send("web@shop.example", "ok@far.example")[0] == 250, "mail flows")
+    check(not same(before, mta.config), f"the configuration is as it was: {same(before, mta.config)}")
+    check(not os.path.exists("/var/lib/deferd") and not os.path.exists("/etc/deferd/deferd.toml"), "nothing is left")
+    mta.stop()
+    step("done")
+
+
+if __name__ == "__main__":
+    # No name server answers in this network: a refusal at once, no waiting.
+    write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+    write("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 sink.example\n")
+    if sys.argv[1] == "exim":
+        main(Exim(sys.argv[2]))
+    else:
+        main(Postfix())
+    os._exit(0)

@@ -1,0 +1,119 @@
+// What setup writes, and takes back: the texts, without a machine.
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "limiter/ctl/completion.h"
+#include "limiter/ctl/setup_blocks.h"
+#include "limiter/ctl/setup_config.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr char kMain[] = "a = 1\nb = old,\n    # somebody's own\n    more\nc = 3\n";
+
+std::string WithBlock() {
+  BlockText text(kMain);
+  text.Insert(1, "ask", "b =\n    new,\n    old,\n", 1);
+  return text.Text();
+}
+
+TEST(SetupBlocks, ABlockIsTakenBackByteForByte) {
+  const std::string text = WithBlock();
+  EXPECT_THAT(
+      text, HasSubstr("# was: b = old,\nb =\n    new,\n    old,\n# deferd end\n    # somebody's"));
+  EXPECT_TRUE(HasSetupBlock(text));
+  EXPECT_TRUE(HasSetupBlock(text, {"ask"}));
+  EXPECT_FALSE(HasSetupBlock(text, {"held"}));
+  EXPECT_EQ(WithoutSetupBlocks("main.cf", text).value_or("failed"), kMain);
+  EXPECT_EQ(WithoutSetupBlocks("main.cf", text, {"held"}).value_or("failed"), text);
+}
+
+TEST(SetupBlocks, WhatSomebodyEditedIsLeftAlone) {
+  const std::string edited = absl::StrReplaceAll(WithBlock(), {{"    new,", "    newer,"}});
+  EXPECT_THAT(WithoutSetupBlocks("main.cf", edited),
+              StatusIs(absl::StatusCode::kFailedPrecondition, StartsWith("main.cf:2: ")));
+  const std::string cut = absl::StrReplaceAll(WithBlock(), {{"# deferd end\n", ""}});
+  EXPECT_THAT(WithoutSetupBlocks("main.cf", cut),
+              StatusIs(absl::StatusCode::kFailedPrecondition, StartsWith("main.cf:2: ")));
+  // What somebody pasted bears no checksum, and is not setup's.
+  const std::string pasted = "# deferd begin\nx\n# deferd end\n";
+  EXPECT_FALSE(HasSetupBlock(pasted));
+  EXPECT_EQ(WithoutSetupBlocks("f", pasted).value_or(""), pasted);
+}
+
+TEST(SetupConfig, KeysThatAnOperatorSetStay) {
+  const std::string before =
+      "[intake]\npostfix = [\"/var/log/mail.log\"]  # gone\n[charge]\nlocal_domains = [\"mine\"]\n";
+  const std::string after = WithKeys(before, "postfix",
+                                     {{"intake", "journal", "[\"postfix\"]", "postfix"},
+                                      {"charge", "local_domains", "[\"theirs\"]"},
+                                      {"charge", "users", "[\"/etc/users\"]"},
+                                      {"queue", "helper", "\"/x\""}});
+  EXPECT_THAT(after, AllOf(HasSubstr("# was: postfix = [\"/var/log/mail.log\"]  # gone\n"
+                                     "journal = [\"postfix\"]\n"),
+                           HasSubstr("local_domains = [\"mine\"]"), Not(HasSubstr("theirs")),
+                           HasSubstr("[charge]\n# deferd begin setup postfix-charge "),
+                           HasSubstr("[queue]\nhelper = \"/x\"\n")));
+  EXPECT_EQ(WithoutSetupBlocks("deferd.toml", after).value_or(""), before);
+}
+
+TEST(SetupConfig, APanelsAccounts) {
+  const std::string root = absl::StrCat(testing::TempDir(), "/panel.", getpid());
+  const auto file = [&](const std::string& path, const std::string& text) {
+    std::filesystem::create_directories((root + path).substr(0, (root + path).rfind('/')));
+    std::ofstream(root + path) << text;
+  };
+  EXPECT_EQ(FindPanel(root).name, "");
+  file("/usr/local/hestia/data/users/bob/mail.conf",
+       "DOMAIN='shop.example' ANTIVIRUS='no'\nDOMAIN='blog.example' DKIM='yes'\n");
+  const PanelFound hestia = FindPanel(root);
+  EXPECT_EQ(hestia.name, "HestiaCP");
+  EXPECT_EQ(hestia.map_text, "shop.example: bob\nblog.example: bob\n");
+  file("/etc/virtual/domainowners", "shop.example: bob\n");
+  EXPECT_EQ(FindPanel(root).users, root + "/etc/virtual/domainowners");
+  file("/usr/local/cpanel/version", "1\n");
+  file("/etc/trueuserdomains", "shop.example: bob\n");
+  EXPECT_EQ(FindPanel(root).users, root + "/etc/trueuserdomains");
+  EXPECT_EQ(FindPanel(root).hosted, "") << "that file is not there";
+  std::filesystem::remove_all(root);
+}
+
+TEST(Completion, EveryVerbAndOptionOfTheCommandLine) {
+  CLI::App app;
+  bool json = false;
+  app.add_flag("--json", json, "print JSON");
+  CLI::App* queue = app.add_subcommand("queue", "what waits");
+  CLI::App* release = queue->add_subcommand("release", "it's let go");
+  std::string text;
+  release->add_option("SUBJECT", text, "a domain or a message id");
+  release->add_option("--since", text, "when");
+  app.add_subcommand("hidden", "")->group("");
+  const std::vector<CompletionPlace> places = CompletionPlaces(app);
+  ASSERT_EQ(places.size(), 3u);
+  EXPECT_EQ(places[2].path, "queue release");
+  EXPECT_EQ(places[2].positional, WordKind::kSubjectOrId);
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    EXPECT_THAT(CompletionScript(app, shell).value_or(""),
+                AllOf(HasSubstr("release"), HasSubstr("since"), HasSubstr("deferctl complete"),
+                      Not(HasSubstr("hidden"))))
+        << shell;
+  }
+  EXPECT_FALSE(CompletionScript(app, "csh").ok());
+}
+
+}  // namespace
+}  // namespace deferd
