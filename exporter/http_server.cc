@@ -22,6 +22,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "exporter/exposition.h"
 #include "limiter/port/log.h"
 
 namespace deferd {
@@ -38,7 +39,6 @@ constexpr size_t kMaxConnections = 128;
 constexpr timeval kTick = {.tv_sec = 1, .tv_usec = 0};
 
 constexpr char kPlain[] = "text/plain; charset=utf-8";
-constexpr char kExposition[] = "text/plain; version=0.0.4; charset=utf-8";
 
 struct Free {
   void operator()(event_base* base) const { event_base_free(base); }
@@ -248,7 +248,11 @@ void EventHttpServer::OnRequest(evhttp_request* request) {
   const char* raw_path = evhttp_uri_get_path(uri);
   const absl::string_view path = raw_path == nullptr ? "" : raw_path;
   if (path == "/metrics") {
-    Answer(request, HTTP_OK, "OK", kExposition, handlers_.metrics());
+    const char* accept = evhttp_find_header(evhttp_request_get_input_headers(request), "Accept");
+    const Exposition wanted = WantedExposition(accept == nullptr ? "" : accept);
+    const std::string text = handlers_.metrics();
+    Answer(request, HTTP_OK, "OK", ContentType(wanted),
+           wanted == Exposition::kOpenMetrics ? ToOpenMetrics(text) : text);
   } else if (path == "/healthz") {
     Answer(request, HTTP_OK, "OK", kPlain, "ok\n");
   } else if (path == "/readyz") {

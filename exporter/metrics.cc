@@ -19,7 +19,8 @@ using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 
-// The one table of all metrics. `label` is empty where there is one series.
+// The one table of all metrics. `label` is empty where there is one series; two are separated by a
+// comma.
 struct Entry {
   std::string_view name;
   MetricType type;
@@ -42,6 +43,11 @@ constexpr Entry kTable[] = {
     {"deferd_attempts_left_out_total", MetricType::Counter, "reason",
      "Attempts that do not count, by the reason why; part of deferd_attempts_total. unclear: a "
      "filter may have handed back somebody else's mail."},
+    {"deferd_uncharged_attempts_total", MetricType::Counter, "reason",
+     "Attempts to other hosts that no rule can judge: unseen_arrival (the line that names the "
+     "sender "
+     "was not read), untrusted_host (from a host that [charge] does not trust: mail from outside, "
+     "too), order ([charge] order leaves the sender out), not_hosted, unknown."},
     {"deferd_case_changes_total", MetricType::Counter, "change",
      "What happened to cases: opened, extended and ended by a rule or by time; blocked and "
      "unblocked by a person; adopted from another node."},
@@ -52,6 +58,8 @@ constexpr Entry kTable[] = {
      "destination (it fails for many at once)."},
     {"deferd_questions_total", MetricType::Counter, "verdict",
      "Questions of MTAs, by the verdict that was answered."},
+    {"deferd_shadow_verdicts_total", MetricType::Counter, "verdict",
+     "Questions that a rule in shadow would have answered so, had it been enforced."},
     {"deferd_questions_unchecked_total", MetricType::Counter, "",
      "Questions that were answered pass because deferd could not know."},
     {"deferd_questions_malformed_total", MetricType::Counter, "",
@@ -79,6 +87,15 @@ constexpr Entry kTable[] = {
      "Messages that were forgotten before they left the queue, for want of room; also what a "
      "filter may hand back."},
     {"deferd_subjects", MetricType::Gauge, "", "Subjects with something in their window."},
+    {"deferd_subject_window", MetricType::Gauge, "subject,outcome",
+     "Only with [http] subject_series: what counts now (delivered, deferred, failed) of the "
+     "subjects "
+     "that are blocked and of those with the most bad; subject=\"other\" is the sum of all "
+     "others."},
+    {"deferd_subject_blocked", MetricType::Gauge, "subject",
+     "Only with [http] subject_series: 1 for each subject that is blocked."},
+    {"deferd_subjects_unlisted", MetricType::Gauge, "",
+     "Only with [http] subject_series: how many subjects subject=\"other\" stands for."},
     {"deferd_evicted_subjects_total", MetricType::Counter, "",
      "Subjects whose counts were forgotten within their window, for want of room: the emptiest."},
     {"deferd_evicted_places_total", MetricType::Counter, "",
@@ -192,8 +209,9 @@ class Page {
 
   template <typename Number>
   requires std::is_arithmetic_v<Number>
-  void Add(MetricName name, Number value, absl::string_view label_value = "") {
-    ClientMetric& metric = AddSeries(name, label_value);
+  void Add(MetricName name, Number value, absl::string_view label_value = "",
+           absl::string_view second_value = "") {
+    ClientMetric& metric = AddSeries(name, label_value, second_value);
     if (families_[name.index()].type == MetricType::Counter) {
       metric.counter.value = static_cast<double>(value);
     } else {
@@ -210,10 +228,16 @@ class Page {
   std::string ToText() const { return prometheus::TextSerializer().Serialize(families_); }
 
  private:
-  ClientMetric& AddSeries(MetricName name, absl::string_view label_value) {
+  ClientMetric& AddSeries(MetricName name, absl::string_view label_value,
+                          absl::string_view second_value = "") {
     ClientMetric& metric = families_[name.index()].metric.emplace_back();
-    if (const std::string_view label = kTable[name.index()].label; !label.empty()) {
-      metric.label.push_back({std::string(label), std::string(label_value)});
+    const std::string_view label = kTable[name.index()].label;
+    const size_t comma = label.find(',');
+    if (!label.empty()) {
+      metric.label.push_back({std::string(label.substr(0, comma)), std::string(label_value)});
+    }
+    if (comma != std::string_view::npos) {
+      metric.label.push_back({std::string(label.substr(comma + 1)), std::string(second_value)});
     }
     return metric;
   }
@@ -289,6 +313,10 @@ void Metrics::OnAnswer(Verdict verdict, bool unchecked, absl::Duration took) {
 
 void Metrics::OnMalformedQuestion() { Count(&malformed_questions_); }
 
+void Metrics::OnShadowVerdict(Verdict verdict) {
+  Count(&shadow_verdicts_[static_cast<size_t>(verdict)]);
+}
+
 std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   Page page;
 
@@ -310,6 +338,9 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
     page.Add("deferd_bad_attempts_total", classes_[static_cast<size_t>(info.id)], info.name);
   }
 
+  for (const auto& [reason, attempts] : gauges.uncharged) {
+    page.Add("deferd_uncharged_attempts_total", attempts, reason);
+  }
   for (size_t i = 0; i < case_changes_.size(); ++i) {
     page.Add("deferd_case_changes_total", case_changes_[i],
              LabelWord(CaseChangeName(static_cast<CaseChange>(i))));
@@ -327,6 +358,11 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
 
   for (size_t i = 0; i < answers_.size(); ++i) {
     page.Add("deferd_questions_total", answers_[i], VerdictName(static_cast<Verdict>(i)));
+  }
+  for (size_t i = 0; i < shadow_verdicts_.size(); ++i) {
+    const auto verdict = static_cast<Verdict>(i);
+    if (verdict == Verdict::kPass) continue;
+    page.Add("deferd_shadow_verdicts_total", shadow_verdicts_[i], VerdictName(verdict));
   }
   page.Add("deferd_questions_unchecked_total", unchecked_);
   page.Add("deferd_questions_malformed_total", malformed_questions_);
@@ -353,6 +389,21 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   page.Add("deferd_queue_orders_failed_total", gauges.failed_queue_orders);
   page.Add("deferd_evicted_messages_total", gauges.evicted_messages);
   page.Add("deferd_subjects", gauges.subjects);
+  if (gauges.subject_series.has_value()) {
+    const Gauges::SubjectSeries& series = *gauges.subject_series;
+    const auto add = [&](absl::string_view subject, const Counts& counts) {
+      page.Add("deferd_subject_window", counts.delivered, subject, "delivered");
+      page.Add("deferd_subject_window", counts.deferred, subject, "deferred");
+      page.Add("deferd_subject_window", counts.failed, subject, "failed");
+    };
+    for (const Gauges::SubjectGauge& one : series.listed) {
+      const std::string subject = PrintableUtf8(one.subject);
+      add(subject, one.counts);
+      if (one.blocked) page.Add("deferd_subject_blocked", 1, subject);
+    }
+    add("other", series.other);
+    page.Add("deferd_subjects_unlisted", series.others);
+  }
   page.Add("deferd_evicted_subjects_total", gauges.evicted_subjects);
   page.Add("deferd_evicted_places_total", gauges.evicted_places);
   page.Add("deferd_queued_batches", gauges.queued_batches);

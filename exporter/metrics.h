@@ -4,7 +4,7 @@
 // a scrape turns one snapshot of them, together with what the app reads off at that moment
 // (Gauges), into the Prometheus text format. Names, types and help texts stand in one table in
 // metrics.cc, from which the manual's table is made. No label has more values than the code has
-// words: domains never become labels.
+// words, but for `subject`, which is switched on by [http] subject_series and bounded by it.
 //
 // Safe from any thread.
 
@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "limiter/events.h"
 #include "limiter/port/mutex.h"
+#include "policy/counts.h"
 #include "policy/policy.h"
 
 namespace deferd {
@@ -84,6 +85,20 @@ struct Gauges {
     std::optional<int64_t> asked_total;  // none: [hook] has no socket for this MTA
   };
   std::vector<HookEvidence> hook_evidence;
+  // Since the start: attempts to other hosts that no rule could judge, by the reason why.
+  std::vector<std::pair<std::string, int64_t>> uncharged;
+  // Of [http] subject_series: live windows. `listed` are those that are blocked and the worst.
+  struct SubjectGauge {
+    std::string subject;
+    Counts counts;
+    bool blocked = false;
+  };
+  struct SubjectSeries {
+    std::vector<SubjectGauge> listed;
+    Counts other;       // of all the rest
+    size_t others = 0;  // how many these are
+  };
+  std::optional<SubjectSeries> subject_series;  // none: switched off
   std::string policy_hash;
   absl::Time policy_loaded;
   bool policy_stale = false;  // the last reload failed, the old policy is in force
@@ -108,6 +123,8 @@ class Metrics : public Observer {
   // From the hook's thread.
   void OnAnswer(Verdict verdict, bool unchecked, absl::Duration took);
   void OnMalformedQuestion();
+  // What a rule in shadow would have answered, had it been enforced.
+  void OnShadowVerdict(Verdict verdict);
 
   // The text exposition format, version 0.0.4; `now` gives ages.
   std::string Text(const Gauges& gauges, absl::Time now) const;
@@ -126,7 +143,8 @@ class Metrics : public Observer {
   std::array<std::atomic<int64_t>, kLeftOutReasons> left_out_{};
   std::array<std::atomic<int64_t>, kReplyClasses> classes_{};
   std::array<std::atomic<int64_t>, kCaseChanges> case_changes_{};
-  std::array<std::atomic<int64_t>, 4> answers_{};  // by Verdict
+  std::array<std::atomic<int64_t>, 4> answers_{};          // by Verdict
+  std::array<std::atomic<int64_t>, 4> shadow_verdicts_{};  // likewise
   std::atomic<int64_t> unchecked_{0};
   std::atomic<int64_t> malformed_questions_{0};
   std::array<std::atomic<int64_t>, kBuckets.size() + 1> answer_buckets_{};

@@ -98,9 +98,11 @@ absl::Status RunningDaemon::OpenHook() {
         question.source != Source::kQueued) {
       held_.CountOne(found.cause->subject, clock_.Now());
     }
+    const bool trial = question.identity.sender == kTrialSender;
+    if (!trial && found.shadow != Verdict::kPass) metrics_.OnShadowVerdict(found.shadow);
     return Answer{.verdict = found.verdict,
                   .unchecked = found.unchecked,
-                  .trial = question.identity.sender == kTrialSender,
+                  .trial = trial,
                   .source = question.source,
                   .text = std::move(found.text)};
   };

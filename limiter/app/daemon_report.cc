@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/admin/value_json.h"
@@ -49,6 +50,37 @@ Json StoreJson(const Config& config, const Committer::Status& kept,
         {"lost_rows", kept.lost_rows}}}};
 }
 
+// Parts of a domain are in its counts already, so only those are named that are blocked by
+// themselves. A subject that bears the name of the sum is part of it.
+Gauges::SubjectSeries SubjectSeriesOf(const std::vector<SubjectCounts>& worst_first,
+                                      const std::vector<Case>& open, int64_t worst) {
+  constexpr absl::string_view kOther = "other";
+  absl::flat_hash_set<Subject> blocked;
+  for (const Case& record : open) {
+    if (!record.shadow) blocked.insert(record.subject);
+  }
+  Gauges::SubjectSeries series;
+  for (const SubjectCounts& one : worst_first) {
+    const bool part = one.subject.kind == SubjectKind::kLogin ||
+                      one.subject.kind == SubjectKind::kAccount ||
+                      one.subject.kind == SubjectKind::kScript;
+    const bool is_blocked = blocked.erase(one.subject) > 0;
+    if (part && !is_blocked) continue;
+    const std::string name = one.subject.ToString();
+    if (name != kOther && (is_blocked || worst > 0)) {
+      if (!is_blocked) --worst;
+      series.listed.push_back({name, one.counts, is_blocked});
+      continue;
+    }
+    series.other.delivered += one.counts.delivered;
+    series.other.deferred += one.counts.deferred;
+    series.other.failed += one.counts.failed;
+    ++series.others;
+  }
+  for (const Subject& quiet : blocked) series.listed.push_back({quiet.ToString(), Counts(), true});
+  return series;
+}
+
 Gauges RunningDaemon::ReadGauges() const {
   Gauges gauges;
   for (const FollowerStatus& source : Sources()) {
@@ -90,6 +122,19 @@ Gauges RunningDaemon::ReadGauges() const {
              .asked_total = has_hook ? std::optional(one.asked_total) : std::nullopt});
       }
     }
+  }
+  const ChargeTally::Numbers charge = charge_tally_.numbers();
+  const std::pair<ChargeTally::Why, const char*> kUncharged[] = {
+      {ChargeTally::Why::kUnseenArrival, "unseen_arrival"},
+      {ChargeTally::Why::kHost, "untrusted_host"},
+      {ChargeTally::Why::kOrder, "order"},
+      {ChargeTally::Why::kNotHosted, "not_hosted"},
+      {ChargeTally::Why::kUnknown, "unknown"}};
+  for (const auto& [why, name] : kUncharged) {
+    gauges.uncharged.emplace_back(name, charge.attempts[static_cast<size_t>(why)]);
+  }
+  if (config_.subject_series > 0) {
+    gauges.subject_series = SubjectSeriesOf(limiter_.Top(0), cases_.Open(), config_.subject_series);
   }
   if (sharing_ != nullptr) gauges.shared = sharing_->ReadGauges();
   if (queue_keeper_ != nullptr) {

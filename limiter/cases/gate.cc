@@ -1,5 +1,6 @@
 #include "limiter/cases/gate.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "policy/charge.h"
@@ -81,6 +82,10 @@ GateAnswer Gate::Judge(const Settings& settings, absl::Span<const Charged> charg
   if (cases_->AnyOpen()) {
     const absl::Time now = clock_->Now();
     for (const Charged& one : charged) {
+      const std::optional<Case> watched = cases_->FindOpen(one.subject, /*shadow=*/true);
+      if (watched.has_value() && watched->until > now) {
+        answer.shadow = std::max(answer.shadow, VerdictOf(*watched, source));
+      }
       std::optional<Case> found = Enforced(settings, one.subject, now);
       if (!found.has_value()) continue;
       Verdict verdict = VerdictOf(*found, source);
@@ -94,6 +99,7 @@ GateAnswer Gate::Judge(const Settings& settings, absl::Span<const Charged> charg
       answer.cause = *std::move(found);
     }
   }
+  if (answer.shadow <= answer.verdict) answer.shadow = Verdict::kPass;
   answer.unchecked = answer.verdict == Verdict::kPass && freshness_->unchecked();
   return answer;
 }

@@ -31,6 +31,8 @@ struct GateAnswer {
   bool unchecked = false;     // a pass that deferd cannot vouch for
   std::string text;           // for the sender; empty for a pass
   std::optional<Case> cause;  // the case that decided
+  // What cases in shadow would have it be, were they enforced; kPass: no other than it is.
+  Verdict shadow = Verdict::kPass;
   bool hold_is_full = false;  // rejected because so much of it is held that the limit is reached
 };
 

@@ -338,6 +338,7 @@ class ConfigReader {
 
   void ReadHttp(TomlTable* table) {
     config_->http_listen = ReadAddresses(table, "listen");
+    if (auto series = table->Integer("subject_series", 0, 1'000)) config_->subject_series = *series;
     for (const std::string& address : config_->http_listen) {
       if (!absl::StartsWith(address, "unix:")) continue;
       reader_->Error(table->PlaceOf("listen"),
@@ -409,7 +410,10 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
       !same_socket(running.admin_options, loaded.admin_options)) {
     changed.push_back("[admin]");
   }
-  if (running.http_listen != loaded.http_listen) changed.push_back("[http]");
+  if (running.http_listen != loaded.http_listen ||
+      running.subject_series != loaded.subject_series) {
+    changed.push_back("[http]");
+  }
   if (running.queue_helpers != loaded.queue_helpers) changed.push_back("[queue]");
   if (running.redis != loaded.redis || running.node_name != loaded.node_name)
     changed.push_back("[shared]");

@@ -56,6 +56,8 @@ struct Config {
   std::string admin_socket = "/run/deferd/admin.sock";  // a path
   ListenOptions admin_options{.mode = 0660, .group = ""};
   std::vector<std::string> http_listen;  // empty: no HTTP
+  // How many subjects /metrics names besides the blocked ones; 0: none at all.
+  int64_t subject_series = 0;
 
   // Sockets of deferd-queue, one for each MTA instance; empty: the queue is let alone.
   std::vector<std::string> queue_helpers;

@@ -55,6 +55,9 @@ constexpr TomlKeyInfo kKeys[] = {
      "`\"/run/deferd-queue/queue.sock\"`. A list: one helper for each instance."},
     {"[http]", "listen", "address or list", "",
      "`/metrics`, `/healthz`, `/readyz`; loopback only: `\"127.0.0.1:9780\"`, `\"[::1]:9780\"`."},
+    {"[http]", "subject_series", "integer", "`0`",
+     "How many subjects `/metrics` names besides the blocked ones, at most 1000; `0`: none. Every "
+     "local user can read them."},
     {"[shared]", "redis", "URL", "",
      "`redis://USER:PASSWORD@HOST:PORT`, `redis+unix:///PATH` or "
      "`redis+sentinel://HOST:26379,HOST:26379/MASTER`. See [Sharing](sharing.md)."},

@@ -353,5 +353,27 @@ TEST_F(MetricsTest, CountsFromManyThreadsWhileScraped) {
   EXPECT_EQ(Value("deferd_question_duration_seconds_count"), 40'000);
 }
 
+TEST_F(MetricsTest, SubjectsAreNamedOnlyWhereThatIsSwitchedOn) {
+  EXPECT_THAT(Text(), Not(HasSubstr("subject=")));
+  gauges_.subject_series =
+      Gauges::SubjectSeries{.listed = {{"shop.example", {.delivered = 7, .failed = 47}, true},
+                                       {"near.example", {.deferred = 3}, false}},
+                            .other = {.delivered = 900, .deferred = 2},
+                            .others = 41};
+  EXPECT_EQ(Value("deferd_subject_window{subject=\"shop.example\",outcome=\"failed\"}"), 47);
+  EXPECT_EQ(Value("deferd_subject_window{subject=\"other\",outcome=\"delivered\"}"), 900);
+  EXPECT_EQ(Value("deferd_subject_blocked{subject=\"shop.example\"}"), 1);
+  EXPECT_EQ(Value("deferd_subject_blocked{subject=\"near.example\"}"), -1);
+  EXPECT_EQ(Value("deferd_subjects_unlisted"), 41);
+}
+
+TEST_F(MetricsTest, ShadowVerdictsAndUnchargedAttemptsAreCounted) {
+  metrics_.OnShadowVerdict(Verdict::kReject);
+  gauges_.uncharged = {{"untrusted_host", 12}};
+  EXPECT_EQ(Value("deferd_shadow_verdicts_total{verdict=\"reject\"}"), 1);
+  EXPECT_EQ(Value("deferd_shadow_verdicts_total{verdict=\"pass\"}"), -1) << "that is no news";
+  EXPECT_EQ(Value("deferd_uncharged_attempts_total{reason=\"untrusted_host\"}"), 12);
+}
+
 }  // namespace
 }  // namespace deferd
