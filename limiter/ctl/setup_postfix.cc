@@ -171,14 +171,18 @@ absl::Status PostfixSetup::PlanMain(const PostfixFound& one, absl::string_view n
   return absl::OkStatus();
 }
 
-absl::Status PostfixSetup::Plan(absl::string_view door, bool held, SetupPlan* plan) {
-  if (door.empty()) {
+absl::Status PostfixSetup::Plan(const std::vector<std::string>& doors, bool held, SetupPlan* plan) {
+  if (doors.empty()) {
     return absl::FailedPreconditionError(
         "deferd.toml has no [hook] postfix, where Postfix would ask");
   }
   absl::Status undone = PlanUndo({}, plan);
   if (!undone.ok()) return undone;
   for (const PostfixFound& one : found_) {
+    const auto own = std::find_if(doors.begin(), doors.end(), [&](const std::string& door) {
+      return absl::StartsWith(door, absl::StrCat("unix:", one.queue_directory, "/"));
+    });
+    const std::string& door = own == doors.end() ? doors.front() : *own;
     std::string address;
     absl::string_view path = door;
     if (!absl::ConsumePrefix(&path, "unix:")) {

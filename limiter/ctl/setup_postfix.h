@@ -37,8 +37,9 @@ class PostfixSetup {
   std::vector<std::string> LocalDomains();  // names and files
   std::vector<std::string> Notes();
 
-  // `door`: deferd's address for Postfix. `held`: deferd-queue keeps its table of senders here.
-  absl::Status Plan(absl::string_view door, bool held, SetupPlan* plan);
+  // `doors`: deferd's addresses for Postfix; an instance asks at the one below its own queue
+  // directory, else at the first. `held`: deferd-queue keeps its table of senders here.
+  absl::Status Plan(const std::vector<std::string>& doors, bool held, SetupPlan* plan);
   // `names`: of blocks; none given: all.
   absl::Status PlanUndo(const std::vector<std::string>& names, SetupPlan* plan);
 

@@ -83,8 +83,10 @@ Server EximServer(SetupMachine* machine, const SetupArguments& args) {
           .service = "exim",
           .door_socket = "deferd-exim.socket",
           .find = [exim] { return exim->Find(); },
-          .plan = [exim](const Config& config,
-                         SetupPlan* plan) { return exim->Plan(config.hook_exim, plan); },
+          .plan =
+              [exim](const Config& config, SetupPlan* plan) {
+                return exim->Plan(config.hook_exim.empty() ? "" : config.hook_exim.front(), plan);
+              },
           // Exim has nothing that only deferd-queue keeps alive.
           .undo =
               [exim, args](SetupPlan* plan) {
