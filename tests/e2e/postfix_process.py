@@ -93,10 +93,13 @@ class Postfix:
         for name, text in (("main.cf", MAIN + main), ("master.cf", MASTER + master)):
             with open(os.path.join(folder, "postfix", name), "w", encoding="utf-8") as file:
                 file.write(text.format(**values) + (ask if name == "main.cf" else ""))
+        self.start()
+
+    def start(self):
         daemons = os.path.join(ROOT, "usr/lib/postfix")
         # A session of its own: master ends its process group.
         self.master = subprocess.Popen(
-            [os.path.join(daemons, "sbin/master"), "-d", "-c", os.path.join(folder, "postfix")],
+            [os.path.join(daemons, "sbin/master"), "-d", "-c", os.path.join(self.folder, "postfix")],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LD_LIBRARY_PATH": daemons},
             stdin=subprocess.DEVNULL, start_new_session=True)
         until(self.listens, "Postfix listens")
@@ -139,8 +142,19 @@ class Postfix:
         assert done[0] == 0, done
 
     def stop(self):
+        """When it returns, the last smtpd has let go of the port."""
         self.master.terminate()
         self.master.wait(LIMIT)
+        until(self.is_away, "Postfix's processes have ended")
+
+    def is_away(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            pass
+        return False
 
 
 class PostfixTest(DeferdTest):
