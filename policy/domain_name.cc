@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -140,12 +141,35 @@ bool DomainPattern::Matches(absl::string_view domain) const {
 
 std::string DomainPattern::ToString() const { return below_ ? absl::StrCat("*.", name_) : name_; }
 
-void DomainSet::push_back(const DomainPattern& pattern) {
+DomainSet::DomainSet(std::initializer_list<DomainPattern> patterns) {
+  for (const DomainPattern& pattern : patterns) push_back(pattern);
+}
+
+void DomainSet::push_back(DomainPattern pattern) {
+  patterns_.push_back(std::move(pattern));
+  if (patterns_.size() <= kCompared) return;
+  if (names_.empty()) {
+    for (const DomainPattern& listed : patterns_) AddName(listed);
+  } else {
+    AddName(patterns_.back());
+  }
+}
+
+void DomainSet::AddName(const DomainPattern& pattern) {
   Listed& listed = names_[pattern.name()];
   (pattern.below() ? listed.below : listed.itself) = true;
 }
 
+void DomainSet::clear() {
+  patterns_.clear();
+  names_.clear();
+}
+
 bool DomainSet::Matches(absl::string_view domain) const {
+  if (names_.empty()) {
+    return std::any_of(patterns_.begin(), patterns_.end(),
+                       [&](const DomainPattern& pattern) { return pattern.Matches(domain); });
+  }
   auto found = names_.find(domain);
   if (found != names_.end() && found->second.itself) return true;
   for (size_t dot = domain.find('.'); dot != absl::string_view::npos;

@@ -11,8 +11,11 @@
 #ifndef DEFERD_POLICY_DOMAIN_NAME_H_
 #define DEFERD_POLICY_DOMAIN_NAME_H_
 
+#include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
@@ -53,26 +56,43 @@ class DomainPattern {
   bool below() const { return below_; }              // "*.name"
   const std::string& name() const { return name_; }  // in DomainName's form
 
+  friend bool operator==(const DomainPattern&, const DomainPattern&) = default;
+
  private:
   DomainPattern(bool below, std::string name) : below_(below), name_(std::move(name)) {}
   bool below_;
   std::string name_;
 };
 
-// Many patterns at once: a look-up takes a few hash probes, however many there are, since it runs
-// for every attempt and a hosting machine lists thousands of domains.
+// Many patterns at once, in the order of their listing: a look-up takes a few hash probes, however
+// many there are, since it runs for every attempt and a hosting machine lists thousands of domains.
 class DomainSet {
  public:
-  void push_back(const DomainPattern& pattern);
-  bool empty() const { return names_.empty(); }
+  DomainSet() = default;
+  DomainSet(std::initializer_list<DomainPattern> patterns);
+
+  void push_back(DomainPattern pattern);
+  void clear();
+  bool empty() const { return patterns_.empty(); }
+  size_t size() const { return patterns_.size(); }
+  std::vector<DomainPattern>::const_iterator begin() const { return patterns_.begin(); }
+  std::vector<DomainPattern>::const_iterator end() const { return patterns_.end(); }
   bool Matches(absl::string_view domain) const;  // `domain` in DomainName's form
+  friend bool operator==(const DomainSet& a, const DomainSet& b) {
+    return a.patterns_ == b.patterns_;
+  }
 
  private:
+  static constexpr size_t kCompared = 8;  // so many are compared one by one
+
   struct Listed {
     bool itself = false;
     bool below = false;
   };
-  absl::flat_hash_map<std::string, Listed> names_;
+  void AddName(const DomainPattern& pattern);
+
+  std::vector<DomainPattern> patterns_;
+  absl::flat_hash_map<std::string, Listed> names_;  // empty while there are few
 };
 
 }  // namespace deferd

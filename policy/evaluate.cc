@@ -1,5 +1,7 @@
 #include "policy/evaluate.h"
 
+#include "policy/rules_for.h"
+
 namespace deferd {
 
 Counts Judged(const Rule& rule, const Counts& counts) {
@@ -24,10 +26,10 @@ Decision Evaluate(const Rule& rule, const Counts& counts) {
 
 std::vector<Decision> EvaluateAll(const Policy& policy, const Subject& subject,
                                   const std::function<Counts(absl::Duration window)>& counts_of,
-                                  bool alone) {
+                                  bool alone, absl::string_view within) {
   std::vector<Decision> decisions;
-  for (const Rule& rule : policy.rules) {
-    if (rule.AppliesTo(subject, alone)) decisions.push_back(Evaluate(rule, counts_of(rule.window)));
+  for (const Rule* rule : RulesFor(policy, subject, alone, within)) {
+    decisions.push_back(Evaluate(*rule, counts_of(rule->window)));
   }
   return decisions;
 }

@@ -37,11 +37,11 @@ absl::string_view JudgedWords(bool rejected);
 
 Decision Evaluate(const Rule& rule, const Counts& counts);
 
-// Judges `subject` by every rule that applies to it (`alone`: see Rule::AppliesTo), in the policy's
-// order. `counts_of` gives its counts in a window of that length.
+// Judges `subject` by every rule that is for it (RulesFor), in the policy's order. `counts_of`
+// gives its counts in a window of that length.
 std::vector<Decision> EvaluateAll(const Policy& policy, const Subject& subject,
                                   const std::function<Counts(absl::Duration window)>& counts_of,
-                                  bool alone = false);
+                                  bool alone = false, absl::string_view within = "");
 
 // The tripped decision that a case names: the strictest action, the first of those. Only rules in
 // shadow, or only enforced ones, as `shadow` says (a policy in mode shadow has all in shadow), so

@@ -16,11 +16,6 @@ constexpr std::array<Verdict, kVerdicts> kAllVerdicts = {Verdict::kPass, Verdict
 constexpr std::array<Source, kSources> kAllSources = {Source::kSubmission, Source::kLocal,
                                                       Source::kQueued, Source::kRelay};
 
-bool AnyMatches(const std::vector<DomainPattern>& patterns, absl::string_view domain) {
-  return std::any_of(patterns.begin(), patterns.end(),
-                     [&](const DomainPattern& pattern) { return pattern.Matches(domain); });
-}
-
 double ProbabilityToCount(const Policy& policy, const Classification& answer, bool failure) {
   return CountsProbability(answer, [&](ReplyClass reply_class, ReplyScope scope) {
     return policy.Counts(reply_class, scope, failure);
@@ -87,9 +82,9 @@ std::string Action::ToString() const {
   return text;
 }
 
-bool Rule::AppliesTo(const Subject& subject, bool alone) const {
+bool Rule::AppliesTo(const Subject& subject, bool alone, absl::string_view within) const {
   if (subject.kind != kind || (unhosted && !alone)) return false;
-  return domains.empty() || AnyMatches(domains, subject.DomainPart());
+  return who.Matches(subject, within);
 }
 
 const ReplyClassifier& Policy::replies() const {
@@ -119,8 +114,11 @@ bool Policy::SurelyCounts(const Classification& answer, bool failure) const {
          ProbabilityToCount(*this, answer, failure) >= kSureReply;
 }
 
-bool Policy::Exempts(const Subject& subject) const {
-  return AnyMatches(exempt, subject.DomainPart());
+bool Policy::Exempts(const Subject& subject, absl::string_view within) const {
+  const absl::string_view domain = subject.DomainPart();
+  if (exempt.Matches(domain) || (!within.empty() && exempt.Matches(within))) return true;
+  return std::any_of(exemptions.begin(), exemptions.end(),
+                     [&](const Exemption& one) { return one.who.Matches(subject, within); });
 }
 
 Action Policy::ActionOfBlock(const Subject& subject) const {

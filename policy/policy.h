@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "policy/domain_name.h"
+#include "policy/names.h"
 #include "policy/reply/classify.h"
 #include "policy/reply/reply_class.h"
 #include "policy/reply/reply_rules.h"
@@ -64,12 +65,26 @@ struct Rule {
   // Only logins and accounts that no domain hosted here answers for: of a name alone, or of a
   // domain that lives elsewhere (StandsAlone in charge.h).
   bool unhosted = false;
-  std::vector<DomainPattern> domains;  // empty: all
+  Selection who;                            // which subjects of its kind
+  std::vector<std::string> instead_of;  // the rules that do not judge whom this one judges
+  int line = 0;                         // where it stands in the file
 
   bool off() const { return percent == 0 && !any_share; }
-  // `alone`: the subject is such a login or account.
-  bool AppliesTo(const Subject& subject, bool alone = false) const;
+  // Whether kind and names select the subject. `alone`: it is such a login or account; `within`:
+  // the domain that it is charged inside of, where its id may not say. See also RulesFor.
+  bool AppliesTo(const Subject& subject, bool alone = false, absl::string_view within = "") const;
 };
+
+// [exempt.NAME]: who is counted and shown, but blocked by no rule.
+struct Exemption {
+  std::string name;
+  Selection who;
+  std::string reason;
+  std::string by;
+  int line = 0;
+};
+
+class RuleIndex;
 
 enum class Mode : uint8_t { kEnforce, kShadow };
 enum class Profile : uint8_t { kFair, kCpanel };
@@ -85,8 +100,13 @@ struct Policy {
   Mode mode = Mode::kEnforce;
   Profile profile = Profile::kFair;
   CountMode count = CountMode::kOnce;
-  std::vector<Rule> rules;                         // in the file's order
-  std::vector<DomainPattern> exempt;               // counted, never blocked by a rule
+  std::vector<Rule> rules;            // in the file's order
+  DomainSet exempt;                   // [exempt] domains
+  std::vector<Exemption> exemptions;  // and those with a reason
+  std::vector<std::shared_ptr<const Tag>> tags;
+  std::vector<std::string> list_files;  // lists of domains and logins that it names
+  // Of rules and exemptions, as ParsePolicy made them: whoever changes them takes it away.
+  std::shared_ptr<const RuleIndex> index;
   std::array<ClassChoice, kReplyClasses> classes;  // by ReplyClass
   std::vector<ReplyRule> reply_rules;              // the operator's own, ahead of the built-in ones
   std::string replies_file;                        // with more of them (AddReplies); may be empty
@@ -112,7 +132,8 @@ struct Policy {
   // It counts with so much certainty that mail may be discarded or given back for it.
   bool SurelyCounts(const Classification& answer, bool failure) const;
 
-  bool Exempts(const Subject& subject) const;
+  // `within`: see Rule::AppliesTo.
+  bool Exempts(const Subject& subject, absl::string_view within = "") const;
   // What a person's block of the subject does: as the strictest rule that judges it says, in the
   // file's order; without one, as the rules for its domain, then as any rule. Rules in shadow speak
   // only where no other does.

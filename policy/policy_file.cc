@@ -3,7 +3,6 @@
 #include <openssl/evp.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -11,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -19,6 +19,7 @@
 #include "policy/duration.h"
 #include "policy/refusal_text.h"
 #include "policy/reply/reply_patterns.h"
+#include "policy/rules_for.h"
 #include "policy/text.h"
 #include "policy/toml_reader.h"
 
@@ -33,86 +34,6 @@ constexpr absl::Duration kMinHold = absl::Minutes(1);
 constexpr absl::Duration kMaxHold = absl::Hours(5 * 24);  // as long as MTAs try at most
 constexpr int64_t kMaxHeld = 1'000'000;
 constexpr size_t kMaxRuleName = 40;
-
-constexpr absl::string_view kBuiltInPolicy =
-    R"(# The policy that is in force when deferd.toml names none.
-#
-# A rule blocks a domain when, within its window, at least min_bad deliveries were deferred or
-# failed AND they are at least percent of all. A rule without percent is off, unless it says
-# any_share = true.
-
-mode = "enforce"  # "shadow": judge, count and show, but never answer an MTA
-profile = "fair"  # "cpanel": count every kind of reply, and word refusals as cPanel does
-count = "once"    # a message and recipient counts once; "attempts": each retry counts again
-
-# Half of a domain's mail goes wrong: a bad list, a stolen password, a broken script.
-[rule.ratio]
-min_bad = 10
-percent = 50
-window = "1h"
-block_for = "1h"
-# What the MTA is told, by where the mail comes from: people at their mail program see a refusal at
-# once; what nobody would see refused is held and goes out later.
-action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
-
-# So much goes wrong that a smaller share is enough, as when spam hides among a newsletter.
-[rule.runaway]
-min_bad = 100
-percent = 10
-window = "1h"
-block_for = "1h"
-action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
-
-# So many that no share of good ones makes up for them: whoever sends spam can send any number of
-# messages to accomplices besides. Who sends that much by right stands in [exempt].
-[rule.flood]
-min_bad = 1000
-any_share = true
-window = "1h"
-block_for = "1h"
-action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
-
-# Client hosts that need no login (relay_hosts, and this one by a local SMTP session), under whatever
-# senders they write: a script that takes another one for each message is nobody else's.
-[rule.host]
-kind = "host"
-min_bad = 100
-percent = 50
-window = "1h"
-block_for = "1h"
-action = "hold"
-
-[rule.host_flood]
-kind = "host"
-min_bad = 5000
-any_share = true
-window = "1h"
-block_for = "1h"
-action = "hold"
-
-# Logins that no domain hosted here answers for, each by itself: names without an @ (PAM, saslauthd),
-# as login:NAME@HOST, and logins of domains that live elsewhere.
-[rule.login]
-kind = "login"
-unhosted = true
-min_bad = 10
-percent = 50
-window = "1h"
-block_for = "1h"
-action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
-
-# Recipients that the mail server itself refuses to a login, local user or relay host of ours at RCPT
-# time (Exim: verify = recipient; Postfix: reject_unlisted_recipient): they never become deliveries,
-# and many of them are a bought list, or somebody who guesses addresses. Only watched until you take
-# out shadow = true; percent is the share of all recipients tried.
-[rule.rejected_recipients]
-min_rejected_recipients = 50
-percent = 30
-window = "1h"
-block_for = "1h"
-action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
-shadow = true
-)";
 
 std::string HashOf(absl::string_view text) {
   unsigned char digest[EVP_MAX_MD_SIZE];
@@ -130,7 +51,8 @@ bool IsRuleName(absl::string_view name) {
 // Reads one file into one Policy; mistakes go to the reader.
 class PolicyReader {
  public:
-  PolicyReader(TomlReader* reader, Policy* policy) : reader_(reader), policy_(policy) {}
+  PolicyReader(TomlReader* reader, Policy* policy, ReadListFile read_file)
+      : reader_(reader), policy_(policy), names_(reader, std::move(read_file)) {}
 
   void Read() {
     TomlTable* root = reader_->root();
@@ -157,10 +79,17 @@ class PolicyReader {
       NoteUnlessOk(text->place, CheckRefusalTemplate(text->text));
       policy_->text = text->text;
     }
+    for (auto& [name, table] : root->Tables("tag")) {
+      CheckName("tag", name, table);
+      names_.ReadTag(name, table);
+    }
+    std::vector<TomlTable*> tables;
     for (auto& [name, table] : root->Tables("rule")) {
       policy_->rules.push_back(ReadRule(name, table));
+      tables.push_back(table);
     }
-    if (TomlTable* exempt = root->Table("exempt")) policy_->exempt = ReadDomains(exempt);
+    ReadSubstitutes(tables);
+    if (TomlTable* exempt = root->Table("exempt")) ReadExempt(exempt);
     if (TomlTable* classes = root->Table("classes")) ReadClasses(classes);
     if (TomlTable* replies = root->Table("replies")) {
       if (auto file = replies->String("file")) {
@@ -173,6 +102,11 @@ class PolicyReader {
       }
     }
     ReadReplies();
+    policy_->tags = names_.TakeTags();
+    policy_->list_files = names_.TakeFiles();
+    if (!names_.file_text().empty()) {
+      policy_->hash = HashOf(absl::StrCat(policy_->hash, names_.file_text()));
+    }
   }
 
   void ReadReplies() {
@@ -205,13 +139,12 @@ class PolicyReader {
   Rule ReadRule(const std::string& name, TomlTable* table) {
     Rule rule;
     rule.name = name;
-    if (!IsRuleName(name)) {
-      reader_->Error(table->place(), absl::StrCat("rule name ", Quoted(name),
-                                                  "; use 1 to 40 of a-z, 0-9, '_' and '-'"));
-    }
+    rule.line = table->place().line;
+    CheckName("rule", name, table);
     ReadLimits(table, &rule);
     ReadTimes(table, &rule);
     ReadAction(table, &rule.action);
+    ReadSource(table, &rule.action);
     if (auto shadow = table->Bool("shadow")) rule.shadow = *shadow;
     if (auto kind = table->String("kind")) {
       absl::StatusOr<SubjectKind> parsed = ParseSubjectKind(kind->text);
@@ -231,8 +164,85 @@ class PolicyReader {
       reader_->Error(table->PlaceOf("unhosted"),
                      "unhosted is for rules of kind \"login\" or \"account\"; take this line out");
     }
-    rule.domains = ReadDomains(table);
+    rule.who = names_.Read(table);
+    if (table->Has("logins") && IsWhole(rule.kind)) {
+      reader_->Error(table->PlaceOf("logins"),
+                     absl::StrCat("logins is for rules of another kind than \"",
+                                  SubjectKindName(rule.kind), "\"; write kind = \"login\""));
+    }
     return rule;
+  }
+
+  static bool IsWhole(SubjectKind kind) {
+    return kind == SubjectKind::kDomain || kind == SubjectKind::kForward;
+  }
+
+  void CheckName(absl::string_view what, const std::string& name, TomlTable* table) {
+    if (IsRuleName(name)) return;
+    reader_->Error(table->place(), absl::StrCat(what, " name ", Quoted(name),
+                                                "; use 1 to 40 of a-z, 0-9, '_' and '-'"));
+  }
+
+  // instead_of of all rules, `tables`, once their names are known.
+  void ReadSubstitutes(const std::vector<TomlTable*>& tables) {
+    absl::flat_hash_map<absl::string_view, size_t> numbers;
+    for (size_t i = 0; i < tables.size(); ++i) numbers[policy_->rules[i].name] = i;
+    for (size_t i = 0; i < tables.size(); ++i) {
+      Rule& rule = policy_->rules[i];
+      for (const TomlText& name : tables[i]->Strings("instead_of")) {
+        auto found = numbers.find(name.text);
+        if (found == numbers.end()) {
+          reader_->Error(name.place, absl::StrCat("there is no rule ", Quoted(name.text),
+                                                  "; write the name of another [rule.NAME]"));
+          continue;
+        }
+        const Rule& other = policy_->rules[found->second];
+        if (&other == &rule) {
+          reader_->Error(name.place, "a rule cannot stand in for itself; name another one");
+        } else if (other.kind != rule.kind) {
+          reader_->Error(name.place,
+                         absl::StrCat("rule ", Quoted(other.name), " judges kind ",
+                                      SubjectKindName(other.kind), ", this one kind ",
+                                      SubjectKindName(rule.kind), "; name a rule of its kind"));
+        } else if (StandsInFor(numbers, other, rule.name)) {
+          reader_->Error(name.place, absl::StrCat("rule ", Quoted(other.name),
+                                                  " stands in for this one, so nobody would be "
+                                                  "judged by either; take one of the two out"));
+        } else {
+          rule.instead_of.push_back(name.text);
+        }
+      }
+    }
+  }
+
+  // Itself, or the rules that it stands in for.
+  bool StandsInFor(const absl::flat_hash_map<absl::string_view, size_t>& numbers, const Rule& rule,
+                   const std::string& name) const {
+    return absl::c_any_of(rule.instead_of, [&](const std::string& next) {
+      return next == name || StandsInFor(numbers, policy_->rules[numbers.at(next)], name);
+    });
+  }
+
+  void ReadExempt(TomlTable* table) {
+    policy_->exempt = names_.ReadDomains(table);
+    for (auto& [name, one] : table->NamedTables({"domains"})) {
+      CheckName("exemption", name, one);
+      Exemption& exemption = policy_->exemptions.emplace_back();
+      exemption.name = name;
+      exemption.line = one->place().line;
+      exemption.who = names_.Read(one);
+      if (exemption.who.everybody()) {
+        reader_->Error(one->place(), absl::StrCat("exemption ", Quoted(name),
+                                                  " names nobody; give domains, logins or tags"));
+      }
+      if (auto reason = one->String("reason")) exemption.reason = reason->text;
+      if (exemption.reason.empty()) {
+        reader_->Error(one->PlaceOf("reason"), absl::StrCat("exemption ", Quoted(name),
+                                                            " has no reason; say why, for whoever "
+                                                            "reads it next year"));
+      }
+      if (auto by = one->String("by")) exemption.by = by->text;
+    }
   }
 
   void ReadLimits(TomlTable* table, Rule* rule) {
@@ -303,6 +313,21 @@ class PolicyReader {
     for (int i = 0; i < kSources; ++i) {
       std::optional<TomlText> text = by_source->String(SourceName(static_cast<Source>(i)));
       if (text.has_value()) action->by_source[i] = VerdictOf(*text);
+    }
+  }
+
+  // The sources that the rule is for: mail of any other passes.
+  void ReadSource(TomlTable* table, Action* action) {
+    const std::vector<TomlText> words = table->Strings("source");
+    if (words.empty()) return;
+    bool listed[kSources] = {};
+    for (const TomlText& word : words) {
+      absl::StatusOr<Source> source = ParseSource(word.text);
+      NoteUnlessOk(word.place, source.status());
+      if (source.ok()) listed[static_cast<int>(*source)] = true;
+    }
+    for (int i = 0; i < kSources; ++i) {
+      if (!listed[i]) action->by_source[i] = Verdict::kPass;
     }
   }
 
@@ -390,25 +415,9 @@ class PolicyReader {
     });
   }
 
-  std::vector<DomainPattern> ReadDomains(TomlTable* table) {
-    std::vector<DomainPattern> domains;
-    absl::flat_hash_set<std::string> seen;
-    for (const TomlText& entry : table->Strings("domains")) {
-      absl::StatusOr<DomainPattern> pattern = DomainPattern::Parse(entry.text);
-      if (!pattern.ok()) {
-        reader_->Error(entry.place, pattern.status().message());
-      } else if (!seen.insert(pattern->ToString()).second) {
-        reader_->Error(entry.place,
-                       absl::StrCat(Quoted(entry.text), " is listed twice; take one out"));
-      } else {
-        domains.push_back(*std::move(pattern));
-      }
-    }
-    return domains;
-  }
-
   TomlReader* const reader_;
   Policy* const policy_;
+  NamesReader names_;
 };
 
 absl::Status MakeClassifier(absl::string_view name, Policy* policy) {
@@ -424,16 +433,18 @@ absl::Status MakeClassifier(absl::string_view name, Policy* policy) {
 
 }  // namespace
 
-absl::StatusOr<Policy> ParsePolicy(absl::string_view text, absl::string_view name) {
+absl::StatusOr<Policy> ParsePolicy(absl::string_view text, absl::string_view name,
+                                   ReadListFile read_file) {
   absl::StatusOr<std::unique_ptr<TomlReader>> reader = TomlReader::Parse(text, name);
   if (!reader.ok()) return reader.status();
   Policy policy;
   policy.path = std::string(name);
   policy.hash = HashOf(text);
-  PolicyReader(reader->get(), &policy).Read();
+  PolicyReader(reader->get(), &policy, std::move(read_file)).Read();
   absl::Status finished = (*reader)->Finish();
   if (!finished.ok()) return finished;
   if (absl::Status status = MakeClassifier(name, &policy); !status.ok()) return status;
+  policy.index = std::make_shared<RuleIndex>(policy.rules);
   return policy;
 }
 
@@ -441,7 +452,7 @@ absl::Status AddReplies(absl::string_view text, absl::string_view name, Policy* 
   absl::StatusOr<std::unique_ptr<TomlReader>> reader = TomlReader::Parse(text, name);
   if (!reader.ok()) return reader.status();
   Policy added;
-  PolicyReader(reader->get(), &added).ReadReplies();
+  PolicyReader(reader->get(), &added, {}).ReadReplies();
   if (absl::Status finished = (*reader)->Finish(); !finished.ok()) return finished;
   for (const ReplyRule& rule : policy->reply_rules) {
     for (const ReplyRule& other : added.reply_rules) {
@@ -458,17 +469,6 @@ absl::Status AddReplies(absl::string_view text, absl::string_view name, Policy* 
   policy->classifier = std::move(added.classifier);
   policy->hash = HashOf(absl::StrCat(policy->hash, text));
   return absl::OkStatus();
-}
-
-absl::string_view BuiltInPolicyText() { return kBuiltInPolicy; }
-
-const Policy& BuiltInPolicy() {
-  static const Policy& policy = *[] {
-    absl::StatusOr<Policy> parsed = ParsePolicy(kBuiltInPolicy, "built-in");
-    if (!parsed.ok()) std::abort();
-    return new Policy(*std::move(parsed));
-  }();
-  return policy;
 }
 
 }  // namespace deferd

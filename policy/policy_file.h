@@ -10,13 +10,16 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "policy/names_reader.h"
 #include "policy/policy.h"
 
 namespace deferd {
 
-// `name` stands in the messages and becomes Policy::path. InvalidArgument holds all messages, one a
-// line.
-absl::StatusOr<Policy> ParsePolicy(absl::string_view text, absl::string_view name);
+// `name` stands in the messages and becomes Policy::path. `read_file` gives the text of a list that
+// the policy names by its path; it becomes part of the hash. InvalidArgument holds all messages,
+// one a line.
+absl::StatusOr<Policy> ParsePolicy(absl::string_view text, absl::string_view name,
+                                   ReadListFile read_file = {});
 
 // Adds the [reply.NAME] tables of the policy's replies_file, whose content is `text`, ahead of its
 // own; they become part of its hash. InvalidArgument as of ParsePolicy, and leaves `policy` as it

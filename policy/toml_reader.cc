@@ -7,7 +7,9 @@
 #include <limits>
 #include <tuple>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -112,6 +114,15 @@ std::string Remedy(absl::string_view key, const std::vector<std::string>& known)
   return absl::StrCat("the keys here are ", absl::StrJoin(known, ", "));
 }
 
+// toml++ keeps keys in the order of the alphabet.
+void SortByPlace(std::vector<std::pair<std::string, TomlTable*>>* tables) {
+  std::sort(tables->begin(), tables->end(), [](const auto& a, const auto& b) {
+    const TomlPlace first = a.second->place();
+    const TomlPlace second = b.second->place();
+    return std::tie(first.line, first.column) < std::tie(second.line, second.column);
+  });
+}
+
 class ParsedFile;
 
 class ParsedTable final : public TomlTable {
@@ -138,10 +149,12 @@ class ParsedTable final : public TomlTable {
   std::vector<TomlText> Strings(absl::string_view key) override;
   TomlTable* Table(absl::string_view key) override;
   std::vector<std::pair<std::string, TomlTable*>> Tables(absl::string_view key) override;
+  std::vector<std::pair<std::string, TomlTable*>> NamedTables(
+      const std::vector<absl::string_view>& others) override;
 
   void NoteUnknownKeys();
   bool Knows(absl::string_view key) const {
-    return std::find(known_.begin(), known_.end(), key) != known_.end();
+    return std::find(known_.begin(), known_.end(), key) != known_.end() || named_.contains(key);
   }
   const std::string& header() const { return header_; }
 
@@ -153,7 +166,8 @@ class ParsedTable final : public TomlTable {
   ParsedFile* const file_;
   const toml::table* const table_;
   const std::string header_;
-  std::vector<std::string> known_;  // in the order of asking
+  std::vector<std::string> known_;          // in the order of asking
+  absl::flat_hash_set<std::string> named_;  // the tables that NamedTables gave
 };
 
 class ParsedFile final : public TomlReader {
@@ -327,12 +341,21 @@ std::vector<std::pair<std::string, TomlTable*>> ParsedTable::Tables(absl::string
       WrongType(absl::StrCat(key, ".", ToAbsl(name.str())), value, remedy);
     }
   }
-  // toml++ keeps keys in the order of the alphabet.
-  std::sort(tables.begin(), tables.end(), [](const auto& a, const auto& b) {
-    const TomlPlace first = a.second->place();
-    const TomlPlace second = b.second->place();
-    return std::tie(first.line, first.column) < std::tie(second.line, second.column);
-  });
+  SortByPlace(&tables);
+  return tables;
+}
+
+std::vector<std::pair<std::string, TomlTable*>> ParsedTable::NamedTables(
+    const std::vector<absl::string_view>& others) {
+  std::vector<std::pair<std::string, TomlTable*>> tables;
+  for (const auto& [name, value] : *table_) {
+    const absl::string_view key = ToAbsl(name.str());
+    if (!value.is_table() || absl::c_linear_search(others, key)) continue;
+    named_.emplace(key);
+    tables.emplace_back(std::string(key),
+                        file_->TableOf(value.as_table(), absl::StrCat("[", key, "]")));
+  }
+  SortByPlace(&tables);
   return tables;
 }
 

@@ -76,6 +76,10 @@ class TomlTable {
   virtual TomlTable* Table(absl::string_view key) = 0;
   // The named tables below `key` ([key.NAME] ...), in the order of the file.
   virtual std::vector<std::pair<std::string, TomlTable*>> Tables(absl::string_view key) = 0;
+  // The same of the tables directly in this one, but for those that `others` name: they are keys
+  // with a meaning of their own.
+  virtual std::vector<std::pair<std::string, TomlTable*>> NamedTables(
+      const std::vector<absl::string_view>& others) = 0;
   // True if the value of `key` is a table.
   virtual bool IsTable(absl::string_view key) const = 0;
 };

@@ -186,9 +186,12 @@ absl::Status RunningDaemon::Reload() {
   if (changes.empty()) changes.push_back("nothing has changed");
   loaded_ = *std::move(config);
   lists_failed_ = false;
+  {
+    MutexLock lock(&policy_mutex_);
+    policy_ = *std::move(policy);
+  }
   WatchLists();
   MutexLock lock(&policy_mutex_);
-  policy_ = *std::move(policy);
   policy_loaded_ = clock_.Now();
   policy_error_.clear();
   ++reloads_;
@@ -207,7 +210,13 @@ void RunningDaemon::BeginCharging() {
   blind_watch_.ForgetCharge();
 }
 
-void RunningDaemon::WatchLists() { lists_watch_.Watch(loaded_.charge_files); }
+void RunningDaemon::WatchLists() {
+  std::vector<std::string> files = loaded_.charge_files;
+  MutexLock lock(&policy_mutex_);
+  const std::vector<std::string>& lists = policy_.policy->list_files;
+  files.insert(files.end(), lists.begin(), lists.end());
+  lists_watch_.Watch(std::move(files));
+}
 
 // Panels rewrite the maps when a customer comes or goes, and tell nobody.
 void RunningDaemon::LookAtLists() {
@@ -218,24 +227,30 @@ void RunningDaemon::LookAtLists() {
   {
     MutexLock lock(&policy_mutex_);
     policy = policy_;
-    if (!config.ok()) {
-      policy_error_ = std::string(config.status().message());
-    } else if (lists_failed_) {
-      policy_error_.clear();
+  }
+  absl::StatusOr<LoadedPolicy> again = ReadListsAgain(policy);
+  const absl::Status read = config.ok() ? again.status() : config.status();
+  {
+    MutexLock lock(&policy_mutex_);
+    if (!read.ok()) {
+      policy_error_ = std::string(read.message());
+    } else {
+      if (lists_failed_) policy_error_.clear();
+      policy_.policy = again->policy;
     }
   }
-  lists_failed_ = !config.ok();
+  lists_failed_ = !read.ok();
   if (lists_failed_) {
-    LogLines(config.status().message());
-    spdlog::error("a list of [charge] changed and cannot be read; the lists in force stay");
+    LogLines(read.message());
+    spdlog::error("a list changed and cannot be read; the lists in force stay");
     return;
   }
   loaded_ = *std::move(config);
-  const Settings settings = MakeSettings(loaded_, policy);
+  const Settings settings = MakeSettings(loaded_, *again);
   gate_.SetSettings(settings);
   committer_.SetSettings(settings);
   BeginCharging();
-  spdlog::info("the lists of [charge] changed and were read again");
+  spdlog::info("the lists of [charge] and of the policy were read again, since one has changed");
 }
 
 void RunningDaemon::Run() {

@@ -18,15 +18,10 @@ const Rule* Named(const Policy& policy, const std::string& name) {
 }
 
 bool Same(const Rule& a, const Rule& b) {
-  const auto names = [](const Rule& rule) {
-    std::vector<std::string> domains;
-    for (const DomainPattern& pattern : rule.domains) domains.push_back(pattern.ToString());
-    return domains;
-  };
   return a.min_bad == b.min_bad && a.rejected == b.rejected && a.percent == b.percent &&
          a.any_share == b.any_share && a.window == b.window && a.block_for == b.block_for &&
          a.action == b.action && a.shadow == b.shadow && a.kind == b.kind &&
-         a.unhosted == b.unhosted && names(a) == names(b);
+         a.unhosted == b.unhosted && a.instead_of == b.instead_of && a.who == b.who;
 }
 
 const char* NameOf(Mode mode) { return mode == Mode::kShadow ? "shadow" : "enforce"; }

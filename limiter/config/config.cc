@@ -430,14 +430,14 @@ namespace {
 
 enum class Replies : uint8_t { kRead, kLeaveOut };
 
-absl::StatusOr<LoadedPolicy> LoadPolicyWith(const std::string& path, Replies replies) {
-  if (path.empty()) {
-    return LoadedPolicy{std::make_shared<Policy>(BuiltInPolicy()), std::string(BuiltInPolicyText()),
-                        ""};
-  }
-  absl::StatusOr<std::string> text = ReadTextFile(path);
-  if (!text.ok()) return text.status();
-  absl::StatusOr<Policy> policy = ParsePolicy(*text, path);
+absl::StatusOr<LoadedPolicy> ParseLoaded(std::string text, const std::string& path,
+                                         Replies replies) {
+  // Of a policy that was in force before, lists that are gone by now name nobody.
+  const auto read_list = [replies](const std::string& list) {
+    absl::StatusOr<std::string> entries = ReadTextFile(list);
+    return entries.ok() || replies == Replies::kRead ? entries : std::string();
+  };
+  absl::StatusOr<Policy> policy = ParsePolicy(text, path, read_list);
   if (!policy.ok()) return policy.status();
   if (!policy->replies_file.empty() && replies == Replies::kRead) {
     absl::StatusOr<std::string> more = ReadTextFile(policy->replies_file);
@@ -447,10 +447,28 @@ absl::StatusOr<LoadedPolicy> LoadPolicyWith(const std::string& path, Replies rep
       if (!added.ok()) return added;
     }
   }
-  return LoadedPolicy{std::make_shared<Policy>(*std::move(policy)), *std::move(text), ""};
+  return LoadedPolicy{std::make_shared<Policy>(*std::move(policy)), std::move(text), ""};
+}
+
+absl::StatusOr<LoadedPolicy> LoadPolicyWith(const std::string& path, Replies replies) {
+  if (path.empty()) {
+    return LoadedPolicy{std::make_shared<Policy>(BuiltInPolicy()), std::string(BuiltInPolicyText()),
+                        ""};
+  }
+  absl::StatusOr<std::string> text = ReadTextFile(path);
+  if (!text.ok()) return text.status();
+  return ParseLoaded(*std::move(text), path, replies);
 }
 
 }  // namespace
+
+absl::StatusOr<LoadedPolicy> ReadListsAgain(const LoadedPolicy& loaded) {
+  if (loaded.policy->list_files.empty()) return loaded;
+  absl::StatusOr<LoadedPolicy> again =
+      ParseLoaded(loaded.toml, loaded.policy->path, Replies::kRead);
+  if (again.ok()) again->error = loaded.error;
+  return again;
+}
 
 absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path) {
   return LoadPolicyWith(path, Replies::kRead);

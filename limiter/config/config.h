@@ -91,6 +91,8 @@ struct LoadedPolicy {
 };
 // With the corrections of its [replies] file. One that is missing has none yet.
 absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path);
+// The same text with the lists that it names as they are now.
+absl::StatusOr<LoadedPolicy> ReadListsAgain(const LoadedPolicy& loaded);
 // The policy to start with: where the file has a mistake, the one that was in force last (`kept`, a
 // path). Without that too: what is wrong with the file.
 absl::StatusOr<LoadedPolicy> LoadPolicyOrKept(const std::string& path, const std::string& kept);

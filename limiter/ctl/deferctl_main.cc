@@ -351,7 +351,11 @@ int RunExplain(const Arguments& args) {
 
 Json RuleJson(const Rule& rule) {
   Json domains = Json::array();
-  for (const DomainPattern& pattern : rule.domains) domains.push_back(pattern.ToString());
+  for (const DomainPattern& pattern : rule.who.listed.domains) {
+    domains.push_back(pattern.ToString());
+  }
+  Json tags = Json::array();
+  for (const auto& tag : rule.who.tags) tags.push_back(tag->name);
   return {{"name", rule.name},
           {"min_bad", rule.min_bad},
           {"counts", std::string(deferd::JudgedName(rule.rejected))},
@@ -363,7 +367,9 @@ Json RuleJson(const Rule& rule) {
           {"shadow", rule.shadow},
           {"kind", std::string(SubjectKindName(rule.kind))},
           {"unhosted", rule.unhosted},
-          {"domains", std::move(domains)}};
+          {"domains", std::move(domains)},
+          {"tags", std::move(tags)},
+          {"instead_of", rule.instead_of}};
 }
 
 Json PolicyJson(const LoadedPolicy& loaded) {

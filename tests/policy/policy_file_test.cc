@@ -53,11 +53,27 @@ std::string Described(const Policy& policy) {
                    policy.profile == Profile::kCpanel ? "cpanel" : "fair", "\ncount ",
                    policy.count == CountMode::kAttempts ? "attempts" : "once", "\n");
   if (!policy.text.empty()) absl::StrAppend(&text, "text ", policy.text, "\n");
-  auto patterns = [](const std::vector<DomainPattern>& domains) {
+  auto patterns = [](const DomainSet& domains) {
     std::string list;
     for (const DomainPattern& domain : domains) absl::StrAppend(&list, " ", domain.ToString());
     return list;
   };
+  auto names = [&](const Selection& who) {
+    std::string list = patterns(who.listed.domains);
+    auto subjects = [&list](const NameList& listed) {
+      std::set<std::string> sorted;
+      for (const Subject& subject : listed.subjects) sorted.insert(subject.ToString());
+      for (const std::string& subject : sorted) absl::StrAppend(&list, " ", subject);
+    };
+    subjects(who.listed);
+    for (const auto& tag : who.tags) absl::StrAppend(&list, " tag:", tag->name);
+    if (!who.except.empty()) absl::StrAppend(&list, " except", patterns(who.except.domains));
+    subjects(who.except);
+    return list;
+  };
+  for (const auto& tag : policy.tags) {
+    absl::StrAppend(&text, "tag ", tag->name, names(tag->names), "\n");
+  }
   for (const Rule& rule : policy.rules) {
     absl::StrAppend(&text, "rule ", rule.name, rule.off() ? " off" : "",
                     rule.shadow ? " shadow" : "", "\n  ", rule.min_bad, " and ",
@@ -65,9 +81,17 @@ std::string Described(const Policy& policy) {
                     " in ", deferd::FormatDuration(rule.window), ", for ",
                     deferd::FormatDuration(rule.block_for), "\n  ", rule.action.ToString(),
                     "\n  kind ", SubjectKindName(rule.kind), rule.unhosted ? " unhosted" : "",
-                    patterns(rule.domains), "\n");
+                    names(rule.who), "\n");
+    for (const std::string& other : rule.instead_of) {
+      absl::StrAppend(&text, "  instead of ", other, "\n");
+    }
   }
-  return absl::StrCat(text, "exempt", patterns(policy.exempt), "\n");
+  absl::StrAppend(&text, "exempt", patterns(policy.exempt), "\n");
+  for (const Exemption& one : policy.exemptions) {
+    absl::StrAppend(&text, "exempt ", one.name, names(one.who), " (", one.by, ": ", one.reason,
+                    ")\n");
+  }
+  return text;
 }
 
 std::string Rules(Policy policy) {

@@ -44,7 +44,7 @@ TEST(Rule, IsForItsKindAndDomains) {
   Rule rule;
   EXPECT_TRUE(rule.AppliesTo(Of("example.com")));
   EXPECT_FALSE(rule.AppliesTo(Of("login:bob@example.com")));
-  rule.domains = {Pattern("example.com"), Pattern("*.example.net")};
+  rule.who.listed.domains = {Pattern("example.com"), Pattern("*.example.net")};
   EXPECT_TRUE(rule.AppliesTo(Of("example.com")));
   EXPECT_TRUE(rule.AppliesTo(Of("a.example.net")));
   EXPECT_FALSE(rule.AppliesTo(Of("example.net")));
@@ -52,7 +52,7 @@ TEST(Rule, IsForItsKindAndDomains) {
   EXPECT_TRUE(rule.AppliesTo(Of("login:bob@example.com")));
   EXPECT_FALSE(rule.AppliesTo(Of("login:bob@example.org")));
   EXPECT_FALSE(rule.AppliesTo(Of("login:bob")));
-  rule.domains.clear();
+  rule.who.listed.domains.clear();
   rule.unhosted = true;
   EXPECT_TRUE(rule.AppliesTo(Of("login:bob@web1"), /*alone=*/true));
   EXPECT_FALSE(rule.AppliesTo(Of("login:bob@example.com")));
@@ -60,6 +60,10 @@ TEST(Rule, IsForItsKindAndDomains) {
   EXPECT_FALSE(rule.AppliesTo(Of("example.com")));
   rule.kind = SubjectKind::kForward;
   EXPECT_TRUE(rule.AppliesTo(Of("forward:example.com")));
+  rule.kind = SubjectKind::kAccount;
+  rule.who.listed.domains = {Pattern("example.com")};
+  EXPECT_FALSE(rule.AppliesTo(Of("account:web1")));
+  EXPECT_TRUE(rule.AppliesTo(Of("account:web1"), false, "example.com")) << "charged inside of it";
 }
 
 TEST(Policy, ExemptsByDomainPart) {
@@ -107,7 +111,7 @@ TEST(PolicyTest, ABlockActsAsTheStrictestRuleThatJudgesTheSubject) {
   EXPECT_EQ(BlockAction({hold}, "a.example"), "hold");
   EXPECT_EQ(BlockAction({hold, discard}, "a.example"), "discard");
   Rule elsewhere = discard;
-  elsewhere.domains = {*DomainPattern::Parse("b.example")};
+  elsewhere.who.listed.domains = {*DomainPattern::Parse("b.example")};
   EXPECT_EQ(BlockAction({hold, elsewhere}, "a.example"), "hold");
   EXPECT_EQ(BlockAction({elsewhere}, "a.example"), "discard") << "better than none of the policy's";
   Rule trial = discard;
