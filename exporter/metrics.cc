@@ -53,6 +53,8 @@ constexpr Entry kTable[] = {
      "unblocked by a person; adopted from another node."},
     {"deferd_cases_open", MetricType::Gauge, "mode",
      "Cases in state blocked: enforce (MTAs are told), shadow (only shown)."},
+    {"deferd_warnings_total", MetricType::Counter, "mode",
+     "Subjects that came near a rule's limits (warn_at), of rules that are enforced or in shadow."},
     {"deferd_incidents_open", MetricType::Gauge, "scope",
      "Troubles that are no sender's and are left out: ip and server (answers about our own), "
      "destination (it fails for many at once)."},
@@ -301,6 +303,8 @@ void Metrics::OnCase(CaseChange change, const Case& /*record*/) {
   Count(&case_changes_[static_cast<size_t>(change)]);
 }
 
+void Metrics::OnWarning(const Warning& warning) { Count(&warnings_[warning.shadow ? 1 : 0]); }
+
 void Metrics::OnAnswer(Verdict verdict, bool unchecked, absl::Duration took) {
   Count(&answers_[static_cast<size_t>(verdict)]);
   if (unchecked) Count(&unchecked_);
@@ -347,6 +351,8 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   }
   page.Add("deferd_cases_open", gauges.open_cases, "enforce");
   page.Add("deferd_cases_open", gauges.shadow_cases, "shadow");
+  page.Add("deferd_warnings_total", warnings_[0], "enforce");
+  page.Add("deferd_warnings_total", warnings_[1], "shadow");
 
   for (ReplyScope scope : {ReplyScope::kIp, ReplyScope::kServer, ReplyScope::kDestination}) {
     int64_t open = gauges.open_incidents[static_cast<size_t>(scope)];

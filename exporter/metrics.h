@@ -119,6 +119,7 @@ class Metrics : public Observer {
   void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out,
                  const Classification* answer) override;
   void OnCase(CaseChange change, const Case& record) override;
+  void OnWarning(const Warning& warning) override;
 
   // From the hook's thread.
   void OnAnswer(Verdict verdict, bool unchecked, absl::Duration took);
@@ -145,6 +146,7 @@ class Metrics : public Observer {
   std::array<std::atomic<int64_t>, kCaseChanges> case_changes_{};
   std::array<std::atomic<int64_t>, 4> answers_{};          // by Verdict
   std::array<std::atomic<int64_t>, 4> shadow_verdicts_{};  // likewise
+  std::array<std::atomic<int64_t>, 2> warnings_{};         // enforce, shadow
   std::atomic<int64_t> unchecked_{0};
   std::atomic<int64_t> malformed_questions_{0};
   std::array<std::atomic<int64_t>, kBuckets.size() + 1> answer_buckets_{};

@@ -163,7 +163,7 @@ void AttemptWork::SpareHost(ChargedSubjects* charged) const {
   if (charged->size() < 2 || charged->front().subject.kind != SubjectKind::kHost) return;
   const Subject& sender = charged->back().subject;
   const bool shadow = parts_->settings.policy->mode == Mode::kShadow;
-  if (parts_->settings.policy->Exempts(sender) ||
+  if (parts_->settings.policy->Exempts(sender, parts_->now) ||
       parts_->case_table->FindOpen(sender, shadow).has_value()) {
     charged->erase(charged->begin());
   }

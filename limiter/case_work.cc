@@ -6,12 +6,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "policy/forecast.h"
 
 namespace deferd {
 
 void CaseWork::JudgeSubject(const Subject& subject, absl::Time now, absl::Time since, bool newest,
                             Basis basis) {
-  if (!parts_->judge.MayBeBlocked(subject)) return;
+  if (!parts_->judge.MayBeBlocked(subject, now)) return;
   for (bool shadow : {false, true}) {
     if (!parts_->judge.AnyRule(shadow) || parts_->case_table->FindOpen(subject, shadow).has_value())
       continue;
@@ -19,7 +20,10 @@ void CaseWork::JudgeSubject(const Subject& subject, absl::Time now, absl::Time s
     const std::vector<Decision> decisions =
         parts_->judge.Decide(subject, now, absl::InfinitePast(), shadow, basis);
     const Decision* decision = Strictest(*parts_->settings.policy, decisions, shadow);
-    if (decision == nullptr) continue;
+    if (decision == nullptr) {
+      Warn(subject, decisions, shadow);
+      continue;
+    }
     const bool wait = !newest && parts_->rows != nullptr && !parts_->rows->alone() &&
                       parts_->judge.RestsOnOthers(subject, *decision, now, shadow);
     if (wait) {
@@ -27,6 +31,31 @@ void CaseWork::JudgeSubject(const Subject& subject, absl::Time now, absl::Time s
     } else {
       Open(subject, *decision, shadow, since);
     }
+  }
+}
+
+void CaseWork::Warn(const Subject& subject, const std::vector<Decision>& decisions, bool shadow) {
+  for (const Decision& decision : decisions) {
+    const Rule& rule = *decision.rule;
+    const bool in_shadow = rule.shadow || parts_->settings.policy->mode == Mode::kShadow;
+    if (!decision.near || in_shadow != shadow) continue;
+    if (!parts_->warnings.Take(subject, rule, parts_->now)) continue;
+    const absl::Duration lately = rule.window / 4;
+    const Counts recent =
+        parts_->counts.Of(subject, rule.window, parts_->now, parts_->now - lately, shadow);
+    parts_->happened.AddWarning(
+        {.subject = subject,
+         .rule = rule.name,
+         .shadow = shadow,
+         .at = parts_->now,
+         .bad = decision.bad,
+         .bad_of = Judged(rule, decision.counts).total() - decision.counts.surplus,
+         .min_bad = rule.min_bad,
+         .rejected = rule.rejected,
+         .percent = decision.percent,
+         .percent_limit = rule.percent,
+         .window = rule.window,
+         .expected = WhenReached(rule, decision.counts, recent, lately, parts_->now)});
   }
 }
 
@@ -106,7 +135,7 @@ void CaseWork::EndOrExtend(const Case& record) {
   const absl::Time at = record.until;
   const StepClock steps(record.window);
   const absl::Time after = steps.EndOf(steps.StepOf(record.since) + 1);
-  if (!record.manual && parts_->judge.MayBeBlocked(record.subject)) {
+  if (!record.manual && parts_->judge.MayBeBlocked(record.subject, at)) {
     const std::vector<Decision> decisions =
         parts_->judge.Decide(record.subject, at, after, record.shadow);
     const Decision* again = Strictest(*parts_->settings.policy, decisions, record.shadow);
@@ -136,7 +165,7 @@ void CaseWork::CloseWhatIsNotEnforced() {
         std::any_of(policy.rules.begin(), policy.rules.end(), [&](const Rule& rule) {
           return rule.name == record.rule && !rule.shadow && policy.mode == Mode::kEnforce;
         });
-    if (enforced && parts_->judge.MayBeBlocked(record.subject)) continue;
+    if (enforced && parts_->judge.MayBeBlocked(record.subject, parts_->batch_clock)) continue;
     Changed(CaseChange::kEnded, parts_->batch_clock,
             Casebook::Closed(record, parts_->batch_clock, Ending::kPolicy,
                              "the reloaded policy does not enforce it"));

@@ -6,6 +6,7 @@
 #define DEFERD_LIMITER_CASE_WORK_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -45,6 +46,8 @@ class CaseWork {
   void Changed(CaseChange change, absl::Time time, const Case& record);
 
  private:
+  // Of the decisions of rules in shadow, or enforced ones.
+  void Warn(const Subject& subject, const std::vector<Decision>& decisions, bool shadow);
   void Open(const Subject& subject, const Decision& decision, bool shadow, absl::Time since);
   void EndOrExtend(const Case& record);
   // Nothing is on trial that is enforced.

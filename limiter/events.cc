@@ -33,6 +33,8 @@ void Events::TellTo(Observer* observer) const {
       observer->OnCase((*change)->change, (*change)->record);
     } else if (const auto* incident = std::get_if<std::unique_ptr<Incident>>(&one)) {
       observer->OnIncident(**incident);
+    } else if (const auto* warning = std::get_if<std::unique_ptr<Warning>>(&one)) {
+      observer->OnWarning(**warning);
     } else if (const auto* announced = std::get_if<std::unique_ptr<Case>>(&one)) {
       observer->OnAnnounce(**announced);
     }

@@ -16,6 +16,7 @@
 #include "limiter/cases/case.h"
 #include "limiter/counting/counter.h"
 #include "limiter/judging/incidents.h"
+#include "limiter/judging/warnings.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
 #include "policy/left_out.h"
@@ -57,6 +58,9 @@ class Observer {
   // An incident opened, or ended.
   virtual void OnIncident(const Incident& incident) { (void)incident; }
 
+  // A subject is near the limits of a rule that warns of it.
+  virtual void OnWarning(const Warning& warning) { (void)warning; }
+
   // A rule has opened `record`, and it falls to this node to tell people: just one of the nodes
   // that share does, after OnCase told of the opening. One machine alone: at once.
   virtual void OnAnnounce(const Case& record) { (void)record; }
@@ -89,6 +93,9 @@ class Events {
   void AddIncident(const Incident& incident) {
     list_.emplace_back(std::make_unique<Incident>(incident));
   }
+  void AddWarning(Warning warning) {
+    list_.emplace_back(std::make_unique<Warning>(std::move(warning)));
+  }
   void AddAnnouncement(const Case& record) { list_.emplace_back(std::make_unique<Case>(record)); }
 
   bool empty() const { return list_.empty(); }
@@ -118,8 +125,9 @@ class Events {
     Case record;
   };
   // What is rare and large is apart.
-  using One = std::variant<LineCounts, OfAttempt, OfMessage, Contributed, std::unique_ptr<OfCase>,
-                           std::unique_ptr<Incident>, std::unique_ptr<Case>>;
+  using One =
+      std::variant<LineCounts, OfAttempt, OfMessage, Contributed, std::unique_ptr<OfCase>,
+                   std::unique_ptr<Incident>, std::unique_ptr<Warning>, std::unique_ptr<Case>>;
 
   static std::optional<Classification> Copy(const Classification* answer) {
     return answer == nullptr ? std::nullopt : std::optional<Classification>(*answer);

@@ -22,6 +22,7 @@
 #include "limiter/judging/incident_watch.h"
 #include "limiter/judging/judge.h"
 #include "limiter/judging/live_counts.h"
+#include "limiter/judging/warnings.h"
 #include "limiter/port/clock.h"
 #include "limiter/sharing/case_exchange.h"
 #include "limiter/sharing/row_exchange.h"
@@ -92,6 +93,7 @@ struct LimiterParts {
   IncidentWatch incidents;
   Casebook casebook;
   Refused refused;
+  Warnings warnings;
   const std::unique_ptr<RowExchange> rows;           // null: one machine
   const std::unique_ptr<CaseExchange> shared_cases;  // likewise
   // Views of the others.

@@ -5,6 +5,7 @@
 
 #include "policy/charge.h"
 #include "policy/evaluate.h"
+#include "policy/rules_for.h"
 
 namespace deferd {
 
@@ -54,10 +55,10 @@ SubjectReport ReportOf(const LimiterParts& parts, const Subject& asked) {
     report.counts_by_node = parts.counts.ByNode(parts.options.node, subject, /*shadow=*/false,
                                                 report.window, report.counts, now);
   }
-  const bool alone =
-      StandsAlone(*parts.settings.lists, subject, parts.culprit.FirstWithin(subject).id);
-  for (const Rule& rule : policy.rules) {
-    if (!rule.AppliesTo(subject, alone)) continue;
+  const Subject first_within = parts.culprit.FirstWithin(subject);
+  const bool alone = StandsAlone(*parts.settings.lists, subject, first_within.id);
+  for (const Rule* judging : RulesFor(policy, subject, alone, first_within.id)) {
+    const Rule& rule = *judging;
     const bool shadow = rule.shadow || policy.mode == Mode::kShadow;
     const Counts counts = parts.counts.Of(subject, rule.window, now, absl::InfinitePast(), shadow);
     const Decision decision = Evaluate(rule, counts);
@@ -65,12 +66,12 @@ SubjectReport ReportOf(const LimiterParts& parts, const Subject& asked) {
     report.rules.push_back({rule, counts, recent, decision.percent, decision.tripped, shadow});
   }
   report.within = parts.culprit.WithinOf(subject);
-  report.exempt = policy.Exempts(subject) ||
+  report.exempt = policy.Exempts(subject, now) ||
                   std::any_of(report.within.begin(), report.within.end(),
-                              [&](const Subject& domain) { return policy.Exempts(domain); });
+                              [&](const Subject& domain) { return policy.Exempts(domain, now); });
   const bool whole = subject.kind == SubjectKind::kDomain || subject.kind == SubjectKind::kForward;
   report.hosted = !whole || IsHosted(*parts.settings.lists, subject.id);
-  report.may_be_blocked = parts.judge.MayBeBlocked(subject);
+  report.may_be_blocked = parts.judge.MayBeBlocked(subject, now);
   report.policy_shadow = policy.mode == Mode::kShadow;
   report.parts = parts.culprit.PartsAmong(parts.case_table->Open(), subject);
   report.cleared_at = cleared_at;

@@ -34,6 +34,7 @@ void TimeWork::EndIncidentsDue(absl::Time t) {
 void TimeWork::Forget() {
   parts_->last_sweep = parts_->now;
   parts_->counter.ForgetDead();
+  parts_->warnings.ForgetBefore(parts_->now - parts_->counter.longest());
   parts_->clearings.ForgetBefore(parts_->now - parts_->counter.longest());
   parts_->case_table->ForgetClosed(parts_->now - std::max(parts_->counter.longest(), kKeepClosed));
   if (parts_->rows != nullptr) {

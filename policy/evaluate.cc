@@ -21,6 +21,11 @@ Decision Evaluate(const Rule& rule, const Counts& counts) {
   decision.percent = judged.judged_percent();
   decision.tripped =
       !rule.off() && decision.bad >= rule.min_bad && decision.percent >= rule.percent;
+  // Both limits at that share of theirs, not rounded.
+  const double share = rule.warn_at;
+  decision.near = share > 0 && !rule.off() && !decision.tripped && decision.bad > 0 &&
+                  static_cast<double>(decision.bad) >= share * static_cast<double>(rule.min_bad) &&
+                  decision.percent >= share * rule.percent;
   return decision;
 }
 

@@ -23,6 +23,7 @@ namespace deferd {
 struct Decision {
   const Rule* rule = nullptr;  // of the policy that was judged by
   bool tripped = false;
+  bool near = false;  // not tripped, and at the share of its limits at which the rule warns
   Counts counts;
   int64_t bad = 0;  // what was compared with min_bad
   int percent = 0;  // the whole number that was compared

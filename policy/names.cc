@@ -32,17 +32,18 @@ bool operator==(const Selection& a, const Selection& b) {
          absl::c_equal(a.tags, b.tags, same);
 }
 
-void NameIndex::Add(uint32_t number, const Selection& names) {
+bool NameIndex::Add(uint32_t number, const Selection& names) {
   size_t named = names.listed.size();
   for (const auto& tag : names.tags) {
     named += tag->names.everybody() ? kFew + 1 : tag->names.listed.size();
   }
   if (names.everybody() || named > kFew) {
     general_.push_back(number);
-    return;
+    return false;
   }
   AddList(number, names.listed);
   for (const auto& tag : names.tags) AddList(number, tag->names.listed);
+  return true;
 }
 
 void NameIndex::AddList(uint32_t number, const NameList& list) {

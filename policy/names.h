@@ -58,12 +58,12 @@ struct Tag {
   int line = 0;  // in the file
 };
 
-// Which of numbered Selections may match a subject. Those that name a few are found by hash; those that
-// name everybody or very many are candidates for all, since they answer quickly by themselves.
+// Which of numbered Selections may match a subject. Those that name a few are found by hash; those
+// that name everybody or very many are candidates for all, since they answer quickly by themselves.
 class NameIndex {
  public:
-  // Numbers in ascending order.
-  void Add(uint32_t number, const Selection& names);
+  // Numbers in ascending order. Whether it is found by what it names, and by nothing else.
+  bool Add(uint32_t number, const Selection& names);
 
   // Candidates, ascending, each once.
   using Numbers = absl::InlinedVector<uint32_t, 16>;

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "absl/strings/str_cat.h"
+#include "policy/rules_for.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -114,11 +115,27 @@ bool Policy::SurelyCounts(const Classification& answer, bool failure) const {
          ProbabilityToCount(*this, answer, failure) >= kSureReply;
 }
 
-bool Policy::Exempts(const Subject& subject, absl::string_view within) const {
+bool Policy::Exempts(const Subject& subject, absl::Time now, absl::string_view within) const {
   const absl::string_view domain = subject.DomainPart();
   if (exempt.Matches(domain) || (!within.empty() && exempt.Matches(within))) return true;
-  return std::any_of(exemptions.begin(), exemptions.end(),
-                     [&](const Exemption& one) { return one.who.Matches(subject, within); });
+  return std::any_of(exemptions.begin(), exemptions.end(), [&](const Exemption& one) {
+    return now < one.until && one.who.Matches(subject, within);
+  });
+}
+
+bool Policy::HasRules(bool in_shadow) const {
+  const bool all_in_shadow = mode == Mode::kShadow;
+  if (index != nullptr && index->rules() == rules.size()) {
+    if (all_in_shadow) return in_shadow && !rules.empty();
+    return in_shadow ? index->has_shadow() : index->has_others();
+  }
+  return std::any_of(rules.begin(), rules.end(),
+                     [&](const Rule& rule) { return (rule.shadow || all_in_shadow) == in_shadow; });
+}
+
+bool Policy::JudgesRejected() const {
+  if (index != nullptr && index->rules() == rules.size()) return index->has_rejected();
+  return std::any_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.rejected; });
 }
 
 Action Policy::ActionOfBlock(const Subject& subject) const {

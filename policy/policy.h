@@ -65,7 +65,9 @@ struct Rule {
   // Only logins and accounts that no domain hosted here answers for: of a name alone, or of a
   // domain that lives elsewhere (StandsAlone in charge.h).
   bool unhosted = false;
-  Selection who;                            // which subjects of its kind
+  // Warns once the counts are at that share of both limits; 0: never.
+  double warn_at = 0;
+  Selection who;                        // which subjects of its kind
   std::vector<std::string> instead_of;  // the rules that do not judge whom this one judges
   int line = 0;                         // where it stands in the file
 
@@ -81,6 +83,7 @@ struct Exemption {
   Selection who;
   std::string reason;
   std::string by;
+  absl::Time until = absl::InfiniteFuture();
   int line = 0;
 };
 
@@ -132,8 +135,11 @@ struct Policy {
   // It counts with so much certainty that mail may be discarded or given back for it.
   bool SurelyCounts(const Classification& answer, bool failure) const;
 
-  // `within`: see Rule::AppliesTo.
-  bool Exempts(const Subject& subject, absl::string_view within = "") const;
+  // At `now`. `within`: see Rule::AppliesTo.
+  bool Exempts(const Subject& subject, absl::Time now, absl::string_view within = "") const;
+  // Whether it has rules that are enforced, or in shadow; and any that judge rejected recipients.
+  bool HasRules(bool in_shadow) const;
+  bool JudgesRejected() const;
   // What a person's block of the subject does: as the strictest rule that judges it says, in the
   // file's order; without one, as the rules for its domain, then as any rule. Rules in shadow speak
   // only where no other does.

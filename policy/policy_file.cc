@@ -142,6 +142,7 @@ class PolicyReader {
     rule.line = table->place().line;
     CheckName("rule", name, table);
     ReadLimits(table, &rule);
+    ReadWarning(table, &rule);
     ReadTimes(table, &rule);
     ReadAction(table, &rule.action);
     ReadSource(table, &rule.action);
@@ -171,6 +172,16 @@ class PolicyReader {
                                   SubjectKindName(rule.kind), "\"; write kind = \"login\""));
     }
     return rule;
+  }
+
+  // A day ends at its end.
+  static bool ParseUntil(const std::string& text, absl::Time* until) {
+    std::string error;
+    if (absl::ParseTime("%Y-%m-%d", text, until, &error)) {
+      *until += absl::Hours(24);
+      return true;
+    }
+    return absl::ParseTime(absl::RFC3339_full, text, until, &error);
   }
 
   static bool IsWhole(SubjectKind kind) {
@@ -242,6 +253,14 @@ class PolicyReader {
                                                             "reads it next year"));
       }
       if (auto by = one->String("by")) exemption.by = by->text;
+      if (auto until = one->String("until")) {
+        if (!ParseUntil(until->text, &exemption.until)) {
+          reader_->Error(until->place,
+                         absl::StrCat("until is ", Quoted(until->text),
+                                      "; give a day or a time in UTC, such as \"2027-01-31\" or "
+                                      "\"2027-01-31T08:00:00Z\""));
+        }
+      }
     }
   }
 
@@ -279,6 +298,17 @@ class PolicyReader {
       reader_->Error(table->place(), absl::StrCat("rule ", Quoted(rule->name),
                                                   " has no min_bad; give a whole number of at "
                                                   "least 1"));
+    }
+  }
+
+  void ReadWarning(TomlTable* table, Rule* rule) {
+    std::optional<double> share = table->Number("warn_at");
+    if (!share.has_value()) return;
+    rule->warn_at = *share;
+    if (!(*share > 0 && *share < 1)) {
+      reader_->Error(table->PlaceOf("warn_at"),
+                     absl::StrCat("warn_at is ", *share,
+                                  "; give a share of the limits between 0 and 1, such as 0.7"));
     }
   }
 

@@ -33,6 +33,9 @@ constexpr TomlKeyInfo kKeys[] = {
      "In place of `percent`: `min_bad` bad deliveries are too many, whatever is delivered "
      "besides."},
     {"[rule.NAME]", "window", "duration", "`\"1h\"`", "Whole minutes, 1m to 7d."},
+    {"[rule.NAME]", "warn_at", "number", "",
+     "Warn once the counts are at this share of both limits, such as `0.7`: a line in the log and "
+     "`deferd_warnings_total`, once a window and subject."},
     {"[rule.NAME]", "block_for", "duration", "`\"1h\"`", "At most 30d."},
     {"[rule.NAME]", "action", "string or table", "`submission` reject, others hold",
      "One verdict (`pass`, `hold`, `reject`, `discard`), or a table by source: `submission`, "
@@ -67,6 +70,8 @@ constexpr TomlKeyInfo kKeys[] = {
     {"[exempt]", "domains", "string or list", "", "Counted and shown, but blocked by no rule."},
     {"[exempt.NAME]", "reason", "string", "", "Why; required."},
     {"[exempt.NAME]", "by", "string", "", "Who decided it."},
+    {"[exempt.NAME]", "until", "string", "never",
+     "When it ends: a day (at its end) or an RFC 3339 time, in UTC."},
     {"[exempt.NAME]", "domains", "string or list", "", "Who is exempt, as of a rule."},
     {"[exempt.NAME]", "logins", "string or list", "", "Logins likewise, alone."},
     {"[exempt.NAME]", "tags", "string or list", "", "Whom these `[tag.NAME]` list."},

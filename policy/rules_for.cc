@@ -46,14 +46,21 @@ std::string WhyNotSelected(const Rule& rule, const Subject& subject, bool alone,
 
 }  // namespace
 
-RuleIndex::RuleIndex(const std::vector<Rule>& rules) : replaces_(rules.size()) {
+RuleIndex::RuleIndex(const std::vector<Rule>& rules) : briefs_(rules.size()) {
   absl::flat_hash_map<absl::string_view, uint32_t> numbers;
   for (uint32_t i = 0; i < rules.size(); ++i) numbers[rules[i].name] = i;
   for (uint32_t i = 0; i < rules.size(); ++i) {
-    by_kind_[static_cast<int>(rules[i].kind)].Add(i, rules[i].who);
+    const Rule& rule = rules[i];
+    const bool exact = by_kind_[static_cast<int>(rule.kind)].Add(i, rule.who);
+    briefs_[i].off = rule.off();
+    briefs_[i].shadow = rule.shadow;
+    briefs_[i].plain = !rule.unhosted && rule.who.except.empty() &&
+                       (exact ? rule.who.tags.empty() : rule.who.everybody());
+    (rules[i].shadow ? has_shadow_ : has_others_) = true;
+    has_rejected_ = has_rejected_ || rules[i].rejected;
     for (const std::string& name : rules[i].instead_of) {
       auto found = numbers.find(name);
-      if (found != numbers.end()) replaces_[i].push_back(found->second);
+      if (found != numbers.end()) briefs_[i].replaces.push_back(found->second);
     }
   }
 }
@@ -72,17 +79,21 @@ RuleList RulesFor(const Policy& policy, const Subject& subject, bool alone,
     return judging;
   }
   NameIndex::Numbers selected = policy.index->Candidates(subject, within);
-  selected.erase(
-      std::remove_if(selected.begin(), selected.end(),
-                     [&](uint32_t i) { return !Selects(policy.rules[i], subject, alone, within); }),
-      selected.end());
+  selected.erase(std::remove_if(selected.begin(), selected.end(),
+                                [&](uint32_t i) {
+                                  return !policy.index->Of(i).plain &&
+                                         !Selects(policy.rules[i], subject, alone, within);
+                                }),
+                 selected.end());
+  const bool all_in_shadow = policy.mode == Mode::kShadow;
   for (const uint32_t i : selected) {
-    const Rule& rule = policy.rules[i];
+    const bool in_shadow = all_in_shadow || policy.index->Of(i).shadow;
     const bool replaced = absl::c_any_of(selected, [&](uint32_t other) {
-      return absl::c_linear_search(policy.index->ReplacedBy(other), i) &&
-             StandsIn(policy, policy.rules[other], rule);
+      const RuleIndex::Brief& brief = policy.index->Of(other);
+      return absl::c_linear_search(brief.replaces, i) && !brief.off &&
+             (in_shadow || !(all_in_shadow || brief.shadow));
     });
-    if (!replaced) judging.push_back(&rule);
+    if (!replaced) judging.push_back(&policy.rules[i]);
   }
   return judging;
 }

@@ -25,16 +25,30 @@ class RuleIndex {
  public:
   explicit RuleIndex(const std::vector<Rule>& rules);
 
-  size_t rules() const { return replaces_.size(); }
+  // What a look-up asks of a rule, close together: rules themselves are large and far apart.
+  struct Brief {
+    absl::InlinedVector<uint32_t, 1> replaces;  // the rules that it stands in for
+    bool off = false;
+    bool shadow = false;
+    // Whoever its index names is selected; else AppliesTo has to say.
+    bool plain = false;
+  };
+
+  size_t rules() const { return briefs_.size(); }
   NameIndex::Numbers Candidates(const Subject& subject, absl::string_view within) const {
     return by_kind_[static_cast<int>(subject.kind)].Candidates(subject, within);
   }
-  // The rules that the one of this number stands in for.
-  const std::vector<uint32_t>& ReplacedBy(uint32_t number) const { return replaces_[number]; }
+  bool has_shadow() const { return has_shadow_; }
+  bool has_others() const { return has_others_; }  // not in shadow by themselves
+  bool has_rejected() const { return has_rejected_; }
+  const Brief& Of(uint32_t number) const { return briefs_[number]; }
 
  private:
   NameIndex by_kind_[kSubjectKinds];
-  std::vector<std::vector<uint32_t>> replaces_;
+  bool has_shadow_ = false;
+  bool has_others_ = false;
+  bool has_rejected_ = false;
+  std::vector<Brief> briefs_;
 };
 
 using RuleList = absl::InlinedVector<const Rule*, 8>;

@@ -145,6 +145,7 @@ class ParsedTable final : public TomlTable {
   std::optional<TomlText> String(absl::string_view key) override;
   std::optional<bool> Bool(absl::string_view key) override;
   std::optional<int64_t> Integer(absl::string_view key, int64_t min, int64_t max) override;
+  std::optional<double> Number(absl::string_view key) override;
   std::optional<absl::Duration> Duration(absl::string_view key) override;
   std::vector<TomlText> Strings(absl::string_view key) override;
   TomlTable* Table(absl::string_view key) override;
@@ -276,6 +277,15 @@ std::optional<int64_t> ParsedTable::Integer(absl::string_view key, int64_t min, 
     return std::nullopt;
   }
   return value;
+}
+
+std::optional<double> ParsedTable::Number(absl::string_view key) {
+  const toml::node* node = Ask(key);
+  if (node == nullptr) return std::nullopt;
+  if (node->is_integer()) return static_cast<double>(node->as_integer()->get());
+  if (node->is_floating_point()) return node->as_floating_point()->get();
+  WrongType(key, *node, "a number, without quotes");
+  return std::nullopt;
 }
 
 std::optional<absl::Duration> ParsedTable::Duration(absl::string_view key) {

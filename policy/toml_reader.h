@@ -68,6 +68,8 @@ class TomlTable {
   virtual std::optional<bool> Bool(absl::string_view key) = 0;
   // Must lie in [min, max].
   virtual std::optional<int64_t> Integer(absl::string_view key, int64_t min, int64_t max) = 0;
+  // With or without a fraction.
+  virtual std::optional<double> Number(absl::string_view key) = 0;
   // A string such as "90s", "30m", "1h", "7d", "1h30m"; must be positive.
   virtual std::optional<absl::Duration> Duration(absl::string_view key) = 0;
   // One string, or an array of strings.

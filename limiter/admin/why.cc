@@ -9,6 +9,7 @@
 #include "limiter/admin/near_subjects.h"
 #include "limiter/admin/value_json.h"
 #include "policy/evaluate.h"
+#include "policy/forecast.h"
 #include "policy/toml_reader.h"
 
 namespace deferd {
@@ -104,24 +105,6 @@ Json ReceiptJson(const Case& record, const std::optional<Receipt>& receipt) {
 }
 
 }  // namespace
-
-std::optional<absl::Time> WhenReached(const Rule& rule, const Counts& counts, const Counts& recent,
-                                      absl::Duration over, absl::Time now) {
-  if (Judged(rule, recent).bad() == 0) return std::nullopt;
-  const double minutes = absl::ToDoubleMinutes(over);
-  const int64_t last = absl::ToInt64Minutes(rule.window);
-  for (int64_t minute = 1; minute <= last; ++minute) {
-    const auto grown = [&](int64_t have, int64_t lately) {
-      return have + static_cast<int64_t>(static_cast<double>(lately * minute) / minutes);
-    };
-    const Counts then = {.delivered = grown(counts.delivered, recent.delivered),
-                         .deferred = grown(counts.deferred, recent.deferred),
-                         .failed = grown(counts.failed, recent.failed),
-                         .rejected = grown(counts.rejected, recent.rejected)};
-    if (Evaluate(rule, then).tripped) return now + absl::Minutes(minute);
-  }
-  return std::nullopt;
-}
 
 Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
   const SubjectReport report = parts.limiter->Report(subject);

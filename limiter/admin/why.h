@@ -40,11 +40,6 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now);
 absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
                                 const Subject& subject);
 
-// When the rule would trip if the deliveries of the last `over` went on: their counts are added for
-// each minute to come. None if that is not within the rule's window.
-std::optional<absl::Time> WhenReached(const Rule& rule, const Counts& counts, const Counts& recent,
-                                      absl::Duration over, absl::Time now);
-
 }  // namespace deferd
 
 #endif  // DEFERD_LIMITER_ADMIN_WHY_H_

@@ -69,6 +69,19 @@ void Journal::OnIncident(const Incident& incident) {
   }
 }
 
+void Journal::OnWarning(const Warning& warning) {
+  std::string when;
+  if (warning.expected.has_value()) {
+    const int64_t minutes = absl::ToInt64Minutes(*warning.expected - warning.at);
+    when = absl::StrFormat("; at this pace %s in %d %s", warning.shadow ? "reached" : "blocked",
+                           minutes, minutes == 1 ? "minute" : "minutes");
+  }
+  spdlog::warn("{}: WARNING: near rule {}{}: {} {} of {} ({}%), limits {} and {}%{}",
+               PrintableUtf8(warning.subject.ToString()), warning.rule,
+               warning.shadow ? " (shadow)" : "", warning.bad, JudgedWords(warning.rejected),
+               warning.bad_of, warning.percent, warning.min_bad, warning.percent_limit, when);
+}
+
 void Journal::OnAnnounce(const Case& record) {
   if (record.history) return;  // recorded, but over before it was found: nobody need act
   const std::string line = absl::StrFormat(

@@ -11,6 +11,7 @@ class Journal : public Observer {
  public:
   void OnCase(CaseChange change, const Case& record) override;
   void OnIncident(const Incident& incident) override;
+  void OnWarning(const Warning& warning) override;
   void OnAnnounce(const Case& record) override;
 };
 

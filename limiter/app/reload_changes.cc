@@ -19,9 +19,10 @@ const Rule* Named(const Policy& policy, const std::string& name) {
 
 bool Same(const Rule& a, const Rule& b) {
   return a.min_bad == b.min_bad && a.rejected == b.rejected && a.percent == b.percent &&
-         a.any_share == b.any_share && a.window == b.window && a.block_for == b.block_for &&
-         a.action == b.action && a.shadow == b.shadow && a.kind == b.kind &&
-         a.unhosted == b.unhosted && a.instead_of == b.instead_of && a.who == b.who;
+         a.any_share == b.any_share && a.warn_at == b.warn_at && a.window == b.window &&
+         a.block_for == b.block_for && a.action == b.action && a.shadow == b.shadow &&
+         a.kind == b.kind && a.unhosted == b.unhosted && a.instead_of == b.instead_of &&
+         a.who == b.who;
 }
 
 const char* NameOf(Mode mode) { return mode == Mode::kShadow ? "shadow" : "enforce"; }

@@ -16,13 +16,13 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "limiter/admin/record.h"
 #include "limiter/config/config.h"
 #include "limiter/ctl/admin_pages.h"
 #include "limiter/ctl/doctor.h"
 #include "limiter/ctl/explain.h"
 #include "limiter/ctl/page_text.h"
+#include "limiter/ctl/policy_verbs.h"
 #include "limiter/ctl/queue_verbs.h"
 #include "limiter/ctl/replay.h"
 #include "limiter/ctl/reply_verbs.h"
@@ -98,7 +98,6 @@ struct Arguments {
   std::string config;
   std::vector<std::string> logs;
   std::string file;
-  bool built_in = false;
   std::string reply;
   std::string wrong;
   bool yes = false;
@@ -349,42 +348,6 @@ int RunExplain(const Arguments& args) {
   return status.ok() ? 0 : Fail(status);
 }
 
-Json RuleJson(const Rule& rule) {
-  Json domains = Json::array();
-  for (const DomainPattern& pattern : rule.who.listed.domains) {
-    domains.push_back(pattern.ToString());
-  }
-  Json tags = Json::array();
-  for (const auto& tag : rule.who.tags) tags.push_back(tag->name);
-  return {{"name", rule.name},
-          {"min_bad", rule.min_bad},
-          {"counts", std::string(deferd::JudgedName(rule.rejected))},
-          {"percent", rule.percent == 0 ? Json(nullptr) : Json(rule.percent)},
-          {"any_share", rule.any_share},
-          {"window", deferd::FormatDuration(rule.window)},
-          {"block_for", deferd::FormatDuration(rule.block_for)},
-          {"action", rule.action.ToString()},
-          {"shadow", rule.shadow},
-          {"kind", std::string(SubjectKindName(rule.kind))},
-          {"unhosted", rule.unhosted},
-          {"domains", std::move(domains)},
-          {"tags", std::move(tags)},
-          {"instead_of", rule.instead_of}};
-}
-
-Json PolicyJson(const LoadedPolicy& loaded) {
-  const Policy& policy = *loaded.policy;
-  Json rules = Json::array();
-  for (const Rule& rule : policy.rules) rules.push_back(RuleJson(rule));
-  return {{"path", policy.path},
-          {"hash", policy.hash},
-          {"mode", policy.mode == Mode::kShadow ? "shadow" : "enforce"},
-          {"profile", policy.profile == Profile::kCpanel ? "cpanel" : "fair"},
-          {"count", policy.count == CountMode::kOnce ? "once" : "attempts"},
-          {"rules", std::move(rules)},
-          {"toml", loaded.toml}};
-}
-
 int RunPolicyCheck(const Arguments& args) {
   absl::StatusOr<LoadedPolicy> loaded = LoadPolicy(args.file);
   if (!loaded.ok()) {
@@ -414,27 +377,6 @@ int RunPolicyCheck(const Arguments& args) {
     }
   }
   return Print(out);
-}
-
-// A file's text, whose lines stay lines.
-std::string PrintableLines(const Json& text) {
-  std::string out;
-  if (!text.is_string()) return out;
-  for (absl::string_view line : absl::StrSplit(text.get<std::string>(), '\n')) {
-    absl::StrAppend(&out, out.empty() ? "" : "\n", PrintableUtf8(line));
-  }
-  return out;
-}
-
-int RunPolicyShow(const Arguments& args) {
-  if (args.built_in) {
-    absl::StatusOr<LoadedPolicy> loaded = LoadPolicy("");
-    if (!loaded.ok()) return Fail(loaded.status());
-    return Print(args.json ? DumpPretty(PolicyJson(*loaded)) : loaded->toml);
-  }
-  absl::StatusOr<Json> result = AskDaemon(args.socket, "policy", Json::object(), kDaemonLimit);
-  if (!result.ok()) return Fail(result.status());
-  return Print(args.json ? DumpPretty(*result) : PrintableLines(At(*result, "toml")));
 }
 
 // A verb's place on the command line.
@@ -540,9 +482,9 @@ int Main(int argc, char** argv) {
       "sender, login, user (a local system user), client (the IP address that submitted it),\n"
       "original (the recipient before forwarding), host, ip, transport, reply, and true or\n"
       "false: local (a delivery on this host), made_by_mta, completed (nothing more comes).");
-  Verb queue_verb;
-  AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &queue_verb);
-  AddToolVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &queue_verb);
+  Verb page_verb;
+  AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
+  AddToolVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
   CLI::App* doctor =
       verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
   doctor->add_option("--exim", args.doctor.exim, "Exim's program, where it is not the usual one");
@@ -575,12 +517,11 @@ int Main(int argc, char** argv) {
   exported->add_option("--policy", args.policy, "take its own [reply.NAME] patterns too");
   exported->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"");
   exported->add_option("--until", args.track.until, "likewise");
-  CLI::App* policy = verb(&app, "policy", "check or show a policy", nullptr);
+  CLI::App* policy = verb(&app, "policy", "check, show, compare or import a policy", nullptr);
   policy->require_subcommand(1);
   CLI::App* policy_check = verb(policy, "check", "report every mistake of a file", RunPolicyCheck);
   policy_check->add_option("FILE", args.file, "- is standard input")->required();
-  CLI::App* show = verb(policy, "show", "the policy in force", RunPolicyShow);
-  show->add_flag("--default", args.built_in, "the built-in one");
+  AddPolicyVerbs(policy, {.socket = &args.socket, .json = &args.json}, &page_verb);
   verb(&app, "reload", "read configuration and policy again", RunReload);
 
   try {
@@ -599,8 +540,8 @@ int Main(int argc, char** argv) {
   ShowPagesAs(StyleOfOutput(STDOUT_FILENO));
   // Pages take values by the types that they have in this version.
   try {
-    if (!queue_verb) return run(args);
-    absl::StatusOr<std::string> page = queue_verb();
+    if (!page_verb) return run(args);
+    absl::StatusOr<std::string> page = page_verb();
     return page.ok() ? Print(*page) : Fail(page.status());
   } catch (const Json::exception&) {
     return Fail(absl::FailedPreconditionError(

@@ -71,6 +71,8 @@ class Tally : public Observer {
     }
   }
 
+  void OnWarning(const Warning& warning) override { warnings_.push_back(warning); }
+
   void OnCase(CaseChange change, const Case& record) override {
     std::vector<Case>& cases = Of(record.subject)->cases;
     if (change == CaseChange::kOpened) {
@@ -129,6 +131,7 @@ class Tally : public Observer {
   Counts outcomes_;
   int64_t unattributed_ = 0;
   int64_t rejected_recipients_ = 0;  // of own senders
+  std::vector<Warning> warnings_;
   int64_t left_out_[kLeftOutReasons] = {};
   int64_t classes_[kReplyClasses] = {};  // of bad attempts
   absl::node_hash_map<Subject, Totals> subjects_;
@@ -177,12 +180,32 @@ Json Tally::Result() const {
     const int64_t n = classes_[static_cast<size_t>(info.id)];
     if (n > 0) classes[std::string(info.name)] = n;
   }
-  return {{"outcomes", Three(outcomes_)},        {"lines", lines_.lines},
-          {"attempts", outcomes_.total()},       {"malformed", lines_.malformed},
-          {"rejected", lines_.rejected},         {"not_mine", lines_.not_mine},
-          {"unattributed", unattributed_},       {"left_out", std::move(left_out)},
-          {"classes", std::move(classes)},       {"domains", list(domains, "domain")},
-          {"subjects", list(others, "subject")}, {"rejected_recipients", rejected_recipients_}};
+  Json warnings = Json::array();
+  for (const Warning& one : warnings_) {
+    warnings.push_back(
+        {{"subject", one.subject.ToString()},
+         {"rule", one.rule},
+         {"at", FormatUtc(one.at)},
+         {"count", one.bad},
+         {"min_bad", one.min_bad},
+         {"percent", one.percent},
+         {"percent_limit", one.percent_limit},
+         {"shadow", one.shadow},
+         {"expected", one.expected.has_value() ? Json(FormatUtc(*one.expected)) : Json(nullptr)}});
+  }
+  return {{"outcomes", Three(outcomes_)},
+          {"lines", lines_.lines},
+          {"attempts", outcomes_.total()},
+          {"malformed", lines_.malformed},
+          {"rejected", lines_.rejected},
+          {"not_mine", lines_.not_mine},
+          {"unattributed", unattributed_},
+          {"left_out", std::move(left_out)},
+          {"classes", std::move(classes)},
+          {"domains", list(domains, "domain")},
+          {"subjects", list(others, "subject")},
+          {"warnings", std::move(warnings)},
+          {"rejected_recipients", rejected_recipients_}};
 }
 
 bool Contains(const std::string& text, const char* part) { return absl::StrContains(text, part); }

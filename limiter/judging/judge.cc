@@ -6,9 +6,9 @@
 
 namespace deferd {
 
-bool Judge::MayBeBlocked(const Subject& subject) const {
+bool Judge::MayBeBlocked(const Subject& subject, absl::Time now) const {
   const Policy& policy = *settings_->policy;
-  if (policy.Exempts(subject)) return false;
+  if (policy.Exempts(subject, now)) return false;
   switch (subject.kind) {
     case SubjectKind::kDomain:
     case SubjectKind::kForward:
@@ -17,7 +17,7 @@ bool Judge::MayBeBlocked(const Subject& subject) const {
     case SubjectKind::kAccount:
     case SubjectKind::kScript:
       return absl::c_none_of(culprit_->WithinOf(subject),
-                             [&](const Subject& domain) { return policy.Exempts(domain); });
+                             [&](const Subject& domain) { return policy.Exempts(domain, now); });
     case SubjectKind::kHost:
       return IsLoopbackHost(subject) || settings_->lists->relay_hosts.ContainsAddress(subject.id);
     case SubjectKind::kLocal:
@@ -26,23 +26,17 @@ bool Judge::MayBeBlocked(const Subject& subject) const {
   return true;
 }
 
-bool Judge::AnyRule(bool shadow) const {
-  const Policy& policy = *settings_->policy;
-  return absl::c_any_of(policy.rules, [&](const Rule& rule) {
-    return (rule.shadow || policy.mode == Mode::kShadow) == shadow;
-  });
-}
+bool Judge::AnyRule(bool shadow) const { return settings_->policy->HasRules(shadow); }
 
-bool Judge::JudgesRejected() const {
-  return absl::c_any_of(settings_->policy->rules, [](const Rule& rule) { return rule.rejected; });
-}
+bool Judge::JudgesRejected() const { return settings_->policy->JudgesRejected(); }
 
 std::vector<Decision> Judge::Decide(const Subject& subject, absl::Time now, absl::Time after,
                                     bool shadow, Basis basis) const {
+  const Subject within = culprit_->FirstWithin(subject);
   std::vector<Decision> decisions = EvaluateAll(
       *settings_->policy, subject,
       [&](absl::Duration window) { return counts_->Of(subject, window, now, after, shadow); },
-      StandsAlone(*settings_->lists, subject, culprit_->FirstWithin(subject).id));
+      StandsAlone(*settings_->lists, subject, within.id), within.id);
   if (basis != Basis::kAny) {
     std::erase_if(decisions, [&](const Decision& one) {
       return one.rule->rejected != (basis == Basis::kRejected);

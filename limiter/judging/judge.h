@@ -27,7 +27,7 @@ class Judge {
       : settings_(settings), culprit_(culprit), counts_(counts) {}
 
   // Neither exempt nor a domain that is not hosted here, by the lists now in force.
-  bool MayBeBlocked(const Subject& subject) const;
+  bool MayBeBlocked(const Subject& subject, absl::Time now) const;
 
   // Whether the policy has rules that are enforced, or in shadow.
   bool AnyRule(bool shadow) const;

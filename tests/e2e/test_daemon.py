@@ -165,6 +165,31 @@ class Day(DeferdTest):
         self.assertEqual(daemon.ask(asked), "pass")
         self.assertFalse(daemon.json("status")["policy"]["stale"])
 
+    def test_lists_of_the_policy_are_read_again_when_they_change(self):
+        folder = tempfile.mkdtemp(prefix="deferd-e2e-")
+        self.addCleanup(shutil.rmtree, folder)
+        partners = os.path.join(folder, "partners")
+        with open(partners, "w", encoding="utf-8") as file:
+            file.write("# none yet\n")
+        daemon = self.blocked(policy=POLICY + f"""
+[exempt.partners]
+domains = ["{partners}"]
+reason = "they relay for us"
+""")
+        self.assertTrue(daemon.ask(ASK).startswith("reject"))
+        hash_before = daemon.json("status")["policy"]["hash"]
+        with open(partners, "w", encoding="utf-8") as file:
+            file.write("bad.example\n")
+        daemon.wait_log("were read again")
+        self.assertEqual(daemon.ask(ASK), "pass")
+        self.assertNotEqual(daemon.json("status")["policy"]["hash"], hash_before)
+        shown = daemon.ctl("policy", "show", "bad.example")[1]
+        self.assertIn("they relay for us", shown)
+        os.unlink(partners)
+        daemon.wait_log("the lists in force stay")
+        self.assertEqual(daemon.ask(ASK), "pass")
+        self.assertIn("partners", daemon.json("status")["policy"]["error"])
+
     def test_switching_to_shadow_lets_mail_flow(self):
         daemon = self.blocked()
         daemon.write("policy.toml", 'mode = "shadow"\n' + POLICY)

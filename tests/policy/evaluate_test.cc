@@ -171,6 +171,25 @@ TEST_F(RulesTest, ModeShadowPutsAllRulesInShadow) {
 
 TEST_F(RulesTest, NoRulesNoDecision) { EXPECT_EQ(StrictestName(false), ""); }
 
+TEST(Evaluate, IsNearAtTheShareOfBothLimits) {
+  Rule rule = RuleOf(10, 50);
+  const auto near = [&rule](const Counts& counts) { return Evaluate(rule, counts).near; };
+  EXPECT_FALSE(near({0, 0, 9})) << "warns of nothing";
+  rule.warn_at = 0.7;
+  EXPECT_FALSE(near({0, 0, 6}));
+  EXPECT_TRUE(near({0, 0, 7}));
+  EXPECT_TRUE(near({0, 4, 5}));
+  EXPECT_FALSE(near({0, 0, 10})) << "tripped";
+  EXPECT_TRUE(near({13, 0, 7})) << "35 percent";
+  EXPECT_FALSE(near({14, 0, 7})) << "33 percent";
+  EXPECT_TRUE(near({30, 0, 18})) << "enough bad ones, 38 percent";
+  rule.any_share = true;
+  rule.percent = 0;
+  EXPECT_TRUE(near({1'000'000, 0, 7}));
+  rule.any_share = false;
+  EXPECT_FALSE(near({0, 0, 7})) << "off";
+}
+
 TEST(Evaluate, WhatNoShareMakesUpForIsJudgedByItsCount) {
   Rule rule = RuleOf(100, 0);
   EXPECT_FALSE(Evaluate(rule, {0, 0, 500}).tripped) << "off";

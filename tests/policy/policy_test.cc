@@ -68,16 +68,16 @@ TEST(Rule, IsForItsKindAndDomains) {
 
 TEST(Policy, ExemptsByDomainPart) {
   Policy policy;
-  EXPECT_FALSE(policy.Exempts(Of("example.com")));
+  EXPECT_FALSE(policy.Exempts(Of("example.com"), absl::UnixEpoch()));
   policy.exempt = {Pattern("example.com"), Pattern("*.example.net")};
-  EXPECT_TRUE(policy.Exempts(Of("example.com")));
-  EXPECT_TRUE(policy.Exempts(Of("a.example.net")));
-  EXPECT_TRUE(policy.Exempts(Of("login:bob@example.com")));
-  EXPECT_TRUE(policy.Exempts(Of("account:bob@example.com")));
-  EXPECT_TRUE(policy.Exempts(Of("forward:example.com")));
-  EXPECT_FALSE(policy.Exempts(Of("login:bob")));
-  EXPECT_FALSE(policy.Exempts(Of("account:example.com")));
-  EXPECT_FALSE(policy.Exempts(Of("example.org")));
+  EXPECT_TRUE(policy.Exempts(Of("example.com"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(Of("a.example.net"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(Of("login:bob@example.com"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(Of("account:bob@example.com"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(Of("forward:example.com"), absl::UnixEpoch()));
+  EXPECT_FALSE(policy.Exempts(Of("login:bob"), absl::UnixEpoch()));
+  EXPECT_FALSE(policy.Exempts(Of("account:example.com"), absl::UnixEpoch()));
+  EXPECT_FALSE(policy.Exempts(Of("example.org"), absl::UnixEpoch()));
 }
 
 TEST(Policy, WindowsAreDistinctAndInOrder) {

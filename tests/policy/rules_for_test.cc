@@ -161,15 +161,15 @@ logins = ["robot@example.com"]
 reason = "until the move"
 by = "anna"
 )");
-  EXPECT_TRUE(policy.Exempts(Of("old.example")));
-  EXPECT_TRUE(policy.Exempts(Of("gateway.example")));
-  EXPECT_TRUE(policy.Exempts(Of("a.relay.example")));
-  EXPECT_TRUE(policy.Exempts(Of("bob@a.relay.example")));
-  EXPECT_FALSE(policy.Exempts(Of("lost.relay.example")));
-  EXPECT_TRUE(policy.Exempts(Of("robot@example.com")));
-  EXPECT_FALSE(policy.Exempts(Of("example.com")));
-  EXPECT_FALSE(policy.Exempts(Of("bob@example.com")));
-  EXPECT_TRUE(policy.Exempts(Of("account:web1"), "gateway.example"));
+  EXPECT_TRUE(policy.Exempts(Of("old.example"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(Of("gateway.example"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(Of("a.relay.example"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(Of("bob@a.relay.example"), absl::UnixEpoch()));
+  EXPECT_FALSE(policy.Exempts(Of("lost.relay.example"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(Of("robot@example.com"), absl::UnixEpoch()));
+  EXPECT_FALSE(policy.Exempts(Of("example.com"), absl::UnixEpoch()));
+  EXPECT_FALSE(policy.Exempts(Of("bob@example.com"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(Of("account:web1"), absl::UnixEpoch(), "gateway.example"));
 }
 
 // Random policies: the index finds what a plain look at every rule finds; and rules in shadow

@@ -11,6 +11,7 @@
 #include "limiter/admin/stats.h"
 #include "limiter/admin/track.h"
 #include "limiter/ctl/page_text.h"
+#include "policy/forecast.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/status_matchers.h"
 
