@@ -125,7 +125,7 @@ if [ $player = yes ]; then
   ask 'check\tsource=submission\tuser=garden'
   ask 'check\tsource=local\tuser=garden'
   ask 'check\tsource=submission\tsender=anna@bakery.example\tlogin=anna@bakery.example'
-  subject=garden-club.example
+  subject=account:garden
 else
   say "3. The MTA asks, over the socket"
   subject=$("$deferctl" top --limit 1 --json | sed -nE 's/^ +"subject": "([^"]+)".*/\1/p')

@@ -17,10 +17,12 @@ mode = "enforce"  # "shadow": judge, count and show, but never answer an MTA
 profile = "fair"  # "cpanel": count every kind of reply, and word refusals as cPanel does
 count = "once"    # a message and recipient counts once; "attempts": each retry counts again
 
-# Half of a domain's mail goes wrong: a bad list, a stolen password, a broken script.
+# Half of a domain's mail goes wrong: a bad list, a stolen password, a broken script. One mailbox or
+# script alone is blocked by the rules login and account below; the domain is judged by what is left.
 [rule.ratio]
 min_bad = 10
 percent = 50
+warn_at = 0.7  # a line in the log at 7 bad ones that are 35 percent
 window = "1h"
 block_for = "1h"
 # What the MTA is told, by where the mail comes from: people at their mail program see a refusal at
@@ -62,16 +64,35 @@ window = "1h"
 block_for = "1h"
 action = "hold"
 
-# Logins that no domain hosted here answers for, each by itself: names without an @ (PAM, saslauthd),
-# as login:NAME@HOST, and logins of domains that live elsewhere.
+# One login: a mailbox whose password was stolen is blocked, and its domain goes on. Names without an
+# @ (PAM, saslauthd) are login:NAME@HOST.
 [rule.login]
 kind = "login"
-unhosted = true
+min_bad = 10
+percent = 50
+warn_at = 0.7
+window = "1h"
+block_for = "1h"
+action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
+
+# One system user, such as the one that a web site's scripts run as.
+[rule.account]
+kind = "account"
+min_bad = 10
+percent = 50
+warn_at = 0.7
+window = "1h"
+block_for = "1h"
+action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
+
+# System users that no domain is known for (root, cron jobs): only shown, never blocked.
+[rule.local]
+kind = "local"
 min_bad = 10
 percent = 50
 window = "1h"
 block_for = "1h"
-action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
+action = "hold"
 
 # Recipients that the mail server itself refuses to a login, local user or relay host of ours at RCPT
 # time (Exim: verify = recipient; Postfix: reject_unlisted_recipient): they never become deliveries,

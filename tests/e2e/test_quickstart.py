@@ -20,8 +20,8 @@ class Quickstart(unittest.TestCase):
                               capture_output=True, text=True, timeout=5 * LIMIT, check=False,
                               env={**os.environ, "TMPDIR": folder})
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        for shown in ("BLOCKED by rule", "< reject Domain garden-club.example has exceeded",
-                      "< hold Domain garden-club.example", "< pass", "deferd_cases_open",
+        for shown in ("BLOCKED by rule", "< reject Account garden has exceeded",
+                      "< hold Account garden", "< pass", "deferd_cases_open",
                       "unblocked"):
             self.assertIn(shown, done.stdout)
         self.assertEqual(os.listdir(folder), [])

@@ -348,7 +348,7 @@ TEST(PartsModel, TheDomainsCountsAreTheRest) {
   }
 }
 
-// The default policy judges a login of a name alone, as this host's.
+// The default policy judges each login by itself; one of a name alone is this host's.
 TEST(BareLogin, IsBlockedByTheDefaultPolicy) {
   LimiterFixture f{std::string(BuiltInPolicyText()), At(Minutes(1))};
   ChargeLists lists;
@@ -364,8 +364,8 @@ TEST(BareLogin, IsBlockedByTheDefaultPolicy) {
   EXPECT_TRUE(f.cases_->FindOpen({SubjectKind::kLogin, "eve@elsewhere.example"}, false).has_value())
       << "a proven login, though its domain is not hosted here";
   EXPECT_FALSE(f.OpenCase("elsewhere.example").has_value());
-  EXPECT_TRUE(f.OpenCase("here.example").has_value()) << "as before: the domain, not its login";
-  EXPECT_FALSE(f.cases_->FindOpen({SubjectKind::kLogin, "ann@here.example"}, false).has_value());
+  EXPECT_TRUE(f.cases_->FindOpen({SubjectKind::kLogin, "ann@here.example"}, false).has_value());
+  EXPECT_FALSE(f.OpenCase("here.example").has_value()) << "the login alone is the culprit";
   // A person need not know the form.
   EXPECT_EQ(f.limiter_->Report({SubjectKind::kLogin, "bob"}).counts.bad(), 12);
   EXPECT_TRUE(f.committer_->Unblock({SubjectKind::kLogin, "bob"}, "root", "").ok());

@@ -173,7 +173,10 @@ TEST(BuiltInPolicy, HoldsTheseRules) {
             "rule host\n  100 and 50% in 1h, for 1h\n  hold\n  kind host\n"
             "rule host_flood\n  5000 and any share in 1h, for 1h\n  hold\n  kind host\n"
             "rule login\n  10 and 50% in 1h, for 1h\n"
-            "  submission=reject local=hold queued=hold relay=hold\n  kind login unhosted\n"
+            "  submission=reject local=hold queued=hold relay=hold\n  kind login\n"
+            "rule account\n  10 and 50% in 1h, for 1h\n"
+            "  submission=reject local=hold queued=hold relay=hold\n  kind account\n"
+            "rule local shadow\n  10 and 50% in 1h, for 1h\n  hold\n  kind local\n"
             "rule rejected_recipients shadow\n  50 and 30% in 1h, for 1h\n"
             "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
             "exempt\n");
