@@ -5,8 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "policy/charge.h"
 #include "policy/forecast.h"
+#include "policy/rules_for.h"
 
 namespace deferd {
 
@@ -161,9 +164,13 @@ void CaseWork::CloseWhatIsNotEnforced() {
     if (record.manual || record.shadow) continue;
     // A node whose policy is another, or on trial, does not end what the others enforce.
     if (parts_->rows != nullptr && !parts_->casebook.NumberOf(record).has_value()) continue;
+    const Subject within = parts_->culprit.FirstWithin(record.subject);
+    const RuleList judging =
+        RulesFor(policy, record.subject,
+                 StandsAlone(*parts_->settings.lists, record.subject, within.id), within.id);
     const bool enforced =
-        std::any_of(policy.rules.begin(), policy.rules.end(), [&](const Rule& rule) {
-          return rule.name == record.rule && !rule.shadow && policy.mode == Mode::kEnforce;
+        policy.mode == Mode::kEnforce && absl::c_any_of(judging, [&](const Rule* rule) {
+          return rule->name == record.rule && !rule->shadow;
         });
     if (enforced && parts_->judge.MayBeBlocked(record.subject, parts_->batch_clock)) continue;
     Changed(CaseChange::kEnded, parts_->batch_clock,

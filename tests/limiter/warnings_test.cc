@@ -113,6 +113,22 @@ TEST_F(WarningsTest, NoneForWhoIsExemptOrJudgedByAnotherRule) {
   EXPECT_EQ(cases_.FindOpen({SubjectKind::kDomain, "news.example"}, false)->rule, "newsletter");
 }
 
+TEST_F(WarningsTest, AReloadEndsTheBlockOfARuleThatIsNotForTheSubjectAnyMore) {
+  clock_.Set(At(absl::Minutes(5)));
+  Use(kRatio);
+  Feed("a.example", absl::Minutes(1), Outcome::kFailed, 10);
+  Feed("b.example", absl::Minutes(1), Outcome::kFailed, 10);
+  const Subject a{SubjectKind::kDomain, "a.example"}, b{SubjectKind::kDomain, "b.example"};
+  ASSERT_TRUE(cases_.FindOpen(a, false).has_value());
+  settings_.policy =
+      LimiterFixture::ParsedPolicy(std::string(kRatio) +
+                                   "[rule.loose]\ndomains = \"a.example\"\ninstead_of = \"ratio\"\n"
+                                   "min_bad = 100\npercent = 50\n");
+  limiter_->SetSettings(settings_).TellTo(&observer_);
+  EXPECT_FALSE(cases_.FindOpen(a, false).has_value());
+  EXPECT_TRUE(cases_.FindOpen(b, false).has_value());
+}
+
 // Random streams against the plain list of what was fed.
 TEST_F(WarningsTest, AgreesWithAnOracle) {
   clock_.Set(kMorning + absl::Hours(30));
