@@ -137,7 +137,7 @@ TEST_F(PolicyDiffTest, ANewsletterWithItsOwnLimitsGoesFree) {
   EXPECT_EQ(diff["newly_free"], 1);
   ASSERT_EQ(diff["subjects"].size(), 1u);
   EXPECT_EQ(diff["subjects"][0]["subject"], "news.example");
-  EXPECT_THAT(diff["rules"].dump(), HasSubstr(R"({"change":"new","name":"newsletter"})"));
+  EXPECT_THAT(diff["rules"].dump(), HasSubstr(R"({"name":"newsletter","change":"new"})"));
 }
 
 TEST_F(PolicyDiffTest, AnExemptionCountsUntilItEnds) {
