@@ -97,7 +97,7 @@ def bad_names(page, verbs, metrics):
     nested = {name.split()[0] for name in verbs.help if " " in name}
     code = re.findall(r"^```.*?^```|`[^`\n]+`", text, re.M | re.S)
     for part in code:
-        for verb, word in re.findall(r"\bdeferctl ([a-z]+)(?: ([a-z]+)\b(?![.@/]))?", part):
+        for verb, word in re.findall(r"\bdeferctl ([a-z]+)(?: ([a-z]+(?:-[a-z]+)*)\b(?![.@/]))?", part):
             if verb not in heads:
                 yield f"deferctl {verb}: there is no such verb"
             elif verb in nested and verb != "queue" and word and f"{verb} {word}" not in verbs.help:
@@ -112,7 +112,8 @@ def bad_names(page, verbs, metrics):
 
 
 # The readers' calls that name a key, with the local variable that holds the table.
-READS = re.compile(r'\b(?:(\w+)->(?:String|Strings|Integer|Bool|Duration|Has)\(\s*"(\w+)"'
+READS = re.compile(r'\b(?:(\w+(?=->)|tables(?=\[))\S*?->(?:String|Strings|Integer|Number|Bool|Duration|Has)\('
+                   r'\s*"(\w+)"'
                    r'|Read(?:Word(?:<[^(]*>)?|Address(?:es)?)\((\w+), "(\w+)")')
 
 
@@ -149,11 +150,21 @@ def policy_prefix(function, variable):
         return ["[replies]"]
     if function == "ReadReplyRule":
         return ["[reply.NAME]"]
-    if function == "ReadDomains":
-        return ["[rule.NAME]", "[exempt]"]
+    if function == "ReadExempt":
+        return ["[exempt.NAME]"]
     if function in ("ReadCounting", "ReadClasses"):
         return []
     return ["[rule.NAME]"]
+
+
+def name_keys():
+    """The keys that say whom a table is for, which one reader reads for all of them."""
+    source = (ROOT / "policy/names_reader.cc").read_text()
+    tables = {"domains": ["[exempt]", "[exempt.NAME]", "[rule.NAME]", "[tag.NAME]"],
+              "tags": ["[exempt.NAME]", "[rule.NAME]"]}
+    return {f"{table} {key}"
+            for key in re.findall(r'(?:Entries\(table, |->Strings\()"(\w+)"', source)
+            for table in tables.get(key, ["[exempt.NAME]", "[rule.NAME]", "[tag.NAME]"])}
 
 
 def bad_keys(page, source, prefix_of, besides):
@@ -202,7 +213,7 @@ def main():
          bad_keys(DOC / "configuration.md", "limiter/config/config.cc", config_prefix, set()))
     note(DOC / "policy.md",
          bad_keys(DOC / "policy.md", "policy/policy_file.cc", policy_prefix,
-                  {"[classes] CLASS", "[rule.NAME] action"}))
+                  name_keys() | {"[classes] CLASS", "[rule.NAME] action"}))
     for page in PAGES:
         note(page, bad_links(page))
         note(page, bad_paths(page))
