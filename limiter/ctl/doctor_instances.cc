@@ -66,7 +66,8 @@ std::vector<std::string> ConfigsOfRunningExims() {
     const std::string line((std::istreambuf_iterator<char>(file)),
                            std::istreambuf_iterator<char>());
     const std::vector<std::string> words = absl::StrSplit(line, '\0');
-    const absl::string_view program = words[0].substr(words[0].rfind('/') + 1);
+    absl::string_view program = words[0];
+    program.remove_prefix(program.rfind('/') + 1);
     if (program != "exim" && program != "exim4") continue;
     for (size_t i = 1; i < words.size(); ++i) {
       absl::string_view word = words[i];
