@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import unittest
+import xml.etree.ElementTree
 
 from deferd_process import ASK, LIMIT, POLICY, SOURCE, DeferdTest, message
 from prometheus_process import Prometheus, shortened
@@ -72,7 +73,7 @@ class Files(unittest.TestCase):
         ids = [panel["id"] for panel in PANELS]
         self.assertEqual(len(ids), len(set(ids)))
         variables = {one["name"] for one in DASHBOARD["templating"]["list"]}
-        self.assertEqual(variables, {"datasource", "instance"})
+        self.assertEqual(variables, {"datasource", "instance", "subject"})
         taken = set()
         for panel in PANELS:
             place = panel["gridPos"]
@@ -95,8 +96,9 @@ class Run(DeferdTest):
     def setUp(self):
         self.redis = Redis()
         self.addCleanup(self.redis.remove)
-        self.daemon = self.deferd(f'[shared]\nredis = "{self.redis.url}"\n', logs=("mainlog", "second"),
-                                  wait=False)
+        # subject_series belongs to [http], the last table before what is added.
+        self.daemon = self.deferd(f'subject_series = 20\n[shared]\nredis = "{self.redis.url}"\n',
+                                  logs=("mainlog", "second"), wait=False)
         self.daemon.write("second", "")
         self.daemon.wait_log("answers are checked")
         self.prometheus = Prometheus(shortened(RULES))
@@ -196,6 +198,8 @@ class Run(DeferdTest):
         self.assertEqual(self.fired, {"DeferdOwnAddressRefused"})
         self.wait_quiet()
 
+        self.check_picture()
+
         # No mail at all; then no deferd.
         self.fired.clear()
         self.wait_fired("DeferdNoAttempts", mail=False)
@@ -206,8 +210,24 @@ class Run(DeferdTest):
         self.aim()
         self.wait_quiet()
 
+    def check_picture(self):
+        """The manual's picture can be drawn; DEFERD_PICTURE names a file that gets it."""
+        done = subprocess.run(
+            [os.path.join(DEPLOY, "grafana/picture.py"), f"http://127.0.0.1:{self.prometheus.port}", "90"],
+            capture_output=True, text=True, timeout=LIMIT, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        texts = [one.text for one in xml.etree.ElementTree.fromstring(done.stdout).iter() if one.text]
+        for panel in PANELS:
+            self.assertIn(panel["title"], texts)
+        self.assertNotIn("no data", texts)
+        if "DEFERD_PICTURE" in os.environ:
+            with open(os.environ["DEFERD_PICTURE"], "w", encoding="utf-8") as file:
+                file.write(done.stdout)
+
     def check_names(self):
+        self.daemon.ctl("block", "named.example", "--for", "1h", "--reason", "for its series")
         page = self.daemon.http("/metrics")[1]
+        self.daemon.ctl("unblock", "named.example")
         there = set(re.findall(r"(?m)^# TYPE (\w+) ", page))
         with_series = {re.sub(r"_(bucket|count|sum)$", "", name)
                        for name in re.findall(r"(?m)^(deferd_\w+)", page)} & there
@@ -217,7 +237,8 @@ class Run(DeferdTest):
 
     def check_panels(self):
         for title, query in QUERIES:
-            query = query.replace("$__rate_interval", "1m").replace("$instance", ".*")
+            query = query.replace("$__rate_interval", "1m").replace("$instance", ".*").replace(
+                "$subject", ".*")
             found = self.prometheus.query(query)
             self.assertTrue(found, f"{title}: no data for {query}")
             self.assertFalse([one for one in found if math.isnan(one[1])], f"{title}: {query}")
