@@ -7,6 +7,11 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=$(cd "${1:?usage: package_test.sh BUILD_DIR}" && pwd)
+# Without a network of its own, the mail servers would take this machine's port 25.
+if ! unshare --net true 2>/dev/null; then
+  echo "packages: NOT TRIED: no network namespaces here"
+  exit 0
+fi
 work=$(mktemp -d)
 trap 'rm -rf --one-file-system "$work"' EXIT
 chmod 755 "$work"
