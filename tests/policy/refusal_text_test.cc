@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/status_matchers.h"
@@ -112,7 +113,7 @@ TEST_F(RefusalTextTest, ALongSubjectDoesNotPushTheEndingOut) {
   const std::string text = Text(Verdict::kReject);
   EXPECT_LE(text.size(), kMaxRefusalText);
   EXPECT_THAT(text, EndsWith("Message rejected, try again after 14:05 UTC."));
-  policy_.text = std::string(390, 'y') + "{subject}";
+  policy_.text = absl::StrCat(std::string(390, 'y'), "{subject}");
   EXPECT_EQ(Text(Verdict::kReject).size(), kMaxRefusalText);
 }
 

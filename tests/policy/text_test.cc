@@ -3,6 +3,7 @@
 #include <ostream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -58,9 +59,11 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Quoted, IsPrintableAndShort) {
   EXPECT_EQ(Quoted("a\nb"), "'a\uFFFDb'");
-  EXPECT_EQ(Quoted(std::string(100, 'x')), "'" + std::string(100, 'x') + "'");
-  EXPECT_EQ(Quoted(std::string(101, 'x')), "'" + std::string(100, 'x') + "...'");
-  EXPECT_EQ(Quoted(std::string(99, 'x') + "üü"), "'" + std::string(99, 'x') + "...'");
+  const std::string short_enough(100, 'x');
+  EXPECT_EQ(Quoted(short_enough), absl::StrCat("'", short_enough, "'"));
+  EXPECT_EQ(Quoted(absl::StrCat(short_enough, "x")), absl::StrCat("'", short_enough, "...'"));
+  const std::string shorter(99, 'x');
+  EXPECT_EQ(Quoted(absl::StrCat(shorter, "üü")), absl::StrCat("'", shorter, "...'"));
 }
 
 TEST(StringViews, CrossUnchanged) {
