@@ -77,7 +77,8 @@ def write(path, text):
 
 
 def apt(*argv, ok=True, env=None):
-    return run("apt-get", "-y", "-q", "--no-install-recommends", "--no-download", "--allow-downgrades", *argv, ok=ok,
+    # Without a terminal of its own, what the packages' scripts say on standard error stays there.
+    return run("apt-get", "-y", "-q", "-o", "Dpkg::Use-Pty=0", "--no-install-recommends", "--no-download", "--allow-downgrades", *argv, ok=ok,
                env={"DEBIAN_FRONTEND": "noninteractive", **(env or {})})
 
 
