@@ -29,6 +29,7 @@ cat >"$work/prepare" <<TEXT
 set -e
 export DEBIAN_FRONTEND=noninteractive
 apt-get install -y -q --no-install-recommends $(echo "$depends" | tr '\n' ' ')
+apt-get clean  # of what the bare system was made of, Exim too
 apt-get install -y -q --no-install-recommends --download-only postfix
 mkdir /postfix && cp /var/cache/apt/archives/*.deb /postfix
 cp -a /etc/exim4 /exim4-of-debian
@@ -44,7 +45,7 @@ for layout in split single plain; do
 done
 export DEBIAN_FRONTEND=noninteractive
 dpkg --purge --force-depends exim4-daemon-light exim4-base exim4-config >/dev/null 2>&1
-dpkg -i /postfix/*.deb >/dev/null 2>&1 || dpkg --configure -a
+dpkg -i /postfix/*.deb >/postfix/log 2>&1 || cat /postfix/log
 python3 -u package_scenario.py postfix
 TEXT
 echo "bare system"
@@ -52,6 +53,6 @@ echo "bare system"
 mmdebstrap --quiet --variant=minbase --include=ca-certificates,exim4-daemon-light,iproute2,python3 \
   --customize-hook="copy-in '$work/debs' '$work/test' '$work/prepare' '$work/days' /" \
   --customize-hook='chroot "$1" bash /prepare >/dev/null' \
-  --customize-hook='unshare --net chroot "$1" bash /days' \
+  --customize-hook='timeout 900 unshare --net chroot "$1" bash /days' \
   bookworm /dev/null
 echo "packages: passed"
