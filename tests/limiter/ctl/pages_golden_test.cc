@@ -261,9 +261,11 @@ std::string Pages(const std::string& name) {
   if (name == "why-probation") return why(Probation());
   if (name == "why-exempt") return why(With(Near(), "exempt", true));
   if (name == "why-not-hosted") return why(With(Near(), "hosted", false));
-  if (name == "why-part") return why(With(Near(), "parts", {Case("login:web@near.example")}));
+  if (name == "why-part")
+    return why(With(Near(), "parts", Json::array({Case("login:web@near.example")})));
   if (name == "why-never") {
-    return why(With(With(Why("naer.example", "ok"), "seen", false), "near", {"near.example"}));
+    return why(With(With(Why("naer.example", "ok"), "seen", false), "near",
+                    Json::array({"near.example"})));
   }
   if (name == "track") return TrackPage(AllStates());
   if (name == "track-life") return LifePage(Life());
