@@ -140,9 +140,20 @@ class Mta:
     def __init__(self):
         self.sink = SmtpSink("127.0.1.1")
 
+    def session(self):
+        """A connection; Exim listens to nobody for a moment while it reads its configuration again."""
+        end = time.monotonic() + LIMIT
+        while True:
+            try:
+                return smtplib.SMTP("127.0.0.1", self.port, "pc.example", timeout=LIMIT)
+            except ConnectionRefusedError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
     def send(self, sender, recipient):
         """One message from this host: (code, text) of the answer that decided."""
-        with smtplib.SMTP("127.0.0.1", self.port, "pc.example", timeout=LIMIT) as smtp:
+        with self.session() as smtp:
             smtp.ehlo()
             answer = smtp.mail(sender)
             if answer[0] == 250:
