@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "limiter/ctl/mta_wiring.h"
@@ -12,8 +13,10 @@
 namespace {
 
 void Check(const deferd::Wiring& wiring) {
-  for (const deferd::WiringFault& fault : wiring.faults) {
-    if (fault.what.empty() || fault.remedy.empty()) std::abort();
+  for (const auto* faults : {&wiring.faults, &wiring.doubts}) {
+    for (const deferd::WiringFault& fault : *faults) {
+      if (fault.what.empty() || fault.remedy.empty()) std::abort();
+    }
   }
 }
 
@@ -25,9 +28,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const deferd::PostfixConfig postfix = {
       .main = std::string(bytes.substr(0, cut)),
       .master = cut == absl::string_view::npos ? "" : std::string(bytes.substr(cut + 1))};
-  for (const char* door : {"/run/deferd/policy.sock", "127.0.0.1:10040"}) {
-    Check(deferd::PostfixWiring(postfix, door));
-    Check(deferd::EximWiring(bytes, door));
-  }
+  // Exim's ACLs may stand in files.
+  const deferd::EximConfig exim = {.text = std::string(bytes),
+                                   .files = {{"/etc/exim4/acl", postfix.master}}};
+  const std::vector<std::string> doors = {"/run/deferd/policy.sock", "127.0.0.1:10040"};
+  Check(deferd::PostfixWiring(postfix, doors));
+  Check(deferd::EximWiring(exim, doors));
   return 0;
 }
