@@ -445,6 +445,7 @@ bool TakePlainTag(string_view* in, SyslogPrefix* prefix) {
     rest.remove_prefix(n + 1);
     if (token.back() != ':') {
       if (n == 4 && AllDigits(token)) return false;  // a year
+      if (absl::EqualsIgnoreCase(token, "am") || absl::EqualsIgnoreCase(token, "pm")) return false;
       if (word > 0 || !IsHost(token) || absl::StrContains(token, ']')) return false;
       continue;
     }
@@ -474,6 +475,7 @@ std::optional<SyslogPrefix> TakeSyslogPrefix(StampReader* stamps, string_view* t
   if (const std::optional<absl::Time> time = stamps->TakeSyslog(&rest);
       time && TakePlainTag(&rest, &plain) && !rest.empty() && !IsBlank(rest.front()) &&
       rest.front() != '<' && rest.front() != '[' && rest.front() != '\x1b' &&
+      absl::ascii_isalnum(static_cast<unsigned char>(plain.tag.front())) &&  // "<mail.info>postfix"
       (IsMailProgram(plain.tag) || (!IsLogRelay(plain.tag) && !IsLevel(plain.tag)))) {
     plain.time = *time;
     *text = rest;
