@@ -25,15 +25,15 @@ constexpr size_t kMaxSample = 300;     // bytes of an answer
 
 using MessageAndRecipient = std::pair<std::string, std::string>;
 
-// How much each of several names caused, the most first.
-Json Ranked(const std::map<std::string, int64_t>& counts) {
+// How much each of several names caused, the most first; `count`: the field's name.
+Json Ranked(const std::map<std::string, int64_t>& counts, const char* count) {
   std::vector<std::pair<int64_t, std::string>> ranked;
-  for (const auto& [name, count] : counts) ranked.emplace_back(-count, name);
+  for (const auto& [name, number] : counts) ranked.emplace_back(-number, name);
   std::sort(ranked.begin(), ranked.end());
   Json list = Json::array();
   for (const auto& [minus, name] : ranked) {
     if (list.size() == kMaxShown) break;
-    list.push_back({{"name", name}, {"bad", -minus}});
+    list.push_back({{"name", name}, {count, -minus}});
   }
   return list;
 }
@@ -86,18 +86,6 @@ Json SendersJson(const std::map<Sender, Sent>& senders) {
   return list;
 }
 
-Json HostsJson(const std::map<std::string, int64_t>& hosts) {
-  std::vector<std::pair<int64_t, std::string>> ranked;
-  for (const auto& [name, count] : hosts) ranked.emplace_back(-count, name);
-  std::sort(ranked.begin(), ranked.end());
-  Json list = Json::array();
-  for (const auto& [minus, name] : ranked) {
-    if (list.size() == kMaxShown) break;
-    list.push_back({{"name", name}, {"count", -minus}});
-  }
-  return list;
-}
-
 Json AnswersJson(const std::map<std::string, Answers>& answers) {
   std::vector<std::pair<int64_t, std::string>> ranked;
   for (const auto& [name, one] : answers) ranked.emplace_back(-one.counted - one.left_out, name);
@@ -112,7 +100,7 @@ Json AnswersJson(const std::map<std::string, Answers>& answers) {
                     {"meaning", std::string(info.meaning)},
                     {"side", std::string(info.side)},
                     {"advice", std::string(info.advice)},
-                    {"hosts", HostsJson(one.hosts)},
+                    {"hosts", Ranked(one.hosts, "count")},
                     {"recipients", one.recipients.size()},
                     {"recipient", one.recipients.empty() ? "" : *one.recipients.begin()},
                     {"sample", one.sample}});
@@ -283,12 +271,12 @@ Json CausesJson(const LedgerSearch& search, const Subject& subject,
           {"until", FormatUtc(until)},
           {"all", all},  // false: there are more than were looked at
           {"who", SendersJson(by_sender)},
-          {"senders", Ranked(senders)},
-          {"logins", Ranked(logins)},
-          {"users", Ranked(scripts)},
+          {"senders", Ranked(senders, "bad")},
+          {"logins", Ranked(logins, "bad")},
+          {"users", Ranked(scripts, "bad")},
           {"answers", AnswersJson(answers)},
-          {"claimed", Ranked(arrivals.claims)},
-          {"mail_subjects", Ranked(arrivals.mail_subjects)},
+          {"claimed", Ranked(arrivals.claims, "bad")},
+          {"mail_subjects", Ranked(arrivals.mail_subjects, "bad")},
           {"recipients", recipients.size()},
           {"destinations", destinations.size()},
           {"attempts", std::move(attempts)}};

@@ -25,6 +25,7 @@
 #include "limiter/ctl/policy_verbs.h"
 #include "limiter/ctl/queue_verbs.h"
 #include "limiter/ctl/replay.h"
+#include "limiter/ctl/replay_arguments.h"
 #include "limiter/ctl/reply_verbs.h"
 #include "limiter/ctl/stats_page.h"
 #include "limiter/ctl/tool_verbs.h"
@@ -33,8 +34,6 @@
 #include "limiter/localrpc/admin_client.h"
 #include "limiter/localrpc/admin_session.h"
 #include "limiter/port/clock.h"
-#include "limiter/port/host_name.h"
-#include "policy/charge.h"
 #include "policy/evaluate.h"
 #include "policy/policy_file.h"
 #include "policy/text.h"
@@ -252,34 +251,15 @@ int RunDoctor(const Arguments& args) {
 }
 
 int RunReplay(const Arguments& args) {
-  ReplayOptions options;
-  options.format = args.format == "postfix" ? LogFormat::kPostfix
-                   : args.format == "exim"  ? LogFormat::kExim
-                                            : LogFormat::kAny;
-  options.paths = args.logs;
-  options.lists.host = HostName();
-  if (!args.config.empty()) {
-    absl::StatusOr<Config> config = LoadConfig(args.config);
-    if (!config.ok()) return Fail(config.status());
-    options.lists = config->charge;
-    options.zone = config->zone;
-  }
-  if (!args.timezone.empty() && !absl::LoadTimeZone(args.timezone, &options.zone)) {
-    return FailUsage(absl::StrCat("--timezone '", args.timezone,
-                                  "' is not known; use a name such as Europe/Berlin or UTC"));
-  }
-  if (!args.charge.empty()) {
-    absl::StatusOr<std::vector<ChargeStep>> order = ParseChargeOrder(args.charge);
-    if (!order.ok()) {
-      return FailUsage(absl::StrCat("--charge: ", order.status().message()));
-    }
-    options.lists.order = *std::move(order);
-  }
+  absl::StatusOr<ReplayOptions> options = ReplayOptionsFor(args.format, args.logs, args.config);
+  if (!options.ok()) return Fail(options.status());
+  absl::Status set = SetZoneAndCharge(args.timezone, args.charge, &*options);
+  if (!set.ok()) return FailUsage(std::string(set.message()));
   absl::StatusOr<LoadedPolicy> policy = LoadPolicy(args.policy);
   if (!policy.ok()) return Fail(policy.status());
-  options.policy = policy->policy;
-  options.progress = ProgressBar();
-  absl::StatusOr<Json> result = Replay(options);
+  options->policy = policy->policy;
+  options->progress = ProgressBar();
+  absl::StatusOr<Json> result = Replay(*options);
   if (!result.ok()) return Fail(result.status());
   const int printed = Print(args.json ? DumpPretty(*result) : ReplayPage(*result));
   return IsNoSuchLog(*result) ? 1 : printed;

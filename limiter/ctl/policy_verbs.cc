@@ -19,6 +19,7 @@
 #include "limiter/ctl/policy_schema.h"
 #include "limiter/ctl/policy_suggest.h"
 #include "limiter/ctl/replay.h"
+#include "limiter/ctl/replay_arguments.h"
 #include "limiter/localrpc/admin_client.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/host_name.h"
@@ -126,27 +127,10 @@ absl::StatusOr<double> GuardPercent(absl::string_view text) {
 }
 
 absl::StatusOr<ReplayOptions> OptionsOf(const PolicyArguments& args) {
-  ReplayOptions options;
-  options.format = args.format == "postfix" ? LogFormat::kPostfix
-                   : args.format == "exim"  ? LogFormat::kExim
-                                            : LogFormat::kAny;
-  options.paths = args.logs;
-  options.lists.host = HostName();
-  if (!args.config.empty()) {
-    absl::StatusOr<Config> config = LoadConfig(args.config);
-    if (!config.ok()) return config.status();
-    options.lists = config->charge;
-    options.zone = config->zone;
-  }
-  if (!args.timezone.empty() && !absl::LoadTimeZone(args.timezone, &options.zone)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--timezone '", args.timezone, "' is not known; use a name such as Europe/Berlin or UTC"));
-  }
-  if (!args.charge.empty()) {
-    absl::StatusOr<std::vector<ChargeStep>> order = ParseChargeOrder(args.charge);
-    if (!order.ok()) return order.status();
-    options.lists.order = *std::move(order);
-  }
+  absl::StatusOr<ReplayOptions> options = ReplayOptionsFor(args.format, args.logs, args.config);
+  if (!options.ok()) return options;
+  absl::Status set = SetZoneAndCharge(args.timezone, args.charge, &*options);
+  if (!set.ok()) return set;
   return options;
 }
 

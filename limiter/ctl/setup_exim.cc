@@ -221,15 +221,22 @@ absl::Status EximSetup::PlanAcl(const std::string& acl, absl::string_view name,
                                           Files().front(), " and the files that it includes"));
 }
 
+// Debian's split configuration takes a block as a file of its own, in conf.d/SECTION. False: there
+// is no such folder.
+bool EximSetup::PlanOwnFile(absl::string_view section, absl::string_view name,
+                            const std::string& text, SetupPlan* plan) {
+  if (found_.layout != EximFound::Layout::kDebianSplit) return false;
+  FileEdit* edit =
+      plan->Edit(absl::StrCat(found_.folder, "/conf.d/", section, "/95_deferd_", name));
+  BlockText file(edit->after.value_or(""));
+  file.Insert(file.size(), name, text);
+  edit->after = file.Text();
+  return true;
+}
+
 // A main option, in front of the first section.
 void EximSetup::PlanMain(absl::string_view name, const std::string& text, SetupPlan* plan) {
-  if (found_.layout == EximFound::Layout::kDebianSplit) {
-    FileEdit* edit = plan->Edit(absl::StrCat(found_.folder, "/conf.d/main/95_deferd_", name));
-    BlockText file(edit->after.value_or(""));
-    file.Insert(file.size(), name, text);
-    edit->after = file.Text();
-    return;
-  }
+  if (PlanOwnFile("main", name, text, plan)) return;
   FileEdit* edit = plan->Edit(Files().front());
   BlockText file(edit->after.value_or(""));
   int at = file.Find([](absl::string_view line) { return absl::StartsWith(line, "begin "); });
@@ -238,13 +245,7 @@ void EximSetup::PlanMain(absl::string_view name, const std::string& text, SetupP
 }
 
 void EximSetup::PlanNewAcl(absl::string_view name, const std::string& text, SetupPlan* plan) {
-  if (found_.layout == EximFound::Layout::kDebianSplit) {
-    FileEdit* edit = plan->Edit(absl::StrCat(found_.folder, "/conf.d/acl/95_deferd_", name));
-    BlockText file(edit->after.value_or(""));
-    file.Insert(file.size(), name, text);
-    edit->after = file.Text();
-    return;
-  }
+  if (PlanOwnFile("acl", name, text, plan)) return;
   FileEdit* edit = plan->Edit(Files().front());
   BlockText file(edit->after.value_or(""));
   const int acl = file.Find([](absl::string_view line) { return Begins(line, "acl"); });

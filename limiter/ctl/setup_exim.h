@@ -62,6 +62,8 @@ class EximSetup {
   std::vector<std::string> Files() const;
   absl::Status PlanAcl(const std::string& acl, absl::string_view name, const std::string& text,
                        SetupPlan* plan, bool* done);
+  bool PlanOwnFile(absl::string_view section, absl::string_view name, const std::string& text,
+                   SetupPlan* plan);
   void PlanMain(absl::string_view name, const std::string& text, SetupPlan* plan);
   void PlanNewAcl(absl::string_view name, const std::string& text, SetupPlan* plan);
   std::string Session();
