@@ -228,7 +228,7 @@ std::string LimitText(const Json& why) {
       " in ", Field(rule, "window"));
   const std::string when = Field(rule, "at_this_pace");
   if (!when.empty()) {
-    absl::StrAppend(&text, "; at this pace at ", BriefTime(when));
+    absl::StrAppend(&text, "; likely over by ", BriefTime(when));
   } else if (missing > 0) {
     absl::StrAppend(&text, "; ", missing, " more to go");
   }
