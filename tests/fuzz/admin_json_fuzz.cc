@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "absl/strings/str_split.h"
@@ -15,41 +14,30 @@
 #include "limiter/localrpc/admin_session.h"
 #include "limiter/localrpc/json.h"
 #include "policy/attempt.h"
+#include "tests/fuzz/fuzzing.h"
 
 namespace {
 
 constexpr absl::Time kNow = absl::FromUnixSeconds(1'764'000'000);
 
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
-
 absl::StatusOr<deferd::Json> Handle(const std::string& verb, const deferd::Json& args,
                                     const deferd::Peer&) {
   const std::string text = deferd::Dump(args);
-  Require(deferd::Json::parse(text) == args);
-  Require(text.find('\n') == std::string::npos);
+  deferd::Require(deferd::Json::parse(text) == args);
+  deferd::Require(text.find('\n') == std::string::npos);
   deferd::TimeArgs(args, kNow).IgnoreError();
   deferd::TextArg(args, "subject").IgnoreError();
   deferd::WholeArg(args, "limit", 1).IgnoreError();
   deferd::EventBatch batch;
   const absl::Status added = deferd::AddRecord(args, kNow, &batch);
   if (!added.ok()) return added;
-  Require(batch.size() > 0);
+  deferd::Require(batch.size() > 0);
   return deferd::Json{{"verb", verb}, {"events", batch.size()}};
 }
 
-std::string Talk(absl::string_view bytes, size_t piece_size) {
+std::string Answers(absl::string_view bytes, size_t piece_size) {
   deferd::AdminSession session(deferd::Peer{}, Handle);
-  std::string out;
-  bool open = true;
-  while (open && !bytes.empty()) {
-    const absl::string_view piece = bytes.substr(0, piece_size);
-    open = session.OnBytes(piece, &out);
-    bytes.remove_prefix(piece.size());
-  }
-  if (open) session.OnEnd(&out);
-  return out;
+  return deferd::Talk(&session, bytes, piece_size);
 }
 
 }  // namespace
@@ -57,11 +45,11 @@ std::string Talk(absl::string_view bytes, size_t piece_size) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const absl::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  const std::string whole = Talk(bytes, std::max<size_t>(1, bytes.size()));
-  Require(Talk(bytes, size_t{data[0]} + 1) == whole);
+  const std::string whole = Answers(bytes, std::max<size_t>(1, bytes.size()));
+  deferd::Require(Answers(bytes, size_t{data[0]} + 1) == whole);
   for (absl::string_view line : absl::StrSplit(whole, '\n', absl::SkipEmpty())) {
     const deferd::Json answer = deferd::Json::parse(line.begin(), line.end());
-    Require(answer.is_object() && answer.contains("ok"));
+    deferd::Require(answer.is_object() && answer.contains("ok"));
   }
   return 0;
 }

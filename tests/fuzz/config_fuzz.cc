@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
@@ -18,24 +17,22 @@
 #include "absl/strings/string_view.h"
 #include "limiter/config/config.h"
 #include "policy/charge.h"
+#include "tests/fuzz/fuzzing.h"
 
 namespace {
 
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
-
 void ReadAsConfig(absl::string_view bytes) {
   const int fd = memfd_create("config_fuzz", MFD_CLOEXEC);
-  Require(fd >= 0 && write(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+  deferd::Require(fd >= 0 &&
+                  write(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
   const std::string path = absl::StrCat("/proc/self/fd/", fd);
   const absl::StatusOr<deferd::Config> config = deferd::LoadConfig(path);
   if (config.ok()) {
-    Require(config->text == bytes);
-    Require(deferd::NeedRestart(*config, *config).empty());
+    deferd::Require(config->text == bytes);
+    deferd::Require(deferd::NeedRestart(*config, *config).empty());
   } else {
     for (absl::string_view mistake : absl::StrSplit(config.status().message(), '\n')) {
-      Require(!mistake.empty());
+      deferd::Require(!mistake.empty());
     }
   }
   close(fd);
@@ -48,7 +45,7 @@ void ReadAsLists(absl::string_view bytes) {
     const absl::Status read = deferd::ReadMap(bytes, "users", swap, &map, &several);
     if (read.ok()) continue;
     for (absl::string_view mistake : absl::StrSplit(read.message(), '\n')) {
-      Require(absl::StartsWith(mistake, "users:"));
+      deferd::Require(absl::StartsWith(mistake, "users:"));
     }
   }
   deferd::HostList hosts;

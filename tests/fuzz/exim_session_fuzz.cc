@@ -9,10 +9,11 @@
 #include <string>
 
 #include "limiter/hook/exim_session.h"
+#include "tests/fuzz/fuzzing.h"
 
 namespace {
 
-std::string Talk(absl::string_view bytes, size_t piece_size) {
+std::string Answers(absl::string_view bytes, size_t piece_size) {
   deferd::EximSession session(
       [](const deferd::Question& question) -> deferd::Answer {
         return {
@@ -20,15 +21,7 @@ std::string Talk(absl::string_view bytes, size_t piece_size) {
             .text = question.identity.sender + question.identity.login + question.identity.user};
       },
       nullptr, nullptr);
-  std::string out;
-  bool open = true;
-  while (open && !bytes.empty()) {
-    const absl::string_view piece = bytes.substr(0, piece_size);
-    open = session.OnBytes(piece, &out);
-    bytes.remove_prefix(piece.size());
-  }
-  if (open) session.OnEnd(&out);
-  return out;
+  return deferd::Talk(&session, bytes, piece_size);
 }
 
 }  // namespace
@@ -36,8 +29,8 @@ std::string Talk(absl::string_view bytes, size_t piece_size) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const absl::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  const std::string whole = Talk(bytes, std::max<size_t>(1, bytes.size()));
-  if (Talk(bytes, size_t{data[0]} + 1) != whole) abort();
+  const std::string whole = Answers(bytes, std::max<size_t>(1, bytes.size()));
+  if (Answers(bytes, size_t{data[0]} + 1) != whole) abort();
   for (const char c : whole) {
     if (c != '\n' && (c < ' ' || c > '~')) abort();
   }

@@ -1,5 +1,5 @@
 // Any bytes as an entry of the journal ("IDENTIFIER LF PID LF MESSAGE"): one line, which reads as
-// the program that the entry had, if that is a mail server's.
+// the program that the entry had. A log relay's entry may be a line of another program.
 
 #include <cstddef>
 #include <cstdint>
@@ -27,9 +27,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!deferd::JournalLine(entry, &line)) return 0;
   if (line.find('\n') != std::string::npos || line.find('\0') != std::string::npos) std::abort();
   const auto prefix = deferd::ParseLogPrefix(line);
-  const bool is_mail = entry.identifier == "exim" || entry.identifier == "exim4" ||
-                       absl::StartsWith(entry.identifier, "postfix/smtp");
-  if (is_mail && (!prefix || prefix->program != entry.identifier)) std::abort();
+  const absl::string_view identifier = entry.identifier;
+  const bool is_mail =
+      identifier == "exim" || identifier == "exim4" || absl::StartsWith(identifier, "postfix/smtp");
+  if ((is_mail || !deferd::IsLogRelay(identifier)) && (!prefix || prefix->program != identifier)) {
+    std::abort();
+  }
   const auto reader =
       deferd::NewAnyReader({.zone = absl::UTCTimeZone()}, {.zone = absl::UTCTimeZone()});
   deferd::EventBatch batch;

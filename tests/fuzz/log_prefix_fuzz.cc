@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "absl/strings/str_split.h"
@@ -12,6 +11,7 @@
 #include "limiter/intake/any_reader.h"
 #include "limiter/intake/log_wrapping.h"
 #include "limiter/intake/syslog_prefix.h"
+#include "tests/fuzz/fuzzing.h"
 
 namespace {
 
@@ -20,30 +20,27 @@ bool IsInside(absl::string_view part, absl::string_view whole) {
          (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
 }
 
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
-
 void TakeApart(absl::string_view line) {
   deferd::StampReader stamps(absl::UTCTimeZone());
   absl::string_view text = line;
   const std::optional<deferd::SyslogPrefix> taken = deferd::TakeSyslogPrefix(&stamps, &text);
   const std::optional<deferd::LogPrefix> prefix = deferd::ParseLogPrefix(line);
   if (taken) {
-    Require(prefix.has_value());
-    Require(text.data() + text.size() == line.data() + line.size());
-    Require(taken->tag == prefix->program && taken->pid == prefix->pid && text == prefix->text);
+    deferd::Require(prefix.has_value());
+    deferd::Require(text.data() + text.size() == line.data() + line.size());
+    deferd::Require(taken->tag == prefix->program && taken->pid == prefix->pid &&
+                    text == prefix->text);
   } else {
-    Require(text == line);
+    deferd::Require(text == line);
   }
   if (!prefix) return;
   for (absl::string_view part : {prefix->host, prefix->program, prefix->pid, prefix->text}) {
-    Require(IsInside(part, line));
+    deferd::Require(IsInside(part, line));
   }
   deferd::StampReader again(absl::UTCTimeZone());
   const std::optional<absl::Time> time = again.Resolve(prefix->stamp);
-  Require(time.has_value() == taken.has_value());
-  if (time) Require(*time == taken->time);
+  deferd::Require(time.has_value() == taken.has_value());
+  if (time) deferd::Require(*time == taken->time);
 }
 
 }  // namespace
@@ -60,12 +57,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     deferd::LogUnwrapper restarted;
     restarted.Restore(unwrapper.SaveState());
     absl::string_view one = line, other = line;
-    Require(unwrapper.Take(&one) == restarted.Take(&other));
-    Require(one == other);
-    Require(unwrapper.SaveState() == restarted.SaveState());
+    deferd::Require(unwrapper.Take(&one) == restarted.Take(&other));
+    deferd::Require(one == other);
+    deferd::Require(unwrapper.SaveState() == restarted.SaveState());
   }
   const deferd::LineCounts& counts = batch.counts;
-  Require(counts.lines == counts.attempts + counts.not_mine + counts.rejected + counts.malformed);
+  deferd::Require(counts.lines ==
+                  counts.attempts + counts.not_mine + counts.rejected + counts.malformed);
   unwrapper.Restore(bytes);
   return 0;
 }

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -11,16 +10,13 @@
 #include "limiter/localrpc/queue_list.h"
 #include "policy/json_limits.h"
 #include "policy/message_id.h"
+#include "tests/fuzz/fuzzing.h"
 
 namespace {
 
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
-
 void WriteAndRead(const std::vector<deferd::QueuedMail>& queue) {
   const deferd::Json written = deferd::QueueToJson(queue);
-  Require(deferd::QueueToJson(deferd::QueueFromJson(written)) == written);
+  deferd::Require(deferd::QueueToJson(deferd::QueueFromJson(written)) == written);
   deferd::Dump(written);  // texts that are no UTF-8 too
 }
 
@@ -31,13 +27,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (bool held : {false, true}) {
     std::vector<deferd::QueuedMail> queue;
     deferd::AddEximQueue(bytes, held, &queue);
-    for (const deferd::QueuedMail& mail : queue) Require(deferd::IsEximId(mail.id));
+    for (const deferd::QueuedMail& mail : queue) deferd::Require(deferd::IsEximId(mail.id));
     WriteAndRead(queue);
   }
   std::vector<deferd::QueuedMail> queue;
   deferd::AddPostfixQueue(bytes, &queue);
   for (const deferd::QueuedMail& mail : queue) {
-    Require(mail.recipients.size() <= deferd::kMaxRecipients);
+    deferd::Require(mail.recipients.size() <= deferd::kMaxRecipients);
   }
   WriteAndRead(queue);
 

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <deque>
 #include <memory>
 #include <string>
@@ -14,19 +13,16 @@
 #include "limiter/intake/postfix_reader.h"
 #include "limiter/intake/reader_state.h"
 #include "policy/attempt.h"
+#include "tests/fuzz/fuzzing.h"
 
 namespace {
-
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
 
 void RestoreAndSave(std::unique_ptr<deferd::LogReader> reader, absl::string_view bytes,
                     std::unique_ptr<deferd::LogReader> next) {
   if (!reader->Restore({}, bytes).ok()) return;
   const std::string saved = reader->SaveState();
-  Require(next->Restore({}, saved).ok());
-  Require(next->SaveState() == saved);
+  deferd::Require(next->Restore({}, saved).ok());
+  deferd::Require(next->SaveState() == saved);
   deferd::EventBatch batch;
   next->Finish(&batch);
 }
@@ -41,9 +37,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string written = deferd::EncodeReaderState(state, early);
     deferd::ReaderState again;
     std::deque<deferd::Attempt> early_again;
-    Require(deferd::DecodeReaderState(written, &again, &early_again).ok());
-    Require(deferd::EncodeReaderState(again, early_again) == written);
-    for (const char c : written) Require(c >= ' ' && c <= '~');
+    deferd::Require(deferd::DecodeReaderState(written, &again, &early_again).ok());
+    deferd::Require(deferd::EncodeReaderState(again, early_again) == written);
+    for (const char c : written) deferd::Require(c >= ' ' && c <= '~');
   }
   const auto exim = [] { return deferd::NewEximReader({.zone = absl::UTCTimeZone()}); };
   const auto postfix = [] { return deferd::NewPostfixReader({.zone = absl::UTCTimeZone()}); };

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -13,14 +12,7 @@
 #include "policy/policy.h"
 #include "policy/refusal_text.h"
 #include "policy/subject.h"
-
-namespace {
-
-void Require(bool condition) {
-  if (!condition) std::abort();
-}
-
-}  // namespace
+#include "tests/fuzz/fuzzing.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::string_view bytes(reinterpret_cast<const char*>(data), size);
@@ -40,10 +32,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (deferd::Verdict verdict :
          {deferd::Verdict::kHold, deferd::Verdict::kReject, deferd::Verdict::kDiscard}) {
       const std::string text = deferd::RefusalText(policy, refusal, verdict);
-      Require(!text.empty() && text.size() <= deferd::kMaxRefusalText);
-      for (const char c : text) Require(c >= ' ' && c <= '~');
-      Require(deferd::IsRefusalText(text));
-      Require(deferd::FindRefusal(absl::StrCat("550 5.7.1 ", text)).has_value());
+      deferd::Require(!text.empty() && text.size() <= deferd::kMaxRefusalText);
+      for (const char c : text) deferd::Require(c >= ' ' && c <= '~');
+      deferd::Require(deferd::IsRefusalText(text));
+      deferd::Require(deferd::FindRefusal(absl::StrCat("550 5.7.1 ", text)).has_value());
     }
   }
   return 0;

@@ -243,6 +243,19 @@ TEST(SyslogPrefix, TheShortWayGivesTheSame) {
   for (const Form& form : kForms) EXPECT_EQ(Taken(form.line), WithoutHost(form.want)) << form.line;
 }
 
+// A level that is glued to the program, and half of the day behind the stamp, need the whole way.
+TEST(SyslogPrefix, WhatTheShortWayDoesNotKnowItLeaves) {
+  for (absl::string_view stamp : {"Oct  9 02:53:48", "2024-10-09T02:53:48+02:00"}) {
+    for (absl::string_view middle :
+         {"mx <mail.info>postfix/smtp[12]: ", "mx <22>postfix/qmgr[3]: ", "<mail.warn>exim[4]: ",
+          "PM mx postfix/smtp[12]: ", "am mx exim: ", "pm postfix/smtpd[7]: "}) {
+      const std::string line = absl::StrCat(stamp, " ", middle, "4F1A2B: to=<a@b>");
+      EXPECT_EQ(Taken(line), WithoutHost(Prefix(line))) << line;
+      EXPECT_TRUE(absl::EndsWith(Taken(line), "4F1A2B: to=<a@b>")) << line;
+    }
+  }
+}
+
 // A program that is no container and no relay writes what strangers sent it.
 TEST(SyslogPrefix, WhatAProgramWritesIsNoHeader) {
   for (const char* program :
