@@ -32,9 +32,9 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr ev_ssize_t kMaxHeaders = 8 << 10;
 constexpr ev_ssize_t kMaxBody = 1 << 10;
-// What a connection may last in all, and be silent for. Each serves one request.
+// Maximum lifetime and silence of a connection. Each serves one request.
 constexpr std::chrono::seconds kMaxLife{5};
-// More than these wait in the kernel. Strangers must not use up the descriptors of the MTA's door.
+// More connections wait in the kernel. HTTP clients must not use up the descriptors that MTAs need.
 constexpr size_t kMaxConnections = 128;
 constexpr timeval kTick = {.tv_sec = 1, .tv_usec = 0};
 
@@ -49,8 +49,8 @@ struct Free {
 template <typename T>
 using Owned = std::unique_ptr<T, Free>;
 
-// Whether a Host header means this machine. A page in somebody's browser that was bound to
-// 127.0.0.1 by DNS says its own name there.
+// Whether a Host header names this machine. A web page that DNS rebinding points at 127.0.0.1 sends
+// its own name there.
 bool IsLoopbackHost(absl::string_view host) {
   const size_t colon = host.find(':', absl::StartsWith(host, "[") ? host.find(']') : 0);
   if (colon != absl::string_view::npos) {
@@ -73,15 +73,15 @@ class EventHttpServer : public HttpServer {
   void Run();
 
  private:
-  // A reference of our own to a connection's bufferevent: how its end is seen, since evhttp neither
-  // counts connections nor tells when one is over.
+  // Our own reference to a connection's bufferevent shows its end: evhttp neither counts
+  // connections nor reports when one ends.
   struct Connection {
     bufferevent* bev;
     SteadyClock::time_point since;
     bool over() const {
       bufferevent_event_cb on_event = nullptr;
       bufferevent_getcb(bev, nullptr, nullptr, &on_event, nullptr);
-      return on_event == nullptr;  // evhttp has let go of it
+      return on_event == nullptr;  // evhttp has released it
     }
   };
 
@@ -168,7 +168,7 @@ absl::Status EventHttpServer::Open() {
 }
 
 absl::Status EventHttpServer::Accept(const Listener& listener) {
-  // evhttp closes the descriptor that it is given.
+  // evhttp closes the descriptor that it gets.
   const int fd = fcntl(listener.fd(), F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return Failed("no descriptor left");
   evhttp_bound_socket* bound = evhttp_accept_socket_with_handle(http_.get(), fd);
@@ -177,7 +177,7 @@ absl::Status EventHttpServer::Accept(const Listener& listener) {
     return Failed("libevent does not take the socket");
   }
   accepting_.push_back(evhttp_bound_socket_get_listener(bound));
-  // Without descriptors the socket stays readable: accepting pauses until the next tick.
+  // Without descriptors the socket stays readable: pauses accepting until the next tick.
   evconnlistener_set_error_cb(accepting_.back(), [](evconnlistener* accepting, void*) {
     evconnlistener_disable(accepting);
   });
@@ -185,7 +185,7 @@ absl::Status EventHttpServer::Accept(const Listener& listener) {
 }
 
 void EventHttpServer::Run() {
-  // Bufferevents write without MSG_NOSIGNAL; a client that is gone must not end the process.
+  // Bufferevents write without MSG_NOSIGNAL; a disconnected client must not end the process.
   sigset_t pipe;
   sigemptyset(&pipe);
   sigaddset(&pipe, SIGPIPE);
@@ -195,7 +195,7 @@ void EventHttpServer::Run() {
 
 bufferevent* EventHttpServer::OnConnection() {
   if (connections_.size() + 1 >= kMaxConnections) Sweep();
-  // Closing with the last reference keeps the descriptor's number from being taken before that.
+  // Closing with the last reference keeps the descriptor's number reserved until then.
   bufferevent* bev = bufferevent_socket_new(base_.get(), -1, BEV_OPT_CLOSE_ON_FREE);
   if (bev == nullptr) return nullptr;
   bufferevent_incref(bev);
@@ -226,7 +226,7 @@ void EventHttpServer::OnTick() {
   event_add(tick_event_.get(), &kTick);
 }
 
-// Lets go of the connections that are over.
+// Releases the connections that have ended.
 void EventHttpServer::Sweep() {
   const auto live = std::partition(connections_.begin(), connections_.end(),
                                    [](const Connection& one) { return !one.over(); });
@@ -279,7 +279,7 @@ void EventHttpServer::Answer(evhttp_request* request, int code, const char* reas
   if (body != nullptr && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) {
     evbuffer_add(body.get(), text.data(), text.size());
   }
-  // The connection ends after this; its place is free in the next turn of the loop.
+  // The connection ends after this; its slot is free in the next turn of the loop.
   evhttp_request_set_on_complete_cb(
       request,
       [](evhttp_request*, void* tick) { event_active(static_cast<event*>(tick), EV_TIMEOUT, 0); },

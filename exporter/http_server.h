@@ -1,8 +1,8 @@
-// The HTTP door, on loopback: /metrics, /healthz, /readyz.
+// The HTTP server, on loopback: /metrics, /healthz, /readyz.
 //
-// Nothing here shows or changes a domain's data: on shared hosting loopback is full of strangers.
-// Runs libevent's evhttp on a thread of its own; slow and silent clients are bounded by time-outs,
-// header and body sizes. Handlers are called on that thread.
+// It neither shows nor changes a domain's data: on shared hosting any user can connect to loopback.
+// Runs libevent's evhttp on a thread of its own; timeouts and limits on header and body size
+// protect it against slow and silent clients. Handlers run on that thread.
 
 #ifndef DEFERD_EXPORTER_HTTP_SERVER_H_
 #define DEFERD_EXPORTER_HTTP_SERVER_H_
@@ -19,13 +19,13 @@ namespace deferd {
 
 struct HttpHandlers {
   std::function<std::string()> metrics;
-  // Empty: ready. Else what is missing, one a line (answered 503).
+  // Empty: ready. Otherwise the reasons, one per line (answered 503).
   std::function<std::string()> not_ready;
 };
 
 class HttpServer {
  public:
-  // Serves on all of `listeners`, at least one, until destroyed. Unavailable if libevent refuses.
+  // Serves on all of `listeners`, at least one, until destroyed. Unavailable if libevent fails.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(std::vector<Listener> listeners,
                                                            HttpHandlers handlers);
   virtual ~HttpServer() = default;

@@ -19,8 +19,8 @@ using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 
-// The one table of all metrics. `label` is empty where there is one series; two are separated by a
-// comma.
+// The table of all metrics. `label` is empty for a metric with one series; two labels are separated
+// by a comma.
 struct Entry {
   std::string_view name;
   MetricType type;
@@ -31,149 +31,152 @@ struct Entry {
 constexpr Entry kTable[] = {
     {"deferd_log_lines_total", MetricType::Counter, "result",
      "Log lines read: attempt (at least one attempt), not_mine (another line of the MTA), rejected "
-     "(refused at SMTP time), malformed (not understood, though it should have been)."},
+     "(refused at SMTP time), malformed (should be understood, but cannot be parsed)."},
     {"deferd_attempts_total", MetricType::Counter, "outcome",
-     "Delivery attempts by outcome, those left out included; expired is failed."},
+     "Delivery attempts by outcome, including those left out; expired counts as failed."},
     {"deferd_bad_attempts_total", MetricType::Counter, "class",
      "Attempts that were deferred or failed, by the class of the remote server's answer (deferctl "
-     "explain); those left out included."},
+     "explain), including those left out."},
     {"deferd_rejected_recipients_total", MetricType::Counter, "",
-     "Recipients that the mail server refused at RCPT time to senders of ours, for good and "
-     "because of the recipient; no attempts."},
+     "Recipients that the mail server permanently refused at RCPT time to own senders because of "
+     "the recipient; not attempts."},
     {"deferd_attempts_left_out_total", MetricType::Counter, "reason",
-     "Attempts that do not count, by the reason why; part of deferd_attempts_total. unclear: a "
-     "filter may have handed back somebody else's mail."},
+     "Attempts that do not count, by reason; part of deferd_attempts_total. unclear: the message "
+     "may be somebody else's mail that a filter handed back."},
     {"deferd_uncharged_attempts_total", MetricType::Counter, "reason",
      "Attempts to other hosts that no rule can judge: unseen_arrival (the line that names the "
      "sender "
      "was not read), untrusted_host (from a host that [charge] does not trust: mail from outside, "
      "too), order ([charge] order leaves the sender out), not_hosted, unknown."},
     {"deferd_case_changes_total", MetricType::Counter, "change",
-     "What happened to cases: opened, extended and ended by a rule or by time; blocked and "
-     "unblocked by a person; adopted from another node."},
+     "Changes of cases: opened, extended and ended by a rule or by time; blocked and unblocked by "
+     "a person; adopted from another node."},
     {"deferd_cases_open", MetricType::Gauge, "mode",
-     "Cases in state blocked: enforce (MTAs are told), shadow (only shown)."},
+     "Cases in state blocked: enforce (answered to MTAs), shadow (only shown)."},
     {"deferd_warnings_total", MetricType::Counter, "mode",
-     "Subjects that came near a rule's limits (warn_at), of rules that are enforced or in shadow."},
+     "Subjects that came near a rule's limits (warn_at), by mode of the rule (enforce, shadow)."},
     {"deferd_incidents_open", MetricType::Gauge, "scope",
-     "Troubles that are no sender's and are left out: ip and server (answers about our own), "
-     "destination (it fails for many at once)."},
+     "Delivery problems that no sender caused and that are left out: ip and server (replies about "
+     "this server), destination (fails for many senders at once)."},
     {"deferd_questions_total", MetricType::Counter, "verdict",
-     "Questions of MTAs, by the verdict that was answered."},
+     "Questions of MTAs, by the verdict in the answer."},
     {"deferd_shadow_verdicts_total", MetricType::Counter, "verdict",
-     "Questions that a rule in shadow would have answered so, had it been enforced."},
+     "Questions by the verdict that a shadow rule would have answered if it were enforced."},
     {"deferd_questions_unchecked_total", MetricType::Counter, "",
-     "Questions that were answered pass because deferd could not know."},
+     "Questions answered pass because deferd did not know enough."},
     {"deferd_questions_malformed_total", MetricType::Counter, "",
-     "Questions that were not understood and were answered with an error."},
+     "Questions that could not be parsed and were answered with an error."},
     {"deferd_question_duration_seconds", MetricType::Histogram, "",
-     "Time from a whole question to its answer."},
+     "Time from receiving a complete question to its answer."},
     {"deferd_source_lag_seconds", MetricType::Gauge, "path",
-     "How far reading is behind the end of a followed log."},
+     "Time by which reading is behind the end of a followed log."},
     {"deferd_source_gaps_total", MetricType::Counter, "path",
-     "Times that part of a followed log was lost before it was read."},
+     "Number of times that part of a followed log was lost before deferd read it."},
     {"deferd_source_read_bytes_total", MetricType::Counter, "path",
-     "Bytes read of a followed log."},
+     "Bytes read from a followed log."},
     {"deferd_source_readable", MetricType::Gauge, "path",
      "1 if a followed log can be read, 0 if not."},
     {"deferd_open_messages", MetricType::Gauge, "",
-     "Messages in the MTA's queue whose arrival is remembered."},
+     "Messages in the MTA's queue whose arrival deferd remembers."},
     {"deferd_held_messages", MetricType::Gauge, "",
      "Messages in the MTA's queue that are held for a block (deferctl queue --held)."},
     {"deferd_held_overdue_messages", MetricType::Gauge, "",
-     "Messages that are held for longer than hold_max and wait for a person, since their sender is "
-     "not of this server (a bounce would be backscatter), or their case is not sure."},
+     "Messages held for longer than hold_max that wait for a person, because their sender is not "
+     "on "
+     "this server (a bounce would be backscatter) or the evidence of their case is not certain."},
     {"deferd_queue_orders_failed_total", MetricType::Counter, "",
-     "Times that the MTA did not hold, release or give back a message when told to."},
+     "Orders to hold, release or return a message that the MTA did not carry out."},
     {"deferd_evicted_messages_total", MetricType::Counter, "",
-     "Messages that were forgotten before they left the queue, for want of room; also what a "
-     "filter may hand back."},
-    {"deferd_subjects", MetricType::Gauge, "", "Subjects with something in their window."},
+     "Messages forgotten before they left the queue, because too many were open; also originals of "
+     "mail that a filter may hand back."},
+    {"deferd_subjects", MetricType::Gauge, "", "Subjects with attempts in their window."},
     {"deferd_subject_window", MetricType::Gauge, "subject,outcome",
      "Only with [http] subject_series: what counts now (delivered, deferred, failed) of the "
      "subjects "
-     "that are blocked and of those with the most bad; subject=\"other\" is the sum of all "
+     "that are blocked and of those with the most bad deliveries; subject=\"other\" is the sum of "
+     "all "
      "others."},
     {"deferd_subject_blocked", MetricType::Gauge, "subject",
      "Only with [http] subject_series: 1 for each subject that is blocked."},
     {"deferd_subjects_unlisted", MetricType::Gauge, "",
      "Only with [http] subject_series: how many subjects subject=\"other\" stands for."},
     {"deferd_evicted_subjects_total", MetricType::Counter, "",
-     "Subjects whose counts were forgotten within their window, for want of room: the emptiest."},
+     "Subjects whose counts were forgotten within their window, because there were too many "
+     "subjects; those with the fewest attempts go first."},
     {"deferd_evicted_places_total", MetricType::Counter, "",
-     "Servers that fail, and names of senders, servers and domains of the last day's deliveries, "
-     "that were forgotten for want of room: incidents are found later."},
+     "Failing servers, and senders, servers and domains of the last day's deliveries, that were "
+     "forgotten because there were too many: incidents are detected later."},
     {"deferd_queued_batches", MetricType::Gauge, "",
-     "Batches of log lines that wait for the recorder."},
+     "Batches of log lines waiting for the recorder."},
     {"deferd_commits_total", MetricType::Counter, "result",
      "Commits of counts, positions and ledger to the local store: ok, failed."},
-    {"deferd_store_bytes", MetricType::Gauge, "", "Size of the local store on the disk."},
+    {"deferd_store_bytes", MetricType::Gauge, "", "Size of the local store on disk."},
     {"deferd_store_available_bytes", MetricType::Gauge, "",
-     "Room that the store's file system still has for deferd."},
-    {"deferd_ledger_rows", MetricType::Gauge, "", "Rows of the ledger that can be searched."},
+     "Space that deferd can still use in the store's file system."},
+    {"deferd_ledger_rows", MetricType::Gauge, "", "Searchable rows of the ledger."},
     {"deferd_ledger_lost_rows_total", MetricType::Counter, "",
-     "Rows that never reached the ledger, because the disk was full for too long."},
+     "Rows that were not written to the ledger, because the disk was full for too long."},
     {"deferd_ledger_dropped_segments_total", MetricType::Counter, "",
-     "Segments of the ledger that were dropped for age or size."},
+     "Segments of the ledger that were deleted because of age or size."},
     {"deferd_shared_up", MetricType::Gauge, "",
-     "1 if what this node knows is shared through Redis, 0 while there is trouble."},
+     "1 if this node shares its state through Redis, 0 while sharing fails."},
     {"deferd_shared_silent_seconds", MetricType::Gauge, "",
-     "Time since Redis last answered a beat; over 10 s, answers are unchecked."},
+     "Time since Redis last answered a heartbeat; above 10 s, answers are unchecked."},
     {"deferd_shared_troubles_total", MetricType::Counter, "trouble",
-     "Times that sharing failed: gone, slow, read-only, out-of-memory, loading, password, "
+     "Sharing failures by kind: gone (unreachable), slow, read-only, out-of-memory, loading, "
+     "password, "
      "wrong-type, not-saving, no-master, claimed (another daemon has this name or log), "
      "unexpected."},
-    {"deferd_shared_nodes", MetricType::Gauge, "", "Nodes that were seen within 10 s."},
+    {"deferd_shared_nodes", MetricType::Gauge, "", "Nodes seen in the last 10 s."},
     {"deferd_shared_clock_offset_seconds", MetricType::Gauge, "",
      "Redis's clock minus this node's."},
     {"deferd_shared_waiting_subjects", MetricType::Gauge, "",
-     "Subjects whose rows wait to be put into Redis."},
-    {"deferd_shared_waiting_cases", MetricType::Gauge, "", "Cases that wait to be put into Redis."},
-    {"deferd_shared_rows_put_total", MetricType::Counter, "", "Rows put into Redis."},
+     "Subjects whose rows wait to be written to Redis."},
+    {"deferd_shared_waiting_cases", MetricType::Gauge, "",
+     "Cases that wait to be written to Redis."},
+    {"deferd_shared_rows_put_total", MetricType::Counter, "", "Rows written to Redis."},
     {"deferd_shared_cases_put_total", MetricType::Counter, "result",
-     "Cases put into Redis: won (this node's is the newest), lost (another node's was)."},
+     "Cases written to Redis: won (this node's case was newer), lost (another node's was)."},
     {"deferd_shared_unreadable_total", MetricType::Counter, "",
-     "Rows and cases of other nodes that were refused: of an unknown form, damaged, or out of "
-     "range."},
+     "Rows and cases of other nodes that were rejected: unknown format, damaged, or out of range."},
     {"deferd_unchecked", MetricType::Gauge, "",
-     "1 while deferd does not know enough, so that every pass it answers is unchecked."},
+     "1 while deferd does not know enough, so that every pass is unchecked."},
     {"deferd_blind", MetricType::Gauge, "kind",
-     "Alarms of a deferd that runs and does not see (deferctl doctor): log (not understood), "
-     "charge (nobody can be blocked for what is sent), hook (the MTA accepts mail without a "
-     "question), "
+     "Alarms of a deferd that runs but cannot do its job (deferctl doctor): log (not understood), "
+     "charge (attempts are charged to nobody), hook (the MTA accepts mail without a question), "
      "smart_host (failures come back as bounce messages)."},
     {"deferd_accepted_messages_last_hour", MetricType::Gauge, "source",
      "Messages that the MTA accepted in the last hour, by MTA and source (exim_submission, "
      "postfix_relay, ...); mail from outside is part of relay."},
     {"deferd_questions_last_hour", MetricType::Gauge, "source",
      "Questions about messages in the last hour, by MTA and source. Far fewer than "
-     "deferd_accepted_messages_last_hour of the same source: the MTA does not ask."},
+     "deferd_accepted_messages_last_hour of the same source: the MTA does not query deferd."},
     {"deferd_accepted_messages_total", MetricType::Counter, "source",
      "Messages that the MTA accepted, by MTA and source."},
     {"deferd_source_questions_total", MetricType::Counter, "source",
-     "Questions about messages, by MTA and source, of each MTA that [hook] has a socket for; to be "
-     "compared with deferd_accepted_messages_total."},
+     "Questions about messages, by MTA and source, for each MTA that has a socket in [hook]; "
+     "compare "
+     "with deferd_accepted_messages_total."},
     {"deferd_policy_info", MetricType::Gauge, "hash",
      "Always 1; the label is the hash of the policy in force. Servers that share counts need the "
-     "same."},
+     "same policy."},
     {"deferd_policy_age_seconds", MetricType::Gauge, "", "Time since the policy was loaded."},
     {"deferd_policy_stale", MetricType::Gauge, "",
-     "1 if the policy file, or a list of [charge], has a mistake and the one before it is still in "
-     "force."},
+     "1 if the policy file or a list of [charge] is invalid and the previous one stays in force."},
     {"deferd_policy_reloads_total", MetricType::Counter, "result",
      "Reloads of the policy: ok, failed."},
-    {"deferd_hook_connections", MetricType::Gauge, "", "Connections of MTAs now."},
+    {"deferd_hook_connections", MetricType::Gauge, "", "Open connections of MTAs."},
     {"deferd_hook_connections_refused_total", MetricType::Counter, "",
-     "Connections of MTAs that were closed because there were too many."},
+     "Connections of MTAs that were refused because there were too many."},
     {"deferd_hook_connections_evicted_total", MetricType::Counter, "",
-     "Idle connections to the hook that were closed to make room for others."},
+     "Idle connections of MTAs that were closed to make room for others."},
     {"deferd_start_time_seconds", MetricType::Gauge, "",
-     "When the daemon started, in seconds since 1970 UTC."},
+     "Start time of the daemon, in seconds since 1970 UTC."},
     {"deferd_build_info", MetricType::Gauge, "version",
-     "Always 1; the label says which version runs."},
+     "Always 1; the label is the running version."},
 };
 
-// A metric of the table by its name; another name does not compile.
+// A metric's name, checked against the table at compile time.
 class MetricName {
  public:
   consteval MetricName(const char* name) {  // NOLINT(google-explicit-constructor)
@@ -198,7 +201,7 @@ std::string_view TypeName(MetricType type) {
   }
 }
 
-// All families of the table, to be filled.
+// All families of the table, without values.
 class Page {
  public:
   Page() {
@@ -251,8 +254,7 @@ std::string LabelWord(absl::string_view words) {
   return absl::StrReplaceAll(words, {{" ", "_"}, {"-", "_"}});
 }
 
-// A label value for each path. Two series must never be the same: Prometheus would refuse the whole
-// page.
+// A label value for each path. Two equal series would make Prometheus reject the whole page.
 std::vector<std::string> PathLabels(const std::vector<Gauges::SourceGauge>& sources) {
   std::vector<std::string> labels;
   for (const Gauges::SourceGauge& source : sources) {
@@ -293,7 +295,7 @@ void Metrics::OnAttempt(const Attempt& attempt, const ChargedSubjects& /*charged
       Count(&rejected_recipients_);
       return;
     default:
-      return;  // shown to people, never counted
+      return;  // shown to people, not counted
   }
   Count(&left_out_[static_cast<size_t>(left_out)]);
   if (answer != nullptr) Count(&classes_[static_cast<size_t>(answer->reply_class)]);
@@ -375,7 +377,7 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   ClientMetric::Histogram took;
   for (size_t i = 0; i < answer_buckets_.size(); ++i) {
     took.sample_count += answer_buckets_[i].load(std::memory_order_relaxed);
-    // The serializer adds the bucket without a bound.
+    // The serializer adds the bucket for +Inf.
     if (i < kBuckets.size()) took.bucket.push_back({took.sample_count, kBuckets[i]});
   }
   took.sample_sum = static_cast<double>(answer_nanos_.load(std::memory_order_relaxed)) / 1e9;

@@ -29,7 +29,7 @@
 
 namespace deferd {
 
-// Of `[shared]`.
+// Metrics of `[shared]`.
 struct SharedGauges {
   bool up = false;
   double silent_seconds = 0;
@@ -41,13 +41,13 @@ struct SharedGauges {
   int64_t cases_won = 0;
   int64_t cases_lost = 0;
   int64_t unreadable = 0;
-  std::vector<std::pair<std::string, int64_t>> troubles;  // name, how often
+  std::vector<std::pair<std::string, int64_t>> troubles;  // name, number of times
 };
 
-// What is read off at scrape time.
+// Values read at scrape time.
 struct Gauges {
   struct SourceGauge {
-    std::string path;  // one series a followed log
+    std::string path;  // one series per followed log
     double lag_seconds = 0;
     int64_t gaps = 0;
     int64_t bytes = 0;
@@ -72,17 +72,17 @@ struct Gauges {
   int64_t ledger_lost_rows = 0;
   int64_t ledger_dropped_segments = 0;
   int64_t store_bytes = 0;
-  std::optional<int64_t> store_available_bytes;  // of its file system; none: not known
-  std::optional<SharedGauges> shared;            // none: one machine
+  std::optional<int64_t> store_available_bytes;  // in its file system; nullopt: not known
+  std::optional<SharedGauges> shared;            // nullopt: one machine
   bool unchecked = false;
   std::array<int64_t, 4> blind = {};  // alarms: log, charge, hook, smart_host
-  // Of the last hour, by MTA and source of the mail: messages accepted, and questions about them.
+  // In the last hour, by MTA and source: accepted messages, and questions about them.
   struct HookEvidence {
     std::string source;
     int64_t accepted = 0;
     int64_t asked = 0;
-    int64_t accepted_total = 0;          // since the start, as the next
-    std::optional<int64_t> asked_total;  // none: [hook] has no socket for this MTA
+    int64_t accepted_total = 0;          // since the start, like the next field
+    std::optional<int64_t> asked_total;  // nullopt: [hook] has no socket for this MTA
   };
   std::vector<HookEvidence> hook_evidence;
   // Since the start: attempts to other hosts that no rule could judge, by the reason why.
@@ -101,7 +101,7 @@ struct Gauges {
   std::optional<SubjectSeries> subject_series;  // none: switched off
   std::string policy_hash;
   absl::Time policy_loaded;
-  bool policy_stale = false;  // the last reload failed, the old policy is in force
+  bool policy_stale = false;  // the last reload failed; the old policy is in force
   int64_t policy_reloads = 0;
   int64_t policy_reload_failures = 0;
   int64_t hook_connections = 0;
@@ -121,20 +121,20 @@ class Metrics : public Observer {
   void OnCase(CaseChange change, const Case& record) override;
   void OnWarning(const Warning& warning) override;
 
-  // From the hook's thread.
+  // Called on the hook's thread.
   void OnAnswer(Verdict verdict, bool unchecked, absl::Duration took);
   void OnMalformedQuestion();
   // What a rule in shadow would have answered, had it been enforced.
   void OnShadowVerdict(Verdict verdict);
 
-  // The text exposition format, version 0.0.4; `now` gives ages.
+  // The text exposition format, version 0.0.4; `now` is used for ages.
   std::string Text(const Gauges& gauges, absl::Time now) const;
 
-  // Name, type and help of every metric, as a Markdown table: what the manual shows.
+  // Name, type and help of every metric, as a Markdown table for the manual.
   static std::string MarkdownTable();
 
  private:
-  // Upper bounds of the answer histogram, in seconds; one more bucket for the rest.
+  // Upper bounds of the answer histogram in seconds; one more bucket for the rest.
   static constexpr std::array<double, 9> kBuckets = {1e-6, 2e-6, 5e-6, 1e-5, 5e-5,
                                                      1e-4, 1e-3, 1e-2, 1e-1};
 

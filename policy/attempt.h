@@ -1,7 +1,7 @@
 // One try to deliver one message to one recipient, and the log events around it.
 //
-// Intake makes these values from log lines; everything later works on them and never sees a line
-// again. Plain values, no invariant beyond the comments. Times are those printed in the log.
+// Intake creates these values from log lines; all later stages work on the values only. Plain
+// values without invariants beyond the comments. Times are those printed in the log.
 
 #ifndef DEFERD_POLICY_ATTEMPT_H_
 #define DEFERD_POLICY_ATTEMPT_H_
@@ -19,7 +19,7 @@
 
 namespace deferd {
 
-// The first four count (expired as failed); the others are shown to people. The numbers are stored.
+// The first four count (expired as failed); the others are only shown. The numbers are stored.
 enum class Outcome : uint8_t {
   kDelivered,
   kDeferred,
@@ -31,8 +31,8 @@ enum class Outcome : uint8_t {
   kDiscarded,
   kFiltered,
   kArchived,
-  // Refused at RCPT time to one of our own senders. It never becomes a delivery, so it is counted
-  // by itself. Readers propose it; the limiter makes kRejected of what is charged to nobody.
+  // Refused at RCPT time to one of our own senders. It never becomes a delivery and has a count of
+  // its own. Readers propose it; the limiter turns it into kRejected if nobody is charged.
   kRejectedRecipient,
 };
 inline constexpr int kOutcomes = 11;
@@ -52,66 +52,68 @@ struct MessageKey {
   }
 };
 
-// How the reply of an arrival begins that holds what a local program said of itself.
+// Prefix of an arrival's reply that holds a local program's claims about itself.
 inline constexpr absl::string_view kClaimPrefix = "claimed: ";
-// Of a kQueued that is no arrival: a held message is in the queue again. Who let go of it follows.
-inline constexpr absl::string_view kLetGoPrefix = "let go by ";
+// Prefix of a kQueued that is not an arrival: a held message was released. A person's name follows.
+inline constexpr absl::string_view kReleasedPrefix = "released by ";
+// The same in rows of ledgers that earlier versions wrote.
+inline constexpr absl::string_view kFormerReleasedPrefix = "let go by ";
 
 struct Attempt {
   absl::Time time;
   MessageKey message;
-  Identity identity;      // empty when the arrival was never seen
-  std::string recipient;  // the final address, as the MTA names it
+  Identity identity;      // empty if the arrival was not seen
+  std::string recipient;  // final address, as the MTA logs it
   std::string original;   // the address before aliases and forwards; empty if the same
   Outcome outcome = Outcome::kDelivered;
   std::string router;
   std::string transport;
   std::string host;          // the remote server's name
   std::string host_ip;       // and its address
-  int port = 0;              // and its port, where the MTA logs it
-  std::string reply;         // what it answered, or what the MTA says went wrong
-  std::string mail_subject;  // the message's Subject: line, where the MTA logs it (kArrived alone)
-  bool remote = false;       // the MTA names another host, or a server's answer (on_this_host.h)
-  bool bare_expiry = false;  // the MTA gave up and gives no other reason ("retry timeout exceeded")
+  int port = 0;              // and its port, if logged
+  std::string reply;         // remote server's reply, or the MTA's error text
+  std::string mail_subject;  // Subject: line, if logged (kArrived only)
+  bool remote = false;       // the MTA names another host or a server's reply (on_this_host.h)
+  bool bare_expiry = false;  // the MTA gave up without another reason ("retry timeout exceeded")
 
   bool attributed() const { return message.arrival != absl::InfinitePast(); }
 };
 
-// What a log line can tell, in the order of the log.
+// The events of a log, in log order.
 struct LogEvent {
   enum class Kind : uint8_t {
     kAttempt,
-    // The message is in the queue now: time, message, identity, mail_subject; reply: what a local
-    // program claims of itself, behind kClaimPrefix.
+    // The message is in the queue: time, message, identity, mail_subject; reply: the claims of a
+    // local program, after kClaimPrefix.
     kArrived,
-    kIdentified,  // more is known of who sent an open message: time, message, identity
+    kIdentified,  // the sender of an open message became known: time, message, identity
     kCompleted,   // the message has left the queue: time, message
-    kForgotten,   // an open message was given up, too many were open: message
-    kShown,  // for people alone, in no figure: an attempt's fields, outcome kHeld, kRejected ...
+    kForgotten,   // an open message was forgotten, because too many were open: message
+    kShown,       // for people only, not counted: an attempt's fields, outcome kHeld, kRejected ...
   };
   Kind kind = Kind::kAttempt;
   Attempt attempt;
-  // kIdentified: the recipients that are deferred, where the MTA will not name them again.
+  // kIdentified: deferred recipients, if the MTA does not name them again.
   std::vector<std::string> deferred;
 };
 
-// How many lines were read, and what they were. Every line is exactly one of the last four.
+// Numbers of lines by kind. Every line is exactly one of the last four.
 struct LineCounts {
   int64_t lines = 0;
   int64_t attempts = 0;
   int64_t not_mine = 0;   // another line of the MTA (arrivals, completions, daemon messages ...)
-  int64_t rejected = 0;   // mail refused at SMTP time: shown, no attempt
-  int64_t malformed = 0;  // not understood, though it should have been; over-long lines too
+  int64_t rejected = 0;   // refused at SMTP time: shown, not an attempt
+  int64_t malformed = 0;  // should be understood but cannot be parsed; also over-long lines
 
   LineCounts& operator+=(const LineCounts& other);
   friend bool operator==(const LineCounts&, const LineCounts&) = default;
 };
 
-// What travels from a follower to the recorder. Elements are reused (see Clear), so that reading a
-// log allocates next to nothing.
+// Passed from a follower to the recorder. Elements are reused (see Clear), so that reading a log
+// allocates almost nothing.
 class EventBatch {
  public:
-  // A slot to fill; its strings hold old text, assign every field.
+  // A slot to fill; its strings hold old text, so assign every field.
   LogEvent* Add() {
     if (size_ == events_.size()) events_.emplace_back();
     events_[size_].deferred.clear();
@@ -126,7 +128,7 @@ class EventBatch {
   const LogEvent& operator[](size_t i) const { return events_[i]; }
 
   LineCounts counts;
-  // How far its source is read with this batch, if that is kept.
+  // Read position of the source after this batch, if positions are stored.
   std::optional<SourcePosition> position;
 
  private:

@@ -180,8 +180,8 @@ absl::StatusOr<std::vector<ChargeStep>> ParseChargeOrder(absl::string_view text)
     word = absl::StripAsciiWhitespace(word);
     std::optional<ChargeStep> step = StepNamed(word);
     if (!step.has_value()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(Quoted(word), " is no way to charge; give a list of login, user and relay"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          Quoted(word), " is not a way to charge; use a list of login, user and relay"));
     }
     if (std::find(order.begin(), order.end(), *step) != order.end()) {
       return absl::InvalidArgumentError(
@@ -213,7 +213,7 @@ absl::Status ReadMap(absl::string_view text, absl::string_view name, bool swap,
     if (swap && absl::StartsWith(key, "*")) continue;
     if (key.empty() || value.empty() || value.find_first_of(" \t") != absl::string_view::npos) {
       mistakes.push_back(absl::StrCat(name, ":", number, ": ", Quoted(line),
-                                      " is no entry; write two words such as ",
+                                      " is not a valid entry; write two words such as ",
                                       swap ? "'example.com: bob'" : "'bob: example.com'"));
       continue;
     }

@@ -1,23 +1,25 @@
-// Charge: the one function that decides who pays for a message.
+// Charge decides which subjects pay for a message.
 //
-// Intake's attempts and the MTA's questions both go through it, so a subject is never asked about
-// under another name than it is charged under. Only proven identities are charged, in the order
-// that the operator chose (`[charge] order`):
-//   login   an authenticated id: its map entry, else the domain after its '@', or without '@' the
-//           one that the MTA identified, else that of the system user of this name. One of no
-//           domain stands alone, as login:NAME@HOST: on another host it may be another person;
+// Attempts from the log and the MTA's questions use the same function, so both always name the same
+// subject. Only proven identities are charged, in the order that the operator chose (`[charge]
+// order`):
+//   login   an authenticated id: its map entry, else the domain after its '@', or, without '@', the
+//           domain that the MTA identified, else the domain of the system user of this name. A
+//           login without a domain is charged as login:NAME@HOST, because another host may use the
+//           name for another person;
 //   user    a local system user: the domain that the MTA identified, else the map entry, else
-//           local:USER@HOST. A client host without a login for which the MTA identified a domain
-//           (POP before SMTP) belongs here too;
-//   relay   a host listed in relay_hosts: the envelope sender's domain; where that host forwards
-//           and has rewritten the sender (SRS0=..@, SRS1=..@: the Sender Rewriting Scheme of
-//           openspf.org), kind forward, that domain. With it the host itself, kind host, so that
-//           one that writes under ever-new domains is judged too. A loopback host that is not
-//           listed, too, and it alone.
-// Mail from outside is charged to nobody, except a forward: kind forward, the domain it came to.
-// What the MTA makes itself (null sender) is charged to nobody, and so is mail of which it is
-// unclear whether a filter handed back a stranger's or its host sent it (unclear), unless a login
-// or user is proven.
+//           local:USER@HOST. Also a client host without a login for which the MTA identified a
+//           domain (POP before SMTP);
+//   relay   a host listed in relay_hosts: the envelope sender's domain. If that host forwards and
+//   has
+//           rewritten the sender (SRS0=..@, SRS1=..@: the Sender Rewriting Scheme of openspf.org),
+//           kind forward with that domain. The host itself is charged too, kind host, so that a
+//           host that uses ever-new domains is judged. A loopback host that is not listed is
+//           charged alone.
+// Mail from outside is charged to nobody, except forwarded mail: kind forward, the domain that it
+// was sent to. Messages that the MTA creates (null sender) are charged to nobody. Unclear mail, of
+// which the log does not show whether a filter handed back a stranger's message, is charged only to
+// a proven login or user.
 //
 // Pure; the lists are an immutable value, safe to share between threads.
 
@@ -43,8 +45,8 @@ namespace deferd {
 
 enum class ChargeStep : uint8_t { kLogin, kUser, kRelay, kSender };
 
-// Reads "login,user,relay" (spaces are ignored). "sender" must stand alone and is meant for replay:
-// every attempt to its envelope sender's domain, proven or not.
+// Reads "login,user,relay" (spaces are ignored). "sender" must stand alone and is for replay: every
+// attempt is charged to its envelope sender's domain, proven or not.
 absl::StatusOr<std::vector<ChargeStep>> ParseChargeOrder(absl::string_view text);
 
 // Hosts and networks: "192.0.2.1", "2001:db8::/32", or a host name (compared without case).
@@ -65,14 +67,14 @@ class HostList {
   std::vector<std::string> names_;
 };
 
-// The lists of `[charge]`. Absent lists are empty.
+// The lists of `[charge]`. Missing lists are empty.
 struct ChargeLists {
   std::vector<ChargeStep> order = {ChargeStep::kLogin, ChargeStep::kUser, ChargeStep::kRelay};
   absl::flat_hash_map<std::string, std::string> users;   // system user -> domain
-  absl::flat_hash_set<std::string> users_of_several;     // those that were listed with another too
+  absl::flat_hash_set<std::string> users_of_several;     // users listed with more than one domain
   absl::flat_hash_map<std::string, std::string> logins;  // login -> domain or address
   DomainSet hosted;  // empty: every charged domain counts as hosted here
-  // The domains whose mail this MTA delivers on this host. None: `hosted` and the charged domain.
+  // Domains whose mail this MTA delivers on this host. nullopt: `hosted` and the charged domain.
   std::optional<DomainSet> local_domains;
   HostList relay_hosts;
   HostList internal_hosts;
@@ -80,46 +82,44 @@ struct ChargeLists {
   std::string host = "localhost";  // HOST of local:USER@HOST and login:NAME@HOST
 };
 
-// Adds a map file's text to `map`: "key: value" a line, or "key value"; '#' starts a comment. A
-// value is a domain, or an address whose domain is meant. `swap` is for the form of
-// /etc/userdomains, "domain: user"; its "*" lines are skipped. A key that is listed twice keeps its
-// first value, as in an Exim lsearch. InvalidArgument holds all mistakes, one a line, each
-// beginning with `name:LINE:`.
+// Adds a map file's text to `map`: "key: value" or "key value" per line; '#' starts a comment. A
+// value is a domain, or an address whose domain counts. `swap`: lines have the form of
+// /etc/userdomains, "domain: user"; "*" lines are skipped. A repeated key keeps its first value, as
+// in an Exim lsearch. InvalidArgument lists all errors, one per line, each beginning with
+// `name:LINE:`.
 absl::Status ReadMap(absl::string_view text, absl::string_view name, bool swap,
                      absl::flat_hash_map<std::string, std::string>* map,
                      absl::flat_hash_set<std::string>* several = nullptr);
 
 struct Charged {
   Subject subject;
-  // False of a domain that is not hosted here: counted and shown, never blocked by a rule. Who is
-  // proven is judged wherever its domain lives.
+  // False for a domain that is not hosted here: counted and shown, but not blocked by a rule.
+  // Proven logins are judged wherever their domain is hosted.
   bool hosted = true;
 
   friend bool operator==(const Charged&, const Charged&) = default;
 };
 
-// The narrowest subject first, a domain's after it; a host first, though it is no part of the
-// domain.
+// The narrowest subject first, its domain after it; a host comes first although it is not part of
+// the domain.
 using ChargedSubjects = absl::InlinedVector<Charged, 2>;
 
-// `original` is the recipient's address before forwarding, empty if it was not forwarded or is not
-// known (questions).
+// `original`: the recipient's address before forwarding; empty if not forwarded or not known
+// (questions).
 ChargedSubjects Charge(const ChargeLists& lists, const Identity& identity,
                        absl::string_view original);
 
-// A subject in the form that Charge gives it: a login or local user that a person names without
-// HOST is this host's.
+// A subject as Charge writes it: a login or local user given without HOST gets this host's name.
 Subject AsCharged(const ChargeLists& lists, const Subject& subject);
 
-// The domain that the lists or its own id say a subject is part of; empty if none, and for what is
-// no part of anything.
+// The domain that a subject is part of, according to the lists or its id; empty if there is none.
 std::string DomainByLists(const ChargeLists& lists, const Subject& subject);
 
-// Whether mail of `domain` is ours to block. Without the list all is.
+// Whether mail of `domain` may be blocked. Without the list, all mail may.
 bool IsHosted(const ChargeLists& lists, absl::string_view domain);
 
-// Whether no domain that is hosted here answers for a login or account that is part of `domain`
-// (empty: of none).
+// Whether a login or account belongs to no domain hosted here. `domain`: the domain that it is part
+// of; empty: none.
 bool StandsAlone(const ChargeLists& lists, const Subject& subject, absl::string_view domain);
 
 }  // namespace deferd

@@ -1,4 +1,4 @@
-// Counts of one subject in one window, and the share that is compared with a rule's percent.
+// Counts of one subject in one window, and the percentage that rules compare.
 
 #ifndef DEFERD_POLICY_COUNTS_H_
 #define DEFERD_POLICY_COUNTS_H_
@@ -11,21 +11,21 @@ struct Counts {
   int64_t delivered = 0;
   int64_t deferred = 0;
   int64_t failed = 0;
-  int64_t surplus = 0;   // part of delivered that does not lower the share (dilution.h)
-  int64_t rejected = 0;  // recipients that the MTA refused at RCPT time: no deliveries, in no total
+  int64_t surplus = 0;   // part of delivered that does not lower the percentage (dilution.h)
+  int64_t rejected = 0;  // recipients refused at RCPT time: not deliveries, in no total
 
   int64_t bad() const { return deferred + failed; }
   int64_t total() const { return delivered + bad(); }
 
-  // As a rule sees it that judges rejected recipients: these are the bad ones, and what was
-  // accepted, whatever became of it, the good ones.
+  // The counts for a rule on rejected recipients: rejected ones are bad, accepted ones are good,
+  // whatever happened to them later.
   Counts OfRejected() const {
     return {.delivered = total(), .failed = rejected, .surplus = surplus};
   }
 
-  // bad of total, rounded half up to a whole percent; 0 of nothing is 0.
+  // bad / total, rounded half up to a whole percent; 0 if total is 0.
   int percent() const { return Percent(bad(), total()); }
-  // The same without the surplus: what a rule's percent is compared with.
+  // The same without the surplus: the value that rules compare.
   int judged_percent() const { return Percent(bad(), total() - surplus); }
 
   Counts& operator+=(const Counts& other) {

@@ -37,7 +37,7 @@ constexpr std::array<char, 256> kNameChars = [] {
 
 absl::Status NoDomain(absl::string_view text, absl::string_view why) {
   return absl::InvalidArgumentError(
-      absl::StrCat(Quoted(text), " is no domain: ", why, "; write it as in example.com"));
+      absl::StrCat(Quoted(text), " is not a domain: ", why, "; example: example.com"));
 }
 
 // Checks and lower-cases `name`, which may have one trailing dot. Returns what is wrong with it, or
@@ -115,7 +115,7 @@ absl::StatusOr<DomainName> DomainName::OfAddress(absl::string_view address) {
   const size_t at = address.rfind('@');
   if (at == absl::string_view::npos) {
     return absl::InvalidArgumentError(absl::StrCat(
-        Quoted(address), " is no address: it has no '@'; write it as in bob@example.com"));
+        Quoted(address), " is not an address: the '@' is missing (example: bob@example.com)"));
   }
   return Parse(address.substr(at + 1));
 }
@@ -126,9 +126,9 @@ absl::StatusOr<DomainPattern> DomainPattern::Parse(absl::string_view text) {
   absl::StatusOr<DomainName> domain = DomainName::Parse(name);
   if (!domain.ok() || (below && absl::StartsWith(name, "["))) {
     if (!absl::StrContains(text, '*')) return domain.status();
-    return absl::InvalidArgumentError(
-        absl::StrCat(Quoted(text),
-                     " is no pattern; write example.com, or *.example.com for all names below it"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        Quoted(text),
+        " is not a pattern; write example.com, or *.example.com for all names below it"));
   }
   return DomainPattern(below, domain->text());
 }

@@ -1,12 +1,13 @@
-// A mail domain in its one form: lower case, IDN as A-label, no trailing dot.
+// A mail domain in canonical form: lower case, IDN as A-label, no trailing dot.
 //
-// Two spellings of one domain must never be two subjects, so Parse is the only way to make one. It
-// accepts what stands after the last '@' of an address:
-//   - names: RFC 5321 section 4.1.2 (LDH labels; '_' too, which real mail domains use), at most 63
-//     bytes a label, 253 in all; UTF-8 names become A-labels (IDNA2008, mapped as in UTS 46);
-//   - address literals: "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3), kept as they
-//     are written, in lower case.
-// A value type; immutable; safe to share between threads.
+// Two spellings of one domain must never be two subjects, so Parse is the only way to create one.
+// It accepts the text after the last '@' of an address:
+//   - names: RFC 5321 section 4.1.2 (LDH labels; also '_', which real mail domains use), at most 63
+//     bytes per label and 253 in all; UTF-8 names become A-labels (IDNA2008, mapped as in UTS 46);
+//   - address literals: "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3), kept as
+//   written,
+//     in lower case.
+// An immutable value type; safe to share between threads.
 
 #ifndef DEFERD_POLICY_DOMAIN_NAME_H_
 #define DEFERD_POLICY_DOMAIN_NAME_H_
@@ -25,10 +26,10 @@ namespace deferd {
 
 class DomainName {
  public:
-  // InvalidArgument, worded for the person who typed it, if `text` is no domain.
+  // InvalidArgument, worded for the person who typed the text, if it is not a domain.
   static absl::StatusOr<DomainName> Parse(absl::string_view text);
 
-  // The domain of a mail address: what stands after the last '@' (a quoted local part may hold
+  // The domain of a mail address: the text after the last '@' (a quoted local part may hold
   // others). InvalidArgument if there is none.
   static absl::StatusOr<DomainName> OfAddress(absl::string_view address);
 
@@ -45,8 +46,8 @@ class DomainName {
   std::string text_;
 };
 
-// A list entry that names domains: "example.com" (that one) or "*.example.com" (every name below
-// it, not itself). Used by rules, exemptions and the set of hosted domains.
+// A list entry: "example.com" (this domain) or "*.example.com" (every name below it, not itself).
+// Used by rules, exemptions and the set of hosted domains.
 class DomainPattern {
  public:
   static absl::StatusOr<DomainPattern> Parse(absl::string_view text);

@@ -1,7 +1,7 @@
-// Lengths of time as people write them in files and on the command line.
+// Durations as people write them in files and on the command line.
 //
-// Abseil's own functions take no days, and print "1h0m0s". Callers write deferd::FormatDuration,
-// since argument-dependent lookup finds Abseil's too.
+// Abseil's functions do not support days, and print "1h0m0s". Write deferd::FormatDuration with its
+// namespace, because argument-dependent lookup also finds Abseil's.
 
 #ifndef DEFERD_POLICY_DURATION_H_
 #define DEFERD_POLICY_DURATION_H_
@@ -14,11 +14,11 @@
 
 namespace deferd {
 
-// Reads "90s", "30m", "1h", "7d" or "1h30m": whole numbers with units from the longest to the
-// shortest. InvalidArgument if `text` is none, or nothing ("0s").
+// Reads "90s", "30m", "1h", "7d" or "1h30m": whole numbers with units, longest unit first.
+// InvalidArgument if `text` is not a duration, or zero ("0s").
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
 
-// The shortest such form of the whole seconds: "1h", "90s".
+// The shortest form of the whole seconds: "1h", "90s".
 std::string FormatDuration(absl::Duration duration);
 
 }  // namespace deferd

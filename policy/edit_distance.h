@@ -1,4 +1,4 @@
-// How far apart two short words are, for "did you mean".
+// Similarity of two short words, for "did you mean".
 
 #ifndef DEFERD_POLICY_EDIT_DISTANCE_H_
 #define DEFERD_POLICY_EDIT_DISTANCE_H_
@@ -9,8 +9,8 @@
 
 namespace deferd {
 
-// Insertions, deletions, replacements and swapped neighbours that turn `a` into `b`; pure. Takes
-// a.size() * b.size() steps: bound the words before.
+// Number of insertions, deletions, replacements and swapped neighbours that turn `a` into `b`.
+// Pure. Takes a.size() * b.size() steps: limit the lengths first.
 size_t EditDistance(absl::string_view a, absl::string_view b);
 
 }  // namespace deferd

@@ -61,7 +61,7 @@ bool LooksLikeAddress(absl::string_view name) {
 absl::Status NoHost(absl::string_view entry) {
   return absl::InvalidArgumentError(
       absl::StrCat(Quoted(entry),
-                   " is no host; write an address such as 192.0.2.1, a network such as "
+                   " is not a host; write an address such as 192.0.2.1, a network such as "
                    "2001:db8::/32, or a host name"));
 }
 

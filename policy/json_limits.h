@@ -1,8 +1,8 @@
-// Whether JSON text from outside is small enough to be parsed.
+// Checks that JSON text from outside is small enough to be parsed.
 //
-// A parser builds values first and asks later: deep nesting exhausts the stack where values are
-// copied, and an object with very many keys takes quadratic time. So every decoder of bytes that
-// another program wrote looks at them here first. It checks no syntax; that is the parser's.
+// A parser builds values before anybody can check them: deep nesting exhausts the stack when values
+// are copied, and an object with very many keys takes quadratic time. Every decoder of bytes from
+// another program calls this check first. The syntax is checked by the parser.
 //
 // A pure function, linear in the text, without allocation.
 
@@ -17,7 +17,7 @@ namespace deferd {
 
 struct JsonLimits {
   size_t max_bytes = 64 << 10;
-  int max_depth = 8;          // objects and arrays within each other
+  int max_depth = 8;          // nesting of objects and arrays
   size_t max_values = 4'096;  // elements of all arrays and members of all objects
 };
 

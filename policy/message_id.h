@@ -1,4 +1,4 @@
-// The forms of the ids that MTAs give their messages.
+// The formats of message ids.
 //
 // Sources: Exim's specification, section 3.4 (six base-62 characters of time, six or eleven of the
 // process, two or four of the fraction); Postfix's short (hexadecimal) and long queue ids

@@ -1,5 +1,5 @@
-// A message that is in the MTA's queue, as far as the log has told: what a later line of the same
-// id is joined with. A plain value.
+// A message in the MTA's queue according to the log; later lines with the same id are joined with
+// it. A plain value.
 
 #ifndef DEFERD_POLICY_OPEN_MESSAGE_H_
 #define DEFERD_POLICY_OPEN_MESSAGE_H_
@@ -13,9 +13,9 @@
 namespace deferd {
 
 struct OpenMessage {
-  MessageKey key;  // with its arrival
+  MessageKey key;  // includes its arrival
   Identity identity;
-  std::vector<std::string> deferred;  // recipients that were not delivered to yet, if it matters
+  std::vector<std::string> deferred;  // recipients not delivered yet, if needed
 
   friend bool operator==(const OpenMessage&, const OpenMessage&) = default;
 };

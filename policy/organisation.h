@@ -1,7 +1,7 @@
-// Whose a mail server is, by its name: the domain that somebody registered.
+// The organisation that operates a mail server: its registered domain.
 //
-// "mx2.mail.example.co.uk" is example.co.uk's: the longest public suffix and one label more, by the
-// Public Suffix List (publicsuffix.org) that libpsl brings. Pure; safe from any thread.
+// "mx2.mail.example.co.uk" belongs to example.co.uk: the longest public suffix plus one label,
+// according to libpsl's Public Suffix List (publicsuffix.org). Pure; safe from any thread.
 
 #ifndef DEFERD_POLICY_ORGANISATION_H_
 #define DEFERD_POLICY_ORGANISATION_H_
@@ -12,12 +12,11 @@
 
 namespace deferd {
 
-// In lower case. A name that is no more than a public suffix, a single label and an address are
-// their own organisation.
+// In lower case. A public suffix, a single label and an address are their own organisation.
 std::string OrganisationOf(absl::string_view host);
 
-// Whether it is a suffix such as "com" or "co.uk", under which others register domains, by the
-// list's part that registries keep. An unknown top-level name ("localhost") is none.
+// Whether the name is a suffix such as "com" or "co.uk" under which others register domains,
+// according to the list's ICANN section. An unknown top-level name ("localhost") is not.
 bool IsPublicSuffix(absl::string_view domain);
 
 }  // namespace deferd

@@ -44,7 +44,7 @@ absl::StatusOr<Verdict> ParseVerdict(absl::string_view text) {
     if (VerdictName(verdict) == text) return verdict;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat(Quoted(text), " is no verdict; give pass, hold, reject or discard"));
+      absl::StrCat(Quoted(text), " is not a verdict; use pass, hold, reject or discard"));
 }
 
 absl::string_view SourceName(Source source) {
@@ -66,7 +66,7 @@ absl::StatusOr<Source> ParseSource(absl::string_view text) {
     if (SourceName(source) == text) return source;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat(Quoted(text), " is no source; give submission, local, queued or relay"));
+      absl::StrCat(Quoted(text), " is not a source; use submission, local, queued or relay"));
 }
 
 Verdict Action::Strictest() const { return *std::max_element(by_source.begin(), by_source.end()); }

@@ -426,10 +426,9 @@ class PolicyReader {
       rule.patterns = {absl::StrCat("(?i)", pattern.text)};
       const absl::Status alone = ReplyPatterns().Compile({.rules = {rule}, .providers = {}});
       if (!alone.ok()) {
-        reader_->Error(pattern.place,
-                       absl::StrCat("pattern ", Quoted(pattern.text),
-                                    " is no regular expression; write it in RE2's syntax (",
-                                    alone.message(), ")"));
+        reader_->Error(pattern.place, absl::StrCat("pattern ", Quoted(pattern.text),
+                                                   " is not a regular expression in RE2's syntax (",
+                                                   alone.message(), ")"));
       }
     }
     rule.patterns.clear();

@@ -1,8 +1,8 @@
-// Every key of the policy file, with what the manual says of it.
+// Every key of the policy file with its text in the manual.
 //
-// The references in deploy/doc are made from this table and its sibling,
-// limiter/config/config_keys.h; the test `manual` holds both against the keys that the readers
-// read. Constants; safe from any thread.
+// The references in deploy/doc are generated from this table and from limiter/config/config_keys.h;
+// the test `manual` compares both with the keys that the readers accept. Constants; safe from any
+// thread.
 
 #ifndef DEFERD_POLICY_POLICY_KEYS_H_
 #define DEFERD_POLICY_POLICY_KEYS_H_
@@ -22,7 +22,7 @@ struct TomlKeyInfo {
   absl::string_view help;      // Markdown
 };
 
-// The default as TOML; empty if there is none, or if it depends on something.
+// The default as TOML; empty if there is none or it depends on something.
 std::string LiteralDefault(const TomlKeyInfo& info);
 
 // In the order of the reference.

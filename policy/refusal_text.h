@@ -1,4 +1,4 @@
-// The sentence that a refused sender sees: the one that people know and search for, then what
+// The sentence that a refused sender sees: the well-known wording that people search for, then what
 // really happens to the message. One line of printable ASCII, at most 400 bytes.
 
 #ifndef DEFERD_POLICY_REFUSAL_TEXT_H_
@@ -19,7 +19,7 @@ namespace deferd {
 
 inline constexpr size_t kMaxRefusalText = 400;
 
-// The fixed parts of the sentence, by which IsRefusalText knows it.
+// The fixed parts of the sentence, which IsRefusalText recognises.
 //   KIND SUBJECT EXCEEDED A/B (C%)) allowed. ENDING   (of either rule: EXCEEDED_REJECTED)
 //   STOPPED_MAIL SUBJECT WAS_STOPPED ENDING
 inline constexpr absl::string_view kExceeded =
@@ -39,25 +39,25 @@ struct Refusal {
   int64_t min_bad = 0;
   int percent = 0;
   absl::Time until;
-  bool by_person = false;  // an administrator's block has no counts
-  bool rejected = false;   // by a rule on rejected recipients: these are `bad`
+  bool by_person = false;  // a person's block has no counts
+  bool rejected = false;   // by a rule on rejected recipients; `bad` counts these
 };
 
 // "Domain D has exceeded the max defers and failures per hour (A/B (C%)) allowed. Message rejected,
-// try again after HH:MM UTC.", or the policy's own `text` in its place (a person's block always has
-// its own sentence, which says until when a message is held). `verdict` and the profile choose the
+// try again after HH:MM UTC.", or the policy's own `text` (a person's block always has its own
+// sentence, which also says how long a message is held). `verdict` and the profile choose the
 // ending. Empty for a pass.
 std::string RefusalText(const Policy& policy, const Refusal& refusal, Verdict verdict);
 
-// Whether `text` is such a sentence: it must begin with it, so that nothing that merely quotes one
-// is taken for it. Any ending will do (another version's, another profile's). `own` is the policy's
-// `text`, empty if it has none. Whoever sends mail can make others say this sentence, so ask only
-// where the text is known to be ours (left_out.h). Linear time.
+// Whether `text` begins with such a sentence; text that merely quotes one is not accepted. Any
+// ending is accepted (of another version or profile). `own`: the policy's `text`, empty if it has
+// none. Senders can make other servers send this sentence, so call it only for text that is known
+// to be ours (left_out.h). Linear time.
 bool IsRefusalText(absl::string_view text, absl::string_view own = "");
 
-// What such a sentence in a reply says, ours or cPanel's ("Domain has exceeded the max defers and
-// failures per hour (5/5 (14%)) allowed. Message discarded."). The subject is empty where the
-// sentence names none.
+// The values in such a sentence, deferd's or cPanel's ("Domain has exceeded the max defers and
+// failures per hour (5/5 (14%)) allowed. Message discarded."). The subject is empty if the sentence
+// names none.
 struct SaidRefusal {
   std::string kind;     // "Domain"
   std::string subject;  // "example.com"

@@ -1,4 +1,4 @@
-// What the operator chose; immutable, swapped whole. A plain value.
+// The operator's settings. A plain, immutable value that is replaced as a whole.
 
 #ifndef DEFERD_POLICY_SETTINGS_H_
 #define DEFERD_POLICY_SETTINGS_H_

@@ -1,5 +1,6 @@
-// Answers of a smart host, the server that our own configuration sends mail through. When it asks
-// for a login or refuses to relay, our credentials or our routing are at fault, not the sender.
+// Recognises replies of a smart host, the server through which our configuration sends all mail. If
+// it requires a login or refuses to relay, our credentials or routing are wrong, not the sender's
+// mail.
 //
 // Pure.
 
@@ -11,12 +12,12 @@
 
 namespace deferd {
 
-// Whether the host that took or refused the message is one: reached on a submission port (RFC 6409,
-// RFC 8314), which no MX record leads to, or by an Exim router or transport that says so by name,
-// as Debian's smarthost and remote_smtp_smarthost.
+// Whether the host of the attempt is a smart host: reached on a submission port (RFC 6409, RFC
+// 8314), which no MX record leads to, or through an Exim router or transport with a name for that,
+// such as Debian's smarthost and remote_smtp_smarthost.
 bool IsSmartHost(const Attempt& attempt);
 
-// Whether a smart host refused us rather than the message.
+// Whether a smart host refused our server rather than the message.
 bool RefusesOurLogin(const Attempt& attempt, const Classification& answer);
 
 }  // namespace deferd

@@ -27,7 +27,7 @@ bool IsDomainKind(SubjectKind kind) {
 absl::Status NoSubject(absl::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat(
       Quoted(text),
-      " is no subject; write a domain such as example.com, or KIND:ID such as "
+      " is not a subject; write a domain such as example.com, or KIND:ID such as "
       "login:bob@example.com (kinds: domain, login, account, script, local, forward, host)"));
 }
 
@@ -59,7 +59,7 @@ absl::StatusOr<SubjectKind> ParseSubjectKind(absl::string_view name) {
   }
   return absl::InvalidArgumentError(absl::StrCat(
       Quoted(name),
-      " is no kind of subject; give domain, login, account, script, local, forward or host"));
+      " is not a kind of subject; use domain, login, account, script, local, forward or host"));
 }
 
 Subject Subject::Narrow(SubjectKind kind, absl::string_view id) {
@@ -88,7 +88,7 @@ absl::StatusOr<Subject> Subject::Parse(absl::string_view text) {
     std::optional<Subject> host = HostSubject(id);
     if (host.has_value()) return *std::move(host);
     return absl::InvalidArgumentError(
-        absl::StrCat(Quoted(text), " is no host; write its address, such as host:192.0.2.7"));
+        absl::StrCat(Quoted(text), " is not a host; write its address, such as host:192.0.2.7"));
   }
   if (!IsDomainKind(kind)) return Narrow(kind, id);
   absl::StatusOr<DomainName> domain = DomainName::Parse(id);

@@ -1,10 +1,10 @@
 // Who is charged for an attempt.
 //
-// A subject is a kind and an id, both plain values. The usual kind is `domain`; the narrower ones
-// (login, account, script) stand for a part of a domain's mail, `local` for a system user that is
-// mapped to no domain, `forward` for mail that only passes through, `host` for a client host that
-// needs no login, by its address. On the command line a bare "example.com" is the domain and a bare
-// "bob@example.com" the login; the others are "KIND:ID".
+// A subject is a kind and an id, both plain values. The usual kind is `domain`. The kinds login,
+// account and script are parts of a domain's mail; `local` is a system user without a domain;
+// `forward` is mail that is only passed on; `host` is a client host without a login, by address. On
+// the command line "example.com" is the domain and "bob@example.com" the login; all others are
+// "KIND:ID".
 
 #ifndef DEFERD_POLICY_SUBJECT_H_
 #define DEFERD_POLICY_SUBJECT_H_
@@ -33,20 +33,20 @@ struct Subject {
 
   static Subject Domain(const DomainName& name) { return {SubjectKind::kDomain, name.text()}; }
 
-  // A subject of another kind, in the form that Parse gives it too: if `id` ends in "@" and a
-  // domain, that is made a DomainName; everything else stays as it is.
+  // A subject of another kind in the form that Parse also produces: if `id` ends in "@" and a
+  // domain, the domain is normalised; everything else stays unchanged.
   static Subject Narrow(SubjectKind kind, absl::string_view id);
 
-  // Reads the command-line form. The ids of domain and forward are made DomainNames, that of host
-  // an address as HostSubject writes it, the others are read as Narrow does. InvalidArgument says
-  // which form was expected.
+  // Reads the command-line form. The ids of domain and forward are normalised as domains, that of
+  // host as an address (HostSubject), all others as in Narrow. InvalidArgument names the expected
+  // form.
   static absl::StatusOr<Subject> Parse(absl::string_view text);
 
-  // The command-line form; Parse(ToString()) gives the same subject back.
+  // The command-line form; Parse(ToString()) gives the same subject.
   std::string ToString() const;
 
-  // The domain that the id names: itself, or what stands after its last '@'. Empty if none. Points
-  // into the id.
+  // The domain in the id: the id itself, or the text after its last '@'. Empty if none. Points into
+  // the id.
   absl::string_view DomainPart() const;
 
   friend bool operator==(const Subject&, const Subject&) = default;
@@ -56,10 +56,10 @@ struct Subject {
   }
 };
 
-// The client host with this address, in the one way to write it. All loopback addresses are one
-// host, which may choose among them. Nothing if it is no address.
+// The client host with this address in canonical form. All loopback addresses are one host, because
+// that host can choose among them. nullopt if `address` is not an address.
 std::optional<Subject> HostSubject(absl::string_view address);
-// Another machine's loopback host is another host: nodes do not share what they know of theirs.
+// Whether it is this machine's loopback host; nodes do not share those.
 bool IsLoopbackHost(const Subject& subject);
 
 }  // namespace deferd

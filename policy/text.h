@@ -1,8 +1,9 @@
 // Text that crosses between libraries.
 //
-// Every interface of deferd speaks absl::string_view. Debian's Abseil keeps it a type of its own,
-// so it does not convert from or to std::string_view, which spdlog, toml++, RE2 and std::filesystem
-// want. Cross at their doors with these two functions, nowhere else.
+// All interfaces of deferd use absl::string_view. In Debian's Abseil this is a type of its own,
+// which does not convert from or to the std::string_view of spdlog, toml++, RE2 and
+// std::filesystem. Convert with these two functions where such a library is called, and nowhere
+// else.
 
 #ifndef DEFERD_POLICY_TEXT_H_
 #define DEFERD_POLICY_TEXT_H_
@@ -17,23 +18,23 @@ namespace deferd {
 inline std::string_view ToStd(absl::string_view text) { return {text.data(), text.size()}; }
 inline absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
 
-// `text` with every byte outside printable ASCII replaced by '?', cut to `max_size` bytes. For
-// lines that an MTA or a terminal is going to show.
+// `text` with every byte outside printable ASCII replaced by '?', cut to `max_size` bytes, for
+// lines that an MTA or a terminal shows.
 std::string PrintableAscii(absl::string_view text, size_t max_size);
 
-// `text` as valid UTF-8 without control characters (bidirectional ones too): they, and what cannot
-// be decoded, become U+FFFD, a TAB becomes a space. For JSON and terminals, which log text may try
-// to break.
+// `text` as valid UTF-8 without control characters (including bidirectional ones): these, and bytes
+// that cannot be decoded, become U+FFFD; a TAB becomes a space. For JSON and terminals, because log
+// text may be hostile.
 std::string PrintableUtf8(absl::string_view text);
 
-// `text`, which is valid UTF-8, with each control character but LF (those of PrintableUtf8) as
-// \uXXXX. Of JSON, where it stands in strings alone, the same JSON.
+// `text` (valid UTF-8) with each control character except LF as \uXXXX. JSON text keeps its
+// meaning, because control characters occur in strings only.
 std::string EscapeControls(absl::string_view text);
 
-// `text` in single quotes for a message to people: printable, and cut where it is long.
+// `text` in single quotes for a message to people: printable and cut to a maximum length.
 std::string Quoted(absl::string_view text);
 
-// At most `max_size` bytes of valid UTF-8, never half a character.
+// At most `max_size` bytes of valid UTF-8; never cuts a character.
 absl::string_view CutUtf8(absl::string_view text, size_t max_size);
 
 }  // namespace deferd

@@ -161,7 +161,7 @@ class ParsedTable final : public TomlTable {
 
  private:
   // The value of `key`, which is known from now on; nullptr if absent.
-  const toml::node* Ask(absl::string_view key);
+  const toml::node* Find(absl::string_view key);
   void WrongType(absl::string_view what, const toml::node& node, absl::string_view remedy);
 
   ParsedFile* const file_;
@@ -228,7 +228,7 @@ class ParsedFile final : public TomlReader {
   std::vector<Mistake> mistakes_;
 };
 
-const toml::node* ParsedTable::Ask(absl::string_view key) {
+const toml::node* ParsedTable::Find(absl::string_view key) {
   if (!Knows(key)) known_.emplace_back(key);
   return table_->get(ToStd(key));
 }
@@ -239,7 +239,7 @@ void ParsedTable::WrongType(absl::string_view what, const toml::node& node,
 }
 
 std::optional<TomlText> ParsedTable::String(absl::string_view key) {
-  const toml::node* node = Ask(key);
+  const toml::node* node = Find(key);
   if (node == nullptr) return std::nullopt;
   if (!node->is_string()) {
     WrongType(key, *node, "a string in quotes");
@@ -249,7 +249,7 @@ std::optional<TomlText> ParsedTable::String(absl::string_view key) {
 }
 
 std::optional<bool> ParsedTable::Bool(absl::string_view key) {
-  const toml::node* node = Ask(key);
+  const toml::node* node = Find(key);
   if (node == nullptr) return std::nullopt;
   if (!node->is_boolean()) {
     WrongType(key, *node, "true or false, without quotes");
@@ -259,7 +259,7 @@ std::optional<bool> ParsedTable::Bool(absl::string_view key) {
 }
 
 std::optional<int64_t> ParsedTable::Integer(absl::string_view key, int64_t min, int64_t max) {
-  const toml::node* node = Ask(key);
+  const toml::node* node = Find(key);
   if (node == nullptr) return std::nullopt;
   std::string remedy = "a whole number";
   if (max != std::numeric_limits<int64_t>::max()) {
@@ -289,7 +289,7 @@ std::optional<double> ParsedTable::Number(absl::string_view key) {
 }
 
 std::optional<absl::Duration> ParsedTable::Duration(absl::string_view key) {
-  const toml::node* node = Ask(key);
+  const toml::node* node = Find(key);
   if (node == nullptr) return std::nullopt;
   if (!node->is_string()) {
     WrongType(key, *node, "a length of time in quotes, such as \"90s\", \"30m\" or \"1h30m\"");
@@ -304,7 +304,7 @@ std::optional<absl::Duration> ParsedTable::Duration(absl::string_view key) {
 }
 
 std::vector<TomlText> ParsedTable::Strings(absl::string_view key) {
-  const toml::node* node = Ask(key);
+  const toml::node* node = Find(key);
   if (node == nullptr) return {};
   std::vector<TomlText> texts;
   if (node->is_string()) {
@@ -324,7 +324,7 @@ std::vector<TomlText> ParsedTable::Strings(absl::string_view key) {
 }
 
 TomlTable* ParsedTable::Table(absl::string_view key) {
-  const toml::node* node = Ask(key);
+  const toml::node* node = Find(key);
   if (node == nullptr) return nullptr;
   if (!node->is_table()) {
     WrongType(key, *node, absl::StrCat("a table, [", key, "]"));
@@ -334,7 +334,7 @@ TomlTable* ParsedTable::Table(absl::string_view key) {
 }
 
 std::vector<std::pair<std::string, TomlTable*>> ParsedTable::Tables(absl::string_view key) {
-  const toml::node* node = Ask(key);
+  const toml::node* node = Find(key);
   if (node == nullptr) return {};
   const std::string remedy = absl::StrCat("a table for each name, [", key, ".NAME]");
   if (!node->is_table()) {

@@ -139,7 +139,7 @@ absl::StatusOr<Json> AdminApi::Check(const Json& args, const Peer&) const {
     if (!parsed.ok()) return parsed.status();
     source = *parsed;
   }
-  const GateAnswer answer = parts_.gate->Ask(*subject, source);
+  const GateAnswer answer = parts_.gate->Check(*subject, source);
   const SubjectReport report = parts_.limiter->Report(*subject);
   Json inside = Json::array();
   for (const Case& part : report.parts) {
@@ -256,7 +256,7 @@ absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const
   absl::StatusOr<HeldOrder> order = HeldOrderArg(args);
   if (!order.ok()) return order.status();
   if (*order != HeldOrder::kNone && !parts_.held.of) return NoQueue();
-  // Before it is over: what is let go of is gone at once.
+  // Before the block ends: released mail leaves the queue at once.
   Json held = parts_.held.of ? parts_.held.of(*subject) : Json(nullptr);
   absl::StatusOr<Case> ended =
       parts_.committer->Unblock(*subject, PersonName(peer), *reason, *order);
@@ -335,7 +335,7 @@ absl::StatusOr<Json> AdminApi::ShowPolicy(const Json&, const Peer&) const {
 }
 
 absl::StatusOr<Json> AdminApi::Reload(const Json&, const Peer& peer) const {
-  spdlog::info("reload asked for by {}", PersonName(peer));
+  spdlog::info("reload requested by {}", PersonName(peer));
   absl::Status reloaded = parts_.reload();
   if (!reloaded.ok()) return reloaded;
   return parts_.policy();

@@ -185,7 +185,8 @@ absl::string_view LeftOutMeaning(LeftOut reason) {
     case LeftOut::kMadeByMta:
       return "bounces that the mail server made itself";
     case LeftOut::kNoRemoteHost:
-      return "on this host: a local mailbox is no delivery to others ([charge] local = true counts "
+      return "on this host: a local mailbox does not count as a delivery to others ([charge] local "
+             "= true counts "
              "it)";
     case LeftOut::kInternalHost:
       return "handed over to a host of yours ([charge] internal_hosts)";

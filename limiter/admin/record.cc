@@ -16,8 +16,8 @@ constexpr size_t kMaxText = 4'096;
 absl::Status ReadTime(const std::string& text, const char* name, absl::Time* time) {
   std::string error;
   if (absl::ParseTime(absl::RFC3339_full, text, time, &error)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(name, ": ", Quoted(text), " is no time; write it as 2026-11-22T08:00:00Z"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      name, ": ", Quoted(text), " is not a valid time (example: 2026-11-22T08:00:00Z)"));
 }
 
 absl::Status ReadOutcome(const std::string& text, Outcome* outcome) {
@@ -81,7 +81,7 @@ absl::Status AddRecord(const Json& record, absl::Time now, EventBatch* batch) {
       *to = value.get<bool>();
     }
     if (!known) {
-      return absl::InvalidArgumentError(absl::StrCat(Quoted(key), " is no field of an attempt"));
+      return absl::InvalidArgumentError(absl::StrCat(Quoted(key), " is not a field of an attempt"));
     }
   }
   for (const auto& [name, text] :

@@ -1,7 +1,7 @@
 // Statistics out of the ledger: who sent how much, and what became of it.
 //
 // Messages, recipients and attempts are three different things, and are kept apart: a message to
-// three people that one server puts off twice is one message, three recipients and five attempts.
+// three people that one server defers twice is one message, three recipients and five attempts.
 // Arguments: `subject` (only that one, by sender; without it all, by subject), `by` ("subject" or
 // "sender"), `since` and `until` as for track (a day without them), `limit`.
 

@@ -49,7 +49,7 @@ Json StopsJson(const StopParts& parts, const Subject& subject, const SubjectRepo
     std::vector<Case> causes;
     for (int i = 0; i < kSources; ++i) {
       const auto source = static_cast<Source>(i);
-      const GateAnswer answer = parts.gate->Ask(subject, source);
+      const GateAnswer answer = parts.gate->Check(subject, source);
       answers[std::string(SourceName(source))] = std::string(VerdictName(answer.verdict));
       full = full || answer.hold_is_full;
       const auto is_it = [&](const Case& one) { return one.id == answer.cause->id; };

@@ -85,7 +85,7 @@ absl::StatusOr<std::vector<LedgerQuery>> QueriesFor(const std::string& what, Led
   }
   if (!subject.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(Quoted(what), " is no domain, address, message id or KIND:ID"));
+        absl::StrCat(Quoted(what), " is not a domain, address, message id or KIND:ID"));
   }
   query.domain = subject->id;
   return std::vector<LedgerQuery>{std::move(query)};
@@ -168,13 +168,13 @@ absl::StatusOr<LedgerQuery> ReadFilters(const Json& args, absl::Time now, Outcom
   if (!query.code.empty() && !IsReplyCode(query.code)) {
     return absl::InvalidArgumentError(
         absl::StrCat("code: ", Quoted(query.code),
-                     " is no reply code; write 550, 5.7.1, or 5.7 for all of those"));
+                     " is not a reply code; write 550, 5.7.1, or 5.7 for all 5.7.x codes"));
   }
   if (!reply_class.empty()) {
     const std::string name = ClassNamed(reply_class);
     if (name.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "class: ", Quoted(reply_class), " is no class of answers; one of ", AllClasses()));
+          "class: ", Quoted(reply_class), " is not a reply class; use one of ", AllClasses()));
     }
     query.reply_class = name;
   }
@@ -207,7 +207,9 @@ absl::StatusOr<bool> Passes(const LedgerSearch& search, const OutcomeFilter& fil
     return row.outcome != Outcome::kFailed || row.left_out == LeftOut::kOwnRefusal;
   }
   if (!filter.in_progress || row.outcome != Outcome::kQueued) return false;
-  if (absl::StartsWith(row.reply, kLetGoPrefix)) return false;  // its arrival tells
+  for (const absl::string_view prefix : {kReleasedPrefix, kFormerReleasedPrefix}) {
+    if (absl::StartsWith(row.reply, prefix)) return false;  // the arrival row shows the subject
+  }
   LedgerQuery attempts;
   attempts.message_id = row.message_id;
   attempts.since = row.time;
@@ -409,9 +411,9 @@ absl::StatusOr<OutcomeFilter> ParseOutcomes(absl::string_view text) {
     if (filter.outcomes.size() == before) {
       std::vector<std::string> names;
       for (Outcome one : kAllOutcomes) names.emplace_back(OutcomeName(one));
-      return absl::InvalidArgumentError(absl::StrCat(Quoted(word), " is no outcome; one of bad, ",
-                                                     absl::StrJoin(names, ", "),
-                                                     ", in-progress (or unknown), blocked"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(Quoted(word), " is not an outcome; use one of bad, ",
+                       absl::StrJoin(names, ", "), ", in-progress (or unknown), blocked"));
     }
   }
   return filter;

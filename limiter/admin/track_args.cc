@@ -36,7 +36,7 @@ absl::StatusOr<absl::Time> ParseWhen(absl::string_view text, absl::Time now) {
     if (absl::ParseTime(format, text, absl::UTCTimeZone(), &time, &error)) return time;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat(Quoted(text), " is no time; write how long ago (2h, 7d), or 2026-11-22 10:00"));
+      absl::StrCat(Quoted(text), " is not a valid time (examples: 2h, 7d, 2026-11-22 10:00)"));
 }
 
 absl::StatusOr<TimeSpan> TimeArgs(const Json& args, absl::Time now) {

@@ -12,14 +12,14 @@ namespace {
 constexpr absl::Duration kSnapshotEvery = absl::Minutes(5);
 constexpr int64_t kMissedLines = 20;     // before a log counts as not understood
 constexpr int64_t kEnoughLines = 100;    // likewise, by its malformed lines
-constexpr int64_t kEnoughAttempts = 50;  // before a share of them says something
+constexpr int64_t kEnoughAttempts = 50;  // before a percentage is meaningful
 constexpr int64_t kEnoughMessages = 10;
 constexpr int64_t kSmartHostShare = 95;  // percent
 constexpr int64_t kStampedLines = 20;    // that came while the log was followed
 constexpr absl::Duration kAhead = absl::Minutes(5);
 constexpr absl::Duration kBehind = absl::Minutes(20);
 constexpr absl::Duration kFurthestZone = absl::Hours(26);
-constexpr Source kAskedAbout[] = {Source::kSubmission, Source::kLocal, Source::kRelay};
+constexpr Source kQueriedSources[] = {Source::kSubmission, Source::kLocal, Source::kRelay};
 
 std::string Names(const std::vector<std::pair<std::string, int64_t>>& names) {
   return absl::StrJoin(names, ", ", [](std::string* out, const auto& one) {
@@ -27,27 +27,28 @@ std::string Names(const std::vector<std::pair<std::string, int64_t>>& names) {
   });
 }
 
-// Which reason it is, and what would charge such attempts.
+// The reason, and a remedy.
 std::pair<std::string, std::string> Explain(ChargeTally::Why why, const std::string& names) {
   using Why = ChargeTally::Why;
   const std::string behind = names.empty() ? "" : absl::StrCat(": ", names);
   switch (why) {
     case Why::kUnseenArrival:
-      return {"the line that tells who sent it was never read",
-              "follow every log that the mail server writes, and keep rotated ones beside them"};
+      return {"the log line that names the sender was never read",
+              "follow every log that the mail server writes, and keep rotated logs in the same "
+              "directory"};
     case Why::kHost:
       return {absl::StrCat("the client host gave no login and is not trusted", behind),
               "if these are your own hosts, list them as [charge] relay_hosts (this host itself: "
               "\"127.0.0.1\", \"::1\")"};
     case Why::kOrder:
-      return {absl::StrCat("[charge] order leaves out who sent it", behind),
+      return {absl::StrCat("[charge] order leaves out the sender", behind),
               "set [charge] order = [\"login\", \"user\", \"relay\"]"};
     case Why::kNotHosted:
       return {absl::StrCat("[charge] hosted does not list the domain", behind),
-              "add the domains that are yours to the list that [charge] hosted names"};
+              "add your domains to the list in [charge] hosted"};
     case Why::kUnknown:
       return {"the log names no login, user or host of the sender",
-              "let the mail server log them (Exim: log_selector with its defaults)"};
+              "make the mail server log them (Exim: log_selector with its defaults)"};
     case Why::kJudged:
       break;
   }
@@ -90,7 +91,7 @@ std::vector<BlindAlarm> BlindWatch::Look(const BlindFacts& facts, absl::Time now
         log.read.accepted_local;
   }
   for (Mta mta : {Mta::kExim, Mta::kPostfix}) {
-    for (Source source : kAskedAbout) {
+    for (Source source : kQueriedSources) {
       totals[absl::StrCat("asked ", EvidenceName(mta, source))] =
           facts.asked[static_cast<size_t>(mta)][static_cast<size_t>(source)];
     }
@@ -108,7 +109,7 @@ std::vector<BlindAlarm> BlindWatch::Look(const BlindFacts& facts, absl::Time now
     }
   }
   for (Mta mta : {Mta::kExim, Mta::kPostfix}) {
-    for (Source source : kAskedAbout) {
+    for (Source source : kQueriedSources) {
       const std::string name = EvidenceName(mta, source);
       HookEvidence& one = evidence_[static_cast<size_t>(mta)][static_cast<size_t>(source)];
       const auto accepted = totals.find(absl::StrCat("accepted ", name));
@@ -116,7 +117,7 @@ std::vector<BlindAlarm> BlindWatch::Look(const BlindFacts& facts, absl::Time now
       one.asked_total = totals.at(absl::StrCat("asked ", name));
     }
   }
-  // The first of them stands for the start, when all was 0.
+  // The first entry stands for the start, when all totals were 0.
   if (past_.empty()) {
     past_.emplace_back(now, Totals());
   } else if (now - past_.back().first >= kSnapshotEvery) {
@@ -154,7 +155,7 @@ void BlindWatch::LookAtLog(const BlindFacts::Log& log, const Totals& hour,
                       " attempts were read"),
          absl::StrCat("check that [intake] ", log.mta == Mta::kExim ? "exim" : "postfix",
                       " is the right name for this log; if it is, run deferctl replay on the file "
-                      "and report the form of its lines")});
+                      "and report the format of its lines")});
   } else if (lines >= kEnoughLines && malformed * 2 >= lines) {
     alarms->push_back({BlindAlarm::Kind::kLog,
                        absl::StrCat(PrintableUtf8(log.path), " is not understood: ", malformed,
@@ -184,7 +185,7 @@ void BlindWatch::LookAtSilence(const BlindFacts& facts, const Totals& hour,
   for (Mta mta : {Mta::kExim, Mta::kPostfix}) {
     int64_t asked = 0, lines = 0;
     std::vector<std::string> paths;
-    for (Source source : kAskedAbout) {
+    for (Source source : kQueriedSources) {
       asked += hour.at(absl::StrCat("asked ", EvidenceName(mta, source)));
     }
     for (const BlindFacts::Log& log : facts.logs) {
@@ -224,7 +225,7 @@ void BlindWatch::LookAtCharge(const BlindFacts& facts, const Totals& hour,
       Explain(static_cast<ChargeTally::Why>(worst), Names(facts.charge.names[worst]));
   alarms->push_back(
       {BlindAlarm::Kind::kCharge,
-       absl::StrCat("nobody can be blocked for ", nobody, " of the last hour's ", all,
+       absl::StrCat("nobody is charged for ", nobody, " of the last hour's ", all,
                     " attempts to other hosts. Of ", by_why[worst], " of them ", reason),
        remedy});
 }
@@ -232,18 +233,18 @@ void BlindWatch::LookAtCharge(const BlindFacts& facts, const Totals& hour,
 void BlindWatch::LookAtHook(const BlindFacts& facts, const Totals& hour,
                             std::vector<BlindAlarm>* alarms) {
   for (Mta mta : {Mta::kExim, Mta::kPostfix}) {
-    for (Source source : kAskedAbout) {
+    for (Source source : kQueriedSources) {
       const std::string name = EvidenceName(mta, source);
       HookEvidence& one = evidence_[static_cast<size_t>(mta)][static_cast<size_t>(source)];
       const auto accepted = hour.find(absl::StrCat("accepted ", name));
       one.accepted = accepted == hour.end() ? 0 : accepted->second;
       one.asked = hour.at(absl::StrCat("asked ", name));
-      // Which hosts are asked about is the operator's choice, and Postfix cannot ask about mail by
-      // sendmail(1).
-      const bool must_ask =
+      // Which client hosts are checked is the operator's choice, and Postfix sends no questions
+      // about mail submitted with sendmail(1).
+      const bool must_query =
           source == Source::kSubmission || (source == Source::kLocal && mta == Mta::kExim);
-      // A filter that hands messages back makes them arrive twice.
-      if (!facts.hook[static_cast<size_t>(mta)] || !must_ask || one.accepted < kEnoughMessages ||
+      // A filter that returns messages makes them arrive twice.
+      if (!facts.hook[static_cast<size_t>(mta)] || !must_query || one.accepted < kEnoughMessages ||
           one.asked * 5 >= one.accepted * 2) {
         continue;
       }
@@ -255,10 +256,10 @@ void BlindWatch::LookAtHook(const BlindFacts& facts, const Totals& hour,
           {BlindAlarm::Kind::kHook,
            absl::StrCat(exim ? "Exim" : "Postfix", " accepted ", one.accepted,
                         source == Source::kLocal ? " local messages" : " messages with a login",
-                        " in the last hour and asked about ", one.asked,
-                        ": a block does not stop the rest"),
+                        " in the last hour, but queried deferd about only ", one.asked,
+                        ": a block does not stop the others"),
            absl::StrCat("install the lines of ", snippet,
-                        " at every listener; deferctl doctor names those that do not ask")});
+                        " at every listener; deferctl doctor names the listeners without them")});
     }
   }
 }
@@ -271,9 +272,10 @@ void BlindWatch::LookAtSmartHost(const BlindFacts& facts, std::vector<BlindAlarm
   }
   alarms->push_back(
       {BlindAlarm::Kind::kSmartHost,
-       absl::StrCat("all mail leaves by ", PrintableUtf8(charge.first_host),
-                    ", and this log says only that it took the message. What it cannot deliver "
-                    "later comes back as a bounce message, which deferd does not count"),
+       absl::StrCat(
+           "all mail leaves by ", PrintableUtf8(charge.first_host),
+           ", and this log only says that it accepted the message. Messages that it cannot deliver "
+           "later come back as bounce messages, which deferd does not count"),
        absl::StrCat("run deferd where the log of ", PrintableUtf8(charge.first_host),
                     " is, or report its failures with deferctl record")});
 }
@@ -291,7 +293,7 @@ Json BlindJson(const std::vector<BlindAlarm>& alarms) {
 Json EvidenceJson(const BlindWatch& watch) {
   Json json = Json::object();
   for (Mta mta : {Mta::kExim, Mta::kPostfix}) {
-    for (Source source : kAskedAbout) {
+    for (Source source : kQueriedSources) {
       const HookEvidence& one =
           watch.evidence()[static_cast<size_t>(mta)][static_cast<size_t>(source)];
       json[EvidenceName(mta, source)] = {{"accepted", one.accepted}, {"asked", one.asked}};

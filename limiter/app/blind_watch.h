@@ -1,11 +1,11 @@
-// Finds out where deferd is blind though it runs: a log that it reads and does not understand,
-// one that is stamped by another clock, one that says nothing while its mail server asks, attempts
-// that it can charge to nobody, a mail server that accepts mail without asking, and a smart host
-// behind which failures never reach the log.
+// Detects that deferd runs but cannot do its job: it reads a log that it does not understand, that
+// has time stamps of another clock, or that stays silent while its mail server sends questions; it
+// cannot charge attempts to anybody; the mail server accepts mail without querying it; or failures
+// happen behind a smart host and never reach the log.
 //
-// Look compares running totals with those of an hour ago, so an alarm ends an hour after its cause,
-// and none begins before there is enough to judge by. Pure but for that memory: time is an
-// argument. Not thread-safe.
+// Look compares running totals with those of an hour ago. An alarm therefore ends an hour after its
+// cause, and no alarm begins before there is enough data. Pure except for the stored totals: time
+// is an argument. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_APP_BLIND_WATCH_H_
 #define DEFERD_LIMITER_APP_BLIND_WATCH_H_
@@ -53,11 +53,11 @@ struct BlindFacts {
   };
   std::vector<Log> logs;
   ChargeTally::Numbers charge;
-  std::array<std::array<int64_t, kSources>, kMtas> asked = {};  // by MTA and Source
-  std::array<bool, kMtas> hook = {};                            // [hook] has a door for it
+  std::array<std::array<int64_t, kSources>, kMtas> asked = {};  // questions, by MTA and Source
+  std::array<bool, kMtas> hook = {};                            // [hook] has a socket for the MTA
 };
 
-// Of one MTA and source: in the last hour, and since the start.
+// Per MTA and source, in the last hour and since the start.
 struct HookEvidence {
   int64_t accepted = 0;
   int64_t asked = 0;
@@ -69,14 +69,14 @@ class BlindWatch {
  public:
   static constexpr absl::Duration kWindow = absl::Hours(1);
 
-  // The alarms now, in a fixed order.
+  // The current alarms, in a fixed order.
   std::vector<BlindAlarm> Look(const BlindFacts& facts, absl::Time now);
 
-  // The facts' charge begins at 0 again.
+  // The facts' charge counts start at 0 again.
   void ForgetCharge();
 
-  // By MTA and Source, as of the last Look. Postfix asks about no local mail, so its kLocal stays
-  // 0.
+  // By MTA and Source, as of the last Look. Postfix sends no questions about local mail, so its
+  // kLocal stays 0.
   const std::array<std::array<HookEvidence, kSources>, kMtas>& evidence() const {
     return evidence_;
   }
@@ -92,9 +92,9 @@ class BlindWatch {
   void LookAtHook(const BlindFacts& facts, const Totals& hour, std::vector<BlindAlarm>* alarms);
   static void LookAtSmartHost(const BlindFacts& facts, std::vector<BlindAlarm>* alarms);
 
-  std::deque<std::pair<absl::Time, Totals>> past_;  // one every few minutes, the oldest first
+  std::deque<std::pair<absl::Time, Totals>> past_;  // one every few minutes, oldest first
   std::array<std::array<HookEvidence, kSources>, kMtas> evidence_ = {};
-  // Lines of each log that were there before it was read to its end, which may be a copy's.
+  // Lines that each log had before it was read to its end; they may belong to a copy.
   std::map<std::string, int64_t> old_lines_;
 };
 

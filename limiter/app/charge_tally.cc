@@ -13,7 +13,7 @@ constexpr size_t kShownNames = 5;
 
 using Why = ChargeTally::Why;
 
-// Why nobody is judged for the attempt, and whose name says it.
+// Why the attempt is charged to nobody that a rule judges, and the name to show for the reason.
 std::pair<Why, std::string> WhyNobody(const Attempt& attempt, const ChargedSubjects& charged) {
   const Identity& who = attempt.identity;
   if (!charged.empty()) {
@@ -56,7 +56,7 @@ void ChargeTally::OnAttempt(const Attempt& attempt, const ChargedSubjects& charg
       ++domains_[absl::AsciiStrToLower(attempt.recipient.substr(at + 1))];
     }
   }
-  // What is unclear is told by doctor with a remedy of its own: its host is a trusted one.
+  // Ambiguous hand-overs have a remedy of their own in doctor: their host is a trusted one.
   if (left_out == LeftOut::kInternalHost || left_out == LeftOut::kUnclear) return;
   const auto [why, name] = WhyNobody(attempt, charged);
   ++attempts_[static_cast<size_t>(why)];

@@ -24,13 +24,13 @@ namespace {
 
 constexpr time_t kLookAtListsSeconds = 2;
 constexpr absl::Duration kDrain = absl::Seconds(2);
-constexpr absl::Duration kLetGoLimit = absl::Seconds(10);  // that `queue release` waits
+constexpr absl::Duration kReleaseLimit = absl::Seconds(10);  // that `queue release` waits
 
 void LogLines(absl::string_view mistakes) {
   for (absl::string_view line : absl::StrSplit(mistakes, '\n')) spdlog::error("{}", line);
 }
 
-// For the next start. A full disk does not matter to this one.
+// For the next start. Failing on a full disk does not affect this run.
 void Keep(const std::string& state_dir, const Config& config, const LoadedPolicy& policy) {
   if (config.policy_path.empty() || !policy.error.empty()) return;
   const absl::Status kept = KeepPolicy(state_dir, policy.toml);
@@ -67,7 +67,7 @@ absl::Status RunningDaemon::Share() {
 
 absl::Status RunningDaemon::Load() {
   if (absl::Status loaded = committer_.Load(); !loaded.ok()) return loaded;
-  std::vector<Case> cases = cases_.Closed(CaseTable::kMaxHistory);  // their mail may be held still
+  std::vector<Case> cases = cases_.Closed(CaseTable::kMaxHistory);  // their mail may still be held
   absl::c_move(cases_.Open(), std::back_inserter(cases));
   for (const Case& record : cases) {
     const std::optional<Receipt> receipt = committer_.ReceiptOf(record);
@@ -123,8 +123,8 @@ QueueVerbParts RunningDaemon::MakeQueueVerbParts() {
   return {.queue = queue_.get(),
           .cases = &cases_,
           .held = &held_,
-          .let_go = [this](const std::vector<std::string>& ids) {
-            return queue_keeper_->LookNow(ids, kLetGoLimit);
+          .release = [this](const std::vector<std::string>& ids) {
+            return queue_keeper_->LookNow(ids, kReleaseLimit);
           }};
 }
 
@@ -161,7 +161,7 @@ absl::Status RunningDaemon::Reload() {
       ++reload_failures_;
     }
     LogLines(policy.status().message());
-    spdlog::error("reload failed: the policy of before stays in force");
+    spdlog::error("reload failed: the previous policy stays in force");
     return policy.status();
   }
   for (const std::string& warning : config->warnings) spdlog::warn("{}: {}", config->path, warning);
@@ -173,7 +173,7 @@ absl::Status RunningDaemon::Reload() {
   const std::string& text_before = loaded_.path.empty() ? config_.text : loaded_.text;
   if (config->text != text_before) changes.push_back(absl::StrCat(config->path, " has changed"));
   for (const std::string& table : NeedRestart(config_, *config)) {
-    changes.push_back(absl::StrCat(table, " has changed; that takes a restart"));
+    changes.push_back(absl::StrCat(table, " has changed; restart deferd to apply it"));
     spdlog::warn("{}: {}", config->path, changes.back());
   }
   const Settings settings = MakeSettings(*config, *policy);
@@ -202,7 +202,7 @@ absl::Status RunningDaemon::Reload() {
   return absl::OkStatus();
 }
 
-// What doctor and the alarms say is about the [charge] that is in force.
+// Findings of doctor and alarms refer to the [charge] in force.
 void RunningDaemon::BeginCharging() {
   totals_.BeginCharging();
   charge_tally_.Begin();
@@ -218,7 +218,7 @@ void RunningDaemon::WatchLists() {
   lists_watch_.Watch(std::move(files));
 }
 
-// Panels rewrite the maps when a customer comes or goes, and tell nobody.
+// Panels rewrite these files without notifying anybody.
 void RunningDaemon::LookAtLists() {
   MutexLock reload_lock(&reload_mutex_);
   if (!lists_watch_.Changed()) return;
@@ -242,7 +242,7 @@ void RunningDaemon::LookAtLists() {
   lists_failed_ = !read.ok();
   if (lists_failed_) {
     LogLines(read.message());
-    spdlog::error("a list changed and cannot be read; the lists in force stay");
+    spdlog::error("a list has changed and cannot be read; the previous lists stay in force");
     return;
   }
   loaded_ = *std::move(config);
@@ -250,13 +250,13 @@ void RunningDaemon::LookAtLists() {
   gate_.SetSettings(settings);
   committer_.SetSettings(settings);
   BeginCharging();
-  spdlog::info("the lists of [charge] and of the policy were read again, since one has changed");
+  spdlog::info("the lists of [charge] and of the policy have changed: read again");
 }
 
 void RunningDaemon::Run() {
   {
     MutexLock lock(&reload_mutex_);
-    if (loaded_.path.empty()) loaded_ = config_;  // else a reload came first
+    if (loaded_.path.empty()) loaded_ = config_;  // otherwise a reload came first
     WatchLists();
   }
   sd_notify(0, "READY=1\nSTATUS=following logs and answering");
@@ -269,9 +269,9 @@ void RunningDaemon::Run() {
     if (signal < 0) {
       LookAtLists();
     } else if (signal == SIGHUP) {
-      Reload().IgnoreError();  // told in the log; the old policy stays
+      Reload().IgnoreError();  // logged there; the old policy stays
     } else if (signal == SIGTERM || signal == SIGINT) {
-      spdlog::info("ending: {}", strsignal(signal));
+      spdlog::info("stopping: {}", strsignal(signal));
       break;
     }
   }
@@ -279,8 +279,8 @@ void RunningDaemon::Run() {
   Stop();
 }
 
-// Doors first, so that no answer is given from a table that is no longer kept; then the logs, then
-// what was read of them.
+// Sockets first, so that no answer comes from a table that is no longer maintained; then the logs,
+// then the lines already read.
 void RunningDaemon::Stop() {
   if (std::exchange(stopped_, true)) return;
   http_.reset();
@@ -305,14 +305,14 @@ void RunningDaemon::Stop() {
 
 namespace {
 
-// Opens and loads the state; nullptr into `daemon` if that fails.
+// Opens and loads the state; leaves `daemon` null on failure.
 absl::Status OpenAndLoad(const Config& config, const LoadedPolicy& policy,
                          const std::shared_ptr<const StateDir>& state_dir,
                          std::unique_ptr<RunningDaemon>* daemon) {
   if (state_dir->incarnation() > 1 && access(StatePath(config.state_dir).c_str(), F_OK) != 0) {
     spdlog::warn(
-        "{}: is not there, though deferd ran here before: what people blocked and "
-        "unblocked is forgotten, the counts are read from the logs anew",
+        "{} is missing, although deferd has run here before: blocks and unblocks by "
+        "people are lost, the counts are read from the logs again",
         StatePath(config.state_dir));
   }
   absl::StatusOr<std::unique_ptr<LocalStore>> store =
@@ -334,15 +334,15 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_as
   if (!policy.ok()) return policy.status();
   if (!policy->error.empty()) {
     LogLines(policy->error);
-    spdlog::error("{} has a mistake: the policy that was in force last is, until it is mended",
-                  config.policy_path);
+    spdlog::error(
+        "{}: invalid policy; the last valid policy stays in force until this file is fixed",
+        config.policy_path);
   }
   Keep(config.state_dir, config, *policy);
   for (const std::string& warning : config.warnings) spdlog::warn("{}: {}", config.path, warning);
   if (config.exim_logs.empty() && config.postfix_logs.empty() && !config.journal.exim &&
       !config.journal.postfix) {
-    spdlog::warn("{}: [intake] names no log: only what a person blocks will be blocked",
-                 config.path);
+    spdlog::warn("{}: [intake] names no log; deferd blocks nobody by itself", config.path);
   }
   spdlog::info("deferd {} starts: node {}, policy {} ({}), mode {}", kVersion, state_dir->node(),
                policy->policy->path, policy->policy->hash,
@@ -350,11 +350,11 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_as
   const auto held = std::make_shared<const StateDir>(*std::move(state_dir));
   std::unique_ptr<RunningDaemon> daemon;
   absl::Status loaded = OpenAndLoad(config, *policy, held, &daemon);
-  // Asked to look after damage, one looks everywhere.
+  // The operator asked for a damage check: check everything.
   if (loaded.ok() && set_aside) loaded = CheckSqliteStore(StatePath(config.state_dir));
   if (absl::IsDataLoss(loaded) && set_aside) {
     spdlog::error("{}", loaded);
-    spdlog::warn("{} is set aside: what people blocked and unblocked is forgotten with it",
+    spdlog::warn("{} has been set aside; blocks and unblocks by people are lost with it",
                  StatePath(config.state_dir));
     daemon.reset();
     loaded = SetAside(config.state_dir, SystemClock().Now());
@@ -363,8 +363,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_as
   if (absl::IsDataLoss(loaded)) {
     return absl::DataLossError(
         absl::StrCat(loaded.message(),
-                     "; deferd --set-aside-damaged-state renames it and counts "
-                     "the logs anew"));
+                     "; deferd --set-aside-damaged-state renames it and reads "
+                     "the counts from the logs again"));
   }
   if (!loaded.ok()) return loaded;
   absl::Status shared = daemon->Share();

@@ -1,8 +1,8 @@
-// The daemon: all parts of deferd wired together, without main().
+// The daemon: all parts of deferd connected, without main().
 //
-// Start opens every door and begins to follow the logs; from then on threads do their roles. Run
-// waits for signals on the calling thread: SIGHUP reloads, SIGTERM and SIGINT end it in order
-// (doors closed, answers begun are written, lines read are counted).
+// Start opens every socket and begins to follow the logs on threads of its own. Run waits for
+// signals on the calling thread: SIGHUP reloads; SIGTERM and SIGINT stop the daemon in order
+// (sockets closed, pending answers written, lines already read counted).
 
 #ifndef DEFERD_LIMITER_APP_DAEMON_H_
 #define DEFERD_LIMITER_APP_DAEMON_H_
@@ -19,14 +19,13 @@ inline constexpr char kVersion[] = DEFERD_VERSION;
 
 class Daemon {
  public:
-  // Signals SIGHUP, SIGTERM and SIGINT must be blocked in all threads before. The errors are for
-  // the operator.
-  // A damaged state is an error, unless `set_aside` says that it may be moved away: then the counts
-  // are read from the logs anew.
+  // SIGHUP, SIGTERM and SIGINT must be blocked in all threads before the call. Errors are texts for
+  // the operator. A damaged state is an error unless `set_aside` allows renaming it; the counts are
+  // then read from the logs again.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(Config config, bool set_aside);
   virtual ~Daemon() = default;
 
-  // Until SIGTERM or SIGINT.
+  // Returns after SIGTERM or SIGINT.
   virtual void Run() = 0;
 };
 

@@ -22,8 +22,8 @@ namespace deferd {
 
 namespace {
 
-// Users whose connections have a reserve: root, this daemon's own, and those that mail servers run
-// as, where they exist.
+// Users for whom connections are reserved: root, this daemon's own user, and the users that mail
+// servers run as, if they exist.
 std::vector<int64_t> UidsOf(std::initializer_list<const char*> names) {
   std::vector<int64_t> uids = {0, static_cast<int64_t>(geteuid())};
   for (const char* name : names) {
@@ -37,8 +37,7 @@ std::vector<int64_t> UidsOf(std::initializer_list<const char*> names) {
   return uids;
 }
 
-// A question is answered as soon as it is there, so that what has been silent for a moment waits
-// for nothing.
+// Questions arrive complete, so a connection that is silent for a moment has no question pending.
 SocketServer::Options HookOptions(absl::Duration idle) {
   return {.idle = idle,
           .max_connections = 4096,
@@ -91,9 +90,9 @@ absl::Status RunningDaemon::OpenHook() {
   if (!server.ok()) return server.status();
   auto answer = [this](const Question& question) {
     GateAnswer found = question.subject.has_value()
-                           ? gate_.Ask(*question.subject, question.source)
-                           : gate_.Ask(question.identity, question.source, question.id);
-    // Until the queue is looked at, this message counts as held by its answer.
+                           ? gate_.Check(*question.subject, question.source)
+                           : gate_.Check(question.identity, question.source, question.id);
+    // Until the queue is read, the answer counts as one held message.
     if (queue_ != nullptr && found.verdict == Verdict::kHold &&
         question.source != Source::kQueued) {
       held_.CountOne(found.cause->subject, clock_.Now());
@@ -120,7 +119,7 @@ absl::Status RunningDaemon::OpenHook() {
     const std::string name = door == HookDoor::kExim ? "exim" : "postfix";
     for (const std::string& address : addresses) {
       if (HasNoFolder(address) && OnlyTheOtherIsHere(door)) {
-        spdlog::info("{}: {} is not opened, since this mail server is not installed here", name,
+        spdlog::info("{}: not opening {}, because this mail server is not installed", name,
                      address);
         continue;
       }
@@ -138,8 +137,8 @@ absl::Status RunningDaemon::OpenHook() {
                                  return std::make_unique<EximSession>(answer, answered, malformed);
                                });
   if (!opened.ok()) return opened;
-  // Postfix keeps a connection for later questions, up to five minutes without one, and takes one
-  // that was closed on it for a server that is away.
+  // Postfix keeps an idle connection for up to five minutes, and takes one that was closed for an
+  // unreachable server.
   opened = listen(HookDoor::kPostfix, config_.hook_postfix, HookOptions(absl::Minutes(10)),
                   [=, answered = answered_to(Mta::kPostfix)](const Peer&) {
                     return std::make_unique<PostfixSession>(answer, answered, malformed);
@@ -159,7 +158,8 @@ absl::Status RunningDaemon::OpenAdmin() {
   AdminHandler handler = [this](const std::string& verb, const Json& args, const Peer& peer) {
     return api_.Handle(verb, args, peer);
   };
-  // One answer may be far larger (a list of a million subjects), but nothing more is read then.
+  // One answer may be far larger (a list of a million subjects), but then no further request is
+  // read.
   absl::Status added = (*server)->Listen(
       *std::move(listener),
       {.idle = absl::Seconds(30),

@@ -54,7 +54,7 @@ void RunningDaemon::FollowLogs() {
   if (config_.journal.postfix) {
     journals.push_back(FollowJournal("postfix", new_postfix, &known, submit));
   }
-  // The last hour, and the arrivals of what is still queued, may stand in the rotated file.
+  // The last hour, and the arrivals of queued messages, may be in the rotated file.
   const auto follow = [&](const std::vector<std::string>& patterns, LogSet::NewReader new_reader) {
     return LogSet::Start({.patterns = patterns, .follower = {.read_rotated_first = true}}, known,
                          std::move(new_reader), &clock_, submit);
@@ -143,7 +143,7 @@ std::vector<BlindAlarm> RunningDaemon::LookForBlindness() const {
   return blind_watch_.Look(facts, clock_.Now());
 }
 
-void RunningDaemon::TellBlindness() {
+void RunningDaemon::ReportBlindness() {
   const absl::Time now = clock_.Now();
   if (now - blind_looked_ < kLookForBlindnessEvery) return;
   blind_looked_ = now;
@@ -153,21 +153,21 @@ void RunningDaemon::TellBlindness() {
                        [&](const BlindAlarm& other) { return other.kind == one.kind; });
   };
   for (const BlindAlarm& one : alarms) {
-    if (!has(told_blind_, one)) spdlog::warn("blind: {}; {}", one.what, one.remedy);
+    if (!has(reported_blind_, one)) spdlog::warn("blind: {}; {}", one.what, one.remedy);
   }
-  for (const BlindAlarm& one : told_blind_) {
+  for (const BlindAlarm& one : reported_blind_) {
     if (!has(alarms, one)) spdlog::info("no longer blind ({})", BlindKindName(one.kind));
   }
-  told_blind_ = std::move(alarms);
+  reported_blind_ = std::move(alarms);
 }
 
 bool RunningDaemon::LookAtFreshness(size_t pending) {
   {
-    // Before all logs are followed, and while they are let go of, nothing is known of their ends.
+    // While log followers start or stop, their ends are not known.
     MutexLock lock(&logs_mutex_);
     if (logs_.empty()) return false;
   }
-  TellBlindness();
+  ReportBlindness();
   const std::vector<FollowerStatus> sources = Sources();
   std::vector<std::string> causes =
       sharing_ == nullptr ? std::vector<std::string>() : sharing_->Causes();
@@ -177,8 +177,8 @@ bool RunningDaemon::LookAtFreshness(size_t pending) {
     causes.push_back(absl::StrCat("the clock and the log were ",
                                   deferd::FormatDuration(absl::Trunc(back.by, absl::Minutes(1))),
                                   " ahead until ", FormatUtc(back.at),
-                                  ": what bears such stamps is forgotten"));
-    if (std::exchange(told_clock_back_, back.at) != back.at) spdlog::warn("{}", causes.back());
+                                  ": data with such time stamps was discarded"));
+    if (std::exchange(reported_clock_back_, back.at) != back.at) spdlog::warn("{}", causes.back());
   }
   return freshness_watch_.Look(sources, pending == 0, committer_.status().problem, LongestWindow(),
                                now, std::move(causes));

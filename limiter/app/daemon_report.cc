@@ -233,11 +233,11 @@ std::string RunningDaemon::NotReady() const {
   const Freshness::State freshness = freshness_.Get();
   std::string missing;
   for (const std::string& cause : freshness.causes) {
-    // Without Redis it answers from what it has: unchecked, but ready.
+    // Without Redis, deferd answers from its local data: unchecked, but ready.
     if (!absl::StartsWith(cause, "redis: ")) absl::StrAppend(&missing, cause, "\n");
   }
   for (const BlindAlarm& alarm : LookForBlindness()) {
-    // Behind a smart host all that can be seen is seen.
+    // Behind a smart host nothing more can be seen: not a fault.
     if (alarm.kind == BlindAlarm::Kind::kSmartHost) continue;
     absl::StrAppend(&missing, "blind: ", alarm.what, "\n");
   }

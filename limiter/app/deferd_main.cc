@@ -26,8 +26,8 @@ int Fail(const absl::Status& status) {
 
 int Main(int argc, char** argv) {
   CLI::App app{
-      "deferd counts deferred and failed deliveries per sending domain and tells the MTA "
-      "which to hold or reject.",
+      "deferd counts deferred and failed deliveries per sending domain and answers the MTA's "
+      "questions: accept, hold, reject or discard.",
       "deferd"};
   std::string config_path = "/etc/deferd/deferd.toml";
   bool check = false;
@@ -35,10 +35,10 @@ int Main(int argc, char** argv) {
   app.add_option("--config", config_path, "the configuration file")->capture_default_str();
   app.add_flag(
       "--check", check,
-      "read configuration and policy, look for the groups, folders and logs that they name, "
-      "report every mistake, and exit");
+      "read configuration and policy, check the groups, directories and logs that they name, "
+      "report every error, and exit");
   app.add_flag("--set-aside-damaged-state", set_aside,
-               "if state.db is damaged, rename it and count the logs anew");
+               "if state.db is damaged, rename it and read the counts from the logs again");
   app.set_version_flag("--version", std::string("deferd ") + kVersion);
   try {
     app.parse(argc, argv);
@@ -66,13 +66,13 @@ int Main(int argc, char** argv) {
     return 0;
   }
 
-  // Before any thread is made, so that Run alone takes them.
+  // Before any thread is created, so that only Run receives the signals.
   sigset_t signals;
   sigemptyset(&signals);
   for (int signal : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is met as a full disk is
+  signal(SIGXFSZ, SIG_IGN);  // a file size limit is handled like a full disk
 
   auto logger = spdlog::stderr_logger_mt("deferd");
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");

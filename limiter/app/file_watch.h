@@ -1,7 +1,7 @@
-// Tells when one of a few files has changed: the maps and lists that the configuration names.
+// Detects changes of a few files: the maps and lists that the configuration names.
 //
-// A look is a stat(2) for each file; panels rewrite such files in place or rename a new one over
-// the old, so a change counts once the files look the same twice in a row. Not thread-safe.
+// Each look calls stat(2) for every file. Panels rewrite such files in place or rename a new file
+// over the old one, so a change counts once two looks in a row see the same state. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_APP_FILE_WATCH_H_
 #define DEFERD_LIMITER_APP_FILE_WATCH_H_
@@ -15,15 +15,16 @@ namespace deferd {
 
 class FileWatch {
  public:
-  // The files as they are now are known.
+  // Takes the present state of the files as known.
   void Watch(std::vector<std::string> paths);
 
-  // Whether they differ from what was known, and differed in the same way at the last look. They
-  // are known then.
+  // Whether the files differ from the known state, in the same way as at the last look. The new
+  // state is known afterwards.
   bool Changed();
 
  private:
-  // Device, inode, size, and the second and nanosecond of the last change; zeros of a missing file.
+  // Device, inode, size, and modification time in seconds and nanoseconds; zeros if the file is
+  // missing.
   using Look = std::vector<std::tuple<uint64_t, uint64_t, int64_t, int64_t, int64_t>>;
   Look LookNow() const;
 

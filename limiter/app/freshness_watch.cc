@@ -35,41 +35,41 @@ bool FreshnessWatch::Look(const std::vector<FollowerStatus>& sources, bool all_c
     causes.push_back(absl::StrCat("counts cannot be saved: ", save_problem));
   }
   for (std::string& cause : shared_causes) causes.push_back(std::move(cause));
-  if (sources.empty()) causes.push_back("no log is followed: [intake] names none that is there");
+  if (sources.empty()) causes.push_back("no log is followed: no log named in [intake] exists");
   const bool caught_up = all_at_end && !caught_up_once_;
   if (caught_up) caught_up_once_ = true;
   if (!caught_up_once_ && causes.empty()) {
-    causes.push_back("starting: the logs are not read to their end yet");
+    causes.push_back("starting: the logs have not been read to their end yet");
   }
   const std::string first = causes.empty() ? "" : causes.front();
   const bool turned = freshness_->Set(std::move(causes), now);
-  TellProblems(sources);
-  if (save_problem.empty() && !told_save_problem_.empty()) {
+  LogProblems(sources);
+  if (save_problem.empty() && !reported_save_problem_.empty()) {
     spdlog::info("counts are saved again");
-  } else if (!save_problem.empty() && told_save_problem_.empty()) {
-    spdlog::error("counts cannot be saved, counting goes on in memory: {}", save_problem);
+  } else if (!save_problem.empty() && reported_save_problem_.empty()) {
+    spdlog::error("counts cannot be saved; deferd keeps counting in memory: {}", save_problem);
   }
-  told_save_problem_ = save_problem;
+  reported_save_problem_ = save_problem;
   if (turned && first.empty()) {
-    spdlog::info("all logs are read to their end: answers are checked from now on");
+    spdlog::info("all logs have been read to their end; answers are checked from now on");
   } else if (turned || (caught_up && !first.empty())) {
     spdlog::warn("answers are unchecked: {}", first);
   }
   return caught_up_once_ && !behind;
 }
 
-void FreshnessWatch::TellProblems(const std::vector<FollowerStatus>& sources) {
+void FreshnessWatch::LogProblems(const std::vector<FollowerStatus>& sources) {
   for (const FollowerStatus& source : sources) {
-    Told& told = told_[source.path];
-    if (source.gaps > told.gaps) {
-      spdlog::warn("{}: lines are lost ({} gaps so far)", source.path, source.gaps);
+    Reported& reported = reported_[source.path];
+    if (source.gaps > reported.gaps) {
+      spdlog::warn("{}: log lines were lost ({} gaps so far)", source.path, source.gaps);
     }
-    if (source.problem.empty() && !told.problem.empty()) {
+    if (source.problem.empty() && !reported.problem.empty()) {
       spdlog::info("{}: can be read now", source.path);
-    } else if (source.problem != told.problem) {
+    } else if (source.problem != reported.problem) {
       spdlog::warn("{}: {}", source.path, source.problem);
     }
-    told = {source.gaps, source.problem};
+    reported = {source.gaps, source.problem};
   }
 }
 

@@ -1,9 +1,9 @@
-// Decides what deferd does not know, from the state of its sources, and says so in the log.
+// Finds reasons why deferd's answers may be wrong, from the state of its sources, and logs them.
 //
-// Causes, each of which makes every pass `unchecked`: a log that cannot be read; one that is read
-// with a lag of more than kLagLimit; lines that were lost within the longest window; a state that
-// cannot be saved; what sharing says (`shared_causes`); and, at the start, logs that are not read
-// and counted to their end yet. Confined to the recorder's tick.
+// Each of these causes makes every pass `unchecked`: a log cannot be read; a log is read with a lag
+// of more than kLagLimit; lines were lost within the longest window; the state cannot be saved;
+// sharing reports a cause (`shared_causes`); after the start, the logs are not yet read and counted
+// to their end. Confined to the recorder's tick.
 
 #ifndef DEFERD_LIMITER_APP_FRESHNESS_WATCH_H_
 #define DEFERD_LIMITER_APP_FRESHNESS_WATCH_H_
@@ -26,24 +26,24 @@ class FreshnessWatch {
   // `freshness` must outlive it.
   explicit FreshnessWatch(Freshness* freshness) : freshness_(freshness) {}
 
-  // `all_counted`: nothing that was read waits to be recorded. `save_problem`: why the last commit
-  // failed, empty if it did not. True: all that is in the logs is counted.
+  // `all_counted`: no line that was read waits to be recorded. `save_problem`: why the last commit
+  // failed, or empty. Returns true if all lines of the logs are counted.
   bool Look(const std::vector<FollowerStatus>& sources, bool all_counted,
             const std::string& save_problem, absl::Duration longest_window, absl::Time now,
             std::vector<std::string> shared_causes = {});
 
  private:
-  // What was told of a source, by its path.
-  struct Told {
+  // Problems of a source that were logged, by its path.
+  struct Reported {
     int64_t gaps = 0;
     std::string problem;
   };
 
-  void TellProblems(const std::vector<FollowerStatus>& sources);
+  void LogProblems(const std::vector<FollowerStatus>& sources);
 
   Freshness* const freshness_;
-  std::map<std::string, Told> told_;
-  std::string told_save_problem_;
+  std::map<std::string, Reported> reported_;
+  std::string reported_save_problem_;
   bool caught_up_once_ = false;
 };
 

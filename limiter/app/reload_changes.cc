@@ -46,7 +46,7 @@ std::vector<std::string> PolicyChanges(const Policy& before, const Policy& now) 
   }
   for (const Rule& rule : before.rules) {
     if (Named(now, rule.name) == nullptr) {
-      changes.push_back(absl::StrCat("rule ", rule.name, " is gone"));
+      changes.push_back(absl::StrCat("rule ", rule.name, " was removed"));
     }
   }
   return changes;

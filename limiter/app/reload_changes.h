@@ -1,6 +1,6 @@
-// What a reload has changed, in words for the person who asked for it.
+// Describes for a person what a reload has changed.
 //
-// Pure, but for the case table's short lock. Safe from any thread.
+// Pure, except for the case table's short lock. Safe from any thread.
 
 #ifndef DEFERD_LIMITER_APP_RELOAD_CHANGES_H_
 #define DEFERD_LIMITER_APP_RELOAD_CHANGES_H_
@@ -14,11 +14,11 @@
 
 namespace deferd {
 
-// "rule bulk is new", "mode: enforce, was shadow"; empty if the text is the same.
+// "rule bulk is new", "mode: enforce, was shadow"; empty if the policy text is the same.
 std::vector<std::string> PolicyChanges(const Policy& before, const Policy& now);
 
-// Of the cases that were open before, those that the new settings ended: "3 blocks ended:
-// a.example, b.example, c.example", one line of those enforced and one of those in shadow.
+// Cases that were open before and that the new settings ended: "3 blocks ended: a.example,
+// b.example, c.example", one line for enforced cases and one for shadow cases.
 std::vector<std::string> EndedByPolicy(const std::vector<Case>& open_before,
                                        const CaseTable& cases);
 

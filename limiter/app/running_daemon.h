@@ -1,6 +1,6 @@
-// The daemon's parts and how they hang together, in one class; what it does stands by subject in
-// daemon.cc (its life), daemon_doors.cc (who may ask), daemon_logs.cc (what is read) and
-// daemon_report.cc (what it says of itself). Included by these alone.
+// The daemon's parts and how they are connected, in one class. The implementation is split by
+// subject: daemon.cc (start and stop), daemon_doors.cc (sockets), daemon_logs.cc (log input) and
+// daemon_report.cc (status). Included by these files only.
 
 #ifndef DEFERD_LIMITER_APP_RUNNING_DAEMON_H_
 #define DEFERD_LIMITER_APP_RUNNING_DAEMON_H_
@@ -139,7 +139,7 @@ class RunningDaemon : public Daemon {
   void LookAtLists();
   void BeginCharging();
   bool LookAtFreshness(size_t pending);
-  void TellBlindness();
+  void ReportBlindness();
   void Stop();
   std::unique_ptr<Follower> FollowJournal(const std::string& mta,
                                           const LogSet::NewReader& new_reader,
@@ -158,19 +158,18 @@ class RunningDaemon : public Daemon {
   const Config config_;
   const std::shared_ptr<const StateDir> state_dir_;
   const std::unique_ptr<LocalStore> store_;
-  const std::unique_ptr<LedgerReader> reader_ = store_->NewReader();  // for the admin door
+  const std::unique_ptr<LedgerReader> reader_ = store_->NewReader();  // for the admin socket
   const SystemClock clock_;
   const absl::Time started_;
 
   Mutex reload_mutex_;
-  Config loaded_ ABSL_GUARDED_BY(reload_mutex_);  // what the last load gave; its lists are in force
+  Config loaded_ ABSL_GUARDED_BY(reload_mutex_);  // result of the last load; its lists are in force
   FileWatch lists_watch_ ABSL_GUARDED_BY(reload_mutex_);
   bool lists_failed_ ABSL_GUARDED_BY(reload_mutex_) = false;  // policy_error_ is about the lists
   mutable Mutex policy_mutex_;
   LoadedPolicy policy_ ABSL_GUARDED_BY(policy_mutex_);
   absl::Time policy_loaded_ ABSL_GUARDED_BY(policy_mutex_);
-  std::string policy_error_
-      ABSL_GUARDED_BY(policy_mutex_);  // of the last reload; empty: it went well
+  std::string policy_error_ ABSL_GUARDED_BY(policy_mutex_);  // of the last reload; empty: no error
   int64_t reloads_ ABSL_GUARDED_BY(policy_mutex_) = 0;
   std::vector<std::string> changes_ ABSL_GUARDED_BY(policy_mutex_);  // by the last reload
   int64_t reload_failures_ ABSL_GUARDED_BY(policy_mutex_) = 0;
@@ -179,8 +178,8 @@ class RunningDaemon : public Daemon {
   Freshness freshness_;
   HeldMail held_;
   SureCases sure_;
-  FreshnessWatch freshness_watch_;  // confined to the recorder's tick, as the next
-  absl::Time told_clock_back_ = absl::InfinitePast();
+  FreshnessWatch freshness_watch_;  // confined to the recorder's tick, like the next field
+  absl::Time reported_clock_back_ = absl::InfinitePast();
   Gate gate_;
   Metrics metrics_;
   Journal journal_;
@@ -188,14 +187,14 @@ class RunningDaemon : public Daemon {
   ChargeTally charge_tally_;
   mutable Mutex blind_mutex_;
   mutable BlindWatch blind_watch_ ABSL_GUARDED_BY(blind_mutex_);
-  std::vector<BlindAlarm> told_blind_;              // in the log; confined to the recorder's tick
+  std::vector<BlindAlarm> reported_blind_;  // alarms in the log; confined to the recorder's tick
   absl::Time blind_looked_ = absl::InfinitePast();  // likewise
-  const std::unique_ptr<MailQueue> queue_;          // null: there is no helper
+  const std::unique_ptr<MailQueue> queue_;          // null: no helper configured
   const std::unique_ptr<QueueKeeper> queue_keeper_;
   Limiter limiter_;
   Committer committer_;
   AdminApi api_;
-  std::unique_ptr<Sharing> sharing_;  // null: one machine; fixed before the doors open
+  std::unique_ptr<Sharing> sharing_;  // null: one machine; set before the sockets open
 
   std::unique_ptr<Recorder> recorder_;
   mutable Mutex logs_mutex_;
@@ -205,7 +204,8 @@ class RunningDaemon : public Daemon {
   Door hook_;
   Door admin_;
   std::unique_ptr<HttpServer> http_;
-  std::vector<std::pair<std::string, std::string>> listening_;  // door, address; fixed after start
+  std::vector<std::pair<std::string, std::string>>
+      listening_;  // socket, address; fixed after start
   bool stopped_ = false;
 };
 

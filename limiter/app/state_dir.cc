@@ -27,10 +27,10 @@ namespace {
 absl::Status Trouble(const std::string& path, absl::string_view what) {
   return absl::FailedPreconditionError(
       absl::StrCat(path, ": cannot ", what, ": ", std::strerror(errno),
-                   "; state_dir must be a folder that deferd's user may write"));
+                   "; state_dir must be a directory that deferd's user may write"));
 }
 
-// Whole or not at all: written beside it, synced, renamed.
+// Atomic: writes a temporary file, syncs it and renames it.
 absl::Status WriteFile(const std::string& path, const std::string& text) {
   const std::string temporary = path + ".new";
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
@@ -43,7 +43,7 @@ absl::Status WriteFile(const std::string& path, const std::string& text) {
   return absl::OkStatus();
 }
 
-// The text of a small file without blanks around; "" if there is none.
+// The text of a small file without surrounding blanks; "" if there is no file.
 absl::StatusOr<std::string> ReadSmall(const std::string& path) {
   absl::StatusOr<std::string> text = ReadTextFile(path);
   if (absl::IsNotFound(text.status())) return std::string();
@@ -56,7 +56,7 @@ bool IsNodeName(absl::string_view text) {
   return text.size() == 8 && text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
 }
 
-// Of a name in the configuration.
+// Hash of the configured node name.
 std::string NodeNamed(const std::string& name) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
@@ -67,16 +67,16 @@ std::string NodeNamed(const std::string& name) {
 }  // namespace
 
 absl::StatusOr<StateDir> StateDir::Open(const std::string& path, const std::string& name) {
-  if (mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return Trouble(path, "make it");
+  if (mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return Trouble(path, "create it");
   StateDir dir;
   const std::string lock = path + "/lock";
   dir.lock_fd_ = open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
   if (dir.lock_fd_ < 0) return Trouble(lock, "open");
   if (flock(dir.lock_fd_, LOCK_EX | LOCK_NB) != 0) {
     absl::StatusOr<std::string> pid = ReadSmall(lock);
-    return absl::AlreadyExistsError(
-        absl::StrCat(path, ": another deferd uses this state_dir (pid ", pid.value_or("unknown"),
-                     "); stop it first, or give this one a state_dir of its own"));
+    return absl::AlreadyExistsError(absl::StrCat(path, ": another deferd uses this state_dir (pid ",
+                                                 pid.value_or("unknown"),
+                                                 "); stop it first, or use another state_dir"));
   }
   const std::string pid = absl::StrCat(getpid(), "\n");
   if (ftruncate(dir.lock_fd_, 0) != 0 ||
@@ -97,7 +97,8 @@ absl::StatusOr<StateDir> StateDir::Open(const std::string& path, const std::stri
     if (!written.ok()) return written;
   } else if (!IsNodeName(*node)) {
     return absl::DataLossError(absl::StrCat(
-        node_path, ": holds no node name (8 hex digits); remove the file to get a new one"));
+        node_path,
+        ": does not contain a node name (8 hex digits); remove the file to get a new one"));
   }
   dir.node_ = *std::move(node);
 
@@ -106,7 +107,8 @@ absl::StatusOr<StateDir> StateDir::Open(const std::string& path, const std::stri
   if (!last.ok()) return last.status();
   if (!last->empty() && (!absl::SimpleAtoi(*last, &dir.incarnation_) || dir.incarnation_ < 0)) {
     return absl::DataLossError(absl::StrCat(
-        incarnation_path, ": holds no number; write one higher than any before, or remove it"));
+        incarnation_path,
+        ": does not contain a number; write one higher than all earlier ones, or remove the file"));
   }
   ++dir.incarnation_;
   absl::Status written = WriteFile(incarnation_path, absl::StrCat(dir.incarnation_, "\n"));

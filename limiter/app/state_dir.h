@@ -1,10 +1,11 @@
-// The daemon's own folder: who this node is, and that there is only one of it.
+// The daemon's state directory: holds this node's identity and makes sure that only one daemon uses
+// it.
 //
-//   lock         flock(2)ed while the daemon lives, holds its pid
-//   node         8 hex digits, random, made once (not where the configuration names the node)
-//   incarnation  a number, one more at each start
-//   policy.toml  the policy that was in force last, for a start whose policy file has a mistake
-//   state.db     what is counted (limiter/store), with state.db-wal and state.db-shm beside it
+//   lock         locked with flock(2) while the daemon runs, holds its pid
+//   node         8 random hex digits, created once (not used if the configuration names the node)
+//   incarnation  a number, increased at each start
+//   policy.toml  the last valid policy, for a start with an invalid policy file
+//   state.db     counts and cases (limiter/store), with state.db-wal and state.db-shm beside it
 
 #ifndef DEFERD_LIMITER_APP_STATE_DIR_H_
 #define DEFERD_LIMITER_APP_STATE_DIR_H_
@@ -20,10 +21,9 @@ namespace deferd {
 
 class StateDir {
  public:
-  // Makes the folder if its parent exists. AlreadyExists names the pid of the daemon that holds it;
-  // other errors say what could not be read or written.
-  // `name`: the node is named after this instead of at random, so that it stays the same node when
-  // the folder is lost.
+  // Creates the directory if its parent exists. AlreadyExists names the pid of the daemon that uses
+  // it; other errors say what could not be read or written. `name`: the node's name instead of a
+  // random one, so that the node stays the same if the directory is lost.
   static absl::StatusOr<StateDir> Open(const std::string& path, const std::string& name = "");
 
   StateDir(StateDir&& other) noexcept;
@@ -41,12 +41,12 @@ class StateDir {
 };
 
 std::string KeptPolicyPath(const std::string& state_dir);
-// Whole or not at all.
+// Atomic: the whole file or nothing is written.
 absl::Status KeepPolicy(const std::string& state_dir, const std::string& toml);
 
 std::string StatePath(const std::string& state_dir);
 
-// Renames state.db and what belongs to it to names that say when.
+// Renames state.db and the files that belong to it; the new names carry the time.
 absl::Status SetAside(const std::string& state_dir, absl::Time now);
 
 }  // namespace deferd

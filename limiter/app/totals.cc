@@ -19,7 +19,7 @@ void Totals::OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, L
   ++left_out_[static_cast<size_t>(left_out)];
   if (!charged.empty()) {
     const SubjectKind narrowest = charged.front().subject.kind;
-    const bool host = narrowest == SubjectKind::kHost;  // told where there is nobody else to tell
+    const bool host = narrowest == SubjectKind::kHost;  // shown only if nobody else is charged
     ++charged_[static_cast<size_t>(host ? charged.back().subject.kind : narrowest)];
   } else if (left_out != LeftOut::kMadeByMta) {
     ++nobody_;

@@ -27,10 +27,11 @@ Settings Gate::settings() const {
   return settings_;
 }
 
-GateAnswer Gate::Ask(const Identity& identity, Source source, const std::string& id) const {
+GateAnswer Gate::Check(const Identity& identity, Source source, const std::string& id) const {
   const Settings now_in_force = settings();
   GateAnswer answer = Judge(now_in_force, Charge(*now_in_force.lists, identity, ""), source);
-  if (answer.verdict == Verdict::kHold && held_ != nullptr && !id.empty() && held_->WasLetGo(id)) {
+  if (answer.verdict == Verdict::kHold && held_ != nullptr && !id.empty() &&
+      held_->WasReleased(id)) {
     return GateAnswer();
   }
   return answer;
@@ -68,10 +69,10 @@ std::optional<Case> Gate::Enforced(const Settings& settings, const Subject& subj
   return found;
 }
 
-GateAnswer Gate::Ask(const Subject& subject, Source source) const {
+GateAnswer Gate::Check(const Subject& subject, Source source) const {
   // A part of a domain is refused with its domain too: asked about as its owner's mail would be.
-  if (subject.kind == SubjectKind::kLogin) return Ask(Identity{.login = subject.id}, source);
-  if (subject.kind == SubjectKind::kAccount) return Ask(Identity{.user = subject.id}, source);
+  if (subject.kind == SubjectKind::kLogin) return Check(Identity{.login = subject.id}, source);
+  if (subject.kind == SubjectKind::kAccount) return Check(Identity{.user = subject.id}, source);
   const Charged charged = {subject, true};
   return Judge(settings(), absl::MakeConstSpan(&charged, 1), source);
 }

@@ -47,8 +47,8 @@ class Gate {
 
   // The strictest answer of all subjects that the identity is charged to. `id`: the message's, if
   // it has one already.
-  GateAnswer Ask(const Identity& identity, Source source, const std::string& id = "") const;
-  GateAnswer Ask(const Subject& subject, Source source) const;
+  GateAnswer Check(const Identity& identity, Source source, const std::string& id = "") const;
+  GateAnswer Check(const Subject& subject, Source source) const;
 
   // Its evidence is sure enough for what cannot be undone: discarding mail, giving it back.
   bool IsSure(const Case& record) const { return sure_ == nullptr || sure_->IsSure(record); }

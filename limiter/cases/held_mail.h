@@ -1,11 +1,10 @@
-// What is held in the MTA's queue, for those who answer questions and for those who decide: how
-// much of each subject, which messages deferd had held, and which a person has let go of, whatever
-// their subject's case says.
+// Counts of held messages by subject, the ids of messages that deferd holds, and the ids that a
+// person has released regardless of the subject's case. Shared between the gate, which answers
+// MTAs, and the queue keeper (limiter/queue/queue_keeper.h), which reads the queue at intervals.
 //
-// Told by whoever looks at the queue now and then (limiter/queue/queue_keeper.h). A message that
-// was answered `hold` may still be on its way while the queue is looked at, so the answer counts
-// for one message until a look finds it, or for kOnItsWay (a client may have given up). Safe from
-// any thread; the lock is held for moments.
+// A message that was answered `hold` may not be in the queue yet when the queue is read. The answer
+// therefore counts as one message until the message is found, or for kOnItsWay (the client may have
+// given up). Safe from any thread; the lock is held only briefly.
 
 #ifndef DEFERD_LIMITER_CASES_HELD_MAIL_H_
 #define DEFERD_LIMITER_CASES_HELD_MAIL_H_
@@ -30,10 +29,11 @@ class HeldMail {
   using Counts = absl::flat_hash_map<Subject, int64_t>;
 
   static constexpr absl::Duration kOnItsWay = absl::Minutes(2);
-  static constexpr size_t kMostOnTheirWay = 100'000;  // of a subject, if nobody looks at the queue
+  static constexpr size_t kMostOnTheirWay =
+      100'000;  // per subject, in case the queue is never read
 
-  // What a look at the queue found at `now`: messages by the subject whose case holds them, and how
-  // many of these arrived since the look before.
+  // Result of reading the queue at `now`: messages by the subject whose case holds them, and how
+  // many of them arrived since the queue was read before.
   void SetCounts(Counts counts, const Counts& arrived, absl::Time now) {
     MutexLock lock(&mutex_);
     counts_ = std::move(counts);
@@ -50,7 +50,7 @@ class HeldMail {
     std::deque<absl::Time>& times = answered_[subject];
     if (times.size() < kMostOnTheirWay) times.push_back(now);
   }
-  // Whether an answer `hold` was given to a message of the subject that no look has found yet.
+  // Whether a message of the subject was answered `hold` and has not been found in the queue yet.
   bool AnyOnItsWay(const Subject& subject) const {
     MutexLock lock(&mutex_);
     return answered_.contains(subject);
@@ -63,7 +63,7 @@ class HeldMail {
            (answered == answered_.end() ? 0 : static_cast<int64_t>(answered->second.size()));
   }
 
-  // Whether deferd had the message held.
+  // Marks a message as held by deferd.
   void MarkHeld(const std::string& id) {
     MutexLock lock(&mutex_);
     held_.insert(id);
@@ -71,20 +71,20 @@ class HeldMail {
   void Forget(const std::string& id) {
     MutexLock lock(&mutex_);
     held_.erase(id);
-    let_go_.erase(id);
+    released_.erase(id);
   }
   bool WasHeld(const std::string& id) const {
     MutexLock lock(&mutex_);
     return held_.contains(id);
   }
 
-  void LetGo(const std::vector<std::string>& ids) {
+  void Release(const std::vector<std::string>& ids) {
     MutexLock lock(&mutex_);
-    let_go_.insert(ids.begin(), ids.end());
+    released_.insert(ids.begin(), ids.end());
   }
-  bool WasLetGo(const std::string& id) const {
+  bool WasReleased(const std::string& id) const {
     MutexLock lock(&mutex_);
-    return let_go_.contains(id);
+    return released_.contains(id);
   }
 
  private:
@@ -92,7 +92,7 @@ class HeldMail {
   Counts counts_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<Subject, std::deque<absl::Time>> answered_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> held_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_set<std::string> let_go_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<std::string> released_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace deferd

@@ -63,7 +63,7 @@ class ConfigReader {
     for (const TomlText& path : table->Strings("exim")) {
       if (!absl::StartsWith(path.text, "/")) {
         reader_->Error(path.place,
-                       absl::StrCat("'", path.text, "' is no absolute path; begin with /"));
+                       absl::StrCat("'", path.text, "' is not an absolute path; begin with /"));
       }
       config_->exim_logs.push_back(path.text);
     }
@@ -87,21 +87,22 @@ class ConfigReader {
       journal.exim = journal.exim || mta.text == "exim";
       journal.postfix = journal.postfix || mta.text == "postfix";
       if (mta.text != "exim" && mta.text != "postfix") {
-        reader_->Error(mta.place, absl::StrCat("journal '", mta.text,
-                                               "' is no mail server; \"exim\" or \"postfix\""));
+        reader_->Error(mta.place,
+                       absl::StrCat("journal '", mta.text,
+                                    "' is not a mail server; use \"exim\" or \"postfix\""));
       }
     }
     if (auto directory = table->String("journal_directory")) {
       journal.directory = directory->text;
       if (!absl::StartsWith(directory->text, "/")) {
-        reader_->Error(directory->place,
-                       absl::StrCat("'", directory->text, "' is no absolute path; begin with /"));
+        reader_->Error(directory->place, absl::StrCat("'", directory->text,
+                                                      "' is not an absolute path; begin with /"));
       }
     }
     for (const TomlText& user : table->Strings("journal_users")) {
       journal.users.push_back(user.text);
       if (!UserId(user.text)) {
-        reader_->Error(user.place, absl::StrCat("there is no user '", user.text,
+        reader_->Error(user.place, absl::StrCat("no such user '", user.text,
                                                 "' here; give a name or a number"));
       }
     }
@@ -117,7 +118,7 @@ class ConfigReader {
         reader_->Error(table->PlaceOf("order"), ToView(order.status()));
       } else if (order->front() == ChargeStep::kSender) {
         reader_->Error(table->PlaceOf("order"),
-                       "'sender' is for replay alone, since anyone can write any sender; list "
+                       "'sender' is for replay only, because senders can be forged; list "
                        "trusted hosts in relay_hosts and use \"relay\"");
       } else {
         lists.order = *order;
@@ -140,26 +141,27 @@ class ConfigReader {
 
   static std::vector<absl::string_view> WholeLine(absl::string_view line) { return {line}; }
 
-  // The domains of a line, as the files that MTAs and panels have write it: "example.com"
-  // (/etc/localdomains), "example.com: user" (/etc/userdomains, an Exim lsearch), "example.com OK"
-  // (the source of a Postfix table) and "example.com, example.net" (a list of Postfix).
+  // The domains in a line of the MTA's and panel's files: "example.com" (/etc/localdomains),
+  // "example.com: user" (/etc/userdomains, an Exim lsearch), "example.com OK" (the source of a
+  // Postfix table) and "example.com, example.net" (a list of Postfix).
   static std::vector<absl::string_view> DomainsOfLine(absl::string_view line) {
-    if (absl::StartsWith(line, "*:")) return {};  // whom /etc/userdomains gives all others
+    if (absl::StartsWith(line, "*:")) return {};  // the catch-all of /etc/userdomains
     std::vector<absl::string_view> domains;
     for (absl::string_view word :
          absl::StrSplit(line, absl::ByAnyChar(", \t"), absl::SkipEmpty())) {
       const size_t colon = absl::StartsWith(word, "[") ? absl::string_view::npos : word.find(':');
       const absl::string_view key = word.substr(0, colon);
       const bool domain = absl::StrContains(key, '.');
-      // A word without a dot that stands behind a domain is what a table says of that; alone it is
-      // left to the mistake that it is, such as "hash:/etc/postfix/domains".
+      // A word without a dot after a domain is the value in a table. Alone it stays an error, for
+      // example "hash:/etc/postfix/domains".
       if (domains.empty() || domain) domains.push_back(domain ? key : word);
       if (domain && colon != absl::string_view::npos) break;
     }
     return domains;
   }
 
-  // An entry that begins with '/' is a file with one entry a line, or as `entries_of` reads a line.
+  // An entry that begins with '/' names a file, with one entry per line or as `entries_of` reads a
+  // line.
   std::vector<TomlText> ListEntries(const std::vector<TomlText>& written,
                                     LineEntries entries_of = WholeLine) {
     std::vector<TomlText> entries;
@@ -215,7 +217,7 @@ class ConfigReader {
     }
   }
 
-  // Tells "domain: user" (/etc/userdomains) from "user: domain" by the first entry.
+  // Distinguishes "domain: user" (/etc/userdomains) from "user: domain" by the first entry.
   static bool BeginsWithDomain(absl::string_view text) {
     for (absl::string_view line : absl::StrSplit(text, '\n')) {
       line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
@@ -258,7 +260,7 @@ class ConfigReader {
         options->mode = value;
       } else {
         reader_->Error(mode->place, absl::StrCat("mode '", mode->text,
-                                                 "' is no file mode; write it as \"0660\""));
+                                                 "' is not a file mode; write it as \"0660\""));
       }
     }
     if (auto group = table->String("group")) options->group = group->text;
@@ -274,9 +276,10 @@ class ConfigReader {
     if (auto socket = table->String("socket")) {
       config_->admin_socket = std::string(absl::StripPrefix(socket->text, "unix:"));
       if (!absl::StartsWith(config_->admin_socket, "/")) {
-        reader_->Error(socket->place,
-                       "the admin socket is a unix socket, since TCP cannot tell who asks; "
-                       "give an absolute path such as \"/run/deferd/admin.sock\"");
+        reader_->Error(
+            socket->place,
+            "the admin socket must be a unix socket, because TCP cannot identify the client; "
+            "give an absolute path such as \"/run/deferd/admin.sock\"");
       }
     }
     ReadPermissions(table, &config_->admin_options);
@@ -288,7 +291,7 @@ class ConfigReader {
       AddOnce(helper, "helper", &config_->queue_helpers);
       if (absl::StartsWith(helper.text, "/")) continue;
       reader_->Error(helper.place,
-                     "deferd-queue listens on a unix socket alone; give its absolute path, "
+                     "deferd-queue listens on a unix socket only; give its absolute path, "
                      "\"/run/deferd-queue/queue.sock\" by default");
     }
   }
@@ -314,8 +317,9 @@ class ConfigReader {
     if (auto recipients = table->String("recipients")) {
       ledger.hash_recipients = recipients->text == "hash";
       if (recipients->text != "plain" && recipients->text != "hash") {
-        reader_->Error(recipients->place, absl::StrCat("recipients '", recipients->text,
-                                                       "' is not known; \"plain\" or \"hash\""));
+        reader_->Error(recipients->place,
+                       absl::StrCat("recipients '", recipients->text,
+                                    "' is not supported; use \"plain\" or \"hash\""));
       }
     }
     if (auto subjects = table->Bool("subjects")) config_->ledger_subjects = *subjects;
@@ -342,7 +346,7 @@ class ConfigReader {
     for (const std::string& address : config_->http_listen) {
       if (!absl::StartsWith(address, "unix:")) continue;
       reader_->Error(table->PlaceOf("listen"),
-                     "HTTP listens on loopback TCP, not on a unix socket; give "
+                     "HTTP listens on loopback TCP, not on a unix socket; use "
                      "127.0.0.1:PORT or [::1]:PORT");
     }
   }
@@ -477,7 +481,7 @@ absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path) {
 absl::StatusOr<LoadedPolicy> LoadPolicyOrKept(const std::string& path, const std::string& kept) {
   absl::StatusOr<LoadedPolicy> loaded = LoadPolicy(path);
   if (loaded.ok()) return loaded;
-  // The mistake may be in the file of corrections: rules in force are worth more than those.
+  // The error may be in the file of corrections: the rules in force matter more.
   absl::StatusOr<LoadedPolicy> earlier = LoadPolicy(kept);
   if (!earlier.ok()) earlier = LoadPolicyWith(kept, Replies::kLeaveOut);
   if (!earlier.ok()) return loaded;
@@ -495,7 +499,7 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
   absl::Cleanup close_fd = [fd] { close(fd); };
   struct stat info;
   if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": is a folder; name a file"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is a directory; name a file"));
   }
   std::string text;
   char buffer[64 << 10];
@@ -506,7 +510,8 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
     if (n == 0) return text;
     text.append(buffer, static_cast<size_t>(n));
     if (static_cast<off_t>(text.size()) > kMaxFile) {
-      return absl::InvalidArgumentError(absl::StrCat(path, ": over 16 MiB; is it the right file?"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": larger than 16 MiB; is it the right file?"));
     }
   }
 }

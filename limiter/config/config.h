@@ -1,7 +1,7 @@
-// deferd.toml: where things are. What is allowed stands in the policy file.
+// deferd.toml: paths, sockets and lists. The limits are in the policy file.
 //
-// Read strictly, with the policy's own reader: all mistakes at once, each with its place and
-// remedy. The keys, their defaults and their meaning are those of deploy/deferd.toml.
+// The file is read strictly, with the policy's reader: all errors are reported at once, each with
+// its place and remedy. deploy/deferd.toml describes the keys and their defaults.
 
 #ifndef DEFERD_LIMITER_CONFIG_CONFIG_H_
 #define DEFERD_LIMITER_CONFIG_CONFIG_H_
@@ -29,27 +29,27 @@ struct Config {
   std::string path;
   std::string text;  // of the file
   std::string state_dir = "/var/lib/deferd";
-  std::string policy_path;  // empty: the built-in policy
+  std::string policy_path;  // empty: built-in policy
 
-  std::vector<std::string> exim_logs;  // paths or patterns
+  std::vector<std::string> exim_logs;  // paths or glob patterns
   std::vector<std::string> postfix_logs;
-  // What is read from systemd's journal.
+  // Input from systemd's journal.
   struct JournalIntake {
     bool exim = false;
     bool postfix = false;
-    std::string directory;           // of another journal than this machine's
+    std::string directory;           // of another journal; empty: this machine's
     std::vector<std::string> users;  // see JournalWriters
 
     friend bool operator==(const JournalIntake&, const JournalIntake&) = default;
   } journal;
   absl::TimeZone zone = absl::LocalTimeZone();
-  std::string zone_name;  // as written; empty: the machine's
+  std::string zone_name;  // as written; empty: this machine's
 
   ChargeLists charge;
-  std::vector<std::string> charge_files;  // the maps and lists that [charge] names
+  std::vector<std::string> charge_files;  // maps and lists named in [charge]
 
-  // Addresses (limiter/port/listener.h), one for each MTA instance that needs its own; empty: not
-  // asked.
+  // Addresses (limiter/port/listener.h), one for each MTA instance that needs its own; empty:
+  // disabled.
   std::vector<std::string> hook_exim;
   std::vector<std::string> hook_postfix;
   ListenOptions hook_options;
@@ -59,46 +59,46 @@ struct Config {
   // How many subjects /metrics names besides the blocked ones; 0: none at all.
   int64_t subject_series = 0;
 
-  // Sockets of deferd-queue, one for each MTA instance; empty: the queue is let alone.
+  // Sockets of deferd-queue, one for each MTA instance; empty: deferd does not touch the queue.
   std::vector<std::string> queue_helpers;
 
-  std::optional<RedisAddress> redis;  // none: one machine
-  std::string node_name;              // empty: the state directory has a random one
+  std::optional<RedisAddress> redis;  // nullopt: one machine
+  std::string node_name;              // empty: random name from the state directory
 
   LedgerOptions ledger;
   bool ledger_subjects = false;  // keep the messages' Subject: lines
 
-  std::vector<std::string> warnings;  // what is accepted but does nothing yet
+  std::vector<std::string> warnings;  // settings that have no effect yet
 };
 
-// InvalidArgument holds all mistakes, one a line; NotFound if the file is missing.
+// InvalidArgument lists all errors, one per line; NotFound if the file is missing.
 absl::StatusOr<Config> LoadConfig(const std::string& path);
-// The same text with its maps and lists as they are now.
+// The same configuration with the present content of its maps and lists.
 absl::StatusOr<Config> ReadListsAgain(const Config& config);
 
-// The user ids whose entries are the mail server's ("exim", "postfix"): root's, and those of
-// `users` or, if it is empty, of the users that Debian and others run it as, where they exist.
+// User ids whose journal entries are trusted for `mta` ("exim", "postfix"): root, and `users` or,
+// if empty, the users under which Debian and others run it, as far as they exist.
 std::vector<uid_t> JournalWriters(const std::vector<std::string>& users, absl::string_view mta);
 
-// What differs between the two that a reload does not take: "[hook]", "state_dir" ...
+// Changed tables and keys that a reload does not apply: "[hook]", "state_dir" ...
 std::vector<std::string> NeedRestart(const Config& running, const Config& loaded);
 
 // The policy that `config` names (or the built-in one), as text and as value.
 struct LoadedPolicy {
   std::shared_ptr<const Policy> policy;
   std::string toml;
-  std::string error;  // what is wrong with the file, where this is an earlier one's policy
+  std::string error;  // the error in the file, if this is an earlier policy
 };
-// With the corrections of its [replies] file. One that is missing has none yet.
+// With the corrections of its [replies] file; a missing file means no corrections.
 absl::StatusOr<LoadedPolicy> LoadPolicy(const std::string& path);
-// The same text with the lists that it names as they are now.
+// The same policy with the present content of the lists that it names.
 absl::StatusOr<LoadedPolicy> ReadListsAgain(const LoadedPolicy& loaded);
-// The policy to start with: where the file has a mistake, the one that was in force last (`kept`, a
-// path). Without that too: what is wrong with the file.
+// The policy for a start. If the file is invalid, the last valid policy (`kept`, a path) is used;
+// if that is missing too, returns the error in the file.
 absl::StatusOr<LoadedPolicy> LoadPolicyOrKept(const std::string& path, const std::string& kept);
 
-// A whole file. NotFound, PermissionDenied, or InvalidArgument (a folder, over 16 MiB), each naming
-// the path.
+// Reads a whole file. NotFound, PermissionDenied, or InvalidArgument (a directory, or larger than
+// 16 MiB); each names the path.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
 }  // namespace deferd

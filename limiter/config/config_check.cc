@@ -25,7 +25,7 @@ bool HasGroup(const std::string& name) { return getgrnam(name.c_str()) != nullpt
 constexpr const char* kEximGroups[] = {"Debian-exim", "exim", "mailnull"};
 constexpr const char* kPostfixGroups[] = {"postfix"};
 
-// The groups of mail servers that this machine has, quoted.
+// The groups of the mail servers on this machine, quoted.
 std::vector<std::string> MailGroups() {
   std::vector<std::string> groups;
   for (absl::Span<const char* const> names : {absl::Span<const char* const>(kEximGroups),
@@ -56,26 +56,26 @@ class Checker {
     findings_->errors.push_back(absl::StrCat(
         table, " group: this machine has no group \"", group, "\"; ",
         here.empty()
-            ? std::string("install the mail server first, or take the line out")
+            ? std::string("install the mail server first, or remove the line")
             : absl::StrCat("the mail server's group here is ", absl::StrJoin(here, " or "))));
   }
 
   // `left_out`: deferd starts without it if its folder is missing.
   void Socket(absl::string_view key, absl::string_view address, bool left_out = false) {
     absl::ConsumePrefix(&address, "unix:");
-    if (!absl::StartsWith(address, "/")) return;  // TCP, or off
+    if (!absl::StartsWith(address, "/")) return;  // TCP, or disabled
     const std::string folder = FolderOf(address);
     if (left_out || IsFolder(folder)) return;
-    std::string text = absl::StrCat(key, ": there is no folder ", folder, " for ", address);
-    // systemd makes the unit's own folders below /run when it starts deferd.
+    std::string text = absl::StrCat(key, ": directory ", folder, " is missing for ", address);
+    // systemd creates the unit's own directories below /run when it starts deferd.
     if (absl::StartsWith(folder, "/run/") || absl::StartsWith(folder, "/var/run/")) {
       findings_->warnings.push_back(
-          absl::StrCat(text, "; the systemd unit makes it at each start"));
+          absl::StrCat(text, "; the systemd unit creates it at each start"));
     } else {
       findings_->errors.push_back(
           absl::StrCat(text,
-                       "; create it, with access for the mail server, or enable the unit "
-                       "deferd-postfix.socket, which makes it"));
+                       "; create it and give the mail server access, or enable the unit "
+                       "deferd-postfix.socket, which creates it"));
     }
   }
 
@@ -87,7 +87,7 @@ class Checker {
       const bool plain = pattern.find_first_of("*?[") == std::string::npos;
       findings_->warnings.push_back(
           plain && !IsFolder(folder)
-              ? absl::StrCat(key, ": there is no folder ", folder, ", so nothing is read from ",
+              ? absl::StrCat(key, ": directory ", folder, " is missing, so deferd cannot read ",
                              pattern, "; is this mail server installed here?")
               : absl::StrCat(key, ": no file ", pattern,
                              " yet; it is followed as soon as the mail server creates it"));
@@ -154,13 +154,13 @@ std::string WrongMailServer(const Config& config, bool exim_here, bool postfix_h
   const bool for_postfix =
       !config.hook_postfix.empty() || !config.postfix_logs.empty() || config.journal.postfix;
   if (for_exim && !for_postfix && postfix_here && !exim_here) {
-    return "this machine has Postfix and no Exim, and the configuration is for Exim: in [intake] "
+    return "this machine has Postfix and not Exim, but the configuration is for Exim: in [intake] "
            "write postfix = [\"/var/log/mail.log\"] in place of exim; in [hook] postfix = "
            "\"unix:/var/spool/postfix/deferd/policy.sock\" in place of exim, and group = "
            "\"postfix\"";
   }
   if (for_postfix && !for_exim && !config.journal.exim && exim_here && !postfix_here) {
-    return "this machine has Exim and no Postfix, and the configuration is for Postfix: in "
+    return "this machine has Exim and not Postfix, but the configuration is for Postfix: in "
            "[intake] "
            "write exim = [\"/var/log/exim4/mainlog\"] in place of postfix; in [hook] exim = "
            "\"unix:/run/deferd/exim.sock\" in place of postfix, and group = \"Debian-exim\"";

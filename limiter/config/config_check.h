@@ -1,7 +1,7 @@
-// Whether this machine has what the configuration names: groups, folders, logs.
+// Checks that this machine has what the configuration names: groups, directories, logs.
 //
-// The configuration itself is checked where it is read (config.h). This looks at the machine as it
-// is now, so that `deferd --check` finds what would keep deferd from starting, or leave it blind.
+// config.h checks the file itself. This check looks at the present machine, so that `deferd
+// --check` finds what would keep deferd from starting or from reading logs.
 
 #ifndef DEFERD_LIMITER_CONFIG_CONFIG_CHECK_H_
 #define DEFERD_LIMITER_CONFIG_CONFIG_CHECK_H_
@@ -16,23 +16,23 @@ namespace deferd {
 
 struct MachineFindings {
   std::vector<std::string> errors;    // deferd will not start
-  std::vector<std::string> warnings;  // deferd starts, but something it needs is not there yet
+  std::vector<std::string> warnings;  // deferd starts, but something is missing
 };
 
 MachineFindings CheckMachine(const Config& config);
 
-// A door of [hook], by the mail server that asks at it.
+// The mail server that a socket of [hook] serves.
 enum class HookDoor { kExim, kPostfix };
 
 // The group that this mail server runs as; empty if it is not installed on this machine.
 std::string MailGroup(HookDoor door);
 
-// The same where this process may give a file to it, else empty.
+// The same group if this process may assign it to files, otherwise empty.
 std::string GroupOfDoor(HookDoor door);
 
-// Whether the machine has the other mail server's program and not this one's: then one
-// configuration for both leaves out this one's absent logs and door. Where neither is installed
-// (a container beside the mail server's), nothing is left out. `root` is "" or a test's folder.
+// Whether only the other mail server is installed. A configuration for both then ignores the
+// missing logs and the socket of this one. If neither is installed (a container beside the mail
+// server's), nothing is ignored. `root` is "" or a test's directory.
 bool OnlyTheOtherIsHere(HookDoor door, const std::string& root = "");
 
 // `patterns` without those that match no file, if `absent`.
@@ -41,8 +41,8 @@ std::vector<std::string> LogsToFollow(const std::vector<std::string>& patterns, 
 // Whether `address` is a unix socket in a folder that does not exist.
 bool HasNoFolder(absl::string_view address);
 
-// What to write where the configuration is for a mail server that this machine has not, and it has
-// the other one; empty if it fits.
+// Advice if the configuration is for a mail server that is not installed while the other one is;
+// empty if the configuration fits.
 std::string WrongMailServer(const Config& config, bool exim_here, bool postfix_here);
 
 }  // namespace deferd

@@ -18,9 +18,9 @@ constexpr TomlKeyInfo kKeys[] = {
      "Absolute path of another journal."},
     {"[intake]", "journal_users", "string or list",
      "those that exist of `postfix`; of `Debian-exim`, `exim`, `mailnull`, `mail`",
-     "Users whose entries are read besides root's: Postfix's `mail_owner`, Exim's `exim_user`."},
+     "Users whose entries are read, besides root: Postfix's `mail_owner`, Exim's `exim_user`."},
     {"[intake]", "timezone", "string", "the machine's",
-     "Zone of time stamps that name none, such as `\"Europe/Berlin\"`."},
+     "Time zone of stamps without one, such as `\"Europe/Berlin\"`."},
     {"[charge]", "order", "string or list", "`[\"login\", \"user\", \"relay\"]`",
      "Who pays: the first identity that is proven."},
     {"[charge]", "users", "string or list", "",
@@ -30,12 +30,13 @@ constexpr TomlKeyInfo kKeys[] = {
     {"[charge]", "hosted", "string or list", "",
      "Domains hosted here, or files with them. Without it every charged domain counts as hosted."},
     {"[charge]", "local_domains", "string or list", "`hosted` and the sender's own",
-     "Domains whose mailboxes are on this host. A failure there is no delivery to others."},
+     "Domains whose mailboxes are on this host. A failure there is not counted as a delivery to "
+     "others."},
     {"[charge]", "relay_hosts", "string or list", "",
-     "Hosts whose envelope senders are believed. For this host itself: `\"127.0.0.1\"`, "
+     "Hosts whose envelope senders are trusted. For this host itself: `\"127.0.0.1\"`, "
      "`\"::1\"`."},
     {"[charge]", "internal_hosts", "string or list", "",
-     "Your own hosts: handing mail to them is no delivery."},
+     "Your own hosts: passing mail to them does not count as a delivery."},
     {"[charge]", "local", "boolean", "`false`", "Deliveries on this host count too."},
     {"[hook]", "exim", "address or list", "",
      "Where Exim queries deferd: `unix:/PATH`, `127.0.0.1:PORT` or `[::1]:PORT`. A list: one "

@@ -1,5 +1,5 @@
-// Every key of deferd.toml, with what the manual says of it (policy/policy_keys.h). Constants; safe
-// from any thread.
+// Every key of deferd.toml with its text in the manual (policy/policy_keys.h). Constants; safe from
+// any thread.
 
 #ifndef DEFERD_LIMITER_CONFIG_CONFIG_KEYS_H_
 #define DEFERD_LIMITER_CONFIG_CONFIG_KEYS_H_

@@ -80,7 +80,7 @@ std::string QueueText(const Json& queue) {
     absl::StrAppend(&out,
                     Wrapped("         ", absl::StrCat(HeldName(one), ": ", Number(one, "messages"),
                                                       Flag(one, "blocked") ? ", blocked"
-                                                      : waits.empty()      ? ", being let go"
+                                                      : waits.empty()      ? ", being released"
                                                                       : ", WAITS FOR A PERSON: ",
                                                       Flag(one, "blocked") ? "" : waits)));
     if (Number(one, "overdue") > 0) {

@@ -254,11 +254,11 @@ absl::StatusOr<std::string> CompletionScript(const CLI::App& app, absl::string_v
 std::string CompletionWords(const std::string& socket, absl::string_view kind) {
   std::set<std::string> words;
   if (kind != "ids") {
-    AddWords(AskDaemon(socket, "blocks", {{"all", false}}, kPatience), "subject", &words);
-    AddWords(AskDaemon(socket, "top", {{"limit", kSubjects}}, kPatience), "subject", &words);
+    AddWords(CallDaemon(socket, "blocks", {{"all", false}}, kPatience), "subject", &words);
+    AddWords(CallDaemon(socket, "top", {{"limit", kSubjects}}, kPatience), "subject", &words);
   }
   if (kind != "subjects") {
-    AddWords(AskDaemon(socket, "queue", {{"do", "list"}}, kPatience), "id", &words);
+    AddWords(CallDaemon(socket, "queue", {{"do", "list"}}, kPatience), "id", &words);
   }
   std::string out;
   for (const std::string& word : words) absl::StrAppend(&out, word, "\n");

@@ -112,43 +112,45 @@ struct Arguments {
 using PageOf = std::function<std::string(const Json&)>;
 
 // A verb that the daemon answers: its result as JSON or as a page.
-int AskAndPrint(const Arguments& args, const std::string& verb, const Json& request,
-                const PageOf& page) {
-  absl::StatusOr<Json> result = AskDaemon(args.socket, verb, request, kDaemonLimit);
+int CallAndPrint(const Arguments& args, const std::string& verb, const Json& request,
+                 const PageOf& page) {
+  absl::StatusOr<Json> result = CallDaemon(args.socket, verb, request, kDaemonLimit);
   if (!result.ok()) return Fail(result.status());
   return Print(args.json ? DumpPretty(*result) : page(*result));
 }
 
-int RunStatus(const Arguments& a) { return AskAndPrint(a, "status", Json::object(), StatusPage); }
-int RunReload(const Arguments& a) { return AskAndPrint(a, "reload", Json::object(), ReloadedPage); }
+int RunStatus(const Arguments& a) { return CallAndPrint(a, "status", Json::object(), StatusPage); }
+int RunReload(const Arguments& a) {
+  return CallAndPrint(a, "reload", Json::object(), ReloadedPage);
+}
 int RunCheck(const Arguments& a) {
-  return AskAndPrint(a, "check", {{"subject", a.subject}, {"source", a.source}}, CheckPage);
+  return CallAndPrint(a, "check", {{"subject", a.subject}, {"source", a.source}}, CheckPage);
 }
 int RunWhy(const Arguments& a) {
-  return AskAndPrint(
+  return CallAndPrint(
       a, "why", {{"subject", a.subject}, {"verify", a.verify}},
       a.verify ? PageOf(VerifyPage) : [&a](const Json& why) { return WhyPage(why, a.all); });
 }
 int RunBlocks(const Arguments& a) {
-  return AskAndPrint(a, "blocks", {{"all", a.all}, {"since", MeantTime(a.track.since)}},
-                     BlocksPage);
+  return CallAndPrint(a, "blocks", {{"all", a.all}, {"since", MeantTime(a.track.since)}},
+                      BlocksPage);
 }
 int RunIncidents(const Arguments& a) {
-  return AskAndPrint(a, "incidents", {{"all", a.all}}, IncidentsPage);
+  return CallAndPrint(a, "incidents", {{"all", a.all}}, IncidentsPage);
 }
-int RunTop(const Arguments& a) { return AskAndPrint(a, "top", {{"limit", a.limit}}, TopPage); }
+int RunTop(const Arguments& a) { return CallAndPrint(a, "top", {{"limit", a.limit}}, TopPage); }
 int RunBlock(const Arguments& a) {
-  return AskAndPrint(
+  return CallAndPrint(
       a, "block", {{"subject", a.subject}, {"for", a.duration}, {"reason", a.reason}}, BlockedPage);
 }
 int RunUnblock(const Arguments& a) {
-  return AskAndPrint(a, "unblock",
-                     {{"subject", a.subject},
-                      {"reason", a.reason},
-                      {"held", a.release ? "release"
-                               : a.keep  ? "keep"
-                                         : ""}},
-                     UnblockedPage);
+  return CallAndPrint(a, "unblock",
+                      {{"subject", a.subject},
+                       {"reason", a.reason},
+                       {"held", a.release ? "release"
+                                : a.keep  ? "keep"
+                                          : ""}},
+                      UnblockedPage);
 }
 
 int RunTrack(const Arguments& args) {
@@ -170,7 +172,7 @@ int RunTrack(const Arguments& args) {
                         {"limit", t.limit},
                         {"recipients", !args.json && !t.attempts},
                         {"before", t.before}};
-  absl::StatusOr<Json> rows = AskDaemon(args.socket, "track", request, kDaemonLimit);
+  absl::StatusOr<Json> rows = CallDaemon(args.socket, "track", request, kDaemonLimit);
   if (!rows.ok()) return Fail(rows.status());
   if (args.json) return Print(DumpPretty(*rows));
   if (rows->empty()) return Print(NothingFound(request));
@@ -189,13 +191,13 @@ int RunTrack(const Arguments& args) {
 }
 
 int RunStats(const Arguments& a) {
-  return AskAndPrint(a, "stats",
-                     {{"subject", a.subject},
-                      {"by", a.by},
-                      {"since", MeantTime(a.track.since)},
-                      {"until", MeantTime(a.track.until)},
-                      {"limit", a.limit}},
-                     StatsPage);
+  return CallAndPrint(a, "stats",
+                      {{"subject", a.subject},
+                       {"by", a.by},
+                       {"since", MeantTime(a.track.since)},
+                       {"until", MeantTime(a.track.until)},
+                       {"limit", a.limit}},
+                      StatsPage);
 }
 
 // Lines of JSON, as many in one request as its line may hold. A mistake ends it: what stands before
@@ -212,7 +214,7 @@ int RunRecord(const Arguments& args) {
   const auto send = [&]() -> absl::Status {
     if (records.empty()) return absl::OkStatus();
     absl::StatusOr<Json> result =
-        AskDaemon(args.socket, "record", {{"records", std::move(records)}}, kDaemonLimit);
+        CallDaemon(args.socket, "record", {{"records", std::move(records)}}, kDaemonLimit);
     records = Json::array();
     size = 0;
     if (result.ok()) recorded += Number(*result, "recorded");
@@ -300,13 +302,13 @@ int RunRepliesExport(const Arguments& args) {
   ReplyExport replies(&policy->policy->replies());
   int64_t before = 0;
   while (true) {
-    absl::StatusOr<Json> rows = AskDaemon(args.socket, "track",
-                                          {{"outcome", "bad"},
-                                           {"since", MeantTime(args.track.since)},
-                                           {"until", MeantTime(args.track.until)},
-                                           {"limit", kRows},
-                                           {"before", before}},
-                                          kDaemonLimit);
+    absl::StatusOr<Json> rows = CallDaemon(args.socket, "track",
+                                           {{"outcome", "bad"},
+                                            {"since", MeantTime(args.track.since)},
+                                            {"until", MeantTime(args.track.until)},
+                                            {"limit", kRows},
+                                            {"before", before}},
+                                           kDaemonLimit);
     if (!rows.ok()) return Fail(rows.status());
     for (const Json& row : *rows) replies.Add(row);
     if (rows->size() < static_cast<size_t>(kRows) ||
@@ -374,142 +376,154 @@ int Main(int argc, char** argv) {
       ->envname("DEFERD_SOCKET")
       ->capture_default_str();
   app.add_flag("--json", args.json, "print JSON");
-  app.add_flag("--utc", args.utc, "show and take times in UTC, not in this machine's zone");
+  app.add_flag("--utc", args.utc,
+               "show and accept times in UTC instead of this machine's time zone");
   app.require_subcommand(1);
   app.fallthrough();
 
   auto verb = [&](CLI::App* parent, const char* name, const char* help, Run todo) {
     CLI::App* sub = parent->add_subcommand(name, help);
     sub->fallthrough();
-    sub->footer("--json, --utc and --socket, as of deferctl itself, may stand behind it.");
+    sub->footer("deferctl's options --json, --utc and --socket may follow the verb.");
     if (todo != nullptr) sub->callback([&run, todo] { run = todo; });
     return sub;
   };
-  verb(&app, "status", "how the daemon is: policy, logs, blocks", RunStatus);
-  CLI::App* check = verb(&app, "check", "what an MTA would be told", RunCheck);
+  verb(&app, "status", "show the daemon's state: policy, logs, blocks", RunStatus);
+  CLI::App* check = verb(&app, "check", "show the answer that an MTA would get", RunCheck);
   check->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
-  check->add_option("--source", args.source, "submission (so without it), local, queued or relay");
-  CLI::App* why = verb(&app, "why", "who caused a block, whose fault it is and what to do", RunWhy);
+  check->add_option("--source", args.source, "submission (default), local, queued or relay");
+  CLI::App* why =
+      verb(&app, "why", "show who caused a block, whose fault it is and what to do", RunWhy);
   why->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
-  why->add_flag("--all", args.all, "the evidence, answers, counts and record too");
-  why->add_flag("--verify", args.verify, "count the block's evidence again, out of the ledger");
-  CLI::App* blocks = verb(&app, "blocks", "who is blocked", RunBlocks);
-  blocks->add_flag("--all", args.all, "ended ones too");
-  blocks->add_option("--since", args.track.since,
-                     "also those that ended since then: 30d ago, or \"2026-11-22 10:00\"");
+  why->add_flag("--all", args.all, "also show the evidence, answers, counts and record");
+  why->add_flag("--verify", args.verify, "count the block's evidence again from the ledger");
+  CLI::App* blocks = verb(&app, "blocks", "list blocked subjects", RunBlocks);
+  blocks->add_flag("--all", args.all, "also list ended blocks");
+  blocks->add_option(
+      "--since", args.track.since,
+      "also list blocks that ended since then: how long ago (30d), or \"2026-11-22 10:00\"");
   CLI::App* incidents =
-      verb(&app, "incidents", "troubles of servers, that are no sender's", RunIncidents);
-  incidents->add_flag("--all", args.all, "ended ones too");
-  CLI::App* block = verb(&app, "block", "block a subject by hand", RunBlock);
+      verb(&app, "incidents", "list delivery problems that no sender caused", RunIncidents);
+  incidents->add_flag("--all", args.all, "also list ended incidents");
+  CLI::App* block = verb(&app, "block", "block a subject manually", RunBlock);
   block->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
-  block->add_option("--for", args.duration, "how long: 30m, 2h, 7d")->required();
-  block->add_option("--reason", args.reason, "for the record")->required();
-  CLI::App* unblock = verb(&app, "unblock", "end a block; counting begins anew", RunUnblock);
+  block->add_option("--for", args.duration, "duration: 30m, 2h, 7d")->required();
+  block->add_option("--reason", args.reason, "recorded with the block")->required();
+  CLI::App* unblock = verb(&app, "unblock", "end a block and start counting again", RunUnblock);
   unblock->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
-  unblock->add_option("--reason", args.reason, "for the record");
+  unblock->add_option("--reason", args.reason, "recorded with the unblock");
   CLI::Option* release =
-      unblock->add_flag("--release", args.release, "let all mail go that is held for it");
-  unblock->add_flag("--keep", args.keep, "let it stay held until queue release or discard")
+      unblock->add_flag("--release", args.release, "release all mail that is held for the subject");
+  unblock->add_flag("--keep", args.keep, "keep the mail held until queue release or discard")
       ->excludes(release);
-  CLI::App* top = verb(&app, "top", "who has the most bad deliveries now", RunTop);
-  top->add_option("--limit", args.limit, "how many; 0 is all")
+  CLI::App* top = verb(&app, "top", "list subjects with the most bad deliveries now", RunTop);
+  top->add_option("--limit", args.limit, "maximum number; 0: all")
       ->capture_default_str()
       ->check(CLI::Range(0, 1'000'000'000));
-  CLI::App* track = verb(&app, "track", "what became of messages: track delivery", RunTrack);
+  CLI::App* track = verb(&app, "track", "search delivery attempts (Track Delivery)", RunTrack);
   track->add_option(
       "WHAT", args.track.what,
       "a domain, @DOMAIN of either side, an address or part of one, a message id, login:NAME");
-  track->add_option("--domain", args.track.domain, "who is charged, or else the sender's");
+  track->add_option("--domain", args.track.domain, "the charged domain, or the sender's domain");
   track->add_option("--sender", args.track.sender, "the envelope sender");
   track->add_option("--recipient", args.track.recipient,
-                    "the final address, or the one before an alias");
+                    "the final address, or the address before an alias");
   track->add_option("--to-domain", args.track.to_domain, "the recipient's domain");
-  track->add_option("--address", args.track.address,
-                    "a part of the sender's or recipient's address");
-  track->add_option("--code", args.track.code, "that the server answered: 550, 5.7.1, or 5.7");
-  track->add_option("--class", args.track.reply_class, "of the answer: mailbox_full, spam, ...");
+  track->add_option("--address", args.track.address, "part of the sender's or recipient's address");
+  track->add_option("--code", args.track.code,
+                    "code of the reply: 550, 5.7.1, or 5.7 for all 5.7.x");
+  track->add_option("--class", args.track.reply_class,
+                    "class of the reply: mailbox_full, spam, ...");
   track->add_option("--subject", args.track.mail_subject,
-                    "a part of the message's Subject: line, where the ledger keeps them");
-  track->add_option("--id", args.track.id, "one message's life, from its beginning");
-  track->add_option("--host", args.track.host, "the remote server, by name or address");
+                    "part of the Subject: line, if the ledger stores subjects");
+  track->add_option("--id", args.track.id, "all records of one message, oldest first");
+  track->add_option("--host", args.track.host, "name or address of the remote server");
   track->add_option(
       "--outcome", args.track.outcome,
       "bad, in-progress (or unknown), blocked, or some of delivered,deferred,failed,expired,queued,"
       "held,rejected,rejected_recipient,discarded,filtered,archived");
-  track->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"");
-  track->add_option("--until", args.track.until, "likewise");
+  track->add_option("--since", args.track.since, "how long ago (2h), or \"2026-11-22 10:00\"");
+  track->add_option("--until", args.track.until, "as --since");
   track->add_flag("--attempts", args.track.attempts,
-                  "every attempt, not one line for each recipient with what became of it");
-  track->add_option("--limit", args.track.limit, "how many; 0 is 10000")
+                  "list every attempt instead of one line per recipient with its outcome");
+  track->add_option("--limit", args.track.limit, "maximum number; 0: 10000")
       ->capture_default_str()
       ->check(CLI::Range(0, 10'000));
-  track->add_option("--before", args.track.before, "the row where the last page ended");
-  CLI::App* stats = verb(&app, "stats", "who sent how much, and what became of it", RunStats);
-  stats->add_option("SUBJECT", args.subject, "of this one, by sender; without it of all");
+  track->add_option("--before", args.track.before, "the last row of the previous page");
+  CLI::App* stats =
+      verb(&app, "stats", "count messages, recipients and attempts by sender", RunStats);
+  stats->add_option("SUBJECT", args.subject, "only this subject, by sender; default: all subjects");
   stats->add_option("--by", args.by, "subject or sender");
-  stats->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"; a day");
-  stats->add_option("--until", args.track.until, "likewise; now");
-  stats->add_option("--limit", args.limit, "how many; 0 is all")
+  stats->add_option("--since", args.track.since,
+                    "how long ago (2h), or \"2026-11-22 10:00\"; default: one day ago");
+  stats->add_option("--until", args.track.until, "as --since; default: now");
+  stats->add_option("--limit", args.limit, "maximum number; 0: all")
       ->capture_default_str()
       ->check(CLI::Range(0, 1'000'000'000));
-  CLI::App* record = verb(&app, "record",
-                          "count attempts of another mail server: a JSON object a line", RunRecord);
-  record->add_option("FILE", args.file, "- is standard input")->required();
+  CLI::App* record =
+      verb(&app, "record", "count attempts of another mail server from JSON lines", RunRecord);
+  record->add_option("FILE", args.file, "one JSON object per line; -: standard input")->required();
   record->footer(
-      "Required: id (the message's, the same for each of its attempts), recipient, outcome\n"
-      "(delivered, deferred, failed, expired; or, shown and never counted: queued, held,\n"
-      "rejected, discarded, filtered, archived). Besides: time (RFC 3339; else now), arrival,\n"
+      "Required: id (of the message, the same for all its attempts), recipient, outcome\n"
+      "(delivered, deferred, failed, expired; or, shown but not counted: queued, held,\n"
+      "rejected, discarded, filtered, archived). Optional: time (RFC 3339; default now), arrival,\n"
       "sender, login, user (a local system user), client (the IP address that submitted it),\n"
       "original (the recipient before forwarding), host, ip, transport, reply, and true or\n"
-      "false: local (a delivery on this host), made_by_mta, completed (nothing more comes).");
+      "false: local (a delivery on this host), made_by_mta, completed (last attempt of the "
+      "message).");
   Verb page_verb;
   AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddToolVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
   CLI::App* doctor =
-      verb(&app, "doctor", "what is wrong with this installation, and what to do", RunDoctor);
-  doctor->add_option("--exim", args.doctor.exim, "Exim's program, where it is not the usual one");
+      verb(&app, "doctor", "check this installation and advise what to do", RunDoctor);
+  doctor->add_option("--exim", args.doctor.exim, "path of the Exim binary, if not the usual one");
   doctor->add_option("--exim-config", args.doctor.exim_configs,
-                     "look at this configuration file (-C); again for several");
-  doctor->add_option("--postfix", args.doctor.postfix, "the folder of Postfix's postconf");
+                     "Exim configuration file to check (exim -C); may be repeated");
+  doctor->add_option("--postfix", args.doctor.postfix, "directory of Postfix's postconf");
   doctor->add_option("--postfix-config", args.doctor.postfix_configs,
-                     "look at this main.cf's folder (-c); again for several");
-  CLI::App* replay = verb(&app, "replay", "count a whole log, without a daemon", RunReplay);
-  replay->add_option("LOG", args.logs, "files, plain or .gz; - is standard input")->required();
-  replay->add_option("--format", args.format, "whose log it is; without it, that is recognised")
+                     "Postfix configuration directory to check (postconf -c); may be repeated");
+  CLI::App* replay = verb(&app, "replay", "count a whole log without a daemon", RunReplay);
+  replay->add_option("LOG", args.logs, "files, plain or .gz; -: standard input")->required();
+  replay->add_option("--format", args.format, "mail server of the log; default: detected")
       ->check(CLI::IsMember({"exim", "postfix"}));
-  replay->add_option("--policy", args.policy, "a policy file; without it the built-in one");
-  replay->add_option("--charge", args.charge, "who pays: of login,user,relay; or sender alone");
-  replay->add_option("--timezone", args.timezone, "of stamps without one; the machine's");
+  replay->add_option("--policy", args.policy, "policy file; default: the built-in policy");
+  replay->add_option("--charge", args.charge,
+                     "who is charged: a list of login,user,relay; or sender alone");
+  replay->add_option("--timezone", args.timezone,
+                     "time zone of stamps without one; default: this machine's");
   replay->add_option("--config", args.config, "take [charge] and timezone from this deferd.toml");
-  CLI::App* explain = verb(&app, "explain", "what a server's answer means", RunExplain);
-  explain->add_option("TEXT", args.reply, "the answer; - reads one a line")->required();
-  explain->add_option("--policy", args.policy, "take its own [reply.NAME] patterns too");
+  CLI::App* explain = verb(&app, "explain", "explain the meaning of a server's reply", RunExplain);
+  explain->add_option("TEXT", args.reply, "the reply; -: read one per line from standard input")
+      ->required();
+  explain->add_option("--policy", args.policy, "also use this policy's [reply.NAME] patterns");
   explain
       ->add_option("--wrong", args.wrong,
-                   "the class that is right: adds the wording to the policy's [replies] file")
+                   "the right class: adds the wording to the policy's [replies] file")
       ->type_name("CLASS");
-  explain->add_flag("--yes", args.yes, "with --wrong: add it without a question");
-  CLI::App* replies = verb(&app, "replies", "replies of the ledger that need a label", nullptr);
+  explain->add_flag("--yes", args.yes, "with --wrong: do not ask for confirmation");
+  CLI::App* replies = verb(&app, "replies", "export replies that need a label", nullptr);
   replies->require_subcommand(1);
-  CLI::App* exported =
-      verb(replies, "export", "unsure and unclassified ones, without names, by how often they came",
-           RunRepliesExport);
-  exported->add_option("--policy", args.policy, "take its own [reply.NAME] patterns too");
-  exported->add_option("--since", args.track.since, "2h ago, or \"2026-11-22 10:00\"");
-  exported->add_option("--until", args.track.until, "likewise");
+  CLI::App* exported = verb(
+      replies, "export", "uncertain and unclassified replies, without names, most frequent first",
+      RunRepliesExport);
+  exported->add_option("--policy", args.policy, "also use this policy's [reply.NAME] patterns");
+  exported->add_option("--since", args.track.since, "2h (ago), or \"2026-11-22 10:00\"");
+  exported->add_option("--until", args.track.until, "as --since");
   CLI::App* policy = verb(&app, "policy", "check, show, compare or import a policy", nullptr);
   policy->require_subcommand(1);
-  CLI::App* policy_check = verb(policy, "check", "report every mistake of a file", RunPolicyCheck);
-  policy_check->add_option("FILE", args.file, "- is standard input")->required();
+  CLI::App* policy_check =
+      verb(policy, "check", "report all errors of a policy file", RunPolicyCheck);
+  policy_check->add_option("FILE", args.file, "policy file; -: standard input")->required();
   AddPolicyVerbs(policy, {.socket = &args.socket, .json = &args.json}, &page_verb);
-  verb(&app, "reload", "read configuration and policy again", RunReload);
+  verb(&app, "reload", "reload configuration and policy", RunReload);
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::RequiredError& error) {
     const auto named = [&](const CLI::App* sub) { return sub->check_name(argv[1]); };
     if (word && app.get_subcommands(named).empty()) {
-      return FailUsage(absl::StrCat("no verb ", Quoted(argv[1]), "; deferctl --help lists them"));
+      return FailUsage(
+          absl::StrCat("unknown verb ", Quoted(argv[1]), "; deferctl --help lists all verbs"));
     }
     return app.exit(error) == 0 ? 0 : kUsage;
   } catch (const CLI::ParseError& error) {
@@ -517,16 +531,15 @@ int Main(int argc, char** argv) {
   }
   const absl::TimeZone zone = args.utc ? absl::UTCTimeZone() : absl::LocalTimeZone();
   ShowTimesIn(zone, SystemClock().Now());
-  ShowPagesAs(StyleOfOutput(STDOUT_FILENO));
-  // Pages take values by the types that they have in this version.
+  // Pages expect the JSON types of this version.
   try {
     if (!page_verb) return run(args);
     absl::StatusOr<std::string> page = page_verb();
     return page.ok() ? Print(*page) : Fail(page.status());
   } catch (const Json::exception&) {
-    return Fail(absl::FailedPreconditionError(
-        absl::StrCat(args.socket, ": the answer has another form than this deferctl (",
-                     DEFERD_VERSION, ") knows; is deferd of the same version?")));
+    return Fail(absl::FailedPreconditionError(absl::StrCat(
+        args.socket, ": the answer does not have the format of this deferctl version (",
+        DEFERD_VERSION, "); is deferd of the same version?")));
   }
 }
 

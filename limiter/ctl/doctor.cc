@@ -244,8 +244,9 @@ void LookAtQueue(const Json& status, DoctorReport* report) {
   }
   const std::string problem = Field(*queue, "problem");
   if (!problem.empty()) {
-    report->Problem(absl::StrCat("the mail queue cannot be seen: ", problem),
-                    "systemctl status deferd-queue; nothing is held or let go until it answers");
+    report->Problem(
+        absl::StrCat("the mail queue cannot be seen: ", problem),
+        "systemctl status deferd-queue; queued mail is neither held nor released until it answers");
     return;
   }
   report->Ok(absl::StrCat(Number(*queue, "messages"), " messages are held"));

@@ -127,7 +127,7 @@ DoctorFacts Gather(const DoctorOptions& options, absl::Time now) {
   DoctorFacts facts;
   facts.now = now;
   LookAtMachine(options, &facts);
-  absl::StatusOr<Json> status = AskDaemon(socket, "status", Json::object(), kPatience);
+  absl::StatusOr<Json> status = CallDaemon(socket, "status", Json::object(), kPatience);
   if (!status.ok()) {
     facts.unreachable = std::string(status.status().message());
     return facts;
@@ -148,9 +148,9 @@ DoctorFacts Gather(const DoctorOptions& options, absl::Time now) {
     }
   }
   facts.hook_problem = TryHook(facts.status);
-  facts.blocks = AskDaemon(socket, "blocks", Json::object(), kPatience).value_or(Json(nullptr));
+  facts.blocks = CallDaemon(socket, "blocks", Json::object(), kPatience).value_or(Json(nullptr));
   facts.attempts =
-      AskDaemon(socket, "track", {{"limit", 1000}, {"outcome", "delivered"}}, kPatience)
+      CallDaemon(socket, "track", {{"limit", 1000}, {"outcome", "delivered"}}, kPatience)
           .value_or(Json::array());
   return facts;
 }

@@ -165,7 +165,7 @@ Explained ExplainOne(absl::string_view reply, const Classification& classificati
     one.of_class = false;
     one.meaning = std::string(one.code.has_value() ? one.code->meaning : "The server agreed.");
     one.side = "nobody";
-    one.advice = "Nothing: this is no error.";
+    one.advice = "Nothing to do: this is not an error.";
     one.final = "Yes: the server agreed.";
     return one;
   }

@@ -77,7 +77,7 @@ Json RuleJson(const Rule& rule) {
 // The policy in force, with the lists that it names as they are now.
 absl::StatusOr<LoadedPolicy> InForce(const PolicyArguments& args) {
   absl::StatusOr<Json> asked =
-      AskDaemon(*args.options.socket, "policy", Json::object(), kDaemonLimit);
+      CallDaemon(*args.options.socket, "policy", Json::object(), kDaemonLimit);
   if (!asked.ok()) return asked.status();
   const std::string toml = asked->value("toml", "");
   absl::StatusOr<Policy> policy = ParsePolicy(toml, Field(*asked, "path"), ReadTextFile);
@@ -112,7 +112,7 @@ absl::StatusOr<std::string> Show(const PolicyArguments& args) {
     return *args.options.json ? DumpPretty(PolicyJson(*loaded)) : PrintableLines(loaded->toml);
   }
   absl::StatusOr<Json> result =
-      AskDaemon(*args.options.socket, "policy", Json::object(), kDaemonLimit);
+      CallDaemon(*args.options.socket, "policy", Json::object(), kDaemonLimit);
   if (!result.ok()) return result.status();
   return *args.options.json ? DumpPretty(*result) : PrintableLines(result->value("toml", ""));
 }
@@ -152,7 +152,7 @@ absl::StatusOr<Json> DiffByLedger(const PolicyArguments& args, ReplayOptions opt
   options.lists.local = true;  // what the ledger gives did count
   LedgerInput ledger(
       [&](const Json& request) {
-        return AskDaemon(*args.options.socket, "track", request, kDaemonLimit);
+        return CallDaemon(*args.options.socket, "track", request, kDaemonLimit);
       },
       *since, now);
   return DiffPolicies(options, after, [&](EventBatch* batch) { return ledger.Next(batch); });
@@ -318,10 +318,12 @@ void AddPolicyVerbs(CLI::App* policy, const VerbOptions& options, Verb* chosen) 
       ->capture_default_str();
   suggest->add_option("--policy", args->policy, "whose [classes] and count; the built-in one");
   for (CLI::App* sub : {diff, suggest}) {
-    sub->add_option("--format", args->format, "whose log it is; without it, that is recognised")
+    sub->add_option("--format", args->format, "mail server of the log; default: detected")
         ->check(CLI::IsMember({"exim", "postfix"}));
-    sub->add_option("--charge", args->charge, "who pays: of login,user,relay; or sender alone");
-    sub->add_option("--timezone", args->timezone, "of stamps without one; the machine's");
+    sub->add_option("--charge", args->charge,
+                    "who is charged: a list of login,user,relay; or sender alone");
+    sub->add_option("--timezone", args->timezone,
+                    "time zone of stamps without one; default: this machine's");
     sub->add_option("--config", args->config, "take [charge] and timezone from this deferd.toml");
   }
   verb("schema", "the JSON schema of a policy file, for editors", Schema);

@@ -31,9 +31,9 @@ struct QueueArguments {
   }
 };
 
-absl::StatusOr<Json> AskQueue(const QueueArguments& args, const std::string& what, Json request) {
+absl::StatusOr<Json> CallQueue(const QueueArguments& args, const std::string& what, Json request) {
   request["do"] = what;
-  return AskDaemon(*args.options.socket, "queue", request, kPatience);
+  return CallDaemon(*args.options.socket, "queue", request, kPatience);
 }
 
 // "45s", "12m", "3h", "5d".
@@ -80,7 +80,7 @@ std::string GroupsPage(const Json& groups) {
 absl::StatusOr<std::string> List(const QueueArguments& args) {
   Json request = args.Choice();
   request["by"] = args.by;
-  absl::StatusOr<Json> list = AskQueue(args, "list", request);
+  absl::StatusOr<Json> list = CallQueue(args, "list", request);
   if (!list.ok()) return list.status();
   if (*args.options.json) return DumpPretty(*list);
   return args.by.empty() ? MessagesPage(args, *list) : GroupsPage(*list);
@@ -101,20 +101,21 @@ std::string DonePage(const QueueArguments& args, const Json& messages, const cha
 absl::StatusOr<std::string> Release(const QueueArguments& args) {
   Json request = args.Choice();
   request["dry_run"] = args.dry_run;
-  absl::StatusOr<Json> messages = AskQueue(args, "release", request);
+  absl::StatusOr<Json> messages = CallQueue(args, "release", request);
   if (!messages.ok()) return messages.status();
   if (messages->empty() && !*args.options.json) {
     return absl::StrCat(
-        "nothing is held for ", args.subject, "; deferctl queue --held lists what is",
-        args.subject == "nobody" ? "" : ", deferctl queue --by subject for whom", "\n");
+        "no message is held for ", args.subject, "; deferctl queue --held lists held messages",
+        args.subject == "nobody" ? "" : ", deferctl queue --by subject counts them by subject",
+        "\n");
   }
   Json stuck = Json::array();
   for (const Json& one : *messages) {
     if (!Field(one, "not_done").empty()) stuck.push_back(one);
   }
-  if (stuck.empty() || *args.options.json) return DonePage(args, *messages, "let go");
+  if (stuck.empty() || *args.options.json) return DonePage(args, *messages, "released");
   return absl::FailedPreconditionError(absl::StrCat(
-      messages->size() - stuck.size(), " messages let go; ", stuck.size(),
+      messages->size() - stuck.size(), " messages released; ", stuck.size(),
       " not yet, deferd tries again: ", Field(stuck[0], "id"), ": ", Field(stuck[0], "not_done")));
 }
 
@@ -127,7 +128,7 @@ absl::Status DoAsRoot(const QueueArguments& args, const std::string& verb, const
   const std::string helper = !args.helper.empty() ? args.helper
                              : !listed_by.empty() ? listed_by
                                                   : std::string(kUsualHelper);
-  absl::StatusOr<Json> answer = AskQueueHelper(helper, verb, request);
+  absl::StatusOr<Json> answer = CallQueueHelper(helper, verb, request);
   if (!answer.ok()) return answer.status();
   const Json not_done = answer->value("not_done", Json::object());
   Json these = Json::array();
@@ -141,13 +142,13 @@ absl::Status DoAsRoot(const QueueArguments& args, const std::string& verb, const
   }
   done->insert(done->end(), these.begin(), these.end());
   if (these.empty()) return absl::OkStatus();
-  return AskQueue(args, "recorded",
-                  {{"messages", these}, {"what", what}, {"to", Field(request, "address")}})
+  return CallQueue(args, "recorded",
+                   {{"messages", these}, {"what", what}, {"to", Field(request, "address")}})
       .status();
 }
 
 absl::StatusOr<std::string> Discard(const QueueArguments& args) {
-  absl::StatusOr<Json> messages = AskQueue(args, "list", args.Choice());
+  absl::StatusOr<Json> messages = CallQueue(args, "list", args.Choice());
   if (!messages.ok()) return messages.status();
   Json discarded = Json::array();
   std::string problem;
@@ -177,7 +178,7 @@ absl::StatusOr<std::string> Discard(const QueueArguments& args) {
 }
 
 absl::StatusOr<std::string> Redirect(const QueueArguments& args) {
-  absl::StatusOr<Json> messages = AskQueue(args, "list", {{"id", args.id}});
+  absl::StatusOr<Json> messages = CallQueue(args, "list", {{"id", args.id}});
   if (!messages.ok()) return messages.status();
   if (messages->empty()) {
     return absl::NotFoundError(absl::StrCat(args.id, " is not in the queue"));
@@ -192,23 +193,23 @@ absl::StatusOr<std::string> Redirect(const QueueArguments& args) {
 
 // A message that failed is not queued any more; its sender has it, and can send it again.
 absl::StatusOr<std::string> Requeue(const QueueArguments& args) {
-  absl::StatusOr<Json> messages = AskQueue(args, "list", {{"id", args.id}});
+  absl::StatusOr<Json> messages = CallQueue(args, "list", {{"id", args.id}});
   if (!messages.ok()) return messages.status();
   if (messages->empty()) {
     return absl::NotFoundError(absl::StrCat(
-        args.id, " is not in the queue any more (deferctl track ", args.id,
-        " tells what became of it); one that failed was returned, and has to be sent again"));
+        args.id, " is no longer in the queue (deferctl track ", args.id,
+        " shows its outcome); a failed message was returned and has to be sent again"));
   }
-  absl::StatusOr<Json> done = AskQueue(args, "requeue", {{"id", args.id}});
+  absl::StatusOr<Json> done = CallQueue(args, "requeue", {{"id", args.id}});
   if (!done.ok()) return done.status();
   return DonePage(args, *messages, "tried again");
 }
 
 absl::StatusOr<std::string> Flush(const QueueArguments& args) {
-  absl::StatusOr<Json> done = AskQueue(args, "flush", Json::object());
+  absl::StatusOr<Json> done = CallQueue(args, "flush", Json::object());
   if (!done.ok()) return done.status();
   return std::string(*args.options.json ? "{}\n"
-                                        : "all that is queued and not held is tried now\n");
+                                        : "delivering all queued messages that are not held\n");
 }
 
 }  // namespace
@@ -229,28 +230,28 @@ void AddQueueVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
   const auto choice = [&args](CLI::App* sub) {
     sub->add_option("--sender", args->sender, "the envelope sender");
     sub->add_option("--subject", args->mail_subject,
-                    "part of the Subject: line, where [ledger] keeps subjects");
-    sub->add_option("--since", args->since, "2h ago, or \"2026-11-22 10:00\"");
+                    "part of the Subject: line, if [ledger] subjects = true");
+    sub->add_option("--since", args->since, "how long ago (2h), or \"2026-11-22 10:00\"");
   };
-  CLI::App* queue = verb(app, "queue", "what waits in the mail queue, and whose it is", List);
-  queue->add_option("SUBJECT", args->subject, "of this one: a domain, login:NAME; without it all");
-  queue->add_option("--by", args->by, "counts by subject, script, login or to");
-  queue->add_flag("--held", args->held, "only what is held");
+  CLI::App* queue = verb(app, "queue", "list the mail queue with the senders", List);
+  queue->add_option("SUBJECT", args->subject, "a domain or login:NAME; default: all");
+  queue->add_option("--by", args->by, "count by subject, script, login or to");
+  queue->add_flag("--held", args->held, "only held messages");
   choice(queue);
-  CLI::App* release = verb(queue, "release", "let held messages go, also while blocked", Release);
-  CLI::App* discard = verb(queue, "discard", "throw messages away (root, if allowed)", Discard);
+  CLI::App* release = verb(queue, "release", "release held messages, even while blocked", Release);
+  CLI::App* discard = verb(queue, "discard", "discard messages (root, if allowed)", Discard);
   for (CLI::App* sub : {release, discard}) {
     sub->add_option("SUBJECT", args->subject,
-                    "a domain, login:NAME, \"nobody\" (whose sender is not known), or a message id")
+                    "a domain, login:NAME, \"nobody\" (sender not known), or a message id")
         ->required();
-    sub->add_flag("--dry-run", args->dry_run, "show which, and do nothing");
+    sub->add_flag("--dry-run", args->dry_run, "only show the messages");
     choice(sub);
   }
-  verb(queue, "flush", "try all that is queued and not held", Flush);
-  CLI::App* requeue = verb(queue, "requeue", "try one message at once", Requeue);
+  verb(queue, "flush", "deliver all queued messages that are not held", Flush);
+  CLI::App* requeue = verb(queue, "requeue", "deliver one message at once", Requeue);
   requeue->add_option("ID", args->id)->required();
-  CLI::App* redirect =
-      verb(queue, "redirect", "send one message somewhere else (root, if allowed)", Redirect);
+  CLI::App* redirect = verb(queue, "redirect",
+                            "redirect one message to another address (root, if allowed)", Redirect);
   redirect->add_option("ID", args->id)->required();
   redirect->add_option("ADDRESS", args->address)->required();
   for (CLI::App* sub : {discard, redirect}) {

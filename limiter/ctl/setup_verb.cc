@@ -166,7 +166,7 @@ absl::StatusOr<Config> CheckedConfig(const std::string& text) {
 }
 
 std::string ShadowPage(const std::string& socket) {
-  const absl::StatusOr<Json> status = AskDaemon(socket, "status", Json::object(), kPatience);
+  const absl::StatusOr<Json> status = CallDaemon(socket, "status", Json::object(), kPatience);
   if (!status.ok()) {
     return "deferd does not run yet: systemctl enable --now deferd, or deferd --config FILE\n";
   }
@@ -175,7 +175,7 @@ std::string ShadowPage(const std::string& socket) {
   if (mode != "shadow") {
     return absl::StrCat("deferd's policy is in mode ", mode, ", as it was before.\n");
   }
-  const absl::StatusOr<Json> blocks = AskDaemon(socket, "blocks", {{"all", true}}, kPatience);
+  const absl::StatusOr<Json> blocks = CallDaemon(socket, "blocks", {{"all", true}}, kPatience);
   int64_t would = 0;
   std::string named;
   if (blocks.ok() && blocks->is_array()) {

@@ -24,7 +24,7 @@ struct ToolArguments {
 
 absl::StatusOr<std::string> RunVersion(const ToolArguments& args) {
   const absl::StatusOr<Json> status =
-      AskDaemon(*args.options.socket, "status", Json::object(), kPatience);
+      CallDaemon(*args.options.socket, "status", Json::object(), kPatience);
   const std::string running = status.ok() ? Field(*status, "version") : "";
   if (*args.options.json) {
     return DumpPretty(

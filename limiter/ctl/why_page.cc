@@ -110,7 +110,7 @@ std::string BesidesText(const Json& why) {
                 messages, messages == 1 ? " message of " : " messages of ", Field(held, "subject"),
                 Flag(held, "blocked") ? ", until the block ends or a person lets go of it"
                 : waits.empty()
-                    ? ", being let go"
+                    ? ", being released"
                     : absl::StrCat(", WAITS FOR A PERSON: ", waits,
                                    ". See deferctl queue list; then queue release or discard"),
                 Number(held, "overdue") > 0

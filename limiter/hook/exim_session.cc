@@ -32,7 +32,7 @@ absl::string_view StripAngles(absl::string_view address) {
 
 absl::StatusOr<Question> ParseSubjectQuestion(absl::string_view text) {
   if (text.find_first_of(" \t") != absl::string_view::npos) {
-    return absl::InvalidArgumentError("expected one subject, or fields that TABs separate");
+    return absl::InvalidArgumentError("expected one subject, or fields separated by TAB");
   }
   absl::StatusOr<Subject> subject = Subject::Parse(text);
   if (!subject.ok()) return subject.status();
@@ -41,9 +41,9 @@ absl::StatusOr<Question> ParseSubjectQuestion(absl::string_view text) {
   return question;
 }
 
-// Where the first TAB stands that can end an address: outside quotes, not behind a backslash (RFC
-// 5321 section 4.1.2; Exim takes a quoted word anywhere in a local part), and behind a domain, or
-// at once for the null sender. `bare`: also behind a name without a domain. npos if there is none.
+// Position of the first TAB that can end an address: outside quotes and not behind a backslash (RFC
+// 5321 section 4.1.2; Exim accepts quoted words anywhere in a local part), after a domain, or at
+// once for the null sender. `bare`: also after a name without a domain. npos if there is none.
 size_t EndOfAddress(absl::string_view text, bool bare) {
   bool quoted = false;
   bool has_domain = false;
@@ -63,7 +63,7 @@ size_t EndOfAddress(absl::string_view text, bool bare) {
   return absl::string_view::npos;
 }
 
-// The fields of one question as written; of a field that is named twice, the first.
+// The fields of one question as written; the first value of a repeated field.
 struct Fields {
   struct Field {
     absl::string_view name;
@@ -110,8 +110,8 @@ struct Fields {
     known->named = true;
   }
 
-  // The sender is anybody's text, so it takes the rest of the line; other fields stand behind it
-  // only where that can be nothing but the order of older snippets.
+  // The client chooses the sender, so it takes the rest of the line; later fields are accepted only
+  // where they can only come from an older snippet.
   void ReadSender(absl::string_view rest) {
     sender.named = true;
     const bool first = !login.named && !user.named && !host.named && !source.named;
@@ -124,7 +124,7 @@ struct Fields {
     for (const absl::string_view piece : absl::StrSplit(rest.substr(end + 1), '\t')) Take(piece);
   }
 
-  // A hostile sender ends in a domain of its own, and repeats a field that the snippet has named.
+  // A forged sender ends in the client's own domain and repeats a field that the snippet sets.
   bool AreFields(absl::string_view text) const {
     Fields seen = *this;
     for (absl::string_view piece : absl::StrSplit(text, '\t')) {
@@ -140,7 +140,7 @@ struct Fields {
     return true;
   }
 
-  // A domain holds no white space: what follows is none of it.
+  // A domain contains no white space: drop the rest.
   static absl::string_view CutBehindDomain(absl::string_view address) {
     const size_t at = address.rfind('@');
     if (at != absl::string_view::npos) {
@@ -153,12 +153,12 @@ struct Fields {
 }  // namespace
 
 absl::StatusOr<Question> ParseEximQuestion(absl::string_view line) {
-  if (absl::StrContains(line, '\0')) return absl::InvalidArgumentError("a zero byte in the line");
+  if (absl::StrContains(line, '\0')) return absl::InvalidArgumentError("the line has a zero byte");
   absl::ConsumeSuffix(&line, "\r");
   line = StripBlanks(line);
   if (!absl::ConsumePrefix(&line, "check") ||
       !(line.empty() || line.front() == ' ' || line.front() == '\t')) {
-    return absl::InvalidArgumentError("expected the first word check");
+    return absl::InvalidArgumentError("expected \"check\" as the first word");
   }
   const absl::string_view rest = StripBlanks(line);
   if (!rest.empty() && rest.front() != '\t') return ParseSubjectQuestion(rest);
@@ -167,26 +167,26 @@ absl::StatusOr<Question> ParseEximQuestion(absl::string_view line) {
   fields.Read(rest);
   if (!fields.sender.named && !fields.login.named && !fields.user.named && !fields.host.named) {
     return absl::InvalidArgumentError(
-        "nobody is named; expected a subject, or one of sender= login= user= host=");
+        "no sender given; expected a subject, or one of sender= login= user= host=");
   }
   Question question;
   if (fields.source.named) {
     const absl::StatusOr<Source> source = ParseSource(fields.source.value);
     if (!source.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "source=", fields.source.value, " is none of submission, local, queued, relay"));
+          "source=", fields.source.value, " is not one of submission, local, queued, relay"));
     }
     question.source = *source;
   }
   Identity& identity = question.identity;
   identity.sender = std::string(StripAngles(fields.sender.value));
-  // Exim logs it as it is, and the log's reader takes it up to there: who is asked is who is
-  // charged.
+  // Exim logs the login unchanged and the log reader stops at the same character, so the question
+  // and the count refer to the same login.
   identity.login =
       std::string(fields.login.value.substr(0, fields.login.value.find_first_of(" :")));
   identity.identified_domain = std::string(fields.domain.value);
   identity.host = std::string(fields.host.value);
-  // With a client host, the user is what an ident server there said: no proof.
+  // With a client host, the user comes from an ident server: not a proof.
   if (identity.host.empty() || question.source == Source::kLocal) {
     identity.user = std::string(fields.user.value);
   }
@@ -206,7 +206,7 @@ bool EximSession::OnBytes(absl::string_view bytes, std::string* out) {
   lines_.Add(
       bytes, [this] { return malformed_lines_ < kMaxMalformed; },
       [&](absl::string_view line) { AnswerLine(line, arrived, out); },
-      [&] { SayError(absl::StrCat("a line of more than ", kMaxLine, " bytes"), out); });
+      [&] { AnswerError(absl::StrCat("line longer than ", kMaxLine, " bytes"), out); });
   return malformed_lines_ < kMaxMalformed;
 }
 
@@ -219,7 +219,7 @@ void EximSession::AnswerLine(absl::string_view line, SteadyClock::time_point arr
                              std::string* out) {
   const absl::StatusOr<Question> question = ParseEximQuestion(line);
   if (!question.ok()) {
-    SayError(question.status().message(), out);
+    AnswerError(question.status().message(), out);
     return;
   }
   const Answer answer = answerer_(*question);
@@ -229,7 +229,7 @@ void EximSession::AnswerLine(absl::string_view line, SteadyClock::time_point arr
   if (answered_) answered_(answer, absl::FromChrono(SteadyClock::now() - arrived));
 }
 
-void EximSession::SayError(absl::string_view text, std::string* out) {
+void EximSession::AnswerError(absl::string_view text, std::string* out) {
   absl::StrAppend(out, "error ", PrintableAscii(text, kMaxText), "\n");
   ++malformed_lines_;
   if (malformed_) malformed_();

@@ -1,34 +1,34 @@
-// The Exim line protocol, for ${readsocket{...}} (Exim specification, chapter 11).
+// The line protocol for Exim's ${readsocket{...}} (Exim specification, chapter 11).
 //
 //   question  check TAB FIELD=VALUE TAB ... LF      FIELD: sender login user host id source domain
-//             check SUBJECT LF                      asks for that subject: example.com,
-//             login:bob@..
+//             check SUBJECT LF                      SUBJECT: example.com, login:bob@..
 //   answer    WORD SPACE TEXT LF                    WORD: pass hold reject discard error
-//             pass LF                               nothing to say
+//             pass LF                               no text
 //
-// Unknown fields are ignored; blanks around a field and CR before LF are dropped; values are taken
-// as they are, up to the next TAB. Of a field named twice the first counts. An address may stand in
-// <>; an empty one is the null sender.
+// Unknown fields are ignored. Blanks around a field and CR before LF are dropped. A value extends
+// to the next TAB. If a field is repeated, the first value counts. An address may be enclosed in
+// <>; an empty address is the null sender.
 //
-// sender= is the client's own text and belongs at the end, behind all other fields: it takes the
-// rest of the line, whatever is in it, so that no local part can name a field. Fields behind it, as
-// in lines of older snippets, are believed only if no sender that Exim accepts could have written
-// them: the address before them is complete, with its quotes closed; none of them was named
-// before; and none but login= has an '@'. Otherwise all of it is the sender.
+// sender= is text of the SMTP client and should be the last field: it takes the rest of the line,
+// whatever it contains, so that no local part can inject a field. Fields behind it, as older
+// snippets send them, are accepted only if no sender that Exim accepts could have written them: the
+// address before them is complete with closed quotes, none of them was given before, and only
+// login= contains an '@'. Otherwise the whole rest is the sender.
 //
-// What is asked about:
-//   - sender= alone, without login=, user= and host=: the MTA vouches for the sender
+// Interpretation:
+//   - sender= without login=, user= and host=: the MTA vouches for the sender
 //     (Identity::sender_vouched);
-//   - user= beside a client host is an ident answer, no proof, and is dropped unless source=local;
-//   - domain= is the one that the MTA's configuration takes for the sending one, where it writes
-//     that into its log too (hosting panels: "Sender identification ... D=");
-//   - a login ends where the log can show it: before a blank or a colon;
+//   - user= together with a client host is an ident answer, not a proof, and is dropped unless
+//     source=local;
+//   - domain= is the sending domain according to the MTA's configuration, if the MTA also logs it
+//     (hosting panels: "Sender identification ... D=");
+//   - a login ends where the log shows its end: before a blank or a colon;
 //   - without source= the mail is a submission.
 //
-// Lines are answered in order, one each, empty ones too. A line longer than kMaxLine bytes, with a
-// zero byte, or one that is no question is answered `error TEXT` and counted; after an over-long
-// one the rest of it is skipped, after kMaxMalformed of them the connection is closed. The last
-// line need not end in LF: readsocket's half-close ends it.
+// Every line gets one answer, in order, also an empty line. A line with more than kMaxLine bytes,
+// with a zero byte or without a valid question is answered `error TEXT` and counted. The rest of an
+// over-long line is skipped; after kMaxMalformed such lines the connection is closed. The last line
+// needs no LF: readsocket's half-close ends it.
 
 #ifndef DEFERD_LIMITER_HOOK_EXIM_SESSION_H_
 #define DEFERD_LIMITER_HOOK_EXIM_SESSION_H_
@@ -45,7 +45,7 @@
 
 namespace deferd {
 
-// One question's text, without its LF. InvalidArgument says what was expected.
+// Parses one question without its LF. InvalidArgument says what was expected.
 absl::StatusOr<Question> ParseEximQuestion(absl::string_view line);
 
 class EximSession : public Session {
@@ -62,7 +62,7 @@ class EximSession : public Session {
  private:
   void AnswerLine(absl::string_view line, std::chrono::steady_clock::time_point arrived,
                   std::string* out);
-  void SayError(absl::string_view text, std::string* out);
+  void AnswerError(absl::string_view text, std::string* out);
 
   const Answerer answerer_;
   const AnswerSeen answered_;

@@ -1,8 +1,8 @@
-// Bytes that come in pieces, cut into lines.
+// Splits a stream of bytes into lines.
 //
-// A line that is within one piece is handed over without a copy. Of one that is longer than the
-// maximum, which is the most that is ever kept, nothing is handed over: `too_long` is told once,
-// and the rest up to its LF is skipped. Not thread-safe.
+// A line inside one piece is passed on without a copy. A line longer than the maximum is not passed
+// on: `too_long` is called once and the rest up to the LF is skipped, so at most the maximum is
+// buffered. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_HOOK_LINE_BUFFER_H_
 #define DEFERD_LIMITER_HOOK_LINE_BUFFER_H_
@@ -20,8 +20,8 @@ class LineBuffer {
   // `max_line` is in bytes, without the LF.
   explicit LineBuffer(size_t max_line) : max_line_(max_line) {}
 
-  // Calls line(absl::string_view), without its LF, and too_long(), in the order of the bytes, as
-  // long as go_on() is true; what is left then is dropped.
+  // Calls line(absl::string_view), without the LF, and too_long(), in order, while go_on() is true;
+  // the remaining bytes are dropped then.
   template <typename GoOn, typename Line, typename TooLong>
   void Add(absl::string_view bytes, GoOn go_on, Line line, TooLong too_long) {
     while (!bytes.empty() && go_on()) {
@@ -47,13 +47,13 @@ class LineBuffer {
     }
   }
 
-  // The last line, where no LF ended it; empty if there is none.
+  // The last line if no LF ended it; otherwise empty.
   std::string TakeRest() { return std::exchange(partial_, {}); }
 
  private:
   const size_t max_line_;
-  std::string partial_;    // the line so far
-  bool skipping_ = false;  // the rest of an over-long line
+  std::string partial_;    // the incomplete line
+  bool skipping_ = false;  // inside an over-long line
 };
 
 }  // namespace deferd

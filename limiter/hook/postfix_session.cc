@@ -29,7 +29,7 @@ std::string ActionOf(const Answer& answer) {
   return "DUNNO";
 }
 
-// The login that the reader of Postfix' log will charge.
+// The login as the reader of Postfix's log will charge it.
 std::string LoginAsLogged(absl::string_view login) {
   std::string logged(login.substr(0, login.find(", ")));
   for (char& c : logged) {
@@ -61,7 +61,7 @@ bool PostfixSession::OnBytes(absl::string_view bytes, std::string* out) {
   return malformed_requests_ < kMaxMalformed && request_.lines < 10 * kMaxLines;
 }
 
-// A request without its empty line is none: whoever sent it has gone.
+// A request without its empty line is incomplete: the client has disconnected.
 void PostfixSession::OnEnd(std::string* /*out*/) {}
 
 void PostfixSession::ReadLine(absl::string_view line, SteadyClock::time_point arrived,
@@ -71,7 +71,7 @@ void PostfixSession::ReadLine(absl::string_view line, SteadyClock::time_point ar
     ReadAttribute(line);
     return;
   }
-  if (request_.lines == 0) return;  // nothing was asked
+  if (request_.lines == 0) return;  // no question
   AnswerRequest(arrived, out);
   request_ = Request();
 }

@@ -3,21 +3,21 @@
 //   question  request=smtpd_access_policy LF NAME=VALUE LF ... LF (an empty line ends it)
 //   answer    action=DUNNO | HOLD TEXT | 550 5.7.1 TEXT | DISCARD TEXT, LF LF
 //
-// Read are sasl_username, sender, client_address, instance and queue_id; other attributes are
-// ignored. Postfix sends each once: of a request that has one twice with different values, both
-// readings are asked about and the stricter answer is given, so that no value can hide another. A
-// login is asked about as a submission;
-// without one the envelope sender alone proves nothing, and only a host of relay_hosts is charged
-// for it. A login is taken as Postfix' log shows it: control bytes are '?' there, and ", " begins
-// the next field. What may pass is answered DUNNO, never OK, so that Postfix' other restrictions
-// still decide.
+// The session reads sasl_username, sender, client_address, instance and queue_id and ignores all
+// other attributes. Postfix sends each attribute once. If a request repeats one with another value,
+// both values are checked and the stricter answer is given, so that no value can hide another.
 //
-// Postfix asks once per recipient where the service stands among the recipient restrictions: the
-// questions of one `instance` get one answer, which is counted once.
+// A login makes the question a submission. Without a login the envelope sender proves nothing, and
+// only mail from relay_hosts is charged to it. The login is normalised as in Postfix's log: control
+// bytes become '?', and ", " begins the next field. The answer for accepted mail is DUNNO, never
+// OK, so that Postfix's other restrictions still decide.
 //
-// A question with a line over kMaxLine bytes, over kMaxLines lines, or with none of a policy
-// request is answered DUNNO, and counted; after kMaxMalformed of them, or within a question that
-// does not end, the connection is closed.
+// Postfix sends one request per recipient if the service is among the recipient restrictions. All
+// requests of one `instance` get the same answer, which is counted once.
+//
+// A request with a line over kMaxLine bytes, with more than kMaxLines lines, or without the
+// attributes of a policy request is answered DUNNO and counted. The connection is closed after
+// kMaxMalformed of them, or if a request does not end.
 
 #ifndef DEFERD_LIMITER_HOOK_POSTFIX_SESSION_H_
 #define DEFERD_LIMITER_HOOK_POSTFIX_SESSION_H_
@@ -40,7 +40,7 @@ class PostfixSession : public Session {
   static constexpr size_t kMaxLine = 8192;  // without the LF
   static constexpr int kMaxLines = 200;     // Postfix 3.9 sends about 35
   static constexpr int kMaxMalformed = 20;
-  static constexpr size_t kInstances = 16;  // remembered, of messages that come at the same time
+  static constexpr size_t kInstances = 16;  // remembered, for messages that arrive at the same time
 
   // `answered` and `malformed` may be null.
   PostfixSession(Answerer answerer, AnswerSeen answered, MalformedSeen malformed);
@@ -60,12 +60,12 @@ class PostfixSession : public Session {
   const AnswerSeen answered_;
   const MalformedSeen malformed_;
 
-  // The request so far.
+  // The request read so far.
   struct Request {
     struct Attribute {
       absl::string_view name;
       std::string value;
-      std::string last;  // the same, unless it came again
+      std::string last;  // same as `value` unless the attribute was repeated
       bool given = false;
     };
     Attribute request{"request"};
@@ -80,7 +80,7 @@ class PostfixSession : public Session {
   Request request_;
   LineBuffer lines_{kMaxLine};
   int malformed_requests_ = 0;
-  std::deque<std::pair<std::string, std::string>> instances_;  // newest first, with their action
+  std::deque<std::pair<std::string, std::string>> instances_;  // newest first, with the action
 };
 
 }  // namespace deferd

@@ -1,4 +1,4 @@
-// What an MTA asks, and what it is told; the same for every MTA's protocol.
+// Questions of an MTA and their answers, independent of the MTA's protocol.
 
 #ifndef DEFERD_LIMITER_HOOK_QUESTION_H_
 #define DEFERD_LIMITER_HOOK_QUESTION_H_
@@ -14,31 +14,31 @@
 
 namespace deferd {
 
-// Whom `deferctl doctor` asks about: nobody has this address (RFC 2606), and a question about it is
-// answered as any other, and counted as no mail server's.
+// The sender in `deferctl doctor`'s test questions. No mailbox has this address (RFC 2606). The
+// question is answered like any other, but not counted as a mail server's question.
 inline constexpr char kTrialSender[] = "nobody@doctor.invalid";
 
 struct Question {
   Identity identity;
   Source source = Source::kSubmission;
-  std::string id;                  // the message's, if the MTA has one already
-  std::optional<Subject> subject;  // asked for by name; the identity is then empty
+  std::string id;                  // message id, if the MTA has assigned one
+  std::optional<Subject> subject;  // named directly; the identity is empty then
 };
 
 struct Answer {
   Verdict verdict = Verdict::kPass;
-  bool unchecked = false;               // a pass that deferd could not vouch for
+  bool unchecked = false;               // a pass that deferd could not verify
   bool trial = false;                   // the question was about kTrialSender
   Source source = Source::kSubmission;  // of the question
   std::string text;  // one line of printable ASCII, at most 400 bytes; for pass: empty
 };
 
-// The case table, as a function: called on the hook's thread, answers from memory.
+// Answers a question from the case table in memory; called on the hook's thread.
 using Answerer = std::function<Answer(const Question&)>;
 
-// Told of every answer: how long it took from the question's last byte. For metrics.
+// Called for every answer with the time since the question's last byte, for metrics.
 using AnswerSeen = std::function<void(const Answer&, absl::Duration)>;
-// Told of every line that was no question.
+// Called for every line that is not a question.
 using MalformedSeen = std::function<void()>;
 
 }  // namespace deferd

@@ -11,7 +11,7 @@
 namespace deferd {
 namespace {
 
-// Cheap, and true for each line that Exim's reader makes something of.
+// A cheap check that holds for every line that Exim's reader understands.
 bool MayBeExims(absl::string_view line) {
   for (absl::string_view mark : {"exim", " <= ", " => ", " == ", " ** ", " -> ", " >> ",
                                  " (= ", " Completed", "rejected ", "Sender identification"}) {
@@ -59,7 +59,7 @@ class BothReader : public AnyReader {
     owners_.exim += ReadBy(exim_.get(), line, batch);
     const LineCounts as_exim = Difference(batch->counts, as_postfix);
     if (as_exim.rejected > 0) ++owners_.exim;
-    // One line, which was looked at twice: what one of them missed in it is missed.
+    // The line was read twice but counts once; it is missed only if both readers missed it.
     batch->counts = as_postfix;
     if (as_exim.not_mine == 0) {
       batch->counts = before;
@@ -91,7 +91,7 @@ class BothReader : public AnyReader {
     return std::max(exim_->last_stamp(), postfix_->last_stamp());
   }
 
-  // A replay is not interrupted.
+  // Replay needs no stored state.
   std::string SaveState() const override { return ""; }
   absl::Status Restore(std::vector<OpenMessage> /*open*/, absl::string_view state) override {
     return state.empty() ? absl::OkStatus() : absl::DataLossError("not a log reader's state");

@@ -1,5 +1,5 @@
-// A log of which it is not known whose it is, or that both mail servers write: each line is read by
-// the reader whose line it is. For replay; the daemon is told whose log it follows.
+// Reads a log of an unknown mail server, or of both: each line goes to the reader of the mail
+// server that wrote it. Used by replay; the daemon is configured with the mail server of each log.
 
 #ifndef DEFERD_LIMITER_INTAKE_ANY_READER_H_
 #define DEFERD_LIMITER_INTAKE_ANY_READER_H_
@@ -13,7 +13,7 @@
 
 namespace deferd {
 
-// How many events of each mail server a log tells.
+// Number of events of each mail server in a log.
 struct LogOwners {
   int64_t exim = 0;
   int64_t postfix = 0;
@@ -21,14 +21,14 @@ struct LogOwners {
 
 class AnyReader : public LogReader {
  public:
-  // What was read so far: how much of it is whose.
+  // Events of each mail server in the lines read so far.
   virtual LogOwners owners() const = 0;
 };
 
 std::unique_ptr<AnyReader> NewAnyReader(const EximReaderOptions& exim,
                                         const PostfixReaderOptions& postfix);
 
-// The same of a log's beginning, some hundred lines.
+// The same for the beginning of a log, some hundred lines.
 LogOwners OwnersOf(absl::string_view head, absl::TimeZone zone);
 
 }  // namespace deferd

@@ -11,11 +11,11 @@
 namespace deferd {
 namespace {
 
-// The other half of a rename comes at once, unless it is in another directory; but the renaming
-// process may be held up between the two.
+// The second half of a rename follows at once, unless the file moved to another directory; but the
+// renaming process may be delayed between the two events.
 constexpr std::chrono::seconds kOtherHalf{2};
 
-// More files than any rotation keeps moving.
+// More renames than any log rotation has pending.
 constexpr size_t kMaxFormer = 1000;
 
 }  // namespace
@@ -78,7 +78,7 @@ void DirectoryWatch::Handle(const inotify_event& event) {
     changed_ = true;
     former_.clear();
     moving_.clear();
-    gone_ = {};
+    removed_ = {};
     return;
   }
   if (event.wd != folder_watch_) return;
@@ -102,7 +102,7 @@ void DirectoryWatch::Handle(const inotify_event& event) {
   }
 }
 
-// An empty `from` is another directory's.
+// An empty `from` stands for another directory.
 void DirectoryWatch::Renamed(const std::string& from, const std::string& to) {
   if (to != name_ || present_) Vanished(to);
   std::optional<FileId> id;

@@ -1,9 +1,9 @@
-// What happens to one name of a directory, by inotify(7): wakes a follower, and tells it where the
-// files are now that had the name.
+// Watches one file name in a directory with inotify(7): wakes a follower, and tells it the present
+// names of files that had the name before.
 //
 // Where inotify does not work (no watches left, some network file systems) fd() may be -1 and no
-// event ever comes: the follower then sees only what a look shows. An event may come a little after
-// a look has shown what it tells of, never the other way round. Not thread-safe.
+// event arrives; the follower then depends on its own looks. An event may arrive after a look has
+// already shown the change, never the other way round. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_INTAKE_DIRECTORY_WATCH_H_
 #define DEFERD_LIMITER_INTAKE_DIRECTORY_WATCH_H_
@@ -25,12 +25,12 @@ namespace deferd {
 
 class DirectoryWatch {
  public:
-  // A file that had the name, under the name in this directory that it has now.
+  // A file that had the watched name, with its present name in this directory.
   struct Former {
     std::string name;
-    std::optional<FileId> id;  // which file that is, once the owner has said so
-    bool moved = true;         // since then
-    int looks = 0;             // the owner's: how often nothing was found there
+    std::optional<FileId> id;  // the file's identity, once the owner has set it
+    bool moved = true;         // renamed since the owner set `id`
+    int looks = 0;             // used by the owner: how often nothing was found there
   };
 
   explicit DirectoryWatch(const std::string& path);
@@ -38,38 +38,38 @@ class DirectoryWatch {
   DirectoryWatch(const DirectoryWatch&) = delete;
   DirectoryWatch& operator=(const DirectoryWatch&) = delete;
 
-  int fd() const { return fd_; }  // readable when something happened
+  int fd() const { return fd_; }  // readable when events wait
   bool armed() const { return folder_watch_ >= 0; }
   const std::string& folder() const { return folder_; }
   const std::string& name() const { return name_; }
 
-  // Watches the directory, if it exists and is not watched yet.
+  // Watches the directory if it exists and is not watched yet.
   void Arm();
 
-  // Wakes when the open file `file` is written to, whatever its name. -1 if that cannot be.
+  // Wakes when the open file `file` is written to, whatever its name. Returns -1 on failure.
   int WatchFile(int file);
   void ForgetFile(int watch);
 
-  // Reads all events that wait. True if some are about the name or names that begin with it.
+  // Reads all waiting events. True if some concern the name or names that begin with it.
   bool Take();
 
-  // Oldest first. The owner sets `id` and resets `moved`, and forgets those that it is done with.
+  // Oldest first. The owner sets `id`, resets `moved`, and removes entries that it has handled.
   std::vector<Former>& former() { return former_; }
   void Forget(FileId id);
 
-  // The owner has opened the file that has the name now.
+  // The owner has opened the file that has the watched name now.
   void KnowCurrent(FileId id) {
     current_ = id;
     present_ = true;
   }
 
-  // Files that had the name and were deleted, overwritten or moved elsewhere since the last call:
-  // how many whose id was known, and how many others.
-  struct Gone {
+  // Files that had the name and were deleted, overwritten or moved to another directory since the
+  // last call: files with a known id, and others.
+  struct Removed {
     int known = 0;
     int unknown = 0;
   };
-  Gone TakeGone() { return std::exchange(gone_, {}); }
+  Removed TakeRemoved() { return std::exchange(removed_, {}); }
 
   // Whether events were lost since the last call; former() is empty then.
   bool TakeOverflow() { return std::exchange(overflow_, false); }
@@ -78,7 +78,7 @@ class DirectoryWatch {
   void Handle(const inotify_event& event);
   void Renamed(const std::string& from, const std::string& to);
   void Vanished(const std::string& name);
-  void Count(const std::optional<FileId>& id) { ++(id ? gone_.known : gone_.unknown); }
+  void Count(const std::optional<FileId>& id) { ++(id ? removed_.known : removed_.unknown); }
 
   struct HalfRename {
     std::string from;
@@ -89,11 +89,11 @@ class DirectoryWatch {
   std::string name_;
   int fd_ = -1;
   int folder_watch_ = -1;
-  bool present_ = false;  // a file has the name, as far as events and the owner told
+  bool present_ = false;  // a file has the name, according to events and the owner
   std::optional<FileId> current_;
   std::vector<Former> former_;
   absl::flat_hash_map<uint32_t, HalfRename> moving_;  // by cookie
-  Gone gone_;
+  Removed removed_;
   bool overflow_ = false;
   bool changed_ = false;
 };

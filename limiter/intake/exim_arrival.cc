@@ -1,11 +1,11 @@
 // The arrival line, from "<= " on.
 //
-// A HELO name is the client's text, and with helo_accept_junk_hosts may hold blanks, brackets and
-// whole fields: "H=(x) [192.0.2.1] A=plain:someone) [203.0.113.9] P=esmtp ...". Of the ends that H=
-// may have, the right one is the leftmost behind which the line goes on to its very end as Exim
-// writes it: fields in Exim's order, each once, every quote closed, flags from a list. What a
-// client wrote cannot make a false end pass, since Exim's own " [IP] P=..." follows it and fits
-// nowhere in that grammar. The same holds for an RFC 1413 identity, a certificate name and an SNI.
+// The client chooses the HELO name, which may hold blanks, brackets and whole fields with
+// helo_accept_junk_hosts: "H=(x) [192.0.2.1] A=plain:someone) [203.0.113.9] P=esmtp ...". Among the
+// possible ends of H=, the right one is the leftmost after which the whole rest of the line has
+// Exim's format: fields in Exim's order, each once, every quote closed, flags from a list. A forged
+// end cannot pass, because Exim's own " [IP] P=..." follows it and does not fit into that grammar.
+// The same holds for an RFC 1413 identity, a certificate name and an SNI.
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -16,10 +16,10 @@
 namespace deferd {
 namespace {
 
-// A client that writes more false ends than this into its HELO is believed nothing.
+// With more possible ends of the HELO name than this, no field is trusted.
 constexpr int kMaxHostEnds = 32;
 
-// Where a field stands in Exim's order.
+// Position of a field in Exim's order.
 enum Rank {
   kAnywhere,
   kInterface,
@@ -37,8 +37,8 @@ enum Rank {
   kQueue,
   kHeaderId,
   kSubject,
-  kUnknown,  // KEY=value of a later Exim
-  kNone,     // no field
+  kUnknown,  // KEY=value of a later Exim version
+  kNone,     // not a field
 };
 
 Rank RankOf(absl::string_view key) {
@@ -93,8 +93,8 @@ Rank RankOf(absl::string_view key) {
   return kUnknown;
 }
 
-// "L", "L.-", "K", "TFO*", "DS", "PRDR", and what a later Exim may add: capitals, then marks. Never
-// a bracket, with which the host's address begins.
+// "L", "L.-", "K", "TFO*", "DS", "PRDR", and flags of later Exim versions: capitals, then marks.
+// Never a bracket, with which the host's address begins.
 bool IsFlag(absl::string_view token) {
   constexpr size_t kLongest = 12;
   if (token.empty() || token.size() > kLongest || !absl::ascii_isupper(token[0])) return false;
@@ -107,10 +107,11 @@ bool IsFlag(absl::string_view token) {
          token.find_first_not_of("*.-+!", marks) == absl::string_view::npos;
 }
 
-// No quote, escaped or not: a closing quote is where forged text would have to meet Exim's own.
+// No quote, escaped or not: forged text would have to meet Exim's own text at a closing quote.
 bool IsPlain(absl::string_view text) { return !absl::StrContains(text, '"'); }
 
-// A sender, recipient or Message-ID: quoted words where a word may begin, and escaped characters.
+// A sender, recipient or Message-ID: quoted words at the beginning of a word, and escaped
+// characters.
 bool IsAddress(absl::string_view text) {
   bool word_begins = true;
   for (size_t at = 0; at < text.size();) {
@@ -133,7 +134,7 @@ bool IsAddress(absl::string_view text) {
   return true;
 }
 
-// " for a@b c@d ...": to the end of the line. Syslog may have cut the last one.
+// " for a@b c@d ...": to the end of the line. Syslog may have cut the last address.
 bool TakeRecipients(absl::string_view in) {
   while (TakePrefix(&in, " ")) {
     const size_t size = AddressEnd(in, ' ');
@@ -148,7 +149,7 @@ bool TakeRecipients(absl::string_view in) {
   return in.empty();
 }
 
-// " from <a@b>" and " for ..." where the line ends with them.
+// " from <a@b>" and " for ..." at the end of the line.
 bool TakeEnvelope(absl::string_view in) {
   if (TakePrefix(&in, " from ")) {
     absl::string_view sender;
@@ -187,7 +188,7 @@ struct Fields {
   absl::string_view bounce_of;
   absl::string_view message_id;
   absl::string_view subject;
-  // An ident answer, a certificate's name or an SNI came by, which the client wrote.
+  // The line contains an ident reply, a certificate name or an SNI, which the client chose.
   bool peer_text = false;
 };
 
@@ -197,7 +198,7 @@ void SetField(Rank rank, absl::string_view key, absl::string_view value, Fields*
   } else if (rank == kProtocol) {
     fields->protocol = value;
   } else if (rank == kAuthenticator) {
-    // authenticator:id:sender, of which the last two are optional
+    // authenticator:id:sender; the last two are optional
     const size_t colon = value.find(':');
     if (colon == absl::string_view::npos) return;
     value.remove_prefix(colon + 1);
@@ -211,9 +212,9 @@ void SetField(Rank rank, absl::string_view key, absl::string_view value, Fields*
   }
 }
 
-// Everything behind H=, or behind the sender of a local submission. True if all of it is as Exim
-// writes it; `fields` has what came before the first thing that is not. `guess`: passes over quoted
-// values of fields that are not known, whose quotes nobody may have escaped.
+// Reads everything after H=, or after the sender of a local submission. Returns true if all of it
+// has Exim's format; `fields` gets what precedes the first mismatch. `guess`: skips quoted values
+// of unknown fields, whose quotes may not be escaped.
 bool TakeFields(bool guess, absl::string_view in, Fields* fields) {
   Rank last = kAnywhere;
   while (!in.empty()) {
@@ -253,9 +254,9 @@ bool BeginsWithField(absl::string_view in) {
   return equals != absl::string_view::npos && RankOf(in.substr(0, equals)) != kNone;
 }
 
-// Behind the one end of H=, over quoted fields that a later Exim may write. What is in them may be
-// the client's words and read like A=, so: all must fit to the end, the protocol must tell of a
-// login, and one thing alone may be it.
+// After the only end of H=, across quoted fields of later Exim versions. Their text may come from
+// the client and imitate A=, so the whole rest must match, the protocol must indicate a login, and
+// exactly one field may be it.
 bool GuessLogin(absl::string_view in, const Fields& before, EximLine* line) {
   Fields found = before;
   if (!TakeFields(/*guess=*/true, in, &found) || found.login.empty()) return false;
@@ -270,7 +271,7 @@ bool GuessLogin(absl::string_view in, const Fields& before, EximLine* line) {
   return true;
 }
 
-// Behind " H=".
+// After " H=".
 void TakeHostAndFields(absl::string_view in, const Fields& before, EximLine* line) {
   HostEnd end;
   HostEnd only;
@@ -290,8 +291,8 @@ void TakeHostAndFields(absl::string_view in, const Fields& before, EximLine* lin
     only = end;
     fields_of_only = found;
   }
-  // Where H= can end in one place alone, nothing before the misfit can be forged, unless the
-  // client's certificate name or SNI stands there; what comes first (A=) is Exim's own word.
+  // If H= has only one possible end, nothing before the mismatch can be forged, unless the client's
+  // certificate name or SNI precedes it; fields before those (A=) are Exim's own.
   if (ends == 1 && !fields_of_only.peer_text) {
     line->host_ip = only.ip;
     line->login = fields_of_only.login;
@@ -316,7 +317,7 @@ bool ParseArrival(absl::string_view in, EximLine* line) {
   if (line->sender == "<>") {
     line->sender = "";
   } else if (absl::StrContains(line->sender, '=') && !absl::StrContains(line->sender, '@')) {
-    return false;  // the first field where the sender should be
+    return false;  // a field where the sender should be
   }
   in.remove_prefix(sender_size);
 
@@ -336,7 +337,7 @@ bool ParseArrival(absl::string_view in, EximLine* line) {
     TakeHostAndFields(in, fields, line);
     return true;
   }
-  // Nobody but this host's own users and programs wrote this.
+  // Only this host's own users and programs can write this.
   if (!in.empty() && !BeginsWithField(in)) {
     line->doubtful = true;
     return true;

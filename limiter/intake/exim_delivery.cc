@@ -1,5 +1,5 @@
-// What follows =>  ->  >>  ==  **: an address as Exim's string_log_address prints it, fields, and
-// the text of the error or of the answer, which is never looked into.
+// Parses the text after =>  ->  >>  ==  **: an address as Exim's string_log_address prints it,
+// fields, and the error or reply text, which is not interpreted.
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kNone = absl::string_view::npos;
 
-// "R=remote", " defer (-1)", ": text": what may follow an address.
+// Text that may follow an address: "R=remote", " defer (-1)", ": text".
 bool IsAddressOver(absl::string_view in) {
   if (in.empty() || in == ":" || absl::StartsWith(in, ": ") || absl::StartsWith(in, " : ")) {
     return true;
@@ -24,7 +24,7 @@ bool IsAddressOver(absl::string_view in) {
   return n > 0 && n < in.size() && in[n] == '=';
 }
 
-// Whether `quoted` ("a \"b"@d) is `plain` (a "b@d), an address that was printed without its quotes.
+// Whether `quoted` ("a \"b"@d) is `plain` (a "b@d), an address printed without its quotes.
 bool IsUnquotedForm(absl::string_view plain, absl::string_view quoted) {
   size_t p = 0;
   bool inside = false;
@@ -41,9 +41,8 @@ bool IsUnquotedForm(absl::string_view plain, absl::string_view quoted) {
   return p == plain.size();
 }
 
-// An address with a quoted local part is printed without the quotes, followed by itself in full:
-// then what comes first can hold anything, even blanks and fields, and only the second form is
-// safe.
+// Exim prints an address with a quoted local part without the quotes, then again in full. The first
+// form may contain anything, even blanks and fields; only the second form is safe.
 bool TakeUnquotedForm(absl::string_view* in, EximLine* line) {
   for (size_t open = in->find('<'); open != kNone; open = in->find('<', open + 1)) {
     if (open < 2 || (*in)[open - 1] != ' ' || !absl::StartsWith(in->substr(open), "<\"")) continue;
@@ -58,8 +57,8 @@ bool TakeUnquotedForm(absl::string_view* in, EximLine* line) {
   return false;
 }
 
-// Pipes, files and autoreplies: the original address is always there and ends their text, which may
-// hold blanks. So do bare local parts, whose text is no more than words.
+// Pipes, files and autoreplies: the original address always ends the text, which may contain
+// blanks. So do bare local parts, whose text is a word.
 bool TakeWithOriginal(absl::string_view* in, EximLine* line) {
   const bool words = (*in)[0] != '|' && (*in)[0] != '/' && (*in)[0] != '>';
   const absl::string_view head = words ? in->substr(0, in->find(": ")) : *in;
@@ -77,7 +76,7 @@ bool TakeWithOriginal(absl::string_view* in, EximLine* line) {
   return false;
 }
 
-// Behind the final address: " (parent, parent)" and " <original>".
+// After the final address: " (parent, parent)" and " <original>".
 void TakeParents(absl::string_view* in, EximLine* line) {
   absl::string_view rest = *in;
   if (absl::StartsWith(rest, " (")) {
@@ -93,7 +92,7 @@ void TakeParents(absl::string_view* in, EximLine* line) {
   if (TakePrefix(&rest, " ") && TakeBracketed(&rest, &line->original)) *in = rest;
 }
 
-// The whole address part. `*local`: the delivery went to a pipe, a file, an autoreply or nowhere.
+// The whole address part. `*local`: delivery to a pipe, a file, an autoreply, or discarded.
 bool TakeRecipient(absl::string_view* in, EximLine* line, bool* local) {
   if (in->empty()) return false;
   if (TakeUnquotedForm(in, line)) return IsAddressOver(*in);
@@ -131,14 +130,14 @@ bool TakeRecipient(absl::string_view* in, EximLine* line, bool* local) {
   if (!TakeWithOriginal(in, line)) return false;
   *local = shell_like || address[0] == '>' || absl::StartsWith(line->recipient, "save ") ||
            absl::StrContains(line->recipient, " |");
-  if (!*local) {  // a local part alone
+  if (!*local) {  // only a local part
     line->recipient = line->original;
     line->original = {};
   }
   return true;
 }
 
-// " [IP]:port*" and what may stand before it, behind the host's name.
+// " [IP]:port*" and what may precede it, after the host name.
 void TakeHostAddress(absl::string_view* in, EximLine* line) {
   absl::string_view rest = *in;
   TakePrefix(&rest, " DS");
@@ -149,14 +148,14 @@ void TakeHostAddress(absl::string_view* in, EximLine* line) {
   *in = rest.substr(close + 1);
 }
 
-// Fields up to the text. `in` begins with the blank or colon behind the address. An error's text
-// begins behind the first field that ends in a colon.
+// Fields up to the text. `in` begins with the blank or colon after the address. An error text
+// begins after the first field that ends in a colon.
 class FieldParser {
  public:
   FieldParser(absl::string_view in, bool local, EximLine* line)
       : in_(in), local_(local), line_(line) {}
 
-  // False: a deferral that does not say so.
+  // False: a deferral without its reason.
   bool Parse() {
     while (!in_.empty()) {
       if (line_->kind != EximLineKind::kDelivered && TakeColon()) {
@@ -182,7 +181,7 @@ class FieldParser {
     return TakePrefix(&in_, ": ");
   }
 
-  // "-46)", then possibly ": Connection timed out H=.." where the code is an error of the system.
+  // "-46)", then possibly ": Connection timed out H=.." if the code is a system error.
   bool TakeCode() {
     const size_t close = in_.find(')');
     if (close == kNone || !absl::SimpleAtoi(in_.substr(0, close), &line_->defer_code)) return false;
@@ -194,12 +193,12 @@ class FieldParser {
     const absl::string_view reason = rest.substr(0, rest.find(':'));
     const size_t host = reason.find(" H=");
     if (host == kNone) return true;
-    line_->text = reason.substr(0, host);  // unless more follows behind the host
+    line_->text = reason.substr(0, host);  // unless more text follows the host
     in_ = rest.substr(host);
     return true;
   }
 
-  // False where nothing more is to be read.
+  // Returns false when nothing more can be read.
   bool TakeField() {
     absl::string_view value;
     if (TakePrefix(&in_, "C=")) {
@@ -207,7 +206,7 @@ class FieldParser {
       line_->text = size == 0 ? in_ : in_.substr(1, size - 2);
       return false;
     }
-    if (TakePrefix(&in_, "ST=")) return false;  // a shadow transport's, then its free text
+    if (TakePrefix(&in_, "ST=")) return false;  // shadow transport, followed by its free text
     if (TakePrefix(&in_, "H=")) {
       value = TakeValue();
       if (line_->has_host || local_) return true;
@@ -241,7 +240,7 @@ class FieldParser {
     return true;
   }
 
-  // ":25", and an asterisk where DNSSEC vouched for the host.
+  // ":25", with an asterisk if DNSSEC secured the host.
   void TakePort(absl::string_view value) {
     absl::ConsumeSuffix(&value, "*");
     if (!absl::ConsumePrefix(&value, ":") || !absl::SimpleAtoi(value, &line_->port)) {
@@ -265,7 +264,7 @@ class FieldParser {
   bool has_code_ = false;
 };
 
-// The time that +deliver_time adds behind the text of a failure.
+// The time that +deliver_time adds after the text of a failure.
 absl::string_view WithoutTime(absl::string_view text) {
   const size_t blank = text.rfind(' ');
   if (blank == kNone || !absl::StartsWith(text.substr(blank), " DT=")) return text;
@@ -284,7 +283,7 @@ bool ParseDelivery(absl::string_view in, EximLine* line) {
   if (absl::EqualsIgnoreCase(line->original, line->recipient)) line->original = {};
   if (!FieldParser(in, local, line).Parse()) return false;
   if (line->kind == EximLineKind::kFailed) line->text = WithoutTime(line->text);
-  // Exim before 4.83 names the host in the text, behind these words of its own.
+  // Exim before 4.83 names the host in the text, after these words.
   if (line->kind != EximLineKind::kDelivered && !local &&
       absl::StartsWith(line->text, "SMTP error from remote mail")) {
     line->has_host = true;

@@ -11,7 +11,7 @@
 namespace deferd {
 namespace {
 
-// An id at the front, or nothing.
+// A message id at the front, or an empty view.
 absl::string_view LeadingId(absl::string_view text) {
   for (size_t size : {kShortEximId, kLongEximId}) {
     if (text.size() == size || (text.size() > size && text[size] == ' ')) {
@@ -41,7 +41,7 @@ void ParseIdentification(absl::string_view in, EximLine* line) {
   }
 }
 
-// What Exim's ${quote: writes: a word of letters, digits and "_.-", or a quoted string.
+// Output of Exim's ${quote: : a word of letters, digits and "_.-", or a quoted string.
 bool TakeQuoteResult(absl::string_view* in) {
   size_t size = 0;
   if (absl::StartsWith(*in, "\"")) {
@@ -56,7 +56,7 @@ bool TakeQuoteResult(absl::string_view* in) {
   return size > 0;
 }
 
-// "claimed: user=web cwd="/srv" script="33:form.php"" to the end, and nothing else.
+// "claimed: user=web cwd="/srv" script="33:form.php"" up to the end of the line.
 bool ParseClaim(absl::string_view in, EximLine* line) {
   const absl::string_view whole = in;
   if (!TakePrefix(&in, kClaimPrefix)) return false;
@@ -68,7 +68,7 @@ bool ParseClaim(absl::string_view in, EximLine* line) {
   return true;
 }
 
-// What an ACL's or a filter's `discard` logs in place of deliveries; `in` begins behind the "=> ".
+// The log text of an ACL's or filter's `discard`, in place of deliveries; `in` begins after "=> ".
 bool ParseDiscard(absl::string_view in, EximLine* line) {
   if (in == "discarded (system filter)") {
     line->text = in;
@@ -84,7 +84,7 @@ bool ParseDiscard(absl::string_view in, EximLine* line) {
   return true;
 }
 
-// What follows the id.
+// Parses the text after the id.
 void ParseMessageLine(absl::string_view in, EximLine* line) {
   line->kind = KindOfFlag(in.substr(0, 2));
   bool good = true;
@@ -119,7 +119,7 @@ void ParseMessageLine(absl::string_view in, EximLine* line) {
         line->kind = EximLineKind::kRejected;
         line->text = in;
       } else if (TakePrefix(&in, "deferd ")) {
-        // One that syslog cut off is nobody's loss.
+        // Syslog may have cut this line; nothing is lost.
         if (ParseClaim(in, line)) line->kind = EximLineKind::kClaimed;
       } else if (ParseRejection(in, line)) {
         line->kind = EximLineKind::kRejected;

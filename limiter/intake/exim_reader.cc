@@ -24,11 +24,11 @@
 namespace deferd {
 namespace {
 
-// Deliveries of the cutthrough kind, and claims, that wait for their arrival line; it comes next
-// but for lines of other processes.
+// Cutthrough deliveries and claims that wait for their arrival line, which follows soon, between
+// lines of other processes.
 constexpr size_t kMaxEarly = 1000;
 
-constexpr size_t kMaxClaim = 2000;  // bytes; local.conf cuts what it quotes
+constexpr size_t kMaxClaim = 2000;  // bytes; local.conf limits what it quotes
 constexpr absl::Duration kClaimWaits = absl::Hours(1);
 
 constexpr absl::string_view kExpired = "retry timeout exceeded";
@@ -45,7 +45,7 @@ void SkipPid(absl::string_view* text) {
   if (n > 1 && absl::StartsWith(text->substr(n), "] ")) text->remove_prefix(n + 2);
 }
 
-// Exim's "[2\8] " or "[2/3] " in front of a record that it cut for syslog. 0 if there is none.
+// Exim's "[2\8] " or "[2/3] " in front of a record that it split for syslog. 0 if there is none.
 int TakePiece(absl::string_view* text) {
   if (text->empty() || text->front() != '[') return 0;
   size_t n = 1;
@@ -62,13 +62,13 @@ int TakePiece(absl::string_view* text) {
   return piece;
 }
 
-// Nothing was tried: -52, -53, -54 the retry time was not reached; -55, -56 the message was to stay
-// in the queue (-odl, queue_domains); -57 too many connections of our own. Older Exims give -1 and
-// say why.
+// Not an attempt: -52, -53, -54 retry time not reached; -55, -56 the message was to stay in the
+// queue (-odl, queue_domains); -57 too many connections of our own. Older Exim versions log -1 and
+// a text.
 bool IsAttempt(const EximLine& line) {
   if (line.kind != EximLineKind::kDeferred) return true;
   if (line.defer_code <= -52 && line.defer_code >= -57) return false;
-  if (line.has_host) return true;  // another server's words
+  if (line.has_host) return true;  // text of another server
   for (absl::string_view begin :
        {"domain matches queue_", "domain is in queue_", "queue_smtp_domains", "queue_domains",
         "retry time not reached", "Retry time not yet reached", "concurrency limit reached"}) {
@@ -83,7 +83,7 @@ Outcome OutcomeOf(const EximLine& line) {
   return absl::EndsWith(line.text, kExpired) ? Outcome::kExpired : Outcome::kFailed;
 }
 
-// The id in "250 OK id=ID", which is how Exim answers, at the end of what a server said.
+// The id in "250 OK id=ID", Exim's reply, at the end of a server's text.
 absl::string_view QueuedAs(absl::string_view text) {
   while (!text.empty() && absl::StrContains(").,;\"' ", text.substr(text.size() - 1))) {
     text.remove_suffix(1);
@@ -94,7 +94,7 @@ absl::string_view QueuedAs(absl::string_view text) {
   return IsEximId(text) ? text : absl::string_view();
 }
 
-// Commands and paths keep their case.
+// Commands and paths are case-sensitive.
 bool IsMailbox(absl::string_view recipient) {
   if (recipient.empty() || recipient.front() == '|' || recipient.front() == '/') return false;
   return recipient.front() == '"' || !absl::StrContains(recipient, ' ');
@@ -161,7 +161,7 @@ class EximReader : public LogReader {
         break;
     }
     ReadText(line, batch);
-    // A line that syslog counted in place of writing it again is one line, and as many entries.
+    // A line that syslog repeated counts as one line, with as many entries.
     const LineCounts counts = batch->counts;
     while (--times > 0) ReadText(line, batch);
     batch->counts = counts;
@@ -223,17 +223,17 @@ class EximReader : public LogReader {
  private:
   enum class Head { kExim, kNotMine, kMalformed };
 
-  // Takes everything before Exim's own text; its stamp is last_stamp_ then. `*times`: how often the
-  // line stands for itself.
+  // Removes everything before Exim's own text and sets last_stamp_. `*times`: how often the line is
+  // repeated.
   Head TakeHead(absl::string_view* line, int64_t* times) {
     if (line->empty()) return Head::kNotMine;
     const absl::Time before = stamps_.previous();
     absl::string_view own = *line;
     if (const std::optional<absl::Time> time = stamps_.TakeExim(&own)) {
       SkipPid(&own);
-      // Another program's prefix may begin with a stamp like Exim's own. But what a client makes
-      // Exim write (the argument of ETRN) may look like such a prefix behind it, so none is looked
-      // for in a log where an entry was seen to follow the stamp.
+      // Another program's prefix may begin with a stamp in Exim's format. But a client can make
+      // Exim log text (the argument of ETRN) that looks like such a prefix after the stamp, so the
+      // prefix is not searched in a log where an entry was seen right after the stamp.
       own_form_ = own_form_ || BeginsWithEximId(own);
       if (own_form_ || !TakeForeignHead(before, line, times)) {
         last_stamp_ = *time;
@@ -248,8 +248,8 @@ class EximReader : public LogReader {
     return TakeBehind(*prefix, line, times) ? Head::kExim : Head::kNotMine;
   }
 
-  // The prefix of a syslog or container whose stamp is like Exim's own. False: it is none, and
-  // nothing was taken.
+  // A prefix of syslog or a container whose stamp has Exim's format. False: there is none, and
+  // nothing was removed.
   bool TakeForeignHead(absl::Time previous, absl::string_view* line, int64_t* times) {
     stamps_.set_previous(previous);
     absl::string_view text = *line;
@@ -268,13 +268,13 @@ class EximReader : public LogReader {
     return true;
   }
 
-  // What is behind a prefix. False: it is not Exim's, or the rest of a record that was cut.
+  // The text after a prefix. False: not Exim's, or a later piece of a split record.
   bool TakeBehind(const SyslogPrefix& prefix, absl::string_view* text, int64_t* times) {
     if (!absl::StartsWith(prefix.tag, "exim") && !IsLogRelay(prefix.tag)) return false;
     *times = TakeRepeated(text);
     const int piece = TakePiece(text);
     const std::optional<absl::Time> own = stamps_.TakeExim(text);
-    // A container passes on the lines of Exim alone, which begin with its stamp.
+    // Containers pass on Exim's lines only, which begin with its stamp.
     if (!own && !prefix.tag.empty() && !absl::StartsWith(prefix.tag, "exim")) return false;
     if (own) last_stamp_ = *own;
     SkipPid(text);
@@ -301,7 +301,7 @@ class EximReader : public LogReader {
       case EximLineKind::kArrival:
         Arrive(line, batch);
         if (!line.doubtful) break;
-        ++batch->counts.malformed;  // a message all the same; that its login is unknown is told
+        ++batch->counts.malformed;  // still a message; counted because its login is unknown
         return;
       case EximLineKind::kCompleted:
         Complete(line.id, batch);
@@ -328,7 +328,7 @@ class EximReader : public LogReader {
   void AddAttempt(const EximLine& line, bool cutthrough, EventBatch* batch) {
     const ArrivedMessage* message = messages_.Find(line.id);
     if (message == nullptr && cutthrough) {
-      // Logged before the arrival, since the arrival waits for the other server's answer.
+      // Logged before the arrival, because the arrival line waits for the other server's reply.
       if (early_.size() == kMaxEarly) DropEarliest(batch);
       Fill(line, last_stamp_, &early_.emplace_back());
       return;
@@ -336,7 +336,7 @@ class EximReader : public LogReader {
     Attempt* attempt = AddEvent(batch);
     Fill(line, last_stamp_, attempt);
     Attribute(message, attempt);
-    // The arrival is in an older file. This proves no more than the envelope's sender.
+    // The arrival is in an older file. The delivery line proves only the envelope sender.
     if (message == nullptr) Assign(line.sender, &attempt->identity.sender);
     hand_overs_.Apply(line.id, attempt->recipient, attempt->original, &attempt->identity);
     FollowHandOver(line, batch);
@@ -346,12 +346,12 @@ class EximReader : public LogReader {
     return IsLoopbackHost(ip) || own_hosts_.ContainsAddress(ip);
   }
 
-  // A host that may hand back mail. One of a customer's is not trusted to name an id.
+  // A host that may hand back mail. A customer's host is not trusted to name an id.
   bool IsOwn(absl::string_view ip) const { return Trusts(ip) || relay_hosts_.ContainsAddress(ip); }
 
   void FollowHandOver(const EximLine& line, EventBatch* batch) {
     const bool to_own = !line.host_ip.empty() && IsOwn(line.host_ip);
-    // Without a host, the transport may be the one to the filter, which is down.
+    // Without a host, it may be the transport to a filter that is down.
     const bool elsewhere = line.host_ip.empty() ? line.transport.empty() : !to_own;
     if (line.kind == EximLineKind::kDeferred && elsewhere) hand_overs_.DeferredElsewhere(line.id);
     if (line.kind != EximLineKind::kDelivered || !to_own) return;
@@ -375,7 +375,7 @@ class EximReader : public LogReader {
     identity.host = who.host;
     identity.identified_domain = who.identified_domain;
     hand_overs_.Identify(new_id, identity);
-    if (tell_all_) TellOf(LogEvent::Kind::kIdentified, last_stamp_, new_id, next, batch);
+    if (tell_all_) AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, new_id, next, batch);
   }
 
   static Attempt* AddEvent(EventBatch* batch) {
@@ -384,7 +384,7 @@ class EximReader : public LogReader {
     return &event->attempt;
   }
 
-  // Among what waits, a claim is what is queued; attempts never are.
+  // A waiting claim belongs to a queued message; waiting attempts never do.
   static bool IsClaim(const Attempt& early) { return early.outcome == Outcome::kQueued; }
 
   void DropEarliest(EventBatch* batch) {
@@ -394,7 +394,7 @@ class EximReader : public LogReader {
 
   void KeepClaim(const EximLine& line, EventBatch* batch) {
     if (line.text.size() > kMaxClaim) return;
-    // Those whose message never came, since Exim was ended on the way.
+    // Waiting entries whose message never arrived because Exim was stopped.
     while (!early_.empty() && IsClaim(early_.front()) &&
            early_.front().time < last_stamp_ - kClaimWaits) {
       early_.pop_front();
@@ -407,7 +407,7 @@ class EximReader : public LogReader {
     Assign(line.text, &claim.reply);
   }
 
-  // What the program that hands in this message said of itself; empty if nothing.
+  // The claims of the program that submits this message; empty if there are none.
   std::string TakeClaim(absl::string_view id) {
     for (auto it = early_.begin(); it != early_.end(); ++it) {
       if (!IsClaim(*it) || it->message.id != id) continue;
@@ -420,7 +420,7 @@ class EximReader : public LogReader {
 
   void Arrive(const EximLine& line, EventBatch* batch) {
     ArrivedMessage* message = messages_.Open(line.id, tell_all_ ? &forgotten_ : nullptr);
-    TellForgotten(line.id, last_stamp_, &forgotten_, batch);
+    AddForgotten(line.id, last_stamp_, &forgotten_, batch);
     message->arrival = last_stamp_;
     Identity& identity = message->identity;
     Assign(line.sender, &identity.sender);
@@ -438,7 +438,7 @@ class EximReader : public LogReader {
     }
     if (tell_all_) {
       Attempt* arrived =
-          &TellOf(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch)->attempt;
+          &AddMessageEvent(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch)->attempt;
       hand_overs_.Apply(line.id, &arrived->identity);
       AssignUnescaped(line.subject, &arrived->mail_subject);
       if (!early_.empty()) arrived->reply = TakeClaim(line.id);
@@ -446,8 +446,8 @@ class EximReader : public LogReader {
     if (!early_.empty()) ReleaseEarly(line.id, message, batch);
   }
 
-  // Behind a host of ours, or a trusted user's program that names a protocol of its own, may be
-  // somebody else.
+  // A host of ours, or a trusted user's program with a protocol of its own, may pass on somebody
+  // else's mail.
   ArrivedMessage::Origin OriginOf(const EximLine& line) const {
     if (!line.login.empty() || line.doubtful) return ArrivedMessage::Origin::kClient;
     const bool own = line.host_ip.empty() ? !line.local_submission
@@ -464,28 +464,30 @@ class EximReader : public LogReader {
     }
     Assign(line.identified_domain, &message->identity.identified_domain);
     hand_overs_.Identify(line.id, message->identity);
-    if (tell_all_) TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch);
+    if (tell_all_)
+      AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch);
   }
 
   void ShowText(const EximLine& line, Outcome outcome, EventBatch* batch) {
-    Attempt* shown =
-        &TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, messages_.Find(line.id), batch)
-             ->attempt;
+    Attempt* shown = &AddMessageEvent(LogEvent::Kind::kShown, last_stamp_, line.id,
+                                      messages_.Find(line.id), batch)
+                          ->attempt;
     shown->outcome = outcome;
     Assign(line.text, &shown->reply);
   }
 
-  // Who it was from is what the client said, and its login; the host's address is Exim's word.
+  // The client chose the sender; login and host address are Exim's own data.
   void ShowRejected(const EximLine& line, EventBatch* batch) {
     const ArrivedMessage* message = messages_.Find(line.id);
     if (std::string claim = line.id.empty() ? "" : TakeClaim(line.id);
         tell_all_ && !claim.empty()) {
       Attempt* claimed =
-          &TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch)->attempt;
+          &AddMessageEvent(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch)->attempt;
       claimed->outcome = Outcome::kRejected;
       claimed->reply = std::move(claim);
     }
-    Attempt* shown = &TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch)->attempt;
+    Attempt* shown =
+        &AddMessageEvent(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch)->attempt;
     if (message == nullptr) {
       Assign(line.sender, &shown->identity.sender);
       Assign(line.login, &shown->identity.login);
@@ -507,7 +509,7 @@ class EximReader : public LogReader {
     const ArrivedMessage* message = messages_.Find(id);
     if (!early_.empty()) ReleaseEarly(id, message, batch);
     if (tell_all_) {
-      TellOf(LogEvent::Kind::kCompleted, last_stamp_, id, message, batch);
+      AddMessageEvent(LogEvent::Kind::kCompleted, last_stamp_, id, message, batch);
     } else {
       LogEvent* event = batch->Add();
       event->kind = LogEvent::Kind::kCompleted;
@@ -543,7 +545,7 @@ class EximReader : public LogReader {
   HandOvers hand_overs_;
   MessageKey forgotten_;  // by the last arrival, if its id is not empty
   std::deque<Attempt> early_;
-  bool own_form_ = false;  // an entry stood right behind a stamp like Exim's own
+  bool own_form_ = false;  // an entry was seen right after a stamp in Exim's format
   absl::Time last_stamp_ = absl::InfinitePast();
 };
 

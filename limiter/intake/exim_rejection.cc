@@ -1,8 +1,8 @@
-// What Exim refuses at SMTP time: "H=(x) [ip] X=.. A=.. F=<..> rejected RCPT <..>: why".
+// Parses Exim's rejections at SMTP time: "H=(x) [ip] X=.. A=.. F=<..> rejected RCPT <..>: why".
 //
-// Fields come in any order before "rejected"; the reason behind it is free text. So is the HELO
-// name inside H=, which may hold a whole refusal: where the line can be read in two ways, nothing
-// of it is believed.
+// Fields come in any order before "rejected"; the reason after it is free text. So is the HELO name
+// in H=, which may imitate a whole rejection: if the line can be read in two ways, nothing in it is
+// trusted.
 
 #include "absl/strings/match.h"
 #include "limiter/intake/exim_scan.h"
@@ -14,7 +14,7 @@ bool BeginsRejection(absl::string_view in) {
   return absl::StartsWith(in, "rejected ") || absl::StartsWith(in, "temporarily rejected ");
 }
 
-// Up to and including the "rejected". False: that does not come.
+// Reads up to and including "rejected". False: not found.
 bool TakeFields(absl::string_view* in, EximLine* line, bool* plain) {
   while (TakePrefix(in, " ")) {
     if (BeginsRejection(*in)) return true;
@@ -38,7 +38,7 @@ bool TakeFields(absl::string_view* in, EximLine* line, bool* plain) {
   return false;
 }
 
-// Whether behind a later end of H= a refusal follows as well.
+// Whether a rejection also follows a later end of H=.
 bool IsAmbiguous(absl::string_view value, HostEnd end) {
   while (NextHostEnd(value, end.size, &end)) {
     EximLine ignored;
@@ -49,7 +49,7 @@ bool IsAmbiguous(absl::string_view value, HostEnd end) {
   return false;
 }
 
-// "mx.example (helo) [192.0.2.1]:25": the name that was looked up, or what the client calls itself.
+// "mx.example (helo) [192.0.2.1]:25": the resolved name, or the HELO name.
 absl::string_view HostName(absl::string_view value) {
   const absl::string_view name = TakeToken(&value);
   if (absl::StartsWith(name, "[")) return {};
@@ -66,7 +66,7 @@ void ParseReason(absl::string_view in, EximLine* line) {
     absl::string_view rest = in;
     absl::string_view address;
     if (!TakePrefix(&rest, command)) continue;
-    if (!absl::StartsWith(rest, "<")) {  // as the client wrote it
+    if (!absl::StartsWith(rest, "<")) {  // as sent by the client
       const size_t size = AddressEnd(rest, ':');
       if (size == absl::string_view::npos || BlankAt(rest) < size) return;
       address = rest.substr(0, size);
@@ -79,7 +79,7 @@ void ParseReason(absl::string_view in, EximLine* line) {
     if (TakePrefix(&rest, ": ")) line->text = rest;
     return;
   }
-  // Words of Exim's own, but for what follows HELO or EHLO.
+  // Exim's own words, except for the text after HELO or EHLO.
   const size_t colon = in.find(": ");
   if (colon == absl::string_view::npos) return;
   line->refused = in.substr(0, colon);

@@ -71,7 +71,7 @@ class FollowerThread : public Follower {
       CloseRotated();
       Flush();
       if (stop_) break;
-      // Else what comes to light later was written before.
+      // Otherwise files found later were written before.
       const bool saw_all = files_.current() != nullptr && unreadable_ == nullptr &&
                            files_.unreadable().empty() && !files_.undecided();
       if (saw_all) caught_up_ = began_to_read;
@@ -87,7 +87,7 @@ class FollowerThread : public Follower {
 
   void SayWhatIsAtPath() {
     MutexLock lock(&mutex_);
-    // That it cannot be read is found by reading; see ReadAll.
+    // Whether it can be read shows when reading; see ReadAll.
     if (files_.current() != nullptr && unreadable_ == files_.current()) return;
     status_.readable = files_.current() != nullptr;
     status_.problem = "";
@@ -137,7 +137,7 @@ class FollowerThread : public Follower {
     }
   }
 
-  // Of a copy the file goes on elsewhere, from a new line on: half a line is lost.
+  // After a copy the file continues with a new line: half a line is lost.
   void EndCopy(TailedFile* file) {
     if (!file->is_copy || file->packed() || !file->splitter.mid_line()) return;
     file->splitter.Reset(file->splitter.fed());
@@ -146,7 +146,7 @@ class FollowerThread : public Follower {
     CountGaps(1);
   }
 
-  // Nobody is going to end the last line: it is one.
+  // Nobody will complete the last line: it counts as a line.
   void FinishLine(TailedFile* file) {
     feeding_ = file;
     file->splitter.Finish([this](absl::string_view line) { TakeLine(line); },
@@ -155,7 +155,7 @@ class FollowerThread : public Follower {
     feeding_ = nullptr;
   }
 
-  // Files that nobody is expected to write to any more, and that were read to their end.
+  // Files that no writer is expected to use any more and that were read to their end.
   void CloseRotated() {
     if (stop_) return;
     const absl::Time now = clock_->Now();
@@ -237,7 +237,7 @@ class FollowerThread : public Follower {
 
   void SayUnreadable(TailedFile* file) {
     if (file->packed() && file != files_.current()) {
-      // What it had before the damage was read. It stays, to be known again.
+      // Everything before the damage was read. The file stays open, so that it is recognised later.
       file->damaged = true;
       CountGaps(1);
       return;
@@ -270,20 +270,20 @@ class FollowerThread : public Follower {
 
   mutable Mutex mutex_;
   FollowerStatus status_ ABSL_GUARDED_BY(mutex_);
-  bool behind_ ABSL_GUARDED_BY(mutex_) = false;           // bytes were read and not handed over
-  bool nothing_to_read_ ABSL_GUARDED_BY(mutex_) = false;  // no file is there
+  bool behind_ ABSL_GUARDED_BY(mutex_) = false;           // bytes were read and not delivered yet
+  bool nothing_to_read_ ABSL_GUARDED_BY(mutex_) = false;  // no file exists
   absl::Time last_stamp_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 
-  // The thread's own.
+  // Used by the thread only.
   std::unique_ptr<LogReader> reader_;
   ReadTally tally_;
   OpenFiles files_;
-  TailedFile* feeding_ = nullptr;           // whose lines are being read
+  TailedFile* feeding_ = nullptr;           // the file whose lines are being read
   const TailedFile* unreadable_ = nullptr;  // the one at the path, if its last read failed
-  LogPosition sent_;                        // with the last batch, or where this began
+  LogPosition sent_;                        // position of the last batch, or of the start
   std::unique_ptr<EventBatch> batch_;
-  absl::Time caught_up_ = absl::InfinitePast();  // all that was written until then was read
-  bool refused_ = false;                         // the sink wants no more
+  absl::Time caught_up_ = absl::InfinitePast();  // everything written until then was read
+  bool refused_ = false;                         // the sink accepts no more
 
   const int wake_fd_;
   std::atomic<bool> stop_ = false;

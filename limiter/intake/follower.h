@@ -1,23 +1,28 @@
-// Follows a log that grows and is rotated, and promises: every full line once, in order, or a
-// counted gap; also over restarts, if it is started with the last position that its sink accepted.
+// Follows a log file that grows and is rotated. Every complete line is delivered once, in order, or
+// a gap is counted; also across restarts, if the follower starts with the last position that its
+// sink accepted.
 //
-//   rename (logrotate)   the old file is read to its end, and on for a while, since a writer may
-//                        keep it open; the new one from its beginning. Files that came and went
-//                        between two looks are found under the names that they were given
-//   copytruncate         the file is shorter than what was read, or the bytes before our position
-//                        are other bytes: the rest is read from the copy beside it (also if that is
-//                        compressed), then the file from its beginning; without a copy, what was
-//                        written since the last read is lost, and counted as a gap
-//   deletion             what is open is read on; the path is looked for again
-//   partial last line    kept until its LF comes; of a rotated file, it is a line in the end
-//   over-long line       skipped whole, counted as malformed (line_splitter.h)
-//   cannot be opened     said in the status, and tried again
-//   restart              each file of the position is found again by its inode or by what is in it
-//                        (resume.h); not found: a gap, and the present file from its beginning
+//   rename (logrotate)   reads the old file to its end and keeps it open for a while, because a
+//   writer
+//                        may still use it; reads the new file from its beginning. Files that
+//                        appeared and were rotated between two looks are found under their new
+//                        names
+//   copytruncate         the file is shorter than the position, or the bytes before the position
+//   have
+//                        changed: reads the rest from the copy in the same directory (also a
+//                        compressed one), then the file from its beginning; without a copy, lines
+//                        written since the last read are lost and counted as a gap
+//   deletion             reads the open file on; looks for a new file at the path
+//   partial last line    waits for the LF; in a rotated file the partial line counts as a line
+//   over-long line       skipped and counted as malformed (line_splitter.h)
+//   cannot be opened     reported in the status, and retried
+//   restart              finds each file of the position by its inode or its content (resume.h); if
+//   not
+//                        found: counts a gap and reads the present file from its beginning
 //
-// Runs on a thread of its own, started by Start. Batches leave through the sink, which may wait.
-// Each carries the position behind its last line. Woken by inotify; looks by itself every second
-// too, for file systems that do not notify.
+// Runs on its own thread, started by Start. Batches go to the sink, which may block. Each batch
+// carries the position after its last line. Woken by inotify; also looks every second, for file
+// systems without notification.
 
 #ifndef DEFERD_LIMITER_INTAKE_FOLLOWER_H_
 #define DEFERD_LIMITER_INTAKE_FOLLOWER_H_
@@ -42,21 +47,21 @@ struct FollowerOptions {
   std::string path;
   size_t batch_events = 1000;
   absl::Duration keep_rotated = absl::Minutes(10);  // how long a renamed file is read on
-  // Where to go on. Its `reader` is the caller's business: LogReader::Restore, before Start.
+  // Where to continue. The caller restores the reader (LogReader::Restore) before Start.
   std::optional<LogPosition> resume;
-  // Without a position, the youngest rotated file is read first. With one that tells of no line
-  // read, all of them are: they have come since.
+  // Without a position: read the youngest rotated file first. With a position before the first
+  // line: read all rotated files, because they were rotated since.
   bool read_rotated_first = false;
 };
 
 struct FollowerStatus {
   std::string path;
   bool readable = false;                         // the path can be opened
-  std::string problem;                           // why not
-  bool at_end = false;                           // everything that is there was read, at least once
-  absl::Time last_stamp = absl::InfinitePast();  // of the last line that had one
-  absl::Duration lag;  // zero at the end, else how far the last stamp is behind the clock
-  int64_t gaps = 0;    // places where lines are known to be lost, ever
+  std::string problem;                           // why it cannot be opened
+  bool at_end = false;                           // all existing lines were read, at least once
+  absl::Time last_stamp = absl::InfinitePast();  // of the last line that had a time stamp
+  absl::Duration lag;  // zero at the end, otherwise clock minus last stamp
+  int64_t gaps = 0;    // number of places where lines were lost
   absl::Time last_gap = absl::InfinitePast();
   int64_t bytes = 0;  // read since the start
   size_t open_messages = 0;
@@ -66,18 +71,17 @@ struct FollowerStatus {
 
 class Follower {
  public:
-  // Takes one batch; false: stop. Called on the follower's thread; the batch is the callee's.
-  // It may have no event and no line, but then a new position.
+  // Takes ownership of one batch, on the follower's thread; false: stop. A batch may hold no event
+  // and no line, only a new position.
   using Sink = std::function<bool(std::unique_ptr<EventBatch>)>;
 
   static std::unique_ptr<Follower> Start(const FollowerOptions& options,
                                          std::unique_ptr<LogReader> reader, const Clock* clock,
                                          Sink sink);
-  // Stops and joins. Lines read so far have been handed over; a sink that waits must be released
-  // first.
+  // Stops and joins. Lines read so far have been delivered; a blocking sink must be released first.
   virtual ~Follower() = default;
 
-  // From any thread.
+  // Safe from any thread.
   virtual FollowerStatus status() const = 0;
 };
 

@@ -21,7 +21,7 @@ constexpr int64_t kForm = 1;
 constexpr size_t kMaxFilters = 64;
 constexpr size_t kMaxLate = 2'000;
 
-// FNV-1a: it is stored, so it must not change from run to run.
+// FNV-1a. The hashes are stored, so they must not change between runs.
 uint64_t HashOf(absl::string_view text, uint64_t hash = 0xcbf29ce484222325) {
   for (const char c : text) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
@@ -31,7 +31,7 @@ uint64_t HashOf(absl::string_view text, uint64_t hash = 0xcbf29ce484222325) {
 
 uint64_t HashOfLower(absl::string_view text) { return HashOf(absl::AsciiStrToLower(text)); }
 
-// 0: there is none.
+// 0: no hash.
 uint64_t HashOfMessageId(absl::string_view text) {
   text = absl::StripAsciiWhitespace(text);
   absl::ConsumePrefix(&text, "<");
@@ -44,7 +44,7 @@ bool Holds(const std::vector<T>& list, const Of& value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
-// What listens at one address of the loopback may answer from another one.
+// A service on one loopback address may reply from another one.
 absl::string_view FilterName(absl::string_view host_ip) {
   return IsLoopbackHost(host_ip) ? "127.0.0.1" : host_ip;
 }
@@ -55,7 +55,7 @@ class Writer {
   void Number(Integer number) {
     absl::StrAppend(&text_, number, " ");
   }
-  // CEscape leaves blanks as they are.
+  // CEscape does not escape blanks.
   void Text(absl::string_view text) {
     std::string escaped = absl::CEscape(text);
     if (absl::StrContains(escaped, ' ')) escaped = absl::StrReplaceAll(escaped, {{" ", "\\040"}});
@@ -70,7 +70,7 @@ class Writer {
   std::string text_;
 };
 
-// After the first word that is missing or is not what was asked for, all are empty and 0.
+// After the first missing or malformed word, every read returns an empty or zero value.
 class Words {
  public:
   explicit Words(absl::string_view text) : text_(text) {}
@@ -160,7 +160,7 @@ bool HandOvers::Arrive(absl::string_view id, absl::string_view message_id, int64
   return inherited;
 }
 
-// One copy less, and the copy gets half of what is left, for a further filter.
+// Uses up one copy; the copy gets half of the rest, for further filters.
 void HandOvers::Share(First* first, First* copy) {
   --first->copies_left;
   copy->copies_left = first->copies_left / 2;
@@ -168,7 +168,7 @@ void HandOvers::Share(First* first, First* copy) {
   copy->recipients = first->recipients;
 }
 
-// `as_first` is the message that just came, as the first side of what may come of it in turn.
+// `as_first`: the new message as the original of later copies.
 bool HandOvers::Inherit(int64_t number, First* as_first, Identity* identity) {
   First& first = firsts_.find(number)->second;
   SetClaimed(number);
@@ -185,7 +185,7 @@ bool HandOvers::Inherit(int64_t number, First* as_first, Identity* identity) {
     identity->host = who.host;
     identity->identified_domain = who.identified_domain;
   }
-  // Who is proven to have sent it pays for all of it.
+  // A proven sender pays for all of it.
   const bool proven = !who.login.empty() || !who.user.empty() || !who.identified_domain.empty();
   if (copy.unclear || (!proven && who.host != copy.host)) AddCopy(as_first->id, std::move(copy));
   return !as_first->unclear;
@@ -271,7 +271,7 @@ void HandOvers::SetClaimed(int64_t number) {
   Release(&first);
 }
 
-// What was taken for its copies has nothing to do with it.
+// Messages that were taken for its copies are unrelated.
 void HandOvers::Release(First* first) {
   for (const std::string& id : std::exchange(first->doubtful, {})) SetClear(id);
 }
@@ -373,7 +373,7 @@ void HandOvers::Rename(absl::string_view id, absl::string_view new_id) {
   AddCopy(new_id, std::move(renamed));
 }
 
-// Words with one blank between them: kForm, then the number of first sides and these, and so on.
+// Words separated by one blank: kForm, then the number of originals and their data, and so on.
 std::string HandOvers::SaveState() const {
   if (size() == 0 && filters_.empty()) return "";
   Writer out;
@@ -411,7 +411,7 @@ std::string HandOvers::SaveState() const {
   });
   out.Number(filters_.size());
   for (const std::string& host : filters_) out.Text(host);
-  out.Number(kForm);  // all of it is there
+  out.Number(kForm);  // end mark
   return out.Take();
 }
 

@@ -1,30 +1,33 @@
-// Mail that this server gives to a filter of its own and gets back as another message.
+// Finds the original of messages that this server gives to a local filter and gets back as new
+// messages.
 //
-// A filter that does not name the client (XFORWARD) hands back mail from anywhere as mail of its
-// own host. Where that host is one whose envelope senders are believed ([charge] relay_hosts), mail
-// of a stranger would be charged to whom it claims to be from. So each message that arrives is
-// remembered as the first side of a hand-over while it is on its way, with who brought it, and each
-// message that one of our own hosts brings is compared with those:
-//   - the same Message-ID and the same envelope sender: it is a copy of that one, and whose that
-//     one was (a login, a stranger) it is too;
-//   - no Message-ID that is known, but the same envelope sender as a message on its way that no
-//     copy came of: it may be its copy, under another Message-ID, or mail of this host's own. That
-//     is unclear, and unclear mail is charged to nobody. It is clear again once the log tells of
-//     another copy of that message ("queued as ID"), or that it went elsewhere. Where this server
-//     was not seen to give mail to that host, there is no filter, and nothing is unclear;
-//   - else it is mail of that host, such as of a web form, and charged as such. So is the mail of a
-//     mailing list, which has an envelope sender of its own.
+// A filter that does not pass on the client (XFORWARD) returns mail of any origin as mail of its
+// own host. If that host's envelope senders are trusted ([charge] relay_hosts), a stranger's mail
+// would be charged to its forged sender. HandOvers therefore remembers each arriving message (the
+// original) with its identity while it is in the queue, and compares every message from one of our
+// own hosts:
+//   - same Message-ID and same envelope sender: a copy of that original, with the original's
+//   identity
+//     (a login, a stranger);
+//   - unknown Message-ID, but the sender of an original that has no copy yet: either a copy under
+//     another Message-ID or mail of the host itself. The identity is unclear, and unclear mail is
+//     charged to nobody, until the log shows another copy of the original ("queued as ID") or that
+//     the original went elsewhere. A host that was never given mail is not a filter, and its mail
+//     is never unclear;
+//   - otherwise: mail of that host, for example from a web form, and charged to it. The same holds
+//   for
+//     mailing lists, which use an envelope sender of their own.
 //
-// Nobody gets out of paying by choosing a Message-ID or a sender. The first side must have come to
-// this server, be on its way at that time (or have gone to a host of relay_hosts less than kLate
-// ago, without a copy so far), and have copies left: as many as it has recipients, at least
-// kLeastCopies, and copies of copies are of the same number. Of a copy of a stranger's mail, no
-// more recipients than four times those of the first side (kLeastRecipients to kMostRecipients) are
-// believed to be of that mail, but for those that an alias of this server named; all others are the
-// host's.
+// Choosing a Message-ID or sender does not let a sender avoid the charge. The original must have
+// arrived here, must still be in the queue (or have gone to a host of relay_hosts less than kLate
+// ago, without a copy so far), and must have copies left: as many as it has recipients, at least
+// kLeastCopies; copies of copies use up the same number. A copy of a stranger's mail is accepted
+// for at most four times the original's recipients (kLeastRecipients to kMostRecipients), apart
+// from recipients that an alias of this server added; all further recipients are charged to the
+// host.
 //
-// Bounded: beyond `capacity` the oldest is forgotten and counted. Keeps hashes in place of texts.
-// Not thread-safe.
+// Bounded: above `capacity` the oldest entry is forgotten and counted. Stores hashes instead of
+// texts. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_INTAKE_HAND_OVERS_H_
 #define DEFERD_LIMITER_INTAKE_HAND_OVERS_H_
@@ -46,7 +49,7 @@
 
 namespace deferd {
 
-// Keys with values, of which the oldest is thrown away beyond a number. By a key's first insertion.
+// A map with a maximum size that evicts the oldest key, by first insertion.
 template <typename Value>
 class AgedMap {
  public:
@@ -61,7 +64,7 @@ class AgedMap {
     by_age_.erase(found->second.first);
     entries_.erase(found);
   }
-  // True if another one was thrown away for it.
+  // True if another entry was evicted.
   bool Insert(absl::string_view key, Value value, size_t capacity) {
     Erase(key);
     const bool full = entries_.size() >= capacity;
@@ -71,7 +74,7 @@ class AgedMap {
     return full;
   }
   size_t size() const { return entries_.size(); }
-  // Calls visit(key, value), the oldest first.
+  // Calls visit(key, value), oldest first.
   template <typename Visit>
   void ForEach(Visit visit) const {
     for (const auto& [age, key] : by_age_) visit(key, entries_.find(key)->second.second);
@@ -83,7 +86,7 @@ class AgedMap {
   int64_t next_ = 0;
 };
 
-// This host by any of its addresses, as a client is charged (Subject, host:127.0.0.1).
+// Whether the client is this host, at any of its addresses (charged as host:127.0.0.1).
 bool IsThisHost(absl::string_view client_ip);
 
 class HandOvers {
@@ -95,45 +98,45 @@ class HandOvers {
 
   explicit HandOvers(size_t capacity = 20'000) : capacity_(capacity == 0 ? 1 : capacity) {}
 
-  // The Message-ID of a message whose sender is still to come: kept for Arrive.
+  // Stores the Message-ID of a message whose sender is logged later, for Arrive.
   void Name(absl::string_view id, absl::string_view message_id);
 
-  // A message is in the queue, and `*identity` is who brought it. With `own`, that is one of our
-  // own hosts, without a login: then `*identity` becomes whoever sent the first side if that is
-  // known, and the result is true. `message_id` empty: that of Name, if any. `recipients`: how many
-  // the MTA says it has, 0 if it does not.
+  // A message arrived; `*identity` is who brought it. `own`: one of our own hosts brought it,
+  // without a login. `*identity` then becomes the original's identity if known, and the result is
+  // true. Empty `message_id`: the one stored by Name, if any. `recipients`: as logged by the MTA;
+  // 0: not logged.
   bool Arrive(absl::string_view id, absl::string_view message_id, int64_t recipients, bool own,
               absl::Time now, Identity* identity);
 
-  // More is known of who sent it.
+  // More is known about the sender of a message.
   void Identify(absl::string_view id, const Identity& identity);
 
-  // What became of a recipient: a host of ours took it, whose senders are `believed` (relay_hosts),
-  // or it is deferred, and not by one of our own.
+  // Result for a recipient: a host of ours took the message (`believed`: one of relay_hosts), or
+  // the message is deferred by another host.
   void GivenTo(absl::string_view id, absl::string_view host_ip, bool believed);
   void DeferredElsewhere(absl::string_view id) { Forget(id); }
 
-  // A message that one of our own hosts brought may be what somebody else's became, or not after
-  // all.
+  // A message from one of our own hosts may be a copy of somebody else's, or turned out not to be.
   void SetUnclear(absl::string_view id, absl::string_view host);
   void SetClear(absl::string_view id);
 
-  // The log itself says that `copy` is what became of `first`.
+  // The log shows that `copy` is a copy of `first`.
   void Proven(absl::string_view first, absl::string_view copy);
 
-  // Messages were given to that host: what it brings may be anybody's.
+  // Whether messages were given to that host, so that its mail may come from anybody.
   bool IsFilter(absl::string_view host_ip) const;
 
   // The message has left the queue.
   void End(absl::string_view id, absl::Time now);
 
-  // `*identity`, which is that of message `id`, becomes the one that this recipient's attempt is
-  // charged to. `original`: the alias that named it. The other one: of the message as a whole.
+  // Replaces `*identity`, that of message `id`, by the identity that pays for this recipient's
+  // attempt. `original`: the alias that added the recipient. The second form is for the whole
+  // message.
   void Apply(absl::string_view id, absl::string_view recipient, absl::string_view original,
              Identity* identity);
   void Apply(absl::string_view id, Identity* identity) const;
 
-  // The message is in the queue under a new id.
+  // The message has a new queue id.
   void Rename(absl::string_view id, absl::string_view new_id);
 
   size_t size() const { return firsts_.size() + copies_.size() + names_.size(); }
@@ -141,34 +144,34 @@ class HandOvers {
 
   // One line of ASCII; empty if nothing is remembered.
   std::string SaveState() const;
-  // DataLoss if `state` is none of those; then nothing is remembered.
+  // DataLoss if `state` is malformed; nothing is remembered then.
   absl::Status Restore(absl::string_view state);
 
  private:
-  using Key = std::pair<uint64_t, int64_t>;  // a hash, and the first side's number
+  using Key = std::pair<uint64_t, int64_t>;  // hash, number of the original
 
   struct First {
     std::string id;
-    uint64_t message_id = 0;  // hash; 0: it has none
+    uint64_t message_id = 0;  // hash; 0: none
     uint64_t sender = 0;      // hash
-    Identity who;             // but for the sender
-    bool own = false;         // one of our own hosts brought it, and it is nobody else's
+    Identity who;             // without the sender
+    bool own = false;         // from one of our own hosts, and not a copy of anybody's mail
     bool unclear = false;
-    bool given = false;     // to a host of ours
-    bool believed = false;  // whose senders are believed: a copy that comes late matters
-    bool claimed = false;   // a copy of it is known
+    bool given = false;     // handed to a host of ours
+    bool believed = false;  // to a trusted host: a late copy matters
+    bool claimed = false;   // a copy is known
     int64_t copies_left = 0;
-    int64_t recipients = 0;             // that are believed of each copy
-    std::vector<std::string> doubtful;  // ids of what may be its copies
+    int64_t recipients = 0;             // accepted for each copy
+    std::vector<std::string> doubtful;  // ids of possible copies
     absl::Time ended = absl::InfiniteFuture();
   };
 
-  // A message that is believed to be the first side's for some of its recipients alone.
+  // A message that is charged to the original's sender for some recipients only.
   struct Copy {
     bool unclear = false;
     std::string host;  // that brought it
     int64_t recipients = 0;
-    std::vector<uint64_t> used;  // hashes of those that no alias names
+    std::vector<uint64_t> used;  // hashes of recipients that no alias added
   };
 
   void AddFilter(absl::string_view host_ip);
@@ -187,14 +190,14 @@ class HandOvers {
   bool ReadState(absl::string_view state);
 
   const size_t capacity_;
-  absl::btree_map<int64_t, First> firsts_;  // by number, the oldest first
+  absl::btree_map<int64_t, First> firsts_;  // by number, oldest first
   absl::flat_hash_map<std::string, int64_t> number_of_;
-  absl::btree_set<Key> by_pair_;    // those that have copies left
-  absl::btree_set<Key> by_sender_;  // and of these, those that no copy is known of
-  std::deque<int64_t> late_;        // ended, and a copy may come yet; the oldest first
+  absl::btree_set<Key> by_pair_;    // originals with copies left
+  absl::btree_set<Key> by_sender_;  // of these, originals without a known copy
+  std::deque<int64_t> late_;        // left the queue, a copy may still come; oldest first
   AgedMap<Copy> copies_;
   AgedMap<uint64_t> names_;           // hashes of Message-IDs
-  std::vector<std::string> filters_;  // hosts that messages were given to
+  std::vector<std::string> filters_;  // hosts that were given messages
   int64_t next_ = 0;
   int64_t evicted_ = 0;
 };

@@ -1,4 +1,4 @@
-// Gzip files, unpacked piece by piece. Not thread-safe.
+// Decompresses gzip data piece by piece. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_INTAKE_INFLATER_H_
 #define DEFERD_LIMITER_INTAKE_INFLATER_H_
@@ -12,7 +12,7 @@
 
 namespace deferd {
 
-// How a gzip file begins.
+// The first bytes of a gzip file.
 inline constexpr absl::string_view kGzipMagic = "\x1f\x8b";
 
 // Inflates one or several gzip members.
@@ -25,13 +25,13 @@ class Inflater {
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  // Inflates from the front of `*in`; false if that is damaged. Some of `*in` may be left, for the
-  // next call; `*out` is valid until then.
+  // Decompresses from the front of `*in`; false if the data is damaged. A rest of `*in` may be left
+  // for the next call; `*out` is valid until then.
   bool Inflate(absl::string_view* in, absl::string_view* out) {
     *out = {};
     if (!ok_) return false;
     if (at_end_) {
-      // Zeros may follow the last member (tapes), and nothing else but another member.
+      // Only zeros (tapes) or another member may follow the last member.
       if (!absl::StartsWith(kGzipMagic, in->substr(0, 1))) {
         const bool zeros = in->find_first_not_of('\0') == absl::string_view::npos;
         *in = {};

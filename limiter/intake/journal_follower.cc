@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kLookEveryMs = 1000;
 
-// Entries read before files that went are noticed: so a gap is told from files that were read.
+// How often to look for removed entries, so that a gap is distinguished from entries already read.
 constexpr int kPassEntries = 1000;
 
 class JournalFollower : public Follower {
@@ -73,7 +73,8 @@ class JournalFollower : public Follower {
         more = ReadSome();
         opened = more.status();
       }
-      if (!opened.ok()) journal_.reset();  // its errors stay; a new one begins at the cursor
+      // Its errors are permanent; a new object continues at the cursor.
+      if (!opened.ok()) journal_.reset();
       SayWhatIsThere(opened);
       Flush();
       if (stop_ || more.value_or(false)) continue;
@@ -85,7 +86,7 @@ class JournalFollower : public Follower {
   absl::Status Open() {
     absl::StatusOr<std::unique_ptr<SystemdJournal>> journal =
         SystemdJournal::Open(options_.directory);
-    // Whatever will be in one that is not there yet is new.
+    // Everything in a journal that is created later is new.
     begun_ = begun_ || absl::IsNotFound(journal.status());
     if (!journal.ok()) return journal.status();
     absl::Status begun = Begin(journal->get());
@@ -103,7 +104,7 @@ class JournalFollower : public Follower {
       lost = !same.value_or(false);
       found = same.status();
     } else if (begun_) {
-      found = journal->SeekHead();  // whatever is there has come since
+      found = journal->SeekHead();  // everything in it is new
     }
     if (!begun_ || absl::IsInvalidArgument(found)) {
       found = journal->SeekTime(clock_->Now() - options_.read_back);
@@ -121,7 +122,7 @@ class JournalFollower : public Follower {
     poll(fds, 2, kLookEveryMs);
   }
 
-  // A pass of entries; whether there may be more at once.
+  // Reads one pass of entries; returns whether more may follow at once.
   absl::StatusOr<bool> ReadSome() {
     absl::StatusOr<bool> files_changed = journal_->Process();
     if (!files_changed.ok()) return files_changed.status();
@@ -144,7 +145,7 @@ class JournalFollower : public Follower {
     return true;
   }
 
-  // Of entries between the last that was read and the oldest that is left nothing can be known.
+  // Entries between the last one read and the oldest remaining one are unknown.
   void LookForLoss() {
     const std::optional<absl::Time> before = std::exchange(oldest_, journal_->Oldest());
     if (read_until_ == absl::InfinitePast() || !before) return;
@@ -180,10 +181,11 @@ class JournalFollower : public Follower {
     if (!entry_.uid) return true;
     const std::vector<uid_t>& writers = options_.writers;
     if (std::find(writers.begin(), writers.end(), *entry_.uid) != writers.end()) return true;
-    if (!std::exchange(told_stranger_, true)) {
+    if (!std::exchange(reported_stranger_, true)) {
       spdlog::warn(
-          "{}: entries of user {} as {} are not read, only the mail server's own; if it has that "
-          "user, name it in [intake] journal_users",
+          "{}: ignoring entries of user {} as {}, because only the mail server's entries are "
+          "trusted; "
+          "if the mail server runs as that user, add the user to [intake] journal_users",
           options_.source, *entry_.uid, Quoted(entry_.identifier));
     }
     return false;
@@ -203,7 +205,7 @@ class JournalFollower : public Follower {
   }
 
   void Flush() {
-    if (!begun_) return;  // else a restart would take it for the place where it began
+    if (!begun_) return;  // otherwise a restart would take it for the start position
     LogPosition position = Position();
     const bool moved = !(position == sent_);
     if (batch_ == nullptr && !moved) return;
@@ -252,24 +254,24 @@ class JournalFollower : public Follower {
 
   mutable Mutex mutex_;
   FollowerStatus status_ ABSL_GUARDED_BY(mutex_);
-  bool behind_ ABSL_GUARDED_BY(mutex_) = false;  // entries were read since the end was last met
-  bool nothing_to_read_ ABSL_GUARDED_BY(mutex_) = false;  // there is no journal
+  bool behind_ ABSL_GUARDED_BY(mutex_) = false;  // entries were read since the end was last reached
+  bool nothing_to_read_ ABSL_GUARDED_BY(mutex_) = false;  // no journal exists
   absl::Time last_stamp_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 
-  // The thread's own.
+  // Used by the thread only.
   std::unique_ptr<LogReader> reader_;
   ReadTally tally_;
-  std::unique_ptr<SystemdJournal> journal_;       // null: it cannot be read now
-  bool begun_ = false;                            // a place to begin at was found once
-  std::string cursor_;                            // of the last entry read; empty: of none
-  absl::Time read_until_ = absl::InfinitePast();  // all that journald got until then was read
-  std::optional<absl::Time> oldest_;              // what was left when files last changed
+  std::unique_ptr<SystemdJournal> journal_;       // null: cannot be read now
+  bool begun_ = false;                            // a start position was found once
+  std::string cursor_;                            // of the last entry read; empty: none
+  absl::Time read_until_ = absl::InfinitePast();  // all entries received until then were read
+  std::optional<absl::Time> oldest_;  // the oldest remaining entry when files last changed
   JournalEntry entry_;
   std::string line_;
-  LogPosition sent_;  // with the last batch, or where this began
+  LogPosition sent_;  // position of the last batch, or of the start
   std::unique_ptr<EventBatch> batch_;
-  bool refused_ = false;        // the sink wants no more
-  bool told_stranger_ = false;  // that another user's entries are there
+  bool refused_ = false;            // the sink accepts no more
+  bool reported_stranger_ = false;  // that entries of another user were seen
 
   const int wake_fd_;
   std::atomic<bool> stop_ = false;

@@ -1,25 +1,29 @@
-// Follows what one mail server writes to systemd's journal, as Follower follows a log file, and
-// with the same promise: every line once, in order, or a counted gap; also over restarts.
+// Follows one mail server's entries in systemd's journal, as Follower follows a log file, with the
+// same guarantee: every line once, in order, or a counted gap; also across restarts.
 //
-//   rotation               the journal's library goes on in the next file
-//   vacuum                 entries that went before they were read are a gap: the oldest that is
-//                          left came after the last moment up to which all was read
-//   restart                goes on behind the entry of the position's cursor
-//   that entry is gone     a gap, and on with the next that is left: nothing is read twice. So it
-//                          is too where no mail was logged for longer than the journal keeps
-//   first start            from `read_back` ago on; where there is no journal yet, all of it
-//   no journal, or it may  said in the status, and tried again each second
-//   not be read
-//   entry that cannot be   a gap; the next ones are read
-//   read
-//   journald threw away    a gap, if the unit that it names has the mail server's name
-//   what came too fast
+//   rotation               libsystemd continues in the next file
+//   vacuum                 entries removed before they were read are a gap: the oldest remaining
+//   entry
+//                          is newer than the last time up to which everything was read
+//   restart                continues after the entry of the stored cursor
+//   that entry is gone     a gap; continues with the next remaining entry and reads nothing twice.
+//   This
+//                          also happens if no mail was logged for longer than the journal's
+//                          retention
+//   first start            begins `read_back` ago; if the journal does not exist yet, with its
+//   first
+//                          entry
+//   journal missing or     reported in the status, and retried every second
+//   not readable
+//   entry not readable     a gap; continues with the next entries
+//   rate limiting by       a gap, if the named unit has the mail server's name
+//   journald
 //
-// Whoever may write to the log socket can call himself "postfix/smtp"; the journal tells whose
-// process it was. Entries of other users than `writers` are not read: counted as not ours, and said
-// once in the log.
+// Any process that may write to the log socket can call itself "postfix/smtp"; the journal records
+// the process's user. Entries of users other than `writers` are ignored, counted as not ours and
+// logged once.
 //
-// Runs on a thread of its own, woken by the journal, with a look each second besides.
+// Runs on its own thread, woken by the journal; also looks every second.
 
 #ifndef DEFERD_LIMITER_INTAKE_JOURNAL_FOLLOWER_H_
 #define DEFERD_LIMITER_INTAKE_JOURNAL_FOLLOWER_H_
@@ -40,16 +44,16 @@
 namespace deferd {
 
 struct JournalFollowerOptions {
-  std::string mta;             // in its units' names: "postfix", "exim"
-  std::string source;          // its name, as status and positions have it: "journal:postfix"
+  std::string mta;             // part of its units' names: "postfix", "exim"
+  std::string source;          // name in status and positions: "journal:postfix"
   std::string directory;       // of journal files; empty: this machine's journal
-  std::vector<uid_t> writers;  // an entry without a user (from another host) is read too
+  std::vector<uid_t> writers;  // entries without a user (from another host) are read too
   absl::Duration read_back = absl::Hours(1);
   size_t batch_events = 1000;
-  std::optional<LogPosition> resume;  // as FollowerOptions
+  std::optional<LogPosition> resume;  // as in FollowerOptions
 };
 
-// As Follower::Start. The status' `path` is the source.
+// As Follower::Start. `path` in the status is the source.
 std::unique_ptr<Follower> StartJournalFollower(const JournalFollowerOptions& options,
                                                std::unique_ptr<LogReader> reader,
                                                const Clock* clock, Follower::Sink sink);

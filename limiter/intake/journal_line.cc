@@ -12,7 +12,7 @@ bool IsDigits(absl::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == absl::string_view::npos;
 }
 
-// Whether "[12]" stands in it, which would end the tag early.
+// Whether the text contains "[12]", which would end the tag early.
 bool HoldsProcess(absl::string_view identifier) {
   for (size_t open = identifier.find('['); open != absl::string_view::npos;
        open = identifier.find('[', open + 1)) {
@@ -21,8 +21,8 @@ bool HoldsProcess(absl::string_view identifier) {
   return false;
 }
 
-// More in a tag would end it early, or begin another; other things in front may be read as
-// part of a stamp or of a level.
+// Further characters would end the tag early or begin another one; other characters in front may
+// be read as part of a stamp or of a level.
 bool IsTag(absl::string_view identifier) {
   if (identifier.empty() || !absl::ascii_isalpha(static_cast<unsigned char>(identifier.front()))) {
     return false;

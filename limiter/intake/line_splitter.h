@@ -1,8 +1,8 @@
-// Bytes to lines, with a bound.
+// Splits bytes into lines of bounded length.
 //
-// Sans-I/O: any split of the bytes gives the same lines. A line longer than kMaxLine is not kept:
-// it is reported once as skipped, however long it is, so a 2 GB line costs no memory. Lines inside
-// one piece are handed out without a copy.
+// Sans-I/O: any split of the bytes gives the same lines. A line longer than kMaxLine is not stored
+// but reported once as skipped, so a 2 GB line costs no memory. Lines inside one piece are passed
+// on without a copy.
 
 #ifndef DEFERD_LIMITER_INTAKE_LINE_SPLITTER_H_
 #define DEFERD_LIMITER_INTAKE_LINE_SPLITTER_H_
@@ -20,8 +20,8 @@ class LineSplitter {
   // Longest line kept, in bytes. Exim's own limit is 8 KiB; the corpora's longest is 1.2 KB.
   static constexpr size_t kMaxLine = 64 << 10;
 
-  // Calls on_line(absl::string_view) for each full line, without its LF, and on_skipped() for each
-  // over-long one.
+  // Calls on_line(absl::string_view) for each complete line, without its LF, and on_skipped() for
+  // each over-long line.
   template <typename OnLine, typename OnSkipped>
   void Feed(absl::string_view bytes, OnLine&& on_line, OnSkipped&& on_skipped) {
     while (!bytes.empty()) {
@@ -53,7 +53,7 @@ class LineSplitter {
     }
   }
 
-  // The end of a file that does not grow any more: an unfinished last line is a line.
+  // End of a file that no longer grows: an unfinished last line counts as a line.
   template <typename OnLine, typename OnSkipped>
   void Finish(OnLine&& on_line, OnSkipped&& on_skipped) {
     line_end_ = fed_;
@@ -65,7 +65,7 @@ class LineSplitter {
     Reset(fed_);
   }
 
-  // Forgets an unfinished line; the next byte fed is that at `offset`.
+  // Drops an unfinished line; the next byte fed has the position `offset`.
   void Reset(int64_t offset = 0) {
     partial_.clear();
     skipping_ = false;
@@ -73,7 +73,7 @@ class LineSplitter {
     line_end_ = offset;
   }
 
-  // The offset behind the last line that was handed out, already while it is.
+  // The offset after the last line passed on; already set while on_line runs.
   int64_t line_end() const { return line_end_; }
 
   int64_t fed() const { return fed_; }

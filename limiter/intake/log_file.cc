@@ -31,8 +31,8 @@ class RawBytes {
   RawBytes(const RawBytes&) = delete;
   RawBytes& operator=(const RawBytes&) = delete;
 
-  // The next bytes; empty at the end. Valid until the next call. The first are at least two, if
-  // there are two, so that their kind can be told.
+  // The next bytes; empty at the end. Valid until the next call. The first result has at least two
+  // bytes if the file has, so that gzip can be detected.
   absl::StatusOr<absl::string_view> Next() {
     size_t size = 0;
     do {
@@ -93,7 +93,7 @@ class OpenedFile : public LogFile {
         splitter_.Finish(on_line, on_skipped);
         return false;
       }
-      // A line at a time, to stop in the middle of a chunk.
+      // Feeds single lines, to stop inside a chunk.
       const size_t lf = chunk_.find('\n');
       const size_t size = lf == absl::string_view::npos ? chunk_.size() : lf + 1;
       splitter_.Feed(chunk_.substr(0, size), on_line, on_skipped);
@@ -103,7 +103,7 @@ class OpenedFile : public LogFile {
   }
 
  private:
-  // Puts more plain bytes into chunk_. False at the end, or if status_ is not OK.
+  // Adds decompressed bytes to chunk_. False at the end, or if status_ is not OK.
   bool NextChunk() {
     while (status_.ok()) {
       if (raw_chunk_.empty() && !NextRawChunk()) return false;
@@ -139,9 +139,9 @@ class OpenedFile : public LogFile {
   const absl::Time modified_;
   const int64_t size_;
   std::unique_ptr<Inflater> inflater_;
-  absl::string_view raw_chunk_;  // read and not inflated yet
-  absl::string_view chunk_;      // plain and not fed yet
-  std::string head_;             // what head() read ahead
+  absl::string_view raw_chunk_;  // read, not decompressed yet
+  absl::string_view chunk_;      // decompressed, not fed yet
+  std::string head_;             // read ahead by head()
   bool started_ = false;
   bool latest_set_ = false;
   absl::Status status_;
@@ -164,7 +164,7 @@ absl::StatusOr<std::unique_ptr<LogFile>> LogFile::Open(const std::string& path) 
   }
   if (S_ISDIR(info.st_mode)) {
     close(fd);
-    return absl::InvalidArgumentError(absl::StrCat(path, ": is a folder"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is a directory"));
   }
   return std::make_unique<OpenedFile>(fd, path, absl::TimeFromTimespec(info.st_mtim),
                                       S_ISREG(info.st_mode) ? info.st_size : 0);

@@ -1,7 +1,7 @@
-// Lines to log events, whatever the MTA.
+// Converts log lines to log events, independent of the MTA.
 //
-// One reader a source: it joins attempts with their message's arrival by message id, so it has
-// state and is not thread-safe. Lines come in the order of the log.
+// One reader per source: it joins attempts with the arrival of their message by message id, so it
+// has state and is not thread-safe. Lines must come in the order of the log.
 
 #ifndef DEFERD_LIMITER_INTAKE_LOG_READER_H_
 #define DEFERD_LIMITER_INTAKE_LOG_READER_H_
@@ -23,36 +23,35 @@ class LogReader {
  public:
   virtual ~LogReader() = default;
 
-  // Reads one line (without LF), adds what it tells to `batch`, counts it there.
+  // Reads one line (without LF), adds its events to `batch` and counts the line there.
   virtual void ReadLine(absl::string_view line, EventBatch* batch) = 0;
 
-  // A line that was longer than any line of an MTA and was thrown away unread.
+  // A line longer than any MTA writes was dropped unread.
   virtual void SkipLine(EventBatch* batch) = 0;
 
-  // Nothing more comes: attempts that waited for their arrival are handed over without it.
+  // End of input: attempts that wait for their arrival are delivered without it.
   virtual void Finish(EventBatch* batch) = 0;
 
-  // Where stamps have no year: none is after this.
+  // For stamps without a year: no stamp is later than this.
   virtual void set_latest(absl::Time latest) = 0;
-  // Where stamps have no zone: when the lines that come were written (stamp.h).
+  // For stamps without a zone: when the following lines were written (stamp.h).
   virtual void set_written(absl::Time after, absl::Time before) = 0;
 
-  // Messages whose completion was not seen yet, and how many were forgotten because there were too
-  // many of them.
+  // Messages whose completion was not seen yet, and the number of messages forgotten because there
+  // were too many.
   virtual size_t open_messages() const = 0;
   virtual int64_t evicted() const = 0;
 
-  // The stamp of the last line that had one; InfinitePast before.
+  // The stamp of the last line with a stamp; InfinitePast before.
   virtual absl::Time last_stamp() const = 0;
 
-  // What a new reader needs to go on as this one would, but for the open messages, which their
-  // events tell: ASCII text, for Restore.
+  // State for Restore as ASCII text: all that a new reader needs to continue, except the open
+  // messages, which are stored from their events.
   virtual std::string SaveState() const = 0;
 
-  // Before the first line: makes this reader one that has read what `state` (of SaveState; empty:
-  // nothing) and `open` tell of. The order of `open` stands for messages that arrived at the same
-  // time; otherwise the earlier arrival is the older message. DataLoss if the state is not one;
-  // then the reader is as new.
+  // Call before the first line. Continues from `state` (of SaveState; empty: nothing read) and
+  // `open`. An earlier arrival is the older message; among equal arrival times the order of `open`
+  // decides. DataLoss if the state is malformed; the reader is unchanged then.
   virtual absl::Status Restore(std::vector<OpenMessage> open, absl::string_view state) = 0;
 };
 

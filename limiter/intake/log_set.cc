@@ -34,7 +34,7 @@ std::vector<std::string> Matches(const std::string& pattern) {
   return paths;
 }
 
-// The logs that `path` may be a rotated file of: "a-1.2" of "a" and of "a-1".
+// The logs of which `path` may be a rotated file: "a-1.2" of "a" and of "a-1".
 std::vector<std::string> Bases(const std::string& path) {
   const size_t name_at = path.rfind('/') + 1;  // 0 without a slash
   const absl::string_view name = absl::string_view(path).substr(name_at);
@@ -89,7 +89,7 @@ class GlobSet : public LogSet {
   }
 
  private:
-  // Under another name: a link would be counted twice.
+  // A second name for the same file: a link would be counted twice.
   bool IsFollowed(const std::string& path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     struct stat info, other;
     if (stat(path.c_str(), &info) != 0) return false;
@@ -121,7 +121,7 @@ class GlobSet : public LogSet {
     return wanted;
   }
 
-  // Also while rotation has left no file under the log's own name.
+  // Also while rotation has left no file at the log's own path.
   bool IsRotatedOfAnother(const std::string& path, const std::set<std::string>& plain) const {
     for (const std::string& base : Bases(path)) {
       if (plain.contains(base)) return true;
@@ -178,7 +178,7 @@ std::unique_ptr<LogReader> RestoredReader(
   std::unique_ptr<LogReader> reader = new_reader();
   absl::Status restored = reader->Restore(state->open, state->position.reader);
   if (restored.ok()) return reader;
-  spdlog::warn("{}: {}; going on with the open messages alone", source, restored);
+  spdlog::warn("{}: {}; continuing with the open messages only", source, restored);
   reader = new_reader();
   reader->Restore(std::move(state->open), "").IgnoreError();  // nothing that can be unreadable
   return reader;

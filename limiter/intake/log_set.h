@@ -1,9 +1,9 @@
-// Follows all logs that some patterns name, those that appear later too.
+// Follows all logs that match some patterns, including logs that appear later.
 //
-// A pattern is a path, or one for glob(3) ("/var/log/vhosts/*/exim.log"). A plain path is a source
-// also while no file is there; a file that a pattern names, from when it is seen, for good. What
-// rotation has put aside ("mainlog.1") is never a source of its own if the log it belongs to is one
-// or would be. Looks every few seconds, on a thread of its own.
+// A pattern is a path or a glob(3) pattern ("/var/log/vhosts/*/exim.log"). A plain path is a source
+// even while its file is missing. A file that matches a pattern becomes a source when it is first
+// seen and stays one. A rotated file ("mainlog.1") is never a source if its log is one or would be.
+// Looks for new files every few seconds on its own thread.
 
 #ifndef DEFERD_LIMITER_INTAKE_LOG_SET_H_
 #define DEFERD_LIMITER_INTAKE_LOG_SET_H_
@@ -23,41 +23,41 @@
 
 namespace deferd {
 
-// What is kept of a source, to go on with.
+// The stored state of a source.
 struct SourceState {
   LogPosition position;
   std::vector<OpenMessage> open;
 };
 
-// A reader that goes on as `*state` tells, of which it takes the open messages. If the reader's own
-// part of it cannot be read, it goes on with the open messages alone, and that is said in the log.
+// A reader that continues from `*state`, whose open messages it takes. If the reader's own state
+// cannot be decoded, the reader continues with the open messages only and logs that.
 std::unique_ptr<LogReader> RestoredReader(
     const std::string& source, SourceState* state,
     const std::function<std::unique_ptr<LogReader>()>& new_reader);
 
 struct LogSetOptions {
   std::vector<std::string> patterns;
-  FollowerOptions follower;                      // for each; `path` and `resume` are set here
-  absl::Duration look_every = absl::Seconds(5);  // infinite: when Look is called
+  FollowerOptions follower;                      // for each log; `path` and `resume` are set here
+  absl::Duration look_every = absl::Seconds(5);  // infinite: only when Look is called
 };
 
 class LogSet {
  public:
   using NewReader = std::function<std::unique_ptr<LogReader>()>;
 
-  // Looks for the first time before it returns. `known` by path; a source whose reader's state
-  // cannot be read goes on at its position with a new reader, and says so in the log. The sink is
-  // called by each follower's thread.
+  // Looks once before it returns. `known`: by path; a source whose reader state cannot be decoded
+  // continues at its position with a new reader, and the problem is logged. Each follower's thread
+  // calls the sink.
   static std::unique_ptr<LogSet> Start(LogSetOptions options,
                                        std::map<std::string, SourceState> known,
                                        NewReader new_reader, const Clock* clock,
                                        Follower::Sink sink);
-  // Ends all followers; see ~Follower.
+  // Stops all followers; see ~Follower.
   virtual ~LogSet() = default;
 
-  // These two from any thread.
+  // These two are safe from any thread.
 
-  // Looks for new files now. Returns how many sources were added.
+  // Looks for new files now. Returns the number of new sources.
   virtual int Look() = 0;
 
   // By path.

@@ -22,10 +22,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kDockerPiece = 16 << 10;  // where Docker cuts a line
+constexpr size_t kDockerPiece = 16 << 10;  // Docker splits lines at this size
 constexpr char kBom[] = "\xEF\xBB\xBF";
 
-// "process.name": a key with points in it, or one inside another's object (Elastic).
+// "process.name": a key with dots, or a key inside another object (Elastic).
 const Json* Find(const Json& object, absl::string_view name) {
   const auto whole = object.find(std::string(name));
   if (whole != object.end()) return &*whole;
@@ -36,8 +36,8 @@ const Json* Find(const Json& object, absl::string_view name) {
   return Find(*outer, name.substr(point + 1));
 }
 
-// The first of `names` that is a text; journalctl writes bytes that are no UTF-8 as numbers, and
-// numbers as texts.
+// The first of `names` with a text value; journalctl writes non-UTF-8 bytes as an array of
+// numbers, and numbers as texts.
 std::optional<std::string> Text(const Json& object, std::initializer_list<const char*> names) {
   for (const char* name : names) {
     const Json* const it = Find(object, name);
@@ -56,7 +56,7 @@ std::optional<std::string> Text(const Json& object, std::initializer_list<const 
   return std::nullopt;
 }
 
-// One line, whatever it holds; the line end that containers write is none of it.
+// The result is always one line; the line end written by containers is removed.
 std::string OneLine(absl::string_view text) {
   absl::ConsumeSuffix(&text, "\n");
   absl::ConsumeSuffix(&text, "\r");
@@ -107,7 +107,7 @@ LogUnwrapper::Result LogUnwrapper::TakeWrapped(absl::string_view* line) {
 // {"@timestamp":"STAMP","message":"TEXT"}.
 LogUnwrapper::Result LogUnwrapper::TakeJson(absl::string_view* line) {
   absl::string_view text = absl::StripTrailingAsciiWhitespace(*line);
-  absl::ConsumeSuffix(&text, ",");  // an element of a list, one a line
+  absl::ConsumeSuffix(&text, ",");  // an element of a list with one element per line
   const Json object = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
   return object.is_object() ? TakeFields(object, "", line) : Result::kBroken;
 }
@@ -189,7 +189,7 @@ LogUnwrapper::Result LogUnwrapper::TakeFields(const Json& object, const std::str
     const JournalEntry tagged = {.identifier = *program, .pid = pid, .message = *message};
     std::string said;
     if (!JournalLine(tagged, &said)) return Result::kNothing;
-    // Behind the stamp of no time that an entry without one has.
+    // Uses the zero stamp for an entry without a time.
     text_ = absl::StrCat(stamp, " ", said.substr(said.find(' ') + 1));
   } else {
     text_ = absl::StrCat(stamp, stamp.empty() ? "" : " ", program ? *program : "",

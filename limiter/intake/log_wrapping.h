@@ -1,11 +1,10 @@
-// Lines of files in which somebody else stored what a program wrote: Docker's json-file and other
-// JSON of one object a line (journalctl -o json, Logstash, rsyslog, Vector, GELF), Fluentd's
-// records, pairs (time="STAMP" msg="TEXT"), pieces of Kubernetes' CRI files, and `journalctl -o
-// export`, whose entries are many lines. They become the line that stood before: "STAMP TEXT" or
-// "STAMP PROGRAM[PID]: TEXT", to be read like any other (syslog_prefix.h).
+// Unwraps lines that another program stored in a container format: Docker's json-file and other
+// JSON with one object per line (journalctl -o json, Logstash, rsyslog, Vector, GELF), Fluentd's
+// records, pairs (time="STAMP" msg="TEXT"), Kubernetes' CRI files, and `journalctl -o export` with
+// several lines per entry. The result is the original line, "STAMP TEXT" or "STAMP PROGRAM[PID]:
+// TEXT", which is then read like any other (syslog_prefix.h).
 //
-// One a source; it keeps what an entry or a line that was cut in pieces needs until it is whole.
-// Not thread-safe.
+// One per source; it keeps the parts of an incomplete entry. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_INTAKE_LOG_WRAPPING_H_
 #define DEFERD_LIMITER_INTAKE_LOG_WRAPPING_H_
@@ -23,20 +22,20 @@ namespace deferd {
 class LogUnwrapper {
  public:
   enum class Result {
-    kLine,     // `*line` is one to read
-    kNothing,  // part of an entry that is not whole yet, or that tells nothing
-    kBroken,   // it began as one of these and does not go on so
+    kLine,     // `*line` is complete
+    kNothing,  // part of an incomplete entry, or nothing to read
+    kBroken,   // begins like one of these formats, but cannot be parsed
   };
 
-  // Most lines are no such ones and come back as they are. What `*line` becomes is valid until the
+  // Most lines have none of these formats and are returned unchanged. `*line` is valid until the
   // next call.
   Result Take(absl::string_view* line) {
     if (!in_entry_ && !in_pieces_ && (line->empty() || !MayBeWrapped(*line))) return Result::kLine;
     return TakeWrapped(line);
   }
 
-  // What of unfinished entries the next reader needs; empty most of the time. Restore takes what
-  // SaveState gave; anything else is as empty.
+  // State of unfinished entries for the next reader; usually empty. Restore accepts the result of
+  // SaveState and treats anything else as empty.
   std::string SaveState() const;
   void Restore(absl::string_view state);
 
@@ -65,12 +64,12 @@ class LogUnwrapper {
   void KeepField(absl::string_view name, absl::string_view value);
   Result EndEntry(absl::string_view* line);
 
-  std::string text_;  // of the line handed out last
+  std::string text_;  // of the line returned last
 
   bool InPieces() const { return cut_[0] || cut_[1] || !pieces_[0].empty() || !pieces_[1].empty(); }
 
-  // A container's line that is cut, by stream. Docker's pieces behind the first are passed over: no
-  // mail server writes lines as long as the 16 KiB at which those begin.
+  // A container line that was split, per stream. Docker's pieces after the first are skipped: mail
+  // servers do not write lines of 16 KiB, where splitting begins.
   bool in_pieces_ = false;
   std::array<bool, 2> cut_ = {false, false};
   std::array<std::string, 2> pieces_;

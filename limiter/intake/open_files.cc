@@ -8,18 +8,18 @@
 namespace deferd {
 namespace {
 
-// Rotation is a burst of renames. One that goes on longer than this many looks is seen in parts.
+// Rotation is a burst of renames. A longer one is seen in parts.
 constexpr int kMaxRounds = 1000;
 
 // Each search opens all rotated files.
 constexpr absl::Duration kSearchEvery = absl::Seconds(5);
 
-// A name that an event told of and that is not there: the next event is on its way.
+// How often a name from an event may be missing: the next event is on its way.
 constexpr int kMaxMisses = 100;
 
 }  // namespace
 
-// What one round of a look opened.
+// Files opened in one round of a look.
 struct OpenFiles::Seen {
   std::optional<FileId> at_path;
   absl::StatusOr<std::unique_ptr<TailedFile>> path_file = nullptr;  // if it is not current_
@@ -59,9 +59,9 @@ Resumed OpenFiles::FindAllAgain(const LogPosition& position) {
   return resumed;
 }
 
-// What happened to names so far is in what was found.
+// Changes of names so far are included in the result.
 void OpenFiles::ForgetEvents() {
-  watch_.TakeGone();
+  watch_.TakeRemoved();
   watch_.TakeOverflow();
   watch_.former().clear();
 }
@@ -87,7 +87,7 @@ int OpenFiles::LookForUnfound() {
     gaps += resumed.gaps;
     for (auto& file : resumed.files) {
       if (Held(file->id()) != nullptr) continue;
-      // It is older than all that is open.
+      // Older than all open files.
       Rotate(Hold(std::move(file)));
       std::rotate(files_.begin(), files_.end() - 1, files_.end());
     }
@@ -137,14 +137,14 @@ int OpenFiles::Look() {
   bool left = false;
   if (current_ != nullptr && seen.at_path != current_->id()) {
     left = true;
-    // An editor writes the same log to another file, and puts that in its place.
+    // An editor writes the log to another file and renames it over the path.
     TailedFile* anew = seen.path_file.ok() ? seen.path_file->get() : nullptr;
     if (anew != nullptr && !anew->packed() && !anew->TakeOver(*current_)) anew->Restart();
     Rotate(current_);
   }
   int gaps = found_gaps + TakeFormer(&seen);
-  gaps += CountGone();
-  // Nothing else tells what was between the file that has left and the one that is there now.
+  gaps += CountRemoved();
+  // Only rotated files show what was between the file that left and the present one.
   if (watch_.TakeOverflow() || (left && !watch_.armed())) {
     if (!HoldUnseen() && left) ++gaps;
   }
@@ -160,11 +160,11 @@ int OpenFiles::Look() {
   return gaps;
 }
 
-// Opens the files that have had the name since the last look, each once.
+// Opens the files that had the name since the last look, each once.
 int OpenFiles::TakeFormer(Seen* seen) {
   int gaps = 0;
   std::vector<DirectoryWatch::Former>& formers = watch_.former();
-  // Events that came after the last round are the next look's.
+  // Later events belong to the next look.
   const size_t n = std::min(seen->former.size(), formers.size());
   std::vector<size_t> done;
   for (size_t i = 0; i < n; ++i) {
@@ -187,9 +187,9 @@ int OpenFiles::TakeFormer(Seen* seen) {
   return gaps;
 }
 
-// Files that had the name and are gone: one that is open is not lost, nor one that was compressed.
-int OpenFiles::CountGone() {
-  const DirectoryWatch::Gone gone = watch_.TakeGone();
+// Counts deleted files that had the name, except open and compressed ones.
+int OpenFiles::CountRemoved() {
+  const DirectoryWatch::Removed removed = watch_.TakeRemoved();
   int deleted = 0;
   for (const auto& file : files_) {
     struct stat info;
@@ -197,15 +197,15 @@ int OpenFiles::CountGone() {
     file->seen_deleted = true;
     ++deleted;
   }
-  spare_gone_ = std::max(0, spare_gone_ + deleted - gone.known);
-  const int spared = std::min(gone.unknown, spare_gone_);
-  spare_gone_ -= spared;
-  const int lost = gone.unknown - spared;
+  spare_removed_ = std::max(0, spare_removed_ + deleted - removed.known);
+  const int spared = std::min(removed.unknown, spare_removed_);
+  spare_removed_ -= spared;
+  const int lost = removed.unknown - spared;
   if (lost == 0) return 0;
   return std::max(0, lost - HoldUnseen().value_or(0));
 }
 
-// Rotated files that are younger than all that is open. nullopt if that cannot be told.
+// Opens rotated files younger than all open ones. nullopt if the order is unknown.
 std::optional<int> OpenFiles::HoldUnseen() {
   if (files_.empty()) return std::nullopt;
   const TailedFile* newest = files_.back().get();
@@ -272,8 +272,8 @@ void OpenFiles::Close(size_t at) {
   files_.erase(it);
 }
 
-// While nothing was read of those that are open, the last one before them says where to look for
-// files that come unseen.
+// While nothing was read from the open files, the last file before them shows where to look for
+// files that appeared unseen.
 std::vector<FilePosition> OpenFiles::Positions() const {
   if (undecided_) return undecided_->files;
   std::vector<FilePosition> positions = unfound_;

@@ -1,9 +1,9 @@
-// The files of one log that are open: the one at the path, and those that were there and are read
-// on for a while. Finds out what rotation did to them, and what it put aside unseen.
+// The open files of one log: the file at the path, and rotated files that are still read for a
+// while. Finds out how files were rotated, and finds rotated files that were never open.
 //
-// A look is not atomic: files are renamed while their names are being opened. So what was opened is
-// kept only if nothing happened to the names meanwhile, by inotify; and a name stands for a file
-// only until the next event about it. Not thread-safe.
+// A look is not atomic: files may be renamed while they are being opened. An opened file is
+// therefore kept only if inotify reported no change of names meanwhile, and a name identifies a
+// file only until the next event about that name. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_INTAKE_OPEN_FILES_H_
 #define DEFERD_LIMITER_INTAKE_OPEN_FILES_H_
@@ -28,31 +28,31 @@ class OpenFiles {
 
   int fd() const { return watch_.fd(); }  // readable when a look may show something new
 
-  // Once, before the first Look. `resume` may be null. Returns the gaps found.
+  // Call once before the first Look. `resume` may be null. Returns the number of gaps.
   int Begin(const LogPosition* resume, bool read_rotated_first);
 
-  // Finds out which file is at the path, and what became of those that were. Returns the gaps
-  // found: files that are gone and were never open.
+  // Finds the file at the path and the new names of rotated files. Returns the number of gaps:
+  // files that were deleted and never opened.
   int Look();
 
-  // In the order in which they had the path's name. Look, TakeUpCopy and Close change it.
+  // In the order in which they were at the path. Changed by Look, TakeUpCopy and Close.
   const std::vector<std::unique_ptr<TailedFile>>& files() const { return files_; }
-  const TailedFile* current() const { return current_; }  // the one at the path; null: none
-  // Why there is no current one.
+  const TailedFile* current() const { return current_; }  // the file at the path; null: none
+  // Why there is no current file.
   const absl::Status& problem() const { return problem_; }
-  // Where reading ended is known, and what was read cannot be seen now: no file is opened until
-  // that can be told.
+  // The stored position is known, but its files cannot be found now; no file is opened until that
+  // is resolved.
   bool undecided() const { return undecided_.has_value(); }
-  // A rotated file that cannot be opened, and may be one that was not read to its end; empty: none.
+  // A rotated file that cannot be opened and may contain unread lines; empty: none.
   const std::string& unreadable() const { return unreadable_; }
 
-  // The file number `at` was cut: looks for a copy made before. If there is one, it stands at `at`
-  // now, to be read on, and the file behind it.
+  // File number `at` was truncated: looks for a copy made before. If found, the copy takes the
+  // place `at` and the file follows it.
   bool TakeUpCopy(size_t at);
 
   void Close(size_t at);
 
-  // How far each is read.
+  // Read position of each file.
   std::vector<FilePosition> Positions() const;
 
  private:
@@ -70,7 +70,7 @@ class OpenFiles {
   void Rotate(TailedFile* file);
   int TakeFormer(Seen* seen);
   std::optional<int> HoldUnseen();
-  int CountGone();
+  int CountRemoved();
 
   const std::string path_;
   const Clock* const clock_;
@@ -79,12 +79,12 @@ class OpenFiles {
   TailedFile* current_ = nullptr;
   absl::Status problem_;
   bool read_rotated_first_ = false;
-  std::optional<LogPosition> undecided_;  // where to go on
-  std::vector<FilePosition> unfound_;     // the same of single files; see Resumed
+  std::optional<LogPosition> undecided_;  // the position to continue from
+  std::vector<FilePosition> unfound_;     // the same for single files; see Resumed
   std::string unreadable_;
   absl::Time looked_for_unfound_ = absl::InfinitePast();
-  int spare_gone_ = 0;  // open files that are seen to be deleted, before the event has told so
-  std::optional<FilePosition> last_read_;  // of the last closed file of which a line was read
+  int spare_removed_ = 0;                  // open files already seen as deleted, before their event
+  std::optional<FilePosition> last_read_;  // the last closed file from which a line was read
 };
 
 }  // namespace deferd

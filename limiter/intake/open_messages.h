@@ -1,7 +1,7 @@
-// The messages in the queue, as far as the log has told: who sent each, by message id.
+// The messages in the queue according to the log: their senders, by message id.
 //
-// Bounded: beyond `capacity` the oldest arrival is forgotten. Slots are reused, so a steady state
-// allocates nothing. Not thread-safe.
+// Bounded: above `capacity` the oldest arrival is forgotten. Slots are reused, so a steady state
+// does not allocate. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_INTAKE_OPEN_MESSAGES_H_
 #define DEFERD_LIMITER_INTAKE_OPEN_MESSAGES_H_
@@ -25,25 +25,26 @@ namespace deferd {
 struct ArrivedMessage {
   absl::Time arrival;
   Identity identity;
-  std::vector<std::string> deferred;  // recipients, of an MTA that gives up all of them in one line
-  bool active = false;                // it was seen in the queue, and not only on its way there
-  // How it came, if the log told: a filter of ours may hand back what it was handed, and the MTA
-  // makes messages itself.
+  std::vector<std::string>
+      deferred;         // deferred recipients, for an MTA that expires all in one line
+  bool active = false;  // seen in the queue, not only during arrival
+  // How the message arrived, if logged: a local filter may hand back mail, and the MTA creates
+  // messages itself.
   enum class Origin : uint8_t { kUnknown, kClient, kOwnHost, kLocalUser, kMta };
   Origin origin = Origin::kUnknown;
 };
 
 class OpenMessages {
  public:
-  // Longest id kept, in bytes; longer ones are told apart by their first bytes only.
+  // Maximum id length in bytes; longer ids are distinguished by their first bytes only.
   static constexpr size_t kMaxId = 24;
-  static constexpr size_t kMaxDeferred = 1000;  // recipients of one message that are remembered
+  static constexpr size_t kMaxDeferred = 1000;  // recipients remembered per message
 
   explicit OpenMessages(size_t capacity) : capacity_(capacity == 0 ? 1 : capacity) {}
 
-  // The slot of a message that has just arrived, the newest now. Its fields hold old values. The
-  // key of a message that was forgotten for it goes into `*forgotten`, whose id is empty otherwise:
-  // the oldest one, or an earlier one of the same id.
+  // The slot for a message that has just arrived. Its fields hold old values. If another message
+  // was forgotten to make room, or had the same id, its key is stored in `*forgotten`; otherwise
+  // `*forgotten` has an empty id.
   ArrivedMessage* Open(absl::string_view id, MessageKey* forgotten = nullptr);
 
   // Null if its arrival was not seen. Valid until the next Open or Close.
@@ -67,7 +68,7 @@ class OpenMessages {
 
   static Id MakeId(absl::string_view text) {
     Id id = {};
-    if (!text.empty()) {  // which may have no data
+    if (!text.empty()) {  // an empty view may have no data pointer
       std::memcpy(id.data(), text.data(), text.size() < kMaxId ? text.size() : kMaxId);
     }
     return id;

@@ -14,13 +14,13 @@ namespace {
 
 using absl::string_view;
 
-// Programs whose lines tell of messages.
+// Programs whose lines are about messages.
 constexpr string_view kPrograms[] = {"smtpd", "pickup",  "cleanup", "qmgr",      "oqmgr", "nqmgr",
                                      "smtp",  "lmtp",    "local",   "virtual",   "pipe",  "error",
                                      "retry", "discard", "bounce",  "postsuper", "qmqpd"};
 constexpr string_view kAgents[] = {"smtp", "lmtp",  "local", "virtual",
                                    "pipe", "error", "retry", "discard"};
-// Those of them that connect to nobody; what they say may be a program's output.
+// Those that make no connections; their text may be a program's output.
 constexpr string_view kLocalAgents[] = {"local", "virtual", "pipe", "discard"};
 
 template <size_t N>
@@ -28,7 +28,7 @@ bool IsOneOf(string_view word, const string_view (&words)[N]) {
   return std::find(std::begin(words), std::end(words), word) != std::end(words);
 }
 
-// Up to the next ", ", which is taken too.
+// Up to the next ", ", which is removed too.
 string_view TakeField(string_view* text) {
   const size_t end = text->find(", ");
   const string_view field = text->substr(0, end);
@@ -92,9 +92,9 @@ int PortOf(string_view relay) {
   return port;
 }
 
-// Of a server that took no message, Postfix's sentence has the name: "connect to NAME[IP]:PORT:
-// Connection refused", "lost connection with NAME[IP] while ...". error(8) repeats it for what is
-// queued for the same place.
+// If no server took the message, Postfix's sentence names the host: "connect to NAME[IP]:PORT:
+// Connection refused", "lost connection with NAME[IP] while ...". error(8) repeats it for other
+// queued mail to that destination.
 void TakeHostOfSentence(string_view text, PostfixLine* line) {
   absl::ConsumePrefix(&text, "delivery temporarily suspended: ");
   for (string_view words :
@@ -117,7 +117,7 @@ PostfixLine Malformed(PostfixLine line) {
 }
 
 // client=NAME[IP], sasl_method=M, sasl_username=U, sasl_sender=S, orig_queue_id=I, orig_client=C.
-// The sasl_sender is the client's own word: nothing behind it is a login.
+// The client chooses sasl_sender: nothing after it is a login.
 PostfixLine Client(string_view text, PostfixLine line) {
   line.kind = PostfixLineKind::kClient;
   string_view name;
@@ -125,7 +125,7 @@ PostfixLine Client(string_view text, PostfixLine line) {
   if (line.client_ip.empty() && name.empty()) return Malformed(line);
   while (!text.empty()) {
     string_view field = TakeField(&text);
-    // AUTH= of MAIL FROM (RFC 4954), which anyone may give: from here on it is free text.
+    // AUTH= of MAIL FROM (RFC 4954), which any client may send: the rest is free text.
     if (absl::StartsWith(field, "sasl_sender=")) break;
     if (absl::ConsumePrefix(&field, "sasl_username=")) {
       if (line.login.empty()) line.login = field;
@@ -154,9 +154,9 @@ PostfixLine Pickup(string_view text, PostfixLine line) {
   return line;
 }
 
-// Behind "from=": <SENDER>, size=N, nrcpt=N (queue active), or <SENDER>, status=expired, ...
+// After "from=": <SENDER>, size=N, nrcpt=N (queue active), or <SENDER>, status=expired, ...
 PostfixLine Queue(string_view text, PostfixLine line) {
-  // Lost with its brackets, it is not the null sender.
+  // Without its brackets, an empty text is not the null sender.
   if (absl::StartsWith(text, ",")) return line;
   if (!TakeAddress(&text, &line.sender)) return Malformed(line);
   if (absl::StartsWith(text, ", size=")) {
@@ -177,8 +177,7 @@ PostfixLine Queue(string_view text, PostfixLine line) {
   return line;
 }
 
-// The id that stands last in "... queued as ID" or "forwarded as ID", also with a ")" or "."
-// behind.
+// The last id in "... queued as ID" or "forwarded as ID", optionally followed by ")" or ".".
 string_view QueuedAs(string_view text) {
   while (!text.empty() && absl::StrContains(").,;\"' ", text.substr(text.size() - 1))) {
     text.remove_suffix(1);
@@ -191,7 +190,7 @@ string_view QueuedAs(string_view text) {
   return IsPostfixId(id) ? id : string_view();
 }
 
-// Behind "to=": <RCPT>, orig_to=<..>, relay=.., conn_use=.., delay=.., delays=.., dsn=.., status=..
+// After "to=": <RCPT>, orig_to=<..>, relay=.., conn_use=.., delay=.., delays=.., dsn=.., status=..
 PostfixLine Delivery(string_view text, PostfixLine line) {
   line.kind = PostfixLineKind::kDelivery;
   if (!TakeAddress(&text, &line.recipient) || !absl::ConsumePrefix(&text, ", ")) {
@@ -207,7 +206,7 @@ PostfixLine Delivery(string_view text, PostfixLine line) {
   line.to_socket = line.host_ip.empty() && absl::EndsWith(relay, "]") &&
                    absl::StrContains(relay.substr(line.host.size()), '/');
   line.port = PortOf(relay);
-  // Numbers alone until the status.
+  // Only numbers up to the status.
   while (!absl::StartsWith(text, "status=")) {
     const string_view field = TakeField(&text);
     const size_t equals = field.find('=');
@@ -226,7 +225,7 @@ PostfixLine Delivery(string_view text, PostfixLine line) {
 }
 
 // "reject: RCPT from NAME[IP]: TEXT; from=<S> to=<R> proto=ESMTP helo=<H>[ sasl_username=<U>]".
-// What is in TEXT and the addresses is for people alone.
+// TEXT and the addresses are only shown.
 PostfixLine Rejected(string_view action, string_view text, PostfixLine line) {
   line.kind = PostfixLineKind::kRejected;
   line.action = action;
@@ -246,8 +245,8 @@ PostfixLine Rejected(string_view action, string_view text, PostfixLine line) {
   if (TakeAddress(&rest, &line.sender) && absl::ConsumePrefix(&rest, " to=")) {
     TakeAddress(&rest, &line.recipient);
   }
-  // Postfix lets no "<", ">" or blank into the HELO name, so what stands behind the last one is its
-  // own word: sasl_username=<U>.
+  // Postfix removes "<", ">" and blanks from the HELO name, so the text after the last one is
+  // Postfix's own: sasl_username=<U>.
   const size_t helo = rest.rfind(" helo=<");
   if (helo == string_view::npos) return line;
   rest.remove_prefix(helo + 7);
@@ -261,8 +260,7 @@ PostfixLine Rejected(string_view action, string_view text, PostfixLine line) {
 }
 
 // "proxy-accept: END-OF-MESSAGE: 250 .. queued as ID; from=<S> to=<R> proto=ESMTP helo=<H>", or
-// "proxy-reject: ..": the filter's answer. Who it was from comes behind it and is the client's
-// word.
+// "proxy-reject: ..": the filter's reply. The sender after it is chosen by the client.
 PostfixLine Proxied(bool accepted, string_view text, PostfixLine line) {
   const size_t colon = text.find(": ");
   if (colon == string_view::npos || colon > 40) return line;
@@ -281,7 +279,7 @@ PostfixLine Proxied(bool accepted, string_view text, PostfixLine line) {
   return line;
 }
 
-// "reject", "hold", "discard", or "milter-" before one; empty if `text` begins with none.
+// "reject", "hold", "discard", or "milter-" with one of these; empty if `text` begins with none.
 string_view TakeAction(string_view* text) {
   string_view rest = *text;
   absl::ConsumePrefix(&rest, "milter-");
@@ -347,8 +345,8 @@ string_view PostfixProgramOf(string_view text) {
     if (absl::StartsWith(text, line.begins)) return line.program;
   }
   if (!absl::StartsWith(text, "to=")) return "";
-  // Which of those that deliver it was, the relay tells: local(8) and virtual(8) give their own
-  // name there, pipe(8) a service's, lmtp(8) a socket.
+  // The relay shows which agent delivered: local(8) and virtual(8) give their own name, pipe(8) a
+  // service's, lmtp(8) a socket.
   const PostfixLine line = ParsePostfixLine("smtp", whole);
   if (line.kind != PostfixLineKind::kDelivery || !line.host_ip.empty()) return "smtp";
   if (line.to_socket) return "lmtp";
@@ -366,7 +364,7 @@ PostfixLine ParseMailScannerLine(string_view text) {
   const size_t to = text.find(" to ");
   if (to == string_view::npos) return line;
   string_view id = text.substr(0, to);
-  id = id.substr(0, id.find('.'));  // MailScanner adds ".A7D26", so that it is used once
+  id = id.substr(0, id.find('.'));  // MailScanner adds ".A7D26" to make ids unique
   string_view next = text.substr(to + 4);
   next = next.substr(0, next.find_first_of(" ,"));
   if (!IsPostfixId(id) || !IsPostfixId(next)) return line;

@@ -1,10 +1,10 @@
-// One line of Postfix's log, taken apart (postfix-logwatch's subject, Postfix 2.3 to 3.9; the
-// formats are those of log_adhoc(3), qmgr(8), smtpd(8), pickup(8), cleanup(8), bounce(8)).
+// Parses one line of Postfix's log (Postfix 2.3 to 3.9; formats of log_adhoc(3), qmgr(8), smtpd(8),
+// pickup(8), cleanup(8), bounce(8)).
 //
-// Read from left to right and never searched: addresses, what a remote server answered and a HELO
-// name are free text and may imitate every field. Addresses are quoted where they need it
-// (info_log_addr_form = external, the default), so a '>' outside quotes ends one. The views point
-// into the line.
+// The parser reads from left to right and never searches: addresses, a remote server's reply and a
+// HELO name are free text and may imitate every field. Addresses are quoted where necessary
+// (info_log_addr_form = external, the default), so a '>' outside quotes ends an address. The views
+// point into the line.
 
 #ifndef DEFERD_LIMITER_INTAKE_POSTFIX_LINE_H_
 #define DEFERD_LIMITER_INTAKE_POSTFIX_LINE_H_
@@ -16,14 +16,14 @@
 namespace deferd {
 
 enum class PostfixLineKind : uint8_t {
-  kOther,        // a line of Postfix's that is none of these: not ours
-  kMalformed,    // begins like one of these and does not go on so
+  kOther,        // another line of Postfix; ignored
+  kMalformed,    // begins like one of these, but cannot be parsed
   kClient,       // smtpd: client=NAME[IP], sasl_...: a message begins to arrive
-  kPickup,       // pickup: uid=N from=<..>: one of a local user
-  kMessageId,    // cleanup: message-id=..; also of mail that Postfix makes or forwards itself
+  kPickup,       // pickup: uid=N from=<..>: mail of a local user
+  kMessageId,    // cleanup: message-id=..; also for mail that Postfix creates or forwards itself
   kActive,       // qmgr: from=<..>, size=.., nrcpt=.. (queue active)
   kDelivery,     // to=<..>, relay=.., status=..
-  kExpired,      // qmgr: from=<..>, status=expired, returned to sender: all recipients that remain
+  kExpired,      // qmgr: from=<..>, status=expired, returned to sender: all remaining recipients
   kNotice,       // bounce: sender non-delivery notification: ID
   kRejected,     // reject, hold, discard, milter-...: at SMTP time; has no id where there was no
                  // message
@@ -31,24 +31,25 @@ enum class PostfixLineKind : uint8_t {
   kRemoved,      // removed
   kProxyClient,  // smtpd: NOQUEUE: client=..: as kClient, of a message that a filter is going to
                  // get
-  kProxyAccept,  // smtpd: proxy-accept: ... queued as ID: what became of it
-  kSession,      // smtpd: connect from, disconnect from: another client from now on
-  kRequeued,     // MailScanner: Requeue: OLD to NEW: id, and queued_as for its new one
+  kProxyAccept,  // smtpd: proxy-accept: ... queued as ID: the filter's answer
+  kSession,      // smtpd: connect from, disconnect from: a new client follows
+  kRequeued,     // MailScanner: Requeue: OLD to NEW: id, and queued_as for the new one
 };
 
 struct PostfixLine {
   PostfixLineKind kind = PostfixLineKind::kOther;
   absl::string_view id;  // short (hexadecimal) or long (digits and consonants)
 
-  // kClient; and what a client that may say so (smtpd_authorized_xforward_hosts) said of its own
+  // kClient; orig_client_ip: the original client as reported by a trusted client
+  // (smtpd_authorized_xforward_hosts)
   absl::string_view client_ip;
   absl::string_view orig_client_ip;
   absl::string_view login;  // sasl_username
-  // kDelivery: relay=NAME[PATH], a socket of this machine's.
+  // kDelivery: relay=NAME[PATH], a socket of this machine.
   bool to_socket = false;
 
-  // A filter of ours hands back that message (orig_queue_id), or it was put into the queue anew
-  // (kPickup: orig_id).
+  // The message that a local filter hands back (orig_queue_id), or that was requeued (kPickup:
+  // orig_id).
   absl::string_view orig_id;
 
   // kPickup
@@ -63,33 +64,33 @@ struct PostfixLine {
   absl::string_view agent;     // "smtp", "local", "error" ...
   absl::string_view host;      // relay=NAME[IP]:PORT, or NAME of "none", "local" ...
   absl::string_view host_ip;
-  int port = 0;                 // 0 if none is printed
+  int port = 0;                 // 0 if not printed
   absl::string_view status;     // "sent", "deferred", "bounced" ...
-  absl::string_view text;       // what is in the parentheses; of kRejected, the reason
-  absl::string_view queued_as;  // of "queued as ID" or "forwarded as ID" at the text's end
+  absl::string_view text;       // text in the parentheses; for kRejected, the reason
+  absl::string_view queued_as;  // ID in "queued as ID" or "forwarded as ID" at the end of the text
   absl::string_view action;     // kRejected: "reject", "hold", "discard", "milter-reject" ...
   absl::string_view stage;      // kRejected: "RCPT", "DATA", "END-OF-MESSAGE" ...
 
-  absl::string_view notice_id;   // kNotice: the notice's own
-  absl::string_view message_id;  // kMessageId, with its brackets; not of a resent-message-id
-  int64_t nrcpt = 0;             // kActive: recipients; 0 if it is not printed
+  absl::string_view notice_id;   // kNotice: id of the bounce message
+  absl::string_view message_id;  // kMessageId, with its brackets; not for resent-message-id
+  int64_t nrcpt = 0;             // kActive: recipients; 0 if not printed
 };
 
-// `program` is the last part of the syslog tag ("smtp" of "postfix-out/smtp"), `text` what is
-// behind the tag. Never fails, see kMalformed.
+// `program` is the last part of the syslog tag ("smtp" of "postfix-out/smtp"), `text` follows the
+// tag. Never fails; see kMalformed.
 PostfixLine ParsePostfixLine(absl::string_view program, absl::string_view text);
 
-// Whether a syslog tag is one of Postfix's programs that deferd reads; `*program` is which.
+// Whether a syslog tag is one of Postfix's programs that deferd reads; `*program` is its name.
 bool IsPostfixTag(absl::string_view tag, absl::string_view* program);
 
-// Whether a tag that is none of these still is Postfix's as a whole, as journalctl -o with-unit
+// Whether another tag stands for Postfix as a whole, as journalctl -o with-unit
 // ("postfix@-.service") and some containers print it ("postfix", "postfix/relay").
 bool IsPostfixUnit(absl::string_view tag);
 
-// The program that writes lines like `text`; empty if it is none of those that deferd reads.
+// The program that writes lines like `text`; empty if it is not one that deferd reads.
 absl::string_view PostfixProgramOf(absl::string_view text);
 
-// What MailScanner writes where it puts a message into the queue anew.
+// Parses MailScanner's line about a requeued message.
 PostfixLine ParseMailScannerLine(absl::string_view text);
 
 }  // namespace deferd

@@ -28,8 +28,8 @@
 namespace deferd {
 namespace {
 
-constexpr size_t kHandedBack = 200;     // of messages that are gone
-constexpr size_t kMaxSessions = 2'000;  // more than smtpd(8) processes on any host
+constexpr size_t kHandedBack = 200;     // ids of removed messages
+constexpr size_t kMaxSessions = 2'000;  // more than the smtpd(8) processes of any host
 
 std::string SystemUserName(int64_t uid) {
   std::vector<char> buffer(16 << 10);
@@ -39,7 +39,7 @@ std::string SystemUserName(int64_t uid) {
   return found == nullptr ? "" : found->pw_name;
 }
 
-// What Postfix names as the sender of what it makes itself, besides the null sender
+// The sender of messages that Postfix creates itself, besides the null sender
 // (double_bounce_sender, by default).
 bool IsDoubleBounce(absl::string_view sender) {
   return absl::StartsWith(sender, "double-bounce@") || sender == "double-bounce";
@@ -140,7 +140,7 @@ class PostfixReader : public LogReader {
   }
 
  private:
-  // After a restart, as far as the identity tells.
+  // After a restart, as far as the identity shows.
   ArrivedMessage::Origin OriginOf(const Identity& identity) const {
     if (!identity.user.empty()) return ArrivedMessage::Origin::kLocalUser;
     if (identity.host.empty() || identity.made_by_mta) return ArrivedMessage::Origin::kMta;
@@ -153,7 +153,7 @@ class PostfixReader : public LogReader {
     return OutcomeOf(line).has_value();
   }
 
-  // None of address probes.
+  // Address probes are not attempts.
   static std::optional<Outcome> OutcomeOf(const PostfixLine& line) {
     if (line.status == "sent") return Outcome::kDelivered;
     if (line.status == "deferred" || line.status == "SOFTBOUNCE") return Outcome::kDeferred;
@@ -181,7 +181,7 @@ class PostfixReader : public LogReader {
         Arrive(line, batch);
         break;
       case PostfixLineKind::kMessageId:
-        // Nobody brought it: Postfix made it, or forwards.
+        // Postfix created or forwarded the message: no client.
         if (messages_.Find(line.id) == nullptr) Arrive(line, batch);
         hand_overs_.Name(line.id, line.message_id);
         break;
@@ -202,7 +202,7 @@ class PostfixReader : public LogReader {
       case PostfixLineKind::kRejected:
         if (absl::EndsWith(line.action, "hold")) IdentifyHeld(line, batch);
         if (tell_all_ || IsRejectedRecipient(line)) ShowRejected(line, batch);
-        // Refused as a whole, it is gone without a further word.
+        // Rejected as a whole, the message disappears without another line.
         if (!line.id.empty() && !absl::EndsWith(line.action, "hold") &&
             (line.agent == "cleanup" || line.stage == "DATA" || line.stage == "END-OF-MESSAGE")) {
           Remove(line.id, batch);
@@ -238,7 +238,7 @@ class PostfixReader : public LogReader {
                           : line.kind == PostfixLineKind::kClient ? Origin::kClient
                           : line.kind == PostfixLineKind::kPickup ? Origin::kLocalUser
                                                                   : Origin::kMta;
-    // A filter hands it back, or it is put into the queue anew: it is of whoever sent the first.
+    // Handed back by a filter, or requeued: it belongs to the original's sender.
     std::vector<std::string> deferred;
     if (!line.orig_id.empty() && (handed_back || origin == Origin::kLocalUser)) {
       if (ArrivedMessage* first = messages_.Find(line.orig_id)) {
@@ -254,11 +254,11 @@ class PostfixReader : public LogReader {
       Assign(line.orig_client_ip, &identity.host);
     }
     ArrivedMessage* message = messages_.Open(line.id, tell_all_ ? &forgotten_ : nullptr);
-    TellForgotten(line.id, last_stamp_, &forgotten_, batch);
+    AddForgotten(line.id, last_stamp_, &forgotten_, batch);
     *message = {last_stamp_, std::move(identity), std::move(deferred), false, origin};
     if (origin == Origin::kOwnHost && IsBroughtByOwn(message->identity)) DoubtOfSession(line.id);
     if (!tell_all_) return;
-    TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
+    AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
         message->deferred;
   }
 
@@ -273,7 +273,7 @@ class PostfixReader : public LogReader {
     return entry->second;
   }
 
-  // Comes each time that the message is tried; the first time it is in the queue.
+  // Logged for each delivery run; the first one means that the message is queued.
   void Activate(const PostfixLine& line, EventBatch* batch) {
     ArrivedMessage* message = messages_.Find(line.id);
     if (message == nullptr) {
@@ -290,11 +290,12 @@ class PostfixReader : public LogReader {
     }
     CompareHandOvers(line, message);
     if (!tell_all_) return;
-    LogEvent* event = TellOf(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch);
+    LogEvent* event =
+        AddMessageEvent(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch);
     hand_overs_.Apply(line.id, &event->attempt.identity);
   }
 
-  // One of our own hosts brought it, and nothing tells of anybody else.
+  // One of our own hosts brought it, and the log names nobody else.
   bool IsBroughtByOwn(const Identity& identity) const {
     return identity.login.empty() && identity.user.empty() && !identity.host.empty() &&
            (IsThisHost(identity.host) || IsOwn(identity.host));
@@ -324,8 +325,8 @@ class PostfixReader : public LogReader {
     return nullptr;
   }
 
-  // It may be what became of the message that a session has given to a filter. One session has one
-  // message, so a client that keeps its session open hides no more than that.
+  // Possibly the message that a session has passed to a filter. One session has one message, so a
+  // client that keeps its session open can hide only one.
   bool DoubtOfSession(absl::string_view id) {
     const ArrivedMessage* message = messages_.Find(id);
     for (ProxySession& session : sessions_) {
@@ -339,20 +340,20 @@ class PostfixReader : public LogReader {
     return false;
   }
 
-  // The session has its answer, or will have none.
+  // The session has its answer, or will not get one.
   void EndDoubt(ProxySession* session) {
     session->answered = true;
     const std::string id = std::exchange(session->doubtful, "");
     if (!id.empty() && !DoubtOfSession(id)) hand_overs_.SetClear(id);
   }
 
-  // On hold from the start, it does not become active, so that line alone names its sender.
+  // A message on hold from the start does not become active: only this line names its sender.
   void IdentifyHeld(const PostfixLine& line, EventBatch* batch) {
     ArrivedMessage* message = line.id.empty() ? nullptr : messages_.Find(line.id);
     if (message == nullptr || message->active || !message->identity.sender.empty()) return;
     Assign(line.sender, &message->identity.sender);
     if (!tell_all_) return;
-    TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
+    AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
         message->deferred;
   }
 
@@ -360,12 +361,12 @@ class PostfixReader : public LogReader {
     return IsLoopback(ip) || own_hosts_.ContainsAddress(ip);
   }
 
-  // A host that may hand back mail. One of a customer's is not trusted to name an id.
+  // A host that may hand back mail. A customer's host is not trusted to name an id.
   bool IsOwn(absl::string_view ip) const {
     return IsLoopbackHost(ip) || own_hosts_.ContainsAddress(ip) || relay_hosts_.ContainsAddress(ip);
   }
 
-  // The delivery of a message that goes on under another id, in this log.
+  // The delivery of a message that continues in this log under another id.
   bool IsHandOver(const PostfixLine& line) {
     if (line.kind != PostfixLineKind::kDelivery || line.queued_as.empty()) return false;
     if (line.queued_as == line.id) return false;
@@ -386,7 +387,8 @@ class PostfixReader : public LogReader {
       return;
     }
     ArrivedMessage* message = messages_.Find(line.id);
-    LogEvent* event = TellOf(LogEvent::Kind::kAttempt, last_stamp_, line.id, message, batch);
+    LogEvent* event =
+        AddMessageEvent(LogEvent::Kind::kAttempt, last_stamp_, line.id, message, batch);
     Attempt& attempt = event->attempt;
     Assign(line.recipient, &attempt.recipient);
     for (char& c : attempt.recipient) c = absl::ascii_tolower(static_cast<unsigned char>(c));
@@ -409,12 +411,12 @@ class PostfixReader : public LogReader {
       hand_overs_.DeferredElsewhere(line.id);
     }
     if (Remember(attempt, message) && tell_all_) {
-      TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
+      AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
           message->deferred;
     }
   }
 
-  // Who is still deferred, for the day that the message expires. True if that has changed.
+  // Updates the deferred recipients, for the expiry of the message. True if they changed.
   static bool Remember(const Attempt& attempt, ArrivedMessage* message) {
     std::vector<std::string>& deferred = message->deferred;
     auto known = std::find(deferred.begin(), deferred.end(), attempt.recipient);
@@ -431,15 +433,15 @@ class PostfixReader : public LogReader {
   void HandOver(const PostfixLine& line, EventBatch* batch) {
     ArrivedMessage* message = messages_.Find(line.id);
     if (message == nullptr) return;
-    // Who got it this way is not deferred any more.
+    // A recipient delivered this way is no longer deferred.
     std::string recipient(line.recipient);
     for (char& c : recipient) c = absl::ascii_tolower(static_cast<unsigned char>(c));
     auto waiting = std::find(message->deferred.begin(), message->deferred.end(), recipient);
     if (waiting != message->deferred.end()) {
       message->deferred.erase(waiting);
       if (tell_all_) {
-        TellOf(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
-            message->deferred;
+        AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)
+            ->deferred = message->deferred;
       }
     }
     if (ArrivedMessage* next = messages_.Find(line.queued_as)) {
@@ -448,7 +450,7 @@ class PostfixReader : public LogReader {
     }
   }
 
-  // `next` is the message whose sender `first` is, under its new id.
+  // `next` is the new id of the message whose sender is in `first`.
   void GoOnAs(const Identity& first, absl::string_view id, ArrivedMessage* next,
               EventBatch* batch) {
     Identity& identity = next->identity;
@@ -462,11 +464,11 @@ class PostfixReader : public LogReader {
     identity.made_by_mta = first.made_by_mta;
     hand_overs_.Identify(id, identity);
     if (!tell_all_) return;
-    TellOf(LogEvent::Kind::kIdentified, last_stamp_, id, next, batch)->deferred = next->deferred;
+    AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, id, next, batch)->deferred =
+        next->deferred;
   }
 
-  // MailScanner holds each message, looks at it and puts it into the queue anew; qmgr(8) may be
-  // faster to tell of the new one.
+  // MailScanner holds each message, checks it and requeues it; qmgr(8) may log the new id first.
   void Requeue(const PostfixLine& line, EventBatch* batch) {
     const ArrivedMessage* held = messages_.Find(line.id);
     if (held == nullptr || line.id == line.queued_as) return;
@@ -475,13 +477,13 @@ class PostfixReader : public LogReader {
     ArrivedMessage* next = messages_.Find(line.queued_as);
     if (next == nullptr) {
       next = messages_.Open(line.queued_as, tell_all_ ? &forgotten_ : nullptr);
-      TellForgotten(line.queued_as, last_stamp_, &forgotten_, batch);
+      AddForgotten(line.queued_as, last_stamp_, &forgotten_, batch);
       *next = {last_stamp_, Identity(), first.deferred, false, first.origin};
       next->identity.sender = first.identity.sender;
     } else if (next->origin == ArrivedMessage::Origin::kUnknown) {
       next->origin = first.origin;
     } else {
-      return;  // it came some other way, which the log has told
+      return;  // the log shows how it came
     }
     GoOnAs(first.identity, line.queued_as, next, batch);
   }
@@ -491,11 +493,12 @@ class PostfixReader : public LogReader {
            line.kind == PostfixLineKind::kProxyAccept || line.kind == PostfixLineKind::kSession;
   }
 
-  // smtpd_proxy_filter: the smtpd(8) that knows client and login gives the message to a filter
-  // while it receives it, and never has an id for it. What the filter hands back is another smtpd's
-  // message; the first one repeats its answer, with the id. One process has one client at a time.
+  // smtpd_proxy_filter: the smtpd(8) that knows client and login passes the message to a filter
+  // while it receives the message, and has no id for it. The returned message belongs to another
+  // smtpd; the first one logs the filter's reply with that id. One process serves one client at a
+  // time.
   void FollowSession(const SyslogPrefix& prefix, const PostfixLine& line, EventBatch* batch) {
-    // Without its number, a process is not told from the others.
+    // Without process numbers, processes cannot be distinguished.
     if (prefix.pid.empty() || (line.kind == PostfixLineKind::kSession && sessions_.empty())) return;
     const auto session = SessionOf(prefix);
     if (line.kind == PostfixLineKind::kProxyAccept) {
@@ -539,7 +542,7 @@ class PostfixReader : public LogReader {
     sessions_.erase(session);
   }
 
-  // All of its recipients are known to have got it, or to have failed.
+  // All recipients are known to be delivered or failed.
   bool ExpiresForNobody(const PostfixLine& line) {
     if (line.kind != PostfixLineKind::kExpired) return false;
     const ArrivedMessage* message = messages_.Find(line.id);
@@ -552,9 +555,10 @@ class PostfixReader : public LogReader {
     if (ExpiresForNobody(line)) return;
     std::vector<std::string> left;
     if (message != nullptr) left.swap(message->deferred);
-    if (left.empty()) left.emplace_back();  // somebody it was, whom the log has not named
+    if (left.empty()) left.emplace_back();  // an unknown recipient
     for (const std::string& recipient : left) {
-      LogEvent* event = TellOf(LogEvent::Kind::kAttempt, last_stamp_, line.id, message, batch);
+      LogEvent* event =
+          AddMessageEvent(LogEvent::Kind::kAttempt, last_stamp_, line.id, message, batch);
       Attempt& attempt = event->attempt;
       if (message == nullptr) Assign(line.sender, &attempt.identity.sender);
       attempt.recipient = recipient;
@@ -565,16 +569,16 @@ class PostfixReader : public LogReader {
     }
   }
 
-  // For good, and before there was anything to deliver.
+  // A permanent rejection, before any delivery.
   static bool IsRejectedRecipient(const PostfixLine& line) {
     return line.agent == "smtpd" && line.action == "reject" && line.stage == "RCPT" &&
            absl::StartsWith(line.text, "5");
   }
 
-  // Who it was from is what the client said; its address and login are Postfix's word.
+  // The client chose the sender; address and login are Postfix's own data.
   void ShowRejected(const PostfixLine& line, EventBatch* batch) {
     const ArrivedMessage* message = line.id.empty() ? nullptr : messages_.Find(line.id);
-    LogEvent* event = TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch);
+    LogEvent* event = AddMessageEvent(LogEvent::Kind::kShown, last_stamp_, line.id, message, batch);
     Attempt& shown = event->attempt;
     if (message == nullptr) {
       Assign(line.client_ip, &shown.identity.host);
@@ -594,8 +598,8 @@ class PostfixReader : public LogReader {
   }
 
   void ShowHeld(const PostfixLine& line, EventBatch* batch) {
-    LogEvent* event =
-        TellOf(LogEvent::Kind::kShown, last_stamp_, line.id, messages_.Find(line.id), batch);
+    LogEvent* event = AddMessageEvent(LogEvent::Kind::kShown, last_stamp_, line.id,
+                                      messages_.Find(line.id), batch);
     event->attempt.outcome = Outcome::kHeld;
     Assign(line.text, &event->attempt.reply);
   }
@@ -603,11 +607,11 @@ class PostfixReader : public LogReader {
   void Remove(absl::string_view id, EventBatch* batch) {
     const ArrivedMessage* message = messages_.Find(id);
     if (message != nullptr && message->origin == ArrivedMessage::Origin::kOwnHost) {
-      // The answer that names it may come later.
+      // The reply that names the id may follow later.
       handed_back_.emplace_front(id);
       if (handed_back_.size() > kHandedBack) handed_back_.pop_back();
     }
-    TellOf(LogEvent::Kind::kCompleted, last_stamp_, id, message, batch);
+    AddMessageEvent(LogEvent::Kind::kCompleted, last_stamp_, id, message, batch);
     if (ProxySession* session = SessionInDoubtOf(id)) session->doubtful.clear();
     hand_overs_.End(id, last_stamp_);
     messages_.Close(id);
@@ -623,7 +627,7 @@ class PostfixReader : public LogReader {
   OpenMessages messages_;
   HandOvers hand_overs_;
   std::deque<ProxySession> sessions_;    // the oldest first
-  std::deque<std::string> handed_back_;  // by a filter, and gone since: newest first
+  std::deque<std::string> handed_back_;  // by a filter, and removed since; newest first
   MessageKey forgotten_;                 // by the last arrival, if its id is not empty
   absl::Time last_stamp_ = absl::InfinitePast();
 };

@@ -6,7 +6,7 @@ namespace deferd {
 
 namespace {
 
-// The recipient stands behind the arrow.
+// The recipient follows the arrow.
 bool HasArrow(absl::string_view line) {
   for (absl::string_view arrow : {" => ", " == ", " ** ", " -> ", " >> "}) {
     const size_t at = line.find(arrow);

@@ -1,5 +1,5 @@
-// What became of the lines of one followed log, for alarms when it is read but not understood, and
-// whose messages the mail server accepted, to be compared with the questions that it asked.
+// Counts the lines of one followed log, to detect logs that are not understood, and the messages
+// that the mail server accepted, to compare them with the questions that it sent.
 //
 // Confined to the follower's thread.
 
@@ -21,24 +21,24 @@ struct ReadCounts {
   int64_t lines = 0;
   int64_t attempts = 0;
   int64_t malformed = 0;
-  int64_t missed = 0;  // lines that look like a delivery, and of which nothing was understood
-  // Messages accepted since then, by who handed them over.
+  int64_t missed = 0;  // lines that look like a delivery but were not understood
+  // Messages accepted since the start, by how they came.
   int64_t accepted_login = 0;
   int64_t accepted_local = 0;
   int64_t accepted_host = 0;
 };
 
-// Whether a line has the form of a delivery in the log of Exim, Postfix or Sendmail, whatever its
-// prefix is. Attempts that the MTA only postponed ("retry time not reached") do not.
+// Whether a line looks like a delivery in the log of Exim, Postfix or Sendmail, with any prefix.
+// Postponed attempts ("retry time not reached") do not.
 bool LooksLikeDelivery(absl::string_view line);
 
 class ReadTally {
  public:
-  // `start`: messages that were accepted before are not counted, since nobody counted the questions
-  // about them either.
+  // `start`: messages accepted earlier are not counted, because questions about them were not
+  // counted either.
   explicit ReadTally(absl::Time start) : start_(start) {}
 
-  // Has `reader` read the line, and counts what came of it.
+  // Passes the line to `reader` and counts the result.
   void Read(LogReader* reader, absl::string_view line, EventBatch* batch);
   void Skip(LogReader* reader, EventBatch* batch);
 

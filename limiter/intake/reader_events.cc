@@ -32,15 +32,15 @@ LogEvent* AddBlank(LogEvent::Kind kind, absl::Time time, EventBatch* batch) {
   return event;
 }
 
-LogEvent* TellOf(LogEvent::Kind kind, absl::Time time, absl::string_view id,
-                 const ArrivedMessage* message, EventBatch* batch) {
+LogEvent* AddMessageEvent(LogEvent::Kind kind, absl::Time time, absl::string_view id,
+                          const ArrivedMessage* message, EventBatch* batch) {
   LogEvent* event = AddBlank(kind, time, batch);
   Assign(id, &event->attempt.message.id);
   Attribute(message, &event->attempt);
   return event;
 }
 
-void TellForgotten(absl::string_view id, absl::Time now, MessageKey* forgotten, EventBatch* batch) {
+void AddForgotten(absl::string_view id, absl::Time now, MessageKey* forgotten, EventBatch* batch) {
   if (forgotten->id.empty()) return;
   const MessageKey again = {std::string(id), now};
   if (!(*forgotten == again)) {

@@ -1,4 +1,4 @@
-// What the readers of all MTAs do alike with the slots of a batch.
+// Functions with which the readers of all MTAs fill a batch.
 
 #ifndef DEFERD_LIMITER_INTAKE_READER_EVENTS_H_
 #define DEFERD_LIMITER_INTAKE_READER_EVENTS_H_
@@ -14,19 +14,19 @@ namespace deferd {
 
 void Assign(absl::string_view from, std::string* to);
 
-// Whose it is: arrival and identity, both empty if `message` is null.
+// Sets arrival and identity of the attempt; both empty if `message` is null.
 void Attribute(const ArrivedMessage* message, Attempt* attempt);
 
-// An event that says nothing yet but its time.
+// Adds an event with nothing but kind and time.
 LogEvent* AddBlank(LogEvent::Kind kind, absl::Time time, EventBatch* batch);
 
-// That of a message, which may be open.
-LogEvent* TellOf(LogEvent::Kind kind, absl::Time time, absl::string_view id,
-                 const ArrivedMessage* message, EventBatch* batch);
+// Adds an event about a message.
+LogEvent* AddMessageEvent(LogEvent::Kind kind, absl::Time time, absl::string_view id,
+                          const ArrivedMessage* message, EventBatch* batch);
 
-// The message that had to make room for the arrival of `id` now, unless it is the same one or there
-// is none; clears it.
-void TellForgotten(absl::string_view id, absl::Time now, MessageKey* forgotten, EventBatch* batch);
+// Adds an event for the message that was forgotten to make room for `id`, unless there is none or
+// it has the same id; clears `*forgotten`.
+void AddForgotten(absl::string_view id, absl::Time now, MessageKey* forgotten, EventBatch* batch);
 
 }  // namespace deferd
 

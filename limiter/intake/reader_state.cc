@@ -15,7 +15,7 @@ using Json = nlohmann::json;
 
 constexpr int64_t kPast = std::numeric_limits<int64_t>::min();
 
-// Nanoseconds hold the years 1678 to 2262; a stamp beyond them is as good as none.
+// Nanoseconds cover the years 1678 to 2262; stamps beyond are dropped.
 int64_t FromTime(absl::Time time) {
   const int64_t nanos = absl::ToUnixNanos(time);
   return nanos == std::numeric_limits<int64_t>::max() ? kPast : nanos;
@@ -71,7 +71,7 @@ bool TakeLater(const Json& json, ReaderState* state) {
         !TakeText(fields[1], &session.client_ip) || !TakeText(fields[2], &session.login)) {
       return false;
     }
-    // Not in what older versions wrote.
+    // Missing in states of older versions.
     if (fields.size() >= 6 && (!TakeTime(fields[3], &session.since) || !fields[4].is_boolean() ||
                                !TakeText(fields[5], &session.doubtful))) {
       return false;
@@ -124,7 +124,7 @@ absl::Status DecodeReaderState(absl::string_view text, ReaderState* state,
     for (const Json& fields : json[5]) {
       if (!TakeAttempt(fields, &waiting.emplace_back())) return damaged;
     }
-    // Not in what older versions wrote.
+    // Missing in states of older versions.
     if (json.size() >= 9 && !TakeLater(json, &decoded)) return damaged;
   }
   *state = std::move(decoded);

@@ -27,7 +27,7 @@ std::unique_ptr<TailedFile> OpenOrNull(const std::string& path) {
   return file.ok() ? *std::move(file) : nullptr;
 }
 
-// Whether one of the two can be a copy of the other, made while that was growing.
+// Whether one of the two can be a copy of the other, made while the original was growing.
 bool BeginAlike(const std::string& a, const std::string& b) {
   const size_t n = std::min(a.size(), b.size());
   return n > 0 && a.compare(0, n, b, 0, n) == 0;
@@ -54,7 +54,7 @@ absl::Time FirstStamp(const std::string& path) {
   return absl::InfinitePast();
 }
 
-// Puts those of one second into order: [begin, end).
+// Sorts the files of one second: [begin, end).
 void OrderWithinSecond(std::vector<Sibling>::iterator begin, std::vector<Sibling>::iterator end) {
   if (std::all_of(begin, end, [](const Sibling& one) { return one.fraction != 0; })) {
     std::stable_sort(begin, end,
@@ -68,8 +68,7 @@ void OrderWithinSecond(std::vector<Sibling>::iterator begin, std::vector<Sibling
   for (auto& [stamp, sibling] : stamped) *begin++ = std::move(sibling);
 }
 
-// Whether rotation gives greater numbers to younger files, as far as `siblings` (by their times)
-// tell.
+// Whether rotation gives larger numbers to younger files, judged by the times of `siblings`.
 bool NumbersGrow(const std::vector<Sibling>& siblings) {
   int grow = 0;
   const Sibling* last = nullptr;
@@ -147,7 +146,8 @@ class Search {
     if (newest_read == nullptr ? !any_read && read_rotated_first : newest_read->id() != at_path_) {
       unseen = Unseen(newest_read);
     }
-    // A file of which nothing was read is known by its inode alone, which a compressed one has not.
+    // A file from which nothing was read is known by its inode only, which its compressed form
+    // lacks.
     found_.gaps = lost || (empty_lost && (!unseen || unseen->empty())) ? 1 : 0;
     if (newest_read == nullptr && !any_read && !read_rotated_first && HasRotated()) found_.gaps = 1;
     if (newest_read == nullptr && !unseen) KeepYoungest();
@@ -169,7 +169,7 @@ class Search {
     Resumed undecided;
     undecided.undecided = true;
     undecided.keep = position.files;
-    // What was found is among them, and is younger than the rotated files that were there before.
+    // The file found is among them and is younger than the rotated files that existed before.
     if (!found_.files.empty()) return undecided;
     KeepYoungest();
     if (!found_.files.empty()) {
@@ -183,8 +183,8 @@ class Search {
                        [](const Sibling& s) { return s.rotated.has_value(); });
   }
 
-  // By its inode, else by what is in it: plain files and younger ones first, the path last, since
-  // what is there will be written on and must rather be a file of its own.
+  // By inode, otherwise by content: plain and younger files first, the path last, because that file
+  // will grow and should be recognised on its own.
   std::unique_ptr<TailedFile> Find(const FilePosition& position, bool also_at_path) {
     const FileId id = {.device = static_cast<dev_t>(position.device),
                        .inode = static_cast<ino_t>(position.inode)};
@@ -215,8 +215,8 @@ class Search {
     return nullptr;
   }
 
-  // Nothing that was read is there any more. From the youngest rotated file on, which is not read,
-  // the next start can tell what is new.
+  // None of the files read still exists. Starting after the youngest rotated file, without reading
+  // it, lets the next start recognise new files.
   void KeepYoungest() {
     for (auto it = siblings_.rbegin(); it != siblings_.rend(); ++it) {
       if (!it->rotated || Holds(found_.files, it->id)) continue;
@@ -228,7 +228,7 @@ class Search {
     }
   }
 
-  // Whether it begins like one that was found.
+  // Whether it begins like a file that was found.
   bool IsCopy(const TailedFile& file) const {
     const std::string head = file.Head();
     return std::any_of(found_.files.begin(), found_.files.end(),
@@ -241,7 +241,7 @@ class Search {
     return UnseenRotated(path_, siblings_, known, read, &unseen_unreadable_);
   }
 
-  // Behind `newest_read`, among the files of which nothing was read, by age.
+  // After `newest_read`, among the files from which nothing was read, by age.
   void Insert(Files unseen, const TailedFile* newest_read) {
     size_t at = 0;
     while (newest_read != nullptr && found_.files[at++].get() != newest_read) {
@@ -262,7 +262,7 @@ class Search {
                            [this](const auto& file) { return file->id() == *at_path_; });
     if (it == found_.files.end()) {
       std::unique_ptr<TailedFile> current = OpenOrNull(path_);
-      if (current == nullptr || !(current->id() == *at_path_)) return;  // it has just changed
+      if (current == nullptr || !(current->id() == *at_path_)) return;  // changed just now
       found_.files.push_back(std::move(current));
     } else {
       std::rotate(it, it + 1, found_.files.end());
@@ -290,8 +290,8 @@ std::vector<Sibling> SiblingsOf(const std::string& path) {
     Sibling sibling = {.path = folder + "/" + name, .rotated = ParseRotatedName(base, name)};
     struct stat info = {};
     if (stat(sibling.path.c_str(), &info) != 0) {
-      if (errno == ENOENT) continue;           // gone meanwhile
-      siblings.push_back(std::move(sibling));  // it will be found that it cannot be opened
+      if (errno == ENOENT) continue;           // deleted meanwhile
+      siblings.push_back(std::move(sibling));  // opening it will fail, and report that
       continue;
     }
     if (!S_ISREG(info.st_mode)) continue;
@@ -331,7 +331,7 @@ std::optional<Files> UnseenRotated(const std::string& path, const std::vector<Si
       continue;
     }
     std::string head = file->Head();
-    // Nothing to read, or a copy that is just being made: of what, cannot be told yet.
+    // Empty, or a copy still being made: the original cannot be determined yet.
     if (head.empty()) continue;
     if (std::any_of(heads.begin(), heads.end(),
                     [&](const std::string& other) { return BeginAlike(head, other); })) {

@@ -5,10 +5,10 @@
 namespace deferd {
 namespace {
 
-// A line is written a moment after its stamp was taken; a minute's stamp is that of its beginning.
+// A line is written just after its stamp was taken; a stamp in minutes is the minute's beginning.
 constexpr absl::Duration kWrittenLate = absl::Minutes(10);
 constexpr absl::Duration kWrittenEarly = absl::Minutes(1);
-// Lines of several processes may stand in another order than that of their stamps.
+// Lines of several processes may be out of order.
 constexpr absl::Duration kDisorder = absl::Minutes(2);
 
 // The `n` digits at `text[at]`, or -1.
@@ -113,7 +113,7 @@ bool StampReader::OccursTwice(absl::Time time) const {
   return zone_.At(absl::ToCivilSecond(time, zone_)).kind == absl::TimeZone::TimeInfo::REPEATED;
 }
 
-// An abbreviation that the server's own zone uses tells the two readings of a repeated hour apart.
+// The zone's abbreviation distinguishes the two readings of a repeated hour.
 absl::Time StampReader::LocalNamed(absl::CivilSecond civil, absl::string_view zone) const {
   const absl::TimeZone::TimeInfo info = zone_.At(civil);
   if (!zone.empty() && info.kind == absl::TimeZone::TimeInfo::REPEATED) {
@@ -228,7 +228,7 @@ std::optional<absl::Time> StampReader::LatestYear(int month, int day, int hour, 
   const int last_year = bound == absl::InfinitePast()
                             ? 1970
                             : static_cast<int>(absl::ToCivilSecond(bound, zone_).year());
-  // The gap between two leap years is eight years at most.
+  // The longest gap between two leap years is eight years.
   for (int year = last_year; year >= last_year - 8; --year) {
     const std::optional<absl::CivilSecond> civil = Existing(year, month, day, hour, minute);
     if (!civil) continue;

@@ -1,17 +1,17 @@
-// Time stamps at the head of a log line.
+// Parses time stamps at the beginning of a log line.
 //
-// Exim's own: "2026-11-22 00:15:04", then optionally ".247" and " +0100" (Exim specification,
+// Exim's format: "2026-11-22 00:15:04", then optionally ".247" and " +0100" (Exim specification,
 // chapter 53). Syslog's: "Nov 22 00:15:04" without year or zone (RFC 3164), or RFC 3339. A stamp
-// without a zone is local to the configured zone; one that never occurs takes the offset before the
-// jump; of one that occurs twice (the hour that a clock goes back) the reading is taken
-//   1. that lies where the line was written, if its owner knows that (set_written);
-//   2. that does not go back behind the previous line, as a log's lines are in order;
-//   3. that is nearest to the previous line.
-// A stamp without a year takes the latest year that is not after `latest`; as long
-// as no `latest` was set, the year of the previous line.
+// without a zone is in the configured zone. A local time that does not exist uses the offset before
+// the jump. For a local time that occurs twice (the clock goes back) the reading is chosen that
+//   1. lies in the time in which the line was written, if known (set_written);
+//   2. is not before the previous line, because the lines of a log are in order;
+//   3. is nearest to the previous line.
+// A stamp without a year takes the latest year in which the stamp is not after `latest`, or the
+// previous line's year if `latest` was not set.
 //
-// One reader a source: it remembers the previous line, and the last minute's conversion, since that
-// is what nearly every line repeats. Not thread-safe.
+// One reader per source: it remembers the previous line and caches the conversion of the last
+// minute, which nearly every line repeats. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_INTAKE_STAMP_H_
 #define DEFERD_LIMITER_INTAKE_STAMP_H_
@@ -32,33 +32,32 @@ class StampReader {
  public:
   explicit StampReader(absl::TimeZone zone) : zone_(zone) {}
 
-  // For stamps without a year: the file's modification time plus a day, or the clock's.
+  // For stamps without a year: the file's modification time plus a day, or the current time.
   void set_latest(absl::Time latest) {
     latest_ = latest;
     traditional_.size = 0;
   }
 
-  // The lines that come were written after `after` and before `before`, by the clock; infinite
-  // where that is not known.
+  // The following lines were written after `after` and before `before`; infinite where not known.
   void set_written(absl::Time after, absl::Time before) {
     written_after_ = after;
     written_before_ = before;
   }
 
-  // Each takes a stamp and the blank after it off the front of `text`; nullopt, and `text` as it
-  // was, if there is none or its date does not exist.
+  // Each takes a stamp and the blank after it from the front of `text`. Returns nullopt, and leaves
+  // `text` unchanged, if there is no stamp or its date does not exist.
   std::optional<absl::Time> TakeExim(absl::string_view* text);
-  std::optional<absl::Time> TakeSyslog(absl::string_view* text);  // either kind
+  std::optional<absl::Time> TakeSyslog(absl::string_view* text);  // both kinds
 
-  // What a stamp of any form means, with year and zone supplied as above. nullopt: it has no date,
-  // or the date is none of the years that may be meant.
+  // The time of a stamp of any form, with year and zone added as above. nullopt: no date, or no
+  // possible year has the date.
   std::optional<absl::Time> Resolve(const StampText& stamp);
 
-  // The previous line's reading, to take back one that was tried.
+  // The previous line's reading, to undo an attempt.
   absl::Time previous() const { return previous_; }
   void set_previous(absl::Time time) { previous_ = time; }
 
-  // What readings of later stamps depend on: the previous line's, and the minutes' conversions.
+  // The state that later readings depend on: the previous line and the cached minutes.
   struct State {
     absl::Time previous = absl::InfinitePast();
     std::string exim_minute;
@@ -104,7 +103,7 @@ class StampReader {
   absl::Time written_after_ = absl::InfinitePast();
   absl::Time written_before_ = absl::InfiniteFuture();
   absl::Time previous_ = absl::InfinitePast();
-  // Never of a minute that occurs twice.
+  // Never for a minute that occurs twice.
   Minute exim_;
   Minute traditional_;
 };

@@ -21,7 +21,7 @@ bool IsBlank(char c) { return c == ' ' || c == '\t'; }
 // Part of a word in any language.
 bool IsLetter(char c) { return absl::ascii_isalpha(static_cast<unsigned char>(c)) || c < 0; }
 
-// The number of `min` to `max` digits at the front, taken; -1 if there are fewer.
+// Takes a number of `min` to `max` digits from the front; -1 if there are fewer.
 int TakeNumber(string_view* in, size_t min, size_t max) {
   int value = 0;
   size_t n = 0;
@@ -60,7 +60,7 @@ string_view TakeLetters(string_view* in) {
   return word;
 }
 
-// ".247", ",247" and nothing, as a part of a second.
+// ".247", ",247" or nothing, as a fraction of a second.
 absl::Duration TakeFraction(string_view* in) {
   if (in->size() < 2 || ((*in)[0] != '.' && (*in)[0] != ',') || !IsDigit((*in)[1])) {
     return absl::ZeroDuration();
@@ -130,7 +130,7 @@ std::optional<absl::Duration> TakeOffset(string_view* in) {
   return sign == '-' ? -offset : offset;
 }
 
-// Those that mean one offset everywhere; of CST, IST, BST and the like only the server knows it.
+// Abbreviations with one offset everywhere; CST, IST, BST and others depend on the server's zone.
 std::optional<absl::Duration> KnownZone(string_view name) {
   constexpr struct {
     string_view name;
@@ -146,8 +146,8 @@ std::optional<absl::Duration> KnownZone(string_view name) {
   return std::nullopt;
 }
 
-// A zone right behind the clock or behind one blank. `named`: the form always has a name there, so
-// one that is not known is no host's.
+// A zone directly after the time or after one blank. `named`: the form always has a zone name
+// there, so an unknown word is not a host.
 void TakeZone(bool named, string_view* in, StampText* stamp) {
   string_view rest = *in;
   const bool blank = TakeChar(&rest, ' ');
@@ -199,7 +199,7 @@ bool TakeMonth(string_view* in, StampText* stamp) {
   if (n < 2) return false;
   TakeChar(&rest, '.');
   stamp->month = MonthNumber(word);
-  // What is no month's name may be one in a language that is not known here.
+  // An unknown word may be a month name of another language.
   if (stamp->month == 0 && (n < 3 || IsDigit(word.front()) || IsDigit(word.back()))) return false;
   *in = rest;
   return true;
@@ -399,7 +399,7 @@ bool TakeWeekday(string_view* in) {
   return true;
 }
 
-// A month's name that is not known counts only where nothing else than a date can stand.
+// An unknown month name counts only where nothing but a date is possible.
 bool TakeNamedDate(string_view* in, StampText* stamp) {
   string_view rest = *in;
   if (TakeMonthFirst(&rest, stamp)) {

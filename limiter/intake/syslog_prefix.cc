@@ -16,7 +16,7 @@ namespace {
 
 using absl::string_view;
 
-constexpr int kMaxHeaders = 4;  // inside each other
+constexpr int kMaxHeaders = 4;  // nested headers
 constexpr int kMaxWords = 8;    // between a stamp and its tag
 constexpr int kMaxHosts = 2;
 constexpr size_t kLongestName = 128;
@@ -28,7 +28,7 @@ bool AllDigits(string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), IsDigit);
 }
 
-// Blanks, tabs, and the colours that docker compose and journalctl draw with.
+// Blanks, tabs, and the colours of docker compose and journalctl.
 void SkipBlanks(string_view* in) {
   while (!in->empty()) {
     if (IsBlank(in->front())) {
@@ -102,7 +102,7 @@ constexpr std::array<bool, 256> HostBytes() {
   return bytes;
 }
 
-// A host's name or address, perhaps with where the relay had it from ("src@host", "a/b").
+// A host name or address, possibly with the relay's source ("src@host", "a/b").
 bool IsHost(string_view word) {
   static constexpr std::array<bool, 256> kBytes = HostBytes();
   if (word.empty() || word.size() > kLongestName || IsEximId(word)) return false;
@@ -144,7 +144,7 @@ bool TakeService(string_view* in) {
   return true;
 }
 
-// "/var/log/mail.log:" or "mail.log.1-" or "17:", as grep prints them in front of a line.
+// "/var/log/mail.log:", "mail.log.1-" or "17:", as grep prints in front of a line.
 bool TakeGrepName(string_view* in) {
   for (size_t n = 1; n < in->size() && n <= kLongestName; ++n) {
     const char c = (*in)[n];
@@ -175,8 +175,8 @@ bool TakeNames(string_view* in) {
   return false;
 }
 
-// What stands before the stamp; then the stamp. False: there is none. `outermost`: it is the line's
-// beginning, where a search may have put a file's name.
+// Reads the text before the stamp, then the stamp. False: no stamp. `outermost`: at the line's
+// beginning, where grep may have added a file name.
 bool TakeStamp(bool outermost, string_view* in, StampText* stamp) {
   for (int i = 0; i < kMaxWords; ++i) {
     SkipBlanks(in);
@@ -197,8 +197,8 @@ bool TakeStamp(bool outermost, string_view* in, StampText* stamp) {
   return false;
 }
 
-// "postfix/[::1]:587/smtpd[12]:" into name and process; false: it is no tag. A tag of a mail server
-// may have lost its colon.
+// Splits "postfix/[::1]:587/smtpd[12]:" into program and process; false: not a tag. The tag of a
+// mail server may lack its colon.
 bool TakeTag(string_view word, LogPrefix* prefix, size_t* size) {
   // The process is between the last "[" that has digits alone behind it and its "]".
   for (size_t open = word.find('['); open != string_view::npos; open = word.find('[', open + 1)) {
@@ -220,7 +220,7 @@ bool TakeTag(string_view word, LogPrefix* prefix, size_t* size) {
   prefix->program = word.substr(0, word.size() - 1);
   prefix->pid = {};
   *size = word.size();
-  // "dovecot[lmtp]:", whose brackets hold no process.
+  // "dovecot[lmtp]:", whose brackets do not hold a process.
   if (absl::EndsWith(prefix->program, "]")) {
     prefix->program = prefix->program.substr(0, prefix->program.rfind('['));
   }
@@ -245,8 +245,8 @@ bool TakeElement(string_view* in) {
   return false;
 }
 
-// RFC 5424 behind the stamp: host, program, process, message id, structured data, each "-" if it is
-// not there, with one blank between them.
+// RFC 5424 after the stamp: host, program, process, message id, structured data, separated by one
+// blank, each "-" if missing.
 bool TakeRfc5424(string_view* in, LogPrefix* prefix) {
   string_view rest = *in;
   string_view words[4];
@@ -276,7 +276,7 @@ bool TakeRfc5424(string_view* in, LogPrefix* prefix) {
   return true;
 }
 
-// What stands between a tag and the text: "[ID 197553 mail.info] ", "<Info>: ", blanks.
+// Text between a tag and the message: "[ID 197553 mail.info] ", "<Info>: ", blanks.
 void SkipBehindTag(string_view* in) {
   SkipBlanks(in);
   string_view rest = *in;
@@ -312,7 +312,7 @@ bool TakeLabels(string_view* in) {
   return false;
 }
 
-// A program of a mail server's whose log deferd reads: what is behind its tag is its own text.
+// Whether it is a program of a mail server that deferd reads: its text needs no inner header.
 bool IsMailProgram(string_view program) {
   string_view ignored;
   if (absl::StartsWith(program, "exim") || program == "MailScanner") return true;
@@ -325,8 +325,8 @@ bool BeginsWithStamp(string_view in) {
   return TakeStampText(&in).has_value();
 }
 
-// The words between stamp and text, up to a tag or to another header. False: there is neither, and
-// nothing was taken.
+// Reads the words between stamp and text, up to a tag or another header. False: neither found, and
+// nothing was removed.
 bool TakeWords(string_view* in, LogPrefix* prefix) {
   if (BeginsWithStamp(*in)) return false;
   if (TakeRfc5424(in, prefix)) return true;

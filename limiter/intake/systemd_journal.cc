@@ -73,13 +73,13 @@ absl::Status SystemdJournal::Check(const std::string& directory) {
   }
   if (!files.denied.empty()) {
     return absl::PermissionDeniedError(
-        absl::StrCat("the journal may not be read (", files.denied,
-                     "): put deferd's user into the group systemd-journal"));
+        absl::StrCat("no permission to read the journal (", files.denied,
+                     "): add deferd's user to the group systemd-journal"));
   }
   if (files.readable > 0) return absl::OkStatus();
-  return absl::NotFoundError(
-      absl::StrCat("there is no journal", directory.empty() ? "" : " in ", directory,
-                   ": does systemd-journald run, and keep one (Storage= in journald.conf)?"));
+  return absl::NotFoundError(absl::StrCat(
+      "no journal found", directory.empty() ? "" : " in ", directory,
+      ": is systemd-journald running, and does it store a journal (Storage= in journald.conf)?"));
 }
 
 absl::StatusOr<std::unique_ptr<SystemdJournal>> SystemdJournal::Open(const std::string& directory) {
@@ -110,18 +110,18 @@ absl::StatusOr<std::unique_ptr<SystemdJournal>> SystemdJournal::Open(const std::
 absl::Status SystemdJournal::SeekHead() {
   on_entry_ = false;
   const int error = sd_journal_seek_head(journal_.get());
-  return error < 0 ? Error(error, "no place in the journal") : absl::OkStatus();
+  return error < 0 ? Error(error, "cannot seek in the journal") : absl::OkStatus();
 }
 
 absl::Status SystemdJournal::SeekTime(absl::Time time) {
   const int error = sd_journal_seek_realtime_usec(journal_.get(),
                                                   static_cast<uint64_t>(absl::ToUnixMicros(time)));
-  return error < 0 ? Error(error, "no place in the journal") : StepBack();
+  return error < 0 ? Error(error, "cannot seek in the journal") : StepBack();
 }
 
 absl::Status SystemdJournal::StepBack() {
   const int found = sd_journal_previous(journal_.get());
-  if (found < 0) return Error(found, "no place in the journal");
+  if (found < 0) return Error(found, "cannot seek in the journal");
   if (found == 0) return SeekHead();
   on_entry_ = true;
   return absl::OkStatus();
@@ -138,7 +138,7 @@ absl::StatusOr<bool> SystemdJournal::SeekCursor(const std::string& cursor) {
   }
   if (on_entry_) return true;
   if (found >= 0) found = sd_journal_seek_cursor(journal_.get(), cursor.c_str());
-  if (found < 0) return Error(found, "no place in the journal");
+  if (found < 0) return Error(found, "cannot seek in the journal");
   absl::Status stepped = StepBack();
   if (!stepped.ok()) return stepped;
   return false;

@@ -1,14 +1,14 @@
-// What mail servers wrote to systemd's journal, entry by entry; sd_journal_open(3) and its
-// neighbours without their traps.
+// Reads a mail server's entries from systemd's journal; wraps sd_journal_open(3) and related
+// functions.
 //
-// Only entries of facility mail are seen (SYSLOG_FACILITY=2, with which Exim and Postfix log by
-// default), and journald's own about entries that it threw away: the journal has an index for that,
-// so that a busy host's other entries cost nothing.
-// Without a directory it is the journal of this machine's services: neither what other hosts sent,
-// nor the journals of single users.
+// Only entries of facility mail (SYSLOG_FACILITY=2, the default of Exim and Postfix) and journald's
+// own entries about rate limiting are read. The journal has an index for the facility, so other
+// entries of a busy host cost nothing. Without a directory, the journal of this machine's services
+// is read: no entries of other hosts, no journals of single users.
 //
-// Position: an entry, by its cursor. Seek..., then Next for each entry behind that place. Errors
-// are Unavailable (try again with a new one) unless said otherwise. Not thread-safe.
+// A position is an entry, identified by its cursor. Call Seek..., then Next for each entry after
+// that place. Errors are Unavailable (try again with a new object) unless noted otherwise. Not
+// thread-safe.
 
 #ifndef DEFERD_LIMITER_INTAKE_SYSTEMD_JOURNAL_H_
 #define DEFERD_LIMITER_INTAKE_SYSTEMD_JOURNAL_H_
@@ -27,51 +27,51 @@
 namespace deferd {
 
 struct JournalEntry {
-  // When it was sent (_SOURCE_REALTIME_TIMESTAMP), or else when journald got it;
+  // The time of sending (_SOURCE_REALTIME_TIMESTAMP), otherwise of reception by journald;
   // systemd.journal-fields(7).
   absl::Time time;
   std::string identifier;    // SYSLOG_IDENTIFIER: "postfix/smtp", "exim"
-  std::string pid;           // SYSLOG_PID or else _PID; empty if there is neither
+  std::string pid;           // SYSLOG_PID, else _PID; may be empty
   std::string message;       // MESSAGE: any bytes
-  bool too_long = false;     // the message is longer than any line of a log may be, and is cut
-  std::optional<uid_t> uid;  // whose process sent it, as the kernel says (_UID)
-  // It is journald's word that it threw away what came too fast (RateLimitBurst= in
+  bool too_long = false;     // the message exceeds the maximum line length and is cut
+  std::optional<uid_t> uid;  // user of the sending process, as recorded by the kernel (_UID)
+  // journald reports that it dropped entries (RateLimitBurst= in
   // journald.conf(5)): "Suppressed 7 messages from postfix@-.service".
   bool suppressed = false;
 };
 
 class SystemdJournal {
  public:
-  // An empty directory is this machine's journal. NotFound: there is no journal; PermissionDenied:
-  // there is one, and we may not read it. The texts say what to do.
+  // Empty directory: this machine's journal. NotFound: no journal exists; PermissionDenied: it
+  // exists but cannot be read. The texts say what to do.
   static absl::StatusOr<std::unique_ptr<SystemdJournal>> Open(const std::string& directory);
   SystemdJournal(const SystemdJournal&) = delete;
   SystemdJournal& operator=(const SystemdJournal&) = delete;
 
-  // As Open, without opening: whether there is a journal that may be read.
+  // Like Open, but only checks whether a readable journal exists.
   static absl::Status Check(const std::string& directory);
 
   absl::Status SeekHead();
-  // Before the first entry that is not older; stands on the one in front of it if there is one.
+  // Goes before the first entry that is not older, onto the entry in front of it if there is one.
   absl::Status SeekTime(absl::Time time);
-  // Onto the entry that has the cursor: true. Else before the next one that is left, on the one in
-  // front of that if there is one: false. InvalidArgument: it is no cursor.
+  // Goes onto the entry with the cursor and returns true. If that entry no longer exists, goes
+  // before the next remaining one and returns false. InvalidArgument: not a cursor.
   absl::StatusOr<bool> SeekCursor(const std::string& cursor);
 
   // Goes to the next entry; false: there is none yet.
   absl::StatusOr<bool> Next();
 
-  // The entry it stands on. DataLoss: it cannot be read, others may.
+  // The current entry. DataLoss: it cannot be read, others may.
   absl::Status Read(JournalEntry* entry);
-  // Empty if it stands on none.
+  // Empty if there is no current entry.
   std::string Cursor();
-  // When journald got the entry it stands on; InfinitePast if it stands on none.
+  // When journald received the current entry; InfinitePast if there is none.
   absl::Time Received();
 
-  // Of all entries that are left, of any program; nullopt: there is none.
+  // The oldest remaining entry of any program; nullopt: the journal is empty.
   std::optional<absl::Time> Oldest();
 
-  // Readable when something has changed; then Process says whether files came or went.
+  // Readable when something has changed; call Process then to learn whether files came or went.
   int fd() const { return fd_; }
   absl::StatusOr<bool> Process();
 
@@ -84,7 +84,7 @@ class SystemdJournal {
 
   // The value of a field; nullopt if the entry has none. Valid until the next call.
   absl::StatusOr<std::optional<absl::string_view>> Field(const char* name);
-  // After a seek: onto the entry in front of that place.
+  // After a seek: moves onto the entry in front of that place.
   absl::Status StepBack();
 
   std::unique_ptr<sd_journal, Closer> journal_;

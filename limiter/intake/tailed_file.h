@@ -1,10 +1,10 @@
-// One open log file: its next bytes, whether what was read is still there, and how far its full
-// lines were read.
+// One open log file: reads its next bytes, detects whether bytes already read have changed, and
+// tracks how far complete lines were read.
 //
-// A file cut to nothing and written again (copytruncate) keeps its inode, and may have grown past
-// our position before anyone looks: so each read compares the bytes before the position too. A
-// position's hashes are of the bytes that were read, never of the file as it is later. A gzip file
-// (told by its first bytes) is read as what it unpacks to; it does not grow. Not thread-safe.
+// A file that is truncated and written again (copytruncate) keeps its inode and may have grown past
+// our position before the next look. Each read therefore compares the bytes before the position.
+// The hashes of a position cover the bytes as they were read, not the file's later content. A gzip
+// file (detected by its first bytes) is read decompressed and does not grow. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_INTAKE_TAILED_FILE_H_
 #define DEFERD_LIMITER_INTAKE_TAILED_FILE_H_
@@ -37,55 +37,56 @@ class TailedFile {
   enum class Result {
     kBytes,
     kEnd,    // nothing new
-    kCut,    // what was read is gone, and more may be: see Restart
-    kError,  // the file cannot be read; try again. Of a gzip file: it is damaged
+    kCut,    // bytes already read are gone or changed; see Restart
+    kError,  // reading failed, try again; for a gzip file: damaged
   };
 
-  // From the beginning. Errors name the file; what is not a regular file is FailedPrecondition.
+  // Opens a file at its beginning. Errors name the file; FailedPrecondition: not a regular file.
   static absl::StatusOr<std::unique_ptr<TailedFile>> Open(const std::string& path);
   ~TailedFile();
   TailedFile(const TailedFile&) = delete;
   TailedFile& operator=(const TailedFile&) = delete;
 
-  // The next bytes into `*bytes`, valid until the next call.
+  // Reads the next bytes into `*bytes`, valid until the next call.
   Result Read(absl::string_view* bytes);
 
-  // After kCut, begins at the front again.
+  // After kCut: starts again at the beginning.
   void Restart();
 
-  // For a file just opened: if it begins with what was read to `position`, goes there. If false, it
-  // cannot be used any more.
+  // For a file just opened: goes to `position` if the file begins with the bytes read up to there.
+  // If false, the object cannot be used any more.
   bool GoTo(const FilePosition& position);
 
-  // For a file just opened: goes to its end, as if all had been read. False: it cannot be read.
+  // For a file just opened: goes to its end, as if everything had been read. False: reading failed.
   bool SkipToEnd();
 
-  // For a file just opened, if it is a copy of `original` made before that was cut: goes on where
-  // `original` was read to, in the middle of a line perhaps. If false, it cannot be used any more.
+  // For a file just opened that is a copy of `original`, made before the original was truncated:
+  // continues at the original's position, possibly inside a line. If false, the object cannot be
+  // used any more.
   bool TakeOver(const TailedFile& original);
 
-  // Notes that lines were handed on up to `offset`, which is in the last bytes read or was noted
-  // before.
+  // Records that lines were delivered up to `offset`, which lies in the last bytes read or was
+  // recorded before.
   void MarkLine(int64_t offset);
 
   // As of the last MarkLine.
   FilePosition position() const;
 
-  // The first bytes of the file as it is now, 1024 at most. Reads nothing off.
+  // The first bytes of the file as it is now, at most 1024. Does not move the position.
   std::string Head() const;
 
   int fd() const { return fd_; }
   FileId id() const { return id_; }
   bool packed() const { return inflater_ != nullptr; }
 
-  // For the owner: lines cut in the middle, the watch on this file, and since when it has not been
-  // at the path any more.
+  // For the owner: splits lines, the watch on this file, and since when the file is no longer at
+  // the path.
   LineSplitter splitter;
   int watch = -1;
   absl::Time rotated_at = absl::InfiniteFuture();
   bool seen_deleted = false;  // it has no name any more
-  bool damaged = false;       // a gzip file that cannot be read on
-  bool is_copy = false;       // made by rotation: nobody goes on writing it
+  bool damaged = false;       // a gzip file that cannot be read further
+  bool is_copy = false;       // made by rotation: nobody writes to it
 
  private:
   TailedFile(int fd, FileId id) : fd_(fd), id_(id) {}
@@ -100,18 +101,18 @@ class TailedFile {
   std::string head_;    // the first bytes of what was read
   std::string tail_;    // the last bytes before offset_
   std::vector<char> buffer_;
-  absl::string_view window_;  // in buffer_: the last bytes read and tail_ as it was before them
+  absl::string_view window_;  // in buffer_: the last bytes read, preceded by the tail_ of that time
 
   int64_t line_offset_ = 0;
   std::string line_tail_;  // the last bytes before line_offset_
   mutable FilePosition position_;
   mutable bool position_is_good_ = false;
 
-  // Of a gzip file.
+  // For a gzip file.
   std::unique_ptr<Inflater> inflater_;
   std::vector<char> packed_;
   absl::string_view packed_rest_;
-  std::string again_;  // unpacked, and to be read next
+  std::string again_;  // decompressed, to be read next
   int64_t packed_offset_ = 0;
 };
 

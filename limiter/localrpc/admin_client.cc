@@ -24,7 +24,7 @@ namespace {
 
 constexpr size_t kMaxAnswer = size_t{1} << 30;
 
-// Empty where it cannot be seen.
+// Empty if the group cannot be determined.
 std::string GroupOf(const std::string& path) {
   struct stat file;
   if (stat(path.c_str(), &file) != 0) return "";
@@ -36,31 +36,32 @@ absl::Status CannotConnect(const std::string& path, int error) {
   if (error == EACCES || error == EPERM) {
     const std::string group = GroupOf(path);
     return absl::PermissionDeniedError(
-        absl::StrCat(path, ": not allowed; run deferctl as root, or as a member of ",
+        absl::StrCat(path, ": permission denied; run deferctl as root or as a member of ",
                      group.empty() || group == "root"
                          ? "the group that [admin] group names"
                          : absl::StrCat("group ", group, " (adduser NAME ", group, ")"),
-                     "; a new membership takes a new login"));
+                     "; after adding a user to the group, log in again"));
   }
   if (!absl::StartsWith(path, "/") && absl::StrContains(path, ':')) {
     return absl::InvalidArgumentError(absl::StrCat(
         path,
-        ": deferctl asks on a unix socket alone; give the path that deferd.toml has as "
+        ": deferctl connects to unix sockets only; give the path that deferd.toml has as "
         "[admin] socket"));
   }
-  return absl::UnavailableError(absl::StrCat(
-      path, ": no deferd answers there (", std::strerror(error),
-      "); is it running, and is this its [admin] socket? (--socket PATH or DEFERD_SOCKET)"));
+  return absl::UnavailableError(absl::StrCat(path, ": cannot connect to deferd (",
+                                             std::strerror(error),
+                                             "); is it running, and is this its [admin] socket? "
+                                             "(set it with --socket PATH or DEFERD_SOCKET)"));
 }
 
 }  // namespace
 
-absl::StatusOr<Json> AskDaemon(const std::string& path, const std::string& verb, const Json& args,
-                               absl::Duration limit) {
+absl::StatusOr<Json> CallDaemon(const std::string& path, const std::string& verb, const Json& args,
+                                absl::Duration limit) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": too long for a unix socket"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": path too long for a unix socket"));
   }
   path.copy(address.sun_path, path.size());
 
@@ -95,7 +96,7 @@ absl::StatusOr<Json> AskDaemon(const std::string& path, const std::string& verb,
     if (n == 0) break;
     answer.append(buffer, static_cast<size_t>(n));
   }
-  // A list of a million subjects is large, but not deep.
+  // A list of a million subjects is large, but not deeply nested.
   constexpr JsonLimits kLimits = {
       .max_bytes = kMaxAnswer, .max_depth = 16, .max_values = std::numeric_limits<size_t>::max()};
   Json json;
@@ -110,9 +111,10 @@ absl::StatusOr<Json> AskDaemon(const std::string& path, const std::string& verb,
     return absl::FailedPreconditionError(PrintableUtf8(error->get<std::string>()));
   }
   if (ok != json.end() && *ok == false) {
-    return absl::FailedPreconditionError("deferd refused without a reason");
+    return absl::FailedPreconditionError("deferd refused the request without a reason");
   }
-  return absl::UnavailableError(absl::StrCat(path, ": what answers there is no deferd"));
+  return absl::UnavailableError(
+      absl::StrCat(path, ": the answer does not come from deferd; is this its [admin] socket?"));
 }
 
 }  // namespace deferd

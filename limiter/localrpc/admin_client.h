@@ -1,4 +1,4 @@
-// deferctl's end of the admin protocol: one request, one answer, blocking, with a time limit.
+// Client of the admin protocol: one request, one answer, blocking, with a time limit.
 
 #ifndef DEFERD_LIMITER_LOCALRPC_ADMIN_CLIENT_H_
 #define DEFERD_LIMITER_LOCALRPC_ADMIN_CLIENT_H_
@@ -11,12 +11,11 @@
 
 namespace deferd {
 
-// The result of `verb` from the daemon behind the unix socket at `path`. Unavailable if nobody
-// listens there or it does not answer within `limit` (the message says what to look at);
-// PermissionDenied if the socket may not be opened; FailedPrecondition carries the daemon's own
-// refusal.
-absl::StatusOr<Json> AskDaemon(const std::string& path, const std::string& verb, const Json& args,
-                               absl::Duration limit);
+// Sends `verb` to the daemon at the unix socket `path` and returns its result. Unavailable if no
+// process listens or no answer comes within `limit` (the message says what to check);
+// PermissionDenied if the socket cannot be opened; FailedPrecondition carries the daemon's refusal.
+absl::StatusOr<Json> CallDaemon(const std::string& path, const std::string& verb, const Json& args,
+                                absl::Duration limit);
 
 }  // namespace deferd
 

@@ -17,14 +17,15 @@ bool AdminSession::OnBytes(absl::string_view bytes, std::string* out) {
     const size_t end = bytes.find('\n');
     const absl::string_view piece = bytes.substr(0, end);
     if (partial_.size() + piece.size() > options_.limits.max_bytes) {
-      *out += ErrorLine(absl::StrCat("request longer than ", options_.limits.max_bytes, " bytes"));
+      *out +=
+          ErrorLine(absl::StrCat("request is longer than ", options_.limits.max_bytes, " bytes"));
       partial_.clear();
       return false;
     }
     absl::StrAppend(&partial_, piece);
     if (end == absl::string_view::npos) return true;
     if (out->size() > kMaxUnread) {
-      *out += ErrorLine("too many requests at once: read the answers before you send more");
+      *out += ErrorLine("too many pending requests: read the answers before sending more");
       partial_.clear();
       return false;
     }
@@ -43,12 +44,12 @@ void AdminSession::OnEnd(std::string* out) {
 
 void AdminSession::Answer(absl::string_view line, std::string* out) {
   if (!JsonWithinLimits(line, options_.limits)) {
-    *out += ErrorLine("no request: nested too deeply, or too many values");
+    *out += ErrorLine("invalid request: nested too deeply, or too many values");
     return;
   }
   const Json request = Json::parse(line.begin(), line.end(), nullptr, /*allow_exceptions=*/false);
   if (!request.is_object() || !request.contains("verb") || !request["verb"].is_string()) {
-    *out += ErrorLine("no request: expected {\"verb\": ..., \"args\": {...}} on one line");
+    *out += ErrorLine("invalid request: expected {\"verb\": ..., \"args\": {...}} on one line");
     return;
   }
   Json args = Json::object();

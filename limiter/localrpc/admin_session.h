@@ -1,13 +1,14 @@
-// The admin protocol: one JSON object a line, answered by one JSON object a line, in order.
+// The admin protocol: each request is one JSON object on a line, answered by one JSON object on a
+// line, in order.
 //
 //   request  {"verb": "block", "args": {"subject": "example.com", ...}}
-//   answer   {"ok": true, "result": ...}  or  {"ok": false, "error": "example.com: no block to
-//   end"}
+//   answer   {"ok": true, "result": ...}
+//            {"ok": false, "error": "example.com: no block to end"}
 //
-// Sans-I/O. A line that exceeds the limits, or that is no such object, is answered with an error;
-// the connection ends after an over-long one, and when a client sends requests without reading
-// answers. The limits are checked before a parser sees the line. Who may connect is decided by the
-// socket's permissions; who did is known from the peer's credentials and handed to the handler.
+// Sans-I/O. A line that exceeds the limits or is not a valid request is answered with an error. The
+// connection is closed after an over-long line, and when a client sends requests without reading
+// the answers. The limits are checked before the JSON parser runs. The socket's permissions decide
+// who may connect; the handler gets the credentials of the peer.
 
 #ifndef DEFERD_LIMITER_LOCALRPC_ADMIN_SESSION_H_
 #define DEFERD_LIMITER_LOCALRPC_ADMIN_SESSION_H_
@@ -24,19 +25,19 @@
 
 namespace deferd {
 
-// Answers one request; an error's message goes to the person.
+// Answers one request. The error message is shown to the person who sent the request.
 using AdminHandler =
     std::function<absl::StatusOr<Json>(const std::string& verb, const Json& args, const Peer&)>;
 
 class AdminSession : public Session {
  public:
   static constexpr size_t kMaxLine = 64 << 10;
-  // Answers that wait to be read when a further request is answered. One answer may be larger.
+  // Maximum size of unread answers when another request is answered. One answer may be larger.
   static constexpr size_t kMaxUnread = 1 << 20;
 
   struct Options {
     JsonLimits limits = {.max_bytes = kMaxLine, .max_depth = 8, .max_values = 16 << 10};
-    bool one_request = false;  // the connection ends with its first answer
+    bool one_request = false;  // close the connection after the first answer
   };
 
   AdminSession(const Peer& peer, AdminHandler handler, const Options& options)

@@ -24,7 +24,7 @@ std::string Field(const Json& json, const char* name) {
   auto it = json.find(name);
   if (it == json.end() || it->is_null()) return "";
   if (!it->is_string()) return PrintableUtf8(Dump(*it));
-  // Of several lines one: a page wraps its text itself.
+  // Joins several lines: pages wrap text themselves.
   return PrintableUtf8(
       absl::StrReplaceAll(it->get<std::string>(), {{"\r\n", " "}, {"\n", " "}, {"\t", " "}}));
 }
@@ -33,7 +33,7 @@ int64_t Number(const Json& json, const char* name) {
   auto it = json.find(name);
   if (it == json.end() || !it->is_number()) return 0;
   if (!it->is_number_float()) return it->get<int64_t>();
-  // Only what an int64_t holds may become one.
+  // Converts only values that fit into int64_t.
   constexpr double kEnd = 9223372036854775808.0;  // 2^63
   const double number = it->get<double>();
   if (number >= -kEnd && number < kEnd) return static_cast<int64_t>(number);

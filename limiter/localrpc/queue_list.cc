@@ -14,7 +14,7 @@ namespace deferd {
 
 namespace {
 
-// "512", "1.2K", "14M": of Exim's listing.
+// Sizes in Exim's listing: "512", "1.2K", "14M".
 int64_t EximSize(absl::string_view text) {
   int64_t unit = 1;
   if (absl::ConsumeSuffix(&text, "K")) unit = 1 << 10;
@@ -25,8 +25,8 @@ int64_t EximSize(absl::string_view text) {
              : 0;
 }
 
-// "AGE SIZE ID <SENDER> *** frozen ***", with "(USER)" of an untrusted local submitter after the
-// sender. The sender may hold anything but a line end, so the end of the line is looked at first.
+// "AGE SIZE ID <SENDER> *** frozen ***", with "(USER)" after the sender if an untrusted local user
+// submitted the message. The sender may hold anything but a line end, so parse from the end.
 bool ReadEximHead(absl::string_view line, QueuedMail* mail) {
   line = absl::StripAsciiWhitespace(line);
   const std::vector<absl::string_view> words =
@@ -65,7 +65,7 @@ void AddEximQueue(absl::string_view listing, bool held, std::vector<QueuedMail>*
       if (in_message) queue->push_back(std::move(mail));
       continue;
     }
-    // "        D ADDRESS" has been delivered to.
+    // "        D ADDRESS": already delivered.
     absl::string_view address = absl::StripAsciiWhitespace(line);
     std::vector<std::string>& recipients = queue->back().recipients;
     if (absl::StartsWith(line, "        D ") || recipients.size() >= kMaxRecipients) continue;
@@ -87,7 +87,7 @@ void AddPostfixQueue(absl::string_view listing, std::vector<QueuedMail>* queue) 
       if (!recipient.is_object() || mail.recipients.size() >= kMaxRecipients) continue;
       mail.recipients.push_back(QueueField(recipient, "address"));
       std::string reason = QueueField(recipient, "delay_reason");
-      // That we put it off goes before what others say.
+      // The delay reason of our own table is preferred to others.
       if (mail.problem.empty() || IsRefusalText(reason)) mail.problem = std::move(reason);
     }
   }

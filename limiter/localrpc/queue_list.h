@@ -1,7 +1,7 @@
-// What is in an MTA's queue: its own listing read, and the form in which the root helper tells it.
+// Reads the queue listings of MTAs, and converts a listing to and from the root helper's JSON.
 //
-// Sources: Exim's -bp (specification, section 5.2), Postfix's `postqueue -j` (postqueue(1)). A line
-// that is not understood is left out; nothing here fails.
+// Input: Exim's -bp (specification, section 5.2) and Postfix's `postqueue -j` (postqueue(1)). Lines
+// that cannot be parsed are skipped; nothing here fails.
 
 #ifndef DEFERD_LIMITER_LOCALRPC_QUEUE_LIST_H_
 #define DEFERD_LIMITER_LOCALRPC_QUEUE_LIST_H_
@@ -15,20 +15,20 @@
 
 namespace deferd {
 
-// Recipients of one message that are listed.
+// Maximum number of listed recipients per message.
 inline constexpr size_t kMaxRecipients = 100;
 
-// Domains that one request may put off, and as many users.
-inline constexpr size_t kMaxPutOff = 5000;
+// Maximum number of deferred domains in one request, and of users.
+inline constexpr size_t kMaxDeferredKeys = 5000;
 
-// `held`: it is the list of deferd's named queue. Recipients that were delivered to are left out.
+// `held`: the listing is that of deferd's named queue. Recipients already delivered are left out.
 void AddEximQueue(absl::string_view listing, bool held, std::vector<QueuedMail>* queue);
 void AddPostfixQueue(absl::string_view listing, std::vector<QueuedMail>* queue);
 
-// The string under `name`, as it is; empty if there is none.
+// The string value of `name`; empty if there is none.
 std::string QueueField(const Json& json, const std::string& name);
 
-// A queue as the helper's protocol has it: an array. What is no such array reads as empty.
+// A queue in the helper's protocol is a JSON array. Any other value reads as an empty queue.
 Json QueueToJson(const std::vector<QueuedMail>& queue);
 std::vector<QueuedMail> QueueFromJson(const Json& json);
 

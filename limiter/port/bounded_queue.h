@@ -1,5 +1,5 @@
-// A queue between two roles that holds at most `capacity` items: a fast producer waits for a slow
-// consumer, so memory stays bounded. Any number of threads on either side.
+// A queue between threads that holds at most `capacity` items. A fast producer waits for a slow
+// consumer, so memory stays bounded. Any number of producers and consumers.
 
 #ifndef DEFERD_LIMITER_PORT_BOUNDED_QUEUE_H_
 #define DEFERD_LIMITER_PORT_BOUNDED_QUEUE_H_
@@ -20,7 +20,7 @@ class BoundedQueue {
  public:
   explicit BoundedQueue(size_t capacity) : capacity_(capacity) {}
 
-  // Waits while full. False if the queue was closed; `item` is then dropped.
+  // Waits while the queue is full. Returns false, and drops `item`, if the queue was closed.
   bool Push(T item) {
     MutexLock lock(&mutex_);
     while (!closed_ && items_.size() >= capacity_) not_full_.Wait(&mutex_);
@@ -30,8 +30,8 @@ class BoundedQueue {
     return true;
   }
 
-  // Waits up to `timeout` for an item; nullopt if none came. After Close the rest can still be
-  // popped.
+  // Waits up to `timeout` for an item; nullopt if none arrived. After Close the remaining items can
+  // still be popped.
   std::optional<T> Pop(absl::Duration timeout) {
     MutexLock lock(&mutex_);
     if (items_.empty() && !closed_) not_empty_.WaitFor(&mutex_, timeout);

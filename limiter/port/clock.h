@@ -1,7 +1,7 @@
-// The clock, passed in.
+// The time of day, passed in as an object.
 //
-// Counting uses the times printed in the log; the clock only says what is too far in the future,
-// ends cases and drives what is shown. This is the one file that asks for the time of day.
+// Counting uses the times printed in the log. The clock only detects times that are too far in the
+// future, ends cases and dates output. This is the only file that reads the system clock.
 
 #ifndef DEFERD_LIMITER_PORT_CLOCK_H_
 #define DEFERD_LIMITER_PORT_CLOCK_H_
@@ -26,7 +26,7 @@ class SystemClock : public Clock {
   absl::Time Now() const override { return absl::Now(); }
 };
 
-// A clock that tests move by hand.
+// A clock that tests set by hand.
 class ManualClock : public Clock {
  public:
   explicit ManualClock(absl::Time now) : micros_(absl::ToUnixMicros(now)) {}

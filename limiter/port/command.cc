@@ -28,7 +28,7 @@ constexpr size_t kMaxOutput = 64 << 20;
 constexpr size_t kMaxError = 300;
 constexpr size_t kMaxRunning = 8;
 
-// A file in memory that holds `text`, to be read from its beginning; -1 if there is no room.
+// A memory file that holds `text`, positioned at its beginning; -1 if out of memory.
 int MemoryFile(absl::string_view text) {
   const int fd = memfd_create("deferd", MFD_CLOEXEC);
   if (fd < 0) return -1;
@@ -59,7 +59,7 @@ std::string ReadAll(int fd, size_t most) {
   return text;
 }
 
-// In a process group of its own, so that all of it can be ended.
+// In a process group of its own, so that its children can be killed too.
 absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& argv, int in, int out, int error) {
   std::vector<char*> words;
   words.reserve(argv.size() + 1);
@@ -92,7 +92,7 @@ absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& argv, int in, int ou
   return absl::UnavailableError(absl::StrCat(argv[0], ": ", std::strerror(failed)));
 }
 
-// Whether it has ended within `limit`; it is not waited for yet.
+// Whether the program has ended within `limit`; does not reap it.
 bool EndsWithin(pid_t pid, absl::Duration limit) {
   const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return false;
@@ -125,7 +125,7 @@ absl::StatusOr<Commands::Ended> Commands::RunAnyhow(const std::vector<std::strin
       if (fd >= 0) close(fd);
     }
   };
-  if (in < 0 || out < 0 || error < 0) return absl::UnavailableError("no memory for a command");
+  if (in < 0 || out < 0 || error < 0) return absl::UnavailableError("out of memory for a command");
   absl::StatusOr<pid_t> pid = Spawn(argv, in, out, error);
   if (!pid.ok()) return pid.status();
   const bool in_time = EndsWithin(*pid, limit);
@@ -133,10 +133,10 @@ absl::StatusOr<Commands::Ended> Commands::RunAnyhow(const std::vector<std::strin
   const int status = WaitFor(*pid);
   if (!in_time) {
     return absl::DeadlineExceededError(
-        absl::StrCat(argv[0], ": not done within ", absl::FormatDuration(limit)));
+        absl::StrCat(argv[0], ": did not finish within ", absl::FormatDuration(limit)));
   }
   if (lseek(out, 0, SEEK_END) > static_cast<off_t>(kMaxOutput)) {
-    return absl::ResourceExhaustedError(absl::StrCat(argv[0], ": wrote over 64 MiB"));
+    return absl::ResourceExhaustedError(absl::StrCat(argv[0], ": wrote more than 64 MiB"));
   }
   return Ended{.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
                .output = ReadAll(out, kMaxOutput),
@@ -160,7 +160,7 @@ absl::StatusOr<std::string> Commands::Run(const std::vector<std::string>& argv,
 absl::Status Commands::Start(const std::vector<std::string>& argv) {
   if (running_->load() >= kMaxRunning) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(kMaxRunning, " commands run already; ask again in a moment"));
+        absl::StrCat(kMaxRunning, " commands are already running; try again in a moment"));
   }
   const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (nothing < 0) return absl::UnavailableError(absl::StrCat("/dev/null: ", strerror(errno)));
@@ -176,7 +176,7 @@ absl::Status Commands::Start(const std::vector<std::string>& argv) {
   try {
     std::thread(wait).detach();
   } catch (const std::system_error&) {
-    wait();  // without room for a thread
+    wait();  // no thread available
   }
   return absl::OkStatus();
 }

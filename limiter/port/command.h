@@ -1,5 +1,5 @@
-// Other programs, started without a shell: the words of `argv` are its arguments, whatever is in
-// them. They get a fixed environment (PATH, LC_ALL=C, TZ=UTC) and no descriptor of ours.
+// Runs other programs without a shell: `argv` is passed on unchanged. Programs get a fixed
+// environment (PATH, LC_ALL=C, TZ=UTC) and inherit no descriptor.
 //
 // Not thread-safe.
 
@@ -21,36 +21,35 @@ namespace deferd {
 
 class Commands {
  public:
-  // Started ones are asked to end when they have run for so long.
+  // Programs started with Start get SIGTERM after this time.
   static constexpr absl::Duration kLongest = absl::Minutes(30);
 
-  // How one ended, and what it wrote to its standard output and error.
+  // Exit status and output of a program that has ended.
   struct Ended {
-    int status = 0;  // of its exit, 128 and more: by a signal
+    int status = 0;  // exit status; 128 and above: killed by a signal
     std::string output;
-    std::string error;  // the first bytes
+    std::string error;  // the first bytes only
 
     bool ok() const { return status == 0; }
   };
 
-  // Runs it to its end, however that is. Unavailable if it cannot be started, DeadlineExceeded if
-  // it was killed after `limit`, ResourceExhausted if it wrote over 64 MiB.
+  // Runs the program and returns its result, whatever the exit status. Unavailable if it cannot be
+  // started, DeadlineExceeded if it was killed after `limit`, ResourceExhausted if it wrote more
+  // than 64 MiB.
   absl::StatusOr<Ended> RunAnyhow(const std::vector<std::string>& argv, absl::string_view input,
                                   absl::Duration limit);
 
-  // Runs it to its end: what it wrote to its standard output (ResourceExhausted if that is over 64
-  // MiB: half a list is none). Unavailable if it
-  // cannot be started or ends with another status than 0 (then with the first line that it wrote
-  // to its standard error), DeadlineExceeded if it was killed after `limit`.
+  // Runs the program and returns its standard output. As RunAnyhow, and Unavailable if the exit
+  // status is not 0, with the first line of standard error.
   absl::StatusOr<std::string> Run(const std::vector<std::string>& argv, absl::string_view input,
                                   absl::Duration limit);
 
-  // Starts it and goes on; its output is thrown away. It may outlive this object, as a delivery
-  // should. At most 8 run at once: ResourceExhausted.
+  // Starts the program and returns at once; the output is discarded. The program may outlive this
+  // object, as a mail delivery should. ResourceExhausted if 8 are running.
   absl::Status Start(const std::vector<std::string>& argv);
 
  private:
-  // Each has a thread that waits for its end, so that none stays a zombie.
+  // Each program has a thread that waits for it, so that none becomes a zombie.
   const std::shared_ptr<std::atomic<size_t>> running_ = std::make_shared<std::atomic<size_t>>(0);
 };
 

@@ -17,7 +17,7 @@ ConnectionShares::Slot* ConnectionShares::Idlest(TimePoint now) const {
   return greediest == nullptr ? nullptr : FrontOf(*greediest, now);
 }
 
-ConnectionShares::Entry ConnectionShares::Ask(int64_t peer, bool trusted, TimePoint now) const {
+ConnectionShares::Entry ConnectionShares::Admit(int64_t peer, bool trusted, TimePoint now) const {
   if (!trusted && limits_.per_peer > 0) {
     auto found = peers_.find(peer);
     if (found != peers_.end() && found->second.size() >= static_cast<size_t>(limits_.per_peer)) {

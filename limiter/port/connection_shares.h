@@ -1,12 +1,14 @@
-// Who may have a connection of one listener, and who has to go when there are too many.
+// Decides which connections of a listener are accepted, and which are closed when there are too
+// many.
 //
-// A peer is a user of this machine, as the kernel names it. Trusted ones (root, the mail server)
-// have a reserve that nobody else can fill; of all others each has a share at most. When a limit is
-// reached, the connection goes that has been of no use for the longest time: one of the newcomer's
-// own if its share is full, else one of the peer that holds the most. A trusted peer's never goes.
-// Use is an answer, or bytes of an answer that the peer takes; dribbling half a question is none.
+// A peer is a user of this machine (uid). Trusted peers (root, the mail server) have a reserve that
+// nobody else can fill; every other peer has a maximum share. At a limit, the connection that has
+// been useless for the longest time is closed: one of the new connection's own peer if its share is
+// full, otherwise one of the peer with the most connections. A trusted peer's connection is never
+// closed. Only answers count as use, and bytes of an answer that the client reads; sending half a
+// question does not.
 //
-// Values alone, no sockets; time is an argument. Not thread-safe.
+// Values only, no sockets; time is an argument. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_PORT_CONNECTION_SHARES_H_
 #define DEFERD_LIMITER_PORT_CONNECTION_SHARES_H_
@@ -24,13 +26,14 @@ class ConnectionShares {
 
   struct Limits {
     int most = 4096;
-    int reserved = 0;  // of them, for trusted peers alone
-    int per_peer = 0;  // of a peer that is not trusted; 0: all that is not reserved
-    // Only what was of no use for this long goes; max(): nothing does, newcomers are refused.
+    int reserved = 0;  // of these, for trusted peers only
+    int per_peer = 0;  // maximum per untrusted peer; 0: all that is not reserved
+    // Minimum time without use before a connection may be closed. max(): never, new ones are
+    // refused.
     std::chrono::steady_clock::duration evict_after = std::chrono::steady_clock::duration::max();
   };
 
-  // One connection. Stays where it is while it is among the shares.
+  // One connection. Must not move while it is registered.
   class Slot {
    private:
     friend class ConnectionShares;
@@ -43,27 +46,27 @@ class ConnectionShares {
   explicit ConnectionShares(const Limits& limits) : limits_(limits) {}
 
   struct Entry {
-    bool welcome = false;
-    Slot* evict = nullptr;  // this one goes first
+    bool admitted = false;
+    Slot* evict = nullptr;  // close this one first
   };
-  Entry Ask(int64_t peer, bool trusted, TimePoint now) const;
+  Entry Admit(int64_t peer, bool trusted, TimePoint now) const;
 
   void Add(Slot* slot, int64_t peer, bool trusted, TimePoint now);
   void Used(Slot* slot, TimePoint now);
   void Remove(Slot* slot);
 
-  // The one that goes when the process has no descriptor left; null: none may.
+  // The connection to close when the process runs out of descriptors; null: none may be closed.
   Slot* Idlest(TimePoint now) const;
 
   int size() const { return trusted_ + others_; }
 
  private:
-  using Peer = std::list<Slot*>;  // by last use, the longest ago first
+  using Peer = std::list<Slot*>;  // by last use, oldest first
 
   Slot* FrontOf(const Peer& peer, TimePoint now) const;
 
   const Limits limits_;
-  std::map<int64_t, Peer> peers_;  // those that are not trusted
+  std::map<int64_t, Peer> peers_;  // untrusted peers
   Peer trusted_slots_;
   int trusted_ = 0;
   int others_ = 0;

@@ -1,4 +1,4 @@
-// This machine's name: HOST of local:USER@HOST, in the daemon and in replay alike.
+// This machine's host name: HOST in local:USER@HOST, for the daemon and for replay.
 
 #ifndef DEFERD_LIMITER_PORT_HOST_NAME_H_
 #define DEFERD_LIMITER_PORT_HOST_NAME_H_
@@ -9,7 +9,7 @@
 
 namespace deferd {
 
-// gethostname(2); "localhost" where it has none.
+// gethostname(2); "localhost" if there is none.
 inline std::string HostName() {
   char name[256] = {};
   const bool known = gethostname(name, sizeof(name) - 1) == 0 && name[0] != '\0';

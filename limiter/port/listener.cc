@@ -34,7 +34,7 @@ union SocketAddress {
 };
 
 struct Address {
-  std::string path;  // of a unix socket; empty: TCP
+  std::string path;  // of the unix socket; empty: TCP
   SocketAddress tcp;
   socklen_t tcp_size = 0;
   uint16_t port = 0;
@@ -49,8 +49,8 @@ absl::StatusOr<Address> ParseUnix(absl::string_view address, absl::string_view p
   if (path.empty()) return Wrong(address, "the path is missing; expected unix:/PATH");
   if (absl::StrContains(path, '\0')) return Wrong(address, "the path has a zero byte");
   if (path.size() > kMaxPath) {
-    return Wrong(address, absl::StrCat("the path has ", path.size(), " bytes; a unix socket's has ",
-                                       kMaxPath, " at most"));
+    return Wrong(address, absl::StrCat("the path has ", path.size(),
+                                       " bytes; the limit for a unix socket is ", kMaxPath));
   }
   Address parsed;
   parsed.path = std::string(path);
@@ -68,7 +68,7 @@ absl::StatusOr<Address> ParseTcp(absl::string_view address) {
     if (!absl::ascii_isdigit(c)) return Wrong(address, kExpected);
   }
   if (!absl::SimpleAtoi(port_text, &port) || port > 65535) {
-    return Wrong(address, "the port is a number from 0 to 65535");
+    return Wrong(address, "the port must be a number from 0 to 65535");
   }
 
   Address parsed;
@@ -94,9 +94,10 @@ absl::StatusOr<Address> ParseTcp(absl::string_view address) {
     loopback = ntohl(parsed.tcp.v4.sin_addr.s_addr) >> 24 == 127;
   }
   if (!loopback) {
-    return Wrong(address,
-                 "no loopback address; only 127.0.0.1, [::1] and unix sockets are served, put a "
-                 "proxy before them for others");
+    return Wrong(
+        address,
+        "not a loopback address; only 127.0.0.1, [::1] and unix sockets are supported, use a "
+        "proxy for other clients");
   }
   return parsed;
 }
@@ -113,7 +114,7 @@ std::string Directory(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// What socket(2), bind(2), listen(2), chown(2) and chmod(2) fail with, as advice.
+// Turns an errno of socket(2), bind(2), listen(2), chown(2) or chmod(2) into advice.
 absl::Status SystemError(absl::string_view address, const std::string& path, int error) {
   switch (error) {
     case EADDRINUSE:
@@ -122,9 +123,9 @@ absl::Status SystemError(absl::string_view address, const std::string& path, int
     case EACCES:
     case EPERM:
       return absl::FailedPreconditionError(
-          path.empty() ? absl::StrCat(address, ": permission denied; ports below 1024 are for root")
-                       : absl::StrCat(address, ": permission denied to create it; does ",
-                                      Directory(path), " exist and belong to this user?"));
+          path.empty() ? absl::StrCat(address, ": permission denied; ports below 1024 need root")
+                       : absl::StrCat(address, ": permission denied; does ", Directory(path),
+                                      " exist and belong to this user?"));
     case ENOENT:
     case ENOTDIR:
       return absl::FailedPreconditionError(absl::StrCat(address, ": no directory ", Directory(path),
@@ -145,8 +146,8 @@ absl::Status SystemError(absl::string_view address, const std::string& path, int
   }
 }
 
-// The socket that systemd passed for this address, -1 if there is none. Its first descriptor is
-// left on /dev/null: so it is found no second time, and no other file can get its number.
+// The socket that systemd passed for this address, or -1. The descriptor number is pointed at
+// /dev/null afterwards: the socket is not found twice, and no other file can get the number.
 int TakePassed(const Address& address) {
   for (int fd = SD_LISTEN_FDS_START, end = fd + sd_listen_fds(0); fd < end; ++fd) {
     const int same =
@@ -167,7 +168,7 @@ int TakePassed(const Address& address) {
   return -1;
 }
 
-// Makes room at `path`, which bind(2) found in use.
+// Removes a stale socket file at `path`, which bind(2) reported as in use.
 absl::Status RemoveStale(absl::string_view address, const sockaddr_un& where) {
   struct stat file;
   if (lstat(where.sun_path, &file) != 0) {
@@ -175,7 +176,7 @@ absl::Status RemoveStale(absl::string_view address, const sockaddr_un& where) {
   }
   if (!S_ISSOCK(file.st_mode)) {
     return absl::FailedPreconditionError(
-        absl::StrCat(address, ": a file that is no socket stands there; remove it"));
+        absl::StrCat(address, ": a file that is not a socket exists there; remove it"));
   }
   const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) return SystemError(address, where.sun_path, errno);
@@ -184,7 +185,7 @@ absl::Status RemoveStale(absl::string_view address, const sockaddr_un& where) {
   close(probe);
   if (error == ENOENT) return absl::OkStatus();
   if (error == EACCES) return SystemError(address, where.sun_path, error);
-  // Also a full backlog (EAGAIN) and a datagram socket (EPROTOTYPE) are somebody's.
+  // A full backlog (EAGAIN) or a datagram socket (EPROTOTYPE) also belongs to a live process.
   if (error != ECONNREFUSED) return SystemError(address, where.sun_path, EADDRINUSE);
   if (unlink(where.sun_path) != 0 && errno != ENOENT) {
     return SystemError(address, where.sun_path, errno);
@@ -204,10 +205,10 @@ absl::StatusOr<gid_t> FindGroup(absl::string_view address, const std::string& na
     break;
   }
   return Wrong(address,
-               absl::StrCat("there is no group \"", name,
-                            "\"; give the group that the mail server "
+               absl::StrCat("no such group \"", name,
+                            "\"; use the group that the mail server "
                             "runs as (on Debian \"Debian-exim\" or \"postfix\"; deferd --check "
-                            "says which is here)"));
+                            "names the group of this machine)"));
 }
 
 }  // namespace
@@ -218,10 +219,10 @@ absl::Status Listener::GiveToGroup(const std::string& path, const std::string& g
   if (lchown(path.c_str(), static_cast<uid_t>(-1), *gid) == 0) return absl::OkStatus();
   if (errno != EPERM) return SystemError(address_, path, errno);
   return absl::FailedPreconditionError(absl::StrCat(
-      address_, ": not permitted to give it to group ", group, "; add this user to that group"));
+      address_, ": not permitted to set its group to ", group, "; add this user to that group"));
 }
 
-// Nobody can connect before listen(2), so the file may be bound with other rights than it gets.
+// Nobody can connect before listen(2), so the mode may be set after bind(2).
 absl::Status Listener::MakeUnix(const std::string& path, const ListenOptions& options) {
   sockaddr_un where;
   std::memset(&where, 0, sizeof(where));
@@ -318,7 +319,7 @@ Listener& Listener::operator=(Listener&& other) noexcept {
 Listener::~Listener() { Close(); }
 
 void Listener::Close() {
-  // While the socket is open, its inode's number cannot be another file's.
+  // While the socket is open, no other file can have its inode number.
   struct stat file;
   if (!unlink_path_.empty() && lstat(unlink_path_.c_str(), &file) == 0 &&
       file.st_dev == unlink_device_ && file.st_ino == unlink_inode_) {

@@ -1,11 +1,11 @@
 // Listening sockets by address: "unix:/run/deferd/exim.sock", "127.0.0.1:4040", "[::1]:4040" (port
-// 0: any free one).
+// 0: any free port).
 //
-// A socket that systemd passed (sd_listen_fds(3)) and that is bound to the same address is used
-// instead of a new one, once; its file's mode and group stay systemd's. A unix socket file left
-// behind by a dead process is replaced; one that answers is not: AlreadyExists names it. TCP
-// addresses must be loopback ("localhost" is 127.0.0.1): InvalidArgument otherwise, since nothing
-// here is meant for a network. Every error begins with the address and says what to do.
+// If systemd passed a socket with the same address (sd_listen_fds(3)), that socket is used, once,
+// with the file mode and group that systemd set. A unix socket file left behind by a dead process
+// is replaced; if a process still answers, AlreadyExists names the address. TCP addresses must be
+// loopback ("localhost" is 127.0.0.1), because no protocol here is meant for a network:
+// InvalidArgument otherwise. Every error begins with the address and says what to do.
 
 #ifndef DEFERD_LIMITER_PORT_LISTENER_H_
 #define DEFERD_LIMITER_PORT_LISTENER_H_
@@ -22,21 +22,21 @@
 namespace deferd {
 
 struct ListenOptions {
-  int mode = 0660;    // of a unix socket's file
-  std::string group;  // its group; empty leaves the process's
+  int mode = 0660;    // of the unix socket file
+  std::string group;  // its group; empty: that of the process
   int backlog = 1024;
 };
 
-// Owns the descriptor (listening, non-blocking, close-on-exec), and the file of a unix socket that
-// it made: the destructor removes it, unless another file has taken its place.
+// Owns the descriptor (listening, non-blocking, close-on-exec) and the unix socket file that it
+// created: the destructor removes the file unless another one has taken its place.
 class Listener {
  public:
   // AlreadyExists: another process listens there. FailedPrecondition: the operator must act, for
-  // example a missing directory. InvalidArgument: the address or the group is wrong. Unavailable:
-  // the system has no more descriptors or memory.
+  // example create a directory. InvalidArgument: the address or the group is wrong. Unavailable:
+  // the system is out of descriptors or memory.
   static absl::StatusOr<Listener> Open(absl::string_view address, const ListenOptions& options);
 
-  // Checks the form alone, without opening anything.
+  // Checks the syntax only, without opening anything.
   static absl::Status CheckAddress(absl::string_view address);
 
   Listener(Listener&& other) noexcept { *this = std::move(other); }
@@ -44,7 +44,7 @@ class Listener {
   ~Listener();
 
   int fd() const { return fd_; }
-  const std::string& address() const { return address_; }  // with the real port
+  const std::string& address() const { return address_; }  // with the actual port
 
  private:
   Listener() = default;

@@ -23,13 +23,13 @@
 namespace deferd {
 namespace {
 
-// One read, so also what a session's answers can exceed max_pending_output by.
+// Size of one read, and so the amount by which answers can exceed max_pending_output.
 constexpr size_t kReadSize = 8 << 10;
-// What one connection may read, and one listener accept, before others have their turn.
+// Limits of one turn: bytes read per connection, connections accepted per listener.
 constexpr size_t kBytesPerTurn = 64 << 10;
 constexpr int kAcceptsPerTurn = 64;
-// What a client whose session is over may still send before the connection is cut. Closing at once
-// would reset the connection, and on TCP take the last answers with it.
+// Input read after a session has ended, before the connection is cut. Closing at once would reset
+// the connection, and on TCP destroy the last answers.
 constexpr size_t kMaxIgnored = 1 << 20;
 constexpr timeval kStarvedPause = {.tv_sec = 0, .tv_usec = 100'000};
 
@@ -46,7 +46,7 @@ ConnectionShares::Limits LimitsOf(const SocketServer::Options& options, bool is_
   return limits;
 }
 
-// A listener and what belongs to its connections.
+// A listener with its options and connections.
 struct Door {
   Door(EventServer* owner, const SocketServer::Options& wanted, bool on_unix)
       : server(owner), options(wanted), is_unix(on_unix), shares(LimitsOf(wanted, on_unix)) {}
@@ -57,16 +57,16 @@ struct Door {
   SocketServer::NewSession new_session;
   bool is_unix;
   ConnectionShares shares;
-  const timeval* idle = nullptr;  // one of the base's common timeouts, null: never
+  const timeval* idle = nullptr;  // one of the base's common timeouts; null: never
   std::optional<std::chrono::steady_clock::time_point> warned;
   event accept_event;
-  event resume_event;  // accepting again after want of descriptors
+  event resume_event;  // resumes accepting after a lack of descriptors
 };
 
 enum class Stage : uint8_t {
   kServing,  // bytes go to the session
-  kOver,     // the session said so: answers are written, input is ignored until the client's end
-  kEnded,    // nothing more is read: answers are written
+  kOver,     // the session has ended: write answers, ignore input until the client's end
+  kEnded,    // read nothing more, write answers
 };
 
 struct Connection : ConnectionShares::Slot {
@@ -84,7 +84,7 @@ struct Connection : ConnectionShares::Slot {
   short watched = 0;
   size_t ignored = 0;
   std::unique_ptr<Session> session;
-  std::string pending;  // answers, of which the first `sent` bytes are written
+  std::string pending;  // answers; the first `sent` bytes are written
   size_t sent = 0;
   event ready_event;
 };
@@ -106,7 +106,7 @@ class EventServer : public SocketServer {
   Stats stats() const override;
 
  private:
-  // What libevent calls.
+  // Callbacks of libevent.
   static void OfServer(int, short, void* server) { static_cast<EventServer*>(server)->OnStop(); }
   static void OfConnection(int, short what, void* arg) {
     auto* connection = static_cast<Connection*>(arg);
@@ -127,7 +127,7 @@ class EventServer : public SocketServer {
   void OnReady(Connection* connection, short what);
   void OnStop();
 
-  // These return false when the connection is to be dropped.
+  // These return false to close the connection.
   bool Receive(Connection* connection, bool to_the_last);
   bool Send(Connection* connection);
   bool Watch(Connection* connection);
@@ -177,7 +177,7 @@ absl::Status EventServer::Listen(Listener listener, const Options& options,
                OfDoor<&EventServer::OnAccept>, door.get());
   event_assign(&door->resume_event, base_, -1, 0, OfDoor<&EventServer::OnResume>, door.get());
   if (event_add(&door->accept_event, nullptr) != 0) {
-    return absl::UnavailableError(absl::StrCat(address, ": the event loop did not take it"));
+    return absl::UnavailableError(absl::StrCat(address, ": cannot add it to the event loop"));
   }
   door->listener = std::move(listener);
   doors_.push_back(std::move(door));
@@ -187,7 +187,7 @@ absl::Status EventServer::Listen(Listener listener, const Options& options,
 void EventServer::Stop(absl::Duration drain) {
   drain_nanos_.store(absl::ToInt64Nanoseconds(drain), std::memory_order_relaxed);
   const uint64_t one = 1;
-  // Fails only when the counter is full: then the loop has been told.
+  // Fails only if the counter is full; the loop has been notified then.
   [[maybe_unused]] const ssize_t written = write(stop_fd_, &one, sizeof(one));
 }
 
@@ -235,11 +235,11 @@ void EventServer::OnAccept(Door* door) {
       if (EvictIdlest()) continue;
       PauseAccepting(door, error);
       return;
-    }  // else that client has gone
+    }  // otherwise the client has disconnected
   }
 }
 
-// The listener stays readable: without a pause the loop would spin.
+// Pauses accepting: the listener stays readable, and the loop would spin.
 void EventServer::PauseAccepting(Door* door, int error) {
   starved_.fetch_add(1, std::memory_order_relaxed);
   WarnSeldom(door, absl::StrCat("cannot accept: ", std::generic_category().message(error)));
@@ -247,7 +247,7 @@ void EventServer::PauseAccepting(Door* door, int error) {
   event_add(&door->resume_event, &kStarvedPause);
 }
 
-// Of the doors, the one whose greediest peer can spare one.
+// Among the listeners, the one whose largest peer can spare a connection.
 bool EventServer::EvictIdlest() {
   const auto now = std::chrono::steady_clock::now();
   for (const auto& door : doors_) {
@@ -277,18 +277,18 @@ void EventServer::Welcome(Door* door, int fd) {
   const auto& trusted_uids = door->options.trusted;
   const bool trusted = peer.uid >= 0 && std::find(trusted_uids.begin(), trusted_uids.end(),
                                                   peer.uid) != trusted_uids.end();
-  const ConnectionShares::Entry entry = door->shares.Ask(peer.uid, trusted, now);
-  if (!entry.welcome) {
+  const ConnectionShares::Entry entry = door->shares.Admit(peer.uid, trusted, now);
+  if (!entry.admitted) {
     refused_.fetch_add(1, std::memory_order_relaxed);
     close(fd);
     WarnSeldom(door, absl::StrCat("more than ", door->options.max_connections,
-                                  " connections at once, or too many of uid ", peer.uid,
-                                  ": refusing further ones"));
+                                  " connections at once, or too many from uid ", peer.uid,
+                                  ": refusing new connections"));
     return;
   }
   if (entry.evict != nullptr) {
     WarnSeldom(door, absl::StrCat("too many connections at once (", door->shares.size(),
-                                  "), closing idle ones to make room"));
+                                  "): closing idle ones to make room"));
     Evict(entry.evict);
   }
   auto owned = std::make_unique<Connection>();
@@ -301,8 +301,7 @@ void EventServer::Welcome(Door* door, int fd) {
   door->shares.Add(connection, peer.uid, trusted, now);
   open_.fetch_add(1, std::memory_order_relaxed);
   accepted_.fetch_add(1, std::memory_order_relaxed);
-  // One question per connection is the usual case: it is often there already, its half-close too,
-  // and the event loop is then not needed.
+  // Usually the client's only question and half-close are already there, and no event is needed.
   if (connection->session == nullptr || !Receive(connection, /*to_the_last=*/true) ||
       !Watch(connection)) {
     Drop(connection);
@@ -322,7 +321,7 @@ void EventServer::OnReady(Connection* connection, short what) {
   }
 }
 
-// `to_the_last`: asks again after a short read, to see the client's half-close without waiting.
+// `to_the_last`: reads again after a short read, to see the client's half-close without waiting.
 bool EventServer::Receive(Connection* connection, bool to_the_last) {
   const size_t max_waiting = connection->door->options.max_pending_output;
   size_t taken = 0;
@@ -363,7 +362,7 @@ bool EventServer::Send(Connection* connection) {
     if (put < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) return false;
-      // Moving the rest down now and then keeps a long stream's memory bounded at a linear cost.
+      // Moving the remaining bytes now and then bounds memory at a linear cost.
       if (connection->sent > pending.size() / 2) {
         pending.erase(0, connection->sent);
         connection->sent = 0;
@@ -375,12 +374,12 @@ bool EventServer::Send(Connection* connection) {
   }
   pending.clear();
   connection->sent = 0;
-  // A burst's memory is given back, an answer's is kept for the next one.
+  // Frees the memory of a burst, keeps the size of an answer.
   if (pending.capacity() > kReadSize) pending.shrink_to_fit();
   return true;
 }
 
-// Waits for what this connection needs next; false when that is nothing.
+// Waits for the next event of this connection; returns false if none is needed.
 bool EventServer::Watch(Connection* connection) {
   short wanted = EV_PERSIST;
   if (connection->waiting() > 0) {
@@ -427,18 +426,19 @@ void EventServer::WarnSeldom(Door* door, absl::string_view what) {
 absl::StatusOr<std::unique_ptr<SocketServer>> SocketServer::Create() {
   event_config* config = event_config_new();
   if (config == nullptr) return absl::UnavailableError("event loop: out of memory");
-  // One thread per loop: no locks. The environment (EVENT_NOEPOLL and so on) has no say.
+  // One thread per loop: no locks. Ignores environment variables (EVENT_NOEPOLL and others).
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
   event_base* base = event_base_new_with_config(config);
   event_config_free(config);
-  if (base == nullptr) return absl::UnavailableError("event loop: cannot be made");
+  if (base == nullptr) return absl::UnavailableError("event loop: cannot be created");
   const int stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (stop_fd < 0) {
     event_base_free(base);
-    return absl::UnavailableError("event loop: no descriptor left for its stop signal");
+    return absl::UnavailableError("event loop: no descriptor for the stop signal");
   }
   auto server = std::make_unique<EventServer>(base, stop_fd);
-  if (!server->WatchStop()) return absl::UnavailableError("event loop: cannot wait for its stop");
+  if (!server->WatchStop())
+    return absl::UnavailableError("event loop: cannot watch the stop signal");
   return server;
 }
 

@@ -13,24 +13,25 @@ namespace deferd {
 namespace {
 
 constexpr int kHalf = 50;  // percent, of a portion of a person's block
-// A message arrives a moment before it is asked about, and MTAs stamp whole seconds.
+// A message arrives just before the question about it, and MTAs log whole seconds.
 constexpr absl::Duration kBeforeCase = absl::Minutes(1);
 constexpr size_t kMaxEvents = 50;
 
-constexpr absl::string_view kHeldName = "queue_held:";     // and an id: since when, in seconds
-constexpr absl::string_view kLetGoName = "queue_let_go:";  // and an id
-constexpr absl::string_view kPlanName = "queue_plan:";     // and a case's id: the portion
-constexpr int64_t kForPerson = 0;                          // in place of a portion
+constexpr absl::string_view kHeldName = "queue_held:";  // plus the id: held since, in Unix seconds
+constexpr absl::string_view kReleasedName =
+    "queue_let_go:";                                    // plus the id (name of earlier versions)
+constexpr absl::string_view kPlanName = "queue_plan:";  // plus the case id: the portion
+constexpr int64_t kForPerson = 0;                       // in place of a portion
 
-// Where the message came from, as its question would have said.
+// The source that the question about the message had.
 Source SourceOf(const QueuedMail& mail) {
   if (!mail.identity.login.empty()) return Source::kSubmission;
   if (!mail.identity.user.empty() && mail.identity.host.empty()) return Source::kLocal;
   return Source::kRelay;
 }
 
-// Of a case and of those that it took the place of: a person's block says when it ends, but not
-// that a rule's before it was harmless.
+// For a person's block, also checks the rule's cases that it replaced: the person's block says when
+// holding ends, not that the earlier case was harmless.
 std::optional<std::string> GraveOf(const Case& record, const CaseTable& cases,
                                    const GraveOfCase& grave) {
   if (!record.manual) return grave(record);
@@ -70,14 +71,17 @@ bool ReturnsToOurs(const QueuedMail& mail, const ChargeLists& lists) {
 std::string WhyPersonDecides(const Case& record, int64_t messages, const Policy& policy,
                              const CaseTable& cases, const GraveOfCase& grave) {
   if (record.held_order == HeldOrder::kRelease) return "";
-  if (record.held_order == HeldOrder::kKeep) return absl::StrCat(record.closed_by, " keeps it");
-  if (record.ending != Ending::kPerson && messages > policy.release_auto_max) {
-    return absl::StrCat(messages, " are held, and more than ", policy.release_auto_max,
-                        " do not leave by themselves");
+  if (record.held_order == HeldOrder::kKeep) {
+    return absl::StrCat(record.closed_by, " keeps it on hold");
   }
-  if (record.ending == Ending::kIncident) return "";  // nothing was the sender's fault
+  if (record.ending != Ending::kPerson && messages > policy.release_auto_max) {
+    return absl::StrCat(messages,
+                        " messages are held; above release_auto_max = ", policy.release_auto_max,
+                        " a person decides");
+  }
+  if (record.ending == Ending::kIncident) return "";  // the sender was not the cause
   const std::optional<std::string> why = GraveOf(record, cases, grave);
-  return why.has_value() ? *why : "what its answers were is not known any more";
+  return why.has_value() ? *why : "the remote replies of the case are no longer known";
 }
 
 bool HeldByDeferd(const QueuedMail& mail, const Case& record, const HeldMail& held) {
@@ -86,7 +90,7 @@ bool HeldByDeferd(const QueuedMail& mail, const Case& record, const HeldMail& he
       record.action.For(SourceOf(mail)) != Verdict::kHold) {
     return false;
   }
-  // What arrived before the block was held by it only if somebody was answered so.
+  // A message older than the block is held by it only if an MTA got the answer `hold`.
   return mail.arrival >= record.since || held.AnyOnItsWay(record.subject);
 }
 
@@ -109,21 +113,20 @@ Holder::Holder(Parts parts, const std::map<std::string, int64_t>& remembered)
     absl::string_view rest = name;
     if (absl::ConsumePrefix(&rest, kHeldName)) {
       held_since_[std::string(rest)] = absl::FromUnixSeconds(number);
-      asked_[{std::string(rest), 's'}] = absl::InfinitePast();
+      ordered_[{std::string(rest), 's'}] = absl::InfinitePast();
       parts_.held->MarkHeld(std::string(rest));
-    } else if (absl::ConsumePrefix(&rest, kLetGoName)) {
-      let_go_.insert(std::string(rest));
-      parts_.held->LetGo({std::string(rest)});
+    } else if (absl::ConsumePrefix(&rest, kReleasedName)) {
+      released_.insert(std::string(rest));
+      parts_.held->Release({std::string(rest)});
     } else if (absl::ConsumePrefix(&rest, kPlanName)) {
       kept_plans_[std::string(rest)] = number;
     }
   }
 }
 
-// What was queued before the case began is held as queued mail; what came later, by its own source
-// too.
+// Mail queued before the case began is held as queued mail; later mail also by its own source.
 std::optional<Case> Holder::HeldBy(const QueuedMail& mail) const {
-  if (parts_.held->WasLetGo(mail.id)) return std::nullopt;
+  if (parts_.held->WasReleased(mail.id)) return std::nullopt;
   std::optional<Case> record = parts_.gate->HeldBy(mail.charged, Source::kQueued);
   if (record.has_value()) return record;
   record = parts_.gate->HeldBy(mail.charged, SourceOf(mail));
@@ -133,13 +136,13 @@ std::optional<Case> Holder::HeldBy(const QueuedMail& mail) const {
 
 void Holder::NotDone(const std::string& id, absl::Time now) {
   for (const char order : {'h', 'r', 'b'}) {
-    const auto asked = asked_.find({id, order});
-    if (asked != asked_.end()) asked->second = now - kAgain + kRetry;
+    const auto asked = ordered_.find({id, order});
+    if (asked != ordered_.end()) asked->second = now - kAgain + kRetry;
   }
 }
 
-bool Holder::Ask(const std::string& id, char order, absl::Time now) {
-  const auto [asked, is_new] = asked_.try_emplace({id, order}, now);
+bool Holder::Order(const std::string& id, char order, absl::Time now) {
+  const auto [asked, is_new] = ordered_.try_emplace({id, order}, now);
   if (!is_new && now - asked->second < kAgain) return false;
   asked->second = now;
   return true;
@@ -150,16 +153,16 @@ void Holder::Remember(const std::string& id, absl::Time since) {
   parts_.remember(absl::StrCat(kHeldName, id), absl::ToUnixSeconds(since));
 }
 
-void Holder::ForgetWhatIsGone(const std::vector<QueuedMail>& queue) {
+void Holder::ForgetDeparted(const std::vector<QueuedMail>& queue) {
   absl::flat_hash_set<std::string> queued;
   for (const QueuedMail& mail : queue) {
     queued.insert(mail.id);
-    if (!let_go_.contains(mail.id) && parts_.held->WasLetGo(mail.id)) {
-      let_go_.insert(mail.id);
-      parts_.remember(absl::StrCat(kLetGoName, mail.id), 1);
+    if (!released_.contains(mail.id) && parts_.held->WasReleased(mail.id)) {
+      released_.insert(mail.id);
+      parts_.remember(absl::StrCat(kReleasedName, mail.id), 1);
     }
   }
-  absl::erase_if(asked_, [&](const auto& one) { return !queued.contains(one.first.first); });
+  absl::erase_if(ordered_, [&](const auto& one) { return !queued.contains(one.first.first); });
   absl::erase_if(counted_, [&](const std::string& id) { return !queued.contains(id); });
   absl::erase_if(held_since_, [&](const auto& one) {
     if (queued.contains(one.first)) return false;
@@ -167,10 +170,10 @@ void Holder::ForgetWhatIsGone(const std::vector<QueuedMail>& queue) {
     parts_.remember(absl::StrCat(kHeldName, one.first), std::nullopt);
     return true;
   });
-  absl::erase_if(let_go_, [&](const std::string& id) {
+  absl::erase_if(released_, [&](const std::string& id) {
     if (queued.contains(id)) return false;
     parts_.held->Forget(id);
-    parts_.remember(absl::StrCat(kLetGoName, id), std::nullopt);
+    parts_.remember(absl::StrCat(kReleasedName, id), std::nullopt);
     return true;
   });
 }
@@ -178,7 +181,7 @@ void Holder::ForgetWhatIsGone(const std::vector<QueuedMail>& queue) {
 QueueOrders Holder::Decide(const std::vector<QueuedMail>& queue, const Policy& policy,
                            const ChargeLists& lists, absl::Time now) {
   QueueOrders orders;
-  ForgetWhatIsGone(queue);
+  ForgetDeparted(queue);
   over_.clear();
   seen_.clear();
   arrived_.clear();
@@ -188,17 +191,17 @@ QueueOrders Holder::Decide(const std::vector<QueuedMail>& queue, const Policy& p
       DecideDone(mail, now, &orders);
     } else if (mail.held) {
       DecideHeld(mail, by, policy, lists, now, &orders);
-    } else if (by.has_value() && Ask(mail.id, 'h', now)) {
+    } else if (by.has_value() && Order(mail.id, 'h', now)) {
       held_since_.try_emplace(mail.id, now);
-      Remember(mail.id, now);  // before it is done: a crash between must not disown it
+      Remember(mail.id, now);  // before the order: a crash in between must not lose the ownership
       orders.hold.push_back(mail.id);
     }
   }
   for (auto& [subject, held] : over_) {
-    LetGoOf(held.first, held.second, policy, now, &orders);
+    ReleaseFor(held.first, held.second, policy, now, &orders);
     HeldSubject& shown = seen_[subject];
     shown.waits_for = plans_[subject].waits_for;
-    if (shown.waits_for.empty()) continue;  // it goes soon
+    if (shown.waits_for.empty()) continue;  // released soon
     const bool kept = held.first.held_order == HeldOrder::kKeep;
     for (const QueuedMail* mail : held.second) {
       if (!kept) {
@@ -222,7 +225,7 @@ QueueOrders Holder::Decide(const std::vector<QueuedMail>& queue, const Policy& p
   return orders;
 }
 
-// A listing may lack a subject for a moment; what is out of it is waited for all the same.
+// Keeps the plans while anything is held: a single listing may lack a subject.
 void Holder::ForgetPlans() {
   if (!seen_.empty()) return;
   for (const auto& [subject, plan] : plans_) kept_plans_[plan.case_id] = plan.portion;
@@ -234,7 +237,7 @@ void Holder::ForgetPlans() {
 }
 
 void Holder::DecideDone(const QueuedMail& mail, absl::Time now, QueueOrders* orders) {
-  if (mail.held && parts_.held->WasHeld(mail.id) && Ask(mail.id, 'r', now)) {
+  if (mail.held && parts_.held->WasHeld(mail.id) && Order(mail.id, 'r', now)) {
     orders->release.push_back(mail.id);
   }
 }
@@ -246,36 +249,36 @@ void Holder::GiveBack(const QueuedMail& mail, const Case* record, const Policy& 
   const bool sure = record == nullptr || parts_.gate->IsSure(*record);
   if (!sure || !ReturnsToOurs(mail, lists)) {
     ++subject->overdue;
-  } else if (Ask(mail.id, 'b', now)) {
+  } else if (Order(mail.id, 'b', now)) {
     orders->give_back.push_back(mail.id);
   }
 }
 
 void Holder::DecideHeld(const QueuedMail& mail, const std::optional<Case>& by, const Policy& policy,
                         const ChargeLists& lists, absl::Time now, QueueOrders* orders) {
-  // Exim puts the notice of what is given back where that was.
+  // Exim puts the bounce of a returned message into the same named queue.
   const bool notice = mail.ours && mail.sender.empty() && mail.charged.empty();
-  if (notice || parts_.held->WasLetGo(mail.id)) {
-    if (Ask(mail.id, 'r', now)) orders->release.push_back(mail.id);
+  if (notice || parts_.held->WasReleased(mail.id)) {
+    if (Order(mail.id, 'r', now)) orders->release.push_back(mail.id);
     return;
   }
   const std::optional<Case> record = by.has_value() ? by : LastCaseOf(mail, *parts_.cases);
   const bool known = record.has_value();
   if (known ? !HeldByDeferd(mail, *record, *parts_.held)
             : !mail.ours && !parts_.held->WasHeld(mail.id)) {
-    return;  // somebody else's
+    return;  // held by another user of the hold queue
   }
   const absl::Time began = known ? std::max(mail.arrival, record->since) : now;
   const auto [since, is_new] = held_since_.try_emplace(mail.id, std::min(now, began));
   if (is_new) Remember(mail.id, since->second);
-  if (asked_.try_emplace({mail.id, 's'}, now).second) orders->now_held.push_back(mail.id);
+  if (ordered_.try_emplace({mail.id, 's'}, now).second) orders->now_held.push_back(mail.id);
 
   HeldSubject& subject = seen_[known ? record->subject : Subject()];
   if (known) subject.subject = record->subject;
-  if (!known) subject.waits_for = "whose it is is not known any more";
+  if (!known) subject.waits_for = "its sender is no longer known";
   subject.blocked |= by.has_value();
   ++subject.messages;
-  // What was queued before was not asked about.
+  // MTAs sent no question about mail that was queued before.
   const bool asked_about = known && mail.arrival >= record->since - kBeforeCase;
   if (counted_.insert(mail.id).second && asked_about) ++arrived_[record->subject];
   if (known && !by.has_value()) {
@@ -294,8 +297,8 @@ Holder::Plan& Holder::PlanFor(const Case& record, int64_t messages, const Policy
     plan.waits_for = WhyPersonDecides(record, messages, policy, *parts_.cases, parts_.grave);
     KeepPlan(plan);
   } else if (kept->second == kForPerson) {
-    plan.waits_for = "that was so before deferd was started again";
-  }  // else it begins anew, with a first portion
+    plan.waits_for = "was waiting for approval before deferd was restarted";
+  }  // otherwise start again with a first portion
   return plan;
 }
 
@@ -304,15 +307,15 @@ void Holder::KeepPlan(const Plan& plan) const {
                   plan.waits_for.empty() ? plan.portion : kForPerson);
 }
 
-void Holder::LetGoOf(const Case& record, const Group& group, const Policy& policy, absl::Time now,
-                     QueueOrders* orders) {
+void Holder::ReleaseFor(const Case& record, const Group& group, const Policy& policy,
+                        absl::Time now, QueueOrders* orders) {
   Plan& plan = PlanFor(record, static_cast<int64_t>(group.size()), policy);
   if (!plan.waits_for.empty()) return;
   const bool all = record.held_order == HeldOrder::kRelease;
-  // What the queue shows as held though it was let go of.
+  // Repeats the release of messages that the queue still shows as held.
   for (const QueuedMail* mail : group) {
     if (std::find(plan.out.begin(), plan.out.end(), mail->id) == plan.out.end()) continue;
-    if (Ask(mail->id, 'r', now)) orders->release.push_back(mail->id);
+    if (Order(mail->id, 'r', now)) orders->release.push_back(mail->id);
   }
   if (!plan.out.empty() && !all) {
     const Judgement judgement = JudgePortion(record, now, &plan);
@@ -328,11 +331,11 @@ void Holder::LetGoOf(const Case& record, const Group& group, const Policy& polic
   });
   for (const QueuedMail* mail : oldest) {
     if (!all && static_cast<int64_t>(plan.out.size()) == plan.portion) break;
-    if (!Ask(mail->id, 'r', now)) continue;
+    if (!Order(mail->id, 'r', now)) continue;
     plan.out.push_back(mail->id);
     orders->release.push_back(mail->id);
   }
-  plan.out_since = absl::FromUnixSeconds(absl::ToUnixSeconds(now));  // as MTAs stamp their logs
+  plan.out_since = absl::FromUnixSeconds(absl::ToUnixSeconds(now));  // MTAs log whole seconds
 }
 
 Holder::Judgement Holder::JudgePortion(const Case& record, absl::Time now, Plan* plan) const {
@@ -340,7 +343,7 @@ Holder::Judgement Holder::JudgePortion(const Case& record, absl::Time now, Plan*
   const bool late = now - plan->out_since >= kJudgedAfter;
   if (!outcome.has_value()) {
     if (!late) return Judgement::kWait;
-    plan->waits_for = "what became of those that were let go cannot be known";
+    plan->waits_for = "the outcome of the released messages cannot be determined";
     return Judgement::kBad;
   }
   const auto portion = static_cast<int64_t>(plan->out.size());
@@ -349,12 +352,12 @@ Holder::Judgement Holder::JudgePortion(const Case& record, absl::Time now, Plan*
   const Counts& counts = outcome->counts;
   const int limit = record.percent_limit > 0 ? record.percent_limit : kHalf;
   const bool went_wrong = counts.bad() > 0 && counts.percent() >= limit;
-  // One answer among many that tell nothing is no verdict.
+  // A single bad outcome in a mostly unknown portion decides nothing.
   if (!went_wrong || (!enough && counts.bad() == 1)) {
     return enough ? Judgement::kGood : Judgement::kUnknown;
   }
-  plan->waits_for = absl::StrCat("of those that were let go, ", counts.bad(), " of ",
-                                 counts.total(), " deliveries went wrong");
+  plan->waits_for = absl::StrCat(counts.bad(), " of ", counts.total(),
+                                 " deliveries of released messages failed or were deferred");
   return Judgement::kBad;
 }
 

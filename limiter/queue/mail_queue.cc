@@ -23,8 +23,8 @@ bool IsGrave(const std::string& reply_class) {
          known == ReplyClass::kInvalidRecipient;
 }
 
-// What stands behind the last field's name in `claimed: user=web cwd="/srv" script="33:form.php"`;
-// empty if the reply is no claim. Texts in quotes may hold anything.
+// The script in `claimed: user=web cwd="/srv" script="33:form.php"` (the last field); empty if the
+// reply is not a claim. Quoted values may hold anything.
 std::string ClaimedScript(absl::string_view reply) {
   constexpr absl::string_view kField = " script=";
   if (!absl::StartsWith(reply, kClaimPrefix)) return "";
@@ -45,8 +45,8 @@ std::string ClaimedScript(absl::string_view reply) {
 
 }  // namespace
 
-absl::StatusOr<Json> MailQueue::Ask(const std::string& verb, const Json& args) const {
-  return helpers_.Ask(verb, args, kPatience);
+absl::StatusOr<Json> MailQueue::Call(const std::string& verb, const Json& args) const {
+  return helpers_.Call(verb, args, kPatience);
 }
 
 absl::StatusOr<std::vector<QueuedMail>> MailQueue::List(absl::Duration limit) const {
@@ -57,16 +57,16 @@ absl::StatusOr<std::vector<QueuedMail>> MailQueue::List(absl::Duration limit) co
   for (const QueuedMail& mail : queue) ids.insert(mail.id);
   absl::StatusOr<std::vector<OpenMessage>> open = parts_.ledger->OpenMessages(ids);
   if (!open.ok()) return open.status();
-  absl::flat_hash_map<std::string, const OpenMessage*> told;
+  absl::flat_hash_map<std::string, const OpenMessage*> from_log;
   for (const OpenMessage& message : *open) {
-    // Several logs may tell of it; ids are used again, so the newest is meant.
-    const OpenMessage*& newest = told[message.key.id];
+    // Several logs may name the id, and MTAs reuse ids: take the newest message.
+    const OpenMessage*& newest = from_log[message.key.id];
     if (newest == nullptr || newest->key.arrival < message.key.arrival) newest = &message;
   }
   const Settings settings = parts_.settings();
   for (QueuedMail& mail : queue) {
-    const auto found = told.find(mail.id);
-    if (found == told.end()) continue;
+    const auto found = from_log.find(mail.id);
+    if (found == from_log.end()) continue;
     mail.arrival = found->second->key.arrival;
     mail.identity = found->second->identity;
     mail.charged = Charge(*settings.lists, mail.identity, "");
@@ -138,7 +138,7 @@ std::optional<std::string> MailQueue::GraveOf(const Case& record) const {
     }
   }
   if (all == 0) return std::nullopt;
-  // Where two lead, the graver one does.
+  // In a tie the serious class wins.
   std::pair<int64_t, bool> lead;
   std::string leader;
   for (const auto& [name, count] : classes) {
@@ -147,9 +147,10 @@ std::optional<std::string> MailQueue::GraveOf(const Case& record) const {
       leader = name;
     }
   }
-  if (lead.second) return absl::StrCat("most of its answers were ", leader);
+  if (lead.second) return absl::StrCat("most remote replies were of class ", leader);
   if (2 * grave < all) return "";
-  return absl::StrCat(grave, " of ", all, " answers were about spam, reputation or recipients");
+  return absl::StrCat(grave, " of ", all,
+                      " remote replies were about spam, reputation or recipients");
 }
 
 std::string MailQueue::ScriptOf(const QueuedMail& mail) const {

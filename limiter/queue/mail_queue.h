@@ -1,7 +1,8 @@
-// The MTA's queue as deferd sees it: the root helpers' listings joined with what the log told of
-// each message, the helpers' actions, and what the ledger remembers of messages.
+// The MTA's queue as deferd sees it: joins the root helpers' listings with what the log and the
+// ledger know of each message, and passes actions to the helpers.
 //
-// Safe from any thread. Errors of the helper carry its own words; Unavailable if it is away.
+// Safe from any thread. Errors of the helper carry its text; Unavailable if the helper is
+// unreachable.
 
 #ifndef DEFERD_LIMITER_QUEUE_MAIL_QUEUE_H_
 #define DEFERD_LIMITER_QUEUE_MAIL_QUEUE_H_
@@ -34,11 +35,11 @@ class MailQueue {
  public:
   struct Parts {
     std::vector<std::string> helpers;      // their sockets
-    std::unique_ptr<LedgerReader> ledger;  // for this alone
+    std::unique_ptr<LedgerReader> ledger;  // used by this object only
     const Clock* clock = nullptr;
     std::function<Settings()> settings;
     std::function<std::optional<Receipt>(const Case&)> receipt;
-    // Takes what is to be shown of messages: events of kind kShown.
+    // Records events of kind kShown, which people see in the ledger.
     std::function<void(std::unique_ptr<EventBatch>)> record;
   };
 
@@ -51,18 +52,18 @@ class MailQueue {
   static constexpr absl::Duration kPatience = absl::Seconds(25);
   absl::StatusOr<std::vector<QueuedMail>> List(absl::Duration limit = kPatience) const;
 
-  absl::StatusOr<Json> Ask(const std::string& verb, const Json& args) const;
+  absl::StatusOr<Json> Call(const std::string& verb, const Json& args) const;
 
-  // Tells the ledger what was done to these messages, in words for people.
+  // Records in the ledger what was done to these messages, as text for people.
   void Record(const std::vector<QueuedMail>& mail, Outcome outcome, const std::string& what) const;
 
-  // Out of the ledger; none where that cannot tell.
+  // Reads the outcome from the ledger; nullopt if the ledger cannot tell.
   std::optional<PortionOutcome> OutcomeOf(const std::vector<std::string>& ids,
                                           absl::Time since) const;
-  // Whether spam, reputation or unknown recipients led, or may have, among a case's answers: in
-  // words, empty if they did not.
+  // Describes whether spam, reputation or unknown recipients dominate the case's replies; empty if
+  // they do not, nullopt if the replies are not known.
   std::optional<std::string> GraveOf(const Case& record) const;
-  // The script that the message claims to be of, else its local user; and its Subject: line.
+  // The script named in the message's claim, else its local user; and its Subject: line.
   std::string ScriptOf(const QueuedMail& mail) const;
   std::string SubjectLineOf(const QueuedMail& mail) const;
 

@@ -11,21 +11,21 @@
 
 namespace deferd {
 
-absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string& verb,
-                                    const Json& args, absl::Duration limit) {
-  absl::StatusOr<Json> answer = AskDaemon(socket, verb, args, limit);
+absl::StatusOr<Json> CallQueueHelper(const std::string& socket, const std::string& verb,
+                                     const Json& args, absl::Duration limit) {
+  absl::StatusOr<Json> answer = CallDaemon(socket, verb, args, limit);
   if (answer.ok() || absl::IsFailedPrecondition(answer.status())) return answer;
-  // AskDaemon's advice is about deferd's own socket.
+  // CallDaemon's message gives advice about deferd's own socket.
   absl::string_view why = answer.status().message();
   why = why.substr(0, why.find("; is it running"));
-  absl::ConsumePrefix(&why, absl::StrCat(socket, ": no deferd answers there "));
+  absl::ConsumePrefix(&why, absl::StrCat(socket, ": cannot connect to deferd "));
   return absl::Status(answer.status().code(),
                       absl::StrCat("deferd-queue does not answer at ", socket, " ", why,
-                                   "; look at systemctl status deferd-queue"));
+                                   "; check systemctl status deferd-queue"));
 }
 
-QueueHelpers::QueueHelpers(std::vector<std::string> sockets, AskOne ask)
-    : sockets_(std::move(sockets)), ask_(std::move(ask)) {
+QueueHelpers::QueueHelpers(std::vector<std::string> sockets, CallOne call)
+    : sockets_(std::move(sockets)), call_(std::move(call)) {
   MutexLock lock(&mutex_);
   for (const std::string& socket : sockets_) {
     helpers_.push_back({.socket = socket, .listed = std::nullopt, .problem = ""});
@@ -37,7 +37,7 @@ absl::StatusOr<std::vector<QueuedMail>> QueueHelpers::List(absl::Duration limit)
   absl::flat_hash_map<std::string, size_t> helper_of;
   absl::Status never;
   for (size_t i = 0; i < sockets_.size(); ++i) {
-    absl::StatusOr<Json> listing = ask_(sockets_[i], "list", Json::object(), limit);
+    absl::StatusOr<Json> listing = call_(sockets_[i], "list", Json::object(), limit);
     std::optional<std::vector<QueuedMail>> listed;
     if (listing.ok()) listed = QueueFromJson(*listing);
     MutexLock lock(&mutex_);
@@ -57,7 +57,7 @@ absl::StatusOr<std::vector<QueuedMail>> QueueHelpers::List(absl::Duration limit)
   MutexLock lock(&mutex_);
   helper_of_ = std::move(helper_of);
   if (!never.ok()) return never;
-  // One that is away and alone has nothing to stand in for.
+  // With a single helper there is no other queue to continue with.
   if (sockets_.size() == 1 && !helpers_[0].problem.empty()) {
     return absl::UnavailableError(helpers_[0].problem);
   }
@@ -69,15 +69,15 @@ size_t QueueHelpers::HelperOf(const std::string& id) const {
   return found == helper_of_.end() ? helpers_.size() : found->second;
 }
 
-absl::StatusOr<Json> QueueHelpers::AskByIds(const std::string& verb, const Json& args,
-                                            const Json& ids, absl::Duration limit) {
+absl::StatusOr<Json> QueueHelpers::CallByIds(const std::string& verb, const Json& args,
+                                             const Json& ids, absl::Duration limit) {
   std::vector<std::vector<std::string>> of_helper(sockets_.size());
   {
     MutexLock lock(&mutex_);
     for (const Json& id : ids) {
       const std::string text = id.is_string() ? id.get<std::string>() : "";
       const size_t at = HelperOf(text);
-      // One that nobody has listed is passed over by those whose it is not.
+      // An id that nobody has listed goes to all; helpers ignore unknown ids.
       for (size_t i = 0; i < of_helper.size(); ++i) {
         if (at == i || at == of_helper.size()) of_helper[i].push_back(text);
       }
@@ -90,7 +90,7 @@ absl::StatusOr<Json> QueueHelpers::AskByIds(const std::string& verb, const Json&
     if (of_helper[i].empty()) continue;
     Json request = args;
     request["ids"] = of_helper[i];
-    absl::StatusOr<Json> answer = ask_(sockets_[i], verb, request, limit);
+    absl::StatusOr<Json> answer = call_(sockets_[i], verb, request, limit);
     if (answer.ok()) {
       answered = true;
       not_done.update(answer->value("not_done", Json::object()));
@@ -105,10 +105,10 @@ absl::StatusOr<Json> QueueHelpers::AskByIds(const std::string& verb, const Json&
   return Json{{"not_done", std::move(not_done)}};
 }
 
-absl::StatusOr<Json> QueueHelpers::Ask(const std::string& verb, const Json& args,
-                                       absl::Duration limit) {
+absl::StatusOr<Json> QueueHelpers::Call(const std::string& verb, const Json& args,
+                                        absl::Duration limit) {
   const auto ids = args.find("ids");
-  if (ids != args.end() && sockets_.size() > 1) return AskByIds(verb, args, *ids, limit);
+  if (ids != args.end() && sockets_.size() > 1) return CallByIds(verb, args, *ids, limit);
   const std::string id = QueueField(args, "id");
   size_t only = sockets_.size();
   if (!id.empty()) {
@@ -120,21 +120,21 @@ absl::StatusOr<Json> QueueHelpers::Ask(const std::string& verb, const Json& args
   bool any = false;
   for (size_t i = 0; i < sockets_.size(); ++i) {
     if (only != sockets_.size() && only != i) continue;
-    absl::StatusOr<Json> answer = ask_(sockets_[i], verb, args, limit);
+    absl::StatusOr<Json> answer = call_(sockets_[i], verb, args, limit);
     if (!answer.ok()) {
       error.Update(answer.status());
       continue;
     }
-    if (verb == "put_off") {
+    if (verb == "defer") {
       MutexLock lock(&mutex_);
       helpers_[i].sender_table =
           answer->is_object() ? answer->value("table", Json(nullptr)) : Json(nullptr);
     }
     const bool empty = !first.is_object() || first.value("table", Json(nullptr)).is_null();
-    if (!any || (empty && verb == "put_off")) first = *std::move(answer);
+    if (!any || (empty && verb == "defer")) first = *std::move(answer);
     any = true;
   }
-  // A message is in one queue: where one helper has done it, the others' word does not matter.
+  // A message is in one queue: if one helper has succeeded, errors of the others do not matter.
   if (!error.ok() && !(any && !id.empty())) return error;
   return first;
 }

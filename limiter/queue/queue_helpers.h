@@ -1,10 +1,10 @@
-// The root helpers (deferd-queue), one for each mail server instance, asked as if they were one.
+// The root helpers (deferd-queue), one for each mail server instance, used like a single helper.
 //
-// While a helper is away, what it listed last stands for its queue: nothing that it holds is
-// forgotten, and the other instances go on. Its messages are then the ones whose orders are not
+// While a helper is unreachable, its last listing stands for its queue: deferd forgets none of its
+// held messages, and the other instances continue. Orders for its messages are reported as not
 // done.
 //
-// Safe from any thread. Errors carry the helper's own words, and name it; Unavailable: it is away.
+// Safe from any thread. Errors name the helper and carry its text; Unavailable: it is unreachable.
 
 #ifndef DEFERD_LIMITER_QUEUE_QUEUE_HELPERS_H_
 #define DEFERD_LIMITER_QUEUE_QUEUE_HELPERS_H_
@@ -25,34 +25,34 @@
 
 namespace deferd {
 
-// One helper's answer. FailedPrecondition carries its refusal.
-absl::StatusOr<Json> AskQueueHelper(const std::string& socket, const std::string& verb,
-                                    const Json& args, absl::Duration limit = absl::Seconds(25));
+// Sends one request to a helper. FailedPrecondition carries its refusal.
+absl::StatusOr<Json> CallQueueHelper(const std::string& socket, const std::string& verb,
+                                     const Json& args, absl::Duration limit = absl::Seconds(25));
 
 class QueueHelpers {
  public:
-  using AskOne = std::function<absl::StatusOr<Json>(
+  using CallOne = std::function<absl::StatusOr<Json>(
       const std::string& socket, const std::string& verb, const Json& args, absl::Duration limit)>;
 
-  explicit QueueHelpers(std::vector<std::string> sockets, AskOne ask = AskQueueHelper);
+  explicit QueueHelpers(std::vector<std::string> sockets, CallOne call = CallQueueHelper);
 
-  // What all of them list. Two instances never have one id at a time; a message that is listed
-  // twice, since two helpers look at one queue, is the first one's. An error as long as one has
-  // never listed.
+  // The listings of all helpers. Two instances never use one id at a time; a message that two
+  // helpers list, because both read one queue, belongs to the first. An error until every helper
+  // has listed its queue once.
   absl::StatusOr<std::vector<QueuedMail>> List(absl::Duration limit);
 
-  // `ids` or an `id` of `args` go to the helpers that listed them, anything else to all. The
-  // answer's "not_done" has the messages of helpers that are away; if all that were asked are, that
-  // is the error. Without ids, any error is one, after all were asked.
-  absl::StatusOr<Json> Ask(const std::string& verb, const Json& args, absl::Duration limit);
+  // Sends `ids`, or the `id`, of `args` to the helpers that listed them, and any other request to
+  // all. "not_done" of the answer includes the messages of unreachable helpers; an error if all the
+  // helpers are unreachable. Without ids, any error is returned, after all helpers were called.
+  absl::StatusOr<Json> Call(const std::string& verb, const Json& args, absl::Duration limit);
 
-  // Of the last listing: what is wrong with those that did not answer, one of several; empty: none.
+  // Why a helper did not answer the last listing (one of several helpers); empty: all answered.
   std::string problem() const;
 
   // [{"helper", "problem", "sender_table"}]
   Json StatusJson() const;
 
-  std::string names() const;  // their sockets, with commas
+  std::string names() const;  // the sockets, separated by commas
 
  private:
   struct Helper {
@@ -63,11 +63,11 @@ class QueueHelpers {
   };
 
   size_t HelperOf(const std::string& id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<Json> AskByIds(const std::string& verb, const Json& args, const Json& ids,
-                                absl::Duration limit);
+  absl::StatusOr<Json> CallByIds(const std::string& verb, const Json& args, const Json& ids,
+                                 absl::Duration limit);
 
   const std::vector<std::string> sockets_;
-  const AskOne ask_;
+  const CallOne call_;
   mutable Mutex mutex_;
   std::vector<Helper> helpers_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, size_t> helper_of_ ABSL_GUARDED_BY(mutex_);  // by message id

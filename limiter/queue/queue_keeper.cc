@@ -15,7 +15,7 @@ namespace {
 
 constexpr absl::Duration kBusy = absl::Seconds(2);
 constexpr absl::Duration kQuiet = absl::Minutes(1);
-constexpr int kRest = 10;  // times as long as a look took
+constexpr int kRest = 10;  // multiple of the time that the last look took
 constexpr absl::Duration kLongestRest = absl::Minutes(2);
 constexpr size_t kIdsAtOnce = 100;
 constexpr size_t kShownFailures = 20;
@@ -91,11 +91,11 @@ void QueueKeeper::Run() {
       ++looks_begun_;
     }
     const absl::Time began = queue_->Now();
-    Told(Look());
+    Report(Look());
     const absl::Time done = queue_->Now();
     const absl::Duration took = done - began;
     const bool busy = cases_->AnyOpen() || !holder_->held().empty() || net_.waiting();
-    // What takes long is done seldom, also when much happens.
+    // A slow look is repeated rarely, even if much changes.
     const absl::Time next = done + (busy ? std::clamp(took * kRest, kBusy, kLongestRest) : kQuiet);
     const absl::Time soon = done + took;
     MutexLock lock(&mutex_);
@@ -114,14 +114,14 @@ void QueueKeeper::Run() {
 absl::Status QueueKeeper::Look() {
   absl::StatusOr<std::vector<QueuedMail>> queue = queue_->List();
   if (!queue.ok()) {
-    // A queue that is too long to be listed wants the net most.
+    // The sender table matters most when the queue is too long to be listed.
     Carry(net_.Decide({}, *queue_->settings().lists, queue_->Now()), {}).IgnoreError();
     return queue.status();
   }
   const Settings settings = queue_->settings();
   const QueueOrders orders =
       holder_->Decide(*queue, *settings.policy, *settings.lists, queue_->Now());
-  ForgetFailuresOfGone(*queue);
+  ForgetResolvedFailures(*queue);
   {
     MutexLock lock(&mutex_);
     held_ = holder_->held();
@@ -133,31 +133,31 @@ absl::Status QueueKeeper::Look() {
   return carried;
 }
 
-// Said at every look, for the helper trusts nobody who has gone silent.
+// Sent at every look: the helper empties the table if deferd stops sending it.
 absl::Status QueueKeeper::Carry(const NetOrders& orders, const std::vector<std::string>& to_hold) {
-  absl::StatusOr<Json> said =
-      queue_->Ask("put_off", {{"domains", orders.put_off}, {"users", orders.users}});
-  const std::string problem(said.status().message());
+  absl::StatusOr<Json> answer =
+      queue_->Call("defer", {{"domains", orders.domains}, {"users", orders.users}});
+  const std::string problem(answer.status().message());
   bool news = false;
   {
     MutexLock lock(&mutex_);
-    if (said.ok()) {
-      sender_table_ = said->is_object() ? said->value("table", Json(nullptr)) : Json(nullptr);
+    if (answer.ok()) {
+      sender_table_ = answer->is_object() ? answer->value("table", Json(nullptr)) : Json(nullptr);
     }
     news = problem != sender_table_problem_;
     sender_table_problem_ = problem;
   }
-  if (news && !said.ok()) spdlog::warn("queue: Postfix's sender table: {}", problem);
-  if (!said.ok()) return absl::OkStatus();
+  if (news && !answer.ok()) spdlog::warn("queue: Postfix's sender table: {}", problem);
+  if (!answer.ok()) return absl::OkStatus();
   net_.Written(orders, queue_->Now());
   std::vector<std::string> retry;
   for (const std::string& id : orders.retry) {
     if (std::find(to_hold.begin(), to_hold.end(), id) == to_hold.end()) retry.push_back(id);
   }
   if (retry.empty()) return absl::OkStatus();
-  spdlog::info("queue: {} messages that were put off are tried again, the first {}", retry.size(),
-               retry.front());
-  return queue_->Ask("try", {{"ids", retry}}).status();
+  spdlog::info("queue: retrying {} messages that the sender table had deferred, the first is {}",
+               retry.size(), retry.front());
+  return queue_->Call("try", {{"ids", retry}}).status();
 }
 
 absl::Status QueueKeeper::Carry(const QueueOrders& orders, const std::vector<QueuedMail>& queue) {
@@ -165,18 +165,18 @@ absl::Status QueueKeeper::Carry(const QueueOrders& orders, const std::vector<Que
   for (const QueuedMail& mail : queue) by_id[mail.id] = &mail;
   struct Task {
     const std::vector<std::string>* ids;
-    const char* verb;  // null: nothing is to be done
+    const char* verb;  // null: nothing to do
     Outcome outcome;
-    const char* words;  // for the ledger; null: told once it is seen
+    const char* words;  // for the ledger; null: recorded once the queue shows it
   };
-  const std::string kLetGo = absl::StrCat(kLetGoPrefix, "deferd");
-  // Room is made before more is held.
+  const std::string released = absl::StrCat(kReleasedPrefix, "deferd");
+  // Returns and makes room before more messages are held.
   const Task kTasks[] = {
       {&orders.now_held, nullptr, Outcome::kHeld, "held by deferd: its sender is blocked"},
       {&orders.give_back, "give_back", Outcome::kRejected,
-       "given back to its sender by deferd: it was held for too long"},
+       "returned to its sender by deferd: it was held for too long"},
       {&orders.hold, "hold", Outcome::kHeld, nullptr},
-      {&orders.release, "release", Outcome::kQueued, kLetGo.c_str()}};
+      {&orders.release, "release", Outcome::kQueued, released.c_str()}};
   for (const Task& task : kTasks) {
     for (size_t begin = 0; begin < task.ids->size() && !Stopping(); begin += kIdsAtOnce) {
       const size_t end = std::min(task.ids->size(), begin + kIdsAtOnce);
@@ -187,15 +187,15 @@ absl::Status QueueKeeper::Carry(const QueueOrders& orders, const std::vector<Que
         mail.push_back(*by_id.at(ids.back()));
       }
       if (task.verb != nullptr) {
-        absl::StatusOr<Json> answer = queue_->Ask(task.verb, {{"ids", ids}});
+        absl::StatusOr<Json> answer = queue_->Call(task.verb, {{"ids", ids}});
         if (!answer.ok()) return answer.status();
         const std::map<std::string, std::string> not_done = NotDone(task.verb, ids, *answer);
         mail.erase(std::remove_if(mail.begin(), mail.end(),
                                   [&](const QueuedMail& one) { return not_done.contains(one.id); }),
                    mail.end());
         if (!mail.empty()) {
-          spdlog::info("queue: {} done for {} messages, the first {}", task.verb, mail.size(),
-                       mail.front().id);
+          spdlog::info("queue: order {} carried out for {} messages, the first is {}", task.verb,
+                       mail.size(), mail.front().id);
         }
       }
       if (task.words != nullptr) queue_->Record(mail, task.outcome, task.words);
@@ -227,26 +227,27 @@ std::map<std::string, std::string> QueueKeeper::NotDone(const std::string& verb,
     Failure& failure = not_done_[id];
     if (failure.order != verb) failure = {.order = verb, .since = now};
     failure.why = failed->second;
-    // Not at each try.
-    if (failure.times++ == 0) spdlog::warn("queue: {} not done for {}: {}", verb, id, failure.why);
+    // Log the first failure only.
+    if (failure.times++ == 0)
+      spdlog::warn("queue: order {} not carried out for message {}: {}", verb, id, failure.why);
   }
   return not_done;
 }
 
-void QueueKeeper::ForgetFailuresOfGone(const std::vector<QueuedMail>& queue) {
+void QueueKeeper::ForgetResolvedFailures(const std::vector<QueuedMail>& queue) {
   MutexLock lock(&mutex_);
   if (not_done_.empty()) return;
   std::map<std::string, Failure> still;
   for (const QueuedMail& mail : queue) {
     const auto found = not_done_.find(mail.id);
-    // What is no longer asked for, or was done by somebody else.
+    // The order is obsolete, or somebody else carried it out.
     if (found == not_done_.end() || mail.held == (found->second.order == "hold")) continue;
     still.insert(*found);
   }
   not_done_ = std::move(still);
 }
 
-void QueueKeeper::Told(const absl::Status& looked) {
+void QueueKeeper::Report(const absl::Status& looked) {
   const std::string problem(looked.message());
   {
     MutexLock lock(&mutex_);
@@ -254,9 +255,9 @@ void QueueKeeper::Told(const absl::Status& looked) {
     problem_ = problem;
   }
   if (problem.empty()) {
-    spdlog::info("queue: the helper answers");
+    spdlog::info("queue: deferd-queue is reachable again");
   } else {
-    spdlog::warn("queue: {}; nothing is held or let go until it does", problem);
+    spdlog::warn("queue: {}; queued mail is neither held nor released until it answers", problem);
   }
 }
 

@@ -1,9 +1,8 @@
-// Looks after the MTA's queue: holds what is to be held and lets go of it again, as holder.h
-// decides and the root helper carries out.
+// Applies holder.h's decisions to the MTA's queue through the root helper.
 //
-// One thread, which looks every two seconds while anybody is blocked or anything is held (less
-// often where a look takes long), and once a minute otherwise. The helper being away changes
-// nothing but that queued mail stays where it is; it is tried again, and `status` tells.
+// One thread reads the queue every two seconds while a subject is blocked or a message is held
+// (less often if reading takes long), and once a minute otherwise. If the helper is unreachable,
+// queued mail stays where it is; the thread tries again, and `status` shows the problem.
 
 #ifndef DEFERD_LIMITER_QUEUE_QUEUE_KEEPER_H_
 #define DEFERD_LIMITER_QUEUE_QUEUE_KEEPER_H_
@@ -33,39 +32,39 @@ namespace deferd {
 
 class QueueKeeper : public Observer {
  public:
-  // Keeps a number under a name, for the next start; none: forgets it.
+  // Stores a number under a name for the next start; nullopt deletes it.
   using Remember = std::function<void(const std::string& name, std::optional<int64_t> number)>;
 
-  // The pointers must outlive it.
+  // The pointers must outlive the QueueKeeper.
   QueueKeeper(const MailQueue* queue, const Gate* gate, const CaseTable* cases, HeldMail* held,
               Remember remember);
   ~QueueKeeper() override { Stop(); }
 
-  // `remembered`: what an earlier one kept.
+  // `remembered`: the numbers that an earlier QueueKeeper stored.
   void Start(const std::map<std::string, int64_t>& remembered);
   void Stop();
 
-  // From any thread: looks soon, for something has changed.
+  // Safe from any thread: reads the queue soon because something has changed.
   void Wake();
-  // From any thread but the keeper's: looks at once, and waits until that look's orders were given,
-  // but no longer than `limit`. Those of `ids` whose order the mail server did not carry out, and
+  // Safe from any thread but the keeper's: reads the queue now and waits, at most `limit`, until
+  // the resulting orders were sent. Returns those of `ids` that the mail server did not act on, and
   // why.
   std::map<std::string, std::string> LookNow(const std::vector<std::string>& ids,
                                              absl::Duration limit);
-  // A case began or ended.
+  // A case was opened or closed.
   void OnCase(CaseChange change, const Case& record) override;
 
   // {"helper", "helpers": QueueHelpers::StatusJson, "problem", "messages", "overdue", "held":
-  // [{"subject", "messages", "overdue", "blocked",
-  //  "waits_for"}], "not_done": [{"id", "order", "times", "since", "why"}], "sender_table": what
-  //  Postfix looks up, or null, "sender_table_problem"}
+  // [{"subject", "messages", "overdue", "blocked", "waits_for"}], "not_done": [{"id", "order",
+  // "times", "since", "why"}], "sender_table": the table that Postfix looks up, or null,
+  // "sender_table_problem"}
   Json StatusJson() const;
 
   struct Numbers {
     int64_t held = 0;
-    int64_t overdue = 0;   // of them: for over hold_max, with nobody to give them back to
+    int64_t overdue = 0;   // held for over hold_max and cannot be returned
     int64_t not_done = 0;  // messages whose last order the mail server did not carry out
-    int64_t failures = 0;  // orders that it did not carry out, since the start
+    int64_t failures = 0;  // orders not carried out since the start
   };
   Numbers numbers() const;
 
@@ -74,14 +73,14 @@ class QueueKeeper : public Observer {
   bool Stopping() const;
   absl::Status Look();
   absl::Status Carry(const QueueOrders& orders, const std::vector<QueuedMail>& queue);
-  // What the helper's answer says of the messages of one order.
+  // Reads the messages of one order that the helper reports as not done.
   std::map<std::string, std::string> NotDone(const std::string& verb,
                                              const std::vector<std::string>& ids,
                                              const Json& answer);
-  void ForgetFailuresOfGone(const std::vector<QueuedMail>& queue);
-  // That the table cannot be written stops nothing else.
+  void ForgetResolvedFailures(const std::vector<QueuedMail>& queue);
+  // A table that cannot be written does not stop anything else.
   absl::Status Carry(const NetOrders& orders, const std::vector<std::string>& to_hold);
-  void Told(const absl::Status& looked);
+  void Report(const absl::Status& looked);
 
   const MailQueue* const queue_;
   const CaseTable* const cases_;

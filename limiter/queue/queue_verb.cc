@@ -19,17 +19,17 @@ namespace {
 
 constexpr int kMaxLooked = 1000;
 constexpr int64_t kSampled = 5;
-constexpr absl::Duration kSampleLimit = absl::Seconds(5);  // nobody's unblock waits longer
+constexpr absl::Duration kSampleLimit = absl::Seconds(5);  // the longest time that unblock may wait
 
-// Which messages are meant.
+// The selected messages.
 struct Choice {
   std::string subject, sender, mail_subject, id;
   absl::Time since = absl::InfinitePast();
   bool held = false;
-  bool nobody = false;  // those of nobody that is known
+  bool nobody = false;  // messages whose sender is not known
 };
 
-// A queue id: it has a digit or a capital, and nothing of a domain.
+// A queue id has a digit or an upper case letter, and no dot.
 bool LooksLikeId(absl::string_view text) {
   const auto id_char = [](char c) { return absl::ascii_isalnum(c) || c == '-'; };
   const auto telling = [](char c) { return absl::ascii_isdigit(c) || absl::ascii_isupper(c); };
@@ -76,7 +76,7 @@ bool Matches(const MailQueue& queue, const Choice& choice, const QueuedMail& mai
                    [&](const Charged& one) { return one.subject.ToString() == choice.subject; })) {
     return false;
   }
-  // Last, since it is looked up.
+  // Last, because it needs a lookup in the ledger.
   return choice.mail_subject.empty() ||
          absl::StrContains(absl::AsciiStrToLower(queue.SubjectLineOf(mail)),
                            absl::AsciiStrToLower(choice.mail_subject));
@@ -132,7 +132,7 @@ absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMai
     } else if (by == "login") {
       names.push_back(mail.identity.login);
     } else if (by == "script") {
-      // Each is looked up, and others wait at this door.
+      // Each lookup reads the ledger, and other clients of the admin socket wait.
       const bool looked_up = ++looked <= kMaxLooked;
       names.push_back(looked_up ? queue.ScriptOf(mail) : mail.identity.user);
     } else if (by == "to") {
@@ -140,7 +140,7 @@ absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMai
       if (names.empty()) names.emplace_back();
     } else {
       return absl::InvalidArgumentError(
-          absl::StrCat("by: ", Quoted(by), " is none; give subject, script, login or to"));
+          absl::StrCat("by: ", Quoted(by), " is not supported (use subject, script, login or to)"));
     }
     for (const std::string& name : names) {
       auto& [messages, held] = groups[name];
@@ -161,8 +161,8 @@ absl::StatusOr<Json> Release(const QueueVerbParts& parts, const Choice& choice, 
                              const std::string& person) {
   if (choice.subject.empty() && choice.id.empty() && !choice.nobody) {
     return absl::InvalidArgumentError(
-        "release: say of whom (example.com, login:bob@example.com, nobody) or which message, by "
-        "its id; deferctl queue --held lists what is held");
+        "release: name a sender (example.com, login:bob@example.com, nobody) or a message "
+        "id; deferctl queue --held lists the held messages");
   }
   absl::StatusOr<std::vector<QueuedMail>> all = Chosen(*parts.queue, choice);
   if (!all.ok()) return all.status();
@@ -176,10 +176,10 @@ absl::StatusOr<Json> Release(const QueueVerbParts& parts, const Choice& choice, 
     mails.push_back(std::move(mail));
   }
   if (dry_run || mails.empty()) return MailsJson(mails);
-  parts.held->LetGo(ids);
-  parts.queue->Record(mails, Outcome::kQueued, absl::StrCat(kLetGoPrefix, person));
-  spdlog::info("queue: {} messages let go by {}", ids.size(), person);
-  const std::map<std::string, std::string> not_done = parts.let_go(ids);
+  parts.held->Release(ids);
+  parts.queue->Record(mails, Outcome::kQueued, absl::StrCat(kReleasedPrefix, person));
+  spdlog::info("queue: {} messages released by {}", ids.size(), person);
+  const std::map<std::string, std::string> not_done = parts.release(ids);
   Json list = MailsJson(mails);
   for (Json& one : list) {
     const auto found = not_done.find(one["id"].get<std::string>());
@@ -188,8 +188,8 @@ absl::StatusOr<Json> Release(const QueueVerbParts& parts, const Choice& choice, 
   return list;
 }
 
-// What root's deferctl had the helper do: "messages", as `list` gave them. The log's word that they
-// are gone may have come first.
+// Records what root's deferctl made the helper do: "messages" as `list` returned them. The log may
+// already have reported their removal.
 absl::StatusOr<Json> Recorded(const MailQueue& queue, const Json& args, const std::string& person) {
   absl::StatusOr<std::string> what = TextArg(args, "what");
   if (!what.ok()) return what.status();
@@ -213,7 +213,8 @@ absl::StatusOr<Json> Recorded(const MailQueue& queue, const Json& args, const st
     }
   }
   if (mails.empty() || (*what != "discarded" && *what != "redirected")) {
-    return absl::InvalidArgumentError("recorded: expected messages, and what was done");
+    return absl::InvalidArgumentError(
+        "recorded: expected \"messages\", and \"what\" = discarded or redirected");
   }
   queue.Record(
       mails, *what == "discarded" ? Outcome::kDiscarded : Outcome::kQueued,
@@ -259,9 +260,10 @@ absl::StatusOr<Json> QueueVerb(const QueueVerbParts& parts, const Json& args,
     return Release(parts, *choice, Flag(args, "dry_run"), person);
   }
   if (*what == "recorded") return Recorded(queue, args, person);
-  absl::Status done = absl::InvalidArgumentError("queue: nothing is known to do");
-  if (*what == "flush") done = queue.Ask("flush", Json::object()).status();
-  if (*what == "requeue") done = queue.Ask("requeue", {{"id", choice->id}}).status();
+  absl::Status done = absl::InvalidArgumentError(
+      "queue: unknown action (expected list, release, requeue, flush or recorded)");
+  if (*what == "flush") done = queue.Call("flush", Json::object()).status();
+  if (*what == "requeue") done = queue.Call("requeue", {{"id", choice->id}}).status();
   if (!done.ok()) return done;
   spdlog::info("queue: {} {} by {}", *what, choice->id, person);
   return Json::object();

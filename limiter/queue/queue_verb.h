@@ -1,15 +1,15 @@
-// The verb `queue`, in the daemon: what is in the MTA's queue, and whose it is.
+// The daemon's verb `queue`: the messages in the MTA's queue and their senders.
 //
-// Arguments: {"do": ...} and, to choose among the messages, "subject" (charged), "sender",
-// "mail_subject" (part of the Subject: line), "since" (arrived then or later), "held" (true: only
-// those), "id":
-//   list [by]         an array of messages; with "by" (subject, script, login, to) of groups, the
+// Arguments: {"do": ...} and filters: "subject" (charged), "sender", "mail_subject" (part of the
+// Subject: line), "since" (arrived then or later), "held" (true: held messages only), "id":
+//   list [by]         an array of messages; with "by" (subject, script, login, to), groups with the
 //                     most messages first: {"name", "messages", "held"}
-//   release [dry_run] lets go of what deferd holds of the chosen, whatever the case says: the
-//                     messages. Those that the mail server has not let go of carry "not_done": why;
-//                     they are tried again. Of a "subject" or an "id" alone
-//   requeue, flush    the message "id", or all, are tried at once
-//   recorded          writes down "what" root had done to "messages": discarded, redirected
+//   release [dry_run] releases the selected messages that deferd holds, whatever their case says,
+//   and
+//                     returns them. Messages that the mail server has not released yet carry
+//                     "not_done": why; deferd tries again. Needs "subject" or "id"
+//   requeue, flush    delivers the message "id", or all messages, at once
+//   recorded          records "what" root did to "messages": discarded, redirected
 
 #ifndef DEFERD_LIMITER_QUEUE_QUEUE_VERB_H_
 #define DEFERD_LIMITER_QUEUE_QUEUE_VERB_H_
@@ -31,15 +31,15 @@ struct QueueVerbParts {
   const MailQueue* queue = nullptr;
   const CaseTable* cases = nullptr;
   HeldMail* held = nullptr;
-  // Has it done what was let go of: those of the ids that were not, and why.
-  std::function<std::map<std::string, std::string>(const std::vector<std::string>& ids)> let_go;
+  // Carries out the release; returns the ids that were not released, and why.
+  std::function<std::map<std::string, std::string>(const std::vector<std::string>& ids)> release;
 };
 
-// What deferd holds for the subject's case: {"messages", "sample": the first of them}; {"problem"}
-// if the queue cannot be seen.
+// Messages that deferd holds for the subject's case: {"messages", "sample": the first of them};
+// {"problem"} if the queue cannot be read.
 Json HeldForSubject(const QueueVerbParts& parts, const Subject& subject);
 
-// `person` is who asks. Errors are for people.
+// `person`: who sent the request. Errors are texts for people.
 absl::StatusOr<Json> QueueVerb(const QueueVerbParts& parts, const Json& args,
                                const std::string& person);
 

@@ -16,7 +16,7 @@ namespace deferd {
 
 namespace {
 
-// Empty if there is none.
+// Empty if the sender has no valid domain.
 std::string SenderDomain(const QueuedMail& mail) {
   const size_t at = mail.sender.rfind('@');
   if (at == std::string::npos) return "";
@@ -24,22 +24,22 @@ std::string SenderDomain(const QueuedMail& mail) {
   return name.ok() ? std::string(name->text()) : "";
 }
 
-// Of the system user whose address it may be; in small letters, as Postfix looks it up.
+// The system user whose address it may be, in lower case as Postfix looks it up.
 std::string SenderUser(const QueuedMail& mail) {
   return absl::AsciiStrToLower(absl::string_view(mail.sender).substr(0, mail.sender.rfind('@')));
 }
 
-// By the table: Postfix shows our sentence as it is then, that of others stands behind
-// "host NAME[IP] said: " and the like.
-bool WasPutOff(const QueuedMail& mail) { return IsRefusalText(mail.problem); }
+// For mail that the table deferred, Postfix shows our text without a prefix; a remote server's text
+// follows "host NAME[IP] said: " or similar.
+bool WasDeferredByTable(const QueuedMail& mail) { return IsRefusalText(mail.problem); }
 
-// Not the policy's own text, which would not be known again in the log.
+// Uses the default text, not the policy's own: the log reader has to recognise it.
 std::string Why(const Case& record) {
   return RefusalText(Policy(), record.ToRefusal(), Verdict::kHold);
 }
 
 bool Has(const NetOrders& table, const std::string& domain, const std::string& user) {
-  return table.put_off.contains(domain) || table.users.contains(user);
+  return table.domains.contains(domain) || table.users.contains(user);
 }
 
 }  // namespace
@@ -56,26 +56,26 @@ void SenderNet::Block(const std::vector<QueuedMail>& queue, const ChargeLists& l
     const auto by = gate_->HeldBy(absl::MakeConstSpan(&charged, 1), Source::kQueued);
     if (!by.has_value()) continue;
     if (subject.kind == SubjectKind::kLocal) {
-      if (orders->users.size() == kMaxPutOff) continue;
+      if (orders->users.size() == kMaxDeferredKeys) continue;
       orders->users[absl::AsciiStrToLower(subject.id.substr(0, subject.id.rfind('@')))] = Why(*by);
-    } else if (orders->put_off.size() < kMaxPutOff) {
-      orders->put_off[subject.id] = Why(*by);
+    } else if (orders->domains.size() < kMaxDeferredKeys) {
+      orders->domains[subject.id] = Why(*by);
     }
   }
   if (users) BlockUsers(lists, orders);
-  // What a person lets go of goes, so its sender is not put off until it has been tried.
+  // A person's release must succeed, so the table does not defer its sender before the first try.
   for (const QueuedMail& mail : queue) {
-    const bool untried = mail.problem.empty() || WasPutOff(mail);
-    if (mail.held || !untried || !held_->WasLetGo(mail.id)) continue;
-    orders->put_off.erase(SenderDomain(mail));
+    const bool untried = mail.problem.empty() || WasDeferredByTable(mail);
+    if (mail.held || !untried || !held_->WasReleased(mail.id)) continue;
+    orders->domains.erase(SenderDomain(mail));
     orders->users.erase(SenderUser(mail));
   }
 }
 
-// All mail of such a user is charged to the domain, so no other mail is deferred with it.
+// All mail of such a user is charged to the domain, so the table defers no other mail.
 void SenderNet::BlockUsers(const ChargeLists& lists, NetOrders* orders) const {
   for (const auto& [user, domain] : lists.users) {
-    if (lists.users_of_several.contains(user) || orders->users.size() == kMaxPutOff) continue;
+    if (lists.users_of_several.contains(user) || orders->users.size() == kMaxDeferredKeys) continue;
     const ChargedSubjects charged = Charge(lists, Identity{.user = user}, "");
     const auto by = gate_->HeldBy(charged, Source::kQueued);
     if (by.has_value()) orders->users[absl::AsciiStrToLower(user)] = Why(*by);
@@ -83,14 +83,14 @@ void SenderNet::BlockUsers(const ChargeLists& lists, NetOrders* orders) const {
 }
 
 void SenderNet::Written(const NetOrders& orders, absl::Time now) {
-  for (const auto& [domain, why] : written_.put_off) {
-    if (!orders.put_off.contains(domain)) taken_out_[domain] = now;
+  for (const auto& [domain, why] : written_.domains) {
+    if (!orders.domains.contains(domain)) taken_out_[domain] = now;
   }
   for (const auto& [user, why] : written_.users) {
     if (!orders.users.contains(user)) taken_out_[absl::StrCat(user, "@")] = now;
   }
   written_ = orders;
-  for (const auto& [domain, why] : orders.put_off) taken_out_.erase(domain);
+  for (const auto& [domain, why] : orders.domains) taken_out_.erase(domain);
   for (const auto& [user, why] : orders.users) taken_out_.erase(absl::StrCat(user, "@"));
   absl::erase_if(taken_out_, [&](const auto& one) { return now - one.second >= kNoticed; });
 }
@@ -102,11 +102,11 @@ NetOrders SenderNet::Decide(const std::vector<QueuedMail>& queue, const ChargeLi
   waiting_ = false;
   absl::flat_hash_map<std::string, Tries> tried;
   for (const QueuedMail& mail : queue) {
-    if (mail.held || !WasPutOff(mail)) continue;
+    if (mail.held || !WasDeferredByTable(mail)) continue;
     const std::string domain = SenderDomain(mail), user = SenderUser(mail);
     if (Has(orders, domain, user)) continue;
-    // It is to be held, not tried.
-    if (!held_->WasLetGo(mail.id) && gate_->HeldBy(mail.charged, Source::kQueued).has_value()) {
+    // Due to be held, not to be tried.
+    if (!held_->WasReleased(mail.id) && gate_->HeldBy(mail.charged, Source::kQueued).has_value()) {
       continue;
     }
     Tries& tries = tried[mail.id];

@@ -1,12 +1,15 @@
-// Postfix's net for mail that it asks nobody about: whose mail its sender table defers until deferd
-// can hold it, and which deferred messages may be tried again.
+// Decides which senders Postfix's sender table defers until deferd can hold their mail, and which
+// deferred messages may be tried again. The table covers mail about which Postfix sends no policy
+// request.
 //
-// The table knows envelope senders alone: the domains that are blocked, and the own addresses
-// (user@host) of system users whose mail is charged to one domain and no other, since sendmail(1)
-// without -f writes those. To hold or give back a message stays with the holder, which knows who is
-// charged. Postfix looks at its table every 10 s (trivial-rewrite(8)), and qmgr(8) remembers its
-// last look-up for 30 s. So what it deferred for a sender that is out of the table is tried
-// kNoticed later, and again after kAgain; its own queue run would come minutes later.
+// The table matches envelope senders only: blocked domains, and the addresses (user@host) of system
+// users whose mail is charged to exactly one domain, because sendmail(1) without -f uses that
+// address as the sender. Holding and returning messages stays with Holder, which knows who is
+// charged.
+//
+// Postfix checks the table every 10 s (trivial-rewrite(8)), and qmgr(8) caches its last lookup for
+// 30 s. Messages that Postfix deferred for a sender that has left the table are therefore tried
+// kNoticed later, and again after kAgain; Postfix's own queue run would come minutes later.
 //
 // Not thread-safe.
 
@@ -28,28 +31,28 @@
 namespace deferd {
 
 struct NetOrders {
-  std::map<std::string, std::string> put_off;  // domains, and why: for Postfix's log
-  std::map<std::string, std::string> users;    // likewise, in small letters
-  std::vector<std::string> retry;              // ids
+  std::map<std::string, std::string> domains;  // domains, each with the text for Postfix's log
+  std::map<std::string, std::string> users;    // likewise, in lower case
+  std::vector<std::string> retry;              // message ids
 };
 
 class SenderNet {
  public:
   static constexpr absl::Duration kNoticed = absl::Seconds(20);
-  static constexpr absl::Duration kAgain = absl::Seconds(25);  // twice as late each time
-  static constexpr int kMaxTries = 4;                          // then Postfix's own time is good
-  static constexpr size_t kMaxRetries = 100;                   // of one decision
+  static constexpr absl::Duration kAgain = absl::Seconds(25);  // doubled after each try
+  static constexpr int kMaxTries = 4;         // afterwards Postfix's own schedule is good enough
+  static constexpr size_t kMaxRetries = 100;  // per decision
 
-  // The pointers must outlive it.
+  // The pointers must outlive the SenderNet.
   SenderNet(const Gate* gate, const CaseTable* cases, const HeldMail* held)
       : gate_(gate), cases_(cases), held_(held) {}
 
-  // `queue`: everything that is queued now, as far as it is known.
+  // `queue`: all messages that are queued now, as far as known.
   NetOrders Decide(const std::vector<QueuedMail>& queue, const ChargeLists& lists, absl::Time now);
-  // The table has what was ordered; until then nothing that it may still put off is tried.
+  // The helper has written `orders`; messages that the table may still defer are not tried before.
   void Written(const NetOrders& orders, absl::Time now);
 
-  // Something that was put off waits to be tried again.
+  // A message that the table deferred waits to be tried again.
   bool waiting() const { return waiting_; }
 
  private:
@@ -64,8 +67,8 @@ class SenderNet {
     int number = 0;
     absl::Time last;
   };
-  NetOrders written_;  // what the table has
-  // Domains, and users with an '@' behind them, while Postfix may not know.
+  NetOrders written_;  // contents of the table
+  // When domains (and users, with a trailing '@') left the table, while Postfix may not know yet.
   absl::flat_hash_map<std::string, absl::Time> taken_out_;
   absl::flat_hash_map<std::string, Tries> tried_;  // by id
   bool waiting_ = false;

@@ -38,10 +38,10 @@ int Fail(const std::string& message) {
   return 1;
 }
 
-// The largest request is `put_off`: kMaxPutOff names with their texts.
+// The largest request is `defer`: kMaxDeferredKeys names with their texts.
 constexpr JsonLimits kRequestLimits = {
-    .max_bytes = 4 << 20, .max_depth = 4, .max_values = 3 * kMaxPutOff};
-// How often it is seen whether deferd is still there.
+    .max_bytes = 4 << 20, .max_depth = 4, .max_values = 3 * kMaxDeferredKeys};
+// How often the sender table's age is checked.
 constexpr timespec kTick = {.tv_sec = 10, .tv_nsec = 0};
 constexpr absl::Duration kRefusalLogged = absl::Minutes(1);
 
@@ -51,14 +51,14 @@ void Warn(const absl::Status& status) {
   if (!status.ok()) spdlog::warn("{}", status.message());
 }
 
-// Strangers are not told apart from each other: their number has no bound.
+// Does not distinguish refused users: their number is unbounded.
 void WarnOfStranger(const Peer& peer) {
   static absl::Time warned = absl::InfinitePast();  // of the server's thread
   const absl::Time now = SystemClock().Now();
   if (now - warned < kRefusalLogged) return;
   warned = now;
-  spdlog::warn("refused a connection of uid {}, pid {}: only deferd and root may ask", peer.uid,
-               peer.pid);
+  spdlog::warn("refused a connection from uid {}, pid {}: only deferd and root may connect",
+               peer.uid, peer.pid);
 }
 
 absl::Status Serve(const std::string& socket, const std::string& group,
@@ -66,8 +66,8 @@ absl::Status Serve(const std::string& socket, const std::string& group,
   if (socket.empty() || socket.front() != '/') {
     return absl::InvalidArgumentError(
         absl::StrCat("--socket ", socket,
-                     ": deferd-queue listens on a unix socket alone, since TCP cannot tell "
-                     "who asks; give an absolute path"));
+                     ": deferd-queue listens on unix sockets only, because TCP cannot identify "
+                     "the client; give an absolute path"));
   }
   absl::StatusOr<Listener> listener =
       Listener::Open(absl::StrCat("unix:", socket), {.mode = 0660, .group = group});
@@ -78,8 +78,8 @@ absl::Status Serve(const std::string& socket, const std::string& group,
   std::atomic<bool> ending{false};
   AdminHandler handler = [&](const std::string& verb, const Json& args,
                              const Peer& peer) -> absl::StatusOr<Json> {
-    // Each may take as long as a mail server does; the stop waits for one, not for all of them.
-    if (ending.load()) return absl::UnavailableError("deferd-queue is being stopped");
+    // A request may wait for a slow mail server; stopping waits for one request, not for all.
+    if (ending.load()) return absl::UnavailableError("deferd-queue is stopping");
     return helper.Handle(verb, args, peer);
   };
   absl::Status added = (*server)->Listen(
@@ -91,8 +91,8 @@ absl::Status Serve(const std::string& socket, const std::string& group,
        .max_per_peer = 8,
        .evict_after = absl::Seconds(1)},
       [&](const Peer& peer) -> std::unique_ptr<Session> {
-        // Before a byte of it is read.
-        if (!helper.MayAsk(peer)) {
+        // Decided before any byte is read.
+        if (!helper.IsAllowed(peer)) {
           WarnOfStranger(peer);
           return nullptr;
         }
@@ -100,7 +100,7 @@ absl::Status Serve(const std::string& socket, const std::string& group,
             peer, handler, AdminSession::Options{.limits = kRequestLimits, .one_request = true});
       });
   if (!added.ok()) return added;
-  // The server's thread, and with it each program, is not asked by the signals.
+  // The server's thread, and each program that it starts, keeps the signals blocked.
   std::thread thread([&server] { (*server)->Run(); });
   spdlog::info("listening on {}", socket);
   sd_notify(0, "READY=1");
@@ -114,11 +114,11 @@ absl::Status Serve(const std::string& socket, const std::string& group,
   ending.store(true);
   (*server)->Stop(absl::Seconds(2));
   thread.join();
-  // Nobody would take out again what is in it.
+  // After the stop nobody would remove entries from the table.
   return table == nullptr ? absl::OkStatus() : table->Set({}, SystemClock().Now());
 }
 
-// As ExecStopPost= of the unit is told.
+// Reads what systemd passes to ExecStopPost=.
 bool HasCrashed() {
   const char* const result = std::getenv("SERVICE_RESULT");
   if (result == nullptr) return false;
@@ -131,49 +131,55 @@ bool HasCrashed() {
 
 int Main(int argc, char** argv) {
   CLI::App app{
-      "deferd-queue does to the mail queue what deferd may not: it holds messages, lets them go, "
-      "and gives them back. It runs as root; deferd and deferctl ask it.",
+      "deferd-queue changes the mail queue for deferd, which runs without root: it holds messages, "
+      "releases them and returns them to their senders. It runs as root and accepts requests from "
+      "deferd and deferctl.",
       "deferd-queue"};
   std::string socket = "/run/deferd-queue/queue.sock";
   std::string user = "deferd";
   std::string table_path = "/var/lib/deferd-queue/senders";
   bool empty_table = false;
-  std::string put_off;
+  std::string defer_text;
   QueueHelper::Options options;
   MtaPrograms& programs = options.programs;
   programs.exim = "/usr/sbin/exim4";
   programs.postfix = "/usr/sbin";
-  app.add_option("--socket", socket, "where it is asked")->capture_default_str();
-  app.add_option("--user", user, "who may ask, besides root")->capture_default_str();
-  app.add_option("--exim", programs.exim, "Exim's program")->capture_default_str();
-  app.add_option("--exim-config", programs.exim_config, "another configuration file (-C)");
-  app.add_option("--postfix", programs.postfix, "the folder of Postfix's postsuper")
+  app.add_option("--socket", socket, "unix socket to listen on")->capture_default_str();
+  app.add_option("--user", user, "user that may connect, besides root")->capture_default_str();
+  app.add_option("--exim", programs.exim, "path of the Exim binary")->capture_default_str();
+  app.add_option("--exim-config", programs.exim_config, "Exim configuration file (exim -C)");
+  app.add_option("--postfix", programs.postfix, "directory of Postfix's postsuper")
       ->capture_default_str();
-  app.add_option("--postfix-config", programs.postfix_config, "another main.cf's folder (-c)");
+  app.add_option("--postfix-config", programs.postfix_config,
+                 "Postfix configuration directory (postsuper -c)");
   app.add_option("--sender-table", table_path,
-                 "the table by which Postfix puts off a blocked domain's mail")
+                 "lookup table with which Postfix defers mail of blocked senders")
       ->capture_default_str();
   app.add_flag(
       "--empty-sender-table", empty_table,
-      "does that and nothing else; after a crash ($SERVICE_RESULT) only if deferd is silent");
-  const CLI::Option* puts_off =
-      app.add_option("--put-off", put_off, "says so and ends: Postfix's transport deferd-held");
-  app.add_flag("--allow-discard", options.allow_discard, "root may have messages thrown away");
-  app.add_flag("--allow-redirect", options.allow_redirect, "root may send one somewhere else");
+      "empties the sender table and exits (for ExecStopPost=); after a crash ($SERVICE_RESULT) "
+      "only if deferd is silent");
+  const CLI::Option* defers =
+      app.add_option("--defer,--put-off", defer_text,
+                     "prints a temporary failure with this text and exits: for Postfix's transport "
+                     "deferd-held");
+  app.add_flag("--allow-discard", options.allow_discard, "root may discard messages");
+  app.add_flag("--allow-redirect", options.allow_redirect,
+               "root may redirect a message to another address");
   app.set_version_flag("--version", std::string("deferd-queue ") + DEFERD_VERSION);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
-  if (puts_off->count() > 0) {
-    std::printf("4.7.1 %s\n", put_off.c_str());
+  if (defers->count() > 0) {
+    std::printf("4.7.1 %s\n", defer_text.c_str());
     return kTempFail;
   }
   if (!IsProgram(programs.exim)) programs.exim.clear();
   if (!IsProgram(programs.postfix + "/postsuper")) programs.postfix.clear();
   if (programs.exim.empty() && programs.postfix.empty()) {
-    return Fail("there is neither Exim nor Postfix here; name one with --exim or --postfix");
+    return Fail("found neither Exim nor Postfix; name one with --exim or --postfix");
   }
   std::optional<SenderTable> table;
   if (IsProgram(programs.postfix + "/postmap")) {
@@ -186,7 +192,7 @@ int Main(int argc, char** argv) {
   const absl::Time now = SystemClock().Now();
   if (empty_table) {
     if (!table.has_value()) return 0;
-    // systemd starts what has crashed again: then the table stays, unless deferd has been silent.
+    // systemd restarts a crashed service: keep the table unless deferd has been silent.
     absl::Status done;
     if (HasCrashed()) {
       done = table->Open(now);
@@ -200,7 +206,7 @@ int Main(int argc, char** argv) {
   if (entry == nullptr) {
     return Fail(
         absl::StrCat("--user ", user,
-                     ": there is no such user; create the user as the manual's install.md says"));
+                     ": no such user; create the user as described in the manual (install.md)"));
   }
   options.uid = entry->pw_uid;
 

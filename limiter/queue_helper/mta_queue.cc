@@ -34,19 +34,21 @@ bool IsPlainAddress(absl::string_view text) {
 
 absl::StatusOr<MtaQueue::Ids> MtaQueue::Begin(const std::vector<std::string>& ids) {
   end_ = SystemClock().Now() + kLimit;
-  if (ids.empty()) return absl::InvalidArgumentError("no message is named");
+  if (ids.empty()) return absl::InvalidArgumentError("no message id given");
   if (ids.size() > kMaxIds) {
-    return absl::InvalidArgumentError(absl::StrCat("over ", kMaxIds, " messages at once"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("more than ", kMaxIds, " messages in one request"));
   }
   Ids sorted;
   for (const std::string& id : ids) {
     const bool exim = IsEximId(id);
     if (!exim && !IsPostfixId(id)) {
-      return absl::InvalidArgumentError(absl::StrCat(Quoted(id), " is no message id"));
+      return absl::InvalidArgumentError(absl::StrCat(Quoted(id), " is not a valid message id"));
     }
     if ((exim ? programs_.exim : programs_.postfix).empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(id, " is an id of ", exim ? "Exim" : "Postfix",
-                                                     ", which deferd-queue was not told of"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(id, " is an id of ", exim ? "Exim" : "Postfix",
+                       ", but deferd-queue found no such mail server"));
     }
     (exim ? sorted.exim : sorted.postfix).push_back(id);
   }
@@ -86,7 +88,7 @@ std::string MtaQueue::PostfixOrigin() {
   absl::StatusOr<std::string> said = Run(Postfix("postconf", {"-x", "-h", "myorigin"}));
   if (!said.ok()) return "";
   std::string origin(absl::StripAsciiWhitespace(*said));
-  if (absl::StartsWith(origin, "/")) {  // a file, whose first line it is
+  if (absl::StartsWith(origin, "/")) {  // a file; its first line is the name
     std::ifstream file(origin);
     std::getline(file, origin);
   }
@@ -118,8 +120,8 @@ absl::StatusOr<std::vector<QueuedMail>> MtaQueue::ListWithin() {
   return queue;
 }
 
-// Exim goes on to the next id when one is gone or being delivered, and its status tells of the last
-// alone: the queue tells what became of each.
+// Exim continues with the next id if a message is missing or being delivered, and its exit status
+// covers only the last id. The queue shows the result for each.
 absl::Status MtaQueue::RunExim(bool held, std::vector<std::string> options,
                                const std::vector<std::string>& ids, std::string* said) {
   if (ids.empty()) return absl::OkStatus();
@@ -133,9 +135,9 @@ absl::Status MtaQueue::RunExim(bool held, std::vector<std::string> options,
 
 namespace {
 
-// What is said of the message. Exim says "Message ID " alone of one that it has moved, and then
-// goes on in the same line.
-std::string SaidOf(absl::string_view said, const std::string& id) {
+// The part of Exim's output that concerns the message. For a message that it has moved, Exim prints
+// only "Message ID " and continues on the same line.
+std::string MessageFor(absl::string_view said, const std::string& id) {
   constexpr absl::string_view kMessage = "Message ";
   for (absl::string_view line : absl::StrSplit(said, '\n')) {
     const size_t at = line.find(id);
@@ -146,7 +148,7 @@ std::string SaidOf(absl::string_view said, const std::string& id) {
     line = absl::StripAsciiWhitespace(line);
     if (!absl::EndsWith(line, id)) return PrintableUtf8(line);
   }
-  return "the mail server left it as it was; another process may be at work on it";
+  return "the mail server did not change the message; another process may be processing it";
 }
 
 }  // namespace
@@ -155,7 +157,7 @@ absl::Status MtaQueue::AddHeld(const Ids& ids, absl::string_view said, NotDone* 
   absl::StatusOr<std::vector<QueuedMail>> queue = ListOf(ids, /*held=*/true);
   if (!queue.ok()) return queue.status();
   for (const QueuedMail& mail : *queue) {
-    if (mail.held) (*found)[mail.id] = SaidOf(said, mail.id);
+    if (mail.held) (*found)[mail.id] = MessageFor(said, mail.id);
   }
   return absl::OkStatus();
 }
@@ -164,12 +166,12 @@ absl::Status MtaQueue::AddNotHeld(const Ids& ids, absl::string_view said, NotDon
   absl::StatusOr<std::vector<QueuedMail>> queue = ListOf(ids, /*held=*/false);
   if (!queue.ok()) return queue.status();
   for (const QueuedMail& mail : *queue) {
-    if (!mail.held) (*found)[mail.id] = SaidOf(said, mail.id);
+    if (!mail.held) (*found)[mail.id] = MessageFor(said, mail.id);
   }
   return absl::OkStatus();
 }
 
-// Exim lists single messages of its main queue, but not of another.
+// Exim can list single messages of its main queue only.
 absl::StatusOr<std::vector<QueuedMail>> MtaQueue::ListOf(const Ids& ids, bool held) {
   std::vector<QueuedMail> queue;
   if (!ids.exim.empty()) {
@@ -242,7 +244,7 @@ absl::StatusOr<MtaQueue::NotDone> MtaQueue::Release(const std::vector<std::strin
   }
   if (status.ok() && arguments.size() > 1) {
     status = commands_.Start(Exim(std::move(arguments)));
-    // It goes out with the next queue run then.
+    // Otherwise the next queue run delivers the message.
     if (absl::IsResourceExhausted(status)) status = absl::OkStatus();
   }
   status.Update(TryPostfix(sorted->postfix));
@@ -310,28 +312,28 @@ absl::Status MtaQueue::Redirect(const std::string& id, const std::string& addres
   if (!sorted.ok()) return sorted.status();
   if (!IsPlainAddress(address)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(Quoted(address), " is no plain address; write it as ann@example.com"));
+        absl::StrCat(Quoted(address), " is not a plain address (example: ann@example.com)"));
   }
   absl::StatusOr<std::vector<QueuedMail>> queue = ListWithin();
   if (!queue.ok()) return queue.status();
   const auto mail = std::find_if(queue->begin(), queue->end(),
                                  [&](const QueuedMail& one) { return one.id == id; });
   if (mail == queue->end()) {
-    return absl::NotFoundError(absl::StrCat(id, " is not in the queue any more"));
+    return absl::NotFoundError(absl::StrCat(id, " is no longer in the queue"));
   }
   return sorted->postfix.empty() ? RedirectExim(*mail, address) : RedirectPostfix(*mail, address);
 }
 
-// The new recipient first: Exim is done with a message that has none left.
+// Adds the new recipient first: Exim removes a message that has no recipients left.
 absl::Status MtaQueue::RedirectExim(const QueuedMail& mail, const std::string& address) {
   if (mail.recipients.size() >= kMaxRecipients) {
     return absl::FailedPreconditionError(
-        absl::StrCat(mail.id, " has over ", kMaxRecipients - 1, " recipients"));
+        absl::StrCat(mail.id, ": redirect supports at most ", kMaxRecipients - 1, " recipients"));
   }
   absl::Status status = mail.held ? ToMainQueue({mail.id}) : absl::OkStatus();
   if (!status.ok()) return status;
   std::vector<std::string> others = {"-Mmd", mail.id};
-  bool waits = false;  // for that very address
+  bool waits = false;  // for this address
   for (const std::string& recipient : mail.recipients) {
     if (absl::EqualsIgnoreCase(recipient, address)) {
       waits = true;
@@ -344,15 +346,15 @@ absl::Status MtaQueue::RedirectExim(const QueuedMail& mail, const std::string& a
   return status.ok() ? commands_.Start(Exim({"-M", mail.id})) : status;
 }
 
-// Postfix cannot change a message's recipients: its text is sent anew, and then it is removed.
+// Postfix cannot change a message's recipients. The message is submitted again, then removed.
 absl::Status MtaQueue::RedirectPostfix(const QueuedMail& mail, const std::string& address) {
   if (!mail.sender.empty() && !IsPlainAddress(mail.sender)) {
     return absl::FailedPreconditionError(
-        absl::StrCat(mail.id, ": its sender ", Quoted(mail.sender), " cannot be given on"));
+        absl::StrCat(mail.id, ": cannot resubmit mail with the sender ", Quoted(mail.sender)));
   }
   absl::StatusOr<std::string> text = Run(Postfix("postcat", {"-bhq", mail.id}));
   if (!text.ok()) return text.status();
-  // Aside first, so that it does not go out twice.
+  // Puts the message on hold first, so that it is not delivered twice.
   absl::Status status = Postsuper({"-h", "-"}, {mail.id});
   if (!status.ok()) return status;
   const std::string sender = mail.sender.empty() ? "<>" : mail.sender;

@@ -1,11 +1,13 @@
-// The few things that deferd does to an MTA's queue, as root: what the helper deferd-queue is for.
+// Actions on an MTA's queue that need root: the purpose of the helper deferd-queue.
 //
-// An id has the form of a queue id or is refused; a redirect's address is a plain one. Each action
-// is a fixed list of arguments for a fixed program; all of a call together have kLimit. Exim: -MG,
-// -Mg, -Mrm, -Mar, -Mmd, -Mt, -M (specification, section 5.2) and the named queue kHeldQueue (4.88
-// and newer). Postfix: postsuper(1), postqueue(1), postcat(1), sendmail(1). The id's form tells the
-// MTA. An MTA that is busy with a message leaves it where it is ("Spool file is locked") and may
-// call that a success, so what an action did is read from the queue.
+// Arguments are checked first: an id must have the form of a queue id, a redirect's address must be
+// a plain address. Each action runs a fixed program with a fixed list of arguments; all programs of
+// one call together get kLimit. Exim: -MG, -Mg, -Mrm, -Mar, -Mmd, -Mt, -M (specification, section
+// 5.2) and the named queue kHeldQueue (Exim 4.88 and newer). Postfix: postsuper(1), postqueue(1),
+// postcat(1), sendmail(1). The form of an id shows which MTA it belongs to.
+//
+// An MTA that is processing a message leaves the message where it is ("Spool file is locked") and
+// may still report success. The result of an action is therefore read from the queue.
 //
 // Not thread-safe: one action at a time.
 
@@ -27,41 +29,40 @@
 namespace deferd {
 
 struct MtaPrograms {
-  std::string exim;            // a path; empty: there is no Exim
-  std::string exim_config;     // for -C; empty: Exim's own
-  std::string postfix;         // the folder of postsuper and its like; empty: there is no Postfix
-  std::string postfix_config;  // for -c; empty: Postfix's own
+  std::string exim;            // path; empty: no Exim
+  std::string exim_config;     // for -C; empty: Exim's default
+  std::string postfix;         // directory of postsuper; empty: no Postfix
+  std::string postfix_config;  // for -c; empty: Postfix's default
 };
 
 class MtaQueue {
  public:
   static constexpr char kHeldQueue[] = "deferd-held";
-  static constexpr size_t kMaxIds = 1000;                      // of one call
-  static constexpr absl::Duration kLimit = absl::Seconds(20);  // of one call
+  static constexpr size_t kMaxIds = 1000;                      // per call
+  static constexpr absl::Duration kLimit = absl::Seconds(20);  // per call
 
   explicit MtaQueue(MtaPrograms programs) : programs_(std::move(programs)) {}
 
-  // Everything that is queued, of all MTAs.
+  // All queued messages of all MTAs.
   absl::StatusOr<std::vector<QueuedMail>> List();
 
-  // The messages that the queue still shows as they were, and why, as far as the MTA said so.
+  // Messages that the queue still shows unchanged, and why, as far as the MTA reported it.
   using NotDone = std::map<std::string, std::string>;  // by id
 
-  // InvalidArgument if an id has no such form or there is no such MTA; then nothing was done.
-  // Otherwise ids that are not in the queue any more are passed over. Errors are those of Commands.
+  // InvalidArgument if an id is malformed or its MTA is not installed; nothing was done then. Ids
+  // that are no longer in the queue are ignored. Other errors are those of Commands.
   absl::StatusOr<NotDone> Hold(const std::vector<std::string>& ids);
-  absl::StatusOr<NotDone> Release(
-      const std::vector<std::string>& ids);  // and tries to deliver them
+  absl::StatusOr<NotDone> Release(const std::vector<std::string>& ids);  // and delivers them
   absl::StatusOr<NotDone> GiveBack(
-      const std::vector<std::string>& ids);  // a bounce tells the sender
-  absl::StatusOr<NotDone> Discard(const std::vector<std::string>& ids);  // nobody is told
-  absl::Status Try(const std::vector<std::string>& ids);                 // at once; Postfix's alone
-  absl::Status Requeue(const std::string& id);  // it is tried again at once
-  absl::Status Flush();                         // so is all that is not held
-  // Postfix's myorigin: the domain of a sender that sendmail(1) names without one; empty if it
-  // cannot be known.
+      const std::vector<std::string>& ids);  // with a bounce to the sender
+  absl::StatusOr<NotDone> Discard(const std::vector<std::string>& ids);  // without a bounce
+  absl::Status Try(const std::vector<std::string>& ids);  // delivers now; Postfix only
+  absl::Status Requeue(const std::string& id);            // delivers now
+  absl::Status Flush();                                   // delivers all messages that are not held
+  // Postfix's myorigin: the domain that sendmail(1) adds to a sender without one; empty if it
+  // cannot be determined.
   std::string PostfixOrigin();
-  // All its remaining recipients are replaced by `address`.
+  // Replaces all remaining recipients by `address`.
   absl::Status Redirect(const std::string& id, const std::string& address);
 
  private:
@@ -69,7 +70,7 @@ class MtaQueue {
     std::vector<std::string> exim;
     std::vector<std::string> postfix;
   };
-  // Sorted, and the call's time begins.
+  // Sorts the ids by MTA and starts the time limit of the call.
   absl::StatusOr<Ids> Begin(const std::vector<std::string>& ids);
   absl::Duration Left() const;  // of the call's time
   absl::StatusOr<std::vector<QueuedMail>> ListWithin();
@@ -79,13 +80,13 @@ class MtaQueue {
   std::vector<std::string> Exim(std::vector<std::string> arguments) const;
   std::vector<std::string> Postfix(absl::string_view program,
                                    std::vector<std::string> arguments) const;
-  // `held`: on what is in the held queue. What Exim said is added to `said`, if that is not null.
+  // `held`: works on the held queue. Exim's output is appended to `said` unless that is null.
   absl::Status RunExim(bool held, std::vector<std::string> options,
                        const std::vector<std::string>& ids, std::string* said = nullptr);
-  // Those of `ids` that are in a queue, with what was said of each: the held one, Exim's main one.
+  // Adds those of `ids` that are in a queue (Exim's held or main one), with the MTA's message.
   absl::Status AddHeld(const Ids& ids, absl::string_view said, NotDone* found);
   absl::Status AddNotHeld(const Ids& ids, absl::string_view said, NotDone* found);
-  // The ids go in by its standard input.
+  // Passes the ids on standard input.
   absl::Status Postsuper(std::vector<std::string> arguments, const std::vector<std::string>& ids);
   absl::Status TryPostfix(const std::vector<std::string>& ids);
   absl::Status ToMainQueue(const std::vector<std::string>& ids);
@@ -97,9 +98,9 @@ class MtaQueue {
   absl::Time end_ = absl::InfiniteFuture();  // of the call
 };
 
-// Whether `text` is an address without anything that a command line or a queue file could take for
-// more: one '@', a domain, and a local part of letters, digits and ".!#$%&*+/=?^_`{|}~-" (RFC 5321
-// dot-string, without the apostrophe), not beginning with '-'.
+// Whether `text` is an address that has no special meaning on a command line or in a queue file:
+// one '@', a domain, and a local part of letters, digits and ".!#$%&*+/=?^_`{|}~-" (RFC 5321
+// dot-string, without the apostrophe) that does not begin with '-'.
 bool IsPlainAddress(absl::string_view text);
 
 }  // namespace deferd

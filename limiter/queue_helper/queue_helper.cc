@@ -27,19 +27,21 @@ std::vector<std::string> IdsArg(const Json& args) {
 
 absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& args,
                                          const Peer& peer) {
-  if (!MayAsk(peer)) return absl::PermissionDeniedError("only deferd and root may ask");
+  if (!IsAllowed(peer))
+    return absl::PermissionDeniedError("only deferd and root may send requests");
   if (verb == "list") {
     absl::StatusOr<std::vector<QueuedMail>> queue = queue_.List();
     if (!queue.ok()) return queue.status();
     return QueueToJson(*queue);
   }
-  if (verb == "put_off") return PutOff(args);
+  if (verb == "defer" || verb == "put_off") return SetDeferred(args);
   const bool redirect = verb == "redirect";
   if (verb == "discard" || redirect) {
-    if (peer.uid != 0) return absl::PermissionDeniedError(absl::StrCat(verb, ": root alone may"));
+    if (peer.uid != 0)
+      return absl::PermissionDeniedError(absl::StrCat(verb, ": only root may do this"));
     if (!(redirect ? options_.allow_redirect : options_.allow_discard)) {
       return absl::PermissionDeniedError(
-          absl::StrCat(verb, " is switched off; add --allow-", verb,
+          absl::StrCat(verb, " is disabled; add --allow-", verb,
                        " to DEFERD_QUEUE_OPTIONS in /etc/default/deferd-queue and restart "
                        "deferd-queue"));
     }
@@ -68,13 +70,13 @@ std::string QueueHelper::PostfixOrigin() {
   return origin_;
 }
 
-absl::StatusOr<Json> QueueHelper::PutOff(const Json& args) {
+absl::StatusOr<Json> QueueHelper::SetDeferred(const Json& args) {
   if (options_.sender_table == nullptr) return Json{{"table", nullptr}};
   const auto domains = args.find("domains");
   const auto users = args.find("users");
   if (domains == args.end() || !domains->is_object() ||
       (users != args.end() && !users->is_object())) {
-    return absl::InvalidArgumentError("put_off: no domains are named");
+    return absl::InvalidArgumentError("defer: \"domains\" and \"users\" must be objects");
   }
   std::map<std::string, std::string> senders;
   for (const auto& [domain, why] : domains->items()) {
@@ -83,14 +85,14 @@ absl::StatusOr<Json> QueueHelper::PutOff(const Json& args) {
   const Json named = users == args.end() ? Json::object() : *users;
   const std::string origin = named.empty() ? "" : PostfixOrigin();
   for (const auto& [user, why] : named.items()) {
-    if (!IsUserKey(user)) continue;  // one odd name does not cost the table
+    if (!IsUserKey(user)) continue;  // one invalid name must not block the others
     const std::string text = why.is_string() ? why.get<std::string>() : "";
     senders[user] = text;
     if (!origin.empty()) senders[absl::StrCat(user, "@", origin)] = text;
   }
   const absl::Status set = options_.sender_table->Set(senders, SystemClock().Now());
   if (!set.ok()) {
-    spdlog::warn("put_off: {}", set.message());
+    spdlog::warn("cannot update the sender table: {}", set.message());
     return set;
   }
   return Json{{"table", options_.sender_table->path()}};
@@ -102,7 +104,7 @@ absl::StatusOr<MtaQueue::NotDone> QueueHelper::Do(const std::string& verb, const
   if (verb == "give_back") return queue_.GiveBack(IdsArg(args));
   if (verb == "discard") return queue_.Discard(IdsArg(args));
   absl::Status done = absl::InvalidArgumentError(
-      absl::StrCat("verb ", Quoted(verb.substr(0, 40)), " is not known to deferd-queue"));
+      absl::StrCat("verb ", Quoted(verb.substr(0, 40)), " is not supported by deferd-queue"));
   if (verb == "try") done = queue_.Try(IdsArg(args));
   if (verb == "requeue") done = queue_.Requeue(QueueField(args, "id"));
   if (verb == "flush") done = queue_.Flush();

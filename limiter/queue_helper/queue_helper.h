@@ -1,21 +1,20 @@
-// deferd-queue's protocol: requests that the unprivileged daemon may make of the root helper.
+// The protocol of deferd-queue: requests that the unprivileged daemon may send to the root helper.
 //
-// The admin protocol (limiter/localrpc/admin_session.h) over a unix socket, one request a
-// connection. Whoever is neither deferd nor root is turned away before anything is read. Verbs,
-// with {"ids":
-// [...]} unless said otherwise:
-//   list                      the queue (queue_list.h)
-//   hold, release, give_back, try  by deferd and root
-//   put_off                   {"domains": {DOMAIN: why}, "users": {USER: why}}, all of them, by
-//                             deferd and root: whose mail Postfix defers (sender_table.h); a user's
-//                             is what has the user's own address as its sender. {"table": what
-//                             main.cf has to name; null without Postfix}
-//                             hold, release, give_back and discard answer {"not_done": {ID: why}},
-//                             as the queue shows it afterwards
+// It is the admin protocol (limiter/localrpc/admin_session.h) over a unix socket, one request per
+// connection. Connections of users other than deferd and root are closed before anything is read.
+// Verbs, with {"ids": [...]} unless noted:
+//   list                      lists the queue (queue_list.h)
+//   hold, release, give_back, try  allowed for deferd and root
+//   defer                     {"domains": {DOMAIN: why}, "users": {USER: why}}: the complete set of
+//                             senders whose mail Postfix defers (sender_table.h); for a user, mail
+//                             with the user's own address as sender. Allowed for deferd and root.
+//                             Returns {"table": the path for main.cf; null without Postfix}. The
+//                             former name put_off still works
 //   requeue, flush            {"id": ID}; {}
-//   discard                   root alone, where the operator has allowed it
+//   discard                   root only, if the operator has enabled it
 //   redirect                  {"id": ID, "address": ADDRESS}; likewise
-// Every change is logged with who asked.
+// hold, release, give_back and discard return {"not_done": {ID: why}}, as the queue shows it
+// afterwards. Every change is logged with the uid of the client.
 
 #ifndef DEFERD_LIMITER_QUEUE_HELPER_QUEUE_HELPER_H_
 #define DEFERD_LIMITER_QUEUE_HELPER_QUEUE_HELPER_H_
@@ -38,25 +37,25 @@ class QueueHelper {
  public:
   struct Options {
     MtaPrograms programs;
-    int64_t uid = -1;  // deferd's; root may always ask
+    int64_t uid = -1;  // of deferd; root is always allowed
     bool allow_discard = false;
     bool allow_redirect = false;
-    SenderTable* sender_table = nullptr;  // null: there is none; must outlive the helper
+    SenderTable* sender_table = nullptr;  // null: no table; must outlive the helper
   };
 
   explicit QueueHelper(Options options) : options_(std::move(options)), queue_(options_.programs) {}
 
-  // Deferd and root may; nobody else is listened to.
-  bool MayAsk(const Peer& peer) const {
+  // Only deferd and root may send requests.
+  bool IsAllowed(const Peer& peer) const {
     return peer.uid == 0 || (peer.uid >= 0 && peer.uid == options_.uid);
   }
 
-  // PermissionDenied, InvalidArgument, or what MtaQueue says.
+  // Returns PermissionDenied, InvalidArgument, or the error of MtaQueue.
   absl::StatusOr<Json> Handle(const std::string& verb, const Json& args, const Peer& peer);
 
  private:
-  absl::StatusOr<Json> PutOff(const Json& args);
-  // The domain that Postfix gives to a sender without one; empty if it is not known.
+  absl::StatusOr<Json> SetDeferred(const Json& args);
+  // The domain that Postfix adds to a sender without one; empty if not known.
   std::string PostfixOrigin();
   absl::StatusOr<MtaQueue::NotDone> Do(const std::string& verb, const Json& args);
 

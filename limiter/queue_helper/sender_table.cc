@@ -36,11 +36,11 @@ absl::Status CheckLine(absl::string_view key, const std::string& text) {
                                                          IsDomainKey(key.substr(at + 1));
   if (!known) {
     return absl::InvalidArgumentError(
-        absl::StrCat(Quoted(key), " is neither @DOMAIN nor USER nor USER@DOMAIN"));
+        absl::StrCat(Quoted(key), " is not a valid key (expected @DOMAIN, USER or USER@DOMAIN)"));
   }
   if (text.empty() || text != PrintableAscii(text, kMaxRefusalText)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(key, ": the text is not one line of printable ASCII"));
+        absl::StrCat(key, ": the text must be one line of printable ASCII"));
   }
   return absl::OkStatus();
 }
@@ -49,7 +49,7 @@ absl::Status FileError(const std::string& path) {
   return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", std::strerror(errno)));
 }
 
-// Ends on the disk, where Postfix's own user may read it.
+// Syncs the file to disk and makes it readable for Postfix's own user.
 absl::Status WriteFile(const std::string& path, absl::string_view text) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return FileError(path);
@@ -99,8 +99,8 @@ bool SenderTable::IsThere() const {
   return !written_.has_value() || found == written_;
 }
 
-void SenderTable::SaidAt(absl::Time now) {
-  said_ = now;
+void SenderTable::SetRefreshed(absl::Time now) {
+  refreshed_ = now;
   const std::string path = absl::StrCat(path_, ".said");
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return;
@@ -113,12 +113,12 @@ void SenderTable::SaidAt(absl::Time now) {
 absl::Status SenderTable::Open(absl::Time now) {
   MutexLock lock(&mutex_);
   if (!IsThere()) {
-    SaidAt(now);
+    SetRefreshed(now);
     return Write({});
   }
   struct stat info;
   const bool known = stat(absl::StrCat(path_, ".said").c_str(), &info) == 0;
-  said_ = known ? std::min(now, absl::TimeFromTimespec(info.st_mtim)) : now;
+  refreshed_ = known ? std::min(now, absl::TimeFromTimespec(info.st_mtim)) : now;
   return absl::OkStatus();
 }
 
@@ -128,7 +128,7 @@ absl::Status SenderTable::Set(const std::map<std::string, std::string>& senders,
     if (!status.ok()) return status;
   }
   MutexLock lock(&mutex_);
-  SaidAt(now);
+  SetRefreshed(now);
   if (senders_ == senders && IsThere()) return absl::OkStatus();
   if (!failed_.ok() && now - failed_at_ < kAgain) return failed_;
   failed_ = Write(senders);
@@ -139,18 +139,19 @@ absl::Status SenderTable::Set(const std::map<std::string, std::string>& senders,
 absl::Status SenderTable::Tick(absl::Time now) {
   MutexLock lock(&mutex_);
   const bool empty = senders_.has_value() && senders_->empty();
-  if (now - said_ >= kTrusted && !empty) {
-    spdlog::warn("deferd has said nothing for {}: Postfix defers nobody's mail any more",
-                 absl::FormatDuration(absl::Trunc(now - said_, absl::Seconds(1))));
-    said_ = now;  // an error is not told at every tick
+  if (now - refreshed_ >= kTrusted && !empty) {
+    spdlog::warn(
+        "no request from deferd for {}: emptied the sender table, Postfix no longer defers mail",
+        absl::FormatDuration(absl::Trunc(now - refreshed_, absl::Seconds(1))));
+    refreshed_ = now;  // so that an error is not logged at every tick
     return Write({});
   }
   if (IsThere()) return absl::OkStatus();
-  spdlog::warn("{}.db has disappeared or was changed by somebody: it is made again", path_);
+  spdlog::warn("{}.db is missing or was changed by another program: writing it again", path_);
   return Write(senders_.value_or(std::map<std::string, std::string>()));
 }
 
-// Both files of `fresh`, read back.
+// Writes both files of `fresh` and reads them back.
 absl::Status SenderTable::Make(const std::string& fresh,
                                const std::map<std::string, std::string>& senders) {
   std::string text = "# Written by deferd-queue; see deploy/postfix/held.cf.\n";
@@ -173,7 +174,7 @@ absl::Status SenderTable::Make(const std::string& fresh,
   const auto lines = static_cast<size_t>(std::count(read_back->begin(), read_back->end(), '\n'));
   if (lines == senders.size()) return absl::OkStatus();
   return absl::UnavailableError(
-      absl::StrCat(table, ": ", lines, " of ", senders.size(), " entries can be read back"));
+      absl::StrCat(table, ": ", lines, " of ", senders.size(), " entries could be read back"));
 }
 
 absl::Status SenderTable::Write(const std::map<std::string, std::string>& senders) {
@@ -186,7 +187,8 @@ absl::Status SenderTable::Write(const std::map<std::string, std::string>& sender
   }
   senders_ = senders;
   written_ = StampOfTable();
-  spdlog::info("Postfix defers the mail of {} senders (domains, users)", senders.size());
+  spdlog::info("sender table: Postfix defers the mail of {} senders (domains, users)",
+               senders.size());
   return Sync(FolderOf(path_));
 }
 

@@ -1,6 +1,6 @@
-// Many literals searched in one pass (Aho and Corasick, 1975): one step in a table per byte,
-// whatever the text. The table holds of each literal what tells it from the others; the rest of it
-// is compared where that was found. Built once, then constant: any number of threads may search.
+// Searches many literals in one pass (Aho and Corasick, 1975), with one table step per byte. The
+// table holds the part of each literal that distinguishes it from the others; the rest is compared
+// when that part was found. Constant after construction: any number of threads may search.
 
 #ifndef DEFERD_POLICY_REPLY_LITERAL_SEARCH_H_
 #define DEFERD_POLICY_REPLY_LITERAL_SEARCH_H_
@@ -18,10 +18,11 @@ namespace deferd {
 
 class LiteralSearch {
  public:
-  // Each literal has at least one byte; its id is its index. False: they are too many.
+  // Each literal has at least one byte; its id is its index. False: too many literals.
   bool Compile(const std::vector<std::string>& literals);
 
-  // Calls `found(id, end)` for each literal at each place: it ends before text[end].
+  // Calls `found(id, end)` for each occurrence of each literal; the occurrence ends before
+  // text[end].
   template <typename Found>
   void Search(absl::string_view text, const Found& found) const {
     if (next_.empty()) return;
@@ -51,10 +52,10 @@ class LiteralSearch {
     std::string rest;
   };
 
-  std::array<uint8_t, 256> column_ = {};  // bytes that no literal has share one
+  std::array<uint8_t, 256> column_ = {};  // bytes in no literal share one
   int row_bits_ = 0;                      // a row has 1 << row_bits_ columns
   std::vector<uint16_t> next_;            // small, for the cache
-  size_t first_with_ends_ = 0;            // rows at which something ends stand last
+  size_t first_with_ends_ = 0;            // rows at which a literal ends come last
   std::vector<uint32_t> ends_begin_;
   std::vector<End> ends_;
 };

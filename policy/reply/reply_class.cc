@@ -58,7 +58,7 @@ constexpr std::array<ReplyClassInfo, kReplyClasses> kTable = {{
      "that exists, in a domain with MX or A records.",
      kPermanent, ReplyScope::kSenderDomain, kLeftOut, kCounts},
     {ReplyClass::kRelayDenied, "relay_denied",
-     "The server says that it does not handle mail for this domain, or wants a login first.",
+     "The server says that it does not handle mail for this domain, or requires a login first.",
      "the recipient's domain (its MX), or our mail routing",
      "Check that the MX records of the recipient's domain name the right server, and our own "
      "routing of it. For a smart host, set user name and password.",
@@ -66,7 +66,7 @@ constexpr std::array<ReplyClassInfo, kReplyClasses> kTable = {{
     {ReplyClass::kContent, "content",
      "The text, a link, an attachment, a virus or the spam score of the message was refused.",
      "the sender",
-     "Look whether the account was broken into. Remove the link or attachment. Many of these mean "
+     "Check whether the account was broken into. Remove the link or attachment. Many of these mean "
      "that spam leaves the domain.",
      kPermanent, ReplyScope::kSenderDomain, kCounts, kCounts},
     {ReplyClass::kPolicy, "policy",
@@ -76,11 +76,11 @@ constexpr std::array<ReplyClassInfo, kReplyClasses> kTable = {{
      "countries, forged senders ...).",
      kPermanent, ReplyScope::kRecipient, kCounts, kCounts},
     {ReplyClass::kMessageTooLarge, "message_too_large",
-     "The message, or a part of it, is larger than the server takes.", "the sender",
+     "The message, or a part of it, is larger than the server accepts.", "the sender",
      "Make it smaller or send a link to the file. Attachments grow by a third on their way.",
      kPermanent, ReplyScope::kSenderDomain, kLeftOut, kLeftOut},
     {ReplyClass::kDnsRouting, "dns_routing",
-     "The recipient's domain cannot be found or has no server that takes mail.",
+     "The recipient's domain cannot be found or has no server that accepts mail.",
      "the sender if the domain has a typo, else the recipient's domain or our resolver",
      "Check the part after the @ and look up its MX records. If many domains fail at once, check "
      "our own resolver.",
@@ -92,23 +92,23 @@ constexpr std::array<ReplyClassInfo, kReplyClasses> kTable = {{
      "own settings for that destination alone.",
      kTransient, ReplyScope::kDestination, kLeftOut, kLeftOut},
     {ReplyClass::kNetwork, "network",
-     "The server did not answer, refused or lost the connection, or did so until we gave up.",
+     "The server did not answer, or refused or lost the connection, possibly until we gave up.",
      "the recipient's server or the path to it",
      "Wait. Test port 25 from our server. If every destination fails, check our own firewall and "
      "IPv6.",
      kTransient, ReplyScope::kDestination, kLeftOut, kCounts},
     {ReplyClass::kMailLoop, "mail_loop",
-     "The message circles between servers until one of them stops it.",
+     "The message loops between servers until one of them stops it.",
      "whoever set up the forwarding",
-     "Find and break the circle of forwards. Check the MX records and whether our server believes "
-     "that the domain is local.",
+     "Find and break the forwarding loop. Check the MX records and whether our server considers "
+     "the domain local.",
      kPermanent, ReplyScope::kRecipient, kLeftOut, kLeftOut},
     {ReplyClass::kServerResources, "server_resources",
      "The receiving server has a problem of its own: overload, a full disk, an error.",
-     "the recipient's server", "Wait. Nothing is to be changed on the sending side.", kTransient,
+     "the recipient's server", "Wait. Nothing has to be changed on the sending side.", kTransient,
      ReplyScope::kDestination, kLeftOut, kLeftOut},
     {ReplyClass::kProtocolError, "protocol_error",
-     "A command, a header or the form of the message breaks the rules of mail.",
+     "A command, a header or the format of the message violates the mail standards.",
      "whoever wrote the software that made the message, or our server",
      "Repair the script or program that builds the message; the administrator, if our server is "
      "the cause.",
@@ -147,7 +147,7 @@ absl::string_view AdviceOf(ReplyClass reply_class, Permanence permanence) {
       case ReplyClass::kServerResources:
         return "Send the message again later. If that is refused as well, tell the administrator "
                "of "
-               "the receiving server. Nothing is to be changed on the sending side.";
+               "the receiving server. Nothing has to be changed on the sending side.";
       case ReplyClass::kLocal:
         return "See which limit or setting it was, then send the message again. It says nothing "
                "about the recipient.";

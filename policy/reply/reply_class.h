@@ -1,8 +1,7 @@
-// What a remote server's answer means: the twenty classes, and what is known of each.
+// The twenty classes of replies and their properties.
 //
-// Pure values; everything here may be called from any thread. The classes and their defaults are
-// deferd's own; the codes behind them are those of RFC 5321 (replies) and RFC 3463 (enhanced
-// codes).
+// Pure values; safe from any thread. The classes and their defaults are deferd's own; the codes
+// behind them are those of RFC 5321 (replies) and RFC 3463 (enhanced codes).
 
 #ifndef DEFERD_POLICY_REPLY_REPLY_CLASS_H_
 #define DEFERD_POLICY_REPLY_REPLY_CLASS_H_
@@ -39,20 +38,19 @@ enum class ReplyClass : uint8_t {
 };
 inline constexpr int kReplyClasses = 20;
 
-// What the answer is about. An answer about an IP or a server hits every domain that shares it.
+// What the reply is about. A reply about an IP or a server affects every domain that shares it.
 enum class ReplyScope : uint8_t {
   kRecipient,     // one mailbox
   kSenderDomain,  // the sender, its domain or its message
   kIp,            // the address or name of the sending server
   kServer,        // the sending server as a whole: its queue, its settings, its commands
-  kDestination,   // the receiving server or domain, whoever writes to it
+  kDestination,   // the receiving server or domain, for any sender
 };
 inline constexpr int kReplyScopes = 5;
 
 enum class Permanence : uint8_t { kTransient, kPermanent };
 
-// How a class counts if the policy says nothing (profile fair) and the answer is about no IP or
-// server.
+// How a class counts by default (profile fair) if the reply is not about an IP or server.
 enum class ReplyCounting : uint8_t { kCounts, kLeftOut };
 
 // One row of the table of classes.
@@ -62,8 +60,8 @@ struct ReplyClassInfo {
   absl::string_view meaning;  // one sentence
   absl::string_view side;     // who has to act
   absl::string_view advice;   // what to do
-  Permanence permanence;      // the usual one; the answer itself says the real one
-  ReplyScope scope;           // the usual one
+  Permanence permanence;      // typical value; the reply itself decides
+  ReplyScope scope;           // typical value
   ReplyCounting deferral;
   ReplyCounting failure;
 };
@@ -71,7 +69,7 @@ struct ReplyClassInfo {
 const std::array<ReplyClassInfo, kReplyClasses>& ReplyClassTable();
 const ReplyClassInfo& InfoOf(ReplyClass reply_class);
 
-// What to do after such an answer. What is final is never answered by waiting.
+// Advice for such a reply. A permanent failure is never solved by waiting.
 absl::string_view AdviceOf(ReplyClass reply_class, Permanence permanence);
 
 absl::string_view ReplyClassName(ReplyClass reply_class);
@@ -84,8 +82,8 @@ std::optional<ReplyScope> ParseReplyScope(absl::string_view name);
 // "transient", "permanent"
 absl::string_view PermanenceName(Permanence permanence);
 
-// Whether an attempt with this answer counts in profile fair. One about an IP or a server never
-// does: every domain that shares it gets the same.
+// Whether an attempt with this reply counts in profile fair. A reply about an IP or server never
+// does: every domain that shares it gets the same one.
 bool CountsByDefault(ReplyClass reply_class, ReplyScope scope, bool failure);
 
 }  // namespace deferd

@@ -1,8 +1,8 @@
-// What reply codes (RFC 5321 4.2 and the RFCs that add to it) and enhanced status codes (the IANA
-// registry of RFC 5248) say by themselves, in plain words.
+// Plain-language meanings of reply codes (RFC 5321 4.2 and its extensions) and enhanced status
+// codes (the IANA registry of RFC 5248).
 //
-// Pure. Texts live for ever. A code says less than the words beside it: servers use 550 5.7.1 for
-// nearly everything.
+// Pure; the texts have static lifetime. A code says less than the words beside it: servers use 550
+// 5.7.1 for nearly everything.
 
 #ifndef DEFERD_POLICY_REPLY_REPLY_CODES_H_
 #define DEFERD_POLICY_REPLY_REPLY_CODES_H_
@@ -18,15 +18,15 @@ namespace deferd {
 struct ReplyCodeInfo {
   absl::string_view code;     // "550"; "1.1" of X.1.1
   absl::string_view meaning;  // one sentence
-  absl::string_view action;   // what to do about it
+  absl::string_view action;   // what to do
 };
 
-// All that are known, in the order of the codes.
+// All known codes, in order.
 absl::Span<const ReplyCodeInfo> ReplyCodes();
 absl::Span<const ReplyCodeInfo> EnhancedCodes();
 
-// Of "550" and "5.1.1" (or "4.1.1"). A code that is not listed is told by its first digit, or by
-// the second part of an enhanced one; nullopt if even that is unknown.
+// For "550" and "5.1.1" (or "4.1.1"). An unlisted code is explained by its first digit, or by the
+// second part of an enhanced code; nullopt if that is unknown too.
 std::optional<ReplyCodeInfo> ReplyCodeInfoOf(absl::string_view code);
 std::optional<ReplyCodeInfo> EnhancedCodeInfoOf(absl::string_view enhanced);
 

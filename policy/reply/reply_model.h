@@ -1,9 +1,9 @@
-// The linear model that decides what a reply means: for each class, the sum of the weights of the
-// reply's features (reply_features.h); the sums become probabilities.
+// The linear model that classifies replies: for each class it adds the weights of the reply's
+// features (reply_features.h) and converts the sums to probabilities.
 //
-// The weights are one byte each, made by tests/bench/reply_model.py from labelled replies and
-// committed as reply_model_data.cc, with a hash of what they were made from. Pure, allocates
-// nothing, any number of threads may use it.
+// Weights are one byte each. tests/bench/reply_model.py trains them from labelled replies; they are
+// committed as reply_model_data.cc with a hash of the inputs. Pure, without allocation, any number
+// of threads.
 
 #ifndef DEFERD_POLICY_REPLY_REPLY_MODEL_H_
 #define DEFERD_POLICY_REPLY_REPLY_MODEL_H_
@@ -29,17 +29,17 @@ struct ReplyModel {
   absl::Span<const int8_t> weights;     // kReplyScores for each feature
   absl::Span<const uint16_t> slots;     // feature + 1 by hash, linear probing; 0 is free
   ReplyScores bias;
-  double scale;  // of a score as a logarithm of odds: the step of a weight, and the calibration
+  double scale;  // converts a sum to log odds: step of a weight times calibration
 
   ReplyScores Score(absl::Span<const uint32_t> hashes) const;
 
-  // Whether any of them has a weight.
+  // Whether any of the features has a weight.
   bool KnowsAny(absl::Span<const uint32_t> hashes) const;
 
-  // Of the classes; they add up to one.
+  // Probabilities of the classes; they add up to one.
   ReplyProbabilities Probabilities(const ReplyScores& scores) const;
 
-  // The index of a feature; -1 if the model has none of that hash.
+  // The index of a feature; -1 if the model does not have it.
   int FeatureOf(uint32_t hash) const;
 };
 

@@ -1,13 +1,13 @@
-// The patterns of all rules at once: which is the first rule that matches a text.
+// The patterns of all rules in one matcher: finds the first rule that matches a text.
 //
-// Each pattern is taken apart at its "|". A part that stands for a few literals, as "over ?quota"
-// and "\b(rbl|pbl)\b" do, becomes these literals. Of any other, RE2 says which literals it cannot
-// match without. One pass over the text finds all literals; RE2 runs only for the parts whose
-// literals were found, in the table's order, until one matches. So a text costs one pass and a few
-// RE2 searches, all linear in it.
+// Each pattern is split at its "|". A part that stands for a few literals, such as "over ?quota"
+// and "\b(rbl|pbl)\b", becomes these literals. For any other part, RE2 reports the literals without
+// which it cannot match. One pass over the text finds all literals; RE2 runs only for parts whose
+// literals were found, in the table's order, until one matches. A text thus costs one pass and a
+// few RE2 searches, all linear.
 //
-// Built once, then constant: any number of threads may search. RE2 builds its automata while it is
-// used, behind locks of its own: first searches are slower, never different.
+// Constant after construction: any number of threads may search. RE2 builds its automata during
+// use, with internal locks: the first searches are slower, with the same result.
 
 #ifndef DEFERD_POLICY_REPLY_REPLY_PATTERNS_H_
 #define DEFERD_POLICY_REPLY_REPLY_PATTERNS_H_
@@ -27,29 +27,29 @@
 
 namespace deferd {
 
-// Literals that together are a pattern.
+// Literals that are equivalent to a pattern.
 struct PlainPattern {
   std::vector<std::string> literals;
-  bool word_begins = false;  // only where a word begins ("\b" before it)
+  bool word_begins = false;  // only at the beginning of a word ("\b" before it)
   bool word_ends = false;
 };
 
-// `pattern` as literals; none if it is more than that, or if there would be too many.
+// `pattern` as literals; nullopt if that is impossible or gives too many.
 std::optional<PlainPattern> PlainPatternOf(absl::string_view pattern);
 
-// "a|(b|c)" is "a" and "(b|c)".
+// Splits "a|(b|c)" into "a" and "(b|c)".
 std::vector<std::string> AlternativesOf(absl::string_view pattern);
 
 class ReplyPatterns {
  public:
-  // Indexes into the rules, their patterns and the providers; -1 is none.
+  // Indexes into the rules, their patterns and the providers; -1: none.
   struct Found {
     int rule = -1;
     int pattern = -1;
     int provider = -1;
   };
 
-  // InvalidArgument names each rule with a bad pattern.
+  // InvalidArgument names each rule with an invalid pattern.
   absl::Status Compile(const ReplyRules& rules);
 
   Found Search(absl::string_view text) const;
@@ -58,23 +58,23 @@ class ReplyPatterns {
   struct Part {
     int rule;
     int pattern;
-    std::unique_ptr<RE2> re2;  // null if literals say it all
+    std::unique_ptr<RE2> re2;  // null if the literals are sufficient
   };
-  // A part that a literal decides alone if it stands between these.
+  // A part that one literal decides if it stands between these.
   struct Bounded {
     int part;
     bool word_begins, word_ends;
   };
-  // Parts that need the literal: bits of a word, see always_.
+  // Parts that need the literal, as bits; see always_.
   struct Mark {
     uint32_t word;
     uint64_t bits;
   };
-  // What it means that a literal is there.
+  // Effects of finding a literal.
   struct Literal {
     size_t size = 0;
     int decides = INT32_MAX;   // a part
-    int provider = INT32_MAX;  // that it names
+    int provider = INT32_MAX;  // that the literal names
     std::vector<Bounded> bounded;
     std::vector<Mark> marks;
   };
@@ -84,8 +84,8 @@ class ReplyPatterns {
 
   std::vector<Part> parts_;  // in the table's order
   std::vector<Literal> literals_;
-  // 64 parts in turn have a word for the first set of literals that they need one of, and one for
-  // the second: here the bits of those that need none.
+  // For each 64 parts one word per set of required literals (at most two); here the bits of parts
+  // that need none.
   std::vector<uint64_t> always_;
   LiteralSearch search_;
 

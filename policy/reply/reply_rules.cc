@@ -46,7 +46,7 @@ std::string ParseRule(absl::string_view id, absl::string_view rest, ReplyRule* r
   }
   if (scope != "-") {
     const std::optional<ReplyScope> known = ParseReplyScope(scope);
-    if (!known) return absl::StrCat(Quoted(scope), " is no scope");
+    if (!known) return absl::StrCat(Quoted(scope), " is not a scope");
     rule->scope = *known;
   }
   if (rest.empty()) return absl::StrCat(Quoted(id), " has no pattern");

@@ -1,14 +1,14 @@
-// The table of reply rules: reply_rules.txt, compiled in, and the same form for rules of one's own.
+// The table of reply rules: reply_rules.txt, compiled in, and the same format for the operator's
+// rules.
 //
-// A line is "CLASS.NAME SCOPE PATTERN". The id says the class; SCOPE is one of ReplyScopeName or
-// "-" for the class's usual one, with "/p" or "/t" behind it where an answer without a code is
-// permanent or transient against the class's habit, or with "/P" or "/T" whatever it has, and "!"
-// at the end where the rule is certain and the model (reply_model.h) has no say. PATTERN, the rest
-// of the line, is an RE2 pattern (Latin-1: bytes) searched in the form of reply_text.h. The first
-// rule that matches wins. A line "| PATTERN" is one more pattern of the rule above it, "+ REST" the
-// rest of the line above. "provider NAME TOKEN..." names who answers by literal pieces of the
-// answer or of the host's name; the first one wins. Lines that begin with "#" and empty ones are
-// comments.
+// A line is "CLASS.NAME SCOPE PATTERN". The id determines the class. SCOPE is a ReplyScopeName, or
+// "-" for the class's default; "/p" or "/t" after it makes a reply without a code permanent or
+// transient, "/P" or "/T" any reply; "!" at the end makes the rule certain, so that the model
+// (reply_model.h) is not used. PATTERN, the rest of the line, is an RE2 pattern (Latin-1: bytes)
+// searched in the form of reply_text.h. The first matching rule wins. A line "| PATTERN" adds a
+// pattern to the rule above, "+ REST" continues the line above. "provider NAME TOKEN..." recognises
+// a provider by literal pieces of the reply or of the host's name; the first one wins. Lines that
+// begin with "#" and empty lines are comments.
 
 #ifndef DEFERD_POLICY_REPLY_REPLY_RULES_H_
 #define DEFERD_POLICY_REPLY_REPLY_RULES_H_
@@ -26,9 +26,9 @@ struct ReplyRule {
   std::string id;
   ReplyClass reply_class = ReplyClass::kUnclassified;
   ReplyScope scope = ReplyScope::kDestination;
-  Permanence permanence = Permanence::kPermanent;  // of an answer that has no code and no mark
-  bool firm = false;                               // and of one that has
-  bool certain = false;                            // decides alone
+  Permanence permanence = Permanence::kPermanent;  // for a reply without a code or mark
+  bool firm = false;                               // also for a reply with one
+  bool certain = false;                            // decides without the model
   std::vector<std::string> patterns;
 };
 
@@ -42,7 +42,7 @@ struct ReplyRules {
   std::vector<ReplyProvider> providers;
 };
 
-// InvalidArgument names every bad line: "LINE: what". Patterns are checked by ReplyClassifier.
+// InvalidArgument names every invalid line: "LINE: reason". ReplyClassifier checks the patterns.
 absl::StatusOr<ReplyRules> ParseReplyRules(absl::string_view text);
 
 // The text of reply_rules.txt.

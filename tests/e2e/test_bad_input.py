@@ -121,7 +121,7 @@ class BadConfig(DeferdTest):
     def test_a_word_that_is_no_verb(self):
         status, _, err = run(DEFERCTL, "stauts")
         self.assertEqual(status, 2)
-        self.assertIn("no verb 'stauts'", err)
+        self.assertIn("unknown verb 'stauts'", err)
 
     def test_missing_and_unreadable_files(self):
         status, _, err = run(DEFERD, "--config", "/nowhere/deferd.toml")

@@ -117,7 +117,7 @@ class Day(DeferdTest):
         # A start with it goes on with the policy of before too, and goes on following the file.
         daemon.stop()
         daemon.start()
-        daemon.wait_log("the policy that was in force last is")
+        daemon.wait_log("invalid policy; the last valid policy stays in force")
         after = daemon.json("status")["policy"]
         self.assertEqual(after["hash"], before)
         self.assertTrue(after["stale"])
@@ -151,17 +151,17 @@ class Day(DeferdTest):
         with open(users + ".new", "w", encoding="utf-8") as file:
             file.write("web: shop.example\nbread: bakery.example\n")
         os.rename(users + ".new", users)
-        daemon.wait_log("were read again")
+        daemon.wait_log("have changed: read again")
         self.assertTrue(daemon.ask(asked).startswith("hold"))
         with open(users, "w", encoding="utf-8") as file:
             file.write("web: not a domain\n")
-        daemon.wait_log("the lists in force stay")
+        daemon.wait_log("the previous lists stay in force")
         self.assertTrue(daemon.ask(asked).startswith("hold"))
         self.assertTrue(daemon.json("status")["policy"]["stale"])
         self.assertIn("users:1:", daemon.json("status")["policy"]["error"])
         with open(users, "w", encoding="utf-8") as file:
             file.write("web: shop.example\n")
-        daemon.wait_log("were read again")
+        daemon.wait_log("have changed: read again")
         self.assertEqual(daemon.ask(asked), "pass")
         self.assertFalse(daemon.json("status")["policy"]["stale"])
 

@@ -92,7 +92,7 @@ class Submissions(EximTest):
         until(lambda: self.daemon.json("status")["blind"], "an alarm")
         [alarm] = self.daemon.json("status")["blind"]
         self.assertEqual(alarm["kind"], "hook")
-        self.assertIn("Exim accepted 31 messages with a login in the last hour and asked about 12", alarm["what"])
+        self.assertIn("Exim accepted 31 messages with a login in the last hour, but queried deferd about only 12", alarm["what"])
         self.assertIn("BLIND", self.daemon.ctl("status")[1])
 
     def test_where_nothing_moves_held_mail_the_client_keeps_it(self):

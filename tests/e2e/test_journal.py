@@ -170,7 +170,7 @@ class Trouble(JournalTest):
         shutil.rmtree(daemon.path("journal"))
         self.write(daemon, *self.exim(message("failed")))
         daemon.start()
-        daemon.wait_log("lines are lost")
+        daemon.wait_log("lines were lost")
         self.assertEqual(len(self.attempts(daemon, 2)), 2)
         self.assertEqual(self.source(daemon)["gaps"], 1)
         self.assertIn("journal:exim: lines were lost", daemon.json("status")["causes"][0])
@@ -181,7 +181,7 @@ class Trouble(JournalTest):
 
     def test_no_journal_is_said_with_its_remedy(self):
         daemon = self.start()
-        self.assertIn("there is no journal", daemon.wait_log("journal:postfix: "))
+        self.assertIn("no journal found", daemon.wait_log("journal:postfix: "))
         self.assertIn("systemd-journald", self.source(daemon)["problem"])
         self.assertIn("journal:postfix", daemon.json("status")["causes"][0])
         self.write(daemon, journal_writer.entry("postfix/smtp", "warning: nothing"))

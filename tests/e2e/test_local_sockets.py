@@ -126,7 +126,7 @@ class Sockets(DeferdTest):
     def test_a_crash_keeps_the_sender_table_and_a_stop_empties_it(self):
         helper = self.helper()
         self.assertEqual(self.senders(), [])
-        self.assertTrue(helper.ask("put_off", domains={"bad.example": "why"}, users={"web": "why"})["ok"])
+        self.assertTrue(helper.ask("defer", domains={"bad.example": "why"}, users={"web": "why"})["ok"])
         self.assertEqual(self.senders(), ["@bad.example", "web", "web@mx.test.example"])
         helper.process.send_signal(signal.SIGSEGV)
         helper.process.wait(LIMIT)
@@ -147,7 +147,7 @@ class Sockets(DeferdTest):
 
     def test_what_nobody_has_confirmed_for_long_goes_after_a_crash(self):
         helper = self.helper()
-        self.assertTrue(helper.ask("put_off", domains={"bad.example": "why"})["ok"])
+        self.assertTrue(helper.ask("defer", domains={"bad.example": "why"})["ok"])
         helper.process.kill()
         helper.process.wait(LIMIT)
         said = self.table.removesuffix(".db") + ".said"

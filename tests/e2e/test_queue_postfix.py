@@ -112,7 +112,7 @@ class Held(PostfixTest):
         one, = self.daemon.json("queue", "bad.example")
         self.assertEqual((one["subject"], one["login"], one["recipients"]),
                          ("bad.example", "bob@bad.example", ["ann@far.example"]))
-        self.assertEqual(self.daemon.ctl("queue", "release", "bad.example")[1], "1 message let go\n")
+        self.assertEqual(self.daemon.ctl("queue", "release", "bad.example")[1], "1 message released\n")
         until(lambda: self.accepted() == ["bob@bad.example"], "it goes out though its sender is blocked")
 
     def test_a_relay_hosts_message_held_at_data_is_let_go_of(self):

@@ -191,7 +191,7 @@ class State(DeferdTest):
         os.unlink(daemon.log_path)
         daemon.write("mainlog", message("delivered"))
         daemon.start()
-        daemon.wait_log("lines are lost")
+        daemon.wait_log("lines were lost")
         self.caught_up(daemon, 6)
         status = daemon.json("status")
         self.assertEqual(status["sources"][0]["gaps"], 1)
@@ -302,7 +302,7 @@ class State(DeferdTest):
         daemon.stop()
         os.unlink(self.db(daemon))
         daemon.start()
-        daemon.wait_log("is not there, though deferd ran here before")
+        daemon.wait_log("is missing, although deferd has run here before")
         self.assertEqual(len(self.caught_up(daemon, 5)), 5)
 
     def test_damage_that_opening_does_not_meet(self):

@@ -336,9 +336,9 @@ TEST(ChargeOrder, SaysWhatIsWrong) {
   auto message = [](absl::string_view text) {
     return std::string(ParseChargeOrder(text).status().message());
   };
-  EXPECT_THAT(message(""), HasSubstr("'' is no way to charge"));
-  EXPECT_THAT(message("login,"), HasSubstr("'' is no way to charge"));
-  EXPECT_THAT(message("login,script"), HasSubstr("'script' is no way to charge"));
+  EXPECT_THAT(message(""), HasSubstr("'' is not a way to charge"));
+  EXPECT_THAT(message("login,"), HasSubstr("'' is not a way to charge"));
+  EXPECT_THAT(message("login,script"), HasSubstr("'script' is not a way to charge"));
   EXPECT_THAT(message("login,user,login"), HasSubstr("'login' is listed twice"));
   EXPECT_THAT(message("login,sender"), HasSubstr("stand alone"));
 }
@@ -375,12 +375,14 @@ TEST_F(ReadMapTest, KeepsTheFirstOfTwo) {
 TEST_F(ReadMapTest, ReportsAllMistakesWithTheirLines) {
   EXPECT_THAT(
       Read("acct1\n: a.example\nok: a.example\nacct2: a..b\nacct3: a.example b.example\n"),
-      StatusIs(absl::StatusCode::kInvalidArgument,
-               "users:1: 'acct1' is no entry; write two words such as 'bob: example.com'\n"
-               "users:2: ': a.example' is no entry; write two words such as 'bob: example.com'\n"
-               "users:4: 'a..b' is no domain: a label is empty; write it as in example.com\n"
-               "users:5: 'acct3: a.example b.example' is no entry; write two words such as "
-               "'bob: example.com'"));
+      StatusIs(
+          absl::StatusCode::kInvalidArgument,
+          "users:1: 'acct1' is not a valid entry; write two words such as 'bob: example.com'\n"
+          "users:2: ': a.example' is not a valid entry; write two words such as 'bob: "
+          "example.com'\n"
+          "users:4: 'a..b' is not a domain: a label is empty; example: example.com\n"
+          "users:5: 'acct3: a.example b.example' is not a valid entry; write two words such as "
+          "'bob: example.com'"));
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ TEST_P(DomainNameTest, HasOneForm) {
   const auto& [name, text, domain] = GetParam();
   absl::StatusOr<DomainName> parsed = DomainName::Parse(text);
   if (domain.empty()) {
-    EXPECT_THAT(parsed, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is no domain")));
+    EXPECT_THAT(parsed, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is not a domain")));
     return;
   }
   ASSERT_THAT(parsed, IsOk());
@@ -110,11 +110,11 @@ TEST(DomainName, SaysWhatIsWrong) {
   auto message = [](absl::string_view text) {
     return std::string(DomainName::Parse(text).status().message());
   };
-  EXPECT_EQ(message("a..b"), "'a..b' is no domain: a label is empty; write it as in example.com");
-  EXPECT_EQ(message(""), "'' is no domain: it is empty; write it as in example.com");
+  EXPECT_EQ(message("a..b"), "'a..b' is not a domain: a label is empty; example: example.com");
+  EXPECT_EQ(message(""), "'' is not a domain: it is empty; example: example.com");
   EXPECT_EQ(message("a\x1b[2J"),
-            "'a\uFFFD[2J' is no domain: only letters, digits, '-', '_' and '.' can be in it; write "
-            "it as in example.com");
+            "'a\uFFFD[2J' is not a domain: only letters, digits, '-', '_' and '.' can be in it; "
+            "example: example.com");
 }
 
 TEST(DomainName, OfAddressTakesWhatStandsAfterTheLastAt) {
@@ -123,7 +123,7 @@ TEST(DomainName, OfAddressTakesWhatStandsAfterTheLastAt) {
             "delta.example");
   EXPECT_EQ(DomainName::OfAddress("bob@[192.0.2.1]")->text(), "[192.0.2.1]");
   EXPECT_THAT(DomainName::OfAddress("bob"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("it has no '@'")));
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("the '@' is missing")));
   EXPECT_THAT(DomainName::OfAddress("bob@"),
               StatusIs(absl::StatusCode::kInvalidArgument, testing::_));
   EXPECT_THAT(DomainName::OfAddress(""), StatusIs(absl::StatusCode::kInvalidArgument, testing::_));
@@ -152,11 +152,11 @@ TEST(DomainPattern, RefusesOtherStars) {
   for (const char* text :
        {"*", "*.", "a.*.example", "*example.com", "*.[192.0.2.1]", "*.*.example"}) {
     EXPECT_THAT(DomainPattern::Parse(text),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is no pattern")))
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is not a pattern")))
         << text;
   }
   EXPECT_THAT(DomainPattern::Parse("a..b"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is no domain")));
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is not a domain")));
 }
 
 TEST(DomainSet, MatchesAsItsPatternsDo) {

@@ -81,7 +81,7 @@ TEST(HostList, RefusesWhatIsNoHost) {
         "192.0.2.1/8x", "2001:db8::/129", "::ffff:192.0.2.1/95", "2001:db8::g", "mx1.example/24",
         "[192.0.2.1]", "*.example.com", "a b", "192.0.2.1:25"}) {
     EXPECT_THAT(list.Add(entry), StatusIs(absl::StatusCode::kInvalidArgument,
-                                          HasSubstr("is no host; write an address")))
+                                          HasSubstr("is not a host; write an address")))
         << entry;
   }
   EXPECT_TRUE(list.empty());

@@ -18,7 +18,7 @@ TEST(Verdict, ComesBackFromItsName) {
     EXPECT_EQ(ParseVerdict(VerdictName(verdict)).value(), verdict);
   }
   EXPECT_THAT(ParseVerdict("deny"), StatusIs(absl::StatusCode::kInvalidArgument,
-                                             HasSubstr("give pass, hold, reject or discard")));
+                                             HasSubstr("use pass, hold, reject or discard")));
   EXPECT_FALSE(ParseVerdict("").ok());
 }
 
@@ -27,7 +27,7 @@ TEST(Source, ComesBackFromItsName) {
     EXPECT_EQ(ParseSource(SourceName(source)).value(), source);
   }
   EXPECT_THAT(ParseSource("smtp"), StatusIs(absl::StatusCode::kInvalidArgument,
-                                            HasSubstr("give submission, local, queued or relay")));
+                                            HasSubstr("use submission, local, queued or relay")));
 }
 
 TEST(Action, IsOneWordIfAllAreTheSame) {

@@ -112,12 +112,12 @@ TEST(Subject, SaysWhichFormWasExpected) {
     EXPECT_THAT(
         Subject::Parse(text),
         StatusIs(absl::StatusCode::kInvalidArgument,
-                 HasSubstr("is no subject; write a domain such as example.com, or KIND:ID")))
+                 HasSubstr("is not a subject; write a domain such as example.com, or KIND:ID")))
         << text;
   }
   for (const char* text : {"a..b", "domain:a b", "forward:-", "[x"}) {
     EXPECT_THAT(Subject::Parse(text),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is no domain")))
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is not a domain")))
         << text;
   }
 }
@@ -126,7 +126,7 @@ TEST(Subject, AHostIsAnAddress) {
   for (const char* text :
        {"host:mx.example", "host:192.0.2", "host:[192.0.2.7]", "host:1.2.3.4/8"}) {
     EXPECT_THAT(Subject::Parse(text),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is no host")))
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is not a host")))
         << text;
   }
   EXPECT_EQ(HostSubject("::ffff:192.0.2.7"), HostSubject("192.0.2.7"));
@@ -141,7 +141,7 @@ TEST(SubjectKind, ComesBackFromItsName) {
     EXPECT_EQ(ParseSubjectKind(SubjectKindName(kind)).value(), kind);
   }
   EXPECT_THAT(ParseSubjectKind("mailbox"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'mailbox' is no kind")));
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'mailbox' is not a kind")));
 }
 
 }  // namespace

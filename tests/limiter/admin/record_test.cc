@@ -61,9 +61,9 @@ TEST(Record, MistakesAreSaidAndAddNothing) {
   } kMistakes[] = {{"id", "", "id is missing"},
                    {"recipient", 7, "recipient: expected a string"},
                    {"outcome", "lost", "outcome: 'lost' is none"},
-                   {"time", "noon", "time: 'noon' is no time"},
+                   {"time", "noon", "time: 'noon' is not a valid time"},
                    {"local", "yes", "local: expected true or false"},
-                   {"colour", "red", "'colour' is no field"}};
+                   {"colour", "red", "'colour' is not a field"}};
   for (const auto& mistake : kMistakes) {
     Json record = kWhole;
     record[mistake.field] = mistake.value;

@@ -28,7 +28,7 @@ TEST(ParseWhen, AgoAndTimes) {
   EXPECT_EQ(*ParseWhen("2026-11-22", absl::Now()), kMorning - absl::Hours(8));
   for (const char* bad : {"", "yesterday", "-2h", "2026-13-01", "22.11.2026"}) {
     EXPECT_THAT(ParseWhen(bad, kMorning),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is no time")))
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is not a valid time")))
         << bad;
   }
 }

@@ -129,7 +129,7 @@ TEST_F(BlindWatchTest, AnEximThatDoesNotAsk) {
   facts_.logs.push_back({.path = "/mail.log", .mta = Mta::kPostfix, .read = {.lines = 900}});
   asked(Mta::kPostfix, Source::kSubmission) = 500;
   EXPECT_THAT(Look(), ElementsAre(HasSubstr("hook: Exim accepted 100 messages with a login in the "
-                                            "last hour and asked about 0")));
+                                            "last hour, but queried deferd about only 0")));
   asked(Mta::kExim, Source::kSubmission) = 40;
   EXPECT_THAT(Look(), IsEmpty());
 }

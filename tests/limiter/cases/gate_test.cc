@@ -36,8 +36,8 @@ class GateTest : public testing::Test {
     return action;
   }
   GateAnswer AskLogin(const std::string& login, Source source = Source::kSubmission) {
-    return gate_.Ask(Identity{.sender = "other@b.example", .login = login, .host = "192.0.2.1"},
-                     source);
+    return gate_.Check(Identity{.sender = "other@b.example", .login = login, .host = "192.0.2.1"},
+                       source);
   }
 
   ManualClock clock_{kMorning + absl::Minutes(1)};
@@ -110,13 +110,13 @@ TEST_F(GateTest, ABlockedLoginLeavesTheOthersOfItsDomain) {
 TEST_F(GateTest, MailFromOutsideIsNeverBlocked) {
   Block({SubjectKind::kDomain, "a.example"});
   GateAnswer answer =
-      gate_.Ask(Identity{.sender = "x@a.example", .host = "198.51.100.7"}, Source::kRelay);
+      gate_.Check(Identity{.sender = "x@a.example", .host = "198.51.100.7"}, Source::kRelay);
   EXPECT_EQ(answer.verdict, Verdict::kPass);
 }
 
 TEST_F(GateTest, ALoginAskedByNameIsToldWhatItsMailWouldBe) {
   Block({SubjectKind::kDomain, "a.example"});
-  EXPECT_EQ(gate_.Ask({SubjectKind::kLogin, "bob@a.example"}, Source::kSubmission).verdict,
+  EXPECT_EQ(gate_.Check({SubjectKind::kLogin, "bob@a.example"}, Source::kSubmission).verdict,
             Verdict::kReject);
 }
 

@@ -217,7 +217,8 @@ TEST(Config, MissingFilesAreNamed) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nowhere/deferd.toml")));
   EXPECT_THAT(LoadPolicy("/nowhere/policy.toml"),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nowhere/policy.toml")));
-  EXPECT_THAT(ReadTextFile("/"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("folder")));
+  EXPECT_THAT(ReadTextFile("/"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("directory")));
 }
 
 TEST(Config, WithoutANameThePolicyIsTheBuiltInOne) {

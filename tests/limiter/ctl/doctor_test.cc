@@ -114,7 +114,7 @@ TEST(Doctor, WhoMayWriteTheLog) {
 
 TEST(Doctor, ADaemonThatDoesNotAnswer) {
   DoctorFacts facts = Healthy();
-  facts.unreachable = "/run/x: no deferd answers there";
+  facts.unreachable = "/run/x: cannot connect to deferd";
   facts.status = nullptr;
   ExpectProblem(facts, "does not answer");
 }
@@ -433,9 +433,9 @@ TEST(Doctor, WhatIsHeld) {
   EXPECT_EQ(Find(facts, "7 messages are held")["level"], "ok");
   facts.status["queue"]["held"] = {{{"subject", "bad.example"},
                                     {"messages", 3},
-                                    {"waits_for", "most of its answers were content"}},
+                                    {"waits_for", "most remote replies were of class content"}},
                                    {{"subject", "x.example"}, {"messages", 4}, {"waits_for", ""}}};
-  ExpectWarning(facts, "3 messages of bad.example wait for a person: most of its answers");
+  ExpectWarning(facts, "3 messages of bad.example wait for a person: most remote replies");
   EXPECT_TRUE(Find(facts, "x.example").is_null());
   facts.status["queue"]["problem"] = "deferd-queue does not answer";
   ExpectProblem(facts, "the mail queue cannot be seen");

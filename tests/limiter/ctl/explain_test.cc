@@ -158,9 +158,9 @@ TEST_F(ExplainTest, ASuccessNeedsNothing) {
 
 TEST_F(ExplainTest, StatesOfMessagesAreExplained) {
   EXPECT_THAT(Run("deferred", false), HasSubstr("tries again by itself"));
-  EXPECT_THAT(Run("bounced", false), AllOf(HasSubstr("for good"), HasSubstr("track")));
+  EXPECT_THAT(Run("bounced", false), AllOf(HasSubstr("permanently"), HasSubstr("track")));
   EXPECT_THAT(Run("expired", false), HasSubstr("gave up"));
-  EXPECT_THAT(Run("sent", false), HasSubstr("took the message"));
+  EXPECT_THAT(Run("sent", false), HasSubstr("accepted the message"));
 }
 
 // Whatever the text: a final answer is never answered by waiting.

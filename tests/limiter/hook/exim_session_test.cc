@@ -99,8 +99,9 @@ TEST_F(EximSessionTest, TextIsOnePrintableLineOfAtMost400Bytes) {
 }
 
 TEST_F(EximSessionTest, LinesAreAnsweredInOrder) {
-  EXPECT_EQ(Say("check\tlogin=bad\ncheck\tlogin=good\nnonsense\ncheck\tlogin=good\ncheck\tlog"),
-            "reject Login bad has exceeded.\npass\nerror expected the first word check\npass\n");
+  EXPECT_EQ(
+      Say("check\tlogin=bad\ncheck\tlogin=good\nnonsense\ncheck\tlogin=good\ncheck\tlog"),
+      "reject Login bad has exceeded.\npass\nerror expected \"check\" as the first word\npass\n");
   EXPECT_EQ(Say("in=bad\n"), "reject Login bad has exceeded.\n");
 }
 
@@ -117,23 +118,24 @@ TEST_F(EximSessionTest, LastLineNeedsNoEnd) {
 }
 
 TEST_F(EximSessionTest, EmptyLinesAreErrors) {
-  EXPECT_EQ(Say("\n\r\n"),
-            "error expected the first word check\nerror expected the first word check\n");
+  EXPECT_EQ(
+      Say("\n\r\n"),
+      "error expected \"check\" as the first word\nerror expected \"check\" as the first word\n");
   EXPECT_EQ(malformed_, 2);
   EXPECT_THAT(answered_, ElementsAre());
 }
 
 TEST_F(EximSessionTest, ErrorTextIsPrintable) {
   EXPECT_EQ(Say("check\tlogin=x\tsource=\x1b[2J\xff\n"),
-            "error source=?[2J? is none of submission, local, queued, relay\n");
+            "error source=?[2J? is not one of submission, local, queued, relay\n");
 }
 
 TEST_F(EximSessionTest, LongestLineIsReadOneByteMoreIsNot) {
   const std::string start = "check\tlogin=good\tx=";
   const std::string longest = start + std::string(EximSession::kMaxLine - start.size(), 'x');
   EXPECT_EQ(Say(longest + "\n"), "pass\n");
-  EXPECT_EQ(Say(longest + "x\n"), "error a line of more than 4096 bytes\n");
-  EXPECT_EQ(Say(longest + "x" + longest), "error a line of more than 4096 bytes\n");
+  EXPECT_EQ(Say(longest + "x\n"), "error line longer than 4096 bytes\n");
+  EXPECT_EQ(Say(longest + "x" + longest), "error line longer than 4096 bytes\n");
   EXPECT_EQ(Say("check\tlogin=bad"), "");  // still the same line
   EXPECT_EQ(Say("\ncheck\tlogin=bad\n"), "reject Login bad has exceeded.\n");
   EXPECT_EQ(malformed_, 2);
@@ -142,7 +144,7 @@ TEST_F(EximSessionTest, LongestLineIsReadOneByteMoreIsNot) {
 TEST_F(EximSessionTest, EndlessLineIsOneErrorAndNothingAtItsEnd) {
   for (int i = 0; i < 1000; ++i) Say(std::string(10'000, 'x'));
   session_->OnEnd(&out_);
-  EXPECT_EQ(out_, "error a line of more than 4096 bytes\n");
+  EXPECT_EQ(out_, "error line longer than 4096 bytes\n");
   EXPECT_EQ(malformed_, 1);
 }
 
@@ -153,7 +155,7 @@ TEST_F(EximSessionTest, TooManyMalformedLinesEndTheSession) {
   }
   EXPECT_EQ(Say("check\tlogin=good\n"), "pass\n");
   ASSERT_TRUE(open_);
-  EXPECT_EQ(Say("nonsense\ncheck\tlogin=good\n"), "error expected the first word check\n");
+  EXPECT_EQ(Say("nonsense\ncheck\tlogin=good\n"), "error expected \"check\" as the first word\n");
   EXPECT_FALSE(open_);
   EXPECT_EQ(malformed_, EximSession::kMaxMalformed);
 }
@@ -161,7 +163,7 @@ TEST_F(EximSessionTest, TooManyMalformedLinesEndTheSession) {
 TEST_F(EximSessionTest, ObserversMayBeAbsent) {
   EximSession session([](const Question&) { return Answer{}; }, nullptr, nullptr);
   EXPECT_TRUE(session.OnBytes("check example.com\nx\n", &out_));
-  EXPECT_EQ(out_, "pass\nerror expected the first word check\n");
+  EXPECT_EQ(out_, "pass\nerror expected \"check\" as the first word\n");
 }
 
 TEST_F(EximSessionTest, EverySplitGivesTheSameAnswers) {

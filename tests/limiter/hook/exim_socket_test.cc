@@ -65,7 +65,7 @@ TEST_F(EximSocketTest, OneQuestionPerConnection) {
   EXPECT_EQ(Ask("check\tlogin=good\n"), "pass\n");
   EXPECT_EQ(Ask("check\tlogin=bad"), "reject Login bad has exceeded.\n");
   EXPECT_EQ(Ask(""), "");
-  EXPECT_EQ(Ask("\n"), "error expected the first word check\n");
+  EXPECT_EQ(Ask("\n"), "error expected \"check\" as the first word\n");
   EXPECT_EQ(answered_, 2);
   EXPECT_EQ(malformed_, 1);
 }

@@ -190,7 +190,7 @@ TEST(JournalFollower, AJournalThatGoesAndComesAgain) {
   ASSERT_TRUE(journal.BecomesSeen(2));
   journal.Delete();
   ASSERT_TRUE(journal.Becomes([](const FollowerStatus& s) {
-    return !s.readable && s.problem.find("there is no journal") == 0;
+    return !s.readable && s.problem.find("no journal found") == 0;
   }));
   journal.Append(JournalStation::Entries(5, 6));
   ASSERT_TRUE(journal.BecomesSeen(4));

@@ -195,7 +195,7 @@ TEST_F(LogFileTest, WhatCannotBeOpened) {
   EXPECT_THAT(ReadAll(folder_ + "/none").end,
               StatusIs(absl::StatusCode::kNotFound, HasSubstr(folder_ + "/none")));
   EXPECT_THAT(ReadAll(folder_).end,
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is a folder")));
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is a directory")));
   const std::string path = Write("secret", "x");
   chmod(path.c_str(), 0);
   if (access(path.c_str(), R_OK) != 0) {  // not as root

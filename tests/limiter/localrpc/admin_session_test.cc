@@ -75,8 +75,9 @@ TEST(AdminSession, DeepAndWideRequestsAreRefusedBeforeTheyAreParsed) {
     AdminSession session({}, Echo, {.limits = {.max_bytes = 4 << 20, .max_depth = 8}});
     std::string out;
     session.OnBytes(line + "\n", &out);
-    EXPECT_EQ(out,
-              "{\"ok\":false,\"error\":\"no request: nested too deeply, or too many values\"}\n");
+    EXPECT_EQ(
+        out,
+        "{\"ok\":false,\"error\":\"invalid request: nested too deeply, or too many values\"}\n");
   }
 }
 

@@ -17,15 +17,15 @@ constexpr Shares::Limits kLimits = {
     .most = 10, .reserved = 3, .per_peer = 5, .evict_after = milliseconds(100)};
 constexpr int64_t kMta = 100, kEve = 1000, kBob = 1001;
 
-// A door: opens what is welcome, closes what is evicted.
+// A door: opens what is admitted, closes what is evicted.
 class Door {
  public:
   explicit Door(const Shares::Limits& limits = kLimits) : shares_(limits) {}
 
   // The connection that went, -1: none; -2: refused.
   int Open(int64_t peer) {
-    const Shares::Entry entry = shares_.Ask(peer, peer == kMta, now_);
-    if (!entry.welcome) return -2;
+    const Shares::Entry entry = shares_.Admit(peer, peer == kMta, now_);
+    if (!entry.admitted) return -2;
     int gone = -1;
     if (entry.evict != nullptr) {
       for (size_t i = 0; i < slots_.size(); ++i) {
@@ -90,7 +90,7 @@ TEST(ConnectionShares, WithoutSharesAndEvictionTheLimitIsAllThereIs) {
   EXPECT_EQ(door.Open(kBob), -1);
 }
 
-// Whatever users do, the limits hold, and an MTA with less than its reserve is always welcome.
+// Whatever users do, the limits hold, and an MTA with less than its reserve is always admitted.
 TEST(ConnectionShares, RandomUsers) {
   for (unsigned seed = 0; seed < 50; ++seed) {
     std::mt19937 random(seed);

@@ -143,7 +143,7 @@ TEST_F(ListenerTest, LiveSocketWithFullBacklogIsRefused) {
 TEST_F(ListenerTest, OrdinaryFileIsNotReplaced) {
   std::ofstream(folder_.File("l.sock")) << "precious";
   EXPECT_THAT(Open(Address()),
-              StatusIs(StatusCode::kFailedPrecondition, HasSubstr("no socket stands there")));
+              StatusIs(StatusCode::kFailedPrecondition, HasSubstr("not a socket exists there")));
   EXPECT_TRUE(S_ISREG(Stat().st_mode));
 }
 

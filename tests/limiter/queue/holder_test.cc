@@ -236,7 +236,7 @@ TEST_F(HolderTest, OneBadAnswerAmongManyThatSayNothingIsNoVerdictTwoAre) {
   outcome_ = {{.failed = 2}, 2};
   clock_.Advance(Holder::kJudgedAfter);
   EXPECT_TRUE(Look().empty());
-  EXPECT_EQ(WaitsFor(), "of those that were let go, 2 of 2 deliveries went wrong");
+  EXPECT_EQ(WaitsFor(), "2 of 2 deliveries of released messages failed or were deferred");
 }
 
 // While portions go, hold_max takes nothing away: those at the end would never have had a chance.
@@ -274,18 +274,18 @@ TEST_F(HolderTest, AnOrderThatTheMailServerRefusedIsGivenAgainSoon) {
 }
 
 TEST_F(HolderTest, WhenAPersonUnblocksTheCaseStillDecidesAboutItsMail) {
-  harmless_ = "most of its answers were content";
+  harmless_ = "most remote replies were of class content";
   const Case record = Open("bad.example");
   HoldMany(30, "bob@bad.example");
   Look();
   Close(record, "root");
   EXPECT_TRUE(Look().empty());
-  EXPECT_EQ(WaitsFor(), "most of its answers were content");
+  EXPECT_EQ(WaitsFor(), "most remote replies were of class content");
 }
 
 TEST_F(HolderTest, APersonsReleaseLetsAllOfItGoWhateverTheCaseWas) {
   Policy("release_auto_max = 5");
-  harmless_ = "most of its answers were content";
+  harmless_ = "most remote replies were of class content";
   outcome_ = {{.failed = 10}, 10};
   const Case record = Open("bad.example");
   HoldMany(30, "bob@bad.example");
@@ -306,13 +306,13 @@ TEST_F(HolderTest, APersonsKeepKeepsItAlsoBeyondHoldMaxAndSaysSo) {
   Look();
   Close(record, "root", HeldOrder::kKeep);
   EXPECT_TRUE(Look().empty());
-  EXPECT_EQ(WaitsFor(), "root keeps it");
+  EXPECT_EQ(WaitsFor(), "root keeps it on hold");
   clock_.Advance(absl::Hours(3));
   Restart();
   EXPECT_TRUE(Look().empty());
-  EXPECT_EQ(WaitsFor(), "root keeps it");
+  EXPECT_EQ(WaitsFor(), "root keeps it on hold");
   EXPECT_EQ(holder_->held().front().overdue, 3);
-  held_.LetGo({"m1000"});
+  held_.Release({"m1000"});
   EXPECT_THAT(Look().release, ElementsAre("m1000"));
 }
 
@@ -381,7 +381,7 @@ TEST_F(HolderTest, WithoutALedgerAPersonDecidesAfterOnePortion) {
   EXPECT_EQ(WaitsFor(), "");
   clock_.Advance(Holder::kJudgedAfter);
   EXPECT_TRUE(Look().empty());
-  EXPECT_EQ(WaitsFor(), "what became of those that were let go cannot be known");
+  EXPECT_EQ(WaitsFor(), "the outcome of the released messages cannot be determined");
 }
 
 TEST_F(HolderTest, APortionThatGoesWrongStopsTheRest) {
@@ -393,7 +393,7 @@ TEST_F(HolderTest, APortionThatGoesWrongStopsTheRest) {
   EXPECT_THAT(Look().release, SizeIs(10));
   clock_.Advance(absl::Seconds(2));
   EXPECT_TRUE(Look().empty());
-  EXPECT_EQ(WaitsFor(), "of those that were let go, 5 of 10 deliveries went wrong");
+  EXPECT_EQ(WaitsFor(), "5 of 10 deliveries of released messages failed or were deferred");
   clock_.Advance(absl::Hours(1));
   EXPECT_TRUE(Look().empty());
 }
@@ -415,9 +415,9 @@ TEST_F(HolderTest, WhatWasGraveWaitsForAPerson) {
     HoldMany(3, "bob@bad.example");
     Look();
     Close(record, by);
-    harmless_ = "most of its answers were content";
+    harmless_ = "most remote replies were of class content";
     EXPECT_TRUE(Look().empty()) << by;
-    EXPECT_EQ(WaitsFor(), "most of its answers were content");
+    EXPECT_EQ(WaitsFor(), "most remote replies were of class content");
   }
 }
 
@@ -428,12 +428,12 @@ TEST_F(HolderTest, WhatIsNotKnownWaitsForAPerson) {
   Close(record, "time");
   harmless_ = std::nullopt;
   EXPECT_TRUE(Look().empty());
-  EXPECT_THAT(WaitsFor(), HasSubstr("not known"));
+  EXPECT_THAT(WaitsFor(), HasSubstr("no longer known"));
 }
 
 TEST_F(HolderTest, APersonsBlockOverAGraveCaseIsGraveWhenItsTimeIsOver) {
   Case rules = Open("bad.example");
-  grave_[rules.id] = "most of its answers were content";
+  grave_[rules.id] = "most remote replies were of class content";
   HoldMany(3, "bob@bad.example");
   Look();
   Case manual = rules;
@@ -446,7 +446,7 @@ TEST_F(HolderTest, APersonsBlockOverAGraveCaseIsGraveWhenItsTimeIsOver) {
   clock_.Advance(absl::Minutes(1));
   Close(manual, "time");
   EXPECT_TRUE(Look().empty());
-  EXPECT_EQ(WaitsFor(), "most of its answers were content");
+  EXPECT_EQ(WaitsFor(), "most remote replies were of class content");
 }
 
 TEST_F(HolderTest, ARestartForgetsNoPerson) {
@@ -477,7 +477,7 @@ TEST_F(HolderTest, AnIncidentWasNobodysFault) {
   HoldMany(3, "bob@bad.example");
   Look();
   Close(record, "incident");
-  harmless_ = "most of its answers were reputation";
+  harmless_ = "most remote replies were of class reputation";
   EXPECT_THAT(Look().release, SizeIs(3));
 }
 
@@ -488,7 +488,7 @@ TEST_F(HolderTest, ManyWaitForAPersonAndAPersonsUnblockOfAHarmlessCaseIsOne) {
   Look();
   Close(record, "time");
   EXPECT_TRUE(Look().empty());
-  EXPECT_EQ(WaitsFor(), "6 are held, and more than 5 do not leave by themselves");
+  EXPECT_EQ(WaitsFor(), "6 messages are held; above release_auto_max = 5 a person decides");
   record = Open("bad.example", absl::Minutes(1));
   Look();
   Close(record, "root");
@@ -500,18 +500,18 @@ TEST_F(HolderTest, WhatAPersonLetGoIsNotHeldAgain) {
   Queue("m1", "bob@bad.example", absl::Seconds(-10), true);
   Queue("m2", "bob@bad.example", absl::Seconds(-10), true);
   EXPECT_TRUE(Look().empty());
-  held_.LetGo({"m1"});
+  held_.Release({"m1"});
   obeys_ = false;
   EXPECT_THAT(Look().release, ElementsAre("m1"));
   queue_["m1"].held = false;
   EXPECT_TRUE(Look().empty());
-  EXPECT_EQ(gate_.Ask(queue_["m1"].identity, Source::kQueued, "m1").verdict, Verdict::kPass);
-  EXPECT_EQ(gate_.Ask(queue_["m2"].identity, Source::kQueued, "m2").verdict, Verdict::kHold);
+  EXPECT_EQ(gate_.Check(queue_["m1"].identity, Source::kQueued, "m1").verdict, Verdict::kPass);
+  EXPECT_EQ(gate_.Check(queue_["m2"].identity, Source::kQueued, "m2").verdict, Verdict::kHold);
   Restart();
   EXPECT_TRUE(Look().empty()) << "a restart remembers it";
   queue_.erase("m1");
   Look();
-  EXPECT_FALSE(held_.WasLetGo("m1")) << "it is gone, and its id may come again";
+  EXPECT_FALSE(held_.WasReleased("m1")) << "it is gone, and its id may come again";
 }
 
 TEST_F(HolderTest, WhatIsHeldForTooLongIsGivenBack) {
@@ -560,7 +560,7 @@ TEST_F(HolderTest, WhatIsHeldForNobodyKnownIsShownAndGivenBackToHostedDomainsAlo
   queue_["m1"].charged.clear();
   EXPECT_TRUE(Look().empty());
   ASSERT_THAT(holder_->held(), SizeIs(1));
-  EXPECT_EQ(WaitsFor(), "whose it is is not known any more");
+  EXPECT_EQ(WaitsFor(), "its sender is no longer known");
   clock_.Advance(absl::Hours(6) + absl::Seconds(1));
   EXPECT_TRUE(Look().empty()) << "its sender may be forged";
   EXPECT_EQ(holder_->held()[0].overdue, 1);
@@ -579,7 +579,7 @@ TEST_F(HolderTest, WhatIsHeldByAnAnswerStaysDeferdsInALaterCase) {
   EXPECT_THAT(orders.now_held, ElementsAre("A37C8A722D8"));
   EXPECT_THAT(Look().now_held, IsEmpty());
   Close(record, "time");
-  harmless_ = "most of its answers were content";
+  harmless_ = "most remote replies were of class content";
   Look();
   clock_.Advance(absl::Minutes(10));
   record = Open("bad.example", absl::Minutes(10));

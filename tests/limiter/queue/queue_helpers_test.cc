@@ -28,8 +28,7 @@ class Helpers : public testing::Test {
     }
     asked_[socket].push_back(absl::StrCat(verb, " ", args.value("ids", Json::array()).dump(), " ",
                                           args.value("id", "")));
-    if (verb == "put_off")
-      return Json{{"table", socket == "/b" ? Json("/b.table") : Json(nullptr)}};
+    if (verb == "defer") return Json{{"table", socket == "/b" ? Json("/b.table") : Json(nullptr)}};
     return Json{{"not_done", Json::object()}};
   }
 
@@ -43,7 +42,7 @@ class Helpers : public testing::Test {
   }
 
   absl::StatusOr<Json> Ask(const std::string& verb, const Json& args) {
-    return helpers_.Ask(verb, args, absl::Seconds(1));
+    return helpers_.Call(verb, args, absl::Seconds(1));
   }
 
   std::map<std::string, std::vector<std::string>> queue_ = {{"/a", {"A1", "A2"}},
@@ -69,7 +68,7 @@ TEST_F(Helpers, EachIsAskedAboutItsOwnMessages) {
 }
 
 TEST_F(Helpers, TheTableIsTheOneThatThereIs) {
-  const auto said = Ask("put_off", {{"domains", Json::object()}});
+  const auto said = Ask("defer", {{"domains", Json::object()}});
   ASSERT_THAT(said, IsOk());
   EXPECT_EQ((*said)["table"], "/b.table");
   EXPECT_EQ(helpers_.StatusJson()[0]["sender_table"], nullptr);
@@ -90,8 +89,8 @@ TEST_F(Helpers, OneThatIsAwayStopsNoOther) {
   ASSERT_THAT(answer, IsOk());
   EXPECT_EQ((*answer)["not_done"], Json({{"B1", "/b is away"}}));
   EXPECT_THAT(Ask("hold", {{"ids", {"B1"}}}).status().message(), HasSubstr("/b is away"));
-  EXPECT_FALSE(Ask("put_off", {{"domains", Json::object()}}).ok());
-  EXPECT_THAT(asked_["/a"].back(), HasSubstr("put_off")) << "the others are told all the same";
+  EXPECT_FALSE(Ask("defer", {{"domains", Json::object()}}).ok());
+  EXPECT_THAT(asked_["/a"].back(), HasSubstr("defer")) << "the others are told all the same";
 }
 
 }  // namespace

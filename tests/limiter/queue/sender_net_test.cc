@@ -14,7 +14,7 @@ using testing::Pair;
 using testing::SizeIs;
 using testing::StartsWith;
 
-constexpr char kPutOff[] =
+constexpr char kDeferredText[] =
     "Domain bad.example has exceeded the max defers and failures per hour (5/5 (14%)) allowed. "
     "Message held until it recovers.";
 
@@ -49,7 +49,7 @@ class SenderNetTest : public testing::Test {
 
   // A message of `sender` whose login is the same.
   QueuedMail& Queue(const std::string& id, const std::string& sender,
-                    const std::string& problem = kPutOff) {
+                    const std::string& problem = kDeferredText) {
     QueuedMail& mail = queue_.emplace_back();
     mail.id = id;
     mail.sender = sender;
@@ -79,13 +79,13 @@ class SenderNetTest : public testing::Test {
 };
 
 TEST_F(SenderNetTest, PutsOffTheDomainsWhoseQueuedMailIsHeld) {
-  EXPECT_THAT(Look().put_off, IsEmpty());
+  EXPECT_THAT(Look().domains, IsEmpty());
   Block("bad.example");
   Block({SubjectKind::kLogin, "bob@other.example"});
   Block({SubjectKind::kDomain, "watched.example"}, /*shadow=*/true);
-  EXPECT_THAT(Look().put_off, ElementsAre(Pair("bad.example", kPutOff)));
+  EXPECT_THAT(Look().domains, ElementsAre(Pair("bad.example", kDeferredText)));
   Unblock("bad.example");
-  EXPECT_THAT(Look().put_off, IsEmpty());
+  EXPECT_THAT(Look().domains, IsEmpty());
 }
 
 // sendmail(1) without -f: the sender is the user's own address at this host.
@@ -99,7 +99,7 @@ TEST_F(SenderNetTest, PutsOffTheOwnAddressesOfUsersOfOneBlockedDomain) {
   gate_.SetSettings(settings_);
   EXPECT_THAT(Look().users, IsEmpty());
   Block("bad.example");
-  EXPECT_THAT(Look().users, ElementsAre(Pair("shop", kPutOff), Pair("web", kPutOff)))
+  EXPECT_THAT(Look().users, ElementsAre(Pair("shop", kDeferredText), Pair("web", kDeferredText)))
       << "agency sends for another too";
   Queue("A1", "Web@mx.example");
   EXPECT_THAT(Look().retry, IsEmpty());
@@ -118,10 +118,10 @@ TEST_F(SenderNetTest, ABlockedAccountsAndLocalUsersOwnAddressIsPutOff) {
   Block(charged.front().subject);
   Block({SubjectKind::kLocal, "backup@mx.example"});
   const NetOrders orders = Look();
-  EXPECT_THAT(orders.put_off, IsEmpty());
+  EXPECT_THAT(orders.domains, IsEmpty());
   EXPECT_THAT(orders.users, ElementsAre(Pair("backup", StartsWith("Local user backup")),
                                         Pair("web", StartsWith("Account"))));
-  held_.LetGo({"A1"});
+  held_.Release({"A1"});
   Queue("A1", "web@mx.example");
   EXPECT_THAT(Look().users, SizeIs(1)) << "a person lets go of it";
 }
@@ -129,13 +129,13 @@ TEST_F(SenderNetTest, ABlockedAccountsAndLocalUsersOwnAddressIsPutOff) {
 TEST_F(SenderNetTest, ThePolicySaysWhetherQueuedMailIsHeld) {
   Policy("[rule.r]\nmin_bad = 5\npercent = 5\naction = {queued = \"pass\"}\n");
   Block("bad.example");
-  EXPECT_THAT(Look().put_off, IsEmpty());
+  EXPECT_THAT(Look().domains, IsEmpty());
   Unblock("bad.example");
   Policy("text = \"own words for {subject}\"\n[rule.r]\nmin_bad = 5\npercent = 5\n");
   Block("bad.example");
-  EXPECT_THAT(Look().put_off, ElementsAre(Pair("bad.example", kPutOff)));
+  EXPECT_THAT(Look().domains, ElementsAre(Pair("bad.example", kDeferredText)));
   Policy("mode = \"shadow\"\n[rule.r]\nmin_bad = 5\npercent = 5\n");
-  EXPECT_THAT(Look().put_off, IsEmpty());
+  EXPECT_THAT(Look().domains, IsEmpty());
 }
 
 TEST_F(SenderNetTest, TriesAgainOncePostfixHasNoticedTheEndOfTheBlock) {
@@ -173,10 +173,11 @@ TEST_F(SenderNetTest, TriesNothingWhileTheTableCannotBeWritten) {
 TEST_F(SenderNetTest, TriesNothingElse) {
   Queue("A1", "bob@bad.example", "host mx.far.example[192.0.2.7] said: 450 4.7.1 busy");
   Queue("A2", "bob@bad.example",
-        absl::StrCat("host mx.far.example[192.0.2.7] said: 450 ", kPutOff));
+        absl::StrCat("host mx.far.example[192.0.2.7] said: 450 ", kDeferredText));
   Queue("A3", "bob@bad.example").held = true;
   Queue("A4", "bob@bad.example",
-        absl::StrCat("delivery temporarily suspended: host mx[192.0.2.7] refused: 421 ", kPutOff));
+        absl::StrCat("delivery temporarily suspended: host mx[192.0.2.7] refused: 421 ",
+                     kDeferredText));
   EXPECT_THAT(Look().retry, IsEmpty());
   EXPECT_FALSE(net_.waiting());
 }
@@ -196,12 +197,12 @@ TEST_F(SenderNetTest, WhatAPersonLetsGoOfGoesThoughItsDomainIsBlocked) {
   Block("bad.example");
   Queue("A1", "bob@bad.example");
   Queue("A2", "bob@bad.example");
-  EXPECT_THAT(Look().put_off, SizeIs(1));
-  held_.LetGo({"A1"});
-  EXPECT_THAT(Look().put_off, IsEmpty());
+  EXPECT_THAT(Look().domains, SizeIs(1));
+  held_.Release({"A1"});
+  EXPECT_THAT(Look().domains, IsEmpty());
   EXPECT_THAT(Look(SenderNet::kNoticed).retry, ElementsAre("A1")) << "A2 is to be held";
   queue_[0].problem = "host mx.far.example[192.0.2.7] said: 450 4.7.1 Greylisted";
-  EXPECT_THAT(Look().put_off, ElementsAre(Pair("bad.example", StartsWith("Domain"))))
+  EXPECT_THAT(Look().domains, ElementsAre(Pair("bad.example", StartsWith("Domain"))))
       << "it may wait for days now";
 }
 

@@ -124,7 +124,7 @@ TEST(MtaQueueTest, RefusesWhatIsNoIdBeforeAnythingRuns) {
     EXPECT_TRUE(absl::IsInvalidArgument(queue.Hold({"1xU000-000001-11", bad}).status())) << bad;
   }
   EXPECT_THAT(std::string(queue.Hold({"A37C8A722D8"}).status().message()),
-              HasSubstr("an id of Postfix, which deferd-queue was not told of"));
+              HasSubstr("an id of Postfix, but deferd-queue found no such mail server"));
   EXPECT_TRUE(absl::IsInvalidArgument(queue.Hold({}).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(
       queue.Hold(std::vector<std::string>(MtaQueue::kMaxIds + 1, "1xU000-000001-11")).status()));

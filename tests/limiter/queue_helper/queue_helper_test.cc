@@ -48,13 +48,13 @@ TEST(QueueHelperTest, DiscardingAndRedirectingAreRootsAndOff) {
   QueueHelper on(allowing);
   for (const auto& [verb, args] : {std::pair("discard", Ids()), std::pair("redirect", redirect)}) {
     EXPECT_THAT(off.Handle(verb, args, kRoot),
-                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("switched off")));
+                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("disabled")));
     EXPECT_THAT(on.Handle(verb, args, {.uid = kDeferd}),
-                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("root alone")));
+                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("only root")));
   }
   EXPECT_THAT(on.Handle("discard", Ids(), kRoot).status(), IsOk());
   EXPECT_THAT(on.Handle("redirect", redirect, kRoot),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("not in the queue any more")));
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("no longer in the queue")));
 }
 
 TEST(QueueHelperTest, TakesAnyArguments) {

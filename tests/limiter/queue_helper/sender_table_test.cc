@@ -130,18 +130,19 @@ TEST_F(SenderTableTest, TheHelperTakesItFromDeferd) {
   QueueHelper helper({.programs = {.exim = "/bin/true"}, .uid = 1234, .sender_table = &table_});
   const Json args = {{"domains", {{"a.example", "because"}}},
                      {"users", {{"web", "so"}, {"w eb", "so"}}}};
-  EXPECT_TRUE(absl::IsPermissionDenied(helper.Handle("put_off", args, {.uid = 7}).status()));
-  EXPECT_EQ(helper.Handle("put_off", args, {.uid = 1234}).value()["table"], Path("senders"));
+  EXPECT_TRUE(absl::IsPermissionDenied(helper.Handle("defer", args, {.uid = 7}).status()));
+  EXPECT_EQ(helper.Handle("defer", args, {.uid = 1234}).value()["table"], Path("senders"));
   EXPECT_THAT(Read("senders.db"), EndsWith("@a.example deferd-held:because\nweb deferd-held:so\n"))
       << "the domain of a bare sender is not known";
   for (const char* bad :
        {"{}", R"({"domains": []})", R"({"domains": {"a.example": 7}})", R"({"domains": null})",
         R"({"domains": {"": ""}})", R"({"domains": {}, "users": []})",
         R"({"domains": {}, "users": {"a": 7}})"}) {
-    EXPECT_FALSE(helper.Handle("put_off", Json::parse(bad), {.uid = 0}).ok()) << bad;
+    EXPECT_FALSE(helper.Handle("defer", Json::parse(bad), {.uid = 0}).ok()) << bad;
   }
+  EXPECT_THAT(helper.Handle("put_off", args, {.uid = 1234}), IsOk()) << "the former name";
   QueueHelper none({.programs = {.exim = "/bin/true"}, .uid = 1234});
-  EXPECT_EQ(none.Handle("put_off", args, {.uid = 1234}).value()["table"], Json(nullptr));
+  EXPECT_EQ(none.Handle("defer", args, {.uid = 1234}).value()["table"], Json(nullptr));
 }
 
 }  // namespace

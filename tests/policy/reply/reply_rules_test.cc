@@ -37,7 +37,7 @@ TEST(ReplyRules, EveryBadLineIsNamed) {
             "2: 'mailbox_full' does not begin with a class and a dot\n"
             "3: the rest of a pattern without its beginning\n"
             "4: 'nothing.x' does not begin with a class and a dot\n"
-            "5: 'moon' is no scope\n"
+            "5: 'moon' is not a scope\n"
             "6: 'local.b' has no pattern\n"
             "8: 'local.c' is there twice\n"
             "9: a provider needs a name and tokens");
