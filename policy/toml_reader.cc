@@ -280,7 +280,7 @@ std::optional<int64_t> ParsedTable::Integer(absl::string_view key, int64_t min, 
 }
 
 std::optional<double> ParsedTable::Number(absl::string_view key) {
-  const toml::node* node = Ask(key);
+  const toml::node* node = Find(key);
   if (node == nullptr) return std::nullopt;
   if (node->is_integer()) return static_cast<double>(node->as_integer()->get());
   if (node->is_floating_point()) return node->as_floating_point()->get();
