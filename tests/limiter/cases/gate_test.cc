@@ -76,16 +76,16 @@ TEST_F(GateTest, MailIsDiscardedOnSureEvidenceAlone) {
   const Subject subject = {SubjectKind::kDomain, "a.example"};
   for (const bool manual : {false, true}) {
     Block(subject, manual, Always(Verdict::kDiscard));
-    EXPECT_EQ(gate.Ask(subject, Source::kSubmission).verdict,
+    EXPECT_EQ(gate.Check(subject, Source::kSubmission).verdict,
               manual ? Verdict::kDiscard : Verdict::kHold);
   }
   Block(subject, false, Always(Verdict::kDiscard));
   EXPECT_TRUE(gate.HeldBy({{subject, true}}, Source::kSubmission).has_value());
   sure.Add("n-1-1");
-  EXPECT_EQ(gate.Ask(subject, Source::kSubmission).verdict, Verdict::kDiscard);
+  EXPECT_EQ(gate.Check(subject, Source::kSubmission).verdict, Verdict::kDiscard);
   EXPECT_FALSE(gate.HeldBy({{subject, true}}, Source::kSubmission).has_value());
   Block(subject, false, Always(Verdict::kReject));
-  EXPECT_EQ(gate.Ask(subject, Source::kSubmission).verdict, Verdict::kReject);
+  EXPECT_EQ(gate.Check(subject, Source::kSubmission).verdict, Verdict::kReject);
 }
 
 TEST(SureCases, TheFirstOnesGoFirst) {
@@ -127,13 +127,13 @@ TEST_F(GateTest, OverTheLimitOfWhatIsHeldMoreIsRejected) {
   const Subject subject = {SubjectKind::kLocal, "web@localhost"};
   Block(subject);
   held.SetCounts({{subject, 2}}, {}, kMorning);
-  EXPECT_EQ(gate.Ask(script, Source::kLocal).verdict, Verdict::kHold);
+  EXPECT_EQ(gate.Check(script, Source::kLocal).verdict, Verdict::kHold);
   held.CountOne(subject, kMorning);
-  const GateAnswer answer = gate.Ask(script, Source::kLocal);
+  const GateAnswer answer = gate.Check(script, Source::kLocal);
   EXPECT_EQ(answer.verdict, Verdict::kReject);
   EXPECT_TRUE(answer.hold_is_full);
   EXPECT_THAT(answer.text, HasSubstr("Message rejected, try again after"));
-  EXPECT_EQ(gate.Ask(script, Source::kQueued).verdict, Verdict::kHold)
+  EXPECT_EQ(gate.Check(script, Source::kQueued).verdict, Verdict::kHold)
       << "what is queued already has to stay somewhere";
   EXPECT_TRUE(gate.HeldBy({{{subject}}}, Source::kLocal).has_value());
 }
