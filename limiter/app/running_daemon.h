@@ -28,7 +28,6 @@
 #include "limiter/app/freshness_watch.h"
 #include "limiter/app/journal.h"
 #include "limiter/app/sharing.h"
-#include "limiter/app/state_dir.h"
 #include "limiter/app/totals.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/cases/freshness.h"
@@ -47,6 +46,7 @@
 #include "limiter/queue/queue_keeper.h"
 #include "limiter/queue/queue_verb.h"
 #include "limiter/recorder.h"
+#include "limiter/store/state_dir.h"
 
 namespace deferd {
 

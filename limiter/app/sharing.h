@@ -17,7 +17,6 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "exporter/metrics.h"
-#include "limiter/app/state_dir.h"
 #include "limiter/committer.h"
 #include "limiter/limiter.h"
 #include "limiter/localrpc/json.h"
@@ -26,6 +25,7 @@
 #include "limiter/sharing/case_follower.h"
 #include "limiter/sharing/publisher.h"
 #include "limiter/store/redis_address.h"
+#include "limiter/store/state_dir.h"
 
 namespace deferd {
 

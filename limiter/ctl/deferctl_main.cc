@@ -1,7 +1,5 @@
 // deferctl: one table of verbs. Exit status: 0 done, 1 failed, 2 usage. Errors go to stderr.
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -23,10 +21,12 @@
 #include "limiter/ctl/explain.h"
 #include "limiter/ctl/page_text.h"
 #include "limiter/ctl/policy_verbs.h"
+#include "limiter/ctl/progress.h"
 #include "limiter/ctl/queue_verbs.h"
 #include "limiter/ctl/replay.h"
 #include "limiter/ctl/replay_arguments.h"
 #include "limiter/ctl/reply_verbs.h"
+#include "limiter/ctl/state_verbs.h"
 #include "limiter/ctl/stats_page.h"
 #include "limiter/ctl/tool_verbs.h"
 #include "limiter/ctl/track_page.h"
@@ -60,19 +60,6 @@ int FailUsage(const std::string& message) {
 int Print(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   return written && std::fflush(stdout) == 0 ? 0 : kFailed;
-}
-
-// A bar on a terminal, redrawn at most once a percent; nothing elsewhere.
-std::function<void(double)> ProgressBar() {
-  if (isatty(STDERR_FILENO) == 0) return {};
-  return [last = -1](double done) mutable {
-    const int percent = std::min(100, static_cast<int>(done * 100));
-    if (percent == last) return;
-    last = percent;
-    const std::string bar(percent / 2, '#');
-    std::fprintf(stderr, "\r[%-50s] %3d%%%s", bar.c_str(), percent,
-                 percent == 100 ? "\r\033[K" : "");
-  };
 }
 
 // What the command line said.
@@ -473,6 +460,7 @@ int Main(int argc, char** argv) {
       "message).");
   Verb page_verb;
   AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
+  AddStateVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
   AddToolVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
   CLI::App* doctor =
       verb(&app, "doctor", "check this installation and advise what to do", RunDoctor);

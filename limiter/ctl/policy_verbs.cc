@@ -18,6 +18,7 @@
 #include "limiter/ctl/policy_diff.h"
 #include "limiter/ctl/policy_schema.h"
 #include "limiter/ctl/policy_suggest.h"
+#include "limiter/ctl/progress.h"
 #include "limiter/ctl/replay.h"
 #include "limiter/ctl/replay_arguments.h"
 #include "limiter/localrpc/admin_client.h"
@@ -172,6 +173,7 @@ absl::StatusOr<std::string> Diff(const PolicyArguments& args) {
   absl::StatusOr<ReplayOptions> options = OptionsOf(args);
   if (!options.ok()) return options.status();
   options->policy = before->policy;
+  options->progress = ProgressBar();
   absl::StatusOr<Json> diff = args.since.empty() ? DiffPolicies(*options, after->policy)
                                                  : DiffByLedger(args, *options, after->policy);
   if (!diff.ok()) return diff.status();
@@ -194,6 +196,7 @@ absl::StatusOr<std::string> Suggest(const PolicyArguments& args) {
   absl::StatusOr<ReplayOptions> options = OptionsOf(args);
   if (!options.ok()) return options.status();
   options->policy = policy->policy;
+  options->progress = ProgressBar();
   absl::StatusOr<Json> suggestion = SuggestLimits(*options, *kind);
   if (!suggestion.ok()) return suggestion.status();
   return *args.options.json ? DumpPretty(*suggestion) : SuggestPage(*suggestion);

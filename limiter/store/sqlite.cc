@@ -60,9 +60,7 @@ absl::Status ErrorOf(absl::string_view path, sqlite3* db, int code) {
   }
 }
 
-int OnProgress(void* database) {
-  return static_cast<const Database*>(database)->DeadlinePassed() ? 1 : 0;
-}
+constexpr int kProgressSteps = 1'000;
 
 }  // namespace
 
@@ -150,7 +148,18 @@ absl::Status Database::DefineFunction(const char* name,
 
 void Database::SetDeadline(std::chrono::steady_clock::time_point deadline) {
   deadline_ = deadline;
-  sqlite3_progress_handler(db_.get(), 1'000, OnProgress, this);
+  sqlite3_progress_handler(db_.get(), kProgressSteps, Progress, this);
+}
+
+void Database::OnProgress(std::function<void()> progress) {
+  progress_ = std::move(progress);
+  sqlite3_progress_handler(db_.get(), kProgressSteps, Progress, this);
+}
+
+int Database::Progress(void* database) {
+  const auto* self = static_cast<const Database*>(database);
+  if (self->progress_) self->progress_();
+  return self->DeadlinePassed() ? 1 : 0;
 }
 
 absl::Status Database::DeadlineError() const { return ErrorOf(path_, db_.get(), SQLITE_INTERRUPT); }

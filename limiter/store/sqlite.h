@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -108,9 +109,12 @@ class Database {
   void SetDeadline(std::chrono::steady_clock::time_point deadline);
   bool DeadlinePassed() const { return std::chrono::steady_clock::now() >= deadline_; }
   absl::Status DeadlineError() const;
+  // Called now and then while a statement runs.
+  void OnProgress(std::function<void()> progress);
 
  private:
   friend class Statement;
+  static int Progress(void* database);
   struct Close {
     void operator()(sqlite3* db) const { sqlite3_close_v2(db); }
   };
@@ -118,6 +122,7 @@ class Database {
 
   std::string path_;
   std::unique_ptr<sqlite3, Close> db_;
+  std::function<void()> progress_;
   std::chrono::steady_clock::time_point deadline_ = std::chrono::steady_clock::time_point::max();
 };
 

@@ -7,17 +7,42 @@
 //   policy.toml  the last valid policy, for a start with an invalid policy file
 //   state.db     counts and cases (limiter/store), with state.db-wal and state.db-shm beside it
 
-#ifndef DEFERD_LIMITER_APP_STATE_DIR_H_
-#define DEFERD_LIMITER_APP_STATE_DIR_H_
+#ifndef DEFERD_LIMITER_STORE_STATE_DIR_H_
+#define DEFERD_LIMITER_STORE_STATE_DIR_H_
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace deferd {
+
+// Held while a daemon runs, or while its files are replaced.
+class StateDirLock {
+ public:
+  // AlreadyExists names the pid of the process that holds it.
+  static absl::StatusOr<StateDirLock> Take(const std::string& path);
+
+  StateDirLock(StateDirLock&& other) noexcept;
+  StateDirLock& operator=(StateDirLock&&) = delete;
+  ~StateDirLock();
+
+ private:
+  StateDirLock() = default;
+  int fd_ = -1;
+};
+
+// What the directory says of its node; "" and 0 if it says nothing. `name` is the configured name.
+struct NodeIdentity {
+  std::string node;
+  int64_t incarnation = 0;
+};
+absl::StatusOr<NodeIdentity> ReadIdentity(const std::string& path, const std::string& name);
+// Atomic for each of the two files.
+absl::Status WriteIdentity(const std::string& path, const NodeIdentity& identity);
 
 class StateDir {
  public:
@@ -26,18 +51,13 @@ class StateDir {
   // random one, so that the node stays the same if the directory is lost.
   static absl::StatusOr<StateDir> Open(const std::string& path, const std::string& name = "");
 
-  StateDir(StateDir&& other) noexcept;
-  StateDir& operator=(StateDir&&) = delete;
-  ~StateDir();
-
-  const std::string& node() const { return node_; }
-  int64_t incarnation() const { return incarnation_; }
+  const std::string& node() const { return identity_.node; }
+  int64_t incarnation() const { return identity_.incarnation; }
 
  private:
-  StateDir() = default;
-  int lock_fd_ = -1;
-  std::string node_;
-  int64_t incarnation_ = 0;
+  explicit StateDir(StateDirLock lock) : lock_(std::move(lock)) {}
+  StateDirLock lock_;
+  NodeIdentity identity_;
 };
 
 std::string KeptPolicyPath(const std::string& state_dir);
@@ -51,4 +71,4 @@ absl::Status SetAside(const std::string& state_dir, absl::Time now);
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_APP_STATE_DIR_H_
+#endif  // DEFERD_LIMITER_STORE_STATE_DIR_H_

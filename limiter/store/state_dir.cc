@@ -1,4 +1,4 @@
-#include "limiter/app/state_dir.h"
+#include "limiter/store/state_dir.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -18,7 +18,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "limiter/config/config.h"
 
 namespace deferd {
 
@@ -45,10 +44,15 @@ absl::Status WriteFile(const std::string& path, const std::string& text) {
 
 // The text of a small file without surrounding blanks; "" if there is no file.
 absl::StatusOr<std::string> ReadSmall(const std::string& path) {
-  absl::StatusOr<std::string> text = ReadTextFile(path);
-  if (absl::IsNotFound(text.status())) return std::string();
-  if (!text.ok()) return text.status();
-  absl::StripAsciiWhitespace(&*text);
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return std::string();
+  if (fd < 0) return Trouble(path, "read");
+  absl::Cleanup close_fd = [fd] { close(fd); };
+  char buffer[256];
+  const ssize_t size = read(fd, buffer, sizeof(buffer));
+  if (size < 0) return Trouble(path, "read");
+  std::string text(buffer, static_cast<size_t>(size));
+  absl::StripAsciiWhitespace(&text);
   return text;
 }
 
@@ -66,63 +70,84 @@ std::string NodeNamed(const std::string& name) {
 
 }  // namespace
 
-absl::StatusOr<StateDir> StateDir::Open(const std::string& path, const std::string& name) {
-  if (mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return Trouble(path, "create it");
-  StateDir dir;
+absl::StatusOr<StateDirLock> StateDirLock::Take(const std::string& path) {
+  StateDirLock taken;
   const std::string lock = path + "/lock";
-  dir.lock_fd_ = open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-  if (dir.lock_fd_ < 0) return Trouble(lock, "open");
-  if (flock(dir.lock_fd_, LOCK_EX | LOCK_NB) != 0) {
+  taken.fd_ = open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  if (taken.fd_ < 0) return Trouble(lock, "open");
+  if (flock(taken.fd_, LOCK_EX | LOCK_NB) != 0) {
     absl::StatusOr<std::string> pid = ReadSmall(lock);
     return absl::AlreadyExistsError(absl::StrCat(path, ": another deferd uses this state_dir (pid ",
                                                  pid.value_or("unknown"),
                                                  "); stop it first, or use another state_dir"));
   }
   const std::string pid = absl::StrCat(getpid(), "\n");
-  if (ftruncate(dir.lock_fd_, 0) != 0 ||
-      pwrite(dir.lock_fd_, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+  if (ftruncate(taken.fd_, 0) != 0 ||
+      pwrite(taken.fd_, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
     return Trouble(lock, "write");
   }
+  return taken;
+}
 
+StateDirLock::StateDirLock(StateDirLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+StateDirLock::~StateDirLock() {
+  if (fd_ >= 0) close(fd_);
+}
+
+absl::StatusOr<NodeIdentity> ReadIdentity(const std::string& path, const std::string& name) {
+  NodeIdentity identity;
   const std::string node_path = path + "/node";
   absl::StatusOr<std::string> node = ReadSmall(node_path);
   if (!node.ok()) return node.status();
   if (!name.empty()) {
     *node = NodeNamed(name);
-  } else if (node->empty()) {
-    uint32_t random = 0;
-    if (getrandom(&random, sizeof(random), 0) != sizeof(random)) return Trouble(node_path, "name");
-    *node = absl::StrFormat("%08x", random);
-    absl::Status written = WriteFile(node_path, *node + "\n");
-    if (!written.ok()) return written;
-  } else if (!IsNodeName(*node)) {
+  } else if (!node->empty() && !IsNodeName(*node)) {
     return absl::DataLossError(absl::StrCat(
         node_path,
         ": does not contain a node name (8 hex digits); remove the file to get a new one"));
   }
-  dir.node_ = *std::move(node);
+  identity.node = *std::move(node);
 
   const std::string incarnation_path = path + "/incarnation";
   absl::StatusOr<std::string> last = ReadSmall(incarnation_path);
   if (!last.ok()) return last.status();
-  if (!last->empty() && (!absl::SimpleAtoi(*last, &dir.incarnation_) || dir.incarnation_ < 0)) {
+  if (!last->empty() &&
+      (!absl::SimpleAtoi(*last, &identity.incarnation) || identity.incarnation < 0)) {
     return absl::DataLossError(absl::StrCat(
         incarnation_path,
         ": does not contain a number; write one higher than all earlier ones, or remove the file"));
   }
-  ++dir.incarnation_;
-  absl::Status written = WriteFile(incarnation_path, absl::StrCat(dir.incarnation_, "\n"));
-  if (!written.ok()) return written;
-  return dir;
+  return identity;
 }
 
-StateDir::StateDir(StateDir&& other) noexcept
-    : lock_fd_(std::exchange(other.lock_fd_, -1)),
-      node_(std::move(other.node_)),
-      incarnation_(other.incarnation_) {}
+absl::Status WriteIdentity(const std::string& path, const NodeIdentity& identity) {
+  absl::Status written = WriteFile(path + "/node", identity.node + "\n");
+  if (!written.ok()) return written;
+  return WriteFile(path + "/incarnation", absl::StrCat(identity.incarnation, "\n"));
+}
 
-StateDir::~StateDir() {
-  if (lock_fd_ >= 0) close(lock_fd_);
+absl::StatusOr<StateDir> StateDir::Open(const std::string& path, const std::string& name) {
+  if (mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return Trouble(path, "create it");
+  absl::StatusOr<StateDirLock> lock = StateDirLock::Take(path);
+  if (!lock.ok()) return lock.status();
+  StateDir dir(*std::move(lock));
+  absl::StatusOr<NodeIdentity> identity = ReadIdentity(path, name);
+  if (!identity.ok()) return identity.status();
+  dir.identity_ = *std::move(identity);
+  if (dir.identity_.node.empty()) {
+    const std::string node_path = path + "/node";
+    uint32_t random = 0;
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random)) return Trouble(node_path, "name");
+    dir.identity_.node = absl::StrFormat("%08x", random);
+    absl::Status written = WriteFile(node_path, dir.identity_.node + "\n");
+    if (!written.ok()) return written;
+  }
+  ++dir.identity_.incarnation;
+  absl::Status written =
+      WriteFile(path + "/incarnation", absl::StrCat(dir.identity_.incarnation, "\n"));
+  if (!written.ok()) return written;
+  return dir;
 }
 
 std::string KeptPolicyPath(const std::string& state_dir) { return state_dir + "/policy.toml"; }

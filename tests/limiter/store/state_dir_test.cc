@@ -1,4 +1,4 @@
-#include "limiter/app/state_dir.h"
+#include "limiter/store/state_dir.h"
 
 #include <unistd.h>
 

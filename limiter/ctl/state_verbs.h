@@ -1,0 +1,19 @@
+// `deferctl backup`, `restore` and `forget`: what an operator does with deferd's memory.
+//
+// Backup and restore work on the files (limiter/store/backup.h); forget is done by the daemon.
+
+#ifndef DEFERD_LIMITER_CTL_STATE_VERBS_H_
+#define DEFERD_LIMITER_CTL_STATE_VERBS_H_
+
+#include "CLI/CLI.hpp"
+#include "limiter/ctl/queue_verbs.h"
+#include "limiter/localrpc/json.h"
+
+namespace deferd {
+
+// As AddQueueVerbs does. `version` must outlive the call of *chosen.
+void AddStateVerbs(CLI::App* app, const VerbOptions& options, const char* version, Verb* chosen);
+
+}  // namespace deferd
+
+#endif  // DEFERD_LIMITER_CTL_STATE_VERBS_H_
