@@ -15,6 +15,7 @@
 #include "limiter/admin/why.h"
 #include "limiter/port/log.h"
 #include "policy/organisation.h"
+#include "policy/text.h"
 #include "policy/toml_reader.h"
 
 namespace deferd {
@@ -82,33 +83,56 @@ std::string PersonName(const Peer& peer) {
 
 }  // namespace
 
-absl::StatusOr<Json> AdminApi::Handle(const std::string& verb, const Json& args,
-                                      const Peer& peer) const {
-  struct Verb {
-    const char* name;
-    absl::StatusOr<Json> (AdminApi::*handle)(const Json&, const Peer&) const;
-  };
-  static constexpr Verb kVerbs[] = {
-      {"status", &AdminApi::Status},
-      {"check", &AdminApi::Check},
-      {"why", &AdminApi::Why},
-      {"blocks", &AdminApi::Blocks},
-      {"block", &AdminApi::Block},
-      {"unblock", &AdminApi::Unblock},
-      {"top", &AdminApi::Top},
-      {"policy", &AdminApi::ShowPolicy},
-      {"reload", &AdminApi::Reload},
-      {"track", &AdminApi::TrackDelivery},
-      {"incidents", &AdminApi::Incidents},
-      {"stats", &AdminApi::SentStats},
-      {"record", &AdminApi::RecordAttempts},
-      {"queue", &AdminApi::Queue},
-  };
+struct AdminApi::Verb {
+  const char* name;
+  const char* action;  // value of "do"; "": any
+  VerbRole role;
+  absl::StatusOr<Json> (AdminApi::*handle)(const Json&, const Peer&) const;
+};
+
+constexpr AdminApi::Verb AdminApi::kVerbs[] = {
+    {"status", "", VerbRole::kReads, &AdminApi::Status},
+    {"check", "", VerbRole::kReads, &AdminApi::Check},
+    {"why", "", VerbRole::kReads, &AdminApi::Why},
+    {"blocks", "", VerbRole::kReads, &AdminApi::Blocks},
+    {"block", "", VerbRole::kChanges, &AdminApi::Block},
+    {"unblock", "", VerbRole::kChanges, &AdminApi::Unblock},
+    {"top", "", VerbRole::kReads, &AdminApi::Top},
+    {"policy", "", VerbRole::kReads, &AdminApi::ShowPolicy},
+    {"reload", "", VerbRole::kChanges, &AdminApi::Reload},
+    {"track", "", VerbRole::kReads, &AdminApi::TrackDelivery},
+    {"incidents", "", VerbRole::kReads, &AdminApi::Incidents},
+    {"stats", "", VerbRole::kReads, &AdminApi::SentStats},
+    {"record", "", VerbRole::kChanges, &AdminApi::RecordAttempts},
+    {"queue", "list", VerbRole::kReads, &AdminApi::Queue},
+    {"queue", "", VerbRole::kChanges, &AdminApi::Queue},
+};
+
+std::vector<AdminApi::VerbInfo> AdminApi::Verbs() {
+  std::vector<VerbInfo> verbs;
+  for (const Verb& known : kVerbs) verbs.push_back({known.name, known.action, known.role});
+  return verbs;
+}
+
+absl::StatusOr<Json> AdminApi::Handle(const std::string& verb, const Json& args, const Peer& peer,
+                                      AdminAccess access) const {
+  const auto action = args.is_object() ? args.find("do") : args.end();
   for (const Verb& known : kVerbs) {
-    if (verb == known.name) return (this->*known.handle)(AsCharged(args), peer);
+    const absl::string_view only = known.action;
+    if (verb != known.name ||
+        (!only.empty() && (action == args.end() || *action != std::string(only)))) {
+      continue;
+    }
+    if (known.role != VerbRole::kReads && access != AdminAccess::kEverything) {
+      return absl::PermissionDeniedError(absl::StrCat(
+          verb,
+          ": this socket ([admin] readers) only shows; what changes something needs deferd's "
+          "admin socket ([admin] socket)"));
+    }
+    return (this->*known.handle)(AsCharged(args), peer);
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("verb '", verb.substr(0, 40), "' is not known to this daemon"));
+      absl::StrCat("verb ", Quoted(verb.substr(0, 40)), " is not known to this daemon"));
 }
 
 // A login or local user that is named without a host is this host's, in every verb.

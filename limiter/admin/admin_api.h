@@ -10,9 +10,11 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "limiter/admin/track.h"
 #include "limiter/admin/why.h"
 #include "limiter/cases/case_table.h"
@@ -25,6 +27,13 @@
 #include "limiter/port/socket_server.h"
 
 namespace deferd {
+
+// What a call does to deferd and the mail: it changes something, or it reads only. The readers'
+// socket answers calls that read. 0 is the careful one.
+enum class VerbRole { kChanges, kReads };
+
+// Which calls a socket answers.
+enum class AdminAccess { kReaders, kEverything };
 
 class AdminApi {
  public:
@@ -69,9 +78,23 @@ class AdminApi {
 
   explicit AdminApi(Parts parts) : parts_(std::move(parts)) {}
 
-  absl::StatusOr<Json> Handle(const std::string& verb, const Json& args, const Peer& peer) const;
+  // PermissionDenied if the call changes something and `access` is kReaders.
+  absl::StatusOr<Json> Handle(const std::string& verb, const Json& args, const Peer& peer,
+                              AdminAccess access = AdminAccess::kEverything) const;
+
+  // The table of verbs. A verb whose calls differ in their role has a row for each value of "do"
+  // that is named, and one without for all others.
+  struct VerbInfo {
+    absl::string_view name;
+    absl::string_view action;
+    VerbRole role;
+  };
+  static std::vector<VerbInfo> Verbs();
 
  private:
+  struct Verb;
+  static const Verb kVerbs[];
+
   absl::StatusOr<Json> Status(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Check(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Why(const Json& args, const Peer& peer) const;

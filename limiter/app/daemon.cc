@@ -259,7 +259,9 @@ void RunningDaemon::Run() {
     if (loaded_.path.empty()) loaded_ = config_;  // otherwise a reload came first
     WatchLists();
   }
+  watchdog_ = std::make_unique<Watchdog>(hook_.server.get());
   sd_notify(0, "READY=1\nSTATUS=following logs and answering");
+  watchdog_->Start();
   sigset_t signals;
   sigemptyset(&signals);
   for (int signal : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&signals, signal);
@@ -275,6 +277,7 @@ void RunningDaemon::Run() {
       break;
     }
   }
+  watchdog_->Stopping();
   sd_notify(0, "STOPPING=1");
   Stop();
 }

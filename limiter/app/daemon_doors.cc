@@ -155,21 +155,31 @@ absl::Status RunningDaemon::OpenAdmin() {
   if (!listener.ok()) return listener.status();
   absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
   if (!server.ok()) return server.status();
-  AdminHandler handler = [this](const std::string& verb, const Json& args, const Peer& peer) {
-    return api_.Handle(verb, args, peer);
-  };
   // One answer may be far larger (a list of a million subjects), but then no further request is
   // read.
-  absl::Status added = (*server)->Listen(
-      *std::move(listener),
-      {.idle = absl::Seconds(30),
-       .max_connections = 64,
-       .trusted = UidsOf({}),
-       .reserved = 24,
-       .max_per_peer = 16,
-       .evict_after = absl::Seconds(1)},
-      [handler](const Peer& peer) { return std::make_unique<AdminSession>(peer, handler); });
+  const SocketServer::Options options = {.idle = absl::Seconds(30),
+                                         .max_connections = 64,
+                                         .trusted = UidsOf({}),
+                                         .reserved = 24,
+                                         .max_per_peer = 16,
+                                         .evict_after = absl::Seconds(1)};
+  const auto sessions = [this](AdminAccess access) {
+    AdminHandler handler = [this, access](const std::string& verb, const Json& args,
+                                          const Peer& peer) {
+      return api_.Handle(verb, args, peer, access);
+    };
+    return [handler](const Peer& peer) { return std::make_unique<AdminSession>(peer, handler); };
+  };
+  absl::Status added =
+      (*server)->Listen(*std::move(listener), options, sessions(AdminAccess::kEverything));
   if (!added.ok()) return added;
+  if (!config_.readers_socket.empty()) {
+    absl::StatusOr<Listener> readers =
+        Listen("readers", absl::StrCat("unix:", config_.readers_socket), config_.readers_options);
+    if (!readers.ok()) return readers.status();
+    added = (*server)->Listen(*std::move(readers), options, sessions(AdminAccess::kReaders));
+    if (!added.ok()) return added;
+  }
   admin_.server = *std::move(server);
   admin_.thread = std::thread([this] { admin_.server->Run(); });
   return absl::OkStatus();

@@ -29,6 +29,7 @@
 #include "limiter/app/journal.h"
 #include "limiter/app/sharing.h"
 #include "limiter/app/totals.h"
+#include "limiter/app/watchdog.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/cases/freshness.h"
 #include "limiter/cases/gate.h"
@@ -203,6 +204,7 @@ class RunningDaemon : public Daemon {
 
   Door hook_;
   Door admin_;
+  std::unique_ptr<Watchdog> watchdog_;  // after the sockets' servers, which it watches
   std::unique_ptr<HttpServer> http_;
   std::vector<std::pair<std::string, std::string>>
       listening_;  // socket, address; fixed after start

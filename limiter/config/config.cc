@@ -273,16 +273,33 @@ class ConfigReader {
   }
 
   void ReadAdmin(TomlTable* table) {
-    if (auto socket = table->String("socket")) {
-      config_->admin_socket = std::string(absl::StripPrefix(socket->text, "unix:"));
-      if (!absl::StartsWith(config_->admin_socket, "/")) {
-        reader_->Error(
-            socket->place,
-            "the admin socket must be a unix socket, because TCP cannot identify the client; "
-            "give an absolute path such as \"/run/deferd/admin.sock\"");
-      }
-    }
+    ReadAdminSocket(table->String("socket"), "admin", &config_->admin_socket);
+    ReadAdminSocket(table->String("readers"), "readers", &config_->readers_socket);
     ReadPermissions(table, &config_->admin_options);
+    auto group = table->String("readers_group");
+    if (group && config_->readers_socket.empty()) {
+      reader_->Error(group->place,
+                     "readers_group has no effect without readers, the socket's path");
+    }
+    if (group) config_->readers_options.group = group->text;
+    // One address can have one set of rights only.
+    if (!config_->readers_socket.empty() && config_->readers_socket == config_->admin_socket) {
+      reader_->Error(table->place(),
+                     "[admin] readers and socket are the same path; the readers' "
+                     "socket must have a path of its own");
+    }
+  }
+
+  void ReadAdminSocket(const std::optional<TomlText>& socket, absl::string_view name,
+                       std::string* path) {
+    if (!socket.has_value()) return;
+    *path = std::string(absl::StripPrefix(socket->text, "unix:"));
+    if (absl::StartsWith(*path, "/")) return;
+    reader_->Error(socket->place,
+                   absl::StrCat("the ", name,
+                                " socket must be a unix socket, because TCP cannot identify the "
+                                "client; give an absolute path such as \"/run/deferd/",
+                                name, ".sock\""));
   }
 
   void ReadQueue(TomlTable* table) {
@@ -411,7 +428,9 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
     changed.push_back("[hook]");
   }
   if (running.admin_socket != loaded.admin_socket ||
-      !same_socket(running.admin_options, loaded.admin_options)) {
+      running.readers_socket != loaded.readers_socket ||
+      !same_socket(running.admin_options, loaded.admin_options) ||
+      !same_socket(running.readers_options, loaded.readers_options)) {
     changed.push_back("[admin]");
   }
   if (running.http_listen != loaded.http_listen ||

@@ -55,6 +55,8 @@ struct Config {
   ListenOptions hook_options;
   std::string admin_socket = "/run/deferd/admin.sock";  // a path
   ListenOptions admin_options{.mode = 0660, .group = ""};
+  std::string readers_socket;  // a path; answers the verbs that change nothing; empty: none
+  ListenOptions readers_options{.mode = 0660, .group = ""};
   std::vector<std::string> http_listen;  // empty: no HTTP
   // How many subjects /metrics names besides the blocked ones; 0: none at all.
   int64_t subject_series = 0;

@@ -181,6 +181,7 @@ MachineFindings CheckMachine(const Config& config) {
     checker.Group("[hook]", config.hook_options.group);
   }
   checker.Group("[admin]", config.admin_options.group);
+  checker.Group("[admin]", config.readers_options.group);
   for (const std::string& address : config.hook_exim) {
     checker.Socket("[hook] exim", address, no_exim);
   }
@@ -188,6 +189,7 @@ MachineFindings CheckMachine(const Config& config) {
     checker.Socket("[hook] postfix", address, no_postfix);
   }
   checker.Socket("[admin] socket", config.admin_socket);
+  checker.Socket("[admin] readers", config.readers_socket);
   for (const std::string& log : LogsToFollow(config.exim_logs, no_exim)) {
     checker.Log("[intake] exim", log);
   }

@@ -51,6 +51,11 @@ constexpr TomlKeyInfo kKeys[] = {
      "Where `deferctl` connects. Its permissions are the access list."},
     {"[admin]", "mode", "string", "`\"0660\"`", "File mode of the admin socket."},
     {"[admin]", "group", "string", "", "Group of the admin socket."},
+    {"[admin]", "readers", "path", "",
+     "A second admin socket, for the help desk: it answers verbs that change nothing "
+     "(`/run/deferd/readers.sock`, where `deferctl` looks too)."},
+    {"[admin]", "readers_group", "string", "",
+     "Group of the readers' socket; its mode is `0660`. deferd must be a member of the group."},
     {"[queue]", "helper", "path or list", "",
      "Socket of [`deferd-queue`](operating.md#hold-and-release): "
      "`\"/run/deferd-queue/queue.sock\"`. A list: one helper for each instance."},

@@ -64,7 +64,7 @@ int Print(const std::string& text) {
 
 // What the command line said.
 struct Arguments {
-  std::string socket = "/run/deferd/admin.sock";
+  std::string socket = kAdminSocket;
   bool json = false;
   bool utc = false;
   std::string subject;
@@ -359,9 +359,10 @@ int Main(int argc, char** argv) {
   CLI::App app{"deferctl asks and tells deferd. Subjects: example.com, login:bob@example.com, ...",
                "deferctl"};
   app.set_version_flag("--version", std::string("deferctl ") + DEFERD_VERSION);
-  app.add_option("--socket", args.socket, "deferd's admin socket")
-      ->envname("DEFERD_SOCKET")
-      ->capture_default_str();
+  const CLI::Option* const socket =
+      app.add_option("--socket", args.socket, "deferd's admin socket, or the readers' socket")
+          ->envname("DEFERD_SOCKET")
+          ->capture_default_str();
   app.add_flag("--json", args.json, "print JSON");
   app.add_flag("--utc", args.utc,
                "show and accept times in UTC instead of this machine's time zone");
@@ -517,6 +518,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
+  if (socket->count() == 0) args.socket = UsualSocket();
   const absl::TimeZone zone = args.utc ? absl::UTCTimeZone() : absl::LocalTimeZone();
   ShowTimesIn(zone, SystemClock().Now());
   // Pages expect the JSON types of this version.

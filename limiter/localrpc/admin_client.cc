@@ -56,6 +56,11 @@ absl::Status CannotConnect(const std::string& path, int error) {
 
 }  // namespace
 
+std::string UsualSocket() {
+  const bool refused = access(kAdminSocket, R_OK | W_OK) != 0 && errno == EACCES;
+  return refused && access(kReadersSocket, R_OK | W_OK) == 0 ? kReadersSocket : kAdminSocket;
+}
+
 absl::StatusOr<Json> CallDaemon(const std::string& path, const std::string& verb, const Json& args,
                                 absl::Duration limit) {
   sockaddr_un address = {};

@@ -11,6 +11,11 @@
 
 namespace deferd {
 
+inline constexpr char kAdminSocket[] = "/run/deferd/admin.sock";
+inline constexpr char kReadersSocket[] = "/run/deferd/readers.sock";
+// The usual socket for this user: kReadersSocket if only that one lets the user in.
+std::string UsualSocket();
+
 // Sends `verb` to the daemon at the unix socket `path` and returns its result. Unavailable if no
 // process listens or no answer comes within `limit` (the message says what to check);
 // PermissionDenied if the socket cannot be opened; FailedPrecondition carries the daemon's refusal.

@@ -91,23 +91,24 @@ struct Connection : ConnectionShares::Slot {
 
 class EventServer : public SocketServer {
  public:
-  EventServer(event_base* base, int stop_fd) : base_(base), stop_fd_(stop_fd) {
-    event_assign(&stop_event_, base_, stop_fd_, EV_READ | EV_PERSIST, OfServer, this);
+  EventServer(event_base* base, int wake_fd) : base_(base), wake_fd_(wake_fd) {
+    event_assign(&wake_event_, base_, wake_fd_, EV_READ | EV_PERSIST, OfServer, this);
   }
   ~EventServer() override;
 
-  bool WatchStop() { return event_add(&stop_event_, nullptr) == 0; }
+  bool WatchWake() { return event_add(&wake_event_, nullptr) == 0; }
   absl::Status Listen(Listener listener, const Options& options, NewSession new_session) override;
   void Run() override {
     event_base_dispatch(base_);
     while (!connections_.empty()) Drop(connections_.back().get());
   }
   void Stop(absl::Duration drain) override;
+  bool HasTurned() override;
   Stats stats() const override;
 
  private:
   // Callbacks of libevent.
-  static void OfServer(int, short, void* server) { static_cast<EventServer*>(server)->OnStop(); }
+  static void OfServer(int, short, void* server) { static_cast<EventServer*>(server)->OnWake(); }
   static void OfConnection(int, short what, void* arg) {
     auto* connection = static_cast<Connection*>(arg);
     connection->door->server->OnReady(connection, what);
@@ -125,7 +126,9 @@ class EventServer : public SocketServer {
   void Evict(ConnectionShares::Slot* slot);
   void Welcome(Door* door, int fd);
   void OnReady(Connection* connection, short what);
+  void OnWake();
   void OnStop();
+  void Wake();
 
   // These return false to close the connection.
   bool Receive(Connection* connection, bool to_the_last);
@@ -135,10 +138,12 @@ class EventServer : public SocketServer {
   void WarnSeldom(Door* door, absl::string_view what);
 
   event_base* const base_;
-  const int stop_fd_;
-  event stop_event_;
+  const int wake_fd_;
+  event wake_event_;
   bool stopping_ = false;
+  std::atomic<bool> stop_wanted_{false};
   std::atomic<int64_t> drain_nanos_{0};
+  std::atomic<int64_t> turns_wanted_{0}, turns_made_{0};
   std::vector<std::unique_ptr<Door>> doors_;
   std::vector<std::unique_ptr<Connection>> connections_;
   char buffer_[kReadSize];
@@ -151,9 +156,9 @@ EventServer::~EventServer() {
     event_del(&door->accept_event);
     event_del(&door->resume_event);
   }
-  event_del(&stop_event_);
+  event_del(&wake_event_);
   event_base_free(base_);
-  close(stop_fd_);
+  close(wake_fd_);
 }
 
 absl::Status EventServer::Listen(Listener listener, const Options& options,
@@ -186,9 +191,31 @@ absl::Status EventServer::Listen(Listener listener, const Options& options,
 
 void EventServer::Stop(absl::Duration drain) {
   drain_nanos_.store(absl::ToInt64Nanoseconds(drain), std::memory_order_relaxed);
+  stop_wanted_.store(true, std::memory_order_release);
+  Wake();
+}
+
+void EventServer::Wake() {
   const uint64_t one = 1;
   // Fails only if the counter is full; the loop has been notified then.
-  [[maybe_unused]] const ssize_t written = write(stop_fd_, &one, sizeof(one));
+  [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof(one));
+}
+
+bool EventServer::HasTurned() {
+  const bool turned =
+      turns_made_.load(std::memory_order_acquire) == turns_wanted_.load(std::memory_order_relaxed);
+  if (turned) {
+    turns_wanted_.fetch_add(1, std::memory_order_release);
+    Wake();
+  }
+  return turned;
+}
+
+void EventServer::OnWake() {
+  uint64_t woken;
+  [[maybe_unused]] const ssize_t got = read(wake_fd_, &woken, sizeof(woken));
+  turns_made_.store(turns_wanted_.load(std::memory_order_acquire), std::memory_order_release);
+  if (stop_wanted_.load(std::memory_order_acquire)) OnStop();
 }
 
 SocketServer::Stats EventServer::stats() const {
@@ -201,7 +228,7 @@ SocketServer::Stats EventServer::stats() const {
 }
 
 void EventServer::OnStop() {
-  event_del(&stop_event_);
+  event_del(&wake_event_);
   stopping_ = true;
   for (const auto& door : doors_) {
     event_del(&door->accept_event);
@@ -431,14 +458,13 @@ absl::StatusOr<std::unique_ptr<SocketServer>> SocketServer::Create() {
   event_base* base = event_base_new_with_config(config);
   event_config_free(config);
   if (base == nullptr) return absl::UnavailableError("event loop: cannot be created");
-  const int stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (stop_fd < 0) {
+  const int wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (wake_fd < 0) {
     event_base_free(base);
-    return absl::UnavailableError("event loop: no descriptor for the stop signal");
+    return absl::UnavailableError("event loop: no descriptor to wake it up");
   }
-  auto server = std::make_unique<EventServer>(base, stop_fd);
-  if (!server->WatchStop())
-    return absl::UnavailableError("event loop: cannot watch the stop signal");
+  auto server = std::make_unique<EventServer>(base, wake_fd);
+  if (!server->WatchWake()) return absl::UnavailableError("event loop: cannot watch its wake-up");
   return server;
 }
 

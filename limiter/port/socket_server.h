@@ -76,6 +76,10 @@ class SocketServer {
   // are closed at once.
   virtual void Stop(absl::Duration drain) = 0;
 
+  // Whether the loop has made a turn since the last call (true at the first); asks it for the next
+  // turn. False: the loop is stuck in a session. Safe from any thread, one caller at a time.
+  virtual bool HasTurned() = 0;
+
   // Safe from any thread.
   struct Stats {
     int64_t open = 0;      // connections now

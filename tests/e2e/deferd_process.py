@@ -49,11 +49,12 @@ def stamp(seconds_ago=0):
 
 
 class Deferd:
-    """One daemon. `config` is added to deferd.toml, `intake` and `hook` to those tables of it ("{folder}"
-    is the daemon's in all three), `policy` is the policy file's text."""
+    """One daemon. `config` is added to deferd.toml, `intake`, `hook` and `admin` to those tables of it
+    ("{folder}" is the daemon's in all of them), `policy` is the policy file's text; `env` is added to
+    its environment."""
 
     def __init__(self, config="", policy=POLICY, logs=("mainlog",), folder=None, wait=True,
-                 intake="", hook=""):
+                 intake="", hook="", admin="", env=None):
         self.folder = folder or tempfile.mkdtemp(prefix="deferd-e2e-")
         self.own_folder = folder is None
         os.chmod(self.folder, 0o755)
@@ -77,6 +78,7 @@ exim = "unix:{self.hook}"
 mode = "0666"
 [admin]
 socket = "{self.admin}"
+{admin.format(folder=self.folder)}
 [http]
 listen = "127.0.0.1:0"
 {config.replace("{folder}", self.folder)}
@@ -84,6 +86,7 @@ listen = "127.0.0.1:0"
         self.lines = []
         self.arguments = []
         self.user = None  # that it runs as
+        self.env = env or {}
         self.process = None
         self.start(wait)
 
@@ -104,7 +107,7 @@ listen = "127.0.0.1:0"
         notify.settimeout(LIMIT)
         self.process = subprocess.Popen(
             [DEFERD, "--config", self.config_path, *self.arguments], stderr=subprocess.PIPE, text=True,
-            errors="replace", user=self.user, env={**os.environ, "NOTIFY_SOCKET": notify_path})
+            errors="replace", user=self.user, env={**os.environ, **self.env, "NOTIFY_SOCKET": notify_path})
         self.queue = queue.Queue()
         self.reader = threading.Thread(target=self._read, args=(self.process, self.queue))
         self.reader.start()

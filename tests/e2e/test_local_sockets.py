@@ -1,16 +1,18 @@
 """Hostile local users at deferd-queue's socket and at deferd's admin socket, and a deferd-queue that crashes."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import tempfile
 import unittest
 
-from deferd_process import LIMIT, DeferdTest
+from deferd_process import ASK, DEFERCTL, LIMIT, DeferdTest, message, run
 from queue_process import QueueHelper
 from redis_server import until
 
@@ -163,6 +165,56 @@ class Sockets(DeferdTest):
         self.assertEqual(daemon.stop(), 0)
         for client in held:
             client.close()
+
+    def test_the_readers_socket_shows_everything_and_changes_nothing(self):
+        daemon = self.blocked(admin='readers = "{folder}/readers.sock"')
+        readers = daemon.path("readers.sock")
+        self.assertEqual(stat.S_IMODE(os.stat(readers).st_mode), 0o660)
+        before = daemon.json("blocks")
+
+        def desk(*arguments):
+            return run(DEFERCTL, "--socket", readers, *arguments)
+
+        for verb in (["status"], ["check", "bad.example"], ["why", "bad.example", "--all"],
+                     ["why", "bad.example", "--verify"], ["blocks", "--all"], ["top"], ["incidents"],
+                     ["track", "bad.example"], ["stats"], ["policy", "show"]):
+            for way in ([], ["--json"]):
+                status, out, err = desk(*verb, *way)
+                self.assertEqual((status, err), (0, ""), verb)
+                self.assertTrue(out, verb)
+        record = daemon.write("record.json", '{"id": "a-1", "recipient": "a@far.example", '
+                              '"outcome": "failed", "sender": "bob@bad.example"}\n')
+        for verb in (["unblock", "bad.example"], ["block", "x.example", "--for", "1h", "--reason", "x"],
+                     ["reload"], ["record", record], ["queue", "release", "bad.example"], ["queue", "flush"]):
+            status, out, err = desk(*verb)
+            self.assertEqual((status, out), (1, ""), verb)
+            self.assertIn("this socket ([admin] readers) only shows", err, verb)
+        self.assertEqual(daemon.json("blocks"), before)
+        held = self.attack(readers, daemon.process,
+                           lambda: self.assertEqual(daemon.json("blocks"), before))
+        for client in held:
+            client.close()
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_the_heartbeat_goes_on_while_deferd_waits_for_its_disk(self):
+        folder = tempfile.mkdtemp(prefix="deferd-beat-")
+        self.addCleanup(shutil.rmtree, folder)
+        os.chmod(folder, 0o755)
+        daemon = self.deferd(folder=folder, env={"WATCHDOG_USEC": "300000"}, wait=False)
+        daemon.wait_log("answers are checked")
+        # A second program that holds the database's lock is a disk that does not answer.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, \
+                contextlib.closing(sqlite3.connect(daemon.path("state/state.db"), timeout=LIMIT)) as disk:
+            os.unlink(daemon.path("notify.sock"))
+            manager.bind(daemon.path("notify.sock"))
+            manager.settimeout(LIMIT)
+            disk.execute("BEGIN IMMEDIATE")
+            daemon.append("".join(message("failed") for _ in range(5)))
+            for _ in range(10):
+                self.assertEqual(manager.recv(4096), b"WATCHDOG=1")
+            self.assertIn(daemon.ask(ASK).split()[0], ("pass", "reject"))
+            disk.rollback()
+            until(lambda: daemon.ask(ASK).startswith("reject"), "the block after the disk's return")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 #include "limiter/admin/admin_api.h"
 
+#include <map>
+#include <utility>
+
+#include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/status_matchers.h"
@@ -54,6 +58,43 @@ class AdminApiTest : public testing::Test, public LimiterFixture {
   absl::Status reload_;
   AdminApi api_;
 };
+
+TEST_F(AdminApiTest, TheReadersSocketShowsAndChangesNothing) {
+  BlockByRule();
+  int changing = 0;
+  for (const AdminApi::VerbInfo& verb : AdminApi::Verbs()) {
+    Json args = {{"subject", "a.example"}, {"for", "1h"}, {"reason", "x"}, {"records", {}}};
+    if (!verb.action.empty()) args["do"] = std::string(verb.action);
+    const absl::Status status =
+        api_.Handle(std::string(verb.name), args, {.uid = 7}, AdminAccess::kReaders).status();
+    const bool changes = verb.role == VerbRole::kChanges;
+    changing += changes ? 1 : 0;
+    EXPECT_EQ(absl::IsPermissionDenied(status), changes) << verb.name << " " << verb.action;
+    EXPECT_EQ(absl::StrContains(status.message(), "[admin] readers) only shows"), changes);
+  }
+  EXPECT_GE(changing, 5) << "block, unblock, reload, record, queue";
+  EXPECT_TRUE(cases_->FindOpen(*Subject::Parse("a.example"), /*shadow=*/false).has_value());
+  // Whatever else is said to a verb that has both kinds of calls changes something.
+  for (const Json& action : {Json("release"), Json("LIST"), Json("list "), Json(7), Json(nullptr),
+                             Json::array({"list"}), Json("")}) {
+    EXPECT_THAT(api_.Handle("queue", {{"do", action}}, {.uid = 7}, AdminAccess::kReaders),
+                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("queue:")))
+        << action;
+  }
+  EXPECT_THAT(api_.Handle("format", Json::object(), {.uid = 7}, AdminAccess::kReaders),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not known")));
+}
+
+TEST_F(AdminApiTest, EveryCallHasOneRole) {
+  std::map<std::pair<std::string, std::string>, int> rows;
+  std::map<std::string, int> whole;
+  for (const AdminApi::VerbInfo& verb : AdminApi::Verbs()) {
+    EXPECT_EQ((++rows[{std::string(verb.name), std::string(verb.action)}]), 1) << verb.name;
+    EXPECT_EQ(whole[std::string(verb.name)], 0) << verb.name << ": a row behind the one for any";
+    whole[std::string(verb.name)] += verb.action.empty() ? 1 : 0;
+  }
+  for (const auto& [name, any] : whole) EXPECT_EQ(any, 1) << name << " has calls without a role";
+}
 
 TEST_F(AdminApiTest, CheckSaysWhatAnMtaWouldBeTold) {
   BlockByRule();

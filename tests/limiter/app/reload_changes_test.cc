@@ -23,7 +23,7 @@ TEST(ReloadChanges, NamesModesAndRules) {
   const std::vector<std::string> changes = PolicyChanges(before, now);
   EXPECT_THAT(changes, Contains("mode shadow, was enforce"));
   EXPECT_THAT(changes, Contains("rule a has changed"));
-  EXPECT_THAT(changes, Contains("rule b is gone"));
+  EXPECT_THAT(changes, Contains("rule b was removed"));
   EXPECT_THAT(changes, Contains("rule c is new"));
   EXPECT_THAT(PolicyChanges(before, before), IsEmpty());
 }

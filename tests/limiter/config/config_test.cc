@@ -14,6 +14,7 @@
 namespace deferd {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 std::string WriteFile(const std::string& name, const std::string& text) {
@@ -57,8 +58,31 @@ TEST(Config, ASocketAndAHelperForEachInstance) {
                                 "[http]\nlisten = [\"[::1]:1\", \"unix:/h\"]\n"));
   for (const char* said :
        {"exim: 'unix:/a' is listed twice", "192.0.2.1:25: no",
-        "deferd-queue listens on a unix socket alone", "HTTP listens on loopback TCP"}) {
+        "deferd-queue listens on a unix socket only", "HTTP listens on loopback TCP"}) {
     EXPECT_THAT(config.status().message(), HasSubstr(said));
+  }
+}
+
+TEST(Config, TheReadersSocketHasAPathOfItsOwn) {
+  absl::StatusOr<Config> config = LoadConfig(WriteFile(
+      "readers",
+      "[admin]\nreaders = \"unix:/run/deferd/readers.sock\"\nreaders_group = \"desk\"\n"));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->readers_socket, "/run/deferd/readers.sock");
+  EXPECT_EQ(config->readers_options.group, "desk");
+  EXPECT_EQ(config->readers_options.mode, 0660);
+  Config other = *config;
+  other.readers_socket = "/run/elsewhere.sock";
+  EXPECT_THAT(NeedRestart(*config, other), ElementsAre("[admin]"));
+  other = *config;
+  other.readers_options.group = "";
+  EXPECT_THAT(NeedRestart(*config, other), ElementsAre("[admin]"));
+  for (const auto& [text, said] :
+       {std::pair("readers = \"/run/deferd/admin.sock\"", "are the same path"),
+        std::pair("readers = \"127.0.0.1:9000\"", "the readers socket must be a unix socket"),
+        std::pair("readers_group = \"desk\"", "no effect without readers")}) {
+    EXPECT_THAT(LoadConfig(WriteFile("readers", absl::StrCat("[admin]\n", text, "\n"))),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(said)));
   }
 }
 
