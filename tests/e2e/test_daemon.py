@@ -180,7 +180,7 @@ reason = "they relay for us"
         hash_before = daemon.json("status")["policy"]["hash"]
         with open(partners, "w", encoding="utf-8") as file:
             file.write("bad.example\n")
-        daemon.wait_log("were read again")
+        daemon.wait_log("have changed: read again")
         self.assertEqual(daemon.ask(ASK), "pass")
         self.assertNotEqual(daemon.json("status")["policy"]["hash"], hash_before)
         shown = daemon.ctl("policy", "show", "bad.example")[1]

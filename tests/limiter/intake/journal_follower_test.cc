@@ -205,7 +205,7 @@ TEST(JournalFollower, NoJournalIsSaidAndTriedAgain) {
   ASSERT_TRUE(journal.Becomes([](const FollowerStatus& s) { return s.at_end; }));
   EXPECT_FALSE(journal.follower().status().readable);
   EXPECT_THAT(journal.follower().status().problem,
-              HasSubstr(absl::StrCat("no journal in ", journal.folder())));
+              HasSubstr(absl::StrCat("no journal found in ", journal.folder())));
   journal.clock().Advance(absl::Hours(5));
   journal.Append(JournalStation::Entries(1, 2));
   ASSERT_TRUE(journal.BecomesSeen(2)) << "all of it has come since";
