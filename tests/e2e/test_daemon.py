@@ -186,7 +186,7 @@ reason = "they relay for us"
         shown = daemon.ctl("policy", "show", "bad.example")[1]
         self.assertIn("they relay for us", shown)
         os.unlink(partners)
-        daemon.wait_log("the lists in force stay")
+        daemon.wait_log("the previous lists stay in force")
         self.assertEqual(daemon.ask(ASK), "pass")
         self.assertIn("partners", daemon.json("status")["policy"]["error"])
 
