@@ -126,7 +126,7 @@ class HelpPages(DeferdTest):
                 ("452 4.3.1 Insufficient system resources", "server_resources", "Wait"),
                 ("550 Please turn on SMTP Authentication in your mail client.", "relay_denied",
                  "MX records"),
-                ("554 5.4.14 Hop count exceeded - possible mail loop", "mail_loop", "circle")):
+                ("554 5.4.14 Hop count exceeded - possible mail loop", "mail_loop", "loop")):
             answer = self.explain(reply)
             self.assertEqual(answer["class"], meant, reply)
             self.assertIn(words, answer["advice"], reply)
