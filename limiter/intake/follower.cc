@@ -21,31 +21,23 @@ namespace {
 
 constexpr int kLookEveryMs = 1000;
 
-class FollowerThread : public Follower {
+// All of a follower but its thread.
+class Following : public SteppedFollower {
  public:
-  FollowerThread(const FollowerOptions& options, std::unique_ptr<LogReader> reader,
-                 const Clock* clock, Sink sink)
+  Following(const FollowerOptions& options, std::unique_ptr<LogReader> reader, const Clock* clock,
+            Sink sink)
       : options_(options),
         clock_(clock),
         sink_(std::move(sink)),
         reader_(std::move(reader)),
         tally_(clock->Now()),
-        files_(options.path, clock),
-        wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+        files_(options.path, clock) {
     status_.path = options_.path;
     if (options_.resume) {
       sent_ = *options_.resume;
       status_.gaps = sent_.gaps;
       status_.last_gap = sent_.last_gap;
     }
-    thread_ = std::thread([this] { Run(); });
-  }
-
-  ~FollowerThread() override {
-    stop_ = true;
-    eventfd_write(wake_fd_, 1);
-    thread_.join();
-    close(wake_fd_);
   }
 
   FollowerStatus status() const override {
@@ -59,32 +51,33 @@ class FollowerThread : public Follower {
     return status;
   }
 
- private:
-  void Run() {
-    CountGaps(
-        files_.Begin(options_.resume ? &*options_.resume : nullptr, options_.read_rotated_first));
-    while (!stop_) {
-      const absl::Time began_to_read = clock_->Now();
-      CountGaps(files_.Look());
-      SayWhatIsAtPath();
-      ReadAll();
-      CloseRotated();
-      Flush();
-      if (stop_) break;
-      // Otherwise files found later were written before.
-      const bool saw_all = files_.current() != nullptr && unreadable_ == nullptr &&
-                           files_.unreadable().empty() && !files_.undecided();
-      if (saw_all) caught_up_ = began_to_read;
-      SayCaughtUp();
-      Wait();
+  bool Look() override {
+    if (!begun_) {
+      begun_ = true;
+      CountGaps(
+          files_.Begin(options_.resume ? &*options_.resume : nullptr, options_.read_rotated_first));
     }
+    if (stop_) return false;
+    const absl::Time began_to_read = clock_->Now();
+    CountGaps(files_.Look());
+    SayWhatIsAtPath();
+    ReadAll();
+    CloseRotated();
+    Flush();
+    if (stop_) return false;
+    // Otherwise files found later were written before.
+    const bool saw_all = files_.current() != nullptr && unreadable_ == nullptr &&
+                         files_.unreadable().empty() && !files_.undecided();
+    if (saw_all) caught_up_ = began_to_read;
+    SayCaughtUp();
+    return true;
   }
 
-  void Wait() {
-    pollfd fds[] = {{.fd = wake_fd_, .events = POLLIN}, {.fd = files_.fd(), .events = POLLIN}};
-    poll(fds, 2, kLookEveryMs);
-  }
+  // From any thread: a look that goes on ends soon, the next one does nothing.
+  void Stop() { stop_ = true; }
+  int fd() const { return files_.fd(); }
 
+ private:
   void SayWhatIsAtPath() {
     MutexLock lock(&mutex_);
     // Whether it can be read shows when reading; see ReadAll.
@@ -274,7 +267,7 @@ class FollowerThread : public Follower {
   bool nothing_to_read_ ABSL_GUARDED_BY(mutex_) = false;  // no file exists
   absl::Time last_stamp_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 
-  // Used by the thread only.
+  // Used by whoever calls Look only.
   std::unique_ptr<LogReader> reader_;
   ReadTally tally_;
   OpenFiles files_;
@@ -284,9 +277,39 @@ class FollowerThread : public Follower {
   std::unique_ptr<EventBatch> batch_;
   absl::Time caught_up_ = absl::InfinitePast();  // everything written until then was read
   bool refused_ = false;                         // the sink accepts no more
+  bool begun_ = false;
 
-  const int wake_fd_;
   std::atomic<bool> stop_ = false;
+};
+
+class FollowerThread : public Follower {
+ public:
+  FollowerThread(const FollowerOptions& options, std::unique_ptr<LogReader> reader,
+                 const Clock* clock, Sink sink)
+      : following_(options, std::move(reader), clock, std::move(sink)),
+        wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+        thread_([this] { Run(); }) {}
+
+  ~FollowerThread() override {
+    following_.Stop();
+    eventfd_write(wake_fd_, 1);
+    thread_.join();
+    close(wake_fd_);
+  }
+
+  FollowerStatus status() const override { return following_.status(); }
+
+ private:
+  void Run() {
+    while (following_.Look()) {
+      pollfd fds[] = {{.fd = wake_fd_, .events = POLLIN},
+                      {.fd = following_.fd(), .events = POLLIN}};
+      poll(fds, 2, kLookEveryMs);
+    }
+  }
+
+  Following following_;
+  const int wake_fd_;
   std::thread thread_;
 };
 
@@ -296,6 +319,12 @@ std::unique_ptr<Follower> Follower::Start(const FollowerOptions& options,
                                           std::unique_ptr<LogReader> reader, const Clock* clock,
                                           Sink sink) {
   return std::make_unique<FollowerThread>(options, std::move(reader), clock, std::move(sink));
+}
+
+std::unique_ptr<SteppedFollower> SteppedFollower::New(const FollowerOptions& options,
+                                                      std::unique_ptr<LogReader> reader,
+                                                      const Clock* clock, Sink sink) {
+  return std::make_unique<Following>(options, std::move(reader), clock, std::move(sink));
 }
 
 }  // namespace deferd

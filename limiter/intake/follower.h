@@ -85,6 +85,18 @@ class Follower {
   virtual FollowerStatus status() const = 0;
 };
 
+// A follower without a thread: it reads when it is called, on the caller's thread. For tests that
+// decide when a follower looks.
+class SteppedFollower : public Follower {
+ public:
+  static std::unique_ptr<SteppedFollower> New(const FollowerOptions& options,
+                                              std::unique_ptr<LogReader> reader, const Clock* clock,
+                                              Sink sink);
+
+  // Delivers every line that is there. False: the sink accepts no more.
+  virtual bool Look() = 0;
+};
+
 }  // namespace deferd
 
 #endif  // DEFERD_LIMITER_INTAKE_FOLLOWER_H_
