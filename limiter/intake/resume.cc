@@ -316,7 +316,8 @@ std::optional<Files> UnseenRotated(const std::string& path, const std::vector<Si
   }
   std::vector<std::string> heads;
   for (const TailedFile* file : read) heads.push_back(file->Head());
-  if (auto current = OpenOrNull(path)) heads.push_back(current->Head());
+  const std::unique_ptr<TailedFile> current = OpenOrNull(path);
+  if (current != nullptr) heads.push_back(current->Head());
   Files unseen;
   for (; it != siblings.end(); ++it) {
     if (!it->rotated) continue;
@@ -331,8 +332,9 @@ std::optional<Files> UnseenRotated(const std::string& path, const std::vector<Si
       continue;
     }
     std::string head = file->Head();
-    // Empty, or a copy still being made: the original cannot be determined yet.
-    if (head.empty()) continue;
+    // Empty, or a copy still being made: the original cannot be determined yet. While no file is at
+    // the path, nobody makes a copy of it, but a writer may still use the file that was there.
+    if (head.empty() && current != nullptr) continue;
     if (std::any_of(heads.begin(), heads.end(),
                     [&](const std::string& other) { return BeginAlike(head, other); })) {
       continue;

@@ -223,6 +223,24 @@ TEST(Restart, WithoutAPositionTheYoungestRotatedFileIsReadFirst) {
   EXPECT_THAT(log.numbers(), ElementsAre(2, 3));
 }
 
+// The mail server was not told of the rotation yet and writes where it did, into a file that no
+// position knows.
+TEST(Restart, AFileRotatedWhileEmptyIsReadAsLongAsNothingIsAtThePath) {
+  LogStation log;
+  log.Append("");
+  log.RunToEnd();
+  log.Rotate();
+  log.Append("");
+  log.Rotate();
+  log.Start();
+  ASSERT_TRUE(log.Becomes([](const FollowerStatus& s) { return s.at_end; }));
+  log.Append(LogStation::Line(1), "mainlog.1");
+  log.Rotate();
+  log.Append(LogStation::Line(2));
+  ASSERT_TRUE(log.BecomesSeen(2));
+  EXPECT_THAT(log.numbers(), ElementsAre(1, 2));
+}
+
 TEST(Restart, GapsAreCarriedOn) {
   LogStation log;
   log.Append(LogStation::Lines(1, 3));

@@ -260,6 +260,29 @@ void MemorySharedServer::SetTrouble(SharedTrouble trouble) {
   case_put_.NotifyAll();
 }
 
+void MemorySharedServer::Replicate(const MemorySharedServer& other) {
+  MutexLock theirs(&other.mutex_);
+  auto hashes = other.hashes_;
+  auto cases = other.cases_;
+  auto log = other.log_;
+  auto nodes = other.nodes_;
+  const int64_t last_id = other.last_id_;
+  const int64_t generation = other.generation_;
+  MutexLock mine(&mutex_);
+  hashes_ = std::move(hashes);
+  cases_ = std::move(cases);
+  log_ = std::move(log);
+  nodes_ = std::move(nodes);
+  last_id_ = last_id;
+  generation_ = generation;
+}
+
+void MemorySharedServer::TakeOver(const MemorySharedServer& other) {
+  Replicate(other);
+  MutexLock lock(&mutex_);
+  ++breaks_;
+}
+
 void MemorySharedServer::Flush() {
   MutexLock lock(&mutex_);
   hashes_.clear();

@@ -31,6 +31,10 @@ class MemorySharedServer {
   void SetTrouble(SharedTrouble trouble);
   // Everything is forgotten, as after FLUSHALL.
   void Flush();
+  // Ends all connections and has what the other one has, as a replica that took over.
+  void TakeOver(const MemorySharedServer& other);
+  // Has what the other one has, for TakeOver.
+  void Replicate(const MemorySharedServer& other);
 
  private:
   friend class MemorySharedStore;
