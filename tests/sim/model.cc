@@ -45,7 +45,7 @@ void Model::BlockBy(int domain, absl::Time clock, absl::Duration how_long) {
     block.open = false;
     until = std::max(until, block.until);
   }
-  blocks_.push_back({domain, clock, until, 0, true, true});
+  if (alone_) blocks_.push_back({domain, clock, until, 0, true, true});
   words.push_back({domain, clock, true, until});
 }
 

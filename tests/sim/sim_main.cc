@@ -1,13 +1,14 @@
 // deferd-sim: runs stories, each of one seed, and shows the shortest form of one that fails.
 //
 //   deferd_sim [--first N] [--seeds N] [--minutes M] [--jobs J] [--nodes N] [--found DIR]
-//   deferd_sim --replay FILE...
+//   deferd_sim --replay FILE_OR_FOLDER...
 //
 // Exit 0: every promise was kept; 1: a story failed; it is printed and, with --found, stored there.
 
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -36,7 +37,6 @@ struct Flags {
   int nodes = 0;
   std::string found;
   bool whole = false;  // print the failing story as it was drawn
-  std::vector<std::string> replay;
 };
 
 // Files in memory, where the system has a place for them.
@@ -115,7 +115,17 @@ int RunAll(const Flags& flags) {
   return failed;
 }
 
-int Replay(const std::vector<std::string>& files) {
+// Files, or folders of them.
+int Replay(const std::vector<std::string>& paths) {
+  std::vector<std::string> files;
+  for (const std::string& path : paths) {
+    if (!std::filesystem::is_directory(path))
+      files.push_back(path);
+    else
+      for (const auto& entry : std::filesystem::directory_iterator(path))
+        files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
   int failed = 0;
   for (const std::string& file : files) {
     std::ifstream in(file);
@@ -137,10 +147,7 @@ int Main(int argc, char** argv) {
   Flags flags;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
-    if (flag == "--replay") {
-      flags.replay.assign(argv + i + 1, argv + argc);
-      return Replay(flags.replay);
-    }
+    if (flag == "--replay") return Replay({argv + i + 1, argv + argc});
     if (flag == "--whole") {
       flags.whole = true;
       continue;

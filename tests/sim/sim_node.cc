@@ -375,7 +375,8 @@ void SimNode::CheckDomain(int domain) {
     }
     const Counts expected = model_.CountsAfter(domain, shown, report.cleared_at);
     if (!(own == expected)) {
-      Wrong(absl::StrCat(name, ": own counts are ", Text(own), ", expected ", Text(expected)));
+      Wrong(absl::StrCat(name, ": own counts are ", Text(own), ", expected ", Text(expected),
+                         ", cleared at ", Text(report.cleared_at)));
     }
     return;
   }
