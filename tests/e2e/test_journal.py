@@ -201,7 +201,7 @@ class Trouble(JournalTest):
         if os.getuid() == 0:  # whom no mode keeps out
             self.as_nobody(daemon)
         daemon.start(wait=False)  # it may not write to our notify socket
-        self.assertIn("may not be read", daemon.wait_log("journal:postfix: "))
+        self.assertIn("no permission to read the journal", daemon.wait_log("journal:postfix: "))
         until(lambda: "group systemd-journal" in " ".join(daemon.ctl("doctor")[1].split()), "doctor")
         self.assertEqual(daemon.ctl("doctor")[0], 1)
 
