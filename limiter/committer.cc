@@ -15,6 +15,7 @@ namespace deferd {
 namespace {
 
 constexpr absl::string_view kQueuePrefix = "queue_";  // of what Remember keeps
+constexpr int64_t kForgetAtOnce = 20'000;             // rows looked at while counting waits
 constexpr int kMaxTries = 5;                          // of gathering a receipt
 
 }  // namespace
@@ -150,6 +151,51 @@ absl::StatusOr<Case> Committer::Unblock(const Subject& subject, const std::strin
   absl::StatusOr<Case> ended;
   Do([&](Events* events) { ended = limiter_->Unblock(subject, by, reason, held, events); });
   return ended;
+}
+
+absl::StatusOr<ForgetFilter> Committer::BeginForget(absl::string_view what) {
+  absl::Status committed = Commit(/*durable=*/true);
+  if (!committed.ok()) return committed;
+  MutexLock lock(&mutex_);
+  return store_->MakeForgetFilter(what);
+}
+
+absl::StatusOr<ForgetStep> Committer::ForgetRows(const ForgetFilter& filter,
+                                                 const ForgetPlace& from, bool only_count) {
+  MutexLock lock(&mutex_);
+  return store_->ForgetRows(filter, from, kForgetAtOnce, only_count);
+}
+
+absl::StatusOr<Committer::ForgottenReceipts> Committer::ForgetInReceipts(
+    const ForgetFilter& filter, absl::Span<const Case> cases, bool only_count) {
+  ForgottenReceipts forgotten;
+  StoreBatch batch;
+  batch.durable = true;
+  batch.overwrite = true;
+  MutexLock lock(&mutex_);
+  // One that waits to be stored would bring the attempts back.
+  absl::Status committed = CommitOnce(/*durable=*/true);
+  if (!committed.ok()) return committed;
+  for (const Case& record : cases) {
+    absl::StatusOr<std::string> text = gatherer_->Receipt(record.id);
+    if (absl::IsNotFound(text.status())) continue;
+    if (!text.ok()) return text.status();
+    absl::StatusOr<Receipt> receipt = ParseReceipt(*text);
+    if (!receipt.ok()) return receipt.status();
+    const size_t before = receipt->rows.size();
+    std::erase_if(receipt->rows, [&](const LedgerRow& row) { return filter.Matches(row); });
+    if (receipt->rows.size() == before) continue;
+    ++forgotten.receipts;
+    forgotten.attempts += static_cast<int64_t>(before - receipt->rows.size());
+    if (only_count) continue;
+    batch.receipts.push_back({record.id, ReceiptText(*receipt)});
+    if (options_.on_receipt) options_.on_receipt(record, *receipt);
+  }
+  if (only_count) return forgotten;
+  batch.now = clock_->Now();
+  committed = store_->Commit(batch);
+  if (!committed.ok()) return committed;
+  return forgotten;
 }
 
 void Committer::Remember(const std::string& name, std::optional<int64_t> number) {

@@ -85,6 +85,20 @@ class Committer : public Exchange {
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
                                const std::string& reason, HeldOrder held = HeldOrder::kNone);
 
+  // Forgetting (forget_filter.h), a part at a time, so that counting goes on in between. Before the
+  // first part, what waits is committed. `only_count` changes nothing.
+  absl::StatusOr<ForgetFilter> BeginForget(absl::string_view what);
+  absl::StatusOr<ForgetStep> ForgetRows(const ForgetFilter& filter, const ForgetPlace& from,
+                                        bool only_count);
+  // Takes the attempts that match out of the receipts of `cases`; counts stay. What was removed
+  // before is off the disk when this returns.
+  struct ForgottenReceipts {
+    int64_t receipts = 0;
+    int64_t attempts = 0;
+  };
+  absl::StatusOr<ForgottenReceipts> ForgetInReceipts(const ForgetFilter& filter,
+                                                     absl::Span<const Case> cases, bool only_count);
+
   // Keeps a number under a name that begins with "queue_", with the next commit; none: forgets it.
   void Remember(const std::string& name, std::optional<int64_t> number);
   // Those that were stored when Load was called.

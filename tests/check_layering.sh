@@ -23,7 +23,7 @@ declare -A may=(
   [limiter/queue]="policy limiter/port limiter/store limiter/cases limiter/evidence limiter/localrpc limiter/events.h limiter/admin/track_args.h"
   [limiter/queue_helper]="policy limiter/port limiter/localrpc"
   [limiter/config]="policy limiter/port limiter/store/local_store.h limiter/store/redis_address.h"
-  [limiter/ctl]="policy limiter/port limiter/localrpc limiter/config limiter/intake limiter/admin limiter limiter/cases limiter/judging limiter/hook limiter/queue limiter/queue_helper limiter/store/backup.h"
+  [limiter/ctl]="policy limiter/port limiter/localrpc limiter/config limiter/intake limiter/admin limiter limiter/cases limiter/judging limiter/hook limiter/queue limiter/queue_helper limiter/store/backup.h limiter/store/forget_filter.h"
   [exporter]="policy limiter/port limiter/events.h limiter/store limiter/admin"
 )
 

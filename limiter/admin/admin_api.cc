@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "limiter/admin/forget.h"
 #include "limiter/admin/near_subjects.h"
 #include "limiter/admin/record.h"
 #include "limiter/admin/stats.h"
@@ -106,6 +107,7 @@ constexpr AdminApi::Verb AdminApi::kVerbs[] = {
     {"record", "", VerbRole::kChanges, &AdminApi::RecordAttempts},
     {"queue", "list", VerbRole::kReads, &AdminApi::Queue},
     {"queue", "", VerbRole::kChanges, &AdminApi::Queue},
+    {"forget", "", VerbRole::kChanges, &AdminApi::Forget},
 };
 
 std::vector<AdminApi::VerbInfo> AdminApi::Verbs() {
@@ -328,6 +330,10 @@ absl::StatusOr<Json> AdminApi::RecordAttempts(const Json& args, const Peer&) con
   absl::Status recorded = parts_.record(batch);
   if (!recorded.ok()) return recorded;
   return Json{{"recorded", number}};
+}
+
+absl::StatusOr<Json> AdminApi::Forget(const Json& args, const Peer& peer) const {
+  return ForgetSome(parts_.committer, *parts_.cases, args, PersonName(peer));
 }
 
 absl::StatusOr<Json> AdminApi::SentStats(const Json& args, const Peer&) const {

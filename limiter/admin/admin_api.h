@@ -107,6 +107,7 @@ class AdminApi {
   absl::StatusOr<Json> Reload(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Queue(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> RecordAttempts(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Forget(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> SentStats(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> TrackDelivery(const Json& args, const Peer& peer) const;
 

@@ -9,11 +9,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "limiter/ctl/setup_blocks.h"
+#include "limiter/ctl/setup_rehearsal.h"
 #include "limiter/ctl/setup_snippets.h"
 #include "policy/domain_name.h"
 
@@ -357,6 +359,49 @@ absl::Status EximSetup::Check(const SetupPlan& plan) {
   if (status.ok()) status = machine_->Run({found_.program, "-C", generated, "-bV"});
   unlink(generated.c_str());
   return status;
+}
+
+absl::Status EximSetup::CheckCopy(const SetupPlan& plan) {
+  // A plain file may lie in /etc, which is not copied for it.
+  absl::StatusOr<SetupRehearsal> copy =
+      SetupRehearsal::Make(found_.debian() ? found_.folder : "", plan);
+  if (!copy.ok()) return copy.status();
+  for (const FileEdit& edit : plan.edits) {
+    if (!absl::EndsWith(edit.path, "/deferd.filter") || !edit.after.has_value()) continue;
+    absl::Status valid = machine_->Run(Exim({"-bF", copy->Path(edit.path)}));
+    if (!valid.ok()) return valid;
+  }
+  if (found_.debian()) {
+    const std::string generated = copy->folder() + "/deferd-setup.generated";
+    absl::Status status = machine_->Run({kUpdate, "-d", copy->folder(), "-o", generated});
+    if (status.ok()) status = machine_->Run({found_.program, "-C", generated, "-bV"});
+    return status;
+  }
+  // The files that it includes, and that change, are the copy's.
+  SetupPlan config;
+  config.edits = plan.edits;
+  FileEdit* main = config.Edit(found_.config);
+  std::vector<std::string> lines = absl::StrSplit(main->after.value_or(""), '\n');
+  for (std::string& line : lines) {
+    const absl::string_view text = absl::StripAsciiWhitespace(line);
+    if (!absl::StartsWith(text, ".include")) continue;
+    for (const FileEdit& edit : plan.edits) {
+      if (absl::EndsWith(text, absl::StrCat(" ", edit.path)) && edit.after.has_value()) {
+        line = absl::StrReplaceAll(line, {{edit.path, copy->Path(edit.path)}});
+        break;
+      }
+    }
+  }
+  main->after = absl::StrJoin(lines, "\n");
+  absl::StatusOr<SetupRehearsal> whole = SetupRehearsal::Make("", config);
+  if (!whole.ok()) return whole.status();
+  return machine_->Run({found_.program, "-C", whole->Path(found_.config), "-bV"});
+}
+
+absl::Status EximSetup::Rehearse(const SetupPlan& plan) {
+  absl::Status changed = CheckCopy(plan);
+  // Where even an unchanged copy is not taken, it cannot be rehearsed.
+  return changed.ok() || !CheckCopy({}).ok() ? absl::OkStatus() : changed;
 }
 
 int EximSetup::DaemonPid() const {

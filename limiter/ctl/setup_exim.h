@@ -47,6 +47,8 @@ class EximSetup {
   absl::Status Plan(absl::string_view door, SetupPlan* plan);
   absl::Status PlanUndo(SetupPlan* plan);
 
+  // The configuration would be valid with the plan's changes, as a copy of it shows.
+  absl::Status Rehearse(const SetupPlan& plan);
   // The configuration that is written now is valid, as Exim's own checkers see it.
   absl::Status Check(const SetupPlan& plan);
   // Puts it in force: update-exim4.conf, SIGHUP to a daemon that runs.
@@ -66,6 +68,7 @@ class EximSetup {
                    SetupPlan* plan);
   void PlanMain(absl::string_view name, const std::string& text, SetupPlan* plan);
   void PlanNewAcl(absl::string_view name, const std::string& text, SetupPlan* plan);
+  absl::Status CheckCopy(const SetupPlan& plan);
   std::string Session();
   int DaemonPid() const;
 

@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "limiter/ctl/setup_blocks.h"
+#include "limiter/ctl/setup_rehearsal.h"
 #include "limiter/ctl/setup_snippets.h"
 #include "policy/domain_name.h"
 
@@ -256,13 +257,32 @@ absl::Status PostfixSetup::PlanUndo(const std::vector<std::string>& names, Setup
   return absl::OkStatus();
 }
 
+absl::Status PostfixSetup::CheckFolder(const std::string& config) {
+  absl::Status status = machine_->Run({kPostfix, "-c", config, "check"});
+  if (!status.ok()) return status;
+  // What check does not read: a value that cannot be parsed ends smtpd, not this.
+  status = machine_->Run({kPostconf, "-c", config, "-n"});
+  if (!status.ok()) return status;
+  return machine_->Run({kPostconf, "-c", config, "-M"});
+}
+
 absl::Status PostfixSetup::Check() {
   for (const PostfixFound& one : found_) {
-    absl::Status status = machine_->Run({kPostfix, "-c", one.config, "check"});
+    absl::Status status = CheckFolder(one.config);
     if (!status.ok()) return status;
-    // What check does not read: a value that cannot be parsed ends smtpd, not this.
-    status = machine_->Run({kPostconf, "-c", one.config, "-n"});
-    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PostfixSetup::Rehearse(const SetupPlan& plan) {
+  for (const PostfixFound& one : found_) {
+    absl::StatusOr<SetupRehearsal> copy = SetupRehearsal::Make(one.config, plan);
+    if (!copy.ok()) return copy.status();
+    absl::Status changed = CheckFolder(copy->folder());
+    if (changed.ok()) continue;
+    // Where even an unchanged copy is not taken, it cannot be rehearsed.
+    absl::StatusOr<SetupRehearsal> as_is = SetupRehearsal::Make(one.config, {});
+    if (as_is.ok() && CheckFolder(as_is->folder()).ok()) return changed;
   }
   return absl::OkStatus();
 }

@@ -43,12 +43,15 @@ class PostfixSetup {
   // `names`: of blocks; none given: all.
   absl::Status PlanUndo(const std::vector<std::string>& names, SetupPlan* plan);
 
+  // Each instance would take the plan's changes, as a copy of its folder shows.
+  absl::Status Rehearse(const SetupPlan& plan);
   absl::Status Check();     // postfix check, of each instance
   absl::Status Activate();  // postfix reload, of each that runs
   absl::Status IsWell();
   std::string HeldMail();
 
  private:
+  absl::Status CheckFolder(const std::string& config);
   std::string Value(const std::string& config, const std::string& name);
   absl::Status PlanMain(const PostfixFound& one, absl::string_view name, absl::string_view key,
                         const std::string& first, SetupPlan* plan);

@@ -50,7 +50,7 @@ struct Server {
   std::function<absl::Status()> find;
   std::function<absl::Status(const Config&, SetupPlan*)> plan;
   std::function<absl::Status(SetupPlan*)> undo;
-  std::function<absl::Status(const SetupPlan&)> check;
+  std::function<absl::Status(const SetupPlan&)> rehearse, check;
   std::function<absl::Status()> activate, is_well;
   std::function<std::string()> held_mail;
   std::function<std::vector<WantedKey>(const Config&)> keys;
@@ -92,6 +92,7 @@ Server EximServer(SetupMachine* machine, const SetupArguments& args) {
               [exim, args](SetupPlan* plan) {
                 return args.undo_queue ? absl::OkStatus() : exim->PlanUndo(plan);
               },
+          .rehearse = [exim](const SetupPlan& plan) { return exim->Rehearse(plan); },
           .check = [exim](const SetupPlan& plan) { return exim->Check(plan); },
           .activate = [exim] { return exim->Activate(); },
           .is_well = [exim] { return exim->IsWell(); },
@@ -128,6 +129,7 @@ Server PostfixServer(SetupMachine* machine, const SetupArguments& args) {
                     args.undo_queue ? std::vector<std::string>{"held"} : std::vector<std::string>{},
                     plan);
               },
+          .rehearse = [postfix](const SetupPlan& plan) { return postfix->Rehearse(plan); },
           .check = [postfix](const SetupPlan&) { return postfix->Check(); },
           .activate = [postfix] { return postfix->Activate(); },
           .is_well = [postfix] { return postfix->IsWell(); },
@@ -302,6 +304,19 @@ absl::StatusOr<std::string> RunSetup(const SetupArguments& args) {
     if (absl::Status planned = server.plan(*config, &plan); !planned.ok()) return planned;
   }
   for (const std::string& note : plan.notes) Say(absl::StrCat("note: ", note));
+  // What is in force, then what it would become: nothing is written that the mail server's own
+  // checker does not take.
+  if (plan.changes()) {
+    if (absl::Status valid = server.check({}); !valid.ok()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(server.name, "'s configuration is invalid already: ", valid.message(),
+                       "; nothing was changed"));
+    }
+    if (absl::Status valid = server.rehearse(plan); !valid.ok()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          server.name, " would not take the changes: ", valid.message(), "; nothing was changed"));
+    }
+  }
   if (args.dry_run) {
     const std::string diff = machine.Diff(plan);
     return diff.empty() ? std::string("nothing to change\n") : diff;

@@ -7,10 +7,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "limiter/config/config.h"
 #include "limiter/ctl/page_text.h"
@@ -19,16 +21,21 @@
 #include "limiter/localrpc/json.h"
 #include "limiter/port/clock.h"
 #include "limiter/store/backup.h"
+#include "limiter/store/forget_filter.h"
 
 namespace deferd {
 
 namespace {
+
+constexpr absl::Duration kForgetLimit = absl::Seconds(60);
 
 struct StateArguments {
   VerbOptions options;
   std::string version;
   std::string file;
   std::string config = "/etc/deferd/deferd.toml";
+  std::string what;
+  bool dry_run = false;
 };
 
 // "12 bytes", "1.5 MiB".
@@ -121,7 +128,76 @@ absl::StatusOr<std::string> RunRestore(const StateArguments& args) {
       "  systemctl start deferd\n");
 }
 
+// "FILE:LINE" wherever a file that deferd reads names it.
+void FindNamed(const std::string& path, absl::string_view text, absl::string_view what,
+               std::vector<std::string>* found) {
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    if (NamesWhole(line, what)) found->push_back(absl::StrCat(path, ":", number));
+  }
+}
+
+// Files of people's own, which deferd does not change.
+std::vector<std::string> StillNamed(const std::string& config_path, const std::string& what) {
+  std::vector<std::string> found;
+  absl::StatusOr<Config> config = LoadConfig(config_path);
+  if (!config.ok()) return found;
+  std::vector<std::string> files = config->charge_files;
+  files.push_back(config_path);
+  if (!config->policy_path.empty()) files.push_back(config->policy_path);
+  absl::StatusOr<LoadedPolicy> policy = LoadPolicy(config->policy_path);
+  if (policy.ok()) {
+    const std::vector<std::string>& lists = policy->policy->list_files;
+    files.insert(files.end(), lists.begin(), lists.end());
+  }
+  for (const std::string& file : files) {
+    absl::StatusOr<std::string> text = ReadTextFile(file);
+    if (text.ok()) FindNamed(file, *text, what, &found);
+  }
+  return found;
+}
+
+absl::StatusOr<std::string> RunForget(const StateArguments& args) {
+  Json result = {{"next", nullptr}};
+  const std::function<void(double)> progress = ProgressBar(args.dry_run ? "look" : "forget");
+  do {
+    absl::StatusOr<Json> part = CallDaemon(
+        *args.options.socket, "forget",
+        {{"what", args.what}, {"dry_run", args.dry_run}, {"from", result["next"]}}, kForgetLimit);
+    if (!part.ok()) return part.status();
+    result = *std::move(part);
+    if (progress) progress(result.at("progress").get<double>());
+  } while (!result.at("done").get<bool>());
+  result.erase("next");
+  result.erase("done");
+  result.erase("progress");
+  result["still_named"] = StillNamed(args.config, Field(result, "what"));
+  return *args.options.json ? DumpPretty(result) : ForgottenPage(result);
+}
+
 }  // namespace
+
+std::string ForgottenPage(const Json& result) {
+  const bool dry = result.at("dry_run").get<bool>();
+  const int64_t receipts = Number(result, "receipts");
+  std::string page = absl::StrCat(dry ? "would remove " : "removed ", Number(result, "attempts"),
+                                  " attempts from the ledger, ", Number(result, "receipt_attempts"),
+                                  " from ", receipts, receipts == 1 ? " receipt\n" : " receipts\n");
+  if (Number(result, "kept_cases") > 0) {
+    absl::StrAppend(&page, "kept: ", Number(result, "kept_cases"),
+                    " case records and their counts; they end by themselves\n");
+  }
+  for (const Json& place : result.at("still_named")) {
+    absl::StrAppend(&page, "still named in ", place.get<std::string>(), "\n");
+  }
+  if (!dry) {
+    page +=
+        "The mail server's logs, backups, and the ledgers of other nodes are not changed. Mail of "
+        "the\nfuture is recorded again.\n";
+  }
+  return page;
+}
 
 void AddStateVerbs(CLI::App* app, const VerbOptions& options, const char* version, Verb* chosen) {
   auto args = std::make_shared<StateArguments>();
@@ -140,7 +216,15 @@ void AddStateVerbs(CLI::App* app, const VerbOptions& options, const char* versio
   CLI::App* restore = verb("restore", "put a backup in the place of deferd's state",
                            [args] { return RunRestore(*args); });
   restore->add_option("FILE", args->file, "made by backup; -: standard input")->required();
-  for (CLI::App* one : {backup, restore}) {
+  CLI::App* forget =
+      verb("forget", "remove the recorded messages of a subject or an address (privacy)",
+           [args] { return RunForget(*args); });
+  forget
+      ->add_option("WHAT", args->what,
+                   "a subject, or an address: then all attempts that name it are removed")
+      ->required();
+  forget->add_flag("--dry-run", args->dry_run, "count, and remove nothing");
+  for (CLI::App* one : {backup, restore, forget}) {
     one->add_option("--config", args->config, "deferd's configuration, which names state_dir")
         ->capture_default_str();
   }

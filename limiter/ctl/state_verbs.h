@@ -5,6 +5,8 @@
 #ifndef DEFERD_LIMITER_CTL_STATE_VERBS_H_
 #define DEFERD_LIMITER_CTL_STATE_VERBS_H_
 
+#include <string>
+
 #include "CLI/CLI.hpp"
 #include "limiter/ctl/queue_verbs.h"
 #include "limiter/localrpc/json.h"
@@ -13,6 +15,9 @@ namespace deferd {
 
 // As AddQueueVerbs does. `version` must outlive the call of *chosen.
 void AddStateVerbs(CLI::App* app, const VerbOptions& options, const char* version, Verb* chosen);
+
+// The page of `forget`.
+std::string ForgottenPage(const Json& result);
 
 }  // namespace deferd
 

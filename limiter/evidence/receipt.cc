@@ -211,6 +211,12 @@ absl::StatusOr<Verification> VerifyReceipt(const Case& record, const Receipt& re
                      absl::FormatTime("%Y-%m-%d %H:%M:%S", *oldest, absl::UTCTimeZone()), " UTC"));
     return result;
   }
+  absl::StatusOr<absl::Time> forgotten = ledger->ForgottenUntil();
+  if (!forgotten.ok()) return forgotten.status();
+  if (*forgotten >= record.since - record.window) {
+    remarks.Incomplete("attempts of that time were removed by deferctl forget");
+    return result;
+  }
   if (!receipt.complete || !recount->complete) {
     remarks.Incomplete(recount->missing.empty() ? "not all of the evidence was in the ledger"
                                                 : recount->missing);

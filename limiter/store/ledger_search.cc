@@ -226,6 +226,15 @@ class SqliteReader : public LedgerReader {
     return OldestOf(*segments);
   }
 
+  absl::StatusOr<absl::Time> ForgottenUntil() override {
+    MutexLock lock(&mutex_);
+    absl::Status status = Begin();
+    if (!status.ok()) return status;
+    absl::StatusOr<absl::Time> until = ReadForgottenUntil(db_.get());
+    End(until.status());
+    return until;
+  }
+
   absl::StatusOr<std::string> Receipt(absl::string_view case_id) override {
     MutexLock lock(&mutex_);
     absl::Status status = Begin();

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/store/ledger_filter.h"
 #include "limiter/store/ledger_index.h"
@@ -323,6 +324,115 @@ absl::StatusOr<std::string> ReadRecipientKey(Database* db) {
   absl::StatusOr<bool> row = read->Step();
   if (!row.ok()) return row.status();
   return *row ? std::string(read->Text(0)) : std::string();
+}
+
+absl::StatusOr<absl::Time> ReadForgottenUntil(Database* db) {
+  absl::StatusOr<Statement> read =
+      db->Prepare("SELECT value FROM ledger WHERE name = 'forgotten_until'");
+  if (!read.ok()) return read.status();
+  absl::StatusOr<bool> row = read->Step();
+  if (!row.ok()) return row.status();
+  int64_t key = 0;
+  if (!*row || !absl::SimpleAtoi(read->Text(0), &key)) return absl::InfinitePast();
+  return TimeOfRowKey(key);
+}
+
+namespace {
+
+absl::Status KeepForgottenUntil(Database* db, int64_t row_key) {
+  absl::StatusOr<absl::Time> known = ReadForgottenUntil(db);
+  if (!known.ok()) return known.status();
+  if (*known >= TimeOfRowKey(row_key)) return absl::OkStatus();
+  absl::StatusOr<Statement> put =
+      db->Prepare("INSERT OR REPLACE INTO ledger VALUES ('forgotten_until', ?)");
+  if (!put.ok()) return put.status();
+  return put->Run(absl::StrCat(row_key));
+}
+
+// Rows of one segment that match, among at most `most`; `next` is where to go on.
+absl::Status FindRows(Database* db, const ForgetFilter& filter, const LedgerSegment& segment,
+                      int64_t most, ForgetPlace* next, int64_t* looked,
+                      std::vector<LedgerRow>* found) {
+  absl::StatusOr<Statement> walk =
+      db->Prepare(absl::StrCat("SELECT row, ", LedgerColumns(), " FROM ledger_", segment.number,
+                               " WHERE row >= ? ORDER BY row LIMIT ?"));
+  if (!walk.ok()) return walk.status();
+  walk->Bind(next->row, most - *looked);
+  while (true) {
+    absl::StatusOr<bool> any = walk->Step();
+    if (!any.ok()) return any.status();
+    if (!*any) break;
+    absl::StatusOr<LedgerRow> row = ReadLedgerRow(*walk, segment);
+    if (!row.ok()) return row.status();
+    ++*looked;
+    next->row = row->row + 1;
+    if (filter.Matches(*row)) found->push_back(*std::move(row));
+  }
+  if (*looked < most) *next = {.segment = segment.number + 1};
+  return absl::OkStatus();
+}
+
+absl::Status RemoveRows(Database* db, const std::vector<LedgerRow>& rows, LedgerSegment* segment) {
+  absl::StatusOr<Statement> remove =
+      db->Prepare(absl::StrCat("DELETE FROM ledger_", segment->number, " WHERE row = ?"));
+  if (!remove.ok()) return remove.status();
+  LedgerKeys keys;
+  for (const LedgerRow& row : rows) {
+    absl::Status removed = remove->Run(row.row);
+    if (!removed.ok()) return removed;
+    KeysOf(row, &keys);
+    --segment->rows;
+    segment->bytes -= LedgerBytes(row, keys.size());
+  }
+  absl::Status kept = KeepForgottenUntil(db, rows.back().row);
+  return kept.ok() ? StoreSegment(db, *segment) : kept;
+}
+
+absl::StatusOr<ForgetStep> ForgetSome(Database* db, const ForgetFilter& filter,
+                                      const ForgetPlace& from, int64_t most, bool only_count,
+                                      LocalStore::Stats* stats) {
+  absl::StatusOr<std::vector<LedgerSegment>> segments = ReadLedgerSegments(db);
+  if (!segments.ok()) return segments.status();
+  ForgetStep step;
+  step.next = from;
+  int64_t looked = 0;
+  double passed = 0;  // segments
+  for (LedgerSegment& segment : *segments) {
+    if (segment.number < step.next.segment) ++passed;
+    if (segment.number < step.next.segment || looked >= most) continue;
+    if (segment.number > step.next.segment) step.next = {.segment = segment.number};
+    std::vector<LedgerRow> found;
+    absl::Status status = FindRows(db, filter, segment, most, &step.next, &looked, &found);
+    if (status.ok() && !found.empty() && !only_count) status = RemoveRows(db, found, &segment);
+    if (!status.ok()) return status;
+    step.matched += static_cast<int64_t>(found.size());
+    const auto span =
+        static_cast<double>(segment.last_row) - static_cast<double>(segment.first_row);
+    const double reached =
+        (static_cast<double>(step.next.row) - static_cast<double>(segment.first_row)) / (span + 1);
+    passed += step.next.segment > segment.number ? 1 : std::clamp(reached, 0.0, 1.0);
+  }
+  step.done = segments->empty() || step.next.segment > segments->back().number;
+  step.progress = step.done ? 1 : passed / static_cast<double>(segments->size());
+  stats->ledger_rows = 0;
+  for (const LedgerSegment& segment : *segments) stats->ledger_rows += segment.rows;
+  return step;
+}
+
+}  // namespace
+
+absl::StatusOr<ForgetStep> ForgetLedgerRows(Database* db, const ForgetFilter& filter,
+                                            const ForgetPlace& from, int64_t most, bool only_count,
+                                            LocalStore::Stats* stats) {
+  absl::Status begun = db->Execute("BEGIN IMMEDIATE");
+  if (!begun.ok()) return begun;
+  absl::StatusOr<ForgetStep> step = ForgetSome(db, filter, from, most, only_count, stats);
+  if (step.ok()) {
+    absl::Status committed = db->Execute("COMMIT");
+    if (!committed.ok()) step = committed;
+  }
+  if (!step.ok()) db->Rollback();
+  return step;
 }
 
 absl::Status WriteLedger(Database* db, absl::string_view node, const LedgerOptions& options,

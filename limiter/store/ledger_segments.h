@@ -63,6 +63,12 @@ absl::Status WriteLedger(Database* db, absl::string_view node, const LedgerOptio
                          const std::vector<LedgerRow>& rows, absl::Time now,
                          LocalStore::Stats* stats);
 
+// As LocalStore::ForgetRows, with a transaction of its own. `stats` as in WriteLedger.
+absl::StatusOr<ForgetStep> ForgetLedgerRows(Database* db, const ForgetFilter& filter,
+                                            const ForgetPlace& from, int64_t most, bool only_count,
+                                            LocalStore::Stats* stats);
+absl::StatusOr<absl::Time> ReadForgottenUntil(Database* db);
+
 // The key of recipients' hashes; "" if none was ever stored hashed.
 absl::StatusOr<std::string> ReadRecipientKey(Database* db);
 

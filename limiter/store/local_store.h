@@ -15,6 +15,7 @@
 #define DEFERD_LIMITER_STORE_LOCAL_STORE_H_
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "limiter/store/forget_filter.h"
 #include "limiter/store/ledger.h"
 #include "policy/log_position.h"
 #include "policy/open_message.h"
@@ -76,6 +78,8 @@ struct StoreBatch {
   // The caller wants it on the disk before it goes on, as for a person's decision. Otherwise a
   // power failure (not a crash of deferd) may undo the last commits, positions and all.
   bool durable = false;
+  // What this replaces or removes is overwritten on the disk too.
+  bool overwrite = false;
 };
 
 // Takes what is stored, at the start. Texts are those of StoreBatch.
@@ -115,12 +119,28 @@ class LedgerReader {
   // InfinitePast if nothing ever was.
   virtual absl::StatusOr<absl::Time> OldestTime() = 0;
 
+  // The time of the newest row that ForgetRows has ever removed, or InfinitePast.
+  virtual absl::StatusOr<absl::Time> ForgottenUntil() = 0;
+
   // NotFound if the case has none.
   virtual absl::StatusOr<std::string> Receipt(absl::string_view case_id) = 0;
 
   // The open messages with one of these ids, of whatever source. Also without a ledger.
   virtual absl::StatusOr<std::vector<OpenMessage>> OpenMessages(
       const absl::flat_hash_set<std::string>& ids) = 0;
+};
+
+// How far a search for rows to forget has come.
+struct ForgetPlace {
+  int64_t segment = 0;                                // 0: the beginning
+  int64_t row = std::numeric_limits<int64_t>::min();  // the next one to look at
+};
+
+struct ForgetStep {
+  int64_t matched = 0;
+  bool done = false;
+  ForgetPlace next;
+  double progress = 0;  // of the whole ledger, 0 to 1
 };
 
 class LocalStore {
@@ -133,6 +153,13 @@ class LocalStore {
   // Facts first, then positions, then the rest. Stops at the visitor's first error.
   virtual absl::Status Load(StateVisitor* visitor) = 0;
   virtual absl::Status Commit(const StoreBatch& batch) = 0;
+
+  // The filter for `what` (forget_filter.h) that also knows how this ledger hides it.
+  virtual absl::StatusOr<ForgetFilter> MakeForgetFilter(absl::string_view what) = 0;
+  // Looks at up to `most` rows of the ledger, from `from` on, and, unless `only_count`, removes
+  // those that match for good. As Commit, it is whole or not at all.
+  virtual absl::StatusOr<ForgetStep> ForgetRows(const ForgetFilter& filter, const ForgetPlace& from,
+                                                int64_t most, bool only_count) = 0;
 
   // Must not outlive the store.
   virtual std::unique_ptr<LedgerReader> NewReader() = 0;

@@ -10,6 +10,7 @@
 #include "limiter/store/checksums.h"
 #include "limiter/store/ledger_search.h"
 #include "limiter/store/ledger_segments.h"
+#include "limiter/store/recipient_hash.h"
 #include "limiter/store/schema.h"
 #include "limiter/store/sqlite.h"
 #include "limiter/store/state_tables.h"
@@ -43,6 +44,49 @@ class SqliteStore : public LocalStore {
   }
 
   absl::Status Commit(const StoreBatch& batch) override {
+    if (!batch.overwrite) return CommitWhole(batch);
+    absl::Status status = db_->Execute("PRAGMA secure_delete = ON");
+    if (status.ok()) status = CommitWhole(batch);
+    db_->Execute("PRAGMA secure_delete = OFF").IgnoreError();
+    return status;
+  }
+
+  absl::StatusOr<ForgetFilter> MakeForgetFilter(absl::string_view what) override {
+    absl::StatusOr<std::string> key = ReadRecipientKey(db_.get());
+    if (!key.ok()) return key.status();
+    const bool hidden = !key->empty() && IsBareAddress(what);
+    return ForgetFilter(what, hidden ? RecipientHash(*key).Hashed(what) : "");
+  }
+
+  absl::StatusOr<ForgetStep> ForgetRows(const ForgetFilter& filter, const ForgetPlace& from,
+                                        int64_t most, bool only_count) override {
+    absl::Status status = db_->Execute("PRAGMA secure_delete = ON");
+    if (!status.ok()) return status;
+    Stats stats = counted();
+    absl::StatusOr<ForgetStep> step =
+        ForgetLedgerRows(db_.get(), filter, from, most, only_count, &stats);
+    db_->Execute("PRAGMA secure_delete = OFF").IgnoreError();
+    if (!step.ok()) return step;
+    MutexLock lock(&mutex_);
+    stats_ = stats;
+    return step;
+  }
+
+  std::unique_ptr<LedgerReader> NewReader() override {
+    return NewSqliteReader(db_->path(), options_);
+  }
+
+  Stats stats() const override {
+    Stats stats = counted();
+    for (const char* suffix : {"", "-wal", "-shm"}) {
+      struct stat file = {};
+      if (stat(absl::StrCat(db_->path(), suffix).c_str(), &file) == 0) stats.bytes += file.st_size;
+    }
+    return stats;
+  }
+
+ private:
+  absl::Status CommitWhole(const StoreBatch& batch) {
     // SQLite ignores a change of this within a transaction.
     absl::Status status =
         db_->Execute(batch.durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
@@ -65,20 +109,6 @@ class SqliteStore : public LocalStore {
     return absl::OkStatus();
   }
 
-  std::unique_ptr<LedgerReader> NewReader() override {
-    return NewSqliteReader(db_->path(), options_);
-  }
-
-  Stats stats() const override {
-    Stats stats = counted();
-    for (const char* suffix : {"", "-wal", "-shm"}) {
-      struct stat file = {};
-      if (stat(absl::StrCat(db_->path(), suffix).c_str(), &file) == 0) stats.bytes += file.st_size;
-    }
-    return stats;
-  }
-
- private:
   // Moves all of the log of changes into the file and empties it. What is damaged there later, or
   // cut off, undoes what came later and nothing before: positions say so, and the logs are read
   // again, but a person's decision stands in no log. False while a search needs the log of changes;

@@ -28,6 +28,13 @@ class CountingStore : public LocalStore {
   explicit CountingStore(std::unique_ptr<LocalStore> store) : store_(std::move(store)) {}
 
   absl::Status Load(StateVisitor* visitor) override { return store_->Load(visitor); }
+  absl::StatusOr<ForgetFilter> MakeForgetFilter(absl::string_view what) override {
+    return store_->MakeForgetFilter(what);
+  }
+  absl::StatusOr<ForgetStep> ForgetRows(const ForgetFilter& filter, const ForgetPlace& from,
+                                        int64_t most, bool only_count) override {
+    return store_->ForgetRows(filter, from, most, only_count);
+  }
   std::unique_ptr<LedgerReader> NewReader() override { return store_->NewReader(); }
   Stats stats() const override { return store_->stats(); }
   absl::Status Commit(const StoreBatch& batch) override {

@@ -230,5 +230,44 @@ TEST_F(AdminApiTest, TopIsLimited) {
   EXPECT_EQ((*Ask("top", {{"limit", 0}}))[0]["subject"], "c.example");
 }
 
+TEST_F(AdminApiTest, ForgetRemovesMessagesAndKeepsCounts) {
+  BlockByRule();
+  ASSERT_THAT(committer_->Commit(), IsOk());
+  const Json before = *Ask("why", {{"subject", "a.example"}});
+  ASSERT_EQ(before["case"]["receipt"]["attempts"].size(), 3u);
+
+  absl::StatusOr<Json> forgotten = Ask("forget", {{"what", "A.example"}, {"dry_run", true}});
+  ASSERT_THAT(forgotten, IsOk());
+  EXPECT_EQ((*forgotten)["attempts"], 3);
+  EXPECT_EQ((*forgotten)["receipts"], 1);
+  EXPECT_EQ(Ask("track", {{"what", "a.example"}})->size(), 3u) << "only counted";
+
+  forgotten = Ask("forget", {{"what", "A.example"}});
+  ASSERT_THAT(forgotten, IsOk());
+  EXPECT_EQ((*forgotten)["what"], "a.example");
+  EXPECT_EQ((*forgotten)["done"], true);
+  EXPECT_EQ((*forgotten)["attempts"], 3);
+  EXPECT_EQ((*forgotten)["receipt_attempts"], 3);
+  EXPECT_EQ((*forgotten)["kept_cases"], 1);
+  EXPECT_EQ(Ask("track", {{"what", "a.example"}})->size(), 0u);
+  const Json after = *Ask("why", {{"subject", "a.example"}});
+  EXPECT_EQ(after["case"]["receipt"]["attempts"].size(), 0u);
+  EXPECT_EQ(after["case"]["receipt"]["counts"], before["case"]["receipt"]["counts"]);
+  EXPECT_EQ(after["window"], before["window"]);
+  EXPECT_EQ((*Ask("check", {{"subject", "a.example"}}))["verdict"], "reject");
+  // What was removed on request is no sign of a forged ledger.
+  EXPECT_EQ((*Ask("why", {{"subject", "a.example"}, {"verify", true}}))["finding"], "incomplete");
+}
+
+TEST_F(AdminApiTest, ForgetTakesASubjectOrAnAddress) {
+  for (const Json& what : {Json(""), Json("not a subject"), Json(5), Json("login:")}) {
+    EXPECT_THAT(Ask("forget", {{"what", what}}),
+                StatusIs(absl::StatusCode::kInvalidArgument, testing::_))
+        << what;
+  }
+  EXPECT_THAT(Ask("forget"), StatusIs(absl::StatusCode::kInvalidArgument, testing::_));
+  EXPECT_EQ((*Ask("forget", {{"what", " Bob@Nowhere.example "}}))["what"], "bob@nowhere.example");
+}
+
 }  // namespace
 }  // namespace deferd

@@ -65,6 +65,13 @@ class DyingStore : public LocalStore {
       : store_(std::move(store)), disk_(disk), point_(point), left_(nth), write_(1 + nth) {}
 
   absl::Status Load(StateVisitor* visitor) override { return store_->Load(visitor); }
+  absl::StatusOr<ForgetFilter> MakeForgetFilter(absl::string_view what) override {
+    return store_->MakeForgetFilter(what);
+  }
+  absl::StatusOr<ForgetStep> ForgetRows(const ForgetFilter& filter, const ForgetPlace& from,
+                                        int64_t most, bool only_count) override {
+    return store_->ForgetRows(filter, from, most, only_count);
+  }
   std::unique_ptr<LedgerReader> NewReader() override { return store_->NewReader(); }
   Stats stats() const override { return store_->stats(); }
 

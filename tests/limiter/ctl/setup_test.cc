@@ -13,6 +13,7 @@
 #include "limiter/ctl/completion.h"
 #include "limiter/ctl/setup_blocks.h"
 #include "limiter/ctl/setup_config.h"
+#include "limiter/ctl/setup_rehearsal.h"
 #include "tests/status_matchers.h"
 
 namespace deferd {
@@ -89,6 +90,44 @@ TEST(SetupConfig, APanelsAccounts) {
   file("/etc/trueuserdomains", "shop.example: bob\n");
   EXPECT_EQ(FindPanel(root).users, root + "/etc/trueuserdomains");
   EXPECT_EQ(FindPanel(root).hosted, "") << "that file is not there";
+  std::filesystem::remove_all(root);
+}
+
+TEST(SetupRehearsal, TheCopyHasTheChangesAndTheFolderDoesNot) {
+  const std::string root = absl::StrCat(testing::TempDir(), "/rehearsal.", getpid());
+  std::filesystem::create_directories(root + "/conf/part");
+  const auto write = [](const std::string& path, const std::string& text) {
+    std::ofstream(path) << text;
+  };
+  write(root + "/conf/main", "old\n");
+  write(root + "/conf/part/gone", "x\n");
+  write(root + "/elsewhere", "far\n");
+  std::filesystem::create_symlink(root + "/elsewhere", root + "/conf/linked");
+  SetupPlan plan;
+  plan.Edit(root + "/conf/main")->after = "new\n";
+  plan.Edit(root + "/conf/part/gone")->after = std::nullopt;
+  plan.Edit(root + "/conf/made/here")->after = "made\n";
+  plan.Edit(root + "/conf/linked")->after = "through a link\n";
+  plan.Edit(root + "/elsewhere")->after = "near\n";
+  std::string copied;
+  {
+    absl::StatusOr<SetupRehearsal> copy = SetupRehearsal::Make(root + "/conf", plan);
+    ASSERT_THAT(copy, IsOk());
+    copied = copy->folder();
+    EXPECT_EQ(std::filesystem::status(copied + "/..").permissions(),
+              std::filesystem::perms::owner_all);
+    EXPECT_EQ(FileText(copied + "/main"), "new\n");
+    EXPECT_EQ(FileText(copied + "/part/gone"), std::nullopt);
+    EXPECT_EQ(FileText(copied + "/made/here"), "made\n");
+    EXPECT_EQ(FileText(copied + "/linked"), "through a link\n");
+    EXPECT_EQ(FileText(copy->Path(root + "/elsewhere")), "near\n");
+  }
+  EXPECT_FALSE(std::filesystem::exists(copied));
+  EXPECT_EQ(FileText(root + "/conf/main"), "old\n");
+  EXPECT_EQ(FileText(root + "/conf/part/gone"), "x\n");
+  EXPECT_EQ(FileText(root + "/elsewhere"), "far\n");
+  EXPECT_FALSE(std::filesystem::exists(root + "/conf/made"));
+  EXPECT_FALSE(SetupRehearsal::Make(root + "/none", plan).ok());
   std::filesystem::remove_all(root);
 }
 

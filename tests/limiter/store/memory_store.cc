@@ -101,6 +101,41 @@ class MemoryStore : public LocalStore {
     return options_.enabled ? WriteRows(batch) : absl::OkStatus();
   }
 
+  absl::StatusOr<ForgetFilter> MakeForgetFilter(absl::string_view what) override {
+    MutexLock lock(&mutex_);
+    const bool hidden = !recipient_key_.empty() && IsBareAddress(what);
+    return ForgetFilter(what, hidden ? RecipientHash(recipient_key_).Hashed(what) : "");
+  }
+
+  // All at once, whatever `most` says.
+  absl::StatusOr<ForgetStep> ForgetRows(const ForgetFilter& filter, const ForgetPlace& from,
+                                        int64_t /*most*/, bool only_count) override {
+    MutexLock lock(&mutex_);
+    ForgetStep step{.done = true, .progress = 1};
+    for (Segment& segment : segments_) {
+      for (auto it = segment.rows.begin(); it != segment.rows.end();) {
+        const bool match = it->first >= from.row && filter.Matches(it->second);
+        if (match) ++step.matched;
+        if (!match || only_count) {
+          ++it;
+          continue;
+        }
+        LedgerKeys keys;
+        KeysOf(it->second, &keys);
+        forgotten_until_ = std::max(forgotten_until_, it->second.time);
+        --segment.record.rows;
+        segment.record.bytes -= LedgerBytes(it->second, keys.size());
+        it = segment.rows.erase(it);
+      }
+    }
+    return step;
+  }
+
+  absl::Time forgotten_until() const {
+    MutexLock lock(&mutex_);
+    return forgotten_until_;
+  }
+
   std::unique_ptr<LedgerReader> NewReader() override;
 
   absl::StatusOr<absl::Time> OldestTime() const {
@@ -220,6 +255,7 @@ class MemoryStore : public LocalStore {
   std::deque<Segment> segments_ ABSL_GUARDED_BY(mutex_);
   int64_t dropped_segments_ ABSL_GUARDED_BY(mutex_) = 0;
   std::string recipient_key_ ABSL_GUARDED_BY(mutex_);
+  absl::Time forgotten_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 
 class MemoryReader : public LedgerReader {
@@ -229,6 +265,7 @@ class MemoryReader : public LedgerReader {
     return store_->Search(query);
   }
   absl::StatusOr<absl::Time> OldestTime() override { return store_->OldestTime(); }
+  absl::StatusOr<absl::Time> ForgottenUntil() override { return store_->forgotten_until(); }
   absl::StatusOr<std::string> Receipt(absl::string_view case_id) override {
     return store_->Receipt(case_id);
   }

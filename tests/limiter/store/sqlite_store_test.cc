@@ -94,6 +94,29 @@ TEST_F(SqliteStoreTest, FilesAreNotForEveryone) {
   EXPECT_GT((*store)->stats().bytes, 4096);
 }
 
+// Deleted rows stay in SQLite's pages as a rule.
+TEST_F(SqliteStoreTest, WhatIsForgottenIsOffTheDisk) {
+  auto store = Open();
+  ASSERT_THAT(store, IsOk());
+  StoreBatch batch = {.receipts = {{"case", "about secret-person@a.example"}}, .now = Noon()};
+  for (int i = 0; i < 200; ++i) {
+    LedgerRow& row = batch.ledger.emplace_back();
+    row.row = LedgerRowKey(Noon(), i + 1);
+    row.sender = i % 2 == 0 ? "secret-person@a.example" : "other-person@a.example";
+  }
+  ASSERT_THAT((*store)->Commit(batch), IsOk());
+  absl::StatusOr<ForgetStep> step = (*store)->ForgetRows(
+      *(*store)->MakeForgetFilter("secret-person@a.example"), {}, 10'000, /*only_count=*/false);
+  ASSERT_THAT(step, IsOk());
+  EXPECT_EQ(step->matched, 100);
+  ASSERT_THAT((*store)->Commit(
+                  {.receipts = {{"case", "-"}}, .now = Noon(), .durable = true, .overwrite = true}),
+              IsOk());
+  EXPECT_EQ(Bytes().find("secret-person"), std::string::npos);
+  EXPECT_NE(Bytes().find("other-person"), std::string::npos);
+  EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0u);
+}
+
 TEST_F(SqliteStoreTest, NewerFormatIsRefused) {
   ASSERT_THAT(Open(), IsOk());
   Sql("PRAGMA user_version = 99");

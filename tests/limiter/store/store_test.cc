@@ -443,6 +443,84 @@ TEST_P(StoreTest, PagesWhileCommitsGoOn) {
   writer.join();
 }
 
+// All of the ledger, a few rows a step. Gives how many matched.
+int64_t Forget(LocalStore* store, const std::string& what, bool only_count = false) {
+  absl::StatusOr<ForgetFilter> filter = store->MakeForgetFilter(what);
+  EXPECT_THAT(filter, IsOk());
+  int64_t matched = 0;
+  double progress = 0;
+  for (ForgetStep step; !step.done;) {
+    absl::StatusOr<ForgetStep> next = store->ForgetRows(*filter, step.next, /*most=*/7, only_count);
+    if (!next.ok()) {
+      ADD_FAILURE() << next.status();
+      break;
+    }
+    step = *next;
+    matched += step.matched;
+    EXPECT_GE(step.progress, progress);
+    progress = step.progress;
+  }
+  EXPECT_EQ(progress, 1);
+  return matched;
+}
+
+TEST_P(StoreTest, ForgetsWhatMatchesAndNothingElse) {
+  Open({.segment_rows = 20});
+  RandomBatches random(11);
+  for (int i = 0; i < 30; ++i) Commit(random.Next());
+  const std::vector<LedgerRow> before = FindAll(store_.get());
+  ASSERT_GT(store_->stats().segments, 2);
+  ASSERT_FALSE(before.empty());
+  EXPECT_EQ(*store_->NewReader()->ForgottenUntil(), absl::InfinitePast());
+  // A sender that is there.
+  std::string sender;
+  for (const LedgerRow& row : before) {
+    if (IsBareAddress(row.sender)) sender = row.sender;
+  }
+  ASSERT_FALSE(sender.empty());
+  const ForgetFilter filter = *store_->MakeForgetFilter(sender);
+  std::vector<LedgerRow> kept, gone;
+  for (const LedgerRow& row : before) (filter.Matches(row) ? gone : kept).push_back(row);
+  ASSERT_FALSE(kept.empty());
+
+  EXPECT_EQ(Forget(store_.get(), sender, /*only_count=*/true), static_cast<int64_t>(gone.size()));
+  EXPECT_EQ(FindAll(store_.get()), before);
+  EXPECT_EQ(Forget(store_.get(), sender), static_cast<int64_t>(gone.size()));
+  EXPECT_EQ(FindAll(store_.get()), kept);
+  EXPECT_TRUE(FindAll(store_.get(), {.sender = sender}).empty()) << "not through the index either";
+  EXPECT_EQ(store_->stats().ledger_rows, static_cast<int64_t>(kept.size()));
+  EXPECT_EQ(*store_->NewReader()->ForgottenUntil(), gone.front().time);
+  EXPECT_EQ(Forget(store_.get(), sender), 0);
+  Reopen();
+  EXPECT_EQ(FindAll(store_.get()), kept);
+  // What comes later is recorded as ever.
+  const size_t so_far = kept.size();
+  CommitRows({Row(random.now(), sender, "new@far.example")}, random.now());
+  EXPECT_EQ(FindAll(store_.get()).size(), so_far + 1);
+}
+
+TEST_P(StoreTest, ForgetsAllOfASegmentAndGoesOn) {
+  Open({.segment_rows = 3});
+  for (int i = 0; i < 7; ++i)
+    CommitRows({Row(Noon(), "a@a.example", absl::StrCat(i, "@far.example"))});
+  CommitRows({Row(Noon(), "b@b.example", "b@far.example")});
+  EXPECT_EQ(Forget(store_.get(), "a.example"), 7);
+  EXPECT_THAT(Recipients({}), ElementsAre("b@far.example"));
+  for (int i = 0; i < 7; ++i)
+    CommitRows({Row(Noon(), "a@a.example", absl::StrCat(i, "@far.example"))});
+  EXPECT_EQ(Recipients({.subject = "a.example"}).size(), 7u);
+  EXPECT_EQ(Forget(store_.get(), "nobody.example"), 0);
+}
+
+TEST_P(StoreTest, ForgetsAHiddenRecipient) {
+  Open({.hash_recipients = true});
+  CommitRows({Row(Noon(), "a@a.example", "ann@far.example"),
+              Row(Noon(), "a@a.example", "eve@far.example")});
+  EXPECT_EQ(Forget(store_.get(), "Ann@far.example"), 1);
+  EXPECT_EQ(FindAll(store_.get(), {.recipient = "eve@far.example"}).size(), 1u);
+  EXPECT_EQ(FindAll(store_.get()).size(), 1u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, StoreTest, testing::Values(Kind::kSqlite, Kind::kMemory),
                          [](const auto& param) {
                            return param.param == Kind::kSqlite ? "Sqlite" : "Memory";
