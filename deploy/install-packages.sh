@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing: install-packages.sh build|test|train
-# build: what compiling deferd takes; test: what the tests take besides; train: what
-# tests/bench/reply_model.py takes, which makes the model of replies anew.
+# Installs the Debian packages that are missing: install-packages.sh build|package|test|train [RECORD]
+# build: what compiling deferd takes; package: what deploy/package.sh takes besides; test: what the
+# tests take besides; train: what tests/bench/reply_model.py takes, which makes the model of replies
+# anew. To the file RECORD it adds the names of all packages that came with them.
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libabsl-dev libevent-dev libspdlog-dev
@@ -9,6 +10,7 @@ packages=(g++ cmake ninja-build pkg-config libabsl-dev libevent-dev libspdlog-de
   libsystemd-dev zlib1g-dev libsqlite3-dev libre2-dev libpsl-dev libhiredis-dev)
 case ${1:-build} in
 build) ;;
+package) packages+=(dpkg-dev debhelper pandoc python3) ;;
 test)
   packages+=(libgtest-dev libgmock-dev python3 logrotate prometheus clang clang-format libclang-rt-14-dev
     redis-server redis-sentinel redis-tools systemd systemd-journal-remote mmdebstrap debhelper
@@ -16,10 +18,13 @@ test)
   ;;
 train) packages+=(python3 python3-sklearn) ;;
 *)
-  echo "usage: install-packages.sh build|test|train" >&2
+  echo "usage: install-packages.sh build|package|test|train [RECORD]" >&2
   exit 2
   ;;
 esac
+
+record=${2:-}
+installed() { dpkg-query -W -f='${Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p' | sort -u; }
 
 missing=()
 for package in "${packages[@]}"; do
@@ -36,6 +41,7 @@ if [ "$(id -u)" != 0 ]; then
   }
   as_root=(sudo)
 fi
+before=$(installed)
 # No service is to start because the tests want its programs: a policy-rc.d of ours says no.
 echo "installing: ${missing[*]}"
 "${as_root[@]}" apt-get update -qq
@@ -48,6 +54,7 @@ fi
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
   --no-install-recommends "${missing[@]}" |
   grep --line-buffered -E '^(Get|Unpacking|Setting up)' || true
+[ -z "$record" ] || comm -13 <(echo "$before") <(installed) >>"$record"
 # Programs are wanted, not services that start at the next boot.
 case " ${missing[*]} " in
 *" prometheus "*)

@@ -36,8 +36,17 @@ if [ -n "$revision" ]; then
 fi
 options=${DEB_BUILD_OPTIONS:-nocheck parallel=$(nproc)}
 [ -z "$prebuilt" ] || options="$options noautodbgsym"
+# On a terminal, how far the compiler is.
+progress() {
+  if [ -t 2 ]; then
+    sed -unE 's/^\[([0-9]+\/[0-9]+)\].*/\1/p' | while read -r done; do printf '\r   compiled %s  ' "$done" >&2; done
+    printf '\r\033[K' >&2
+  else
+    cat >/dev/null
+  fi
+}
 DEFERD_PREBUILT=$prebuilt DEB_BUILD_OPTIONS=$options \
-  dpkg-buildpackage -b -us -uc ${prebuilt:+-d} >"$work/log" 2>&1 || {
+  dpkg-buildpackage -b -us -uc ${prebuilt:+-d} 2>&1 | tee "$work/log" | progress || {
   tail -n 60 "$work/log" >&2
   exit 1
 }

@@ -2,22 +2,30 @@
 # Shows deferd at work on this machine: installs what it needs, builds it, runs it in the foreground.
 #
 #   deploy/quickstart.sh [--once] [--demo] [--build DIR]
+#   deploy/quickstart.sh --package | --remove [--build DIR]
 #
 # It follows Exim's main log where there is one with mail in it, else (or with --demo) a log that a
 # player writes: a hacked web form among healthy domains. All state is in a folder that is removed at
 # the end; nothing is installed but Debian packages. --once ends after the show.
+#
+# --package builds the Debian packages, and installs deferd: the real thing, in shadow mode, connected
+# to nothing yet. --remove takes away what an earlier run brought: the packages that were installed
+# for it, deferd's too, and the build folder.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/build
 once=no
 demo=no
+job=show
 while [ $# -gt 0 ]; do
   case $1 in
   --once) once=yes && shift ;;
   --demo) demo=yes && shift ;;
   --build) build=${2:?--build takes a folder} && shift 2 ;;
-  -h | --help) echo "usage: deploy/quickstart.sh [--once] [--demo] [--build DIR]" && exit 0 ;;
-  *) echo "usage: deploy/quickstart.sh [--once] [--demo] [--build DIR]" >&2 && exit 2 ;;
+  --package) job=package && shift ;;
+  --remove) job=remove && shift ;;
+  -h | --help) echo "usage: deploy/quickstart.sh [--once] [--demo] [--package | --remove] [--build DIR]" && exit 0 ;;
+  *) echo "usage: deploy/quickstart.sh [--once] [--demo] [--package | --remove] [--build DIR]" >&2 && exit 2 ;;
   esac
 done
 
@@ -25,10 +33,75 @@ bold='' plain=''
 if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 
+# Beside the build folder, whose name must not become a way to remove something else.
+record=$build.brought
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo)
+
+# Packages that came with an earlier run, that are still here, and that nothing else needs.
+remove_packages() {
+  local name
+  local -a ours=()
+  while read -r name; do
+    if dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed; then ours+=("$name"); fi
+  done < <(sort -u "$record")
+  [ ${#ours[@]} -gt 0 ] || return 0
+  local others
+  others=$(apt-get -s purge "${ours[@]}" | sed -nE 's/^(Purg|Remv) ([^ ]+).*/\2/p' | sort -u |
+    comm -23 - <(printf '%s\n' "${ours[@]}" | sort -u))
+  if [ -n "$others" ]; then
+    echo "not removed, since these need some of them: $(echo $others)" >&2
+    echo "  ${ours[*]}" >&2
+    return 1
+  fi
+  echo "removing: ${ours[*]}"
+  # deferd's own script sees to it that no mail stops.
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get purge -y -q "${ours[@]}" |
+    grep --line-buffered -E '^(Removing|Purging|deferd)' || true
+}
+
+case $job in
+remove)
+  if [ ! -e "$record" ]; then
+    echo "$record is not there: no run of this script with this build folder has brought anything"
+    exit 0
+  fi
+  remove_packages
+  # A folder that was there before is not in the record.
+  if grep -qx "# build folder" "$record"; then rm -rf "$build"; fi
+  rm -f "$record"
+  say "Removed."
+  exit 0
+  ;;
+package)
+  say "1. Packages to build with"
+  "$root/deploy/install-packages.sh" package "$record"
+  say "2. Building deferd's own packages"
+  [ -e "$build" ] || echo "# build folder" >>"$record"
+  mkdir -p "$build"
+  "$root/deploy/package.sh" --output "$build/packages"
+  say "3. Installing"
+  ls "$build"/packages/deferd_*.deb >/dev/null
+  dpkg-query -W -f='${db:Status-Status}' deferd 2>/dev/null | grep -qx installed || echo deferd >>"$record"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$build"/packages/deferd_*.deb |
+    grep --line-buffered -E '^(Get|Unpacking|Setting up)' || true
+  deferctl version || true
+  say "What next"
+  cat <<TEXT
+   sudo deferctl setup exim --dry-run       (or postfix) shows what it would change; then without
+   deploy/quickstart.sh --remove            takes all of it away again
+TEXT
+  exit 0
+  ;;
+esac
+
 say "1. Packages and build (a few minutes the first time)"
-"$root/deploy/install-packages.sh" build
-[ -e "$build/build.ninja" ] || cmake -S "$root" -B "$build" -G Ninja -DDEFERD_TESTS=OFF
-cmake --build "$build" --target deferd deferctl
+"$root/deploy/install-packages.sh" build "$record"
+if [ ! -e "$build/build.ninja" ]; then
+  [ -e "$build" ] || echo "# build folder" >>"$record"
+  cmake -S "$root" -B "$build" -G Ninja -DDEFERD_TESTS=OFF
+fi
+NINJA_STATUS='[%f/%t, %e s] ' cmake --build "$build" --target deferd deferctl
 deferd=$build/limiter/app/deferd
 deferctl=$build/limiter/app/deferctl
 
