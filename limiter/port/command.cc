@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@ namespace deferd {
 
 namespace {
 
-constexpr size_t kMaxOutput = 64 << 20;
+constexpr off_t kMaxOutput = 64 << 20;
 constexpr size_t kMaxError = 300;
 constexpr size_t kMaxRunning = 8;
 
@@ -74,6 +75,8 @@ absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& argv, int in, int ou
   posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&files, error, STDERR_FILENO);
+  // Also those that this process inherited itself.
+  posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none, usual;
@@ -92,8 +95,16 @@ absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& argv, int in, int ou
   return absl::UnavailableError(absl::StrCat(argv[0], ": ", std::strerror(failed)));
 }
 
-// Whether the program has ended within `limit`; does not reap it.
-bool EndsWithin(pid_t pid, absl::Duration limit) {
+constexpr int kLookMilliseconds = 100;  // at the size of the output
+
+off_t SizeOf(int fd) {
+  struct stat info;
+  return fstat(fd, &info) == 0 ? info.st_size : 0;
+}
+
+// Whether the program has ended within `limit`, and before its output was too large; does not reap
+// it. `out`: -1 if the output is discarded.
+bool EndsWithin(pid_t pid, absl::Duration limit, int out) {
   const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return false;
   absl::Cleanup close_fd = [fd] { close(fd); };
@@ -101,10 +112,12 @@ bool EndsWithin(pid_t pid, absl::Duration limit) {
   while (true) {
     const int64_t left = absl::ToInt64Milliseconds(end - SystemClock().Now());
     pollfd ended = {fd, POLLIN, 0};
-    const int found = poll(&ended, 1, static_cast<int>(std::clamp<int64_t>(left, 0, 60'000)));
+    const int64_t longest = out >= 0 ? kLookMilliseconds : 60'000;
+    const int found = poll(&ended, 1, static_cast<int>(std::clamp<int64_t>(left, 0, longest)));
     if (found > 0) return true;
-    if (found == 0 && left <= 60'000) return false;
+    if (found == 0 && left <= longest) return false;
     if (found < 0 && errno != EINTR) return false;
+    if (out >= 0 && SizeOf(out) > kMaxOutput) return false;
   }
 }
 
@@ -128,15 +141,15 @@ absl::StatusOr<Commands::Ended> Commands::RunAnyhow(const std::vector<std::strin
   if (in < 0 || out < 0 || error < 0) return absl::UnavailableError("out of memory for a command");
   absl::StatusOr<pid_t> pid = Spawn(argv, in, out, error);
   if (!pid.ok()) return pid.status();
-  const bool in_time = EndsWithin(*pid, limit);
-  if (!in_time) kill(-*pid, SIGKILL);
+  const bool ended = EndsWithin(*pid, limit, out);
+  if (!ended) kill(-*pid, SIGKILL);
   const int status = WaitFor(*pid);
-  if (!in_time) {
+  if (SizeOf(out) > kMaxOutput) {
+    return absl::ResourceExhaustedError(absl::StrCat(argv[0], ": wrote more than 64 MiB"));
+  }
+  if (!ended) {
     return absl::DeadlineExceededError(
         absl::StrCat(argv[0], ": did not finish within ", absl::FormatDuration(limit)));
-  }
-  if (lseek(out, 0, SEEK_END) > static_cast<off_t>(kMaxOutput)) {
-    return absl::ResourceExhaustedError(absl::StrCat(argv[0], ": wrote more than 64 MiB"));
   }
   return Ended{.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
                .output = ReadAll(out, kMaxOutput),
@@ -169,7 +182,7 @@ absl::Status Commands::Start(const std::vector<std::string>& argv) {
   if (!pid.ok()) return pid.status();
   running_->fetch_add(1);
   const auto wait = [pid = *pid, running = running_] {
-    if (!EndsWithin(pid, kLongest)) kill(-pid, SIGTERM);
+    if (!EndsWithin(pid, kLongest, /*out=*/-1)) kill(-pid, SIGTERM);
     WaitFor(pid);
     running->fetch_sub(1);
   };

@@ -1,5 +1,6 @@
 // Runs other programs without a shell: `argv` is passed on unchanged. Programs get a fixed
-// environment (PATH, LC_ALL=C, TZ=UTC) and inherit no descriptor.
+// environment (PATH, LC_ALL=C, TZ=UTC) and inherit no descriptor, also none that this process
+// inherited. A program that writes too much is killed while it does so.
 //
 // Not thread-safe.
 

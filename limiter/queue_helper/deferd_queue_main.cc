@@ -1,13 +1,20 @@
 // deferd-queue: the root helper's command line.
 
+#include <fcntl.h>
+#include <linux/close_range.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +51,22 @@ constexpr JsonLimits kRequestLimits = {
 // How often the sender table's age is checked.
 constexpr timespec kTick = {.tv_sec = 10, .tv_nsec = 0};
 constexpr absl::Duration kRefusalLogged = absl::Minutes(1);
+
+// What a started program gets of this process is only what Commands gives it: no working directory
+// of the caller, no core file with mail in it.
+absl::Status IsolatePrograms() {
+  for (int fd = open("/dev/null", O_RDWR); fd <= STDERR_FILENO; fd = open("/dev/null", O_RDWR)) {
+    if (fd < 0) return absl::UnavailableError(absl::StrCat("/dev/null: ", std::strerror(errno)));
+  }
+  if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0 || chdir("/") != 0) {
+    return absl::UnavailableError(absl::StrCat("cannot prepare: ", std::strerror(errno)));
+  }
+  umask(022);
+  const rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_DUMPABLE, 0);
+  return absl::OkStatus();
+}
 
 bool IsProgram(const std::string& path) { return access(path.c_str(), X_OK) == 0; }
 
@@ -166,6 +189,8 @@ int Main(int argc, char** argv) {
   app.add_flag("--allow-discard", options.allow_discard, "root may discard messages");
   app.add_flag("--allow-redirect", options.allow_redirect,
                "root may redirect a message to another address");
+  app.add_flag("--deny-give-back", options.deny_give_back,
+               "deferd may not return messages to their senders");
   app.set_version_flag("--version", std::string("deferd-queue ") + DEFERD_VERSION);
   try {
     app.parse(argc, argv);
@@ -175,6 +200,15 @@ int Main(int argc, char** argv) {
   if (defers->count() > 0) {
     std::printf("4.7.1 %s\n", defer_text.c_str());
     return kTempFail;
+  }
+  for (const std::string* path : {&programs.exim, &programs.exim_config, &programs.postfix,
+                                  &programs.postfix_config, &table_path, &socket}) {
+    if (!path->empty() && path->front() != '/') {
+      return Fail(absl::StrCat(*path, ": give an absolute path"));
+    }
+  }
+  if (absl::Status isolated = IsolatePrograms(); !isolated.ok()) {
+    return Fail(std::string(isolated.message()));
   }
   if (!IsProgram(programs.exim)) programs.exim.clear();
   if (!IsProgram(programs.postfix + "/postsuper")) programs.postfix.clear();

@@ -1,5 +1,6 @@
 #include "limiter/queue_helper/queue_helper.h"
 
+#include <algorithm>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,7 @@ namespace deferd {
 namespace {
 
 constexpr absl::Duration kOriginKept = absl::Minutes(1);
+constexpr size_t kMaxLogged = 10;  // ids
 
 std::vector<std::string> IdsArg(const Json& args) {
   std::vector<std::string> ids;
@@ -23,12 +25,38 @@ std::vector<std::string> IdsArg(const Json& args) {
   return ids;
 }
 
+// "1xU000-000001-11 1xU000-000001-12 and 998 more": one request must not fill the log.
+std::string LoggedIds(std::vector<std::string> ids) {
+  const size_t all = ids.size();
+  ids.resize(std::min(all, kMaxLogged));
+  return absl::StrCat(absl::StrJoin(ids, " "),
+                      all > ids.size() ? absl::StrCat(" and ", all - ids.size(), " more") : "");
+}
+
+constexpr size_t kMaxLoggedText = 1000;
+
 }  // namespace
+
+// A daemon that has gone wild, or was taken over, must not keep the machine busy as root.
+absl::Status QueueHelper::TakeRequest() {
+  const absl::Time now = Now();
+  const double passed = absl::ToDoubleSeconds(now - requests_at_);
+  requests_left_ = std::min(kBurst, requests_left_ + std::max(0.0, passed) * kPerSecond);
+  requests_at_ = now;
+  if (requests_left_ < 1) {
+    return absl::ResourceExhaustedError("too many requests; try again in a few seconds");
+  }
+  requests_left_ -= 1;
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& args,
                                          const Peer& peer) {
   if (!IsAllowed(peer))
     return absl::PermissionDeniedError("only deferd and root may send requests");
+  if (peer.uid != 0) {
+    if (absl::Status taken = TakeRequest(); !taken.ok()) return taken;
+  }
   if (verb == "list") {
     absl::StatusOr<std::vector<QueuedMail>> queue = queue_.List();
     if (!queue.ok()) return queue.status();
@@ -46,9 +74,15 @@ absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& ar
                        "deferd-queue"));
     }
   }
+  if (verb == "give_back" && options_.deny_give_back) {
+    return absl::PermissionDeniedError(
+        "give_back is disabled by --deny-give-back in DEFERD_QUEUE_OPTIONS; held messages stay "
+        "held");
+  }
   const absl::StatusOr<MtaQueue::NotDone> not_done = Do(verb, args);
-  const std::string what = absl::StrCat(verb, " ", absl::StrJoin(IdsArg(args), " "),
-                                        QueueField(args, "id"), " ", QueueField(args, "address"));
+  const std::string what = absl::StrCat(verb, " ", LoggedIds(IdsArg(args)), QueueField(args, "id"),
+                                        " ", QueueField(args, "address"))
+                               .substr(0, kMaxLoggedText);
   std::string result = "done";
   if (!not_done.ok()) {
     result = std::string(not_done.status().message());
@@ -62,7 +96,7 @@ absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& ar
 }
 
 std::string QueueHelper::PostfixOrigin() {
-  const absl::Time now = SystemClock().Now();
+  const absl::Time now = Now();
   if (now - origin_read_ >= kOriginKept) {
     origin_read_ = now;
     origin_ = queue_.PostfixOrigin();
@@ -90,7 +124,7 @@ absl::StatusOr<Json> QueueHelper::SetDeferred(const Json& args) {
     senders[user] = text;
     if (!origin.empty()) senders[absl::StrCat(user, "@", origin)] = text;
   }
-  const absl::Status set = options_.sender_table->Set(senders, SystemClock().Now());
+  const absl::Status set = options_.sender_table->Set(senders, Now());
   if (!set.ok()) {
     spdlog::warn("cannot update the sender table: {}", set.message());
     return set;

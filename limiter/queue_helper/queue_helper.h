@@ -14,7 +14,9 @@
 //   discard                   root only, if the operator has enabled it
 //   redirect                  {"id": ID, "address": ADDRESS}; likewise
 // hold, release, give_back and discard return {"not_done": {ID: why}}, as the queue shows it
-// afterwards. Every change is logged with the uid of the client.
+// afterwards. Every change is logged with the uid of the client. give_back can be disabled.
+// Requests of users other than root are limited: kBurst at once, kPerSecond in the long run
+// (ResourceExhausted).
 
 #ifndef DEFERD_LIMITER_QUEUE_HELPER_QUEUE_HELPER_H_
 #define DEFERD_LIMITER_QUEUE_HELPER_QUEUE_HELPER_H_
@@ -27,6 +29,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "limiter/localrpc/json.h"
+#include "limiter/port/clock.h"
 #include "limiter/port/socket_server.h"
 #include "limiter/queue_helper/mta_queue.h"
 #include "limiter/queue_helper/sender_table.h"
@@ -35,15 +38,20 @@ namespace deferd {
 
 class QueueHelper {
  public:
+  static constexpr double kBurst = 300;
+  static constexpr double kPerSecond = 10;
+
   struct Options {
     MtaPrograms programs;
     int64_t uid = -1;  // of deferd; root is always allowed
     bool allow_discard = false;
     bool allow_redirect = false;
+    bool deny_give_back = false;
     SenderTable* sender_table = nullptr;  // null: no table; must outlive the helper
   };
 
-  explicit QueueHelper(Options options) : options_(std::move(options)), queue_(options_.programs) {}
+  explicit QueueHelper(Options options, const Clock* clock = nullptr)
+      : options_(std::move(options)), clock_(clock), queue_(options_.programs) {}
 
   // Only deferd and root may send requests.
   bool IsAllowed(const Peer& peer) const {
@@ -54,13 +62,18 @@ class QueueHelper {
   absl::StatusOr<Json> Handle(const std::string& verb, const Json& args, const Peer& peer);
 
  private:
+  absl::Time Now() const { return clock_ == nullptr ? SystemClock().Now() : clock_->Now(); }
+  absl::Status TakeRequest();
   absl::StatusOr<Json> SetDeferred(const Json& args);
   // The domain that Postfix adds to a sender without one; empty if not known.
   std::string PostfixOrigin();
   absl::StatusOr<MtaQueue::NotDone> Do(const std::string& verb, const Json& args);
 
   const Options options_;
+  const Clock* const clock_;  // null: the system's
   MtaQueue queue_;
+  double requests_left_ = kBurst;
+  absl::Time requests_at_ = absl::InfinitePast();
   std::string origin_;
   absl::Time origin_read_ = absl::InfinitePast();
 };

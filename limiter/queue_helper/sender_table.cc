@@ -8,8 +8,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -49,31 +51,79 @@ absl::Status FileError(const std::string& path) {
   return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", std::strerror(errno)));
 }
 
-// Syncs the file to disk and makes it readable for Postfix's own user.
-absl::Status WriteFile(const std::string& path, absl::string_view text) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return FileError(path);
-  absl::Cleanup close_fd = [fd] { close(fd); };
-  while (!text.empty()) {
-    const ssize_t n = write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return FileError(path);
-    text.remove_prefix(static_cast<size_t>(n));
+// A directory, and a file's path in it. All that follows works on the directory that was checked,
+// whatever its name points to later.
+class Folder {
+ public:
+  Folder(Folder&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+  Folder& operator=(Folder&&) = delete;
+  ~Folder() {
+    if (fd_ >= 0) close(fd_);
   }
-  return fchmod(fd, 0644) == 0 && fsync(fd) == 0 ? absl::OkStatus() : FileError(path);
-}
 
-absl::Status Sync(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return FileError(path);
-  absl::Cleanup close_fd = [fd] { close(fd); };
-  return fsync(fd) == 0 ? absl::OkStatus() : FileError(path);
-}
+  // FailedPrecondition if anybody else could put or replace files there.
+  static absl::StatusOr<Folder> Of(const std::string& path) {
+    const size_t slash = path.rfind('/');
+    std::string name =
+        slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
+    const int fd = open(name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return FileError(name);
+    Folder folder(fd, std::move(name));
+    struct stat info;
+    if (fstat(fd, &info) != 0) return FileError(folder.path_);
+    if ((info.st_uid != geteuid() && info.st_uid != 0) ||
+        (info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(folder.path_,
+                       ": others can write to this directory, so Postfix could be given their "
+                       "table; deferd-queue needs one that root alone can write to"));
+    }
+    return folder;
+  }
 
-std::string FolderOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
-}
+  // A new file; one of that name is replaced. Synced to disk, readable for Postfix's own user.
+  absl::Status Write(const std::string& path, absl::string_view text) const {
+    const char* const name = NameOf(path);
+    if (unlinkat(fd_, name, 0) != 0 && errno != ENOENT) return FileError(path);
+    const int fd = openat(fd_, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0) return FileError(path);
+    absl::Cleanup close_fd = [fd] { close(fd); };
+    while (!text.empty()) {
+      const ssize_t n = write(fd, text.data(), text.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return FileError(path);
+      text.remove_prefix(static_cast<size_t>(n));
+    }
+    return fchmod(fd, 0644) == 0 && fsync(fd) == 0 ? absl::OkStatus() : FileError(path);
+  }
+
+  // Syncs a file that another program wrote, and makes it readable for Postfix's own user.
+  absl::Status Finish(const std::string& path) const {
+    const int fd = openat(fd_, NameOf(path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return FileError(path);
+    absl::Cleanup close_fd = [fd] { close(fd); };
+    return fchmod(fd, 0644) == 0 && fsync(fd) == 0 ? absl::OkStatus() : FileError(path);
+  }
+
+  absl::Status Remove(const std::string& path) const {
+    return unlinkat(fd_, NameOf(path), 0) == 0 || errno == ENOENT ? absl::OkStatus()
+                                                                  : FileError(path);
+  }
+  absl::Status Rename(const std::string& from, const std::string& to) const {
+    return renameat(fd_, NameOf(from), fd_, NameOf(to)) == 0 ? absl::OkStatus() : FileError(to);
+  }
+  absl::Status Sync() const { return fsync(fd_) == 0 ? absl::OkStatus() : FileError(path_); }
+
+ private:
+  Folder(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  static const char* NameOf(const std::string& path) {
+    return path.c_str() + path.rfind('/') + 1;  // npos + 1 is 0
+  }
+
+  int fd_;
+  std::string path_;
+};
 
 }  // namespace
 
@@ -88,7 +138,8 @@ bool IsUserKey(absl::string_view name) {
 
 std::optional<SenderTable::Stamp> SenderTable::StampOfTable() const {
   struct stat info;
-  if (stat(absl::StrCat(path_, ".db").c_str(), &info) != 0) return std::nullopt;
+  const bool found = lstat(absl::StrCat(path_, ".db").c_str(), &info) == 0;
+  if (!found || !S_ISREG(info.st_mode)) return std::nullopt;
   return Stamp(info.st_dev, info.st_ino, info.st_size,
                absl::ToUnixNanos(absl::TimeFromTimespec(info.st_mtim)));
 }
@@ -102,7 +153,7 @@ bool SenderTable::IsThere() const {
 void SenderTable::SetRefreshed(absl::Time now) {
   refreshed_ = now;
   const std::string path = absl::StrCat(path_, ".said");
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (fd < 0) return;
   const timespec stamp = absl::ToTimespec(now);
   const timespec both[2] = {stamp, stamp};
@@ -117,7 +168,7 @@ absl::Status SenderTable::Open(absl::Time now) {
     return Write({});
   }
   struct stat info;
-  const bool known = stat(absl::StrCat(path_, ".said").c_str(), &info) == 0;
+  const bool known = lstat(absl::StrCat(path_, ".said").c_str(), &info) == 0;
   refreshed_ = known ? std::min(now, absl::TimeFromTimespec(info.st_mtim)) : now;
   return absl::OkStatus();
 }
@@ -158,15 +209,17 @@ absl::Status SenderTable::Make(const std::string& fresh,
   for (const auto& [key, why] : senders) {
     absl::StrAppend(&text, key, " ", kTransport, ":", why, "\n");
   }
-  absl::Status status = WriteFile(fresh, text);
+  const absl::StatusOr<Folder> folder = Folder::Of(path_);
+  if (!folder.ok()) return folder.status();
+  const std::string table = absl::StrCat(fresh, ".db");
+  absl::Status status = folder->Write(fresh, text);
+  status.Update(folder->Remove(table));  // of a crash
   if (!status.ok()) return status;
   std::vector<std::string> argv = postmap_;
   argv.push_back(absl::StrCat("hash:", fresh));
   status = commands_.Run(argv, "", kLimit).status();
   if (!status.ok()) return status;
-  const std::string table = absl::StrCat(fresh, ".db");
-  if (chmod(table.c_str(), 0644) != 0) return FileError(table);
-  status = Sync(table);
+  status = folder->Finish(table);
   if (!status.ok()) return status;
   argv.insert(argv.end() - 1, "-s");
   const absl::StatusOr<std::string> read_back = commands_.Run(argv, "", kLimit);
@@ -181,15 +234,17 @@ absl::Status SenderTable::Write(const std::map<std::string, std::string>& sender
   const std::string fresh = absl::StrCat(path_, ".new");
   absl::Status status = Make(fresh, senders);
   if (!status.ok()) return status;
+  const absl::StatusOr<Folder> folder = Folder::Of(path_);
+  if (!folder.ok()) return folder.status();
   for (const char* suffix : {".db", ""}) {
-    const std::string from = absl::StrCat(fresh, suffix), to = absl::StrCat(path_, suffix);
-    if (rename(from.c_str(), to.c_str()) != 0) return FileError(to);
+    status = folder->Rename(absl::StrCat(fresh, suffix), absl::StrCat(path_, suffix));
+    if (!status.ok()) return status;
   }
   senders_ = senders;
   written_ = StampOfTable();
   spdlog::info("sender table: Postfix defers the mail of {} senders (domains, users)",
                senders.size());
-  return Sync(FolderOf(path_));
+  return folder->Sync();
 }
 
 }  // namespace deferd

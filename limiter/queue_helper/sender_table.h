@@ -14,6 +14,9 @@
 // time of PATH.said tells the next process when deferd last sent the table. If deferd does not
 // refresh the table within kTrusted, the table is emptied and mail flows.
 //
+// The directory must be one that nobody but root (or the user that runs this) can write to; links
+// in it are replaced, never followed.
+//
 // Safe from any thread.
 
 #ifndef DEFERD_LIMITER_QUEUE_HELPER_SENDER_TABLE_H_

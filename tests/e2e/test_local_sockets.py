@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 import unittest
 
-from deferd_process import ASK, DEFERCTL, LIMIT, DeferdTest, message, run
+from deferd_process import ASK, BIN, DEFERCTL, LIMIT, DeferdTest, message, run
 from queue_process import QueueHelper
 from redis_server import until
 
@@ -29,6 +30,17 @@ try:
     sys.stdout.buffer.write(client.recv(1000))
 except (BrokenPipeError, ConnectionResetError):
     pass
+"""
+
+# One request to deferd-queue and its whole answer.
+ASKS = """
+import socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.settimeout(60)
+client.connect(sys.argv[1])
+client.sendall(sys.argv[2].encode() + b"\\n")
+while piece := client.recv(65536):
+    sys.stdout.buffer.write(piece)
 """
 
 
@@ -157,6 +169,61 @@ class Sockets(DeferdTest):
         subprocess.run([*helper.arguments, "--empty-sender-table"],
                        env={**os.environ, "SERVICE_RESULT": "signal"}, timeout=LIMIT, check=True)
         self.assertEqual(self.senders(), [])
+
+    @unittest.skipIf(os.getuid() != 0, "takes root to be somebody else")
+    def test_what_a_deferd_that_was_taken_over_can_make_root_do(self):
+        folder = tempfile.mkdtemp(prefix="deferd-queue-")
+        self.addCleanup(shutil.rmtree, folder)
+        os.chmod(folder, 0o755)
+        # An Exim that writes down all that it was given.
+        seen = os.path.join(folder, "seen")
+        exim = os.path.join(folder, "exim4")
+        with open(exim, "w", encoding="ascii") as file:
+            file.write(f"""#!/bin/sh
+{{ printf '%s\\n' "$0 $*"; echo $(readlink /proc/$$/fd/*); pwd; umask; ulimit -c; env; }} >>{seen}
+""")
+        os.chmod(exim, stat.S_IRWXU)
+        path = os.path.join(folder, "queue.sock")
+        leaked = os.open("/etc/shadow" if os.geteuid() == 0 else "/etc/passwd", os.O_RDONLY)
+        self.addCleanup(os.close, leaked)
+        helper = subprocess.Popen(
+            [os.path.join(BIN, "deferd-queue"), "--socket", path, "--user", "daemon", "--exim", exim,
+             "--postfix", "/nonexistent", "--sender-table", os.path.join(folder, "senders"),
+             "--allow-discard", "--allow-redirect"],
+            stderr=subprocess.DEVNULL, pass_fds=[leaked], cwd="/tmp",
+            env={**os.environ, "LD_BIND_NOW": "1", "EVIL": "yes", "TZ": "Asia/Tokyo"})
+        self.addCleanup(helper.wait, LIMIT)
+        self.addCleanup(helper.terminate)
+        until(lambda: os.path.exists(path), "deferd-queue listens")
+
+        def ask(verb, **args):
+            """As daemon, who is deferd here: a user whom every machine has, with a group of that name."""
+            request = json.dumps({"verb": verb, "args": args})
+            done = subprocess.run(["/usr/bin/python3", "-c", ASKS, path, request], user="daemon",
+                                  group=pwd.getpwnam("daemon").pw_gid, extra_groups=[],
+                                  capture_output=True, text=True, timeout=LIMIT, check=True)
+            return json.loads(done.stdout)
+
+        ident = "1xU000-000001-11"
+        for verb, args in (
+                ("discard", {"ids": [ident]}), ("redirect", {"id": ident, "address": "a@b.example"}),
+                ("hold", {"ids": ["-Mrm"]}), ("hold", {"ids": [ident, f"{ident} -be"]}),
+                ("hold", {"ids": ["../../etc/passwd"]}), ("hold", {"ids": [f"{ident}\n"]}),
+                ("hold", {"ids": [ident] * 1001}), ("hold", {"ids": []}), ("requeue", {"id": "$(id)"}),
+                ("requeue", {"id": "-C/tmp/x"}), ("release", {"ids": ["A37C8A722D8"]}), ("exec", {"ids": [ident]}),
+                ("give_back", {"ids": ["ALL"]}), ("", {})):
+            answer = ask(verb, **args)
+            self.assertFalse(answer["ok"], (verb, args))
+        self.assertFalse(os.path.exists(seen), "nothing was run for what was refused")
+        self.assertTrue(ask("hold", ids=[ident])["ok"])
+        with open(seen, encoding="ascii") as file:
+            lines = file.read().splitlines()
+        self.assertEqual(lines[0], f"{exim} -MG deferd-held {ident}")
+        for other in ("/etc/", "socket:", "anon_inode:"):
+            self.assertNotIn(other, lines[1], "a descriptor of deferd-queue or of who started it")
+        self.assertEqual(lines[2:5], ["/", "0022", "0"])
+        names = {line.split("=")[0] for line in lines[5:] if "=" in line}
+        self.assertEqual(names - {"PWD", "OLDPWD", "SHLVL", "_"}, {"PATH", "LC_ALL", "TZ"})
 
     def test_the_admin_socket_withstands_hostile_requests(self):
         daemon = self.deferd()

@@ -146,6 +146,21 @@ TEST(CommandTest, WordsAreNoShell) {
             "PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\nTZ=UTC\n");
 }
 
+TEST(CommandTest, InheritsNoDescriptor) {
+  const int inherited = dup(STDERR_FILENO);  // not close-on-exec
+  Commands commands;
+  const std::string open_files =
+      commands.Run({"/bin/sh", "-c", "exec ls /proc/self/fd"}, "", absl::Seconds(20)).value();
+  close(inherited);
+  EXPECT_EQ(open_files, "0\n1\n2\n3\n") << "3 is the directory that ls reads";
+}
+
+TEST(CommandTest, EndsWhatWritesTooMuch) {
+  Commands commands;
+  EXPECT_THAT(commands.Run({"/bin/cat", "/dev/zero"}, "", absl::Hours(1)),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("more than 64 MiB")));
+}
+
 TEST(CommandTest, TellsWhatWentWrong) {
   Commands commands;
   absl::Status status =

@@ -57,6 +57,39 @@ TEST(QueueHelperTest, DiscardingAndRedirectingAreRootsAndOff) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("no longer in the queue")));
 }
 
+TEST(QueueHelperTest, ReturningMailCanBeDenied) {
+  QueueHelper::Options options = Options();
+  options.deny_give_back = true;
+  QueueHelper helper(options);
+  for (int64_t uid : {kDeferd, int64_t{0}}) {
+    EXPECT_THAT(helper.Handle("give_back", Ids(), {.uid = uid}),
+                StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("--deny-give-back")));
+  }
+  EXPECT_THAT(helper.Handle("release", Ids(), {.uid = kDeferd}).status(), IsOk());
+}
+
+TEST(QueueHelperTest, ADaemonGoneWildIsSlowedDownAndRootIsNot) {
+  ManualClock clock(absl::FromUnixSeconds(1'900'000'000));
+  QueueHelper helper(Options(), &clock);
+  const auto ask = [&](int64_t uid) {
+    return helper.Handle("no_such_verb", Json::object(), {.uid = uid}).status();
+  };
+  int answered = 0;
+  while (absl::IsInvalidArgument(ask(kDeferd))) ++answered;
+  EXPECT_EQ(answered, static_cast<int>(QueueHelper::kBurst));
+  EXPECT_TRUE(absl::IsResourceExhausted(ask(kDeferd)));
+  EXPECT_TRUE(absl::IsPermissionDenied(ask(kDeferd + 1))) << "a stranger takes nothing from it";
+  EXPECT_TRUE(absl::IsInvalidArgument(ask(0)));
+  clock.Advance(absl::Seconds(1));
+  for (int i = 0; i < QueueHelper::kPerSecond; ++i)
+    EXPECT_TRUE(absl::IsInvalidArgument(ask(kDeferd)));
+  EXPECT_TRUE(absl::IsResourceExhausted(ask(kDeferd)));
+  clock.Advance(-absl::Hours(1));  // the clock is set back
+  EXPECT_TRUE(absl::IsResourceExhausted(ask(kDeferd)));
+  clock.Advance(absl::Hours(2));
+  EXPECT_TRUE(absl::IsInvalidArgument(ask(kDeferd)));
+}
+
 TEST(QueueHelperTest, TakesAnyArguments) {
   QueueHelper helper(Options());
   for (const char* args :

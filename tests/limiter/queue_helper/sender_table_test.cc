@@ -114,6 +114,42 @@ TEST_F(SenderTableTest, KeepsTheOldOneWherePostmapFailsAndTriesAgain) {
   EXPECT_EQ(Read("senders.db"), kHead);
 }
 
+// Whoever could write to the directory could have root write elsewhere, or Postfix read elsewhere.
+TEST_F(SenderTableTest, ADirectoryOfOthersHoldsNoTable) {
+  namespace fs = std::filesystem;
+  const std::string shared = Path("shared");
+  fs::create_directory(shared);
+  for (const fs::perms open : {fs::perms::group_write, fs::perms::others_write}) {
+    fs::permissions(shared, fs::perms::owner_all | open);
+    SenderTable table({"/bin/sh", Path("postmap")}, shared + "/senders");
+    EXPECT_THAT(table.Set({{"@a.example", "because"}}, kNow),
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("others can write")));
+    EXPECT_FALSE(fs::exists(shared + "/senders.db"));
+  }
+  fs::permissions(shared, fs::perms::owner_all);
+  fs::create_directory_symlink(shared, Path("link"));
+  SenderTable linked({"/bin/sh", Path("postmap")}, Path("link/senders"));
+  EXPECT_FALSE(linked.Set({}, kNow).ok());
+  EXPECT_FALSE(fs::exists(shared + "/senders.db"));
+}
+
+TEST_F(SenderTableTest, ALinkInTheDirectoryIsReplacedAndNeverFollowed) {
+  namespace fs = std::filesystem;
+  std::ofstream(Path("victim")) << "mine";
+  for (const char* name :
+       {"senders", "senders.db", "senders.new", "senders.new.db", "senders.said"}) {
+    fs::remove(Path(name));
+    fs::create_symlink(Path("victim"), Path(name));
+    SenderTable table({"/bin/sh", Path("postmap")}, Path("senders"));
+    ASSERT_THAT(table.Open(kNow), IsOk()) << name;
+    ASSERT_THAT(table.Set({{"@a.example", name}}, kNow), IsOk()) << name;
+    EXPECT_EQ(Read("victim"), "mine") << name;
+    EXPECT_THAT(Read("senders.db"), EndsWith(absl::StrCat("@a.example deferd-held:", name, "\n")));
+    EXPECT_FALSE(fs::is_symlink(Path("senders.db"))) << name;
+    EXPECT_FALSE(fs::is_symlink(Path("senders"))) << name;
+  }
+}
+
 TEST_F(SenderTableTest, IsEmptiedWhenNobodySpeaksAnyMore) {
   ASSERT_THAT(table_.Set({{"@a.example", "because"}}, kNow), IsOk());
   const absl::Time said = kNow + absl::Minutes(5);
