@@ -338,6 +338,7 @@ absl::StatusOr<std::string> RunSetup(const SetupArguments& args) {
   } else {
     Say("nothing to change");
   }
+  if (args.undo_queue) return std::string("deferd does not use deferd-queue any more\n");
   if (undo) return absl::StrCat(server.name, " does not ask deferd any more\n");
   if (plan.changes()) RestartDeferd(&machine, server, config_changed);
   return ShadowPage(args.socket);

@@ -4,6 +4,7 @@ operator's first day with deferd, with the real Exim and then the real Postfix.
 
     package_scenario.py exim split|single|plain
     package_scenario.py postfix
+    package_scenario.py container
 
 package in, setup, first shadow case, enforce, upgrade under traffic, downgrade refused, purge under
 traffic. Each step says how long it took.
@@ -30,14 +31,26 @@ OLD = "/debs/old"
 NEW = "/debs/new"
 STATE = "/var/lib/deferd/state.db"
 begun = time.monotonic()
+times = []  # of each step: (its text, seconds)
 faulthandler.dump_traceback_later(LIMIT // 2, repeat=True)
 
 
 def step(text):
     global begun
     now = time.monotonic()
-    print(f"   {now - begun:6.1f} s\n{text}", flush=True)
+    if times:
+        times[-1][1] = now - begun
+        print(f"   {now - begun:6.1f} s", flush=True)
+    times.append([text, 0])
+    print(text, flush=True)
     begun = now
+
+
+def tell_times():
+    print("\nstep                                                             seconds")
+    for text, seconds in times[:-1]:
+        print(f"{text:<64} {seconds:7.1f}")
+    print(f"{'all':<64} {sum(seconds for _, seconds in times):7.1f}\n", flush=True)
 
 
 def fail(text):
@@ -278,6 +291,58 @@ def counts(subject):
     return int(re.search(r'"failed": (\d+)', text)[1])
 
 
+def restart(deferd):
+    deferd.stop()
+    deferd.start()
+    until(lambda: deferctl("status", ok=False).returncode == 0, "deferd answers")
+
+
+class OtherNode:
+    """A second node, of the version that was installed first, that shares through Redis."""
+
+    def __init__(self, redis):
+        shutil.copy("/usr/sbin/deferd", "/tmp/deferd-of-before")
+        shutil.copy("/usr/bin/deferctl", "/tmp/deferctl-of-before")
+        shutil.rmtree("/tmp/other", ignore_errors=True)
+        os.makedirs("/tmp/other")
+        write("/tmp/other/deferd.toml", f"""state_dir = "/tmp/other/state"
+policy = "/etc/deferd/policy.toml"
+[hook]
+exim = "unix:/tmp/other/exim.sock"
+[admin]
+socket = "/tmp/other/admin.sock"
+[shared]
+redis = "{redis}"
+""")
+        self.daemon = Daemon("/tmp/deferd-of-before", "--config", "/tmp/other/deferd.toml")
+        until(lambda: self.ctl("status", ok=False).returncode == 0, "the other node answers")
+
+    def ctl(self, *argv, ok=True):
+        return run("/tmp/deferctl-of-before", "--socket", "/tmp/other/admin.sock", *argv, ok=ok)
+
+    def blocks(self):
+        return self.ctl("blocks").stdout
+
+    def end(self):
+        self.daemon.stop()
+
+
+def share(deferd):
+    """Puts the machine's deferd and another node behind one Redis; gives the other node."""
+    address = "redis+unix:///tmp/redis.sock"
+    if not os.path.exists("/tmp/redis.sock"):
+        Daemon("/usr/bin/redis-server", "--port", "0", "--unixsocket", "/tmp/redis.sock", "--unixsocketperm",
+               "777", "--save", "", "--appendonly", "no")
+        until(lambda: os.path.exists("/tmp/redis.sock"), "Redis listens")
+    run("redis-cli", "-s", "/tmp/redis.sock", "flushall")  # of the layout before
+    with open("/etc/deferd/deferd.toml", "a", encoding="utf-8") as file:
+        file.write(f'\n[shared]\nredis = "{address}"\n')
+    restart(deferd)
+    other = OtherNode(address)
+    until(lambda: "shop.example" in other.blocks(), "the other node knows the block")
+    return other
+
+
 def main(mta):
     before = "/tmp/config-before"
     shutil.rmtree(before, ignore_errors=True)
@@ -344,7 +409,9 @@ def main(mta):
         else run("postqueue", "-p").stdout
     check(code >= 500 or "shop.example" in held, f"refused or held: {code} {text}\n{held}")
 
-    step("upgrade under traffic, with a live state.db")
+    other = share(deferd)
+
+    step("upgrade under traffic, with a live state.db and a shared Redis")
     failed = counts("shop.example")
     sender = Sender(mta)
     install(NEW, "deferd")
@@ -355,6 +422,42 @@ def main(mta):
     check(counts("shop.example") == failed, "the counts are there")
     check("shop.example" in deferctl("blocks").stdout, "the block is there")
     check(mta.wired(), "the mail server still asks")
+    # The node of the version before goes on with the new one.
+    deferctl("block", "after.example", "--for", "2h", "--reason", "test")
+    until(lambda: "after.example" in other.blocks(), "the older node knows of the newer one's block")
+    other.ctl("unblock", "after.example")
+    until(lambda: "after.example" not in deferctl("blocks").stdout, "and the other way round")
+    check("shop.example" in other.blocks(), "the older node still blocks")
+    other.end()
+
+    step("deferd-queue: package in; it sees what is held")
+    install(NEW, "deferd-queue")
+    for folder in ("/run/deferd-queue", "/var/lib/deferd-queue"):
+        os.makedirs(folder, exist_ok=True)  # its unit would
+    queue = Daemon("/usr/sbin/deferd-queue")
+    until(lambda: os.path.exists("/run/deferd-queue/queue.sock"), "deferd-queue listens")
+    deferctl("setup", mta.name)
+    check("/run/deferd-queue/queue.sock" in read("/etc/deferd/deferd.toml"), "setup has found it")
+    restart(deferd)
+    until(lambda: "shop.example" in deferctl("queue", "--held").stdout, "the held message is seen")
+
+    step("deferd-queue: its purge is refused while mail is held")
+    refused = apt("purge", "deferd-queue", ok=False)
+    check(refused.returncode != 0 and "deferd-queue: not removed" in refused.stderr, f"refused: {refused.stderr}")
+    check("deferctl queue release" in refused.stderr, f"says what to do: {refused.stderr}")
+    deferctl("queue", "release", "shop.example")
+    until(lambda: ("web@shop.example", "ok@far.example") in mta.sink.accepted, "released mail is delivered")
+
+    step("deferd-queue: purge under traffic")
+    sender = Sender(mta)
+    gone = apt("purge", "deferd-queue")
+    print(gone.stdout[gone.stdout.find("Removing deferd-queue"):])
+    queue.stop()
+    print(f"   {sender.end()} messages meanwhile")
+    check(not re.search(r"^helper", read("/etc/deferd/deferd.toml"), re.M), "deferd does not look for it")
+    check(not os.path.exists("/var/lib/deferd-queue"), "its table is gone")
+    restart(deferd)
+    mta.send("web@shop.example", "ok@far.example")  # held, for what comes
 
     step("downgrade from a newer store is refused")
     deferd.stop()
@@ -409,13 +512,39 @@ def main(mta):
     check(not os.path.exists("/var/lib/deferd") and not os.path.exists("/etc/deferd/deferd.toml"), "nothing is left")
     mta.stop()
     step("done")
+    tell_times()
+
+
+def container():
+    """What deploy/container/Containerfile does to the system, and whether deferd runs so."""
+    step("container: the image's own steps, without a container")
+    text = read("/test/Containerfile").replace("\\\n", " ")
+    commands = [one.strip() for one in re.search(r"^RUN (.*)$", text, re.M)[1].split("&&")]
+    check(any("/tmp/deferd_*.deb" in one for one in commands), f"installs the package: {commands}")
+    install(NEW, "deferd")
+    for command in commands:
+        if command.startswith("install "):
+            run(*command.split())
+    os.makedirs("/var/log/mail", exist_ok=True)
+    write("/var/log/mail/mail.log", "")
+    shutil.copy("/test/deferd.toml", "/etc/deferd/deferd.toml")
+    user = re.search(r"^USER (\S+)$", text, re.M)[1]
+    deferd = Daemon("/usr/sbin/deferd", "--config", "/etc/deferd/deferd.toml", user=user)
+    health = re.search(r'^HEALTHCHECK .*CMD \[(.*)\]$', text, re.M)[1].replace('"', "").split(", ")
+    until(lambda: run(*health, ok=False).returncode == 0, "the health check passes")
+    check(os.stat("/run/deferd-door/policy.sock").st_mode & 0o777 == 0o666, "the mail server may ask")
+    deferd.stop()
+    apt("purge", "deferd")
+    step("done")
 
 
 if __name__ == "__main__":
     # No name server answers in this network: a refusal at once, no waiting.
     write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
     write("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 sink.example\n")
-    if sys.argv[1] == "exim":
+    if sys.argv[1] == "container":
+        container()
+    elif sys.argv[1] == "exim":
         main(Exim(sys.argv[2]))
     else:
         main(Postfix())

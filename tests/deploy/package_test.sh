@@ -21,14 +21,14 @@ mkdir -p "$work/debs" "$work/test"
 "$root/deploy/package.sh" --prebuilt "$build" --output "$work/debs/old" --revision 0.2.0
 "$root/deploy/package.sh" --prebuilt "$build" --output "$work/debs/new" --revision 0.2.1
 lintian --allow-root --fail-on error,warning "$work"/debs/new/*.changes
-cp "$root/tests/deploy/package_scenario.py" "$root/tests/e2e/smtp_sink.py" "$work/test"
+cp "$root/tests/deploy/package_scenario.py" "$root/tests/e2e/smtp_sink.py" "$root"/deploy/container/* "$work/test"
 depends=$(dpkg-deb -f "$work"/debs/new/deferd_*.deb Depends | tr ',' '\n' | sed -E 's/^ *([a-z0-9.+-]+).*/\1/' | sort -u)
 
 # With the network: what the packages depend on, and Postfix for later.
 cat >"$work/prepare" <<TEXT
 set -e
 export DEBIAN_FRONTEND=noninteractive
-apt-get install -y -q --no-install-recommends $(echo "$depends" | tr '\n' ' ')
+apt-get install -y -q --no-install-recommends redis-server $(echo "$depends" | tr '\n' ' ')
 apt-get clean  # of what the bare system was made of, Exim too
 apt-get install -y -q --no-install-recommends --download-only postfix
 mkdir /postfix && cp /var/cache/apt/archives/*.deb /postfix
@@ -47,6 +47,7 @@ export DEBIAN_FRONTEND=noninteractive
 dpkg --purge --force-depends exim4-daemon-light exim4-base exim4-config >/dev/null 2>&1
 dpkg -i /postfix/*.deb >/postfix/log 2>&1 || cat /postfix/log
 python3 -u package_scenario.py postfix
+python3 -u package_scenario.py container
 TEXT
 echo "bare system"
 # Not as the namespace's first process: Exim's daemon stays in the foreground below init.
