@@ -32,12 +32,12 @@ NEW = "/debs/new"
 STATE = "/var/lib/deferd/state.db"
 begun = time.monotonic()
 times = []  # of each step: (its text, seconds)
-faulthandler.dump_traceback_later(LIMIT // 2, repeat=True)
 
 
 def step(text):
     global begun
     now = time.monotonic()
+    faulthandler.dump_traceback_later(LIMIT // 2, repeat=True)  # where a step hangs
     if times:
         times[-1][1] = now - begun
         print(f"   {now - begun:6.1f} s", flush=True)
@@ -47,10 +47,10 @@ def step(text):
 
 
 def tell_times():
-    print("\nstep                                                             seconds")
+    print(f"\n{'step':<76} seconds")
     for text, seconds in times[:-1]:
-        print(f"{text:<64} {seconds:7.1f}")
-    print(f"{'all':<64} {sum(seconds for _, seconds in times):7.1f}\n", flush=True)
+        print(f"{text:<76} {seconds:7.1f}")
+    print(f"{'all':<76} {sum(seconds for _, seconds in times):7.1f}\n", flush=True)
 
 
 def fail(text):
