@@ -8,21 +8,6 @@
 
 namespace deferd {
 
-namespace {
-
-CountedOutcome Counted(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::kDelivered:
-      return CountedOutcome::kDelivered;
-    case Outcome::kDeferred:
-      return CountedOutcome::kDeferred;
-    default:
-      return CountedOutcome::kFailed;
-  }
-}
-
-}  // namespace
-
 void AttemptWork::Record(const EventBatch& batch) {
   parts_->batch_clock = parts_->clock->Now();
   parts_->happened.AddLines(batch.counts);
@@ -204,13 +189,13 @@ void AttemptWork::ShowLeftOut(const Attempt& attempt, const ChargedSubjects& cha
                               ReplyClass reply_class, RecipientRecord* record) {
   if (parts_->settings.policy->count == CountMode::kOnce && record->left_out == reply_class) return;
   record->left_out = reply_class;
-  accounts_->AddLeftOut(charged, attempt.time, Counted(attempt.outcome), reply_class);
+  accounts_->AddLeftOut(charged, attempt.time, CountedAs(attempt.outcome), reply_class);
 }
 
 void AttemptWork::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
                              const Classification* answer, MessageRecord* message,
                              RecipientRecord* record) {
-  CountedOutcome outcome = Counted(attempt.outcome);
+  CountedOutcome outcome = CountedAs(attempt.outcome);
   const bool delivered = outcome == CountedOutcome::kDelivered;
   if (parts_->settings.policy->count == CountMode::kOnce) {
     if (attempt.time < record->last) return;

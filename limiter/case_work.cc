@@ -46,19 +46,12 @@ void CaseWork::Warn(const Subject& subject, const std::vector<Decision>& decisio
     const absl::Duration lately = rule.window / 4;
     const Counts recent =
         parts_->counts.Of(subject, rule.window, parts_->now, parts_->now - lately, shadow);
-    parts_->happened.AddWarning(
-        {.subject = subject,
-         .rule = rule.name,
-         .shadow = shadow,
-         .at = parts_->now,
-         .bad = decision.bad,
-         .bad_of = Judged(rule, decision.counts).total() - decision.counts.surplus,
-         .min_bad = rule.min_bad,
-         .rejected = rule.rejected,
-         .percent = decision.percent,
-         .percent_limit = rule.percent,
-         .window = rule.window,
-         .expected = WhenReached(rule, decision.counts, recent, lately, parts_->now)});
+    Warning warning{JudgementOf(decision, *parts_->settings.policy)};
+    warning.subject = subject;
+    warning.shadow = shadow;
+    warning.at = parts_->now;
+    warning.expected = WhenReached(rule, decision.counts, recent, lately, parts_->now);
+    parts_->happened.AddWarning(std::move(warning));
   }
 }
 

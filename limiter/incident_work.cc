@@ -85,11 +85,7 @@ void IncidentWork::CloseIfItRestedOn(const Incident& incident, const Subject& su
     const std::optional<int64_t> number = parts_->casebook.NumberOf(*record);
     if (!number.has_value()) continue;  // another node's
     const Counts counts = CountsWithout(*record, *number, taken_out);
-    Rule rule;
-    rule.min_bad = record->min_bad;
-    rule.rejected = record->rejected;
-    rule.percent = record->percent_limit;
-    rule.any_share = rule.percent == 0;
+    const Rule rule = RuleOf(*record);
     if (counts == record->counts || Evaluate(rule, counts).tripped) continue;
     // What came since may be reason enough.
     const Counts now =

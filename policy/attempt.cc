@@ -30,6 +30,19 @@ absl::string_view OutcomeName(Outcome outcome) {
   return "unknown";
 }
 
+CountedOutcome CountedAs(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kDelivered:
+      return CountedOutcome::kDelivered;
+    case Outcome::kDeferred:
+      return CountedOutcome::kDeferred;
+    case Outcome::kRejectedRecipient:
+      return CountedOutcome::kRejected;
+    default:
+      return CountedOutcome::kFailed;
+  }
+}
+
 LineCounts& LineCounts::operator+=(const LineCounts& other) {
   lines += other.lines;
   attempts += other.attempts;

@@ -14,6 +14,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "policy/counts.h"
 #include "policy/identity.h"
 #include "policy/log_position.h"
 
@@ -39,6 +40,9 @@ inline constexpr int kOutcomes = 11;
 
 // "delivered", "deferred", ...
 absl::string_view OutcomeName(Outcome outcome);
+
+// How an outcome that counts is counted; meaningless for those that are only shown.
+CountedOutcome CountedAs(Outcome outcome);
 
 // A message of this node. Ids are reused after days, so the arrival time belongs to the key.
 struct MessageKey {

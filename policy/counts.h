@@ -7,6 +7,11 @@
 
 namespace deferd {
 
+// How a contribution is counted; the order is that of the stored rows. kSurplus is delivered too,
+// but beyond what one message may dilute (dilution.h). kRejected: a recipient refused at RCPT time.
+enum class CountedOutcome : uint8_t { kDelivered, kDeferred, kFailed, kSurplus, kRejected };
+inline constexpr int kCountedOutcomes = 5;
+
 struct Counts {
   int64_t delivered = 0;
   int64_t deferred = 0;
@@ -27,6 +32,28 @@ struct Counts {
   int percent() const { return Percent(bad(), total()); }
   // The same without the surplus: the value that rules compare.
   int judged_percent() const { return Percent(bad(), total() - surplus); }
+
+  // `n` more contributions; fewer if it is negative.
+  void Add(CountedOutcome outcome, int64_t n = 1) {
+    switch (outcome) {
+      case CountedOutcome::kDelivered:
+        delivered += n;
+        break;
+      case CountedOutcome::kDeferred:
+        deferred += n;
+        break;
+      case CountedOutcome::kFailed:
+        failed += n;
+        break;
+      case CountedOutcome::kSurplus:
+        delivered += n;
+        surplus += n;
+        break;
+      case CountedOutcome::kRejected:
+        rejected += n;
+        break;
+    }
+  }
 
   Counts& operator+=(const Counts& other) {
     delivered += other.delivered;

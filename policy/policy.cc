@@ -88,6 +88,19 @@ bool Rule::AppliesTo(const Subject& subject, bool alone, absl::string_view withi
   return who.Matches(subject, within);
 }
 
+bool SameRule(Rule a, const Rule& b) {
+  a.line = b.line;
+  return a == b;
+}
+
+absl::string_view ModeName(Mode mode) { return mode == Mode::kShadow ? "shadow" : "enforce"; }
+
+const Rule* Policy::FindRule(absl::string_view name) const {
+  const auto found =
+      std::find_if(rules.begin(), rules.end(), [&](const Rule& rule) { return rule.name == name; });
+  return found == rules.end() ? nullptr : &*found;
+}
+
 const ReplyClassifier& Policy::replies() const {
   if (classifier != nullptr) return *classifier;
   static const ReplyClassifier& built_in = *[] {

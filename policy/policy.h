@@ -75,7 +75,12 @@ struct Rule {
   // Whether kind and names select the subject. `alone`: it is such a login or account; `within`:
   // the domain that it is charged inside of, where its id may not say. See also RulesFor.
   bool AppliesTo(const Subject& subject, bool alone = false, absl::string_view within = "") const;
+
+  friend bool operator==(const Rule&, const Rule&) = default;
 };
+
+// Whether both judge alike, wherever they stand in their files.
+bool SameRule(Rule a, const Rule& b);
 
 // [exempt.NAME]: who is counted and shown, but blocked by no rule.
 struct Exemption {
@@ -90,6 +95,8 @@ struct Exemption {
 class RuleIndex;
 
 enum class Mode : uint8_t { kEnforce, kShadow };
+absl::string_view ModeName(Mode mode);  // "enforce", "shadow"
+
 enum class Profile : uint8_t { kFair, kCpanel };
 enum class CountMode : uint8_t { kOnce, kAttempts };
 
@@ -135,6 +142,8 @@ struct Policy {
   // It counts with so much certainty that mail may be discarded or given back for it.
   bool SurelyCounts(const Classification& answer, bool failure) const;
 
+  // nullptr: it has no rule of that name.
+  const Rule* FindRule(absl::string_view name) const;
   // At `now`. `within`: see Rule::AppliesTo.
   bool Exempts(const Subject& subject, absl::Time now, absl::string_view within = "") const;
   // Whether it has rules that are enforced, or in shadow; and any that judge rejected recipients.

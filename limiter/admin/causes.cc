@@ -141,14 +141,14 @@ bool IsBad(Outcome outcome) {
 }
 
 struct Tally {
-  int64_t delivered = 0, deferred = 0, failed = 0;
+  Counts counts;
   std::map<std::string, int64_t> classes;
 };
 
 Json TallyJson(std::string reason, std::string meaning, const Tally& tally) {
-  return {{"reason", std::move(reason)},  {"meaning", std::move(meaning)},
-          {"delivered", tally.delivered}, {"deferred", tally.deferred},
-          {"failed", tally.failed},       {"classes", Json(tally.classes)}};
+  return {{"reason", std::move(reason)},         {"meaning", std::move(meaning)},
+          {"delivered", tally.counts.delivered}, {"deferred", tally.counts.deferred},
+          {"failed", tally.counts.failed},       {"classes", Json(tally.classes)}};
 }
 
 bool IsApart(const CountedApart& apart, const LedgerRow& row) {
@@ -246,7 +246,7 @@ Json CausesJson(const LedgerSearch& search, const Subject& subject,
       ++sent.left_out;
       return;
     }
-    ++(row.outcome == Outcome::kDeferred ? sent.counts.deferred : sent.counts.failed);
+    sent.counts.Add(CountedAs(row.outcome));
     ++senders[row.sender.empty() ? "<>" : row.sender];
     if (!row.login.empty()) ++logins[row.login];
     if (!row.user.empty()) ++scripts[row.user];
@@ -311,9 +311,7 @@ Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
       Tally& tally = is_apart                       ? tallies_apart[row.narrower]
                      : left_out == LeftOut::kCounts ? counted
                                                     : tallies[left_out];
-      ++(row.outcome == Outcome::kDelivered  ? tally.delivered
-         : row.outcome == Outcome::kDeferred ? tally.deferred
-                                             : tally.failed);
+      tally.counts.Add(CountedAs(row.outcome));
       if (!row.reply_class.empty()) ++tally.classes[row.reply_class];
     }
     looked += page->rows.size();
@@ -336,9 +334,9 @@ Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
   }
   return {{"all", all},
           {"counted",
-           {{"delivered", counted.delivered},
-            {"deferred", counted.deferred},
-            {"failed", counted.failed}}},
+           {{"delivered", counted.counts.delivered},
+            {"deferred", counted.counts.deferred},
+            {"failed", counted.counts.failed}}},
           {"reasons", std::move(reasons)}};
 }
 

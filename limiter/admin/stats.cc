@@ -29,12 +29,8 @@ struct Totals {
 
   Counts Recipients() const {
     Counts counts;
-    for (const auto& [name, outcome] : recipients) ++*Slot(outcome, &counts);
+    for (const auto& [name, outcome] : recipients) counts.Add(CountedAs(outcome));
     return counts;
-  }
-  static int64_t* Slot(Outcome outcome, Counts* counts) {
-    if (outcome == Outcome::kDelivered) return &counts->delivered;
-    return outcome == Outcome::kDeferred ? &counts->deferred : &counts->failed;
   }
 };
 
@@ -47,7 +43,7 @@ void Count(const LedgerRow& row, Totals* totals) {
   }
   totals->messages.insert(message);
   if (row.outcome == Outcome::kQueued) return;
-  ++*Totals::Slot(row.outcome, &totals->attempts);
+  totals->attempts.Add(CountedAs(row.outcome));
   const bool last =
       totals->recipients.try_emplace(absl::StrCat(message, " ", row.recipient), row.outcome).second;
   if (last && row.left_out != LeftOut::kCounts) ++totals->left_out;

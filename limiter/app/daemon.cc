@@ -197,8 +197,7 @@ absl::Status RunningDaemon::Reload() {
   ++reloads_;
   changes_ = std::move(changes);
   spdlog::info("reloaded: policy {} ({}), mode {}: {}", policy_.policy->path, policy_.policy->hash,
-               policy_.policy->mode == Mode::kShadow ? "shadow" : "enforce",
-               absl::StrJoin(changes_, "; "));
+               ModeName(policy_.policy->mode), absl::StrJoin(changes_, "; "));
   return absl::OkStatus();
 }
 
@@ -348,8 +347,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_as
     spdlog::warn("{}: [intake] names no log; deferd blocks nobody by itself", config.path);
   }
   spdlog::info("deferd {} starts: node {}, policy {} ({}), mode {}", kVersion, state_dir->node(),
-               policy->policy->path, policy->policy->hash,
-               policy->policy->mode == Mode::kShadow ? "shadow" : "enforce");
+               policy->policy->path, policy->policy->hash, ModeName(policy->policy->mode));
   const auto held = std::make_shared<const StateDir>(*std::move(state_dir));
   std::unique_ptr<RunningDaemon> daemon;
   absl::Status loaded = OpenAndLoad(config, *policy, held, &daemon);

@@ -72,9 +72,7 @@ Gauges::SubjectSeries SubjectSeriesOf(const std::vector<SubjectCounts>& worst_fi
       series.listed.push_back({name, one.counts, is_blocked});
       continue;
     }
-    series.other.delivered += one.counts.delivered;
-    series.other.deferred += one.counts.deferred;
-    series.other.failed += one.counts.failed;
+    series.other += one.counts;
     ++series.others;
   }
   for (const Subject& quiet : blocked) series.listed.push_back({quiet.ToString(), Counts(), true});
@@ -180,7 +178,7 @@ Json RunningDaemon::StatusJson() const {
   Json listening = Json::object();
   for (const auto& [name, address] : listening_) listening[name] = address;
   const Freshness::State freshness = freshness_.Get();
-  const Json policy = PolicyJson();
+  const Json policy = PolicyInForce();
   const Limiter::Stats stats = limiter_.stats();
   return {{"version", kVersion},
           {"node", state_dir_->node()},
@@ -217,12 +215,12 @@ Json RunningDaemon::StatusJson() const {
           {"listening", listening}};
 }
 
-Json RunningDaemon::PolicyJson() const {
+Json RunningDaemon::PolicyInForce() const {
   MutexLock lock(&policy_mutex_);
   return {{"path", policy_.policy->path},
           {"hash", policy_.policy->hash},
           {"loaded", FormatUtc(policy_loaded_)},
-          {"mode", policy_.policy->mode == Mode::kShadow ? "shadow" : "enforce"},
+          {"mode", std::string(ModeName(policy_.policy->mode))},
           {"stale", !policy_error_.empty()},
           {"error", policy_error_},
           {"changes", changes_},

@@ -78,8 +78,8 @@ void Journal::OnWarning(const Warning& warning) {
   }
   spdlog::warn("{}: WARNING: near rule {}{}: {} {} of {} ({}%), limits {} and {}%{}",
                PrintableUtf8(warning.subject.ToString()), warning.rule,
-               warning.shadow ? " (shadow)" : "", warning.bad, JudgedWords(warning.rejected),
-               warning.bad_of, warning.percent, warning.min_bad, warning.percent_limit, when);
+               warning.shadow ? " (shadow)" : "", warning.bad(), JudgedWords(warning.rejected),
+               warning.bad_of(), warning.percent, warning.min_bad, warning.percent_limit, when);
 }
 
 void Journal::OnAnnounce(const Case& record) {

@@ -1,6 +1,5 @@
 #include "limiter/app/reload_changes.h"
 
-#include <algorithm>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -11,22 +10,6 @@ namespace {
 
 constexpr size_t kNamed = 5;
 
-const Rule* Named(const Policy& policy, const std::string& name) {
-  const auto found = std::find_if(policy.rules.begin(), policy.rules.end(),
-                                  [&](const Rule& rule) { return rule.name == name; });
-  return found == policy.rules.end() ? nullptr : &*found;
-}
-
-bool Same(const Rule& a, const Rule& b) {
-  return a.min_bad == b.min_bad && a.rejected == b.rejected && a.percent == b.percent &&
-         a.any_share == b.any_share && a.warn_at == b.warn_at && a.window == b.window &&
-         a.block_for == b.block_for && a.action == b.action && a.shadow == b.shadow &&
-         a.kind == b.kind && a.unhosted == b.unhosted && a.instead_of == b.instead_of &&
-         a.who == b.who;
-}
-
-const char* NameOf(Mode mode) { return mode == Mode::kShadow ? "shadow" : "enforce"; }
-
 }  // namespace
 
 std::vector<std::string> PolicyChanges(const Policy& before, const Policy& now) {
@@ -34,18 +17,18 @@ std::vector<std::string> PolicyChanges(const Policy& before, const Policy& now) 
   if (before.hash == now.hash) return changes;
   changes.push_back(absl::StrCat("policy ", now.hash, ", was ", before.hash));
   if (before.mode != now.mode) {
-    changes.push_back(absl::StrCat("mode ", NameOf(now.mode), ", was ", NameOf(before.mode)));
+    changes.push_back(absl::StrCat("mode ", ModeName(now.mode), ", was ", ModeName(before.mode)));
   }
   for (const Rule& rule : now.rules) {
-    const Rule* const was = Named(before, rule.name);
+    const Rule* const was = before.FindRule(rule.name);
     if (was == nullptr) {
       changes.push_back(absl::StrCat("rule ", rule.name, " is new"));
-    } else if (!Same(*was, rule)) {
+    } else if (!SameRule(*was, rule)) {
       changes.push_back(absl::StrCat("rule ", rule.name, " has changed"));
     }
   }
   for (const Rule& rule : before.rules) {
-    if (Named(now, rule.name) == nullptr) {
+    if (now.FindRule(rule.name) == nullptr) {
       changes.push_back(absl::StrCat("rule ", rule.name, " was removed"));
     }
   }

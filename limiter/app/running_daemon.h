@@ -91,7 +91,7 @@ class RunningDaemon : public Daemon {
               .freshness = &freshness_,
               .clock = &clock_,
               .status = [this] { return StatusJson(); },
-              .policy = [this] { return PolicyJson(); },
+              .policy = [this] { return PolicyInForce(); },
               .reload = [this] { return Reload(); },
               .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
               .save = [this] { return committer_.Commit(/*durable=*/true); },
@@ -153,7 +153,7 @@ class RunningDaemon : public Daemon {
   absl::Status WaitShared(const Subject& subject) const;
   Gauges ReadGauges() const;
   Json StatusJson() const;
-  Json PolicyJson() const;
+  Json PolicyInForce() const;
   std::string NotReady() const;
 
   const Config config_;

@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "policy/counts.h"
+#include "policy/judgement.h"
 #include "policy/policy.h"
 #include "policy/refusal_text.h"
 #include "policy/subject.h"
@@ -46,7 +47,8 @@ struct PersonsWord {
 // replaces it.
 inline constexpr int64_t kMostRev = int64_t{1} << 40;
 
-struct Case {
+// The judgement is that of the tripped rule, as it was when it tripped; empty if `manual`.
+struct Case : Judgement {
   std::string id;  // NODE-INCARNATION-NUMBER
   Subject subject;
   Subject within;  // the domain that a narrower subject is part of; no id: none
@@ -55,15 +57,6 @@ struct Case {
   bool shadow = false;   // judged and shown, never answered
   bool history = false;  // its time was over before it was found: never enforced
   Action action;
-
-  std::string rule;  // the tripped rule; empty if manual
-  Counts counts;     // when it tripped
-  int64_t min_bad = 0;
-  bool rejected = false;  // the rule judges rejected recipients (Rule::rejected)
-  int percent = 0;        // the whole number that was compared
-  int percent_limit = 0;  // the rule's
-  absl::Duration window;  // the rule's
-  std::string policy_hash;
 
   absl::Time since;  // the tripping attempt's stamp, or when the person said so
   absl::Time until;
@@ -99,11 +92,6 @@ struct Case {
   bool Enforced(absl::Time now) const {
     return state == CaseState::kBlocked && !shadow && now < until;
   }
-  // What of its counts the rule judged; and of that, what it compared with min_bad, and of how
-  // many.
-  Counts judged() const { return rejected ? counts.OfRejected() : counts; }
-  int64_t bad() const { return judged().bad(); }
-  int64_t bad_of() const { return judged().total() - counts.surplus; }
   Refusal ToRefusal() const { return {subject, bad(), min_bad, percent, until, manual, rejected}; }
 };
 

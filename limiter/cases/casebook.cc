@@ -25,19 +25,11 @@ std::string Casebook::NextId() { return absl::StrCat(node_, "-", incarnation_, "
 Case Casebook::Open(const Subject& subject, const Policy& policy, const Decision& decision,
                     bool shadow, absl::Time since, absl::Time clock) {
   const Rule& rule = *decision.rule;
-  Case record;
+  Case record{JudgementOf(decision, policy)};
   record.id = NextId();
   record.subject = subject;
   record.shadow = shadow;
   record.action = rule.action;
-  record.rule = rule.name;
-  record.counts = decision.counts;
-  record.min_bad = rule.min_bad;
-  record.rejected = rule.rejected;
-  record.percent = decision.percent;
-  record.percent_limit = rule.percent;
-  record.window = rule.window;
-  record.policy_hash = policy.hash;
   record.since = since;
   record.until = since + rule.block_for;
   record.history = record.until <= clock;

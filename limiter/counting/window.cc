@@ -44,16 +44,14 @@ bool Window::Remove(int64_t step, CountedOutcome outcome) {
 
 Counts Window::Sum(int64_t now_step, int64_t after_step) const {
   after_step = std::max(after_step, now_step - StepClock::kSteps);
-  int64_t sums[kKinds] = {};
+  int64_t sums[kKinds] = {};  // judged after every attempt: no branch by outcome in the loop
   for (const Cell cell : cells_) {
     const int64_t step = StepOf(cell);
     if (step > after_step && step <= now_step) sums[KeyOf(cell) % kKinds] += cell & kMaxCount;
   }
-  return {.delivered = sums[0] + sums[3],
-          .deferred = sums[1],
-          .failed = sums[2],
-          .surplus = sums[3],
-          .rejected = sums[4]};
+  Counts counts;
+  for (int i = 0; i < kCountedOutcomes; ++i) counts.Add(static_cast<CountedOutcome>(i), sums[i]);
+  return counts;
 }
 
 void Window::ForEach(

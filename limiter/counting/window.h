@@ -20,11 +20,6 @@
 
 namespace deferd {
 
-// What a contribution can be; the order is that of the stored rows. kSurplus is delivered too, but
-// beyond what one message may dilute (dilution.h). kRejected: a recipient refused at RCPT time.
-enum class CountedOutcome : uint8_t { kDelivered, kDeferred, kFailed, kSurplus, kRejected };
-inline constexpr int kCountedOutcomes = 5;
-
 // The steps of windows of one length.
 class StepClock {
  public:

@@ -330,8 +330,7 @@ int RunPolicyCheck(const Arguments& args) {
     return Print(DumpPretty(result));
   }
   std::string out = absl::StrFormat("%s: ok, mode %s, %d rules\n", loaded->policy->path,
-                                    loaded->policy->mode == Mode::kShadow ? "shadow" : "enforce",
-                                    loaded->policy->rules.size());
+                                    ModeName(loaded->policy->mode), loaded->policy->rules.size());
   if (loaded->policy->rules.empty()) out += "  no rules: nothing is ever blocked by itself\n";
   for (const Rule& rule : loaded->policy->rules) {
     if (rule.off()) {

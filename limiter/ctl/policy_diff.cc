@@ -144,22 +144,8 @@ Json SubjectDiff(const std::string& subject, const std::vector<Block>& before,
 }
 
 Json PolicyName(const Policy& policy) {
-  return {{"path", policy.path},
-          {"hash", policy.hash},
-          {"mode", policy.mode == Mode::kShadow ? "shadow" : "enforce"}};
-}
-
-bool SameRule(const Rule& a, const Rule& b) {
-  return a.min_bad == b.min_bad && a.rejected == b.rejected && a.percent == b.percent &&
-         a.any_share == b.any_share && a.window == b.window && a.block_for == b.block_for &&
-         a.action == b.action && a.shadow == b.shadow && a.kind == b.kind &&
-         a.unhosted == b.unhosted && a.warn_at == b.warn_at && a.instead_of == b.instead_of &&
-         a.who == b.who;
-}
-
-const Rule* RuleNamed(const Policy& policy, const std::string& name) {
-  const auto found = absl::c_find_if(policy.rules, [&](const Rule& r) { return r.name == name; });
-  return found == policy.rules.end() ? nullptr : &*found;
+  return {
+      {"path", policy.path}, {"hash", policy.hash}, {"mode", std::string(ModeName(policy.mode))}};
 }
 
 std::string BlockText(const Json& block) {
@@ -174,12 +160,12 @@ std::string BlockText(const Json& block) {
 Json RuleChanges(const Policy& before, const Policy& after) {
   Json changes = Json::array();
   for (const Rule& rule : after.rules) {
-    const Rule* const was = RuleNamed(before, rule.name);
+    const Rule* const was = before.FindRule(rule.name);
     if (was != nullptr && SameRule(*was, rule)) continue;
     changes.push_back({{"name", rule.name}, {"change", was == nullptr ? "new" : "changed"}});
   }
   for (const Rule& rule : before.rules) {
-    if (RuleNamed(after, rule.name) == nullptr) {
+    if (after.FindRule(rule.name) == nullptr) {
       changes.push_back({{"name", rule.name}, {"change", "gone"}});
     }
   }

@@ -103,21 +103,7 @@ struct StepCounts {
 };
 
 void AddTo(const Change& change, StepCounts* to) {
-  switch (change.outcome) {
-    case CountedOutcome::kDelivered:
-      to->counts.delivered += change.delta;
-      break;
-    case CountedOutcome::kSurplus:
-      to->counts.delivered += change.delta;
-      to->counts.surplus += change.delta;
-      break;
-    case CountedOutcome::kDeferred:
-      to->counts.deferred += change.delta;
-      break;
-    default:
-      to->counts.failed += change.delta;
-      break;
-  }
+  to->counts.Add(change.outcome, change.delta);
   const bool bad =
       change.outcome == CountedOutcome::kDeferred || change.outcome == CountedOutcome::kFailed;
   if (bad && change.spam) to->spam += change.delta;

@@ -224,7 +224,7 @@ Json PolicyJson(const LoadedPolicy& loaded) {
   for (const Rule& rule : policy.rules) rules.push_back(RuleJson(rule));
   return {{"path", policy.path},
           {"hash", policy.hash},
-          {"mode", policy.mode == Mode::kShadow ? "shadow" : "enforce"},
+          {"mode", std::string(ModeName(policy.mode))},
           {"profile", policy.profile == Profile::kCpanel ? "cpanel" : "fair"},
           {"count", policy.count == CountMode::kOnce ? "once" : "attempts"},
           {"rules", std::move(rules)},
@@ -260,7 +260,7 @@ Json SubjectRulesJson(const Policy& policy, const ChargeLists& lists, const Subj
   return {{"subject", subject.ToString()},
           {"within", within.empty() || within == subject.id ? Json(nullptr) : Json(within)},
           {"policy", policy.path},
-          {"mode", policy.mode == Mode::kShadow ? "shadow" : "enforce"},
+          {"mode", std::string(ModeName(policy.mode))},
           {"exempt", std::move(exempt)},
           {"rules", std::move(rules)}};
 }

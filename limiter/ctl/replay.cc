@@ -37,38 +37,20 @@ class Tally : public Observer {
       for (const Charged& one : charged) ++Of(one.subject)->all.rejected;
       return;
     }
-    Count(attempt.outcome, &outcomes_);
+    outcomes_.Add(CountedAs(attempt.outcome));
     if (!attempt.attributed()) ++unattributed_;
     ++left_out_[static_cast<int>(left_out)];
     if (answer != nullptr) ++classes_[static_cast<int>(answer->reply_class)];
     for (const Charged& one : charged) {
       // A part of a domain is told apart where a rule judges such parts.
       if (&one == &charged.back() || Judged(one.subject.kind, charged.back().hosted)) {
-        Count(attempt.outcome, &Of(one.subject)->all);
+        Of(one.subject)->all.Add(CountedAs(attempt.outcome));
       }
     }
   }
 
   void OnContribution(const Subject& subject, CountedOutcome outcome, int delta) override {
-    Counts& counted = Of(subject)->counted;
-    switch (outcome) {
-      case CountedOutcome::kDelivered:
-        counted.delivered += delta;
-        break;
-      case CountedOutcome::kDeferred:
-        counted.deferred += delta;
-        break;
-      case CountedOutcome::kFailed:
-        counted.failed += delta;
-        break;
-      case CountedOutcome::kSurplus:
-        counted.delivered += delta;
-        counted.surplus += delta;
-        break;
-      case CountedOutcome::kRejected:
-        counted.rejected += delta;
-        break;
-    }
+    Of(subject)->counted.Add(outcome, delta);
   }
 
   void OnWarning(const Warning& warning) override { warnings_.push_back(warning); }
@@ -103,20 +85,6 @@ class Tally : public Observer {
   Totals* Of(const Subject& subject) {
     if (last_ == nullptr || last_->first != subject) last_ = &*subjects_.try_emplace(subject).first;
     return &last_->second;
-  }
-
-  static void Count(Outcome outcome, Counts* counts) {
-    switch (outcome) {
-      case Outcome::kDelivered:
-        ++counts->delivered;
-        break;
-      case Outcome::kDeferred:
-        ++counts->deferred;
-        break;
-      default:
-        ++counts->failed;
-        break;
-    }
   }
 
   static Json Three(const Counts& counts) {
@@ -186,7 +154,7 @@ Json Tally::Result() const {
         {{"subject", one.subject.ToString()},
          {"rule", one.rule},
          {"at", FormatUtc(one.at)},
-         {"count", one.bad},
+         {"count", one.bad()},
          {"min_bad", one.min_bad},
          {"percent", one.percent},
          {"percent_limit", one.percent_limit},

@@ -38,18 +38,6 @@ std::string RowText(const LedgerRow& row) {
   return absl::StrCat("the attempt of ", row.message_id, " to ", row.recipient);
 }
 
-// `from`: a case or a receipt.
-template <typename T>
-Rule RuleOf(const T& from) {
-  const int percent_limit = from.percent_limit;
-  Rule rule;
-  rule.min_bad = from.min_bad;
-  rule.rejected = from.rejected;
-  rule.percent = percent_limit;
-  rule.any_share = percent_limit == 0;
-  return rule;
-}
-
 // Collects what is found; the worst decides.
 class Remarks {
  public:
@@ -69,9 +57,7 @@ class Remarks {
 
 void CompareRule(const Case& record, const Receipt& receipt, const Policy& policy,
                  Remarks* remarks) {
-  if (receipt.rule != record.rule || receipt.min_bad != record.min_bad ||
-      receipt.rejected != record.rejected || receipt.percent_limit != record.percent_limit ||
-      receipt.window != record.window || receipt.policy_hash != record.policy_hash) {
+  if (!SameLimits(receipt, record)) {
     remarks->Contradicted("the rule in the case is not the one in its receipt");
   }
   if (receipt.counts != record.counts || receipt.percent != record.percent) {
@@ -87,13 +73,11 @@ void CompareRule(const Case& record, const Receipt& receipt, const Policy& polic
                                        "%, not ", receipt.percent, "%"));
   }
   if (policy.hash != record.policy_hash) return;  // another policy, which says nothing about it
-  auto same = std::find_if(policy.rules.begin(), policy.rules.end(),
-                           [&](const Rule& one) { return one.name == record.rule; });
-  if (same == policy.rules.end()) {
+  const Rule* same = policy.FindRule(record.rule);
+  if (same == nullptr) {
     remarks->Contradicted(
         absl::StrCat("rule ", record.rule, " is not in the policy that it names"));
-  } else if (same->min_bad != receipt.min_bad || same->rejected != receipt.rejected ||
-             same->percent != receipt.percent_limit || same->window != receipt.window) {
+  } else if (!SameLimits(record, JudgementOf(Evaluate(*same, receipt.counts), policy))) {
     remarks->Contradicted(
         absl::StrCat("rule ", record.rule, " has other limits in the policy that it names"));
   }
@@ -141,7 +125,7 @@ bool TripsOnSureAnswers(const Case& record, const Recount& recount, const Policy
         row.reply,
         {.logged = deferred ? Permanence::kTransient : Permanence::kPermanent, .host = row.host});
     if (policy.SurelyCounts(answer, FailsForGood(answer, deferred))) {
-      ++(deferred ? counts.deferred : counts.failed);
+      counts.Add(CountedAs(row.outcome));
     }
   }
   return Evaluate(RuleOf(record), counts).tripped;
@@ -173,15 +157,7 @@ absl::StatusOr<Receipt> GatherReceipt(const Case& record, int64_t tripping_row,
                                       const Policy& policy, LedgerReader* ledger) {
   absl::StatusOr<Recount> recount = CountAgain(record, tripping_row, ledger);
   if (!recount.ok()) return recount.status();
-  Receipt receipt;
-  receipt.rule = record.rule;
-  receipt.min_bad = record.min_bad;
-  receipt.rejected = record.rejected;
-  receipt.percent_limit = record.percent_limit;
-  receipt.window = record.window;
-  receipt.policy_hash = record.policy_hash;
-  receipt.counts = record.counts;
-  receipt.percent = record.percent;
+  Receipt receipt{static_cast<const Judgement&>(record)};
   receipt.tripping_row = tripping_row;
   receipt.complete = recount->complete;
   receipt.recounted = recount->counts;

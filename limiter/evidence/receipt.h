@@ -19,22 +19,14 @@
 #include "limiter/cases/case.h"
 #include "limiter/store/local_store.h"
 #include "policy/counts.h"
+#include "policy/judgement.h"
 #include "policy/policy.h"
 
 namespace deferd {
 
-struct Receipt {
+// The judgement is the case's.
+struct Receipt : Judgement {
   static constexpr size_t kMaxRows = 50;
-
-  // What was judged, as the case has it.
-  std::string rule;
-  int64_t min_bad = 0;
-  bool rejected = false;  // of rejected recipients
-  int percent_limit = 0;
-  absl::Duration window;
-  std::string policy_hash;
-  Counts counts;
-  int percent = 0;
 
   // What it rests on.
   int64_t tripping_row = 0;  // of the ledger

@@ -47,17 +47,7 @@ absl::Status Append(LedgerQuery query, size_t limit, LedgerReader* ledger, Recou
   return absl::OkStatus();
 }
 
-// Where an outcome is counted.
-int64_t* Slot(Outcome outcome, Counts* counts) {
-  if (outcome == Outcome::kDelivered) return &counts->delivered;
-  if (outcome == Outcome::kRejectedRecipient) return &counts->rejected;
-  return outcome == Outcome::kDeferred ? &counts->deferred : &counts->failed;
-}
-
-bool SameCounted(Outcome a, Outcome b) {
-  auto counted = [](Outcome one) { return one == Outcome::kExpired ? Outcome::kFailed : one; };
-  return counted(a) == counted(b);
-}
+bool SameCounted(Outcome a, Outcome b) { return CountedAs(a) == CountedAs(b); }
 
 }  // namespace
 
@@ -173,7 +163,7 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
           return part.first == row.narrower && step <= steps.StepOf(part.second);
         });
     if (cleared) continue;
-    ++*Slot(row.outcome, &recount.counts);
+    recount.counts.Add(CountedAs(row.outcome));
     if (surplus[*it]) ++recount.counts.surplus;
     const bool judged = record.rejected == (row.outcome == Outcome::kRejectedRecipient);
     if (judged && row.outcome != Outcome::kDelivered) recount.bad.push_back(std::move(row));

@@ -108,7 +108,7 @@ Counts CountsWithout(const Case& record, int64_t number,
          step <= steps.StepOf(record.counted_after))) {
       continue;
     }
-    --(one.outcome == CountedOutcome::kDeferred ? counts.deferred : counts.failed);
+    counts.Add(one.outcome, -1);
   }
   return counts;
 }

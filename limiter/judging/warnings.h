@@ -12,25 +12,17 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/time/time.h"
-#include "policy/counts.h"
+#include "policy/judgement.h"
 #include "policy/policy.h"
 #include "policy/subject.h"
 
 namespace deferd {
 
-// A subject's counts have come near the limits of a rule.
-struct Warning {
+// A subject's counts have come near the limits of a rule, which the judgement names.
+struct Warning : Judgement {
   Subject subject;
-  std::string rule;
-  bool shadow = false;  // the rule's own, or the policy's mode
-  absl::Time at;        // the stamp of the attempt
-  int64_t bad = 0;
-  int64_t bad_of = 0;  // bad and delivered together
-  int64_t min_bad = 0;
-  bool rejected = false;  // Rule::rejected
-  int percent = 0;
-  int percent_limit = 0;  // 0: any share
-  absl::Duration window;
+  bool shadow = false;                 // the rule's own, or the policy's mode
+  absl::Time at;                       // the stamp of the attempt
   std::optional<absl::Time> expected;  // when the rule is reached at the pace of late
 };
 

@@ -116,9 +116,7 @@ std::optional<PortionOutcome> MailQueue::OutcomeOf(const std::vector<std::string
     for (const LedgerRow& row : *rows) {
       if (!seen.insert(row.recipient).second) continue;
       if (row.outcome != Outcome::kDelivered && row.left_out != LeftOut::kCounts) continue;
-      ++(row.outcome == Outcome::kDelivered  ? counts.delivered
-         : row.outcome == Outcome::kDeferred ? counts.deferred
-                                             : counts.failed);
+      counts.Add(CountedAs(row.outcome));
     }
     if (counts.total() > before) ++outcome.messages;
   }

@@ -35,7 +35,8 @@ uint32_t HashOf(const Policy& policy) {
 bool Sane(const WindowRow& row) {
   return row.version < 2 * kMostVersion &&
          std::all_of(row.cells.begin(), row.cells.end(), [](const WindowCell& cell) {
-           return std::max({cell.delivered, cell.deferred, cell.failed}) <= kMostInACell;
+           return std::max({cell.counts.delivered, cell.counts.deferred, cell.counts.failed}) <=
+                  kMostInACell;
          });
 }
 

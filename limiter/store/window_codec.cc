@@ -20,35 +20,18 @@ WindowRow RowOf(const Window& window, int64_t shift) {
     if (step < 0) return;  // of a log from before 1970
     const auto stored = static_cast<uint32_t>(step);
     if (row.cells.empty() || row.cells.back().step != stored) row.cells.push_back({.step = stored});
-    WindowCell& cell = row.cells.back();
-    switch (outcome) {
-      case CountedOutcome::kDelivered:
-        cell.delivered += count;
-        break;
-      case CountedOutcome::kDeferred:
-        cell.deferred += count;
-        break;
-      case CountedOutcome::kFailed:
-        cell.failed += count;
-        break;
-      case CountedOutcome::kSurplus:
-        cell.delivered += count;
-        cell.surplus += count;
-        break;
-      case CountedOutcome::kRejected:
-        cell.rejected += count;
-        break;
-    }
+    row.cells.back().counts.Add(outcome, count);
   });
   return row;
 }
 
 void RestoreCell(const WindowCell& cell, int64_t step, Window* window) {
-  window->Restore(step, CountedOutcome::kDelivered, cell.delivered - cell.surplus);
-  window->Restore(step, CountedOutcome::kDeferred, cell.deferred);
-  window->Restore(step, CountedOutcome::kFailed, cell.failed);
-  window->Restore(step, CountedOutcome::kSurplus, cell.surplus);
-  window->Restore(step, CountedOutcome::kRejected, cell.rejected);
+  const Counts& counts = cell.counts;
+  window->Restore(step, CountedOutcome::kDelivered, counts.delivered - counts.surplus);
+  window->Restore(step, CountedOutcome::kDeferred, counts.deferred);
+  window->Restore(step, CountedOutcome::kFailed, counts.failed);
+  window->Restore(step, CountedOutcome::kSurplus, counts.surplus);
+  window->Restore(step, CountedOutcome::kRejected, counts.rejected);
 }
 
 std::string RowText(const Window& window) { return EncodeWindowRow(RowOf(window)); }

@@ -30,9 +30,9 @@ void AppendVarint(uint64_t value, std::string* out) {
   out->push_back(static_cast<char>(value));
 }
 
-std::array<int64_t, kKinds> CountsOf(const WindowCell& cell) {
-  return {cell.delivered, cell.deferred, cell.failed, std::min(cell.surplus, cell.delivered),
-          cell.rejected};
+std::array<int64_t, kKinds> Ordered(const Counts& counts) {
+  return {counts.delivered, counts.deferred, counts.failed,
+          std::min(counts.surplus, counts.delivered), counts.rejected};
 }
 
 void AppendCell(uint32_t gap, const WindowCell& cell, std::string* out) {
@@ -44,7 +44,7 @@ void AppendCell(uint32_t gap, const WindowCell& cell, std::string* out) {
   }
   uint8_t mask = 0;
   uint8_t last_kind = 0;
-  const auto counts = CountsOf(cell);
+  const auto counts = Ordered(cell.counts);
   for (uint8_t kind = 0; kind < kKinds; ++kind) {
     if (counts[kind] == 0) continue;
     mask |= 1 << kind;
@@ -107,7 +107,7 @@ class Bytes {
 };
 
 // The cell behind `head`; its counts alone.
-bool ReadCounts(uint8_t head, Bytes* bytes, WindowCell* cell) {
+bool ReadCounts(uint8_t head, Bytes* bytes, Counts* result) {
   std::array<int64_t, 8> counts = {};
   const uint8_t kind = head & 3;
   if (head < kSeveralEvents) {
@@ -122,11 +122,11 @@ bool ReadCounts(uint8_t head, Bytes* bytes, WindowCell* cell) {
   } else if (!bytes->Count(&counts[kind]) || counts[kind] == 1) {
     return false;
   }
-  cell->delivered = counts[0];
-  cell->deferred = counts[1];
-  cell->failed = counts[2];
-  cell->surplus = std::min(counts[3], counts[0]);
-  cell->rejected = counts[4];
+  *result = {.delivered = counts[0],
+             .deferred = counts[1],
+             .failed = counts[2],
+             .surplus = std::min(counts[3], counts[0]),
+             .rejected = counts[4]};
   return true;
 }
 
@@ -145,7 +145,7 @@ bool ReadCells(uint64_t step, Bytes* bytes, std::vector<WindowCell>* cells) {
     if ((gap == 0) != first || step > std::numeric_limits<uint32_t>::max()) return false;
     WindowCell cell;
     cell.step = static_cast<uint32_t>(step);
-    if (!ReadCounts(head, bytes, &cell)) return false;
+    if (!ReadCounts(head, bytes, &cell.counts)) return false;
     if (cell != WindowCell{.step = cell.step}) cells->push_back(cell);
   }
   return true;

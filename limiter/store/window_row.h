@@ -24,16 +24,13 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "policy/counts.h"
 
 namespace deferd {
 
 struct WindowCell {
   uint32_t step = 0;
-  int64_t delivered = 0;
-  int64_t deferred = 0;
-  int64_t failed = 0;
-  int64_t surplus = 0;  // part of delivered
-  int64_t rejected = 0;
+  Counts counts;
 
   friend bool operator==(const WindowCell&, const WindowCell&) = default;
 };

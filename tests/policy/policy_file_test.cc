@@ -49,7 +49,7 @@ std::string TestName(const testing::TestParamInfo<std::string>& info) {
 // What a policy means, as a person would list it.
 std::string Described(const Policy& policy) {
   std::string text =
-      absl::StrCat("mode ", policy.mode == Mode::kShadow ? "shadow" : "enforce", "\nprofile ",
+      absl::StrCat("mode ", ModeName(policy.mode), "\nprofile ",
                    policy.profile == Profile::kCpanel ? "cpanel" : "fair", "\ncount ",
                    policy.count == CountMode::kAttempts ? "attempts" : "once", "\n");
   if (!policy.text.empty()) absl::StrAppend(&text, "text ", policy.text, "\n");

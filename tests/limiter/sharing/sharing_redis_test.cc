@@ -97,7 +97,7 @@ TEST_F(SharingRedis, AfterAStormOfPausesEachRowIsItsNodesMemory) {
     const auto& [domain, node] = where;
     const WindowRow row = RowOfNode(absl::StrCat("d", domain, ".example"), nodes[node].name_);
     int64_t failed = 0;
-    for (const WindowCell& cell : row.cells) failed += cell.failed;
+    for (const WindowCell& cell : row.cells) failed += cell.counts.failed;
     // The window is an hour, and the test a third of that at most.
     EXPECT_EQ(failed, count) << domain << " " << node;
   }
@@ -165,7 +165,7 @@ TEST_F(SharingRedis, EmptiedAndKilledUnderLoadTheSumsAreRight) {
     for (const RedisReply& text : rows.list) {
       absl::StatusOr<WindowRow> row = DecodeWindowRow(text.text);
       ASSERT_THAT(row.status(), IsOk());
-      for (const WindowCell& cell : row->cells) sum += cell.failed;
+      for (const WindowCell& cell : row->cells) sum += cell.counts.failed;
     }
     EXPECT_EQ(sum, count) << domain;
   }

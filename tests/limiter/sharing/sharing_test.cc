@@ -343,7 +343,7 @@ TEST(Sharing, ReceiptsHaveEveryNodesAttempts) {
   EXPECT_THAT(attempts, UnorderedElementsAre(Pair(nodes[0].name_, 3u), Pair(nodes[1].name_, 2u)));
 }
 
-TEST(Sharing, APersonIsToldWhetherItIsShared) {
+TEST(Sharing, APersonLearnsWhetherTheDecisionIsShared) {
   MemoryCluster nodes(2);
   nodes.Sync();
   nodes[0].Block(kBad);
@@ -493,7 +493,7 @@ TEST(Sharing, AClockThatTremblesPutsNothingAgain) {
   EXPECT_NEAR(absl::ToDoubleSeconds(nodes[0].publisher_->status().offset), -30, 1);
 }
 
-TEST(Sharing, WhatIsOverIsOverThoughItsRowIsStillThere) {
+TEST(Sharing, AnEndedCaseStaysEndedThoughItsRowRemains) {
   MemoryCluster nodes(2);
   nodes[1].Fail(kBad, 4);
   nodes.Sync();
@@ -573,7 +573,7 @@ TEST(Sharing, AKillAnywhereCountsNothingTwiceAndLosesNothing) {
       absl::StatusOr<WindowRow> row = DecodeWindowRow(answers->front().rows.front().row);
       ASSERT_THAT(row.status(), IsOk());
       int64_t failed = 0;
-      for (const WindowCell& cell : row->cells) failed += cell.failed;
+      for (const WindowCell& cell : row->cells) failed += cell.counts.failed;
       EXPECT_EQ(failed, count) << "seed " << seed << " " << domain;
     }
   }
