@@ -1,7 +1,6 @@
 #include "limiter/hook/exim_session.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -12,10 +11,6 @@
 
 namespace deferd {
 namespace {
-
-using SteadyClock = std::chrono::steady_clock;
-
-constexpr size_t kMaxText = 400;
 
 absl::string_view StripBlanks(absl::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -197,42 +192,33 @@ absl::StatusOr<Question> ParseEximQuestion(absl::string_view line) {
 }
 
 EximSession::EximSession(Answerer answerer, AnswerSeen answered, MalformedSeen malformed)
-    : answerer_(std::move(answerer)),
-      answered_(std::move(answered)),
-      malformed_(std::move(malformed)) {}
-
-bool EximSession::OnBytes(absl::string_view bytes, std::string* out) {
-  const SteadyClock::time_point arrived = SteadyClock::now();
-  lines_.Add(
-      bytes, [this] { return malformed_lines_ < kMaxMalformed; },
-      [&](absl::string_view line) { AnswerLine(line, arrived, out); },
-      [&] { AnswerError(absl::StrCat("line longer than ", kMaxLine, " bytes"), out); });
-  return malformed_lines_ < kMaxMalformed;
-}
+    : QuestionSession(kMaxLine, std::move(answerer), std::move(answered), std::move(malformed)) {}
 
 void EximSession::OnEnd(std::string* out) {
-  const std::string rest = lines_.TakeRest();
-  if (!rest.empty()) AnswerLine(rest, SteadyClock::now(), out);
+  const std::string rest = TakeRest();
+  if (!rest.empty()) OnLine(rest, out);
 }
 
-void EximSession::AnswerLine(absl::string_view line, SteadyClock::time_point arrived,
-                             std::string* out) {
+void EximSession::OnLine(absl::string_view line, std::string* out) {
   const absl::StatusOr<Question> question = ParseEximQuestion(line);
   if (!question.ok()) {
     AnswerError(question.status().message(), out);
     return;
   }
-  const Answer answer = answerer_(*question);
+  const Answer answer = AnswerTo(*question);
   absl::StrAppend(out, VerdictName(answer.verdict));
   if (!answer.text.empty()) absl::StrAppend(out, " ", PrintableAscii(answer.text, kMaxText));
   out->push_back('\n');
-  if (answered_) answered_(answer, absl::FromChrono(SteadyClock::now() - arrived));
+  Answered(answer);
+}
+
+void EximSession::OnLongLine(std::string* out) {
+  AnswerError(absl::StrCat("line longer than ", kMaxLine, " bytes"), out);
 }
 
 void EximSession::AnswerError(absl::string_view text, std::string* out) {
   absl::StrAppend(out, "error ", PrintableAscii(text, kMaxText), "\n");
-  ++malformed_lines_;
-  if (malformed_) malformed_();
+  Malformed();
 }
 
 }  // namespace deferd

@@ -33,42 +33,32 @@
 #ifndef DEFERD_LIMITER_HOOK_EXIM_SESSION_H_
 #define DEFERD_LIMITER_HOOK_EXIM_SESSION_H_
 
-#include <chrono>
 #include <cstddef>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "limiter/hook/line_buffer.h"
 #include "limiter/hook/question.h"
-#include "limiter/port/socket_server.h"
+#include "limiter/hook/question_session.h"
 
 namespace deferd {
 
 // Parses one question without its LF. InvalidArgument says what was expected.
 absl::StatusOr<Question> ParseEximQuestion(absl::string_view line);
 
-class EximSession : public Session {
+class EximSession : public QuestionSession {
  public:
   static constexpr size_t kMaxLine = 4096;  // without the LF
-  static constexpr int kMaxMalformed = 20;
 
   // `answered` and `malformed` may be null.
   EximSession(Answerer answerer, AnswerSeen answered, MalformedSeen malformed);
 
-  bool OnBytes(absl::string_view bytes, std::string* out) override;
   void OnEnd(std::string* out) override;
 
  private:
-  void AnswerLine(absl::string_view line, std::chrono::steady_clock::time_point arrived,
-                  std::string* out);
+  void OnLine(absl::string_view line, std::string* out) override;
+  void OnLongLine(std::string* out) override;
   void AnswerError(absl::string_view text, std::string* out);
-
-  const Answerer answerer_;
-  const AnswerSeen answered_;
-  const MalformedSeen malformed_;
-  LineBuffer lines_{kMaxLine};
-  int malformed_lines_ = 0;
 };
 
 }  // namespace deferd

@@ -10,12 +10,8 @@
 namespace deferd {
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
-
-constexpr size_t kMaxText = 400;
-
 std::string ActionOf(const Answer& answer) {
-  const std::string text = PrintableAscii(answer.text, kMaxText);
+  const std::string text = PrintableAscii(answer.text, QuestionSession::kMaxText);
   switch (answer.verdict) {
     case Verdict::kPass:
       return "DUNNO";
@@ -45,35 +41,25 @@ void Say(absl::string_view action, std::string* out) {
 }  // namespace
 
 PostfixSession::PostfixSession(Answerer answerer, AnswerSeen answered, MalformedSeen malformed)
-    : answerer_(std::move(answerer)),
-      answered_(std::move(answered)),
-      malformed_(std::move(malformed)) {}
-
-bool PostfixSession::OnBytes(absl::string_view bytes, std::string* out) {
-  const SteadyClock::time_point arrived = SteadyClock::now();
-  lines_.Add(
-      bytes, [this] { return malformed_requests_ < kMaxMalformed; },
-      [&](absl::string_view line) { ReadLine(line, arrived, out); },
-      [this] {
-        request_.malformed = true;
-        ++request_.lines;
-      });
-  return malformed_requests_ < kMaxMalformed && request_.lines < 10 * kMaxLines;
-}
+    : QuestionSession(kMaxLine, std::move(answerer), std::move(answered), std::move(malformed)) {}
 
 // A request without its empty line is incomplete: the client has disconnected.
 void PostfixSession::OnEnd(std::string* /*out*/) {}
 
-void PostfixSession::ReadLine(absl::string_view line, SteadyClock::time_point arrived,
-                              std::string* out) {
+void PostfixSession::OnLine(absl::string_view line, std::string* out) {
   absl::ConsumeSuffix(&line, "\r");
   if (!line.empty()) {
     ReadAttribute(line);
     return;
   }
   if (request_.lines == 0) return;  // no question
-  AnswerRequest(arrived, out);
+  AnswerRequest(out);
   request_ = Request();
+}
+
+void PostfixSession::OnLongLine(std::string* /*out*/) {
+  request_.malformed = true;
+  ++request_.lines;
 }
 
 void PostfixSession::ReadAttribute(absl::string_view line) {
@@ -94,10 +80,9 @@ void PostfixSession::ReadAttribute(absl::string_view line) {
   }
 }
 
-void PostfixSession::AnswerRequest(SteadyClock::time_point arrived, std::string* out) {
+void PostfixSession::AnswerRequest(std::string* out) {
   if (request_.malformed || request_.request.value != "smtpd_access_policy") {
-    ++malformed_requests_;
-    if (malformed_) malformed_();
+    Malformed();
     Say("DUNNO", out);
     return;
   }
@@ -108,13 +93,13 @@ void PostfixSession::AnswerRequest(SteadyClock::time_point arrived, std::string*
     Say(known->second, out);
     return;
   }
-  Answer answer = answerer_(MakeQuestion(request_.sasl_username.value, request_.sender.value,
-                                         request_.client_address.value));
+  Answer answer = AnswerTo(MakeQuestion(request_.sasl_username.value, request_.sender.value,
+                                        request_.client_address.value));
   if (request_.sasl_username.value != request_.sasl_username.last ||
       request_.sender.value != request_.sender.last ||
       request_.client_address.value != request_.client_address.last) {
-    Answer other = answerer_(MakeQuestion(request_.sasl_username.last, request_.sender.last,
-                                          request_.client_address.last));
+    Answer other = AnswerTo(MakeQuestion(request_.sasl_username.last, request_.sender.last,
+                                         request_.client_address.last));
     if (other.verdict > answer.verdict) answer = std::move(other);
   }
   const std::string action = ActionOf(answer);
@@ -123,7 +108,7 @@ void PostfixSession::AnswerRequest(SteadyClock::time_point arrived, std::string*
     instances_.emplace_front(request_.instance.value, action);
     if (instances_.size() > kInstances) instances_.pop_back();
   }
-  if (answered_) answered_(answer, absl::FromChrono(SteadyClock::now() - arrived));
+  Answered(answer);
 }
 
 Question PostfixSession::MakeQuestion(const std::string& login, const std::string& sender,

@@ -22,43 +22,37 @@
 #ifndef DEFERD_LIMITER_HOOK_POSTFIX_SESSION_H_
 #define DEFERD_LIMITER_HOOK_POSTFIX_SESSION_H_
 
-#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <string>
 #include <utility>
 
 #include "absl/strings/string_view.h"
-#include "limiter/hook/line_buffer.h"
 #include "limiter/hook/question.h"
-#include "limiter/port/socket_server.h"
+#include "limiter/hook/question_session.h"
 
 namespace deferd {
 
-class PostfixSession : public Session {
+class PostfixSession : public QuestionSession {
  public:
   static constexpr size_t kMaxLine = 8192;  // without the LF
   static constexpr int kMaxLines = 200;     // Postfix 3.9 sends about 35
-  static constexpr int kMaxMalformed = 20;
   static constexpr size_t kInstances = 16;  // remembered, for messages that arrive at the same time
 
   // `answered` and `malformed` may be null.
   PostfixSession(Answerer answerer, AnswerSeen answered, MalformedSeen malformed);
 
-  bool OnBytes(absl::string_view bytes, std::string* out) override;
   void OnEnd(std::string* out) override;
 
  private:
-  void ReadLine(absl::string_view line, std::chrono::steady_clock::time_point arrived,
-                std::string* out);
+  void OnLine(absl::string_view line, std::string* out) override;
+  void OnLongLine(std::string* out) override;
+  // A request without end closes the connection.
+  bool Continues() const override { return request_.lines < 10 * kMaxLines; }
   void ReadAttribute(absl::string_view line);
-  void AnswerRequest(std::chrono::steady_clock::time_point arrived, std::string* out);
+  void AnswerRequest(std::string* out);
   Question MakeQuestion(const std::string& login, const std::string& sender,
                         const std::string& host) const;
-
-  const Answerer answerer_;
-  const AnswerSeen answered_;
-  const MalformedSeen malformed_;
 
   // The request read so far.
   struct Request {
@@ -78,8 +72,6 @@ class PostfixSession : public Session {
     bool malformed = false;
   };
   Request request_;
-  LineBuffer lines_{kMaxLine};
-  int malformed_requests_ = 0;
   std::deque<std::pair<std::string, std::string>> instances_;  // newest first, with the action
 };
 

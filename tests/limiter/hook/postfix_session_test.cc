@@ -82,7 +82,7 @@ TEST_F(PostfixSessionTest, EachVerdictHasItsAction) {
   }
 }
 
-TEST_F(PostfixSessionTest, OneMessageIsAskedAboutOnce) {
+TEST_F(PostfixSessionTest, OneMessageIsQueriedOnce) {
   answer_.verdict = Verdict::kReject;
   answer_.text = "no";
   const std::string first = Ask(kRequest);
@@ -135,7 +135,7 @@ TEST_F(PostfixSessionTest, AnySplitIsTheSame) {
   expect_both(0);
 }
 
-TEST_F(PostfixSessionTest, WhatIsNoQuestionIsLetThroughAndCounted) {
+TEST_F(PostfixSessionTest, MalformedQuestionsPassAndAreCounted) {
   EXPECT_EQ(Ask("hello\n\n"), "action=DUNNO\n\n");
   EXPECT_EQ(Ask("request=other\nsender=a@b\n\n"), "action=DUNNO\n\n");
   EXPECT_EQ(Ask(absl::StrCat("request=smtpd_access_policy\nsender=",

@@ -158,7 +158,7 @@ struct Log {
   size_t messages;  // that were asked about
 };
 
-TEST(AskedInCorpora, Exim) {
+TEST(QuestionsInCorpora, Exim) {
   for (const ChargeLists& lists : AllLists()) {
     for (const Log& log : {Log{"exim/exim-default.log", 331}, Log{"exim/exim-all-head.log", 14},
                            Log{"exim/exim-syslog-head.log", 9}, Log{"exim/cpanel.log", 2}}) {
@@ -172,7 +172,7 @@ TEST(AskedInCorpora, Exim) {
   }
 }
 
-TEST(AskedInCorpora, Postfix) {
+TEST(QuestionsInCorpora, Postfix) {
   for (const ChargeLists& lists : AllLists()) {
     for (const Log& log : {Log{"postfix/postfix-shortid.log.gz", 328}, Log{"postfix.log", 21},
                            Log{"postfix/policy-actions.log", 3}}) {

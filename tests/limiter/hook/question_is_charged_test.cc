@@ -103,16 +103,16 @@ const char kRelay[] = "192.0.2.7";
 const char kRelayHost[] = "host:192.0.2.7";
 const char kLocalHost[] = "host:127.0.0.1";
 
-class AskedIsCharged : public testing::TestWithParam<SendingCase> {};
+class QuestionIsCharged : public testing::TestWithParam<SendingCase> {};
 
-TEST_P(AskedIsCharged, ByExim) {
+TEST_P(QuestionIsCharged, ByExim) {
   const SendingCase& c = GetParam();
   EXPECT_EQ(ChargedByExim(Lists(), c.who), c.charged);
   EXPECT_EQ(Asked<EximSession>(Lists(), EximQuestionBytes(c.who)), c.charged);
 }
 
 // Postfix asks about SMTP alone, and identifies no domain.
-TEST_P(AskedIsCharged, ByPostfix) {
+TEST_P(QuestionIsCharged, ByPostfix) {
   const SendingCase& c = GetParam();
   if (!c.who.user.empty() || !c.who.domain.empty()) return;
   const std::vector<std::string> charged = ChargedByPostfix(Lists(), c.who);
@@ -123,7 +123,7 @@ TEST_P(AskedIsCharged, ByPostfix) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Login, AskedIsCharged,
+    Login, QuestionIsCharged,
     testing::Values(
         SendingCase{"Hosted",
                     {.sender = "bob@site.example", .login = "Bob@SITE.example", .host = kOutside},
@@ -172,7 +172,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
-    Relay, AskedIsCharged,
+    Relay, QuestionIsCharged,
     testing::Values(
         SendingCase{
             "Sender", {.sender = "a@SITE.example", .host = kRelay}, {kRelayHost, "site.example"}},
@@ -223,7 +223,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
-    User, AskedIsCharged,
+    User, QuestionIsCharged,
     testing::Values(
         SendingCase{
             "Mapped", {.sender = "acct1@web1", .user = "acct1"}, {"account:acct1", "site.example"}},
@@ -236,7 +236,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 // What a hosting panel does not identify is `-system-` or `-remote-`.
-TEST(AskedIsChargedByMaps, PanelsWordsForNobody) {
+TEST(QuestionIsChargedByMaps, PanelsWordsForNobody) {
   const Sending who = {
       .sender = "a@b.example", .login = "acct9", .host = kOutside, .domain = "-remote-"};
   EXPECT_THAT(ChargedByExim(Lists(), who), ElementsAre("login:acct9@web1"));
@@ -244,7 +244,7 @@ TEST(AskedIsChargedByMaps, PanelsWordsForNobody) {
 }
 
 // A forward is known by its recipient, which no question has.
-TEST(AskedIsChargedByMaps, MailFromOutsideIsAskedAboutForNobody) {
+TEST(QuestionIsChargedByMaps, QuestionsAboutMailFromOutsideChargeNobody) {
   const Sending who = {.sender = "a@b.example", .host = kOutside};
   EXPECT_THAT(Asked<EximSession>(Lists(), EximQuestionBytes(who)), IsEmpty());
   EXPECT_THAT(Names(Charge(Lists(), {.sender = who.sender, .host = who.host}, "x@site.example")),
@@ -252,7 +252,7 @@ TEST(AskedIsChargedByMaps, MailFromOutsideIsAskedAboutForNobody) {
 }
 
 // Logins and senders of pieces that mean something to a log or a protocol.
-TEST(AskedIsChargedRandomly, Always) {
+TEST(QuestionIsChargedRandomly, Always) {
   std::mt19937 random(20261122);
   const std::vector<std::string> pieces = {
       "bob", "@", "Site.EXAMPLE", ":", ",", ", ", " ", "=", "\xc3\xbc", "A=plain:x", "(", "<",
