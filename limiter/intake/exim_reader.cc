@@ -11,12 +11,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
 #include "limiter/intake/exim_line.h"
-#include "limiter/intake/hand_overs.h"
-#include "limiter/intake/log_wrapping.h"
-#include "limiter/intake/open_messages.h"
+#include "limiter/intake/joining_reader.h"
 #include "limiter/intake/reader_events.h"
 #include "limiter/intake/reader_state.h"
-#include "limiter/intake/stamp.h"
 #include "limiter/intake/syslog_prefix.h"
 #include "policy/message_id.h"
 #include "policy/on_this_host.h"
@@ -133,14 +130,9 @@ void Fill(const EximLine& line, absl::Time time, Attempt* attempt) {
       line.kind == EximLineKind::kFailed && !line.has_host && line.text == kExpired;
 }
 
-class EximReader : public LogReader {
+class EximReader : public JoiningReader {
  public:
-  explicit EximReader(const EximReaderOptions& options)
-      : tell_all_(options.open_messages),
-        own_hosts_(options.own_hosts),
-        relay_hosts_(options.relay_hosts),
-        stamps_(options.zone),
-        messages_(options.max_open_messages) {}
+  explicit EximReader(const EximReaderOptions& options) : JoiningReader(options) {}
 
   void ReadLine(absl::string_view line, EventBatch* batch) override {
     ++batch->counts.lines;
@@ -167,61 +159,33 @@ class EximReader : public LogReader {
     batch->counts = counts;
   }
 
-  void SkipLine(EventBatch* batch) override {
-    ++batch->counts.lines;
-    ++batch->counts.malformed;
-  }
-
   void Finish(EventBatch* batch) override {
     while (!early_.empty()) DropEarliest(batch);
   }
 
-  void set_latest(absl::Time latest) override { stamps_.set_latest(latest); }
-  void set_written(absl::Time after, absl::Time before) override {
-    stamps_.set_written(after, before);
-  }
-  size_t open_messages() const override { return messages_.size(); }
-  int64_t evicted() const override { return messages_.evicted() + hand_overs_.evicted(); }
-  absl::Time last_stamp() const override { return last_stamp_; }
-
   std::string SaveState() const override {
-    return EncodeReaderState({.stamps = stamps_.state(),
-                              .last_stamp = last_stamp_,
-                              .unwrapper = unwrapper_.SaveState(),
-                              .own_form = own_form_,
-                              .hand_overs = hand_overs_.SaveState()},
-                             early_);
-  }
-
-  absl::Status Restore(std::vector<OpenMessage> open, absl::string_view state) override {
-    ReaderState decoded;
-    std::deque<Attempt> early;
-    absl::Status status = DecodeReaderState(state, &decoded, &early);
-    if (status.ok()) status = hand_overs_.Restore(decoded.hand_overs);
-    if (!status.ok()) return status;
-    stamps_.Restore(decoded.stamps);
-    last_stamp_ = decoded.last_stamp;
-    unwrapper_.Restore(decoded.unwrapper);
-    own_form_ = decoded.own_form;
-    early_ = std::move(early);
-    std::stable_sort(open.begin(), open.end(), [](const OpenMessage& a, const OpenMessage& b) {
-      return a.key.arrival < b.key.arrival;
-    });
-    for (OpenMessage& message : open) {
-      message.identity.unclear = false;  // hand_overs_ knows
-      ArrivedMessage* slot = messages_.Open(message.key.id);
-      *slot = {message.key.arrival, std::move(message.identity), {}, true};
-      const Identity& identity = slot->identity;
-      if (identity.login.empty() && identity.user.empty() &&
-          (IsThisHost(identity.host) || IsOwn(identity.host))) {
-        slot->origin = ArrivedMessage::Origin::kOwnHost;
-      }
-    }
-    return absl::OkStatus();
+    ReaderState state = CommonState();
+    state.own_form = own_form_;
+    return EncodeReaderState(state, early_);
   }
 
  private:
   enum class Head { kExim, kNotMine, kMalformed };
+
+  void RestoreOwn(const ReaderState& state, std::deque<Attempt> early) override {
+    own_form_ = state.own_form;
+    early_ = std::move(early);
+  }
+
+  void Resume(ArrivedMessage* message) const override {
+    message->deferred.clear();
+    message->active = true;
+    const Identity& identity = message->identity;
+    if (identity.login.empty() && identity.user.empty() &&
+        (IsThisHost(identity.host) || IsOwn(identity.host))) {
+      message->origin = ArrivedMessage::Origin::kOwnHost;
+    }
+  }
 
   // Removes everything before Exim's own text and sets last_stamp_. `*times`: how often the line is
   // repeated.
@@ -345,9 +309,6 @@ class EximReader : public LogReader {
   bool Trusts(absl::string_view ip) const {
     return IsLoopbackHost(ip) || own_hosts_.ContainsAddress(ip);
   }
-
-  // A host that may hand back mail. A customer's host is not trusted to name an id.
-  bool IsOwn(absl::string_view ip) const { return Trusts(ip) || relay_hosts_.ContainsAddress(ip); }
 
   void FollowHandOver(const EximLine& line, EventBatch* batch) {
     const bool to_own = !line.host_ip.empty() && IsOwn(line.host_ip);
@@ -536,17 +497,8 @@ class EximReader : public LogReader {
     }
   }
 
-  const bool tell_all_;
-  const HostList own_hosts_;
-  const HostList relay_hosts_;
-  LogUnwrapper unwrapper_;
-  StampReader stamps_;
-  OpenMessages messages_;
-  HandOvers hand_overs_;
-  MessageKey forgotten_;  // by the last arrival, if its id is not empty
   std::deque<Attempt> early_;
   bool own_form_ = false;  // an entry was seen right after a stamp in Exim's format
-  absl::Time last_stamp_ = absl::InfinitePast();
 };
 
 }  // namespace

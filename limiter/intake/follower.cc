@@ -1,25 +1,16 @@
 #include "limiter/intake/follower.h"
 
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <atomic>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "limiter/intake/batch_writer.h"
 #include "limiter/intake/open_files.h"
 #include "limiter/intake/tailed_file.h"
-#include "limiter/port/mutex.h"
 
 namespace deferd {
 namespace {
-
-constexpr int kLookEveryMs = 1000;
 
 // All of a follower but its thread.
 class Following : public SteppedFollower {
@@ -28,83 +19,66 @@ class Following : public SteppedFollower {
             Sink sink)
       : options_(options),
         clock_(clock),
-        sink_(std::move(sink)),
-        reader_(std::move(reader)),
-        tally_(clock->Now()),
-        files_(options.path, clock) {
-    status_.path = options_.path;
-    if (options_.resume) {
-      sent_ = *options_.resume;
-      status_.gaps = sent_.gaps;
-      status_.last_gap = sent_.last_gap;
-    }
-  }
+        writer_({options.path, options.batch_events, options.resume}, std::move(reader), clock,
+                std::move(sink)),
+        files_(options.path, clock) {}
 
-  FollowerStatus status() const override {
-    const absl::Time now = clock_->Now();
-    MutexLock lock(&mutex_);
-    FollowerStatus status = status_;
-    status.last_stamp = last_stamp_;
-    if (behind_ && last_stamp_ != absl::InfinitePast()) {
-      status.lag = std::max(now - last_stamp_, absl::ZeroDuration());
-    }
-    return status;
-  }
+  FollowerStatus status() const override { return writer_.status(); }
 
   bool Look() override {
     if (!begun_) {
       begun_ = true;
-      CountGaps(
+      writer_.CountGaps(
           files_.Begin(options_.resume ? &*options_.resume : nullptr, options_.read_rotated_first));
     }
-    if (stop_) return false;
+    if (writer_.stopped()) return false;
     const absl::Time began_to_read = clock_->Now();
-    CountGaps(files_.Look());
-    SayWhatIsAtPath();
+    writer_.CountGaps(files_.Look());
+    ReportFile();
     ReadAll();
     CloseRotated();
     Flush();
-    if (stop_) return false;
+    if (writer_.stopped()) return false;
     // Otherwise files found later were written before.
     const bool saw_all = files_.current() != nullptr && unreadable_ == nullptr &&
                          files_.unreadable().empty() && !files_.undecided();
     if (saw_all) caught_up_ = began_to_read;
-    SayCaughtUp();
+    writer_.CaughtUp();
     return true;
   }
 
-  // From any thread: a look that goes on ends soon, the next one does nothing.
-  void Stop() { stop_ = true; }
-  int fd() const { return files_.fd(); }
+  // From any thread: the present look ends soon, the next one does nothing.
+  void Stop() { writer_.Stop(); }
+  void Wait() { writer_.Wait(files_.fd()); }
 
  private:
-  void SayWhatIsAtPath() {
-    MutexLock lock(&mutex_);
+  void ReportFile() {
     // Whether it can be read shows when reading; see ReadAll.
     if (files_.current() != nullptr && unreadable_ == files_.current()) return;
-    status_.readable = files_.current() != nullptr;
-    status_.problem = "";
+    const bool readable = files_.current() != nullptr;
+    std::string problem;
     if (!files_.unreadable().empty()) {
-      status_.problem = absl::StrCat(files_.unreadable(),
-                                     ": cannot be opened; it may hold lines not read yet, and is "
-                                     "tried again");
+      problem = absl::StrCat(files_.unreadable(),
+                             ": cannot be opened; it may hold lines not read yet, and is "
+                             "tried again");
     }
-    if (!status_.readable) status_.problem = std::string(files_.problem().message());
+    if (!readable) problem = std::string(files_.problem().message());
     if (files_.undecided()) {
-      absl::StrAppend(&status_.problem, "; reading goes on where it ended as soon as it is there");
+      absl::StrAppend(&problem, "; reading goes on where it ended as soon as it is there");
     }
-    nothing_to_read_ =
-        !status_.readable && !files_.undecided() && absl::IsNotFound(files_.problem());
+    writer_.SetReadable(readable, std::move(problem));
+    writer_.SetNothingToRead(!readable && !files_.undecided() &&
+                             absl::IsNotFound(files_.problem()));
   }
 
   void ReadAll() {
     for (size_t i = 0; i < files_.files().size(); ++i) {
-      for (bool more = !files_.files()[i]->damaged; more && !stop_;) {
+      for (bool more = !files_.files()[i]->damaged; more && !writer_.stopped();) {
         TailedFile* file = files_.files()[i].get();
         absl::string_view bytes;
         switch (file->Read(&bytes)) {
           case TailedFile::Result::kBytes:
-            SayReadable(file);
+            ReportReadable(file);
             Feed(bytes, file);
             break;
           case TailedFile::Result::kCut:
@@ -112,17 +86,17 @@ class Following : public SteppedFollower {
               files_.files()[i + 1]->Restart();
             } else {
               file->Restart();
-              CountGaps(1);
+              writer_.CountGaps(1);
             }
             break;
           case TailedFile::Result::kEnd:
-            SayReadable(file);
+            ReportReadable(file);
             more = false;
             if (file->packed() && file != files_.current()) FinishLine(file);
             EndCopy(file);
             break;
           case TailedFile::Result::kError:
-            SayUnreadable(file);
+            ReportUnreadable(file);
             more = false;
             break;
         }
@@ -136,21 +110,21 @@ class Following : public SteppedFollower {
     file->splitter.Reset(file->splitter.fed());
     file->MarkLine(file->splitter.line_end());
     file->is_copy = false;
-    CountGaps(1);
+    writer_.CountGaps(1);
   }
 
   // Nobody will complete the last line: it counts as a line.
   void FinishLine(TailedFile* file) {
     feeding_ = file;
     file->splitter.Finish([this](absl::string_view line) { TakeLine(line); },
-                          [this] { SkipLine(); });
+                          [this] { writer_.SkipLine(); });
     file->MarkLine(file->splitter.line_end());
     feeding_ = nullptr;
   }
 
   // Files that no writer is expected to use any more and that were read to their end.
   void CloseRotated() {
-    if (stop_) return;
+    if (writer_.stopped()) return;
     const absl::Time now = clock_->Now();
     for (size_t i = 0; i < files_.files().size();) {
       TailedFile* file = files_.files()[i].get();
@@ -166,150 +140,75 @@ class Following : public SteppedFollower {
   }
 
   void Feed(absl::string_view bytes, TailedFile* file) {
-    {
-      MutexLock lock(&mutex_);
-      behind_ = true;
-      status_.bytes += static_cast<int64_t>(bytes.size());
-    }
+    writer_.CountBytes(bytes.size());
     const absl::Time now = clock_->Now();
-    reader_->set_latest(now + absl::Hours(24));
+    writer_.reader()->set_latest(now + absl::Hours(24));
     // Not if the clock was set back meanwhile.
-    reader_->set_written(caught_up_ <= now ? caught_up_ : absl::InfinitePast(), now);
+    writer_.reader()->set_written(caught_up_ <= now ? caught_up_ : absl::InfinitePast(), now);
     feeding_ = file;
     file->splitter.Feed(
-        bytes, [this](absl::string_view line) { TakeLine(line); }, [this] { SkipLine(); });
+        bytes, [this](absl::string_view line) { TakeLine(line); }, [this] { writer_.SkipLine(); });
     file->MarkLine(file->splitter.line_end());
     feeding_ = nullptr;
   }
 
   void TakeLine(absl::string_view line) {
-    tally_.Read(reader_.get(), line, Batch());
-    if (batch_->size() >= options_.batch_events) Flush();
-  }
-
-  void SkipLine() { tally_.Skip(reader_.get(), Batch()); }
-
-  EventBatch* Batch() {
-    if (batch_ == nullptr) batch_ = std::make_unique<EventBatch>();
-    return batch_.get();
-  }
-
-  LogPosition Position() {
-    if (feeding_ != nullptr) feeding_->MarkLine(feeding_->splitter.line_end());
-    LogPosition position = {.files = files_.Positions(), .reader = reader_->SaveState()};
-    MutexLock lock(&mutex_);
-    position.gaps = status_.gaps;
-    position.last_gap = status_.last_gap;
-    return position;
+    writer_.TakeLine(line);
+    if (writer_.full()) Flush();
   }
 
   void Flush() {
-    LogPosition position = Position();
-    const bool moved = !(position == sent_);
-    if (batch_ == nullptr && !moved) return;
-    {
-      MutexLock lock(&mutex_);
-      last_stamp_ = reader_->last_stamp();
-      status_.open_messages = reader_->open_messages();
-      status_.evicted = reader_->evicted();
-      status_.read = tally_.counts();
-    }
-    Batch()->position = {.source = options_.path, .position = position};
-    sent_ = std::move(position);
-    if (refused_ || !sink_(std::exchange(batch_, nullptr))) {
-      refused_ = true;
-      stop_ = true;
-    }
+    if (feeding_ != nullptr) feeding_->MarkLine(feeding_->splitter.line_end());
+    writer_.Flush({.files = files_.Positions()});
   }
 
-  void SayCaughtUp() {
-    MutexLock lock(&mutex_);
-    behind_ = false;
-    if (status_.readable || nothing_to_read_) status_.at_end = true;
-  }
-
-  void SayUnreadable(TailedFile* file) {
+  void ReportUnreadable(TailedFile* file) {
     if (file->packed() && file != files_.current()) {
       // Everything before the damage was read. The file stays open, so that it is recognised later.
       file->damaged = true;
-      CountGaps(1);
+      writer_.CountGaps(1);
       return;
     }
     if (file != files_.current()) return;
     unreadable_ = file;
-    MutexLock lock(&mutex_);
-    status_.readable = false;
-    status_.problem = "cannot be read";
+    writer_.SetReadable(false, "cannot be read");
   }
 
-  void SayReadable(const TailedFile* file) {
+  void ReportReadable(const TailedFile* file) {
     if (unreadable_ != file) return;
     unreadable_ = nullptr;
-    MutexLock lock(&mutex_);
-    status_.readable = true;
-    status_.problem.clear();
-  }
-
-  void CountGaps(int gaps) {
-    if (gaps == 0) return;
-    MutexLock lock(&mutex_);
-    status_.gaps += gaps;
-    status_.last_gap = clock_->Now();
+    writer_.SetReadable(true, "");
   }
 
   const FollowerOptions options_;
   const Clock* const clock_;
-  const Sink sink_;
+  BatchWriter writer_;
 
-  mutable Mutex mutex_;
-  FollowerStatus status_ ABSL_GUARDED_BY(mutex_);
-  bool behind_ ABSL_GUARDED_BY(mutex_) = false;           // bytes were read and not delivered yet
-  bool nothing_to_read_ ABSL_GUARDED_BY(mutex_) = false;  // no file exists
-  absl::Time last_stamp_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
-
-  // Used by whoever calls Look only.
-  std::unique_ptr<LogReader> reader_;
-  ReadTally tally_;
+  // Used by the caller of Look only.
   OpenFiles files_;
-  TailedFile* feeding_ = nullptr;           // the file whose lines are being read
-  const TailedFile* unreadable_ = nullptr;  // the one at the path, if its last read failed
-  LogPosition sent_;                        // position of the last batch, or of the start
-  std::unique_ptr<EventBatch> batch_;
+  TailedFile* feeding_ = nullptr;                // the file whose lines are being read
+  const TailedFile* unreadable_ = nullptr;       // the one at the path, if its last read failed
   absl::Time caught_up_ = absl::InfinitePast();  // everything written until then was read
-  bool refused_ = false;                         // the sink accepts no more
   bool begun_ = false;
-
-  std::atomic<bool> stop_ = false;
 };
 
 class FollowerThread : public Follower {
  public:
   FollowerThread(const FollowerOptions& options, std::unique_ptr<LogReader> reader,
                  const Clock* clock, Sink sink)
-      : following_(options, std::move(reader), clock, std::move(sink)),
-        wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
-        thread_([this] { Run(); }) {}
+      : following_(options, std::move(reader), clock, std::move(sink)), thread_([this] {
+          while (following_.Look()) following_.Wait();
+        }) {}
 
   ~FollowerThread() override {
     following_.Stop();
-    eventfd_write(wake_fd_, 1);
     thread_.join();
-    close(wake_fd_);
   }
 
   FollowerStatus status() const override { return following_.status(); }
 
  private:
-  void Run() {
-    while (following_.Look()) {
-      pollfd fds[] = {{.fd = wake_fd_, .events = POLLIN},
-                      {.fd = following_.fd(), .events = POLLIN}};
-      poll(fds, 2, kLookEveryMs);
-    }
-  }
-
   Following following_;
-  const int wake_fd_;
   std::thread thread_;
 };
 

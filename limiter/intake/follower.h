@@ -2,23 +2,20 @@
 // a gap is counted; also across restarts, if the follower starts with the last position that its
 // sink accepted.
 //
-//   rename (logrotate)   reads the old file to its end and keeps it open for a while, because a
-//   writer
-//                        may still use it; reads the new file from its beginning. Files that
-//                        appeared and were rotated between two looks are found under their new
-//                        names
+//   rename (logrotate)   reads the old file to its end and keeps it open for a while, because
+//                        a writer may still use it; reads the new file from its beginning. Files
+//                        that appeared and were rotated between two looks are found under their
+//                        new names
 //   copytruncate         the file is shorter than the position, or the bytes before the position
-//   have
-//                        changed: reads the rest from the copy in the same directory (also a
+//                        have changed: reads the rest from the copy in the same directory (also a
 //                        compressed one), then the file from its beginning; without a copy, lines
 //                        written since the last read are lost and counted as a gap
 //   deletion             reads the open file on; looks for a new file at the path
 //   partial last line    waits for the LF; in a rotated file the partial line counts as a line
 //   over-long line       skipped and counted as malformed (line_splitter.h)
 //   cannot be opened     reported in the status, and retried
-//   restart              finds each file of the position by its inode or its content (resume.h); if
-//   not
-//                        found: counts a gap and reads the present file from its beginning
+//   restart              finds each file of the position by its inode or its content (resume.h);
+//                        if not found: counts a gap and reads the present file from its beginning
 //
 // Runs on its own thread, started by Start. Batches go to the sink, which may block. Each batch
 // carries the position after its last line. Woken by inotify; also looks every second, for file

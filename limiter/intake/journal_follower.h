@@ -3,16 +3,13 @@
 //
 //   rotation               libsystemd continues in the next file
 //   vacuum                 entries removed before they were read are a gap: the oldest remaining
-//   entry
-//                          is newer than the last time up to which everything was read
+//                          entry is newer than the last time up to which everything was read
 //   restart                continues after the entry of the stored cursor
-//   that entry is gone     a gap; continues with the next remaining entry and reads nothing twice.
-//   This
-//                          also happens if no mail was logged for longer than the journal's
-//                          retention
+//   that entry is gone     a gap; continues with the next remaining entry and reads nothing
+//                          twice. This also happens if no mail was logged for longer than the
+//                          journal's retention
 //   first start            begins `read_back` ago; if the journal does not exist yet, with its
-//   first
-//                          entry
+//                          first entry
 //   journal missing or     reported in the status, and retried every second
 //   not readable
 //   entry not readable     a gap; continues with the next entries

@@ -15,13 +15,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "limiter/intake/hand_overs.h"
-#include "limiter/intake/log_wrapping.h"
-#include "limiter/intake/open_messages.h"
+#include "limiter/intake/joining_reader.h"
 #include "limiter/intake/postfix_line.h"
 #include "limiter/intake/reader_events.h"
 #include "limiter/intake/reader_state.h"
-#include "limiter/intake/stamp.h"
 #include "limiter/intake/syslog_prefix.h"
 #include "policy/on_this_host.h"
 
@@ -47,15 +44,11 @@ bool IsDoubleBounce(absl::string_view sender) {
 
 bool IsLoopback(absl::string_view ip) { return absl::StartsWith(ip, "127.") || ip == "::1"; }
 
-class PostfixReader : public LogReader {
+class PostfixReader : public JoiningReader {
  public:
   explicit PostfixReader(const PostfixReaderOptions& options)
-      : tell_all_(options.open_messages),
-        own_hosts_(options.own_hosts),
-        relay_hosts_(options.relay_hosts),
-        user_name_(options.user_name ? options.user_name : SystemUserName),
-        stamps_(options.zone),
-        messages_(options.max_open_messages) {}
+      : JoiningReader(options),
+        user_name_(options.user_name ? options.user_name : SystemUserName) {}
 
   void ReadLine(absl::string_view line, EventBatch* batch) override {
     ++batch->counts.lines;
@@ -93,53 +86,25 @@ class PostfixReader : public LogReader {
     for (int64_t i = 0; i < times; ++i) Read(parsed, batch);
   }
 
-  void SkipLine(EventBatch* batch) override {
-    ++batch->counts.lines;
-    ++batch->counts.malformed;
-  }
-
   void Finish(EventBatch* /*batch*/) override {}
-  void set_latest(absl::Time latest) override { stamps_.set_latest(latest); }
-  void set_written(absl::Time after, absl::Time before) override {
-    stamps_.set_written(after, before);
-  }
-  size_t open_messages() const override { return messages_.size(); }
-  int64_t evicted() const override { return messages_.evicted() + hand_overs_.evicted(); }
-  absl::Time last_stamp() const override { return last_stamp_; }
-
   std::string SaveState() const override {
-    ReaderState state = {
-        .stamps = stamps_.state(), .last_stamp = last_stamp_, .unwrapper = unwrapper_.SaveState()};
+    ReaderState state = CommonState();
     state.sessions.assign(sessions_.begin(), sessions_.end());
-    state.hand_overs = hand_overs_.SaveState();
     return EncodeReaderState(state, {});
   }
 
-  absl::Status Restore(std::vector<OpenMessage> open, absl::string_view state) override {
-    ReaderState decoded;
-    std::deque<Attempt> none;
-    absl::Status status = DecodeReaderState(state, &decoded, &none);
-    if (status.ok()) status = hand_overs_.Restore(decoded.hand_overs);
-    if (!status.ok()) return status;
-    stamps_.Restore(decoded.stamps);
-    last_stamp_ = decoded.last_stamp;
-    unwrapper_.Restore(decoded.unwrapper);
-    sessions_.assign(decoded.sessions.begin(), decoded.sessions.end());
-    std::stable_sort(open.begin(), open.end(), [](const OpenMessage& a, const OpenMessage& b) {
-      return a.key.arrival < b.key.arrival;
-    });
-    for (OpenMessage& message : open) {
-      message.identity.unclear = false;  // hand_overs_ knows
-      ArrivedMessage* slot = messages_.Open(message.key.id);
-      *slot = {message.key.arrival, std::move(message.identity), std::move(message.deferred)};
-      const Identity& identity = slot->identity;
-      slot->origin = OriginOf(identity);
-      slot->active = !identity.sender.empty() || identity.made_by_mta || !slot->deferred.empty();
-    }
-    return absl::OkStatus();
+ private:
+  void RestoreOwn(const ReaderState& state, std::deque<Attempt> /*early*/) override {
+    sessions_.assign(state.sessions.begin(), state.sessions.end());
   }
 
- private:
+  void Resume(ArrivedMessage* message) const override {
+    const Identity& identity = message->identity;
+    message->origin = OriginOf(identity);
+    message->active =
+        !identity.sender.empty() || identity.made_by_mta || !message->deferred.empty();
+  }
+
   // After a restart, as far as the identity shows.
   ArrivedMessage::Origin OriginOf(const Identity& identity) const {
     if (!identity.user.empty()) return ArrivedMessage::Origin::kLocalUser;
@@ -359,11 +324,6 @@ class PostfixReader : public LogReader {
 
   bool Trusts(absl::string_view ip) const {
     return IsLoopback(ip) || own_hosts_.ContainsAddress(ip);
-  }
-
-  // A host that may hand back mail. A customer's host is not trusted to name an id.
-  bool IsOwn(absl::string_view ip) const {
-    return IsLoopbackHost(ip) || own_hosts_.ContainsAddress(ip) || relay_hosts_.ContainsAddress(ip);
   }
 
   // The delivery of a message that continues in this log under another id.
@@ -617,19 +577,10 @@ class PostfixReader : public LogReader {
     messages_.Close(id);
   }
 
-  const bool tell_all_;
-  const HostList own_hosts_;
-  const HostList relay_hosts_;
   const std::function<std::string(int64_t)> user_name_;
   absl::flat_hash_map<int64_t, std::string> users_;
-  LogUnwrapper unwrapper_;
-  StampReader stamps_;
-  OpenMessages messages_;
-  HandOvers hand_overs_;
   std::deque<ProxySession> sessions_;    // the oldest first
   std::deque<std::string> handed_back_;  // by a filter, and removed since; newest first
-  MessageKey forgotten_;                 // by the last arrival, if its id is not empty
-  absl::Time last_stamp_ = absl::InfinitePast();
 };
 
 }  // namespace

@@ -204,7 +204,7 @@ TEST(EximArrival, OddClientTextHidesNoLogin) {
             "<a@s> login=CORP\\bob ip=192.0.2.1");
 }
 
-TEST(EximArrival, WhatIsNeitherHostNorFieldIsNoLocalSubmission) {
+TEST(EximArrival, TextThatIsNeitherHostNorFieldIsNoLocalSubmission) {
   EXPECT_EQ(Arrival("<= a@s (x) U=root P=local S=1"), "<a@s>");
 }
 

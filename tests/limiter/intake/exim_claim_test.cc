@@ -171,7 +171,7 @@ TEST_F(EximClaimReader, ClaimsWithoutAMessageAreForgotten) {
   EXPECT_THAT(Told(), ElementsAre(absl::StrCat("arrived web ", kClaim)));
 }
 
-TEST_F(EximClaimReader, DiscardedAndPutOffMailIsShown) {
+TEST_F(EximClaimReader, DiscardedAndDeferredMailIsShown) {
   Line(kArrival);
   Line("Delivery deferred by system filter");
   Line("=> discarded (system filter)");

@@ -168,7 +168,7 @@ TEST_F(FollowerTest, ReadsWhatIsThereAndWhatComes) {
   EXPECT_EQ(status.bytes, static_cast<int64_t>(Lines(1, 5).size()));
 }
 
-TEST_F(FollowerTest, BatchesAreOfTheSizeAskedFor) {
+TEST_F(FollowerTest, BatchesHaveTheConfiguredSize) {
   Append(Lines(1, 10));
   Start(4);
   EXPECT_EQ((*batches_.Pop(kBound))->size(), 4u);

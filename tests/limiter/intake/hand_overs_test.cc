@@ -408,7 +408,7 @@ TEST_P(Topology, AnAccompliceOutsideFreesNobody) {
   }
 }
 
-TEST_P(Topology, WhatIsOverCannotBeNamedAgain) {
+TEST_P(Topology, AnEndedHandOverCannotBeNamedAgain) {
   Arrives({.id = Id(1)});
   Arrives({.id = Id(2), .host = "127.0.0.1"});
   Add(log().Filtered(Id(1)));
@@ -547,7 +547,7 @@ TEST(HandOversTest, AnAddressOfTheLoopbackIsTheFilterAtAnother) {
   }
 }
 
-TEST(HandOversTest, WhatIsNoStateIsDataLoss) {
+TEST(HandOversTest, MalformedStateIsDataLoss) {
   HandOvers hand_overs;
   Identity who = {.sender = "a@b.example", .login = "bo b\\x", .host = kStranger};
   hand_overs.Arrive("m", "id", 1, false, absl::UnixEpoch(), &who);

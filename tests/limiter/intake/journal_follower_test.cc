@@ -174,7 +174,7 @@ TEST(JournalFollower, ACursorThatIsGoneWithNothingBehindIt) {
   EXPECT_EQ(journal.gaps(), 1);
 }
 
-TEST(JournalFollower, WhatIsNoCursorIsAGap) {
+TEST(JournalFollower, AMalformedCursorIsAGap) {
   JournalStation journal;
   journal.Append(JournalStation::Entries(1, 2));
   journal.SetPosition({.cursor = "lost", .gaps = 2});

@@ -97,7 +97,7 @@ TEST_F(LogFileTest, BatchSizeChangesNothing) {
   }
 }
 
-TEST_F(LogFileTest, GzipIsToldByItsBytes) {
+TEST_F(LogFileTest, GzipIsRecognisedByItsBytes) {
   const std::string path = Write("no-suffix", Gzip(corpus_));
   const Whole whole = ReadAll(path);
   EXPECT_THAT(whole.end, IsOk());

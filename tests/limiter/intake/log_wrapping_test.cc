@@ -151,7 +151,7 @@ TEST(LogWrapping, JournalExport) {
                   "Oct  9 14:53:48 mx exim: x"));
 }
 
-TEST(LogWrapping, WhatIsNoExportIsBroken) {
+TEST(LogWrapping, MalformedExportsAreBroken) {
   const std::string huge("\xff\xff\xff\x7f\0\0\0\0", 8);
   EXPECT_THAT(Unwrapped({"__CURSOR=s", "no field", "Oct  9 14:53:48 mx exim: x"}),
               ElementsAre("-", "!", "Oct  9 14:53:48 mx exim: x"));

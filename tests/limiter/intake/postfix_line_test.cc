@@ -125,7 +125,7 @@ TEST(PostfixLine, Deliveries) {
   EXPECT_EQ(line.port, 0);
 }
 
-TEST(PostfixLine, WhatIsQueuedForTheSamePlaceNamesItsServer) {
+TEST(PostfixLine, DeferralsForTheSamePlaceNameItsServer) {
   for (const char* text : {"connect to mx.b.example[192.0.2.9]:25: Connection refused",
                            "lost connection with mx.b.example[192.0.2.9] while receiving the "
                            "initial server greeting",

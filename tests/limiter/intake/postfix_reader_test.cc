@@ -236,7 +236,7 @@ TEST_F(PostfixReaderTest, WhatCleanupRefusesIsGone) {
 }
 
 // As Postfix 3.7 wrote it for deploy/postfix/ask.cf.
-TEST_F(PostfixReaderTest, WhatIsRefusedAtDataIsGone) {
+TEST_F(PostfixReaderTest, MailRefusedAtDataIsNotOpen) {
   Read(
       {Client("4F01AA", "bob@a.example"),
        Line("smtpd",

@@ -168,7 +168,7 @@ TEST(EximReaderEvents, ForgottenMessagesAreNamed) {
   EXPECT_THAT(forgotten, ElementsAre("1hIAif-00H7J4-La", "1hIAif-00H7J4-Lb"));
 }
 
-TEST(EximReaderEvents, NoneButAttemptsAndCompletionsUnlessAskedFor) {
+TEST(EximReaderEvents, OnlyAttemptsAndCompletionsUnlessRequested) {
   const auto reader = NewEximReader({.zone = absl::UTCTimeZone()});
   EventBatch batch;
   reader->ReadLine(kArrival, &batch);
@@ -205,7 +205,7 @@ TEST(ReaderState, DaylightSavingReadingGoesOn) {
   }
 }
 
-TEST(ReaderState, WhatIsNoneIsDataLoss) {
+TEST(ReaderState, MalformedStateIsDataLoss) {
   const std::string good = NewEximReader(kAll)->SaveState();
   const auto reader = NewEximReader(kAll);
   EXPECT_THAT(reader->Restore({}, ""), IsOk());
