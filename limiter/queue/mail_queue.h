@@ -43,7 +43,8 @@ class MailQueue {
     std::function<void(std::unique_ptr<EventBatch>)> record;
   };
 
-  explicit MailQueue(Parts parts) : parts_(std::move(parts)), helpers_(parts_.helpers) {}
+  explicit MailQueue(Parts parts, QueueHelpers::CallOne call = CallQueueHelper)
+      : parts_(std::move(parts)), helpers_(parts_.helpers, std::move(call)) {}
 
   const QueueHelpers& helpers() const { return helpers_; }
   absl::Time Now() const { return parts_.clock->Now(); }

@@ -172,7 +172,7 @@ TEST_F(HolderTest, AnOrderThatIsNotObeyedIsGivenAgainLater) {
   EXPECT_THAT(Look().hold, ElementsAre("m1"));
 }
 
-TEST_F(HolderTest, LetsGoInPortionsThatGrow) {
+TEST_F(HolderTest, ReleasesInGrowingPortions) {
   const Case record = Open("bad.example");
   HoldMany(100, "bob@bad.example");
   EXPECT_TRUE(Look().empty());
@@ -240,7 +240,7 @@ TEST_F(HolderTest, OneBadAnswerAmongManyThatSayNothingIsNoVerdictTwoAre) {
 }
 
 // While portions go, hold_max takes nothing away: those at the end would never have had a chance.
-TEST_F(HolderTest, WhatIsBeingLetGoIsNotGivenBack) {
+TEST_F(HolderTest, MailBeingReleasedIsNotReturned) {
   Policy("hold_max = \"10m\"");
   const Case record = Open("bad.example");
   HoldMany(100, "bob@bad.example");
@@ -317,7 +317,7 @@ TEST_F(HolderTest, APersonsKeepKeepsItAlsoBeyondHoldMaxAndSaysSo) {
 }
 
 // A bounce to a stranger is backscatter.
-TEST_F(HolderTest, WhatIsHeldForTooLongGoesBackToOurSendersAlone) {
+TEST_F(HolderTest, MailHeldForTooLongIsReturnedToOurSendersOnly) {
   auto lists = std::make_shared<ChargeLists>();
   lists->users["web"] = "bad.example";
   ASSERT_TRUE(lists->relay_hosts.Add("192.0.2.7").ok());
@@ -421,7 +421,7 @@ TEST_F(HolderTest, WhatWasGraveWaitsForAPerson) {
   }
 }
 
-TEST_F(HolderTest, WhatIsNotKnownWaitsForAPerson) {
+TEST_F(HolderTest, UnknownEvidenceWaitsForAPerson) {
   const Case record = Open("bad.example");
   HoldMany(3, "bob@bad.example");
   Look();
@@ -514,7 +514,7 @@ TEST_F(HolderTest, WhatAPersonLetGoIsNotHeldAgain) {
   EXPECT_FALSE(held_.WasReleased("m1")) << "it is gone, and its id may come again";
 }
 
-TEST_F(HolderTest, WhatIsHeldForTooLongIsGivenBack) {
+TEST_F(HolderTest, MailHeldForTooLongIsReturned) {
   Policy("hold_max = \"2h\"");
   Open("bad.example");
   Queue("m1", "bob@bad.example", absl::Hours(-20));  // queued long before the block
@@ -552,7 +552,7 @@ TEST_F(HolderTest, TheNoticeOfWhatIsGivenBackGoesOut) {
   EXPECT_THAT(Look().release, ElementsAre("m1"));
 }
 
-TEST_F(HolderTest, WhatIsHeldForNobodyKnownIsShownAndGivenBackToHostedDomainsAlone) {
+TEST_F(HolderTest, HeldMailOfUnknownSendersIsReturnedToHostedDomainsOnly) {
   Queue("m1", "bob@bad.example", absl::Hours(-1), true);
   queue_["m1"].ours = true;
   queue_["m1"].sender = "bob@bad.example";
@@ -570,7 +570,7 @@ TEST_F(HolderTest, WhatIsHeldForNobodyKnownIsShownAndGivenBackToHostedDomainsAlo
   EXPECT_THAT(Look().give_back, ElementsAre("m1"));
 }
 
-TEST_F(HolderTest, WhatIsHeldByAnAnswerStaysDeferdsInALaterCase) {
+TEST_F(HolderTest, MailHeldByAnAnswerStaysDeferdsInALaterCase) {
   Case record = Open("bad.example");
   record.action.by_source.fill(Verdict::kHold);
   cases_.Put(CaseChange::kOpened, record.since, record);

@@ -54,7 +54,7 @@ class Helpers : public testing::Test {
                                absl::Duration) { return Answer(socket, verb, args); }};
 };
 
-TEST_F(Helpers, EachIsAskedAboutItsOwnMessages) {
+TEST_F(Helpers, EachGetsTheOrdersForItsOwnMessages) {
   EXPECT_THAT(List(), ElementsAre("A1/a", "A2/a", "B1/b")) << "one message, one helper";
   ASSERT_THAT(Ask("hold", {{"ids", {"B1", "A2"}}}), IsOk());
   EXPECT_THAT(asked_["/a"], ElementsAre("hold [\"A2\"] "));
@@ -75,7 +75,7 @@ TEST_F(Helpers, TheTableIsTheOneThatThereIs) {
   EXPECT_EQ(helpers_.StatusJson()[1]["sender_table"], "/b.table");
 }
 
-TEST_F(Helpers, OneThatIsAwayStopsNoOther) {
+TEST_F(Helpers, AnUnreachableOneStopsNoOther) {
   away_ = {"/b"};
   EXPECT_FALSE(helpers_.List(absl::Seconds(1)).ok()) << "nothing is known of its queue";
   away_.clear();

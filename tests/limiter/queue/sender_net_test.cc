@@ -78,7 +78,7 @@ class SenderNetTest : public testing::Test {
   bool writes_ = true;  // the table is written as ordered
 };
 
-TEST_F(SenderNetTest, PutsOffTheDomainsWhoseQueuedMailIsHeld) {
+TEST_F(SenderNetTest, DefersTheDomainsWhoseQueuedMailIsHeld) {
   EXPECT_THAT(Look().domains, IsEmpty());
   Block("bad.example");
   Block({SubjectKind::kLogin, "bob@other.example"});
@@ -89,7 +89,7 @@ TEST_F(SenderNetTest, PutsOffTheDomainsWhoseQueuedMailIsHeld) {
 }
 
 // sendmail(1) without -f: the sender is the user's own address at this host.
-TEST_F(SenderNetTest, PutsOffTheOwnAddressesOfUsersOfOneBlockedDomain) {
+TEST_F(SenderNetTest, DefersTheOwnAddressesOfUsersOfOneBlockedDomain) {
   auto lists = std::make_shared<ChargeLists>();
   ASSERT_TRUE(ReadMap("bad.example: web\nbad.example: Shop\nother.example: web2\n"
                       "bad.example: agency\nother.example: agency\nBAD.example: web\n",
@@ -109,7 +109,7 @@ TEST_F(SenderNetTest, PutsOffTheOwnAddressesOfUsersOfOneBlockedDomain) {
   EXPECT_THAT(Look(absl::Seconds(1)).retry, ElementsAre("A1"));
 }
 
-TEST_F(SenderNetTest, ABlockedAccountsAndLocalUsersOwnAddressIsPutOff) {
+TEST_F(SenderNetTest, TheOwnAddressOfABlockedAccountOrLocalUserIsDeferred) {
   auto lists = std::make_shared<ChargeLists>();
   lists->users = {{"web", "bad.example"}, {"web2", "bad.example"}};
   settings_.lists = lists;
@@ -193,7 +193,7 @@ TEST_F(SenderNetTest, ForgedSendersGoOutAfterTheBlockToo) {
   EXPECT_THAT(Look(SenderNet::kNoticed).retry, ElementsAre("A1"));
 }
 
-TEST_F(SenderNetTest, WhatAPersonLetsGoOfGoesThoughItsDomainIsBlocked) {
+TEST_F(SenderNetTest, MailReleasedByAPersonGoesThoughItsDomainIsBlocked) {
   Block("bad.example");
   Queue("A1", "bob@bad.example");
   Queue("A2", "bob@bad.example");

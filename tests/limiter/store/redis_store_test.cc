@@ -276,7 +276,7 @@ TEST(RedisStoreTest, DamagedEntriesAreReplaced) {
   EXPECT_EQ(store->ReadCases()->size(), 1u) << "what cannot be read is left out";
 }
 
-TEST(RedisStoreTest, WhatNobodyCanHaveMeantIsReplacedAndTold) {
+TEST(RedisStoreTest, ImpossibleRecordsAreReplacedAndCounted) {
   auto server = Started();
   auto store = Connected(server->address());
   for (const char* number : {"2^53-1", "1e300", "-1", "0/0", "1/0", "2^51"}) {
@@ -371,7 +371,7 @@ TEST(RedisStoreTest, AWrongPasswordIsSaidAndNeverShown) {
   Connected(address);
 }
 
-TEST(RedisStoreTest, AUserWhoMayNotDoWhatAScriptDoesIsTold) {
+TEST(RedisStoreTest, AUserWithoutPermissionForAScriptIsReported) {
   auto server = Started();
   server->Cli({"ACL", "SETUSER", "few", "on", ">pw", "~*", "-@all", "+evalsha", "+script", "+role",
                "+hgetall"});

@@ -213,7 +213,7 @@ TEST_P(SharedStoreTest, AnyOrderOfPutsEndsWithTheGreatest) {
   }
 }
 
-TEST_P(SharedStoreTest, OneOfTwoCasesWinsAndTheOtherIsTold) {
+TEST_P(SharedStoreTest, OneOfTwoCasesWinsAndTheLoserLearnsIt) {
   auto a = Store("aaaaaaaa");
   auto b = Store("bbbbbbbb");
   const SharedCase of_a = Record(1, false, "{\"id\":\"a-1-1\"}");
@@ -306,7 +306,7 @@ TEST_P(SharedStoreTest, NodesSayThatTheyAreThere) {
   EXPECT_NE(after->generation, first->generation) << "it can be seen that all is gone";
 }
 
-TEST_P(SharedStoreTest, ASecondClaimantIsRefusedAndToldWhoWasFirst) {
+TEST_P(SharedStoreTest, ASecondClaimantIsRefusedAndLearnsTheFirst) {
   auto a = Store("aaaaaaaa");
   auto clone = Store("aaaaaaaa");
   auto b = Store("bbbbbbbb");

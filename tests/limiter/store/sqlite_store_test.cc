@@ -153,7 +153,7 @@ TEST_F(SqliteStoreTest, AnotherProgramsDatabaseIsRefused) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another program")));
 }
 
-TEST_F(SqliteStoreTest, WhatIsNoDatabaseIsDataLoss) {
+TEST_F(SqliteStoreTest, AFileThatIsNoDatabaseIsDataLoss) {
   std::ofstream(path_) << std::string(10'000, 'x');
   EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kDataLoss,
                                AllOf(StartsWith(path_), HasSubstr("move it aside"))));

@@ -353,7 +353,7 @@ TEST_P(StoreTest, NoLedgerIgnoresRows) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("[ledger]")));
 }
 
-TEST_P(StoreTest, HashedRecipientsAreFoundButNotTold) {
+TEST_P(StoreTest, HashedRecipientsAreFoundButNotShown) {
   Open({.hash_recipients = true});
   LedgerRow row = Row(Noon(), "a@a.example", "Alice@Far.example");
   row.reply = "550 <ALICE@far.example> unknown, alice@FAR.EXAMPLE";
