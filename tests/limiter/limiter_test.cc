@@ -118,7 +118,7 @@ TEST(Limiter, AStuckMessageDoesNotRenewItself) {
       << "its contribution is dated at its first deferral";
 }
 
-TEST(Limiter, WhatIsNoLongerLiveStaysCountedWhereItWas) {
+TEST(Limiter, ContributionsOutsideTheWindowStayWhereTheyWereCounted) {
   LimiterFixture f(kThreeBadHalf, At(Minutes(90)));
   f.Feed("a.example", Minutes(0), Outcome::kDeferred, "m");
   f.Feed("a.example", Minutes(90), Outcome::kDelivered, "m");

@@ -63,7 +63,7 @@ TEST_F(ReplyCounting, AFailureOfTheSameClassCounts) {
   EXPECT_THAT(Report().left_out, IsEmpty());
 }
 
-TEST_F(ReplyCounting, WhatIsLeftOutIsInNoShare) {
+TEST_F(ReplyCounting, LeftOutCountsAreInNoShare) {
   Start(kThreeBadHalf);
   for (int i = 0; i < 3; ++i) Feed(Minutes(20), Outcome::kFailed, kUnknown);
   for (int i = 0; i < 50; ++i) Feed(Minutes(21), Outcome::kDeferred, kGreylisted);
@@ -90,7 +90,7 @@ TEST_F(ReplyCounting, ALeftOutAnswerChangesNoEarlierContribution) {
   EXPECT_EQ(Report().counts, (Counts{.deferred = 1}));
 }
 
-TEST_F(ReplyCounting, WhatIsLeftOutLeavesWithTheWindow) {
+TEST_F(ReplyCounting, LeftOutCountsLeaveWithTheWindow) {
   Start(kThreeBadHalf);
   Feed(Minutes(0), Outcome::kDeferred, kGreylisted);
   f_->clock_.Set(At(Minutes(58)));
@@ -99,7 +99,7 @@ TEST_F(ReplyCounting, WhatIsLeftOutLeavesWithTheWindow) {
   EXPECT_THAT(Report().left_out, IsEmpty());
 }
 
-TEST_F(ReplyCounting, WhatIsLeftOutOutlivesARestart) {
+TEST_F(ReplyCounting, LeftOutCountsOutliveARestart) {
   Start(kThreeBadHalf);
   Feed(Minutes(20), Outcome::kDeferred, kGreylisted, "m");
   Feed(Minutes(21), Outcome::kDeferred, kFull);

@@ -33,7 +33,7 @@ class RoomTest : public testing::Test {
   LimiterFixture f_{kPolicy, At(Minutes(30))};
 };
 
-TEST_F(RoomTest, WhatIsNearALimitIsExactHoweverManyNamesCome) {
+TEST_F(RoomTest, CountsNearALimitAreExactHoweverManySubjectsCome) {
   f_.FeedMany(9, "near.example", Minutes(1), Outcome::kFailed);
   f_.FeedMany(8, "shop.example", Minutes(1), Outcome::kDelivered);
   Strangers(4'000, Minutes(2));
@@ -69,7 +69,7 @@ TEST_F(RoomTest, ManyThatAreNearHaveABoundToo) {
   }
 }
 
-TEST_F(RoomTest, WhatIsForgottenLeavesTheStoreAndALateOutcomeIsNoError) {
+TEST_F(RoomTest, ForgottenMessagesLeaveTheStoreAndALateOutcomeIsNoError) {
   f_.Feed("late.example", Minutes(1), Outcome::kDeferred, "m");
   ASSERT_TRUE(f_.committer_->Commit().ok());
   Strangers(3'000, Minutes(2));

@@ -246,7 +246,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         ChargeCase{
             "Anybody", {.sender = "a@B.example", .host = "203.0.113.9"}, {"b.example"}, "sender"},
-        ChargeCase{"LoginIsNotAsked",
+        ChargeCase{"TheLoginIsNotUsed",
                    {.sender = "a@b.example", .login = "bob@example.com"},
                    {"b.example"},
                    "sender"},

@@ -77,7 +77,7 @@ TEST_F(LeftOutTest, BareExpiryTakesAfterTheLastAttempt) {
   EXPECT_EQ(Why(LeftOut::kNoRemoteHost), LeftOut::kNoRemoteHost);
 }
 
-TEST_F(LeftOutTest, DeliveriesOnThisHostCountIfAskedOrInProfileCpanel) {
+TEST_F(LeftOutTest, DeliveriesOnThisHostCountIfConfiguredOrInProfileCpanel) {
   Here("Saved");
   attempt_.outcome = Outcome::kDelivered;
   EXPECT_EQ(Why(), LeftOut::kNoRemoteHost);

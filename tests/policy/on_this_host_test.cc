@@ -101,7 +101,7 @@ TEST_F(OnThisHostTest, PostfixOwnAgentsDeliverHere) {
   EXPECT_FALSE(Here(attempt));
 }
 
-TEST(SmartHost, IsToldByItsPortOrName) {
+TEST(SmartHost, IsRecognisedByItsPortOrName) {
   Attempt attempt;
   attempt.remote = true;
   EXPECT_FALSE(IsSmartHost(attempt));

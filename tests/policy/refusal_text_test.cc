@@ -96,7 +96,7 @@ TEST_F(RefusalTextTest, ThePolicysTextTakesItsPlace) {
             "Domain example.com: 7 of 5, 20 %, 14:05 UTC. Message held until it recovers.");
 }
 
-TEST_F(RefusalTextTest, WhatIsPutInIsNotReadAgain) {
+TEST_F(RefusalTextTest, InsertedValuesAreNotExpandedAgain) {
   refusal_.subject = {SubjectKind::kLogin, "{ending}{bad}"};
   policy_.text = "{subject}";
   EXPECT_EQ(Text(Verdict::kHold), "{ending}{bad}");

@@ -96,7 +96,7 @@ TEST_F(AdminApiTest, EveryCallHasOneRole) {
   for (const auto& [name, any] : whole) EXPECT_EQ(any, 1) << name << " has calls without a role";
 }
 
-TEST_F(AdminApiTest, CheckSaysWhatAnMtaWouldBeTold) {
+TEST_F(AdminApiTest, CheckReturnsTheAnswerThatAnMtaWouldGet) {
   BlockByRule();
   absl::StatusOr<Json> check = Ask("check", {{"subject", "A.Example."}});
   ASSERT_THAT(check, IsOk());

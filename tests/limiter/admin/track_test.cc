@@ -76,7 +76,7 @@ class TrackTest : public testing::Test {
   std::vector<LedgerQuery> queries_;
 };
 
-TEST_F(TrackTest, WhatStandsAloneIsToldByItsForm) {
+TEST_F(TrackTest, AnAddressADomainAndAnIdAreRecognisedByTheirForm) {
   EXPECT_EQ(Asked({{"what", "Example.COM"}}).domain, "example.com");
   EXPECT_EQ(Asked({{"what", "login:bob@example.com"}}).subject, "login:bob@example.com");
   for (const char* id : {"1tExJ2-000000-1x", "1tExJ2-00000000000-1xYZ", "4ABC12XYZ", "3F2B1A09D"}) {
@@ -167,7 +167,7 @@ TEST_F(TrackTest, EachRecipientsLastLineIsItsDecisiveOne) {
   EXPECT_THAT(LifePage(life), HasSubstr("for list@a.example"));
 }
 
-TEST_F(TrackTest, WhatIsEmptyIsExplained) {
+TEST_F(TrackTest, EmptyResultsAreExplained) {
   EXPECT_THAT(NothingFound({{"outcome", "archived"}}), HasSubstr("deferctl\nrecord"));
   EXPECT_THAT(NothingFound({{"outcome", "filtered,failed"}}), HasSubstr("deferctl\nrecord"));
   EXPECT_THAT(NothingFound({{"outcome", "unknown"}}), HasSubstr("not tried yet"));
@@ -175,7 +175,7 @@ TEST_F(TrackTest, WhatIsEmptyIsExplained) {
   EXPECT_EQ(NothingFound({{"outcome", "failed"}}), "nothing found\n");
 }
 
-TEST_F(TrackTest, ArgumentsOfAnotherTypeAreToldAndNothingWorse) {
+TEST_F(TrackTest, ArgumentsOfAnotherTypeAreErrors) {
   for (const char* name : {"what", "domain", "sender", "outcome", "since", "limit", "before"}) {
     EXPECT_THAT(Ask({{name, Json::array({1})}}), StatusIs(absl::StatusCode::kInvalidArgument, _))
         << name;

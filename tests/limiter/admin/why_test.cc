@@ -424,7 +424,7 @@ TEST_F(WhyTest, AfterAnIncidentTheNumbersAgree) {
   EXPECT_EQ(why["incidents"][0]["attempts"], 8);
 }
 
-TEST_F(WhyTest, PagesShowTimesInTheZoneThatIsAskedForAndJsonUtc) {
+TEST_F(WhyTest, PagesShowTimesInTheRequestedZoneAndJsonUtc) {
   for (int i = 2; i < 6; ++i) Send(Minutes(i), Outcome::kFailed, kUnknown);
   absl::TimeZone berlin;
   ASSERT_TRUE(absl::LoadTimeZone("Europe/Berlin", &berlin));

@@ -134,7 +134,7 @@ TEST_F(BlindWatchTest, AnEximThatDoesNotAsk) {
   EXPECT_THAT(Look(), IsEmpty());
 }
 
-TEST_F(BlindWatchTest, LocalMailIsAskedAboutByEximAlone) {
+TEST_F(BlindWatchTest, OnlyEximQueriesAboutLocalMail) {
   read().accepted_local = 30;
   EXPECT_THAT(Look(), ElementsAre(HasSubstr("Exim accepted 30 local messages")));
   facts_.logs[0].mta = Mta::kPostfix;

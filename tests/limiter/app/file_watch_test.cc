@@ -36,7 +36,7 @@ TEST_F(FileWatchTest, QuietFilesHaveNotChanged) {
   EXPECT_FALSE(watch_.Changed());
 }
 
-TEST_F(FileWatchTest, AChangeIsToldOnceItHasSettled) {
+TEST_F(FileWatchTest, AChangeIsReportedOnceItHasSettled) {
   Write("a", "one more\n");
   EXPECT_FALSE(watch_.Changed()) << "somebody may be writing still";
   Write("a", "one more, and more\n");

@@ -114,7 +114,7 @@ TEST_F(GateTest, MailFromOutsideIsNeverBlocked) {
   EXPECT_EQ(answer.verdict, Verdict::kPass);
 }
 
-TEST_F(GateTest, ALoginAskedByNameIsToldWhatItsMailWouldBe) {
+TEST_F(GateTest, ALoginQueriedByNameGetsTheAnswerOfItsMail) {
   Block({SubjectKind::kDomain, "a.example"});
   EXPECT_EQ(gate_.Check({SubjectKind::kLogin, "bob@a.example"}, Source::kSubmission).verdict,
             Verdict::kReject);
@@ -139,7 +139,7 @@ TEST_F(GateTest, OverTheLimitOfWhatIsHeldMoreIsRejected) {
 }
 
 // A message may be on its way while the queue is looked at: between two looks the limit holds.
-TEST_F(GateTest, WhatIsOnItsWayCountsUntilALookFindsIt) {
+TEST_F(GateTest, MailOnItsWayCountsUntilItIsFoundInTheQueue) {
   HeldMail held;
   const Subject subject = {SubjectKind::kDomain, "a.example"};
   for (int i = 0; i < 3; ++i) held.CountOne(subject, kMorning + absl::Seconds(i));

@@ -74,7 +74,7 @@ TEST_F(ConfigCheckTest, ALogThatIsNotThereIsAWarning) {
                                           HasSubstr("as soon as the mail server creates it")));
 }
 
-TEST_F(ConfigCheckTest, WhatIsLeftOutWhereOnlyTheOtherMailServerIsInstalled) {
+TEST_F(ConfigCheckTest, WarnsOfSettingsForAMailServerThatIsNotInstalled) {
   EXPECT_FALSE(OnlyTheOtherIsHere(HookDoor::kExim, folder_)) << "neither: a container of its own";
   std::filesystem::create_directories(folder_ + "/usr/sbin");
   std::ofstream(folder_ + "/usr/sbin/postfix") << "";

@@ -112,7 +112,7 @@ TEST(Config, TheDefaultsOfTheManualAreTheDefaults) {
   EXPECT_EQ(written->charge.local, config->charge.local);
 }
 
-TEST(Config, WhatIsReadFromTheJournal) {
+TEST(Config, JournalSources) {
   absl::StatusOr<Config> config =
       LoadConfig(WriteFile("journal",
                            "[intake]\njournal = [\"postfix\"]\njournal_directory = "

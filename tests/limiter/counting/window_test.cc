@@ -58,7 +58,7 @@ TEST(Window, RejectedRecipientsAreInNoTotal) {
   EXPECT_EQ(window.Sum(60, kAll).rejected, 59);
 }
 
-TEST(Window, WhatIsOlderThanSixtyStepsDoesNotCount) {
+TEST(Window, CellsOlderThanSixtyStepsDoNotCount) {
   Window window;
   window.Add(1, CountedOutcome::kFailed, 1);
   EXPECT_EQ(window.Sum(60, kAll).failed, 1);

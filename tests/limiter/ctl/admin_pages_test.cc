@@ -70,7 +70,7 @@ TEST(AdminPages, BlocksFitEightyColumns) {
   EXPECT_EQ(BlocksPage(Json::array()), "no blocks\n");
 }
 
-TEST(AdminPages, APersonIsToldWhatOthersDoNotKnowYet) {
+TEST(AdminPages, APersonLearnsWhatOtherNodesDoNotKnowYet) {
   Json record = LongCase();
   record["not_saved"] = nullptr;
   record["not_shared"] = "redis: gone: connection refused";

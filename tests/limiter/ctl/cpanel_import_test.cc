@@ -85,7 +85,7 @@ TEST_F(CpanelImportTest, AccountsKeepTheirOwnPercentage) {
   EXPECT_THAT(import_.policy, HasSubstr("#  - maxemailsperhour=500"));
 }
 
-TEST_F(CpanelImportTest, WhatIsUnlimitedIsOffAndSaysSo) {
+TEST_F(CpanelImportTest, UnlimitedMeansOffAndIsReported) {
   Write("cpanel.config", "email_send_limits_max_defer_fail_percentage=undef\n");
   Write("users/acct1", "DNS=strict.example\nMAX_DEFER_FAIL_PERCENTAGE=10\n");
   const Policy policy = Imported();

@@ -164,7 +164,7 @@ TEST_F(ExplainTest, StatesOfMessagesAreExplained) {
 }
 
 // Whatever the text: a final answer is never answered by waiting.
-TEST_F(ExplainTest, WhatIsFinalIsNotWaitedFor) {
+TEST_F(ExplainTest, PermanentRepliesAreNotWaitedFor) {
   std::vector<std::string> texts;
   for (const ReplyCodeInfo& info : ReplyCodes()) texts.push_back(std::string(info.code));
   for (const ReplyCodeInfo& info : EnhancedCodes())

@@ -104,7 +104,7 @@ TEST_F(PolicyDiffTest, TheSamePolicyDiffersInNothing) {
   EXPECT_EQ(diff["altered_percent"], 0.0);
 }
 
-TEST_F(PolicyDiffTest, LongerAndShorterAreTold) {
+TEST_F(PolicyDiffTest, LongerAndShorterBlocksAreReported) {
   Sends("bob@few.example", 0, 8, 6);
   EXPECT_EQ(Diff(Rule(5), Rule(5, "block_for = \"3h\"\n"))["longer"], 1);
   EXPECT_EQ(Diff(Rule(5), Rule(5, "block_for = \"10m\"\n"))["shorter"], 1);

@@ -40,7 +40,7 @@ TEST(AdminSession, ByteByByteIsTheSame) {
   EXPECT_THAT(out, HasSubstr("{\"ok\":false,\"error\":\"nothing \\\"here\\\"\"}\n"));
 }
 
-TEST(AdminSession, WhatIsNoRequestIsAnsweredSo) {
+TEST(AdminSession, MalformedRequestsAreAnsweredWithAnError) {
   for (const char* line : {"", "7", "[]", "{}", "{\"verb\":7}", "{\"verb\":\"a\"", "\xff\xfe"}) {
     AdminSession session({}, Echo);
     std::string out;

@@ -87,7 +87,7 @@ TEST_F(ListenerTest, FileOfAnotherOwnerIsNotRemoved) {
   EXPECT_TRUE(Exists());
 }
 
-TEST_F(ListenerTest, ModeIsTheOneAskedForWhateverTheUmask) {
+TEST_F(ListenerTest, ModeIsTheConfiguredOneWhateverTheUmask) {
   const mode_t before = umask(0077);
   for (const mode_t mode : {0600, 0660, 0666}) {
     absl::StatusOr<Listener> listener = Open(Address(), {.mode = static_cast<int>(mode)});
@@ -97,7 +97,7 @@ TEST_F(ListenerTest, ModeIsTheOneAskedForWhateverTheUmask) {
   umask(before);
 }
 
-TEST_F(ListenerTest, GroupIsTheOneAskedFor) {
+TEST_F(ListenerTest, GroupIsTheConfiguredOne) {
   // Root may give the file to any group, others to one of their own.
   const gid_t gid = getuid() == 0 ? 1 : getgid();
   const struct group* entry = getgrgid(gid);

@@ -161,7 +161,7 @@ TEST(CommandTest, EndsWhatWritesTooMuch) {
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("more than 64 MiB")));
 }
 
-TEST(CommandTest, TellsWhatWentWrong) {
+TEST(CommandTest, ReportsWhatWentWrong) {
   Commands commands;
   absl::Status status =
       commands.Run({"/bin/sh", "-c", "echo no such queue >&2; exit 3"}, "", absl::Seconds(20))

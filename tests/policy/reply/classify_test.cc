@@ -75,7 +75,7 @@ TEST_F(ClassifyTest, AnAddressIsNoEvidence) {
             ReplyClass::kUnclassified);
 }
 
-TEST_F(ClassifyTest, WhatIsListedDecidesTheScope) {
+TEST_F(ClassifyTest, TheListedAddressDecidesTheScope) {
   EXPECT_EQ(Classify("554 Client host [192.0.2.1] blocked using zen.spamhaus.org").scope,
             ReplyScope::kIp);
   EXPECT_EQ(Classify("550 5.7.1 MailFrom domain is listed in Spamhaus").scope,

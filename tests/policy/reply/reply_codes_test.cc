@@ -57,7 +57,7 @@ TEST(ReplyCodes, NoneIsListedTwice) {
   }
 }
 
-TEST(ReplyCodes, UnlistedOnesAreToldByTheirFirstDigits) {
+TEST(ReplyCodes, UnlistedCodesAreReadByTheirFirstDigits) {
   EXPECT_TRUE(ReplyCodeInfoOf("599").has_value());
   EXPECT_TRUE(ReplyCodeInfoOf("499").has_value());
   EXPECT_FALSE(ReplyCodeInfoOf("999").has_value());

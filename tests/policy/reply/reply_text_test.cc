@@ -86,7 +86,7 @@ TEST(ReplyText, IsBounded) {
   EXPECT_LE(out.text().size(), kMaxReplyText + 32);
 }
 
-TEST(IsSuccessReply, IsToldByItsCode) {
+TEST(IsSuccessReply, IsRecognisedByItsCode) {
   for (const char* text :
        {"250", "250 2.0.0 OK", "250-ok\r\n250 done", "2.1.5 recipient ok", "  220 hello"}) {
     EXPECT_TRUE(IsSuccessReply(text)) << text;
