@@ -288,7 +288,7 @@ void LookAtSenderTable(const DoctorFacts& facts, DoctorReport* report) {
       one.Problem(absl::StrCat("Postfix' master.cf has no transport ", SenderTable::kTransport),
                   "add deploy/postfix/held.master.cf to it; postfix reload");
     } else {
-      one.Ok("Postfix puts off what a blocked domain sends by sendmail(1)");
+      one.Ok("Postfix defers mail that a blocked domain sends with sendmail(1)");
     }
   }
 }

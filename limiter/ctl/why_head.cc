@@ -322,7 +322,7 @@ std::string WaitsText(const Json& why, const HeldMail& held) {
     return absl::StrCat("not known: ", Field(why, "held_problem"));
   }
   const std::string told = Field(At(why, "answers"), "submission");
-  if (told == "reject") return "nothing is held: new mail is rejected, and its author told why";
+  if (told == "reject") return "nothing is held: new mail is rejected, and its sender sees why";
   if (told == "discard") return "nothing: new mail is discarded";
   return "no mail is held now; new mail is held until then";
 }

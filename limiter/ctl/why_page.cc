@@ -59,9 +59,8 @@ std::string CaseText(const Json& why, const Json& record) {
     }
   }
   const std::string told = shadow ? "" : ToldText(why);
-  absl::StrAppend(&out,
-                  Wrapped("  ", absl::StrCat(shadow ? "an MTA would be told: " : "an MTA is told: ",
-                                             told.empty() ? Field(record, "action") : told)));
+  absl::StrAppend(&out, Wrapped("  ", absl::StrCat(shadow ? "an MTA would get: " : "an MTA gets: ",
+                                                   told.empty() ? Field(record, "action") : told)));
   if (!shadow && Flag(why.value("answers", Json::object()), "hold_limit_reached")) {
     out += Wrapped("  ",
                    "as much of it is held as the policy allows (hold_limit), so more is rejected");
@@ -108,7 +107,7 @@ std::string BesidesText(const Json& why) {
             "HELD:      ",
             absl::StrCat(
                 messages, messages == 1 ? " message of " : " messages of ", Field(held, "subject"),
-                Flag(held, "blocked") ? ", until the block ends or a person lets go of it"
+                Flag(held, "blocked") ? ", until the block ends or a person releases it"
                 : waits.empty()
                     ? ", being released"
                     : absl::StrCat(", WAITS FOR A PERSON: ", waits,
