@@ -10,9 +10,9 @@
 //   user    a local system user: the domain that the MTA identified, else the map entry, else
 //           local:USER@HOST. Also a client host without a login for which the MTA identified a
 //           domain (POP before SMTP);
-//   relay   a host listed in relay_hosts: the envelope sender's domain. If that host forwards and
-//   has
-//           rewritten the sender (SRS0=..@, SRS1=..@: the Sender Rewriting Scheme of openspf.org),
+//   relay   a host listed in relay_hosts: the envelope sender's domain.
+//           If that host forwards and has rewritten the sender (SRS0=..@, SRS1=..@: the Sender
+//           Rewriting Scheme of openspf.org),
 //           kind forward with that domain. The host itself is charged too, kind host, so that a
 //           host that uses ever-new domains is judged. A loopback host that is not listed is
 //           charged alone.

@@ -1,10 +1,10 @@
 // Whether an attempt delivers mail on this host, for example to a local mailbox, rather than to
 // another host. One rule for Exim and Postfix:
-//   delivered   on this host if no other host is named, or a loopback host: a local LMTP server, or
-//   a
-//               filter whose returned message the log does not show.
-//   otherwise   a named host that is not loopback is another host. Without such a host the
-//   recipient's
+//   delivered   on this host if no other host is named, or a loopback host:
+//               a local LMTP server, or a filter whose returned message
+//               the log does not show.
+//   otherwise   a named host that is not loopback is another host.
+//               Without such a host the recipient's
 //               domain decides: it must be one that this MTA delivers here, according to [charge]
 //               local_domains or, if that is not set, the hosted and the charged domains.
 // A domain that DNS does not know, or that has no mail server, is never delivered here: the MTA

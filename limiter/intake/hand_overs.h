@@ -6,17 +6,17 @@
 // would be charged to its forged sender. HandOvers therefore remembers each arriving message (the
 // original) with its identity while it is in the queue, and compares every message from one of our
 // own hosts:
-//   - same Message-ID and same envelope sender: a copy of that original, with the original's
-//   identity
+//   - same Message-ID and same envelope sender:
+//     a copy of that original, with the original's identity
 //     (a login, a stranger);
 //   - unknown Message-ID, but the sender of an original that has no copy yet: either a copy under
 //     another Message-ID or mail of the host itself. The identity is unclear, and unclear mail is
 //     charged to nobody, until the log shows another copy of the original ("queued as ID") or that
 //     the original went elsewhere. A host that was never given mail is not a filter, and its mail
 //     is never unclear;
-//   - otherwise: mail of that host, for example from a web form, and charged to it. The same holds
-//   for
-//     mailing lists, which use an envelope sender of their own.
+//   - otherwise: mail of that host, for example from a web form,
+//     and charged to it. The same holds for mailing lists,
+//     which use an envelope sender of their own.
 //
 // Choosing a Message-ID or sender does not let a sender avoid the charge. The original must have
 // arrived here, must still be in the queue (or have gone to a host of relay_hosts less than kLate

@@ -4,10 +4,10 @@
 // Subject: line), "since" (arrived then or later), "held" (true: held messages only), "id":
 //   list [by]         an array of messages; with "by" (subject, script, login, to), groups with the
 //                     most messages first: {"name", "messages", "held"}
-//   release [dry_run] releases the selected messages that deferd holds, whatever their case says,
-//   and
-//                     returns them. Messages that the mail server has not released yet carry
-//                     "not_done": why; deferd tries again. Needs "subject" or "id"
+//   release [dry_run] releases the selected messages that deferd holds, whatever their
+//                     case says, and returns them. Messages that the mail server has not
+//                     released yet carry "not_done": why; deferd tries again. Needs "subject"
+//                     or "id"
 //   requeue, flush    delivers the message "id", or all messages, at once
 //   recorded          records "what" root did to "messages": discarded, redirected
 
