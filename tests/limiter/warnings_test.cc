@@ -38,7 +38,7 @@ class WarningsTest : public testing::Test {
   std::vector<std::string> Told() const {
     std::vector<std::string> told;
     for (const Warning& one : observer_.warnings_) {
-      told.push_back(absl::StrCat(one.subject.ToString(), " ", one.rule, " ", one.bad, " ",
+      told.push_back(absl::StrCat(one.subject.ToString(), " ", one.rule, " ", one.bad(), " ",
                                   one.percent, "%", one.shadow ? " shadow" : ""));
     }
     return told;
