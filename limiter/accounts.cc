@@ -6,7 +6,7 @@
 
 namespace deferd {
 
-void Accounts::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome) {
+void Accounts::LearnPart(const ChargedSubjects& charged) {
   if (charged.size() == 2 && Culprit::MayBePart(charged.front().subject.kind) &&
       parts_->counter.Tracks(charged, charged.front())) {
     const Subject& part = charged.front().subject;
@@ -14,13 +14,29 @@ void Accounts::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutc
     if (parts_->rows != nullptr) parts_->rows->SetPart(domain, part);
     parts_->culprit.Learn(part, domain);
   }
+}
+
+void Accounts::Add(const ChargedSubjects& charged, absl::Time dated, const Contribution& one) {
+  LearnPart(charged);
   RoomFor(charged);
-  parts_->counter.Add(charged, dated, outcome, &parts_->contributed);
+  parts_->counter.Add(charged, dated, one, &parts_->contributed);
   parts_->happened.AddContributed(&parts_->contributed);
 }
 
-void Accounts::TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome) {
-  parts_->counter.TakeOut(charged, dated, outcome, &parts_->contributed);
+void Accounts::AddSent(const ChargedSubjects& charged, absl::Time dated, int64_t messages,
+                       int64_t recipients) {
+  LearnPart(charged);
+  RoomFor(charged);
+  Contribution sent = CountedOutcome::kSent;
+  sent.count = messages;
+  if (messages > 0) parts_->counter.Add(charged, dated, sent, nullptr);
+  sent = CountedOutcome::kSentRecipient;
+  sent.count = recipients;
+  if (recipients > 0) parts_->counter.Add(charged, dated, sent, nullptr);
+}
+
+void Accounts::TakeOut(const ChargedSubjects& charged, absl::Time dated, const Contribution& one) {
+  parts_->counter.TakeOut(charged, dated, one, &parts_->contributed);
   parts_->happened.AddContributed(&parts_->contributed);
 }
 

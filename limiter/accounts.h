@@ -18,8 +18,12 @@ class Accounts {
  public:
   Accounts(LimiterParts* parts, TimeWork* time) : parts_(parts), time_(time) {}
 
-  void Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome);
-  void TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome);
+  void Add(const ChargedSubjects& charged, absl::Time dated, const Contribution& one);
+  void TakeOut(const ChargedSubjects& charged, absl::Time dated, const Contribution& one);
+  // Messages accepted, or recipients of these. They are no outcome of a delivery, so no observer is
+  // told of them.
+  void AddSent(const ChargedSubjects& charged, absl::Time dated, int64_t messages,
+               int64_t recipients);
   // What is shown and does not count.
   void AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
                   ReplyClass reply_class);
@@ -27,6 +31,7 @@ class Accounts {
   void MakeRoom();
 
  private:
+  void LearnPart(const ChargedSubjects& charged);
   void RoomFor(const ChargedSubjects& charged);
 
   LimiterParts* const parts_;

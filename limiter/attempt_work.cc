@@ -1,6 +1,8 @@
 #include "limiter/attempt_work.h"
 
+#include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "policy/refusal_text.h"
@@ -22,8 +24,67 @@ void AttemptWork::Record(const EventBatch& batch) {
     const bool at_rcpt = event.kind == LogEvent::Kind::kShown &&
                          event.attempt.outcome == Outcome::kRejectedRecipient;
     if (at_rcpt && RecordRejected(event.attempt)) continue;
+    if (event.kind == LogEvent::Kind::kAccepted) {
+      RecordAccepted(event.attempt, /*arrived=*/false);
+      continue;
+    }
     if (parts_->options.keep) RecordMessage(event, at_rcpt);
+    if (!parts_->settings.policy->JudgesSent()) continue;
+    if (event.kind == LogEvent::Kind::kArrived && !event.attempt.handed_over) {
+      RecordAccepted(event.attempt, /*arrived=*/true);
+    } else if (event.kind == LogEvent::Kind::kIdentified) {
+      RecordIdentified(event.attempt);
+    }
   }
+}
+
+// A message counts when it is accepted, so that a queue full of mail does not pass before the first
+// delivery is tried. What its recipients are forwarded to is not of its sender's making.
+void AttemptWork::RecordAccepted(const Attempt& attempt, bool arrived) {
+  if (!parts_->settings.policy->JudgesSent()) return;
+  const bool by_sender = parts_->settings.lists->order.front() == ChargeStep::kSender;
+  if (arrived && !attempt.attributed() && !by_sender) return;
+  ChargedSubjects charged = Charge(*parts_->settings.lists, attempt.identity, "");
+  if (charged.empty()) return;
+  if (attempt.time > parts_->batch_clock + LimiterParts::kMaxAhead) return;
+  time_->ComeBackIfSetBack();
+  time_->AdvanceTo(attempt.time);
+  if (!parts_->counter.LiveSomewhere(attempt.time)) return;
+  SpareHost(&charged);
+  const std::string& id = attempt.message.id;
+  const bool counts = arrived ? parts_->accepted.TakeArrival(id, attempt.time)
+                              : parts_->accepted.TakeQuestion(id, attempt.time);
+  // A question has counted the message, and one recipient.
+  const int64_t known = counts ? 0 : 1;
+  int64_t recipients = (arrived ? std::max<int64_t>(attempt.recipients, 1) : 1) - known;
+  if (!arrived && !counts) recipients = 0;
+  if (arrived && attempt.recipients == 0 && parts_->settings.policy->JudgesSentRecipients()) {
+    MessageRecord& message = parts_->contributions.OfMessage(attempt.message);
+    message.sent_recipients = std::max<int64_t>(message.sent_recipients, 1);
+    message.recipients.PartAt(0);
+    parts_->contributions.Changed(attempt.message, &message, 0);
+  }
+  if (!counts && recipients == 0) return;
+  accounts_->AddSent(charged, attempt.time, counts ? 1 : 0, recipients);
+  cases_->JudgeAll(charged, attempt.time, Basis::kSent);
+}
+
+// Its sender became known only after it had arrived.
+void AttemptWork::RecordIdentified(const Attempt& attempt) {
+  if (parts_->accepted.Has(attempt.message.id, attempt.time)) return;
+  RecordAccepted(attempt, /*arrived=*/true);
+}
+
+void AttemptWork::CountRecipient(const Attempt& attempt, const ChargedSubjects& charged,
+                                 MessageRecord* message) {
+  if (message->sent_recipients == 0 || !parts_->settings.policy->JudgesSentRecipients()) return;
+  const auto seen = static_cast<int64_t>(message->recipients.size());
+  if (seen <= message->sent_recipients || !parts_->counter.LiveSomewhere(attempt.time)) return;
+  const int64_t more = seen - message->sent_recipients;
+  message->sent_recipients = seen;
+  parts_->contributions.Changed(attempt.message, message, 0);
+  accounts_->AddSent(charged, attempt.time, 0, more);
+  cases_->JudgeAll(charged, attempt.time, Basis::kSent);
 }
 
 void AttemptWork::RecordAttempt(const Attempt& attempt) {
@@ -84,6 +145,7 @@ void AttemptWork::RecordAttempt(const Attempt& attempt) {
   }
   parts_->happened.AddAttempt(&attempt, who, left_out, meant);
   parts_->contributions.Changed(attempt.message, &message, found.part);
+  if (by_message) CountRecipient(attempt, who, &message);
   if (left_out == LeftOut::kCounts) {
     Contribute(attempt, who, meant, &message, &recipient);
   } else if (left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident) {
@@ -211,22 +273,29 @@ void AttemptWork::Contribute(const Attempt& attempt, const ChargedSubjects& char
                                             attempt.host, attempt.host_ip, diluted)) {
     outcome = CountedOutcome::kSurplus;
   }
+  const std::optional<ReplyClass> meant =
+      answer == nullptr ? std::nullopt : std::optional<ReplyClass>(answer->reply_class);
   if (parts_->settings.policy->count == CountMode::kOnce) {
-    if (record->outcome.has_value()) accounts_->TakeOut(charged, record->dated, *record->outcome);
+    if (record->outcome.has_value()) {
+      accounts_->TakeOut(charged, record->dated,
+                         {*record->outcome, record->counted_class, attempt.recipient});
+    }
     if (!record->place.empty()) {
       parts_->incidents.incidents().Remove(record->place, attempt.message, attempt.recipient);
       record->place.clear();
     }
     record->outcome = outcome;
     record->dated = attempt.time;
+    record->counted_class = meant;
   }
-  accounts_->Add(charged, attempt.time, outcome);
+  accounts_->Add(charged, attempt.time, {outcome, meant, attempt.recipient});
   const std::optional<Incidents::Key> place = parts_->incidents.PlaceOf(attempt, answer);
   if (place.has_value() &&
       parts_->incidents.IsRemembered(*place, charged.back().subject, attempt.time)) {
     record->place = place->second;
-    parts_->incidents.incidents().Add(*place, {attempt.message, attempt.recipient, charged,
-                                               attempt.time, outcome, parts_->casebook.number()});
+    parts_->incidents.incidents().Add(
+        *place, {attempt.message, attempt.recipient, charged, attempt.time, outcome,
+                 parts_->casebook.number(), meant});
   }
   if (!delivered) cases_->JudgeAll(charged, attempt.time, Basis::kBad);
 }

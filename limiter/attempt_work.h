@@ -30,6 +30,12 @@ class AttemptWork {
   void RecordAttempt(const Attempt& attempt);
   // A recipient refused at RCPT time. False: to nobody of ours, or not because of the recipient.
   bool RecordRejected(const Attempt& attempt);
+  // A message was accepted: it arrived, or a mail server asked about it.
+  void RecordAccepted(const Attempt& attempt, bool arrived);
+  void RecordIdentified(const Attempt& attempt);
+  // Another recipient of a message whose arrival did not say how many it has.
+  void CountRecipient(const Attempt& attempt, const ChargedSubjects& charged,
+                      MessageRecord* message);
   // `rejected`: it was proposed as a rejected recipient, and is a plain rejection.
   void RecordMessage(const LogEvent& event, bool rejected);
   void SpareHost(ChargedSubjects* charged) const;

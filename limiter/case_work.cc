@@ -17,8 +17,13 @@ void CaseWork::JudgeSubject(const Subject& subject, absl::Time now, absl::Time s
                             Basis basis) {
   if (!parts_->judge.MayBeBlocked(subject, now)) return;
   for (bool shadow : {false, true}) {
-    if (!parts_->judge.AnyRule(shadow) || parts_->case_table->FindOpen(subject, shadow).has_value())
+    if (!parts_->judge.AnyRule(shadow)) continue;
+    if (std::optional<Case> open = parts_->case_table->FindOpen(subject, shadow)) {
+      if (open->soft && (basis == Basis::kSent || basis == Basis::kAny)) {
+        Harden(*std::move(open), now);
+      }
       continue;
+    }
     if (shadow && parts_->case_table->FindOpen(subject, /*shadow=*/false).has_value()) continue;
     const std::vector<Decision> decisions =
         parts_->judge.Decide(subject, now, absl::InfinitePast(), shadow, basis);
@@ -45,7 +50,7 @@ void CaseWork::Warn(const Subject& subject, const std::vector<Decision>& decisio
     if (!parts_->warnings.Take(subject, rule, parts_->now)) continue;
     const absl::Duration lately = rule.window / 4;
     const Counts recent =
-        parts_->counts.Of(subject, rule.window, parts_->now, parts_->now - lately, shadow);
+        parts_->counts.Of(subject, rule, parts_->now, parts_->now - lately, shadow);
     Warning warning{JudgementOf(decision, *parts_->settings.policy)};
     warning.subject = subject;
     warning.shadow = shadow;
@@ -143,6 +148,22 @@ void CaseWork::EndOrExtend(const Case& record) {
   }
   Clear(record.subject, after, !record.shadow, record.shadow);
   Changed(CaseChange::kEnded, at, Casebook::Closed(record, at, Ending::kTime));
+}
+
+void CaseWork::Harden(Case record, absl::Time now) {
+  const auto& rules = parts_->settings.policy->rules;
+  const auto rule =
+      absl::c_find_if(rules, [&](const Rule& one) { return one.name == record.rule; });
+  if (rule == rules.end() || rule->measure != record.measure) return;
+  const Decision decision = Evaluate(
+      *rule, parts_->counts.Of(record.subject, *rule, now, absl::InfinitePast(), record.shadow));
+  if (!decision.beyond) return;
+  record.soft = false;
+  record.action = rule->action;
+  record.counts = decision.counts;
+  record.percent = decision.percent;
+  record.judged_at = std::max(now, record.judged_at);
+  Changed(CaseChange::kExtended, now, record);
 }
 
 void CaseWork::Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow) {

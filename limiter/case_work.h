@@ -50,6 +50,8 @@ class CaseWork {
   void Warn(const Subject& subject, const std::vector<Decision>& decisions, bool shadow);
   void Open(const Subject& subject, const Decision& decision, bool shadow, absl::Time since);
   void EndOrExtend(const Case& record);
+  // Mail is held until the rule's cutoff; beyond it the rule's action is taken.
+  void Harden(Case record, absl::Time now);
   // Nothing is on trial that is enforced.
   void EndShadowCase(const Case& enforced, absl::Time at);
   // A part's enforced case has become what `record` is.

@@ -55,7 +55,7 @@ void IncidentWork::TakeOutIncident(const Incidents::Key& key, const Incident& in
                                            std::make_move_iterator(all.end()));
   absl::btree_set<std::pair<SubjectKind, std::string>> hit;
   for (const PlaceContribution& one : taken_out) {
-    accounts_->TakeOut(one.charged, one.dated, one.outcome);
+    accounts_->TakeOut(one.charged, one.dated, {one.outcome, one.reply_class, one.recipient});
     // It was seen all the same, and is shown as left out from now on.
     ReplyClass meant = incident.reply_class;
     for (const Charged& charged : one.charged) {
@@ -88,8 +88,7 @@ void IncidentWork::CloseIfItRestedOn(const Incident& incident, const Subject& su
     const Rule rule = RuleOf(*record);
     if (counts == record->counts || Evaluate(rule, counts).tripped) continue;
     // What came since may be reason enough.
-    const Counts now =
-        parts_->counts.Of(subject, record->window, parts_->now, absl::InfinitePast(), shadow);
+    const Counts now = parts_->counts.Of(subject, rule, parts_->now, absl::InfinitePast(), shadow);
     if (Evaluate(rule, now).tripped) continue;
     cases_->Changed(
         CaseChange::kEnded, parts_->now,

@@ -77,7 +77,7 @@ std::vector<RowKey> NodeWork::RowKeysOf(const Subject& subject) const {
   }
   std::vector<RowKey> keys;
   for (const Subject& one : subjects) {
-    for (const StepClock& steps : parts_->counter.lengths()) keys.push_back({one, steps.window()});
+    for (RowKey& key : parts_->rows->KeysOf(one)) keys.push_back(std::move(key));
   }
   return keys;
 }

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/cases/casebook.h"
+#include "limiter/counting/accepted.h"
 #include "limiter/counting/clearings.h"
 #include "limiter/counting/contributions.h"
 #include "limiter/counting/counter.h"
@@ -89,6 +90,7 @@ struct LimiterParts {
   Counter counter;
   Clearings clearings;
   Contributions contributions;
+  Accepted accepted;
   Culprit culprit;
   IncidentWatch incidents;
   Casebook casebook;

@@ -29,6 +29,13 @@ bool Recorder::Submit(std::unique_ptr<EventBatch> batch) {
   return false;
 }
 
+bool Recorder::TrySubmit(std::unique_ptr<EventBatch> batch) {
+  pending_.fetch_add(1);
+  if (queue_.TryPush(std::move(batch))) return true;
+  pending_.fetch_sub(1);
+  return false;
+}
+
 void Recorder::Stop() {
   queue_.Close();
   if (thread_.joinable()) thread_.join();

@@ -31,6 +31,8 @@ class Recorder {
 
   // From any follower's thread; waits while the queue is full. False once stopped.
   bool Submit(std::unique_ptr<EventBatch> batch);
+  // From a thread that must not wait: false while the queue is full.
+  bool TrySubmit(std::unique_ptr<EventBatch> batch);
 
   // Records what was submitted, then ends the thread.
   void Stop();

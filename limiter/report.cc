@@ -17,7 +17,8 @@ std::vector<SubjectCounts> TopOf(const LimiterParts& parts, size_t limit) {
     auto add = [&](const Subject& subject) {
       const Counts counts =
           parts.counts.Of(subject, window, now, absl::InfinitePast(), /*shadow=*/false);
-      if (counts.total() > 0 || counts.rejected > 0) top.push_back({subject, counts});
+      if (counts.total() > 0 || counts.rejected > 0 || counts.sent > 0)
+        top.push_back({subject, counts});
     };
     parts.counter.ForEach(add);
     if (parts.rows != nullptr) {
@@ -60,9 +61,9 @@ SubjectReport ReportOf(const LimiterParts& parts, const Subject& asked) {
   for (const Rule* judging : RulesFor(policy, subject, alone, first_within.id)) {
     const Rule& rule = *judging;
     const bool shadow = rule.shadow || policy.mode == Mode::kShadow;
-    const Counts counts = parts.counts.Of(subject, rule.window, now, absl::InfinitePast(), shadow);
+    const Counts counts = parts.counts.Of(subject, rule, now, absl::InfinitePast(), shadow);
     const Decision decision = Evaluate(rule, counts);
-    const Counts recent = parts.counts.Of(subject, rule.window, now, now - rule.window / 4, shadow);
+    const Counts recent = parts.counts.Of(subject, rule, now, now - rule.window / 4, shadow);
     report.rules.push_back({rule, counts, recent, decision.percent, decision.tripped, shadow});
   }
   report.within = parts.culprit.WithinOf(subject);

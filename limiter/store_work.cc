@@ -20,14 +20,15 @@ void StoreWork::CollectSubject(const Subject& subject, StoreBatch* batch) {
     const Window* window = parts_->counter.Find(subject, i);
     if (window != nullptr && !window->empty()) stored.row = RowText(*window);
   }
-  // Most subjects have nothing left out; of one that is gone it is not known.
-  const LeftOutWindows* windows = parts_->counter.FindLeftOut(subject);
-  if (!known || windows != nullptr) {
-    StoredWindow& left_out = batch->windows.emplace_back();
-    left_out.subject = subject;
-    left_out.length = parts_->counter.first().window();
-    left_out.left_out = true;
-    if (windows != nullptr && !windows->empty()) left_out.row = LeftOutText(*windows);
+  // Most subjects have none; of one that is gone it is not known.
+  for (size_t i = 0; i < parts_->counter.lengths().size(); ++i) {
+    const SideWindows* windows = parts_->counter.FindSide(subject, i);
+    if (known && windows == nullptr) break;
+    StoredWindow& side = batch->windows.emplace_back();
+    side.subject = subject;
+    side.length = parts_->counter.lengths()[i].window();
+    side.left_out = true;
+    if (windows != nullptr && !windows->empty()) side.row = SideText(*windows);
   }
   parts_->counter.SetCollected(subject);
 }
@@ -57,7 +58,7 @@ void StoreWork::CollectChanges(StoreBatch* batch) {
                   .places = parts_->incidents.incidents().TakeChanged()};
   // Later ones win: a length may have gone and come back.
   for (const Counter::Stale& one : being_saved_.stale) {
-    batch->windows.push_back({one.subject, one.length, "", one.left_out});
+    batch->windows.push_back({one.subject, one.length, "", one.side});
   }
   for (const Subject& subject : being_saved_.subjects_gone) CollectSubject(subject, batch);
   for (const Subject& subject : being_saved_.subjects) CollectSubject(subject, batch);
@@ -129,8 +130,8 @@ absl::Status StoreWork::RestoreWindow(const StoredWindow& window) {
   const StepClock steps(window.length);
   const int64_t now_step = parts_->now == absl::InfinitePast() ? 0 : steps.StepOf(parts_->now);
   if (window.left_out) {
-    LeftOutWindows* left_out = parts_->counter.RestoreLeftOut(window.subject, window.length);
-    if (left_out != nullptr) return ReadLeftOut(window.row, steps, now_step, left_out);
+    SideWindows* side = parts_->counter.RestoreSide(window.subject, window.length);
+    if (side != nullptr) return ReadSide(window.row, steps, now_step, side);
   } else {
     Window* counted = parts_->counter.RestoreWindow(window.subject, window.length);
     if (counted != nullptr) return ReadRow(window.row, steps, now_step, counted);

@@ -27,6 +27,7 @@ void Uncommitted::OnMessage(const LogEvent& event, const ChargedSubjects& charge
       AddRow(event.attempt, charged, event.attempt.outcome, LeftOut::kCounts, answer);
       break;
     case LogEvent::Kind::kAttempt:
+    case LogEvent::Kind::kAccepted:
       break;
   }
 }

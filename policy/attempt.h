@@ -79,6 +79,10 @@ struct Attempt {
   std::string mail_subject;  // Subject: line, if logged (kArrived only)
   bool remote = false;       // the MTA names another host or a server's reply (on_this_host.h)
   bool bare_expiry = false;  // the MTA gave up without another reason ("retry timeout exceeded")
+  // Of kArrived only: recipients of the envelope, 0 if the MTA does not say; and whether a filter
+  // or host of ours handed over a message that had arrived before.
+  int64_t recipients = 0;
+  bool handed_over = false;
 
   bool attributed() const { return message.arrival != absl::InfinitePast(); }
 };
@@ -93,7 +97,10 @@ struct LogEvent {
     kIdentified,  // the sender of an open message became known: time, message, identity
     kCompleted,   // the message has left the queue: time, message
     kForgotten,   // an open message was forgotten, because too many were open: message
-    kShown,       // for people only, not counted: an attempt's fields, outcome kHeld, kRejected ...
+    // A mail server asked about a message and was told to go on: time, message.id, identity. Of no
+    // log.
+    kAccepted,
+    kShown,  // for people only, not counted: an attempt's fields, outcome kHeld, kRejected ...
   };
   Kind kind = Kind::kAttempt;
   Attempt attempt;
@@ -121,6 +128,8 @@ class EventBatch {
   LogEvent* Add() {
     if (size_ == events_.size()) events_.emplace_back();
     events_[size_].deferred.clear();
+    events_[size_].attempt.recipients = 0;
+    events_[size_].attempt.handed_over = false;
     return &events_[size_++];
   }
   void Clear() {

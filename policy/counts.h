@@ -9,8 +9,17 @@ namespace deferd {
 
 // How a contribution is counted; the order is that of the stored rows. kSurplus is delivered too,
 // but beyond what one message may dilute (dilution.h). kRejected: a recipient refused at RCPT time.
-enum class CountedOutcome : uint8_t { kDelivered, kDeferred, kFailed, kSurplus, kRejected };
-inline constexpr int kCountedOutcomes = 5;
+// kSent: a message that was accepted, and kSentRecipient: one of its recipients.
+enum class CountedOutcome : uint8_t {
+  kDelivered,
+  kDeferred,
+  kFailed,
+  kSurplus,
+  kRejected,
+  kSent,
+  kSentRecipient
+};
+inline constexpr int kCountedOutcomes = 7;
 
 struct Counts {
   int64_t delivered = 0;
@@ -18,6 +27,12 @@ struct Counts {
   int64_t failed = 0;
   int64_t surplus = 0;   // part of delivered that does not lower the percentage (dilution.h)
   int64_t rejected = 0;  // recipients refused at RCPT time: not deliveries, in no total
+  // Messages accepted from the subject, and their recipients; in no total. Counted only where a
+  // rule asks.
+  int64_t sent = 0;
+  int64_t sent_recipients = 0;
+  int64_t classed = 0;     // part of the bad: with answers of the classes that a rule asks for
+  int64_t recipients = 0;  // distinct recipients of the bad, where a rule asks for them; no sum
 
   int64_t bad() const { return deferred + failed; }
   int64_t total() const { return delivered + bad(); }
@@ -52,6 +67,12 @@ struct Counts {
       case CountedOutcome::kRejected:
         rejected += n;
         break;
+      case CountedOutcome::kSent:
+        sent += n;
+        break;
+      case CountedOutcome::kSentRecipient:
+        sent_recipients += n;
+        break;
     }
   }
 
@@ -61,6 +82,9 @@ struct Counts {
     failed += other.failed;
     surplus += other.surplus;
     rejected += other.rejected;
+    sent += other.sent;
+    sent_recipients += other.sent_recipients;
+    classed += other.classed;
     return *this;
   }
   Counts& operator-=(const Counts& other) {
@@ -69,6 +93,9 @@ struct Counts {
     failed -= other.failed;
     surplus -= other.surplus;
     rejected -= other.rejected;
+    sent -= other.sent;
+    sent_recipients -= other.sent_recipients;
+    classed -= other.classed;
     return *this;
   }
 

@@ -4,7 +4,9 @@
 // round(100 * bad / (bad + delivered)), rounded half up to a whole number before it is compared
 // (the rounding of the system that deferd replaces, whose worked table is a test). `delivered` is
 // without the surplus of messages to very many recipients (dilution.h). A rule with any_share asks
-// for no percent. A rule on rejected recipients sees these as bad (Counts::OfRejected). Pure.
+// for no percent. What is bad is the rule's measure (measure.h): of a rule on what was sent, all of
+// it, and percent is its share of the most that the rule allows. Where the rule gives
+// min_recipients, the bad ones must also have had that many distinct recipients. Pure.
 
 #ifndef DEFERD_POLICY_EVALUATE_H_
 #define DEFERD_POLICY_EVALUATE_H_
@@ -23,7 +25,8 @@ namespace deferd {
 struct Decision {
   const Rule* rule = nullptr;  // of the policy that was judged by
   bool tripped = false;
-  bool near = false;  // not tripped, and at the share of its limits at which the rule warns
+  bool near = false;    // not tripped, and at the share of its limits at which the rule warns
+  bool beyond = false;  // tripped, and the rule's cutoff is reached
   Counts counts;
   int64_t bad = 0;  // what was compared with min_bad
   int percent = 0;  // the whole number that was compared
@@ -32,16 +35,20 @@ struct Decision {
 // What of `counts` the rule judges.
 Counts Judged(const Rule& rule, const Counts& counts);
 
-// What a rule counts, as JSON names it and in words: "bad", or "rejected_recipients".
-absl::string_view JudgedName(bool rejected);
-absl::string_view JudgedWords(bool rejected);
+// The percentage that is compared, of what `measure` makes of `counts`.
+int JudgedPercent(const Measure& measure, const Counts& counts, int64_t min_bad);
+// What it is a percentage of.
+int64_t JudgedOf(const Measure& measure, const Counts& counts, int64_t min_bad);
+
+// Its limits for people: "10 bad and 50%", "200 messages sent", ...
+std::string LimitsText(const Rule& rule);
 
 Decision Evaluate(const Rule& rule, const Counts& counts);
 
 // Judges `subject` by every rule that is for it (RulesFor), in the policy's order. `counts_of`
-// gives its counts in a window of that length.
+// gives its counts in the rule's window, and of its classes.
 std::vector<Decision> EvaluateAll(const Policy& policy, const Subject& subject,
-                                  const std::function<Counts(absl::Duration window)>& counts_of,
+                                  const std::function<Counts(const Rule&)>& counts_of,
                                   bool alone = false, absl::string_view within = "");
 
 // The tripped decision that a case names: the strictest action, the first of those. Only rules in

@@ -16,7 +16,11 @@ std::optional<absl::Time> WhenReached(const Rule& rule, const Counts& counts, co
     const Counts then = {.delivered = grown(counts.delivered, recent.delivered),
                          .deferred = grown(counts.deferred, recent.deferred),
                          .failed = grown(counts.failed, recent.failed),
-                         .rejected = grown(counts.rejected, recent.rejected)};
+                         .rejected = grown(counts.rejected, recent.rejected),
+                         .sent = grown(counts.sent, recent.sent),
+                         .sent_recipients = grown(counts.sent_recipients, recent.sent_recipients),
+                         .classed = grown(counts.classed, recent.classed),
+                         .recipients = grown(counts.recipients, recent.recipients)};
     if (Evaluate(rule, then).tripped) return now + absl::Minutes(minute);
   }
   return std::nullopt;

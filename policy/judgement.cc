@@ -6,7 +6,8 @@ Judgement JudgementOf(const Decision& decision, const Policy& policy) {
   const Rule& rule = *decision.rule;
   return {.rule = rule.name,
           .min_bad = rule.min_bad,
-          .rejected = rule.rejected,
+          .measure = rule.measure,
+          .min_recipients = rule.min_recipients,
           .percent_limit = rule.percent,
           .window = rule.window,
           .policy_hash = policy.hash,
@@ -18,7 +19,8 @@ Rule RuleOf(const Judgement& judgement) {
   Rule rule;
   rule.name = judgement.rule;
   rule.min_bad = judgement.min_bad;
-  rule.rejected = judgement.rejected;
+  rule.measure = judgement.measure;
+  rule.min_recipients = judgement.min_recipients;
   rule.percent = judgement.percent_limit;
   rule.any_share = rule.percent == 0;
   rule.window = judgement.window;

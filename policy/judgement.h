@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "policy/counts.h"
 #include "policy/evaluate.h"
+#include "policy/measure.h"
 #include "policy/policy.h"
 
 namespace deferd {
@@ -18,8 +19,9 @@ namespace deferd {
 struct Judgement {
   std::string rule;  // its name
   int64_t min_bad = 0;
-  bool rejected = false;  // the rule judges rejected recipients (Rule::rejected)
-  int percent_limit = 0;  // the rule's; 0: any share
+  Measure measure;             // what the rule counts
+  int64_t min_recipients = 0;  // the rule's
+  int percent_limit = 0;       // the rule's; 0: any share
   absl::Duration window;
   std::string policy_hash;
   Counts counts;    // of the window
@@ -27,9 +29,9 @@ struct Judgement {
 
   // The part of its counts that the rule judges; of these, the number compared with min_bad; and
   // the total of which `percent` is a share.
-  Counts judged() const { return rejected ? counts.OfRejected() : counts; }
+  Counts judged() const { return measure.Of(counts); }
   int64_t bad() const { return judged().bad(); }
-  int64_t bad_of() const { return judged().total() - counts.surplus; }
+  int64_t bad_of() const { return JudgedOf(measure, counts, min_bad); }
 
   friend bool operator==(const Judgement&, const Judgement&) = default;
 };

@@ -148,7 +148,20 @@ bool Policy::HasRules(bool in_shadow) const {
 
 bool Policy::JudgesRejected() const {
   if (index != nullptr && index->rules() == rules.size()) return index->has_rejected();
-  return std::any_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.rejected; });
+  return std::any_of(rules.begin(), rules.end(),
+                     [](const Rule& rule) { return rule.measure.rejected(); });
+}
+
+bool Policy::JudgesSent() const {
+  if (index != nullptr && index->rules() == rules.size()) return index->has_sent();
+  return std::any_of(rules.begin(), rules.end(),
+                     [](const Rule& rule) { return rule.measure.sent(); });
+}
+
+bool Policy::JudgesSentRecipients() const {
+  return JudgesSent() && std::any_of(rules.begin(), rules.end(), [](const Rule& rule) {
+           return rule.measure.what == Measure::What::kSentRecipients;
+         });
 }
 
 Action Policy::ActionOfBlock(const Subject& subject) const {

@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "policy/domain_name.h"
+#include "policy/measure.h"
 #include "policy/names.h"
 #include "policy/reply/classify.h"
 #include "policy/reply/reply_class.h"
@@ -51,10 +52,14 @@ struct Action {
 
 struct Rule {
   std::string name;
+  // What it counts; min_bad is how many of these, percent their share of all that were tried. Of
+  // what was sent, min_bad is the most (max_sent in the file), and percent is none.
+  Measure measure;
   int64_t min_bad = 0;
-  // It judges recipients rejected at RCPT time, in place of bad deliveries: min_bad is how many of
-  // these, percent their share of all that were tried (min_rejected_recipients in the file).
-  bool rejected = false;
+  int64_t min_recipients = 0;  // least number of distinct recipients among the bad
+  // Of what was sent: mail is held until that percentage of min_bad; only then the action is taken.
+  // 0: at once.
+  int cutoff = 0;
   int percent = 0;         // 0: the rule gives none and is off, unless ...
   bool any_share = false;  // ... so many bad ones are too many, whatever is delivered besides
   absl::Duration window = absl::Hours(1);  // a multiple of 60 s
@@ -146,9 +151,12 @@ struct Policy {
   const Rule* FindRule(absl::string_view name) const;
   // At `now`. `within`: see Rule::AppliesTo.
   bool Exempts(const Subject& subject, absl::Time now, absl::string_view within = "") const;
-  // Whether it has rules that are enforced, or in shadow; and any that judge rejected recipients.
+  // Whether it has rules that are enforced, or in shadow; and any that judge rejected recipients,
+  // or what was sent.
   bool HasRules(bool in_shadow) const;
   bool JudgesRejected() const;
+  bool JudgesSent() const;
+  bool JudgesSentRecipients() const;
   // What a person's block of the subject does: as the strictest rule that judges it says, in the
   // file's order; without one, as the rules for its domain, then as any rule. Rules in shadow speak
   // only where no other does.

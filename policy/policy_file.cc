@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -34,6 +35,8 @@ constexpr absl::Duration kMinHold = absl::Minutes(1);
 constexpr absl::Duration kMaxHold = absl::Hours(5 * 24);  // as long as MTAs try at most
 constexpr int64_t kMaxHeld = 1'000'000;
 constexpr size_t kMaxRuleName = 40;
+constexpr int64_t kMaxRecipients = 1'000;  // what nodes share of a window
+constexpr int64_t kMaxCutoff = 10'000;
 
 std::string HashOf(absl::string_view text) {
   unsigned char digest[EVP_MAX_MD_SIZE];
@@ -91,6 +94,7 @@ class PolicyReader {
     ReadSubstitutes(tables);
     if (TomlTable* exempt = root->Table("exempt")) ReadExempt(exempt);
     if (TomlTable* classes = root->Table("classes")) ReadClasses(classes);
+    CheckRuleClasses();
     if (TomlTable* replies = root->Table("replies")) {
       if (auto file = replies->String("file")) {
         policy_->replies_file = file->text;
@@ -270,13 +274,32 @@ class PolicyReader {
     if (auto min_bad = table->Integer("min_bad", 1, kMost)) rule->min_bad = *min_bad;
     if (auto least = table->Integer("min_rejected_recipients", 1, kMost)) {
       rule->min_bad = *least;
-      rule->rejected = true;
+      rule->measure.what = Measure::What::kRejected;
     }
-    const bool has_least = table->Has("min_bad") || table->Has("min_rejected_recipients");
-    if (table->Has("min_bad") && table->Has("min_rejected_recipients")) {
-      reader_->Error(table->PlaceOf("min_rejected_recipients"),
-                     "a rule judges bad deliveries or rejected recipients; take out min_bad, or "
-                     "write a second rule");
+    ReadSent(table, rule);
+    ReadRuleClasses(table, rule);
+    if (auto least = table->Integer("min_recipients", 1, kMaxRecipients)) {
+      rule->min_recipients = *least;
+      if (!table->Has("min_bad")) rule->min_bad = *least;  // so many are at least as many bad ones
+    }
+    const bool has_least = table->Has("min_bad") || table->Has("min_rejected_recipients") ||
+                           table->Has("min_recipients");
+    constexpr absl::string_view kMeasures[] = {"min_bad", "min_rejected_recipients", "max_sent"};
+    for (size_t i = 1; i < std::size(kMeasures); ++i) {
+      for (size_t other = 0; other < i; ++other) {
+        if (!table->Has(kMeasures[i]) || !table->Has(kMeasures[other])) continue;
+        reader_->Error(table->PlaceOf(kMeasures[i]),
+                       absl::StrCat("a rule counts one thing: bad deliveries, rejected recipients "
+                                    "or what is sent; take out ",
+                                    kMeasures[other], ", or write a second rule"));
+      }
+    }
+    if (rule->measure.what != Measure::What::kBad) {
+      for (absl::string_view key : {"classes", "min_recipients"}) {
+        if (!table->Has(key)) continue;
+        reader_->Error(table->PlaceOf(key),
+                       absl::StrCat(key, " is for rules on bad deliveries; take this line out"));
+      }
     }
     if (auto percent = table->Integer("percent", kLeast, kMost)) {
       if (*percent >= 1 && *percent <= 100) {
@@ -288,16 +311,77 @@ class PolicyReader {
                                     "switch the rule off"));
       }
     }
+    // A rule on few answers, or on what is sent, needs no share.
+    rule->any_share =
+        !table->Has("percent") && (!rule->measure.classes.empty() || rule->measure.sent());
     if (auto any_share = table->Bool("any_share")) rule->any_share = *any_share;
     if (rule->any_share && table->Has("percent")) {
       reader_->Error(table->PlaceOf("any_share"),
                      "any_share is for a rule without percent; take one of them out");
     }
     // Without a least count, one bad delivery of one would be 100 percent.
-    if ((table->Has("percent") || rule->any_share) && !has_least) {
+    if ((table->Has("percent") || rule->any_share) && !has_least && !rule->measure.sent()) {
       reader_->Error(table->place(), absl::StrCat("rule ", Quoted(rule->name),
                                                   " has no min_bad; give a whole number of at "
                                                   "least 1"));
+    }
+  }
+
+  // Limits on what is sent: max_sent, of what, and how far mail is held before the action is taken.
+  void ReadSent(TomlTable* table, Rule* rule) {
+    constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+    if (auto most = table->Integer("max_sent", 1, kMost)) rule->min_bad = *most;
+    if (table->Has("max_sent")) rule->measure.what = Measure::What::kSentMessages;
+    bool recipients = false;
+    ReadWord<bool>(table, "sent", {{"messages", false}, {"recipients", true}}, &recipients);
+    if (recipients) rule->measure.what = Measure::What::kSentRecipients;
+    if (auto cutoff = table->Integer("cutoff", 101, kMaxCutoff)) {
+      rule->cutoff = static_cast<int>(*cutoff);
+    }
+    for (absl::string_view key : {"sent", "cutoff"}) {
+      if (!table->Has(key) || table->Has("max_sent")) continue;
+      reader_->Error(table->PlaceOf(key),
+                     absl::StrCat(key, " is for rules with max_sent; take this line out"));
+    }
+    if (table->Has("max_sent") && table->Has("percent")) {
+      reader_->Error(table->PlaceOf("percent"),
+                     "a rule with max_sent has no percent; take this line out");
+    }
+  }
+
+  // The classes of answers that alone are bad for the rule.
+  void ReadRuleClasses(TomlTable* table, Rule* rule) {
+    const std::vector<TomlText> names = table->Strings("classes");
+    if (names.empty() && table->Has("classes")) {
+      reader_->Error(table->PlaceOf("classes"),
+                     "classes names none; give at least one, or take this line out");
+    }
+    for (const TomlText& name : names) {
+      const std::optional<ReplyClass> known = ParseReplyClass(name.text);
+      if (!known.has_value()) {
+        reader_->Error(name.place, absl::StrCat("classes has ", Quoted(name.text),
+                                                "; give some of ", ClassNames()));
+        continue;
+      }
+      rule->measure.classes.Add(*known);
+      rule_classes_.push_back({name.place, *known});
+    }
+  }
+
+  // A rule on answers that never count would never do anything.
+  void CheckRuleClasses() {
+    for (const auto& [place, one] : rule_classes_) {
+      bool counts = false;
+      for (int scope = 0; scope < kReplyScopes; ++scope) {
+        for (const bool failure : {false, true}) {
+          counts = counts || policy_->Counts(one, static_cast<ReplyScope>(scope), failure);
+        }
+      }
+      if (counts) continue;
+      reader_->Error(place, absl::StrCat("answers of class ", ReplyClassName(one),
+                                         " never count by this policy, so the rule would never "
+                                         "see one; write ",
+                                         ReplyClassName(one), " = \"counts\" under [classes]"));
     }
   }
 
@@ -447,6 +531,7 @@ class PolicyReader {
   TomlReader* const reader_;
   Policy* const policy_;
   NamesReader names_;
+  std::vector<std::pair<TomlPlace, ReplyClass>> rule_classes_;  // that rules ask for
 };
 
 absl::Status MakeClassifier(absl::string_view name, Policy* policy) {

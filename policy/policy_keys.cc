@@ -27,8 +27,23 @@ constexpr TomlKeyInfo kKeys[] = {
     {"[rule.NAME]", "min_rejected_recipients", "integer", "",
      "In place of `min_bad`: recipients that the mail server itself refused at RCPT time to the "
      "subject. `percent` is then their share of all recipients tried."},
+    {"[rule.NAME]", "classes", "string or list", "",
+     "Only answers of these [classes](reply-classes.md) are bad for the rule. It needs no "
+     "`percent`; with one, the share is that of all deliveries that count."},
+    {"[rule.NAME]", "min_recipients", "integer", "",
+     "The bad deliveries must also have had that many different recipients, 1 to 1000. Without "
+     "`min_bad`, it stands for `min_bad` too."},
+    {"[rule.NAME]", "max_sent", "integer", "",
+     "In place of `min_bad`: so many messages may be sent within `window`; see [Limits on what is "
+     "sent](#limits-on-what-is-sent). Needs no `percent`."},
+    {"[rule.NAME]", "sent", "string", "`\"messages\"`",
+     "What `max_sent` limits: `\"messages\"` or `\"recipients\"`."},
+    {"[rule.NAME]", "cutoff", "integer", "",
+     "Percent of `max_sent`, 101 to 10000. Mail is held from `max_sent` to here; only then "
+     "`action` applies."},
     {"[rule.NAME]", "percent", "integer", "",
-     "X: least share, 1 to 100. A rule without `percent` is off, unless it says `any_share`."},
+     "X: least share, 1 to 100. A rule without `percent` is off, unless it says `any_share`, "
+     "`classes` or `max_sent`."},
     {"[rule.NAME]", "any_share", "boolean", "`false`",
      "In place of `percent`: `min_bad` bad deliveries are too many, whatever is delivered "
      "besides."},
@@ -49,7 +64,7 @@ constexpr TomlKeyInfo kKeys[] = {
      "Only logins (or accounts) of no domain that is hosted here."},
     {"[rule.NAME]", "source", "string or list", "",
      "Only mail of these sources is answered, any other passes: `submission`, `local`, `queued`, "
-     "`relay`. All is counted."},
+     "`relay`. All is counted, since a delivery line does not say how its message came in."},
     {"[rule.NAME]", "domains", "string or list", "",
      "Whom the rule is for: `\"example.com\"`, `\"*.example.com\"` for every name below, or an "
      "absolute path: a file with one entry a line, which is read again when it changes. A login is "

@@ -1,7 +1,9 @@
 #include "policy/refusal_text.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -34,6 +36,8 @@ std::string Ending(const Policy& policy, const Refusal& refusal, Verdict verdict
     return absl::FormatTime("Message held until %Y-%m-%d %H:%M UTC.", refusal.until,
                             absl::UTCTimeZone());
   }
+  // cPanel's words for the first stage of a limit on what is sent.
+  if (verdict == Verdict::kHold && refusal.soft) return "Message will be reattempted later.";
   if (policy.profile == Profile::kCpanel || verdict == Verdict::kDiscard) {
     return "Message discarded.";
   }
@@ -74,10 +78,22 @@ bool AreCounts(absl::string_view text) {
 bool IsCountsSentence(absl::string_view text) {
   text = text.substr(0, kMaxRefusalText);
   if (!ConsumeKind(&text) || !absl::StartsWith(text, " ")) return false;
-  for (absl::string_view exceeded : {kExceeded, kExceededRejected}) {
+  for (absl::string_view exceeded : {kExceeded, kExceededRejected, kExceededSent, kExceededSentDay,
+                                     kExceededTo, kExceededToDay}) {
     absl::string_view rest = text;
     while (ConsumeThrough(exceeded, &rest)) {
       if (AreCounts(rest)) return true;
+    }
+  }
+  absl::string_view rest = text;
+  while (ConsumeThrough(kExceededClasses, &rest)) {
+    absl::string_view classes = rest;
+    classes.remove_prefix(
+        std::min(classes.find_first_not_of("abcdefghijklmnopqrstuvwxyz_, "), classes.size()));
+    absl::string_view before = rest.substr(0, rest.size() - classes.size());
+    if (absl::EndsWith(before, absl::StripSuffix(kPerHour, "(")) &&
+        absl::ConsumePrefix(&classes, "(") && AreCounts(classes)) {
+      return true;
     }
   }
   return false;
@@ -139,6 +155,28 @@ bool FollowsTemplate(absl::string_view text, absl::string_view own) {
   return true;
 }
 
+std::string Exceeded(const Refusal& refusal) {
+  const bool day = refusal.window >= absl::Hours(24);
+  switch (refusal.measure.what) {
+    case Measure::What::kRejected:
+      return std::string(kExceededRejected);
+    case Measure::What::kSentMessages:
+      return std::string(day ? kExceededSentDay : kExceededSent);
+    case Measure::What::kSentRecipients:
+      return std::string(day ? kExceededToDay : kExceededTo);
+    case Measure::What::kBad:
+      break;
+  }
+  if (refusal.measure.classes.empty()) return std::string(kExceeded);
+  constexpr size_t kNamed = 3;  // so that there is room for the rest
+  std::vector<std::string> names = refusal.measure.classes.Names();
+  if (names.size() > kNamed) {
+    names.resize(kNamed);
+    names.emplace_back("others");
+  }
+  return absl::StrCat(kExceededClasses, absl::StrJoin(names, " or "), kPerHour);
+}
+
 }  // namespace
 
 absl::string_view RefusalKindWord(SubjectKind kind) {
@@ -170,9 +208,8 @@ std::string RefusalText(const Policy& policy, const Refusal& refusal, Verdict ve
   if (refusal.by_person) {
     text = absl::StrCat(kStoppedMail, id, kWasStopped, " ", ending);
   } else if (policy.text.empty()) {
-    text =
-        absl::StrCat(kind, " ", id, refusal.rejected ? kExceededRejected : kExceeded, refusal.bad,
-                     "/", refusal.min_bad, " (", refusal.percent, kAllowed, " ", ending);
+    text = absl::StrCat(kind, " ", id, Exceeded(refusal), refusal.bad, "/", refusal.min_bad, " (",
+                        refusal.percent, kAllowed, " ", ending);
   } else {
     text = absl::StrReplaceAll(policy.text, {{"{kind}", kind},
                                              {"{subject}", id},
@@ -217,6 +254,9 @@ std::optional<SaidRefusal> FindRefusal(absl::string_view reply) {
   if (exceeded != absl::string_view::npos) {
     take_subject(reply.substr(0, exceeded));
     absl::string_view numbers = reply.substr(exceeded);
+    absl::string_view what = absl::StripPrefix(numbers, " has exceeded the max ");
+    what = what.substr(0, what.find(" per "));
+    if (what.size() < kMaxRefusalText) said.what = PrintableAscii(what, kMaxRefusalText);
     const size_t open = numbers.find('(');
     if (open != absl::string_view::npos) {
       numbers.remove_prefix(open + 1);

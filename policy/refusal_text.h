@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "policy/measure.h"
 #include "policy/policy.h"
 #include "policy/subject.h"
 
@@ -20,12 +21,19 @@ namespace deferd {
 inline constexpr size_t kMaxRefusalText = 400;
 
 // The fixed parts of the sentence, which IsRefusalText recognises.
-//   KIND SUBJECT EXCEEDED A/B (C%)) allowed. ENDING   (of either rule: EXCEEDED_REJECTED)
+//   KIND SUBJECT EXCEEDED A/B (C%)) allowed. ENDING
 //   STOPPED_MAIL SUBJECT WAS_STOPPED ENDING
 inline constexpr absl::string_view kExceeded =
     " has exceeded the max defers and failures per hour (";
 inline constexpr absl::string_view kExceededRejected =
     " has exceeded the max rejected recipients per hour (";
+inline constexpr absl::string_view kExceededClasses =
+    " has exceeded the max answers of class ";  // CLASS or CLASS ...
+inline constexpr absl::string_view kPerHour = " per hour (";
+inline constexpr absl::string_view kExceededSent = " has exceeded the max emails per hour (";
+inline constexpr absl::string_view kExceededSentDay = " has exceeded the max emails per day (";
+inline constexpr absl::string_view kExceededTo = " has exceeded the max recipients per hour (";
+inline constexpr absl::string_view kExceededToDay = " has exceeded the max recipients per day (";
 inline constexpr absl::string_view kAllowed = "%)) allowed.";
 inline constexpr absl::string_view kStoppedMail = "Mail of ";
 inline constexpr absl::string_view kWasStopped = " was stopped by the administrator.";
@@ -40,7 +48,9 @@ struct Refusal {
   int percent = 0;
   absl::Time until;
   bool by_person = false;  // a person's block has no counts
-  bool rejected = false;   // by a rule on rejected recipients; `bad` counts these
+  Measure measure;         // what `bad` counts
+  bool soft = false;       // held only until more is sent (Rule::cutoff)
+  absl::Duration window = absl::Hours(1);
 };
 
 // "Domain D has exceeded the max defers and failures per hour (A/B (C%)) allowed. Message rejected,
@@ -62,6 +72,7 @@ struct SaidRefusal {
   std::string kind;     // "Domain"
   std::string subject;  // "example.com"
   bool by_person = false;
+  std::string what;              // "defers and failures", "emails": what exceeded its maximum
   int64_t bad = 0, min_bad = 0;  // 0: the sentence has no numbers
   int percent = 0;
 };

@@ -57,7 +57,8 @@ RuleIndex::RuleIndex(const std::vector<Rule>& rules) : briefs_(rules.size()) {
     briefs_[i].plain = !rule.unhosted && rule.who.except.empty() &&
                        (exact ? rule.who.tags.empty() : rule.who.everybody());
     (rules[i].shadow ? has_shadow_ : has_others_) = true;
-    has_rejected_ = has_rejected_ || rules[i].rejected;
+    has_rejected_ = has_rejected_ || rules[i].measure.rejected();
+    has_sent_ = has_sent_ || rules[i].measure.sent();
     for (const std::string& name : rules[i].instead_of) {
       auto found = numbers.find(name);
       if (found != numbers.end()) briefs_[i].replaces.push_back(found->second);

@@ -41,6 +41,7 @@ class RuleIndex {
   bool has_shadow() const { return has_shadow_; }
   bool has_others() const { return has_others_; }  // not in shadow by themselves
   bool has_rejected() const { return has_rejected_; }
+  bool has_sent() const { return has_sent_; }
   const Brief& Of(uint32_t number) const { return briefs_[number]; }
 
  private:
@@ -48,6 +49,7 @@ class RuleIndex {
   bool has_shadow_ = false;
   bool has_others_ = false;
   bool has_rejected_ = false;
+  bool has_sent_ = false;
   std::vector<Brief> briefs_;
 };
 

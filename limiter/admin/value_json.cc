@@ -16,6 +16,8 @@ Json CountsJson(const Counts& counts) {
                {"failed", counts.failed},       {"bad", counts.bad()},
                {"percent", counts.percent()},   {"rejected_recipients", counts.rejected}};
   if (counts.surplus > 0) json["surplus"] = counts.surplus;
+  if (counts.sent > 0) json["sent_messages"] = counts.sent;
+  if (counts.sent_recipients > 0) json["sent_recipients"] = counts.sent_recipients;
   return json;
 }
 
@@ -39,7 +41,8 @@ Json CaseJson(const Case& record) {
       {"since", FormatUtc(record.since)},
       {"until", FormatUtc(record.until)},
       {"count", record.bad()},
-      {"counts", Text(JudgedName(record.rejected))},
+      {"counts", Text(record.measure.Name())},
+      {"classes", record.measure.classes.Names()},
       {"min_bad", record.min_bad},
       {"percent", record.percent},
       {"percent_limit", record.percent_limit},

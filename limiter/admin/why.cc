@@ -26,7 +26,10 @@ Json RulesJson(const SubjectReport& report, bool blocked, absl::Time now) {
             : WhenReached(one.rule, one.counts, one.recent, one.rule.window / 4, now);
     const int64_t bad = Judged(one.rule, one.counts).bad();
     rules.push_back({{"name", one.rule.name},
-                     {"counts", std::string(JudgedName(one.rule.rejected))},
+                     {"counts", std::string(one.rule.measure.Name())},
+                     {"classes", one.rule.measure.classes.Names()},
+                     {"min_recipients", one.rule.min_recipients},
+                     {"recipients", one.counts.recipients},
                      {"min_bad", one.rule.min_bad},
                      {"percent", one.rule.percent},
                      {"tripped", one.tripped},
@@ -85,11 +88,12 @@ Json ReceiptJson(const Case& record, const std::optional<Receipt>& receipt) {
           {"rule",
            {{"name", record.rule},
             {"min_bad", record.min_bad},
+            {"classes", record.measure.classes.Names()},
             {"percent", record.percent_limit},
             {"window", deferd::FormatDuration(record.window)},
             {"action", record.action.ToString()}}},
-          {"share", absl::StrCat(record.bad(), " ", JudgedWords(record.rejected), " of ",
-                                 record.bad_of(), " (", record.percent, "%)")},
+          {"share", absl::StrCat(record.bad(), " ", record.measure.Words(), " of ", record.bad_of(),
+                                 " (", record.percent, "%)")},
           {"window_begin", FormatUtc(steps.EndOf(now_step - StepClock::kSteps) + absl::Seconds(1))},
           {"window_end", FormatUtc(record.since)},
           {"counted_after", record.counted_after == absl::InfinitePast()
@@ -224,15 +228,15 @@ absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
   if (!verified.ok()) return verified.status();
   Json recounted = CountsJson(verified->recounted);
   // To be compared with the verdict's.
-  recounted["percent"] =
-      (record->rejected ? verified->recounted.OfRejected() : verified->recounted).judged_percent();
+  recounted["percent"] = JudgedPercent(record->measure, verified->recounted, record->min_bad);
   return Json{{"subject", subject.ToString()},
               {"case", record->id},
               {"finding", std::string(FindingName(verified->finding))},
               {"verdict",
                {{"rule", record->rule},
                 {"count", record->bad()},
-                {"counts", std::string(JudgedName(record->rejected))},
+                {"counts", std::string(record->measure.Name())},
+                {"classes", record->measure.classes.Names()},
                 {"min_bad", record->min_bad},
                 {"percent", record->percent},
                 {"percent_limit", record->percent_limit}}},

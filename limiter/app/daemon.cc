@@ -181,6 +181,7 @@ absl::Status RunningDaemon::Reload() {
   const std::vector<Case> open = cases_.Open();
   gate_.SetSettings(settings);
   committer_.SetSettings(settings);
+  judges_sent_.store(settings.policy->JudgesSent());
   if (config->text != text_before || lists_watch_.Changed()) BeginCharging();
   for (std::string& change : EndedByPolicy(open, cases_)) changes.push_back(std::move(change));
   if (changes.empty()) changes.push_back("nothing has changed");
@@ -248,6 +249,7 @@ void RunningDaemon::LookAtLists() {
   const Settings settings = MakeSettings(loaded_, *again);
   gate_.SetSettings(settings);
   committer_.SetSettings(settings);
+  judges_sent_.store(settings.policy->JudgesSent());
   BeginCharging();
   spdlog::info("the lists of [charge] and of the policy have changed: read again");
 }

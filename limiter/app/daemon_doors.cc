@@ -86,6 +86,7 @@ absl::Status RunningDaemon::OpenDoors() {
 
 absl::Status RunningDaemon::OpenHook() {
   if (config_.hook_exim.empty() && config_.hook_postfix.empty()) return absl::OkStatus();
+  judges_sent_.store(limiter_.settings().policy->JudgesSent());
   absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
   if (!server.ok()) return server.status();
   auto answer = [this](const Question& question) {
@@ -97,6 +98,7 @@ absl::Status RunningDaemon::OpenHook() {
         question.source != Source::kQueued) {
       held_.CountOne(found.cause->subject, clock_.Now());
     }
+    if (found.verdict == Verdict::kPass && !found.unchecked) NoteAccepted(question);
     const bool trial = question.identity.sender == kTrialSender;
     if (!trial && found.shadow != Verdict::kPass) metrics_.OnShadowVerdict(found.shadow);
     return Answer{.verdict = found.verdict,
@@ -147,6 +149,20 @@ absl::Status RunningDaemon::OpenHook() {
   hook_.server = *std::move(server);
   hook_.thread = std::thread([this] { hook_.server->Run(); });
   return absl::OkStatus();
+}
+
+// Counted at once where a rule limits what is sent: many messages may be accepted before the log
+// tells of the first. While the log is behind, which `unchecked` says, it alone counts, so that
+// time does not run ahead of it. What finds the queue full is counted by its arrival.
+void RunningDaemon::NoteAccepted(const Question& question) {
+  if (question.id.empty() || question.source == Source::kQueued || !judges_sent_.load()) return;
+  auto batch = std::make_unique<EventBatch>();
+  LogEvent* const event = batch->Add();
+  event->kind = LogEvent::Kind::kAccepted;
+  event->attempt.time = clock_.Now();
+  event->attempt.message.id = question.id;
+  event->attempt.identity = question.identity;
+  recorder_->TrySubmit(std::move(batch));
 }
 
 absl::Status RunningDaemon::OpenAdmin() {

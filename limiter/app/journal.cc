@@ -78,18 +78,24 @@ void Journal::OnWarning(const Warning& warning) {
   }
   spdlog::warn("{}: WARNING: near rule {}{}: {} {} of {} ({}%), limits {} and {}%{}",
                PrintableUtf8(warning.subject.ToString()), warning.rule,
-               warning.shadow ? " (shadow)" : "", warning.bad(), JudgedWords(warning.rejected),
+               warning.shadow ? " (shadow)" : "", warning.bad(), warning.measure.Words(),
                warning.bad_of(), warning.percent, warning.min_bad, warning.percent_limit, when);
 }
 
 void Journal::OnAnnounce(const Case& record) {
   if (record.history) return;  // recorded, but over before it was found: nobody need act
+  const std::string subject = PrintableUtf8(record.subject.ToString());
+  const char* const what = record.shadow ? "would be blocked (shadow)" : "BLOCKED";
+  if (record.measure.sent()) {
+    spdlog::warn("{}: {} by rule {}: {} {}, limit {}; until {} UTC [{}]", subject, what,
+                 record.rule, record.bad(), record.measure.Words(), record.min_bad,
+                 Clock(record.until), record.id);
+    return;
+  }
   const std::string line = absl::StrFormat(
-      "%s: %s by rule %s: %d %s of %d (%d%%), limits %d and %d%%; until %s UTC [%s]",
-      PrintableUtf8(record.subject.ToString()),
-      record.shadow ? "would be blocked (shadow)" : "BLOCKED", record.rule, record.bad(),
-      JudgedWords(record.rejected), record.bad_of(), record.percent, record.min_bad,
-      record.percent_limit, Clock(record.until), record.id);
+      "%s: %s by rule %s: %d %s of %d (%d%%), limits %d and %d%%; until %s UTC [%s]", subject, what,
+      record.rule, record.bad(), record.measure.Words(), record.bad_of(), record.percent,
+      record.min_bad, record.percent_limit, Clock(record.until), record.id);
   spdlog::warn("{}", line);
 }
 

@@ -5,6 +5,7 @@
 #ifndef DEFERD_LIMITER_APP_RUNNING_DAEMON_H_
 #define DEFERD_LIMITER_APP_RUNNING_DAEMON_H_
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -133,6 +134,7 @@ class RunningDaemon : public Daemon {
   absl::StatusOr<Listener> Listen(const std::string& name, const std::string& address,
                                   const ListenOptions& options);
   absl::Status OpenHook();
+  void NoteAccepted(const Question& question);
   absl::Status OpenAdmin();
   absl::Status OpenHttp();
   absl::Status Reload();
@@ -202,6 +204,7 @@ class RunningDaemon : public Daemon {
   std::vector<std::unique_ptr<LogSet>> logs_ ABSL_GUARDED_BY(logs_mutex_);  // by MTA
   std::vector<std::unique_ptr<Follower>> journals_ ABSL_GUARDED_BY(logs_mutex_);
 
+  std::atomic<bool> judges_sent_{false};  // the policy in force does
   Door hook_;
   Door admin_;
   std::unique_ptr<Watchdog> watchdog_;  // after the sockets' servers, which it watches

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "policy/counts.h"
 #include "policy/judgement.h"
+#include "policy/measure.h"
 #include "policy/policy.h"
 #include "policy/refusal_text.h"
 #include "policy/subject.h"
@@ -58,7 +59,8 @@ struct Case : Judgement {
   bool history = false;  // its time was over before it was found: never enforced
   Action action;
 
-  absl::Time since;  // the tripping attempt's stamp, or when the person said so
+  bool soft = false;  // held until the rule's cutoff is reached, which changes the action
+  absl::Time since;   // the tripping attempt's stamp, or when the person said so
   absl::Time until;
   absl::Time closed_at = absl::InfiniteFuture();
   std::string by;      // "rule", or the person: "root", "uid 1000"
@@ -92,7 +94,9 @@ struct Case : Judgement {
   bool Enforced(absl::Time now) const {
     return state == CaseState::kBlocked && !shadow && now < until;
   }
-  Refusal ToRefusal() const { return {subject, bad(), min_bad, percent, until, manual, rejected}; }
+  Refusal ToRefusal() const {
+    return {subject, bad(), min_bad, percent, until, manual, measure, soft, window};
+  }
 };
 
 // What happened to a case; with the case it makes the record of who did what, when and why.

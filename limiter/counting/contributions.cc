@@ -78,7 +78,10 @@ std::vector<Contributions::Part> Contributions::TakeGone() { return std::exchang
 void Contributions::Restore(MessagePart part) {
   MessageRecord& record = messages_[part.message];
   record.stored = true;
-  if (part.part == 0) record.charged = std::move(part.charged);
+  if (part.part == 0) {
+    record.charged = std::move(part.charged);
+    record.sent_recipients = part.sent_recipients;
+  }
   const bool whole =
       part.recipients.size() > Recipients::kPart || part.diluting.size() > MessageRecord::kNames;
   for (Recipients::Entry& entry : part.recipients) {

@@ -33,6 +33,7 @@ Counter::Counter(const CounterOptions& options, const Settings* settings)
     since_.push_back(absl::InfinitePast());
   }
   UseRules(absl::InfinitePast());
+  UseAsked();
   std::fill(std::begin(tracked_since_), std::end(tracked_since_), absl::InfinitePast());
 }
 
@@ -47,6 +48,36 @@ void Counter::UseRules(absl::Time now) {
   for (int kind = 0; kind < kSubjectKinds; ++kind) {
     if (tracked_[kind] && !was_tracked[kind]) tracked_since_[kind] = now;
   }
+}
+
+void Counter::UseAsked() {
+  asked_.assign(lengths_.size(), Asked());
+  for (const Rule& rule : settings_->policy->rules) {
+    if (rule.off()) continue;
+    Asked& asked = asked_[*IndexOf(rule.window)];
+    asked.classes.Add(rule.measure.classes);
+    asked.recipients = asked.recipients || rule.min_recipients > 0;
+  }
+  // What is not asked for any more is not kept up to date either: should it be asked for again, it
+  // begins anew.
+  for (auto& [subject, state] : subjects_) {
+    for (size_t i = 0; state.side != nullptr && i < lengths_.size(); ++i) {
+      SideWindows& side = (*state.side)[i];
+      ClassWindows kept;
+      side.counted.ForEach([&](ReplyClass one, const Window& window) {
+        if (asked_[i].classes.Has(one)) *kept.Of(one) = window;
+      });
+      side.counted = std::move(kept);
+      if (!asked_[i].recipients) side.recipients = {};
+    }
+  }
+}
+
+SideWindows* Counter::SideOf(State* state, size_t window) {
+  if (state->side == nullptr) {
+    state->side = std::make_unique<std::vector<SideWindows>>(lengths_.size());
+  }
+  return &(*state->side)[window];
 }
 
 void Counter::UseSettings(absl::Time now) {
@@ -77,10 +108,18 @@ void Counter::UseSettings(absl::Time now) {
     if (options_.tell_changes) {
       for (absl::Duration length : gone) stale_.push_back({subject, length});
     }
-    // What is left out is told of the first rule's window.
-    if (state.left_out != nullptr && first_was != lengths.front().window()) {
-      if (options_.tell_changes) stale_.push_back({subject, first_was, true});
-      state.left_out.reset();
+    if (state.side != nullptr) {
+      if (options_.tell_changes) {
+        for (absl::Duration length : gone) stale_.push_back({subject, length, true});
+      }
+      // What is left out is told of the first rule's window.
+      if (first_was != lengths.front().window()) state.side->front().left_out = {};
+      std::vector<SideWindows> side(lengths.size());
+      for (size_t i = 0; i < lengths.size(); ++i) {
+        if (was_at[i].has_value()) side[i] = std::move((*state.side)[*was_at[i]]);
+      }
+      *state.side = std::move(side);
+      Changed(subject, &state);
     }
     absl::InlinedVector<Window, 1> windows(lengths.size());
     for (size_t i = 0; i < lengths.size(); ++i) {
@@ -91,6 +130,7 @@ void Counter::UseSettings(absl::Time now) {
   lengths_ = std::move(lengths);
   now_steps_ = std::move(now_steps);
   since_ = std::move(since);
+  UseAsked();
 }
 
 void Counter::AdvanceTo(absl::Time now) {
@@ -105,9 +145,9 @@ void Counter::ForgetDead() {
       state.windows[i].Expire(now_step(i));
       dead = dead && state.windows[i].empty();
     }
-    if (state.left_out != nullptr) {
-      state.left_out->Expire(now_step(0));
-      dead = dead && state.left_out->empty();
+    for (size_t i = 0; state.side != nullptr && i < lengths_.size(); ++i) {
+      (*state.side)[i].Expire(now_step(i));
+      dead = dead && (*state.side)[i].empty();
     }
     if (dead) Gone(entry.first, state);
     return dead;
@@ -124,7 +164,9 @@ void Counter::ComeBackTo(absl::Time now) {
     for (size_t i = 0; i < lengths_.size(); ++i) {
       ahead = state.windows[i].DropAfter(now_step(i)) || ahead;
     }
-    if (state.left_out != nullptr) ahead = state.left_out->DropAfter(now_step(0)) || ahead;
+    for (size_t i = 0; state.side != nullptr && i < lengths_.size(); ++i) {
+      ahead = (*state.side)[i].DropAfter(now_step(i)) || ahead;
+    }
     if (ahead) Changed(subject, &state);
   }
 }
@@ -142,7 +184,7 @@ bool Counter::LiveSomewhere(absl::Time t) const {
   return false;
 }
 
-void Counter::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+void Counter::Add(const ChargedSubjects& charged, absl::Time dated, const Contribution& added,
                   std::vector<Contributed>* told) {
   for (const Charged& one : charged) {
     if (!Tracks(charged, one)) continue;
@@ -150,14 +192,21 @@ void Counter::Add(const ChargedSubjects& charged, absl::Time dated, CountedOutco
     for (size_t i = 0; i < lengths_.size(); ++i) {
       const int64_t step = lengths_[i].StepOf(dated);
       if (!lengths_[i].Live(step, now_step(i))) continue;
-      state.windows[i].Add(step, outcome, now_step(i));
+      state.windows[i].Add(step, added.outcome, now_step(i), added.count);
       Changed(one.subject, &state);
-      if (i == 0 && told != nullptr) told->push_back({one.subject, outcome, +1});
+      if (i == 0 && told != nullptr) told->push_back({one.subject, added.outcome, +1});
+      if (!added.bad()) continue;
+      if (added.reply_class.has_value() && asked_[i].classes.Has(*added.reply_class)) {
+        SideOf(&state, i)->counted.Of(*added.reply_class)->Add(step, added.outcome, now_step(i));
+      }
+      if (asked_[i].recipients) {
+        SideOf(&state, i)->recipients.Add(step, RecipientNumber(added.recipient), now_step(i));
+      }
     }
   }
 }
 
-void Counter::TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+void Counter::TakeOut(const ChargedSubjects& charged, absl::Time dated, const Contribution& taken,
                       std::vector<Contributed>* told) {
   for (const Charged& one : charged) {
     if (!Tracks(charged, one)) continue;
@@ -170,9 +219,15 @@ void Counter::TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedO
     for (size_t i = 0; i < lengths_.size(); ++i) {
       const int64_t step = lengths_[i].StepOf(dated);
       if (dated < since_[i] || !lengths_[i].Live(step, now_step(i))) continue;
-      if (!state.windows[i].Remove(step, outcome)) continue;
+      if (!state.windows[i].Remove(step, taken.outcome)) continue;
       Changed(one.subject, &state);
-      if (i == 0 && told != nullptr) told->push_back({one.subject, outcome, -1});
+      if (i == 0 && told != nullptr) told->push_back({one.subject, taken.outcome, -1});
+      if (!taken.bad() || state.side == nullptr) continue;
+      SideWindows& side = (*state.side)[i];
+      if (taken.reply_class.has_value() && asked_[i].classes.Has(*taken.reply_class)) {
+        side.counted.Of(*taken.reply_class)->Remove(step, taken.outcome);
+      }
+      if (asked_[i].recipients) side.recipients.Remove(step, RecipientNumber(taken.recipient));
     }
   }
 }
@@ -184,8 +239,7 @@ void Counter::AddLeftOut(const ChargedSubjects& charged, absl::Time dated, Count
   for (const Charged& one : charged) {
     if (!Tracks(charged, one)) continue;
     State& state = StateOf(one.subject);
-    if (state.left_out == nullptr) state.left_out = std::make_unique<LeftOutWindows>();
-    state.left_out->Of(reply_class)->Add(step, outcome, now_step(0));
+    SideOf(&state, 0)->left_out.Of(reply_class)->Add(step, outcome, now_step(0));
     Changed(one.subject, &state);
   }
 }
@@ -203,8 +257,9 @@ void Counter::MakeRoom(absl::FunctionRef<bool(const Subject&)> kept) {
     rank.subject = &subject;
     for (size_t i = 0; i < lengths_.size(); ++i) {
       const Counts counts = state.windows[i].Sum(now_step(i), kAllSteps);
-      rank.near = rank.near || counts.bad() >= least_bad - least_bad / 2;
-      rank.total = std::max(rank.total, counts.total());
+      const int64_t most = std::max({counts.bad(), counts.sent, counts.sent_recipients});
+      rank.near = rank.near || most >= least_bad - least_bad / 2;
+      rank.total = std::max({rank.total, counts.total(), counts.sent});
       const int64_t seconds = absl::ToInt64Seconds(lengths_[i].window()) / StepClock::kSteps;
       rank.newest = std::max(rank.newest, state.windows[i].newest_step() * seconds);
     }
@@ -242,9 +297,20 @@ Counts Counter::Sum(const Subject& subject, size_t window, int64_t now_step,
 std::vector<std::pair<ReplyClass, int64_t>> Counter::LeftOutOf(const Subject& subject,
                                                                int64_t now_step,
                                                                int64_t after_step) const {
-  const LeftOutWindows* found = FindLeftOut(subject);
+  const SideWindows* found = FindSide(subject, 0);
   if (found == nullptr) return {};
-  return found->Sum(now_step, after_step);
+  return found->left_out.Sum(now_step, after_step);
+}
+
+int64_t Counter::SumOf(const Subject& subject, size_t window, ClassSet classes, int64_t now_step,
+                       int64_t after_step) const {
+  const SideWindows* found = FindSide(subject, window);
+  int64_t sum = 0;
+  if (found == nullptr) return sum;
+  found->counted.ForEach([&](ReplyClass one, const Window& counted) {
+    if (classes.Has(one)) sum += counted.Sum(now_step, after_step).bad();
+  });
+  return sum;
 }
 
 const Window* Counter::Find(const Subject& subject, size_t window) const {
@@ -252,9 +318,10 @@ const Window* Counter::Find(const Subject& subject, size_t window) const {
   return found == subjects_.end() ? nullptr : &found->second.windows[window];
 }
 
-const LeftOutWindows* Counter::FindLeftOut(const Subject& subject) const {
+const SideWindows* Counter::FindSide(const Subject& subject, size_t window) const {
   auto found = subjects_.find(subject);
-  return found == subjects_.end() ? nullptr : found->second.left_out.get();
+  if (found == subjects_.end() || found->second.side == nullptr) return nullptr;
+  return &(*found->second.side)[window];
 }
 
 void Counter::ForEach(absl::FunctionRef<void(const Subject&)> tell) const {
@@ -316,12 +383,12 @@ Window* Counter::RestoreWindow(const Subject& subject, absl::Duration length) {
   return &state.windows[*window];
 }
 
-LeftOutWindows* Counter::RestoreLeftOut(const Subject& subject, absl::Duration length) {
-  if (length != first().window()) return nullptr;
+SideWindows* Counter::RestoreSide(const Subject& subject, absl::Duration length) {
+  const std::optional<size_t> window = IndexOf(length);
+  if (!window.has_value()) return nullptr;
   State& state = StateOf(subject);
   state.stored = true;
-  state.left_out = std::make_unique<LeftOutWindows>();
-  return state.left_out.get();
+  return SideOf(&state, *window);
 }
 
 std::vector<std::pair<absl::Duration, absl::Time>> Counter::LengthsSince() const {
@@ -343,6 +410,7 @@ std::vector<std::pair<SubjectKind, absl::Time>> Counter::KindsSince() const {
 void Counter::RestoreSince(absl::Time now,
                            const std::vector<std::pair<absl::Duration, absl::Time>>& lengths,
                            const std::vector<std::pair<SubjectKind, absl::Time>>& kinds) {
+  UseAsked();
   std::fill(since_.begin(), since_.end(), now);
   for (const auto& [length, since] : lengths) {
     if (const std::optional<size_t> window = IndexOf(length)) since_[*window] = since;

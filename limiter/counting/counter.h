@@ -1,8 +1,9 @@
 // Each subject's windows: what counts, and what is shown and does not count.
 //
 // There is a window of every length that a rule has, and one set of what is left out, of the first
-// length. Which kinds of narrower subjects are counted follows from the rules; the widest subject
-// that an attempt is charged to always is.
+// length. Where a rule asks for classes of answers, or for distinct recipients, these are counted
+// besides, in windows of the rule's length. Which kinds of narrower subjects are counted follows
+// from the rules; the widest subject that an attempt is charged to always is.
 //
 // The number of subjects is bounded: senders that are never seen again (every mail another invented
 // domain) would fill the memory. When there is no room, a tenth of the subjects is forgotten: the
@@ -31,10 +32,11 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
-#include "limiter/counting/left_out_windows.h"
+#include "limiter/counting/side_windows.h"
 #include "limiter/counting/window.h"
 #include "policy/charge.h"
 #include "policy/counts.h"
+#include "policy/measure.h"
 #include "policy/reply/reply_class.h"
 #include "policy/settings.h"
 #include "policy/subject.h"
@@ -75,9 +77,9 @@ class Counter {
   bool LiveSomewhere(absl::Time t) const;
 
   // Adds what happened to `told`, if that is not null.
-  void Add(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+  void Add(const ChargedSubjects& charged, absl::Time dated, const Contribution& one,
            std::vector<Contributed>* told);
-  void TakeOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
+  void TakeOut(const ChargedSubjects& charged, absl::Time dated, const Contribution& one,
                std::vector<Contributed>* told);
   void AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
                   ReplyClass reply_class);
@@ -98,7 +100,13 @@ class Counter {
                                                         int64_t after_step) const;
   // Null: it has none. Valid until the next change.
   const Window* Find(const Subject& subject, size_t window) const;
-  const LeftOutWindows* FindLeftOut(const Subject& subject) const;
+  const SideWindows* FindSide(const Subject& subject, size_t window) const;
+  // The bad ones with answers of these classes, in this window.
+  int64_t SumOf(const Subject& subject, size_t window, ClassSet classes, int64_t now_step,
+                int64_t after_step) const;
+  // The classes that rules ask for in this window, and whether one asks for distinct recipients.
+  ClassSet ClassesOf(size_t window) const { return asked_[window].classes; }
+  bool AsksRecipients(size_t window) const { return asked_[window].recipients; }
   bool Has(const Subject& subject) const { return subjects_.contains(subject); }
   void ForEach(absl::FunctionRef<void(const Subject&)> tell) const;
   size_t size() const { return subjects_.size(); }
@@ -109,7 +117,7 @@ class Counter {
   struct Stale {
     Subject subject;
     absl::Duration length;
-    bool left_out = false;
+    bool side = false;
   };
   std::vector<Subject> TakeChanged() { return std::exchange(changed_, {}); }
   std::vector<Subject> TakeGone() { return std::exchange(gone_, {}); }
@@ -122,7 +130,8 @@ class Counter {
   void AddStale(Stale stale) { stale_.push_back(std::move(stale)); }
   // Where a stored window is read into; null if it is of a length that is no longer judged.
   Window* RestoreWindow(const Subject& subject, absl::Duration length);
-  LeftOutWindows* RestoreLeftOut(const Subject& subject, absl::Duration length);
+  // The same of its side windows.
+  SideWindows* RestoreSide(const Subject& subject, absl::Duration length);
   // From when on lengths and kinds are counted.
   std::vector<std::pair<absl::Duration, absl::Time>> LengthsSince() const;
   std::vector<std::pair<SubjectKind, absl::Time>> KindsSince() const;
@@ -133,14 +142,22 @@ class Counter {
 
  private:
   struct State {
-    absl::InlinedVector<Window, 1> windows;    // by index into lengths_
-    std::unique_ptr<LeftOutWindows> left_out;  // of the first length; null: nothing
+    absl::InlinedVector<Window, 1> windows;          // by index into lengths_
+    std::unique_ptr<std::vector<SideWindows>> side;  // likewise; null: nothing
     // Of the store's copy.
     bool changed = false;
     bool stored = false;
   };
 
+  // What rules ask for besides the counts, in a window.
+  struct Asked {
+    ClassSet classes;
+    bool recipients = false;
+  };
+
   void UseRules(absl::Time now);
+  void UseAsked();
+  SideWindows* SideOf(State* state, size_t window);
   State& StateOf(const Subject& subject);
   void Changed(const Subject& subject, State* state);
   void Gone(const Subject& subject, const State& state);
@@ -152,6 +169,7 @@ class Counter {
   std::vector<StepClock> lengths_;          // Policy::Windows
   std::vector<int64_t> now_steps_;          // by length
   std::vector<absl::Time> since_;           // by length: when the policy first had it
+  std::vector<Asked> asked_;                // by length
   bool tracked_[kSubjectKinds] = {};        // by SubjectKind
   bool tracked_alone_[kSubjectKinds] = {};  // only Rule::unhosted
   absl::Time tracked_since_[kSubjectKinds];

@@ -32,9 +32,10 @@
 namespace deferd {
 
 struct RecipientRecord {
-  std::optional<CountedOutcome> outcome;   // of the contribution; none yet
-  absl::Time dated;                        // when it first got this outcome
-  absl::Time last = absl::InfinitePast();  // the newest attempt that counted
+  std::optional<CountedOutcome> outcome;    // of the contribution; none yet
+  absl::Time dated;                         // when it first got this outcome
+  std::optional<ReplyClass> counted_class;  // what the answer of that attempt meant, of a bad one
+  absl::Time last = absl::InfinitePast();   // the newest attempt that counted
   // What the last attempt was and its answer meant, for a bare expiry.
   LeftOut last_left_out = LeftOut::kCounts;
   std::optional<ReplyClass> last_class;
@@ -94,6 +95,8 @@ struct MessageRecord {
   ChargedSubjects charged;
   Recipients recipients;
   Dilution dilution;
+  // Of limits on what is sent: the recipients counted for it; 0: it was not counted.
+  int64_t sent_recipients = 0;
   bool stored = false;  // some of it is in the store
 };
 
@@ -102,6 +105,7 @@ struct MessagePart {
   MessageKey message;
   size_t part = 0;
   ChargedSubjects charged;
+  int64_t sent_recipients = 0;
   std::vector<Recipients::Entry> recipients;
   std::vector<std::pair<uint64_t, int32_t>> diluting;
 };

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "limiter/counting/side_windows.h"
 #include "policy/counts.h"
+#include "policy/measure.h"
 #include "policy/subject.h"
 
 namespace deferd {
@@ -26,6 +28,13 @@ class OtherNodes {
                                                                    absl::Duration window,
                                                                    int64_t now_step,
                                                                    int64_t after_step) const = 0;
+  // The bad ones with answers of these classes, likewise added.
+  virtual int64_t OthersOf(const Subject& subject, absl::Duration window, ClassSet classes,
+                           int64_t now_step, int64_t after_step) const = 0;
+  // As RecipientWindow::AddTo.
+  virtual void AddRecipients(const Subject& subject, absl::Duration window, int64_t now_step,
+                             int64_t after_step, int64_t sign,
+                             RecipientWindow::Tally* tally) const = 0;
 };
 
 }  // namespace deferd

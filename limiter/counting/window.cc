@@ -17,7 +17,7 @@ void Window::MoveBase(int64_t base) {
   base_ = base;
 }
 
-void Window::Add(int64_t step, CountedOutcome outcome, int64_t now_step) {
+void Window::Add(int64_t step, CountedOutcome outcome, int64_t now_step, int64_t count) {
   Expire(now_step);
   if (cells_.empty()) {
     base_ = step;
@@ -25,11 +25,17 @@ void Window::Add(int64_t step, CountedOutcome outcome, int64_t now_step) {
     MoveBase(std::min(step, StepOf(cells_.front())));
   }
   const Cell key = static_cast<Cell>(step - base_) * kKinds + static_cast<Cell>(outcome);
-  Cell* at = FirstAbove(key);
-  if (at != cells_.begin() && KeyOf(*(at - 1)) == key && (*(at - 1) & kMaxCount) < kMaxCount) {
-    ++*(at - 1);
-  } else {
-    cells_.insert(at, key << kCountBits | 1);
+  while (count > 0) {
+    Cell* at = FirstAbove(key);
+    const bool there = at != cells_.begin() && KeyOf(*(at - 1)) == key;
+    const int64_t room = kMaxCount - (there ? *(at - 1) & kMaxCount : 0);
+    const auto part = static_cast<Cell>(std::min(count, room > 0 ? room : int64_t{kMaxCount}));
+    if (there && room > 0) {
+      *(at - 1) += part;
+    } else {
+      cells_.insert(at, key << kCountBits | part);
+    }
+    count -= part;
   }
 }
 

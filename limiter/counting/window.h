@@ -12,13 +12,32 @@
 #define DEFERD_LIMITER_COUNTING_WINDOW_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "policy/counts.h"
+#include "policy/reply/reply_class.h"
 
 namespace deferd {
+
+// A contribution, with what some rules ask of it besides.
+struct Contribution {
+  CountedOutcome outcome = CountedOutcome::kDelivered;
+  std::optional<ReplyClass> reply_class;  // of a bad one: what its answer meant
+  absl::string_view recipient;
+  int64_t count = 1;
+
+  Contribution(CountedOutcome one) : outcome(one) {}  // NOLINT: most are no more than that
+  Contribution(CountedOutcome one, std::optional<ReplyClass> meant, absl::string_view to)
+      : outcome(one), reply_class(meant), recipient(to) {}
+
+  bool bad() const {
+    return outcome == CountedOutcome::kDeferred || outcome == CountedOutcome::kFailed;
+  }
+};
 
 // The steps of windows of one length.
 class StepClock {
@@ -48,7 +67,7 @@ class StepClock {
 class Window {
  public:
   // `step` must be live at `now_step`. Cells that are no longer live are forgotten.
-  void Add(int64_t step, CountedOutcome outcome, int64_t now_step);
+  void Add(int64_t step, CountedOutcome outcome, int64_t now_step, int64_t count = 1);
 
   // Takes one out again; false, and nothing changed, if the cell is empty.
   bool Remove(int64_t step, CountedOutcome outcome);

@@ -6,12 +6,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "limiter/ctl/page_text.h"
 #include "limiter/judging/incidents.h"
-#include "policy/evaluate.h"
+#include "policy/measure.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -143,7 +144,11 @@ std::string HeldText(const Json& subject, const Json& held) {
 }  // namespace
 
 std::string CountedWords(const Json& counting) {
-  return std::string(JudgedWords(Field(counting, "counts") == JudgedName(/*rejected=*/true)));
+  std::vector<std::string> classes;
+  for (const Json& one : At(counting, "classes")) {
+    if (one.is_string()) classes.push_back(one.get<std::string>());
+  }
+  return ParseMeasure(Field(counting, "counts"), classes).Words();
 }
 
 std::string CauseOf(const Json& record) {
@@ -152,6 +157,11 @@ std::string CauseOf(const Json& record) {
     return absl::StrCat("by ", Field(record, "by"), reason.empty() ? "" : ": ", reason);
   }
   const int64_t share = Number(record, "percent_limit");
+  if (absl::StartsWith(Field(record, "counts"), "sent_")) {
+    return absl::StrFormat("rule %s: %d %s (limit %d)", Field(record, "rule"),
+                           Number(record, "count"), CountedWords(record),
+                           Number(record, "min_bad"));
+  }
   return absl::StrFormat("rule %s: %d %s, %d%% (limits %d, %s)", Field(record, "rule"),
                          Number(record, "count"), CountedWords(record), Number(record, "percent"),
                          Number(record, "min_bad"),

@@ -102,7 +102,33 @@ class Importer {
                                                      Quoted(minimum->second),
                                                      "; expected a whole number of at least 1"));
     }
+    const auto hourly = values.find("maxemailsperhour");
+    if (hourly != values.end() && !hourly->second.empty() && hourly->second != "undef") {
+      absl::StatusOr<std::optional<int64_t>> most =
+          Messages(absl::StrCat(path, ": maxemailsperhour"), hourly->second);
+      if (!most.ok()) return most.status();
+      hourly_ = *most;
+    }
+    const auto cutoff = values.find("email_send_limits_defer_cutoff");
+    if (cutoff != values.end() && !cutoff->second.empty() && cutoff->second != "undef" &&
+        (!absl::SimpleAtoi(cutoff->second, &cutoff_) || cutoff_ < 100 || cutoff_ > 10'000)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": email_send_limits_defer_cutoff is ", Quoted(cutoff->second),
+                       "; expected a whole number from 100 to 10000"));
+    }
     return absl::OkStatus();
+  }
+
+  // A number of messages; none: unlimited.
+  static absl::StatusOr<std::optional<int64_t>> Messages(const std::string& where,
+                                                         const std::string& value) {
+    if (Unlimited(value)) return std::nullopt;
+    int64_t most = 0;
+    if (!absl::SimpleAtoi(value, &most) || most < 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, " is ", Quoted(value), "; expected a whole number or unlimited"));
+    }
+    return most;
   }
 
   // "example.com: user"
@@ -161,8 +187,21 @@ class Importer {
       if (dns && !value.empty()) AddDomain(user, value);
     }
     const auto hourly = values.find("MAX_EMAIL_PER_HOUR");
-    if (hourly != values.end() && !hourly->second.empty() && !Unlimited(hourly->second)) {
-      ++users_with_volume_;
+    if (hourly != values.end() && !hourly->second.empty()) {
+      absl::StatusOr<std::optional<int64_t>> most =
+          Messages(absl::StrCat(user, ": MAX_EMAIL_PER_HOUR"), hourly->second);
+      if (!most.ok()) return most.status();
+      const std::set<std::string>& domains = domains_[user];
+      if (*most == hourly_) {
+        // As everybody's.
+      } else if (domains.empty()) {
+        left_.push_back(absl::StrCat("MAX_EMAIL_PER_HOUR of account ", PrintableUtf8(user),
+                                     ": no domain of it is listed"));
+      } else if (most->has_value()) {
+        by_hourly_[**most].insert(domains.begin(), domains.end());
+      } else {
+        any_hourly_.insert(domains.begin(), domains.end());
+      }
     }
     const auto own = values.find("MAX_DEFER_FAIL_PERCENTAGE");
     if (own == values.end() || own->second.empty()) return absl::OkStatus();
@@ -191,20 +230,20 @@ class Importer {
     const auto note = [&](const char* key, const char* why) {
       if (set(key)) left_.push_back(absl::StrCat(key, "=", values.at(key), ": ", why));
     };
-    note("maxemailsperhour", "deferd has no limit on the number of messages sent");
-    note("email_send_limits_defer_cutoff", "belongs to the hourly maximum of messages");
-    note("email_send_limits_count_mailman", "belongs to the hourly maximum of messages");
+    if (set("email_send_limits_count_mailman") && hourly_.has_value()) {
+      note("email_send_limits_count_mailman", "deferd counts every message that is accepted");
+    }
     note("emailsperdaynotify", "deferd has no notice by the number of messages sent");
     if (set("email_outbound_spam_detect_enable")) {
       note("email_outbound_spam_detect_threshold", "deferd does not count distinct recipients");
     }
-    if (users_with_volume_ > 0) {
-      left_.push_back(absl::StrCat("MAX_EMAIL_PER_HOUR of ", users_with_volume_,
-                                   " accounts: deferd has no limit on the number of messages "
-                                   "sent"));
-    }
     if (!Find({"maxemails", "var/cpanel/maxemails"}).empty()) {
-      left_.push_back("maxemails: deferd has no limit on the number of messages sent");
+      left_.push_back("maxemails: the numbers of old versions; write a rule with max_sent");
+    }
+    if (hourly_.has_value() || !by_hourly_.empty()) {
+      left_.push_back(
+          "what the hourly maximum counts: cPanel counts deliveries to other servers, deferd "
+          "messages, when they are accepted");
     }
     NoteUsers({"outgoing_mail_hold_users", "etc/outgoing_mail_hold_users"}, "mail is held",
               "deferctl block DOMAIN --for 30d --reason TEXT");
@@ -256,12 +295,36 @@ class Importer {
                       "]\ninstead_of = \"ratio\"\nmin_bad = ", min_bad_, "\npercent = ", percent,
                       "\n", kTimes, List(domains));
     }
+    AppendSent(&out);
     if (!unlimited_.empty()) {
       absl::StrAppend(&out, "\n[exempt.cpanel_unlimited]\n",
                       "reason = \"MAX_DEFER_FAIL_PERCENTAGE is unlimited in cPanel\"\n",
                       "by = \"import-cpanel\"\n", List(unlimited_));
     }
     return out;
+  }
+
+  // The hourly maximum. A rule with a limit of an account's own stands in for everybody's.
+  void AppendSent(std::string* out) const {
+    const std::string cutoff = cutoff_ > 100 ? absl::StrCat("cutoff = ", cutoff_, "\n") : "";
+    const auto rule = [&](const std::string& name, int64_t most) {
+      absl::StrAppend(out, "[rule.", name, "]\nmax_sent = ", most, "\n", cutoff, kTimes);
+    };
+    if (hourly_.has_value()) {
+      absl::StrAppend(out, "\n# maxemailsperhour. Mail is held from there on",
+                      cutoff.empty() ? "" : ", and refused at the cutoff, in percent", ".\n");
+      rule("sent", *hourly_);
+      if (!any_hourly_.empty()) {
+        std::string list = List(any_hourly_);
+        absl::StrAppend(out, "except", absl::StripPrefix(list, "domains"));
+      }
+    }
+    for (const auto& [most, domains] : by_hourly_) {
+      absl::StrAppend(out, "\n# Accounts with MAX_EMAIL_PER_HOUR of their own.\n");
+      rule(absl::StrCat("sent_", most), most);
+      if (hourly_.has_value()) absl::StrAppend(out, "instead_of = \"sent\"\n");
+      absl::StrAppend(out, List(domains));
+    }
   }
 
   static constexpr absl::string_view kTimes = "window = \"1h\"\nblock_for = \"1h\"\n";
@@ -272,7 +335,10 @@ class Importer {
   std::map<std::string, std::set<std::string>> domains_;  // by account
   std::map<int, std::set<std::string>> by_percent_;
   std::set<std::string> unlimited_;
-  int64_t users_with_volume_ = 0;
+  std::optional<int64_t> hourly_;
+  int cutoff_ = 125;  // cPanel's default
+  std::map<int64_t, std::set<std::string>> by_hourly_;
+  std::set<std::string> any_hourly_;  // without a limit, whatever everybody's is
   std::vector<std::string> left_;
 };
 

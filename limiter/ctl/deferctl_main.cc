@@ -336,10 +336,8 @@ int RunPolicyCheck(const Arguments& args) {
     if (rule.off()) {
       absl::StrAppend(&out, "  rule ", rule.name, ": off, since it gives no percent\n");
     } else {
-      const std::string share =
-          rule.any_share ? ", whatever share," : absl::StrCat(" and ", rule.percent, "%");
-      absl::StrAppendFormat(&out, "  rule %s: %d %s%s within %s: %s for %s%s\n", rule.name,
-                            rule.min_bad, deferd::JudgedWords(rule.rejected), share,
+      absl::StrAppendFormat(&out, "  rule %s: %s%s within %s: %s for %s%s\n", rule.name,
+                            deferd::LimitsText(rule), rule.any_share ? "," : "",
                             deferd::FormatDuration(rule.window), rule.action.ToString(),
                             deferd::FormatDuration(rule.block_for), rule.shadow ? " (shadow)" : "");
     }

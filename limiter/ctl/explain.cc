@@ -118,6 +118,16 @@ std::string OfRefusal(const SaidRefusal& said) {
   if (said.by_person) {
     return absl::StrCat("An administrator of the sending server stopped the mail of ", who, ".");
   }
+  if (said.what == "emails" || said.what == "recipients") {
+    std::string sent = absl::StrCat("The sending server itself stopped the mail of ", who,
+                                    ", because it sent too much, whatever became of it.");
+    if (said.min_bad > 0) {
+      absl::StrAppend(&sent, " It sent ", said.bad, said.what == "emails" ? " messages" : "",
+                      said.what == "recipients" ? " recipients" : "", " where ", said.min_bad,
+                      " are allowed.");
+    }
+    return sent;
+  }
   std::string text = absl::StrCat("The sending server itself stopped the mail of ", who,
                                   ", because too many of its deliveries were deferred or failed.");
   if (said.min_bad > 0) {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "policy/left_out.h"
 #include "policy/subject.h"
@@ -18,6 +19,29 @@ constexpr int64_t kRows = 2000;  // of one answer
 
 bool ReadTime(const Json& row, const char* name, absl::Time* time) {
   return absl::ParseTime(absl::RFC3339_full, Field(row, name), time, nullptr);
+}
+
+// Which message it is, and whose: whoever was charged then is charged now.
+bool ReadWho(const Json& row, Attempt* attempt) {
+  attempt->message.id = Field(row, "id");
+  // One that is unknown is the same for all attempts of the message.
+  if (!ReadTime(row, "arrival", &attempt->message.arrival)) {
+    attempt->message.arrival = absl::UnixEpoch();
+  }
+  absl::StatusOr<Subject> charged = Subject::Parse(Field(row, "subject"));
+  if (!charged.ok()) return false;
+  Identity& identity = attempt->identity;
+  identity.sender = Field(row, "sender");
+  identity.login = Field(row, "login");
+  if (identity.login.empty()) identity.user = Field(row, "user");
+  if (charged->kind == SubjectKind::kDomain) {
+    if (identity.login.empty() && identity.user.empty()) {
+      identity.sender_vouched = true;  // a relay host's
+      return std::string(identity.sender).ends_with(charged->id);
+    }
+    identity.identified_domain = charged->id;
+  }
+  return charged->kind != SubjectKind::kForward && charged->kind != SubjectKind::kHost;
 }
 
 }  // namespace
@@ -37,11 +61,6 @@ bool AttemptOfRow(const Json& row, Attempt* attempt) {
     return false;
   }
   if (!ReadTime(row, "time", &attempt->time)) return false;
-  attempt->message.id = Field(row, "id");
-  // One that is unknown is the same for all attempts of the message.
-  if (!ReadTime(row, "arrival", &attempt->message.arrival)) {
-    attempt->message.arrival = absl::UnixEpoch();
-  }
   attempt->recipient = Field(row, "recipient");
   attempt->host = Field(row, "host");
   attempt->host_ip = Field(row, "ip");
@@ -50,22 +69,17 @@ bool AttemptOfRow(const Json& row, Attempt* attempt) {
   attempt->reply = Field(row, "reply");
   attempt->remote = true;  // it counted, or only its answer kept it from that
   attempt->bare_expiry = attempt->outcome == Outcome::kExpired && attempt->reply.empty();
+  return ReadWho(row, attempt);
+}
 
-  // Whoever was charged then is charged now.
-  absl::StatusOr<Subject> charged = Subject::Parse(Field(row, "subject"));
-  if (!charged.ok()) return false;
-  Identity& identity = attempt->identity;
-  identity.sender = Field(row, "sender");
-  identity.login = Field(row, "login");
-  if (identity.login.empty()) identity.user = Field(row, "user");
-  if (charged->kind == SubjectKind::kDomain) {
-    if (identity.login.empty() && identity.user.empty()) {
-      identity.sender_vouched = true;  // a relay host's
-      return std::string(identity.sender).ends_with(charged->id);
-    }
-    identity.identified_domain = charged->id;
+bool ArrivalOfRow(const Json& row, Attempt* attempt) {
+  const std::string reply = Field(row, "reply");
+  if (Field(row, "outcome") != "queued" || absl::StartsWith(reply, kReleasedPrefix) ||
+      absl::StartsWith(reply, kFormerReleasedPrefix)) {
+    return false;
   }
-  return charged->kind != SubjectKind::kForward && charged->kind != SubjectKind::kHost;
+  *attempt = Attempt();
+  return ReadTime(row, "time", &attempt->time) && ReadWho(row, attempt);
 }
 
 absl::StatusOr<bool> LedgerInput::Next(EventBatch* batch) {
@@ -87,12 +101,13 @@ absl::StatusOr<bool> LedgerInput::Next(EventBatch* batch) {
   }
   Attempt attempt;
   for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
-    if (!AttemptOfRow(*row, &attempt)) continue;
+    const bool arrived = ArrivalOfRow(*row, &attempt);
+    if (!arrived && !AttemptOfRow(*row, &attempt)) continue;
     LogEvent* const event = batch->Add();
-    event->kind = LogEvent::Kind::kAttempt;
+    event->kind = arrived ? LogEvent::Kind::kArrived : LogEvent::Kind::kAttempt;
     event->attempt = attempt;
     ++batch->counts.lines;
-    ++batch->counts.attempts;
+    ++(arrived ? batch->counts.not_mine : batch->counts.attempts);
   }
   next_ = end;
   return next_ < until_;

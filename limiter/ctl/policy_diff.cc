@@ -175,7 +175,9 @@ Json RuleChanges(const Policy& before, const Policy& after) {
 absl::StatusOr<Json> DiffPolicies(const ReplayOptions& options,
                                   const std::shared_ptr<const Policy>& after) {
   if (options.paths.empty()) return DiffPolicies(options, after, NextEvents());
-  absl::StatusOr<std::unique_ptr<ReplayInput>> input = ReplayInput::Open(options);
+  ReplayOptions reading = options;
+  reading.arrivals = after->JudgesSent();
+  absl::StatusOr<std::unique_ptr<ReplayInput>> input = ReplayInput::Open(reading);
   if (!input.ok()) return input.status();
   return DiffPolicies(options, after, [&](EventBatch* batch) {
     absl::StatusOr<bool> more = (*input)->Next(batch);

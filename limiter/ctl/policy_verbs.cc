@@ -60,7 +60,10 @@ Json RuleJson(const Rule& rule) {
   for (const auto& tag : rule.who.tags) tags.push_back(tag->name);
   return {{"name", rule.name},
           {"min_bad", rule.min_bad},
-          {"counts", std::string(deferd::JudgedName(rule.rejected))},
+          {"counts", std::string(rule.measure.Name())},
+          {"classes", rule.measure.classes.Names()},
+          {"min_recipients", rule.min_recipients == 0 ? Json(nullptr) : Json(rule.min_recipients)},
+          {"cutoff", rule.cutoff == 0 ? Json(nullptr) : Json(rule.cutoff)},
           {"percent", rule.percent == 0 ? Json(nullptr) : Json(rule.percent)},
           {"any_share", rule.any_share},
           {"warn_at", rule.warn_at == 0 ? Json(nullptr) : Json(rule.warn_at)},
@@ -239,6 +242,9 @@ Json SubjectRulesJson(const Policy& policy, const ChargeLists& lists, const Subj
   for (const RuleReason& reason : RuleReasons(policy, subject, alone, within)) {
     rules.push_back({{"name", reason.rule->name},
                      {"line", reason.rule->line},
+                     {"limits", reason.rule->off() ? "" : deferd::LimitsText(*reason.rule)},
+                     {"counts", std::string(reason.rule->measure.Name())},
+                     {"classes", reason.rule->measure.classes.Names()},
                      {"judges", reason.judges},
                      {"why", reason.why}});
   }
@@ -283,9 +289,9 @@ std::string SubjectRulesPage(const Json& json) {
     }
     out += Wrapped("EXEMPT: ", absl::StrCat(why, "; counted, never blocked by a rule"));
   }
-  std::vector<std::vector<std::string>> rows = {{"LINE", "RULE", "JUDGES", "WHY"}};
+  std::vector<std::vector<std::string>> rows = {{"LINE", "RULE", "LIMITS", "JUDGES", "WHY"}};
   for (const Json& rule : At(json, "rules")) {
-    rows.push_back({absl::StrCat(Number(rule, "line")), Field(rule, "name"),
+    rows.push_back({absl::StrCat(Number(rule, "line")), Field(rule, "name"), Field(rule, "limits"),
                     Flag(rule, "judges") ? "yes" : "no", Field(rule, "why")});
   }
   return absl::StrCat(out, "\n", rows.size() == 1 ? "the policy has no rules\n" : Table(rows));

@@ -129,7 +129,8 @@ Json Tally::Result() const {
                           {"until", FormatUtc(record.until)},
                           {"rule", record.rule},
                           {"count", record.bad()},
-                          {"counts", std::string(JudgedName(record.rejected))},
+                          {"counts", std::string(record.measure.Name())},
+                          {"classes", record.measure.classes.Names()},
                           {"min_bad", record.min_bad},
                           {"percent", record.percent},
                           {"shadow", record.shadow}});

@@ -27,6 +27,7 @@ struct ReplayOptions {
   std::shared_ptr<const Policy> policy;
   ChargeLists lists;
   absl::TimeZone zone = absl::LocalTimeZone();
+  bool arrivals = false;     // also for a policy other than `policy` that judges what is sent
   size_t batch_events = 64;  // cannot change the result; small batches stay in the cache
   // Told now and then how much is done, 0 to 1; may be empty.
   std::function<void(double)> progress;

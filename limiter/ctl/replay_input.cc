@@ -13,12 +13,16 @@ namespace {
 constexpr size_t kMaxOpen = 10'000'000;
 
 std::unique_ptr<LogReader> NewReader(LogFormat format, const ReplayOptions& options) {
+  const bool arrivals =
+      options.arrivals || (options.policy != nullptr && options.policy->JudgesSent());
   const EximReaderOptions exim = {.zone = options.zone,
                                   .max_open_messages = kMaxOpen,
+                                  .open_messages = arrivals,
                                   .own_hosts = options.lists.internal_hosts,
                                   .relay_hosts = options.lists.relay_hosts};
   const PostfixReaderOptions postfix = {.zone = options.zone,
                                         .max_open_messages = kMaxOpen,
+                                        .open_messages = arrivals,
                                         .own_hosts = options.lists.internal_hosts,
                                         .relay_hosts = options.lists.relay_hosts};
   if (format == LogFormat::kExim) return NewEximReader(exim);

@@ -222,7 +222,7 @@ std::string LimitText(const Json& why) {
   const std::string counted = deferd::CountedWords(rule);
   std::string text = absl::StrCat(
       Number(rule, "bad"), " of ", Number(rule, "min_bad"), " ",
-      counted == JudgedWords(/*rejected=*/false) ? "failed or deferred" : counted,
+      counted == "bad" ? "failed or deferred" : counted,
       percent == 0 ? std::string()
                    : absl::StrCat(", ", Number(rule, "bad_percent"), "% of ", percent, "%"),
       " in ", Field(rule, "window"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
@@ -144,7 +145,11 @@ std::string RulesText(const Json& why) {
         {"  rule " + Field(rule, "name"),
          absl::StrCat(Number(rule, "bad"), " of ", Number(rule, "min_bad"), " ",
                       CountedWords(rule)),
-         Number(rule, "percent") == 0
+         absl::StartsWith(Field(rule, "counts"), "sent_") ? std::string()
+         : Number(rule, "min_recipients") > 0
+             ? absl::StrCat(Number(rule, "recipients"), " of ", Number(rule, "min_recipients"),
+                            " recipients, ", Number(rule, "bad_percent"), "%")
+         : Number(rule, "percent") == 0
              ? "any share"
              : absl::StrCat(Number(rule, "bad_percent"), "% of ", Number(rule, "percent"), "%"),
          "in " + Field(rule, "window"), verdict});

@@ -115,10 +115,12 @@ void CompareRows(const Receipt& receipt, const std::vector<LedgerRow>& found, Re
 
 bool TripsOnSureAnswers(const Case& record, const Recount& recount, const Policy& policy) {
   // What the mail server itself said of a recipient is sure.
-  if (record.rejected) return Evaluate(RuleOf(record), recount.counts).tripped;
+  if (record.measure.rejected()) return Evaluate(RuleOf(record), recount.counts).tripped;
+  if (record.measure.sent()) return true;
   Counts counts = recount.counts;
   counts.deferred = 0;
   counts.failed = 0;
+  counts.classed = 0;
   for (const LedgerRow& row : recount.bad) {
     const bool deferred = row.outcome == Outcome::kDeferred;
     const Classification answer = policy.replies().Classify(
@@ -126,17 +128,29 @@ bool TripsOnSureAnswers(const Case& record, const Recount& recount, const Policy
         {.logged = deferred ? Permanence::kTransient : Permanence::kPermanent, .host = row.host});
     if (policy.SurelyCounts(answer, FailsForGood(answer, deferred))) {
       counts.Add(CountedAs(row.outcome));
+      if (!record.measure.classes.empty()) ++counts.classed;
     }
   }
   return Evaluate(RuleOf(record), counts).tripped;
 }
 
 // What is to be found in this node's ledger, where the counts are those of several nodes.
-Counts CountsHere(const Case& record, const std::vector<LedgerRow>& found) {
+Counts CountsHere(const Case& record, const Counts& recounted,
+                  const std::vector<LedgerRow>& found) {
   for (const auto& [node, counts] : record.counts_by_node) {
-    if (!found.empty() && found.front().node == node) return counts;
+    if (found.empty() || found.front().node != node) continue;
+    Counts here = counts;
+    // These are not told by node.
+    here.classed = recounted.classed;
+    here.recipients = recounted.recipients;
+    return here;
   }
   return record.counts;
+}
+
+// Of what is sent only that is read again.
+bool SameJudged(const Measure& measure, const Counts& a, const Counts& b) {
+  return measure.sent() ? measure.Of(a).bad() == measure.Of(b).bad() : a == b;
 }
 
 }  // namespace
@@ -207,7 +221,8 @@ absl::StatusOr<Verification> VerifyReceipt(const Case& record, const Receipt& re
     remarks.Contradicted(absl::StrCat("the ledger counts to ", CountsText(recount->counts),
                                       "; when the receipt was made, it was ",
                                       CountsText(receipt.recounted)));
-  } else if (recount->counts != CountsHere(record, recount->bad)) {
+  } else if (!SameJudged(record.measure, recount->counts,
+                         CountsHere(record, recount->counts, recount->bad))) {
     // Attempts that an incident took out of the counts are in the ledger still; what never reached
     // it, or was counted by other nodes, is not.
     remarks.Incomplete(absl::StrCat("the ledger counts to ", CountsText(recount->counts),

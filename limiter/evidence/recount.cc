@@ -6,6 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/counting/window.h"
 #include "policy/dilution.h"
@@ -21,6 +23,8 @@ constexpr int64_t kNumbers = int64_t{1} << 21;  // LedgerRowKey: rows are number
 const std::vector<Outcome> kOutcomesThatCount = {Outcome::kDelivered, Outcome::kDeferred,
                                                  Outcome::kFailed, Outcome::kExpired,
                                                  Outcome::kRejectedRecipient};
+// Arrivals, and what a person released.
+const std::vector<Outcome> kOutcomesThatAreSent = {Outcome::kQueued};
 
 // How many rows were written between `row` and `tripping_row`; negative of later ones.
 int64_t ReadBefore(int64_t row, int64_t tripping_row) {
@@ -47,6 +51,17 @@ absl::Status Append(LedgerQuery query, size_t limit, LedgerReader* ledger, Recou
   return absl::OkStatus();
 }
 
+// Whether it is one of those that the rule counts.
+bool IsJudged(const Measure& measure, const LedgerRow& row) {
+  if (measure.sent()) return row.outcome == Outcome::kQueued;
+  if (measure.rejected()) return row.outcome == Outcome::kRejectedRecipient;
+  if (row.outcome == Outcome::kDelivered || row.outcome == Outcome::kRejectedRecipient)
+    return false;
+  if (measure.classes.empty()) return true;
+  const std::optional<ReplyClass> meant = ParseReplyClass(row.reply_class);
+  return meant.has_value() && measure.classes.Has(*meant);
+}
+
 bool SameCounted(Outcome a, Outcome b) { return CountedAs(a) == CountedAs(b); }
 
 }  // namespace
@@ -60,7 +75,7 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
   const absl::Time end = steps.EndOf(now_step) + absl::Seconds(1);
   LedgerQuery query;
   query.subject = record.subject.ToString();
-  query.outcomes = kOutcomesThatCount;
+  query.outcomes = record.measure.sent() ? kOutcomesThatAreSent : kOutcomesThatCount;
   query.since = begin;
   query.until = end;
   std::vector<LedgerRow> rows;
@@ -72,7 +87,7 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
   // What was tried before the window may have given an outcome then, which now does not count.
   std::set<std::pair<std::string, absl::Time>> older;
   for (const LedgerRow& row : rows) {
-    if (row.outcome == Outcome::kRejectedRecipient) continue;
+    if (row.outcome == Outcome::kRejectedRecipient || row.outcome == Outcome::kQueued) continue;
     // The same of what it has diluted already.
     if (row.arrival < begin && (once || row.outcome == Outcome::kDelivered)) {
       older.emplace(row.message_id, row.arrival);
@@ -106,13 +121,13 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
   std::sort(rows.begin(), rows.end(), [&](const LedgerRow& a, const LedgerRow& b) {
     return ReadBefore(a.row, tripping_row) > ReadBefore(b.row, tripping_row);
   });
-  struct Contribution {
+  struct Current {
     std::optional<size_t> row;  // that it is dated at
     absl::Time last = absl::InfinitePast();
   };
-  std::map<std::tuple<std::string, absl::Time, std::string>, Contribution> contributions;
+  std::map<std::tuple<std::string, absl::Time, std::string>, Current> contributions;
   std::vector<size_t> each;      // counting attempts
-  std::vector<size_t> rejected;  // each counts: most have no message
+  std::vector<size_t> rejected;  // and arrivals: each counts
   std::map<std::pair<std::string, absl::Time>, Dilution> dilutions;
   std::vector<bool> surplus(rows.size());
   const auto admit = [&](size_t i) {
@@ -127,7 +142,10 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
     const bool apart =
         std::find(record.apart.begin(), record.apart.end(), row.narrower) != record.apart.end();
     if (apart && !row.narrower.empty()) continue;
-    if (row.outcome == Outcome::kRejectedRecipient) {
+    const bool released = absl::StartsWith(row.reply, kReleasedPrefix) ||
+                          absl::StartsWith(row.reply, kFormerReleasedPrefix);
+    if (row.outcome == Outcome::kQueued && released) continue;
+    if (row.outcome == Outcome::kRejectedRecipient || row.outcome == Outcome::kQueued) {
       rejected.push_back(i);
       continue;
     }
@@ -136,7 +154,7 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
       admit(i);
       continue;
     }
-    Contribution& one = contributions[{row.message_id, row.arrival, row.recipient}];
+    Current& one = contributions[{row.message_id, row.arrival, row.recipient}];
     if (row.time < one.last) continue;
     one.last = row.time;
     if (one.row.has_value() && SameCounted(rows[*one.row].outcome, row.outcome)) continue;
@@ -154,6 +172,7 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
   const int64_t after_step = record.counted_after == absl::InfinitePast()
                                  ? now_step - StepClock::kSteps
                                  : steps.StepOf(record.counted_after);
+  std::set<std::string> to;
   for (auto it = each.rbegin(); it != each.rend(); ++it) {
     LedgerRow& row = rows[*it];
     const int64_t step = steps.StepOf(row.time);
@@ -163,11 +182,15 @@ absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, Led
           return part.first == row.narrower && step <= steps.StepOf(part.second);
         });
     if (cleared) continue;
-    recount.counts.Add(CountedAs(row.outcome));
+    recount.counts.Add(row.outcome == Outcome::kQueued ? CountedOutcome::kSent
+                                                       : CountedAs(row.outcome));
     if (surplus[*it]) ++recount.counts.surplus;
-    const bool judged = record.rejected == (row.outcome == Outcome::kRejectedRecipient);
-    if (judged && row.outcome != Outcome::kDelivered) recount.bad.push_back(std::move(row));
+    if (!IsJudged(record.measure, row)) continue;
+    if (!record.measure.classes.empty()) ++recount.counts.classed;
+    if (record.min_recipients > 0) to.insert(absl::AsciiStrToLower(row.recipient));
+    recount.bad.push_back(std::move(row));
   }
+  recount.counts.recipients = static_cast<int64_t>(to.size());
   return recount;
 }
 

@@ -135,7 +135,7 @@ bool IsAddress(absl::string_view text) {
 }
 
 // " for a@b c@d ...": to the end of the line. Syslog may have cut the last address.
-bool TakeRecipients(absl::string_view in) {
+bool TakeRecipients(absl::string_view in, int* count) {
   while (TakePrefix(&in, " ")) {
     const size_t size = AddressEnd(in, ' ');
     if (size == absl::string_view::npos) return false;
@@ -145,18 +145,20 @@ bool TakeRecipients(absl::string_view in) {
         !absl::StrContains(address, '@') && (address.empty() || absl::StrContains(address, '=') ||
                                              address.front() == '<' || address.front() == '[');
     if (!IsAddress(address) || (looks_like_field && !in.empty())) return false;
+    ++*count;
   }
   return in.empty();
 }
 
 // " from <a@b>" and " for ..." at the end of the line.
-bool TakeEnvelope(absl::string_view in) {
+bool TakeEnvelope(absl::string_view in, int* recipients) {
   if (TakePrefix(&in, " from ")) {
     absl::string_view sender;
     if (!TakeBracketed(&in, &sender)) return false;
     if (!IsAddress(sender) || AddressEnd(sender, ' ') != sender.size()) return false;
   }
-  if (TakePrefix(&in, " for")) return TakeRecipients(in);
+  *recipients = 0;
+  if (TakePrefix(&in, " for")) return TakeRecipients(in, recipients);
   return in.empty();
 }
 
@@ -188,6 +190,7 @@ struct Fields {
   absl::string_view bounce_of;
   absl::string_view message_id;
   absl::string_view subject;
+  int recipients = 0;
   // The line contains an ident reply, a certificate name or an SNI, which the client chose.
   bool peer_text = false;
 };
@@ -219,7 +222,9 @@ bool TakeFields(bool guess, absl::string_view in, Fields* fields) {
   Rank last = kAnywhere;
   while (!in.empty()) {
     if (in.front() != ' ') return false;
-    if (absl::StartsWith(in, " from <") || absl::StartsWith(in, " for ")) return TakeEnvelope(in);
+    if (absl::StartsWith(in, " from <") || absl::StartsWith(in, " for ")) {
+      return TakeEnvelope(in, &fields->recipients);
+    }
     in.remove_prefix(1);
     size_t size = 0;
     while (size < in.size() && in[size] != ' ' && in[size] != '=') ++size;
@@ -268,6 +273,7 @@ bool GuessLogin(absl::string_view in, const Fields& before, EximLine* line) {
   line->login = found.login;
   line->message_id = found.message_id;
   line->subject = found.subject;
+  line->recipients = found.recipients;
   return true;
 }
 
@@ -286,6 +292,7 @@ void TakeHostAndFields(absl::string_view in, const Fields& before, EximLine* lin
       line->bounce_of = found.bounce_of;
       line->message_id = found.message_id;
       line->subject = found.subject;
+      line->recipients = found.recipients;
       return;
     }
     only = end;
@@ -342,7 +349,10 @@ bool ParseArrival(absl::string_view in, EximLine* line) {
     line->doubtful = true;
     return true;
   }
-  if (TakeFields(/*guess=*/true, in, &fields)) line->subject = fields.subject;
+  if (TakeFields(/*guess=*/true, in, &fields)) {
+    line->subject = fields.subject;
+    line->recipients = fields.recipients;
+  }
   line->login = fields.login;
   line->local_submission =
       absl::StartsWith(fields.protocol, "local") || absl::StartsWith(fields.protocol, "utf8local");

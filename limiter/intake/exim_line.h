@@ -45,6 +45,7 @@ struct EximLine {
   absl::string_view message_id;   // id=, as in the header
   bool local_submission = false;  // P=local..., no H=
   bool doubtful = false;          // not in Exim's format: only the sender is trusted
+  int recipients = 0;             // "for ..." (log_selector +received_recipients); 0: not printed
 
   // kDelivered, kDeferred, kFailed
   // As printed. For a bare local part with <original>, the original; for an address printed without

@@ -402,6 +402,8 @@ class EximReader : public JoiningReader {
           &AddMessageEvent(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch)->attempt;
       hand_overs_.Apply(line.id, &arrived->identity);
       AssignUnescaped(line.subject, &arrived->mail_subject);
+      arrived->recipients = line.recipients;
+      arrived->handed_over = hand_overs_.IsCopy(line.id);
       if (!early_.empty()) arrived->reply = TakeClaim(line.id);
     }
     if (!early_.empty()) ReleaseEarly(line.id, message, batch);

@@ -365,6 +365,10 @@ void HandOvers::Apply(absl::string_view id, Identity* identity) const {
   if (copy != nullptr) identity->unclear = copy->unclear && IsFilter(copy->host);
 }
 
+bool HandOvers::IsCopy(absl::string_view id) const {
+  return copies_.size() != 0 && copies_.Find(id) != nullptr;
+}
+
 void HandOvers::Rename(absl::string_view id, absl::string_view new_id) {
   const Copy* copy = copies_.Find(id);
   if (copy == nullptr || id == new_id) return;

@@ -135,6 +135,8 @@ class HandOvers {
   void Apply(absl::string_view id, absl::string_view recipient, absl::string_view original,
              Identity* identity);
   void Apply(absl::string_view id, Identity* identity) const;
+  // Whether it is a copy of a message that arrived before.
+  bool IsCopy(absl::string_view id) const;
 
   // The message has a new queue id.
   void Rename(absl::string_view id, absl::string_view new_id);

@@ -258,6 +258,8 @@ class PostfixReader : public JoiningReader {
     LogEvent* event =
         AddMessageEvent(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch);
     hand_overs_.Apply(line.id, &event->attempt.identity);
+    event->attempt.recipients = line.nrcpt;
+    event->attempt.handed_over = hand_overs_.IsCopy(line.id);
   }
 
   // One of our own hosts brought it, and the log names nobody else.

@@ -109,6 +109,8 @@ Counts CountsWithout(const Case& record, int64_t number,
       continue;
     }
     counts.Add(one.outcome, -1);
+    const ClassSet classes = record.measure.classes;
+    if (one.reply_class.has_value() && classes.Has(*one.reply_class)) --counts.classed;
   }
   return counts;
 }

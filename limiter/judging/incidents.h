@@ -72,6 +72,7 @@ struct PlaceContribution {
   absl::Time dated;
   CountedOutcome outcome = CountedOutcome::kDeferred;
   int64_t cases_before = 0;  // cases that had been opened when it came: they do not rest on it
+  std::optional<ReplyClass> reply_class;  // what its answer meant
 };
 
 // Who failed at a place, and can be believed that it is the place.

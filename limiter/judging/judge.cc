@@ -35,11 +35,12 @@ std::vector<Decision> Judge::Decide(const Subject& subject, absl::Time now, absl
   const Subject within = culprit_->FirstWithin(subject);
   std::vector<Decision> decisions = EvaluateAll(
       *settings_->policy, subject,
-      [&](absl::Duration window) { return counts_->Of(subject, window, now, after, shadow); },
+      [&](const Rule& rule) { return counts_->Of(subject, rule, now, after, shadow); },
       StandsAlone(*settings_->lists, subject, within.id), within.id);
   if (basis != Basis::kAny) {
     std::erase_if(decisions, [&](const Decision& one) {
-      return one.rule->rejected != (basis == Basis::kRejected);
+      return one.rule->measure.rejected() != (basis == Basis::kRejected) ||
+             one.rule->measure.sent() != (basis == Basis::kSent);
     });
   }
   return decisions;
@@ -52,7 +53,7 @@ bool Judge::RestsOnOthers(const Subject& subject, const Decision& decision, absl
     return !rule.unhosted && Culprit::MayBePart(rule.kind);
   });
   if (!has_parts) return false;
-  const Counts own = counts_->Of(subject, decision.rule->window, now, absl::InfinitePast(), shadow,
+  const Counts own = counts_->Of(subject, *decision.rule, now, absl::InfinitePast(), shadow,
                                  LiveCounts::Whose::kOwn);
   return !Evaluate(*decision.rule, own).tripped;
 }

@@ -17,8 +17,8 @@
 
 namespace deferd {
 
-// What was counted: bad deliveries, or rejected recipients.
-enum class Basis : uint8_t { kBad, kRejected, kAny };
+// What was counted: bad deliveries, rejected recipients, or messages accepted.
+enum class Basis : uint8_t { kBad, kRejected, kSent, kAny };
 
 class Judge {
  public:

@@ -12,8 +12,8 @@ namespace {
 
 // A login of two domains is taken out of both as a whole; too little is better than blame.
 Counts NotBelowZero(Counts counts) {
-  for (int64_t* one :
-       {&counts.delivered, &counts.deferred, &counts.failed, &counts.surplus, &counts.rejected}) {
+  for (int64_t* one : {&counts.delivered, &counts.deferred, &counts.failed, &counts.surplus,
+                       &counts.rejected, &counts.sent, &counts.sent_recipients, &counts.classed}) {
     *one = std::max<int64_t>(0, *one);
   }
   counts.surplus = std::min(counts.surplus, counts.delivered);
@@ -28,30 +28,77 @@ int64_t StepAt(const StepClock& steps, absl::Time t) {
   return steps.StepOf(t);
 }
 
-Counts LiveCounts::Whole(const Subject& subject, size_t window, int64_t now_step,
+Counts LiveCounts::Whole(const Subject& subject, size_t window, ClassSet classes, int64_t now_step,
                          int64_t after_step, Whose whose) const {
   Counts sum = counter_->Sum(subject, window, now_step, after_step);
+  if (!classes.empty()) {
+    sum.classed = counter_->SumOf(subject, window, classes, now_step, after_step);
+  }
   if (others_ == nullptr || whose == Whose::kOwn) return sum;
-  return sum +=
-         others_->Others(subject, counter_->lengths()[window].window(), now_step, after_step);
+  const absl::Duration length = counter_->lengths()[window].window();
+  sum += others_->Others(subject, length, now_step, after_step);
+  if (!classes.empty()) {
+    sum.classed += others_->OthersOf(subject, length, classes, now_step, after_step);
+  }
+  return sum;
 }
 
 Counts LiveCounts::Of(const Subject& subject, absl::Duration length, absl::Time now,
                       absl::Time after, bool shadow, Whose whose) const {
+  return Of(subject, length, ClassSet(), now, after, shadow, whose);
+}
+
+Counts LiveCounts::Of(const Subject& subject, const Rule& rule, absl::Time now, absl::Time after,
+                      bool shadow, Whose whose) const {
+  Counts counts = Of(subject, rule.window, rule.measure.classes, now, after, shadow, whose);
+  const std::optional<size_t> window = counter_->IndexOf(rule.window);
+  if (rule.min_recipients > 0 && window.has_value()) {
+    counts.recipients = RecipientsOf(subject, *window, now, after, shadow, whose);
+  }
+  return counts;
+}
+
+int64_t LiveCounts::RecipientsOf(const Subject& subject, size_t window, absl::Time now,
+                                 absl::Time after, bool shadow, Whose whose) const {
+  const StepClock& steps = counter_->lengths()[window];
+  const int64_t now_step = steps.StepOf(now);
+  const int64_t after_step = StepAt(steps, std::max(after, clearings_->After(subject, shadow)));
+  RecipientWindow::Tally tally;
+  const auto add = [&](const Subject& one, int64_t later_than, int64_t sign) {
+    if (const SideWindows* side = counter_->FindSide(one, window)) {
+      side->recipients.AddTo(&tally, now_step, later_than, sign);
+    }
+    if (others_ == nullptr || whose == Whose::kOwn) return;
+    others_->AddRecipients(one, steps.window(), now_step, later_than, sign, &tally);
+  };
+  add(subject, after_step, +1);
+  if (const std::vector<Subject>* parts = culprit_->Apart(subject)) {
+    for (const Subject& part : *parts) {
+      const int64_t until = StepAt(steps, culprit_->ApartUntil(part));
+      if (until <= after_step) continue;
+      add(part, after_step, -1);
+      if (until < now_step) add(part, until, +1);
+    }
+  }
+  return RecipientWindow::Distinct(tally);
+}
+
+Counts LiveCounts::Of(const Subject& subject, absl::Duration length, ClassSet classes,
+                      absl::Time now, absl::Time after, bool shadow, Whose whose) const {
   const std::optional<size_t> window = counter_->IndexOf(length);
   if (!window.has_value()) return {};
   const StepClock& steps = counter_->lengths()[*window];
   const int64_t now_step = steps.StepOf(now);
   const int64_t after_step = StepAt(steps, std::max(after, clearings_->After(subject, shadow)));
-  Counts counts = Whole(subject, *window, now_step, after_step, whose);
+  Counts counts = Whole(subject, *window, classes, now_step, after_step, whose);
   const std::vector<Subject>* parts = culprit_->Apart(subject);
   if (parts == nullptr) return counts;
   for (const Subject& part : *parts) {
     const int64_t until = StepAt(steps, culprit_->ApartUntil(part));
     if (until <= after_step) continue;
-    counts -= Whole(part, *window, now_step, after_step, whose);
+    counts -= Whole(part, *window, classes, now_step, after_step, whose);
     // What came after it was cleared is the domain's again.
-    if (until < now_step) counts += Whole(part, *window, now_step, until, whose);
+    if (until < now_step) counts += Whole(part, *window, classes, now_step, until, whose);
   }
   return NotBelowZero(counts);
 }
@@ -90,7 +137,8 @@ std::vector<std::pair<std::string, Counts>> LiveCounts::ByNode(const std::string
   }
   nodes.erase(std::remove_if(nodes.begin(), nodes.end(),
                              [](const auto& one) {
-                               return one.second.total() == 0 && one.second.rejected == 0;
+                               return one.second.total() == 0 && one.second.rejected == 0 &&
+                                      one.second.sent == 0 && one.second.sent_recipients == 0;
                              }),
               nodes.end());
   nodes.emplace_back(node, NotBelowZero(rest));

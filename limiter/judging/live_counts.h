@@ -20,6 +20,8 @@
 #include "limiter/counting/other_nodes.h"
 #include "limiter/judging/culprit.h"
 #include "policy/counts.h"
+#include "policy/measure.h"
+#include "policy/policy.h"
 #include "policy/subject.h"
 
 namespace deferd {
@@ -33,6 +35,10 @@ class LiveCounts {
 
   enum class Whose { kAllNodes, kOwn };
 
+  // What a rule judges: the counts in its window, of its classes, and its distinct recipients.
+  Counts Of(const Subject& subject, const Rule& rule, absl::Time now, absl::Time after, bool shadow,
+            Whose whose = Whose::kAllNodes) const;
+
   // In a window of `length` as of `now`, of steps after `after`; for rules in shadow or enforced
   // ones. Never below 0. None of a length that no rule has.
   Counts Of(const Subject& subject, absl::Duration length, absl::Time now, absl::Time after,
@@ -45,9 +51,13 @@ class LiveCounts {
                                                      absl::Time now) const;
 
  private:
+  Counts Of(const Subject& subject, absl::Duration length, ClassSet classes, absl::Time now,
+            absl::Time after, bool shadow, Whose whose) const;
+  int64_t RecipientsOf(const Subject& subject, size_t window, absl::Time now, absl::Time after,
+                       bool shadow, Whose whose) const;
   // All that a subject is charged with: nothing taken apart.
-  Counts Whole(const Subject& subject, size_t window, int64_t now_step, int64_t after_step,
-               Whose whose) const;
+  Counts Whole(const Subject& subject, size_t window, ClassSet classes, int64_t now_step,
+               int64_t after_step, Whose whose) const;
 
   const Counter* const counter_;
   const Clearings* const clearings_;

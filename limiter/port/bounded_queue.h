@@ -30,6 +30,15 @@ class BoundedQueue {
     return true;
   }
 
+  // The same without waiting: false, and `item` is dropped, also while the queue is full.
+  bool TryPush(T item) {
+    MutexLock lock(&mutex_);
+    if (closed_ || items_.size() >= capacity_) return false;
+    items_.push_back(std::move(item));
+    not_empty_.NotifyOne();
+    return true;
+  }
+
   // Waits up to `timeout` for an item; nullopt if none arrived. After Close the remaining items can
   // still be popped.
   std::optional<T> Pop(absl::Duration timeout) {

@@ -22,6 +22,9 @@ constexpr int64_t kMostInACell = 1'000'000'000;
 
 constexpr size_t kMostCrowded = 1'000;
 
+// Of one window that are shared: the newest.
+constexpr size_t kMostRecipients = 1'000;
+
 // The first 8 of its 16 hex digits.
 uint32_t HashOf(const Policy& policy) {
   uint32_t hash = 0;
@@ -35,17 +38,17 @@ uint32_t HashOf(const Policy& policy) {
 bool Sane(const WindowRow& row) {
   return row.version < 2 * kMostVersion &&
          std::all_of(row.cells.begin(), row.cells.end(), [](const WindowCell& cell) {
-           return std::max({cell.counts.delivered, cell.counts.deferred, cell.counts.failed}) <=
-                  kMostInACell;
+           return std::max({cell.counts.delivered, cell.counts.deferred, cell.counts.failed,
+                            cell.counts.sent, cell.counts.sent_recipients}) <= kMostInACell;
          });
 }
 
-// Bad deliveries by step, of a window's live steps and those ahead.
+// What may make a rule trip, by step, of a window's live steps and those ahead.
 std::array<int64_t, StepClock::kSteps + kAhead> BadByStep(const Window& window, int64_t now_step) {
   std::array<int64_t, StepClock::kSteps + kAhead> sums = {};
   window.ForEach([&](int64_t step, CountedOutcome outcome, int64_t count) {
     const int64_t at = step - now_step + StepClock::kSteps - 1;
-    const bool bad = outcome == CountedOutcome::kDeferred || outcome == CountedOutcome::kFailed;
+    const bool bad = outcome != CountedOutcome::kDelivered && outcome != CountedOutcome::kSurplus;
     if (!bad || at < 0) return;
     if (at < static_cast<int64_t>(sums.size())) sums[at] += count;
   });
@@ -55,13 +58,70 @@ std::array<int64_t, StepClock::kSteps + kAhead> BadByStep(const Window& window, 
 }  // namespace
 
 const std::vector<RowExchange::NodeWindow>* RowExchange::Find(const Subject& subject,
-                                                              absl::Duration window) const {
+                                                              absl::Duration window,
+                                                              absl::string_view counter) const {
   auto found = others_.find(subject);
   if (found == others_.end()) return nullptr;
   for (const OfLength& one : found->second) {
-    if (one.length == window) return &one.nodes;
+    if (one.length == window && one.counter == counter) return &one.nodes;
   }
   return nullptr;
+}
+
+int64_t RowExchange::OthersOf(const Subject& subject, absl::Duration window, ClassSet classes,
+                              int64_t now_step, int64_t after_step) const {
+  int64_t sum = 0;
+  for (const ReplyClass one : classes.All()) {
+    const std::vector<NodeWindow>* nodes = Find(subject, window, ReplyClassName(one));
+    if (nodes == nullptr) continue;
+    for (const NodeWindow& node : *nodes) sum += node.window.Sum(now_step, after_step).bad();
+  }
+  return sum;
+}
+
+void RowExchange::AddRecipients(const Subject& subject, absl::Duration window, int64_t now_step,
+                                int64_t after_step, int64_t sign,
+                                RecipientWindow::Tally* tally) const {
+  const std::vector<NodeWindow>* nodes = Find(subject, window, RowKey::kRecipients);
+  if (nodes == nullptr) return;
+  for (const NodeWindow& one : *nodes) one.recipients.AddTo(tally, now_step, after_step, sign);
+}
+
+std::vector<RowKey> RowExchange::KeysOf(const Subject& subject) const {
+  std::vector<RowKey> keys;
+  for (size_t i = 0; i < counter_->lengths().size(); ++i) {
+    const absl::Duration length = counter_->lengths()[i].window();
+    keys.push_back({subject, length});
+    for (std::string& name : counter_->ClassesOf(i).Names()) {
+      keys.push_back({subject, length, std::move(name)});
+    }
+    if (counter_->AsksRecipients(i)) keys.push_back({subject, length, RowKey::kRecipients});
+  }
+  return keys;
+}
+
+RowPut RowExchange::PutOf(RowKey key, size_t window, uint32_t policy_hash) {
+  const int64_t shift = ShiftOf(counter_->lengths()[window]);
+  const double version = ++version_;
+  const SideWindows* side = key.counter.empty() ? nullptr : counter_->FindSide(key.subject, window);
+  if (key.counter == RowKey::kRecipients) {
+    const RecipientWindow none;
+    std::string row =
+        RecipientsText(side == nullptr ? none : side->recipients, version, shift, kMostRecipients);
+    return {std::move(key), version, std::move(row)};
+  }
+  const Window* counted = nullptr;
+  if (key.counter.empty()) {
+    counted = counter_->Find(key.subject, window);
+  } else if (const std::optional<ReplyClass> known = ParseReplyClass(key.counter);
+             side != nullptr && known.has_value()) {
+    counted = side->counted.Find(*known);
+  }
+  WindowRow row;
+  if (counted != nullptr) row = RowOf(*counted, shift);
+  row.version = version;
+  row.policy_hash = policy_hash;
+  return {std::move(key), version, EncodeWindowRow(row)};
 }
 
 Counts RowExchange::Others(const Subject& subject, absl::Duration window, int64_t now_step,
@@ -82,7 +142,7 @@ std::vector<std::pair<std::string, Counts>> RowExchange::OthersByNode(const Subj
   if (nodes == nullptr) return by_node;
   for (const NodeWindow& one : *nodes) {
     const Counts part = one.window.Sum(now_step, after_step);
-    if (part.total() > 0) by_node.emplace_back(one.node, part);
+    if (part.total() > 0 || part.sent > 0) by_node.emplace_back(one.node, part);
   }
   return by_node;
 }
@@ -98,7 +158,12 @@ bool RowExchange::OwnRowIsForeign(const RowKey& key, absl::string_view bytes) {
   double version = 0;
   if (bytes.size() < sizeof(version)) return true;
   std::memcpy(&version, bytes.data(), sizeof(version));
-  if (version <= version_) return !DecodeWindowRow(bytes).ok();
+  if (version <= version_) {
+    RecipientWindow recipients;
+    return !(key.counter == RowKey::kRecipients ? ReadRecipients(bytes, 0, 0, 0, &recipients)
+                                                : DecodeWindowRow(bytes).status())
+                .ok();
+  }
   if (version < kMostVersion) {
     version_ = version;
   } else {
@@ -117,40 +182,51 @@ RowExchange::News RowExchange::SetRows(const RowKey& key, const StepClock& steps
       news.put_again = OwnRowIsForeign(key, shared.row) || news.put_again;
       continue;
     }
+    if (key.counter == RowKey::kRecipients) {
+      NodeWindow one = {shared.node, {}, {}};
+      const absl::Status read = ReadRecipients(shared.row, now_step - StepClock::kSteps + 1,
+                                               now_step + kAhead, shift, &one.recipients);
+      if (!read.ok()) Refuse(key, shared.node, read.message());
+      if (read.ok() && !one.empty()) nodes.push_back(std::move(one));
+      continue;
+    }
     absl::StatusOr<WindowRow> row = DecodeWindowRow(shared.row);
     if (!row.ok() || !Sane(*row)) {
       Refuse(key, shared.node,
              row.ok() ? "its counts or its version are out of range" : row.status().message());
       continue;
     }
-    NodeWindow one = {shared.node, {}};
+    NodeWindow one = {shared.node, {}, {}};
     for (const WindowCell& cell : row->cells) {
       const int64_t step = int64_t{cell.step} - shift;
       if (step <= now_step - StepClock::kSteps || step > now_step + kAhead) continue;
       RestoreCell(cell, step, &one.window);
     }
-    if (!one.window.empty()) nodes.push_back(std::move(one));
+    if (!one.empty()) nodes.push_back(std::move(one));
   }
 
-  const std::vector<NodeWindow>* before = Find(key.subject, key.window);
-  absl::flat_hash_map<absl::string_view, const Window*> known_windows;
+  const std::vector<NodeWindow>* before = Find(key.subject, key.window, key.counter);
+  absl::flat_hash_map<absl::string_view, const NodeWindow*> known_windows;
   if (before != nullptr) {
-    for (const NodeWindow& old : *before) known_windows[old.node] = &old.window;
+    for (const NodeWindow& old : *before) known_windows[old.node] = &old;
   }
   for (const NodeWindow& one : nodes) {
     std::array<int64_t, StepClock::kSteps + kAhead> known = {};
     auto old = known_windows.find(one.node);
-    if (old != known_windows.end()) known = BadByStep(*old->second, now_step);
+    if (old != known_windows.end()) known = BadByStep(old->second->window, now_step);
+    if (old == known_windows.end() || old->second->recipients.entries() != one.recipients.entries())
+      news.worse = news.worse || !one.recipients.empty();
     const auto now = BadByStep(one.window, now_step);
     for (size_t i = 0; i < now.size(); ++i) news.worse = news.worse || now[i] > known[i];
   }
 
   if (nodes.empty() && before == nullptr) return news;
   std::vector<OfLength>& lengths = others_[key.subject];
-  auto at = std::find_if(lengths.begin(), lengths.end(),
-                         [&](const OfLength& one) { return one.length == key.window; });
+  auto at = std::find_if(lengths.begin(), lengths.end(), [&](const OfLength& one) {
+    return one.length == key.window && one.counter == key.counter;
+  });
   if (!nodes.empty()) {
-    if (at == lengths.end()) at = lengths.insert(at, {key.window, {}});
+    if (at == lengths.end()) at = lengths.insert(at, {key.window, key.counter, {}});
     at->nodes = std::move(nodes);
   } else if (at != lengths.end()) {
     lengths.erase(at);
@@ -166,9 +242,12 @@ void RowExchange::Expire(absl::Time now) {
       const std::optional<size_t> window = counter_->IndexOf(one.length);
       const int64_t now_step = window.has_value() ? counter_->lengths()[*window].StepOf(now)
                                                   : std::numeric_limits<int64_t>::max();
-      for (NodeWindow& part : one.nodes) part.window.Expire(now_step);
+      for (NodeWindow& part : one.nodes) {
+        part.window.Expire(now_step);
+        part.recipients.Expire(now_step);
+      }
       one.nodes.erase(std::remove_if(one.nodes.begin(), one.nodes.end(),
-                                     [](const NodeWindow& part) { return part.window.empty(); }),
+                                     [](const NodeWindow& part) { return part.empty(); }),
                       one.nodes.end());
     }
     lengths.erase(std::remove_if(lengths.begin(), lengths.end(),
@@ -259,21 +338,26 @@ std::vector<RowPut> RowExchange::Take(
   for (size_t taken = 0; taken < most && !groups_.empty();) {
     const std::vector<Subject> group = TakeGroup(apart);
     const size_t first = puts.size();
+    size_t parts_end = first;
     for (const Subject& subject : group) {
+      parts_end = puts.size();
       for (size_t i = 0; i < lengths; ++i) {
-        const StepClock& steps = counter_->lengths()[i];
-        WindowRow row;
-        if (const Window* window = counter_->Find(subject, i)) row = RowOf(*window, ShiftOf(steps));
-        row.version = ++version_;
-        row.policy_hash = policy_hash;
-        puts.push_back({{subject, steps.window()}, row.version, EncodeWindowRow(row)});
+        const absl::Duration length = counter_->lengths()[i].window();
+        puts.push_back(PutOf({subject, length}, i, policy_hash));
+        // Whoever has nothing of these is judged by nothing of them.
+        if (counter_->FindSide(subject, i) == nullptr) continue;
+        for (std::string& name : counter_->ClassesOf(i).Names()) {
+          puts.push_back(PutOf({subject, length, std::move(name)}, i, policy_hash));
+        }
+        if (counter_->AsksRecipients(i)) {
+          puts.push_back(PutOf({subject, length, RowKey::kRecipients}, i, policy_hash));
+        }
       }
       being_put_[subject] = waiting_[subject];
       waiting_.erase(subject);
     }
     taken += group.size();
     if (group.back().kind != SubjectKind::kDomain) continue;
-    const size_t parts_end = first + (group.size() - 1) * lengths;
     for (size_t i = first; i < parts_end; ++i) {
       RowPut again = puts[i];
       puts.push_back(std::move(again));
@@ -355,7 +439,7 @@ std::vector<Subject> RowExchange::GoOnAlone() {
 std::vector<RowKey> RowExchange::TakeCrowded() {
   std::vector<RowKey> keys;
   for (const Subject& subject : std::exchange(crowded_, {})) {
-    for (const StepClock& steps : counter_->lengths()) keys.push_back({subject, steps.window()});
+    for (RowKey& key : KeysOf(subject)) keys.push_back(std::move(key));
   }
   return keys;
 }

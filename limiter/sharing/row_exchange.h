@@ -25,9 +25,11 @@
 #include "absl/types/span.h"
 #include "limiter/counting/counter.h"
 #include "limiter/counting/other_nodes.h"
+#include "limiter/counting/side_windows.h"
 #include "limiter/counting/window.h"
 #include "limiter/store/shared_store.h"
 #include "policy/counts.h"
+#include "policy/measure.h"
 #include "policy/policy.h"
 #include "policy/subject.h"
 
@@ -55,7 +57,14 @@ class RowExchange : public OtherNodes {
   std::vector<std::pair<std::string, Counts>> OthersByNode(const Subject& subject,
                                                            absl::Duration window, int64_t now_step,
                                                            int64_t after_step) const override;
+  int64_t OthersOf(const Subject& subject, absl::Duration window, ClassSet classes,
+                   int64_t now_step, int64_t after_step) const override;
+  void AddRecipients(const Subject& subject, absl::Duration window, int64_t now_step,
+                     int64_t after_step, int64_t sign,
+                     RecipientWindow::Tally* tally) const override;
   void ForEachOther(absl::FunctionRef<void(const Subject&)> tell) const;
+  // The keys of all rows of a subject.
+  std::vector<RowKey> KeysOf(const Subject& subject) const;
 
   // Its rows wait to be put, and the others' to be read, with those of `domain`, which it is or is
   // part of.
@@ -119,9 +128,13 @@ class RowExchange : public OtherNodes {
   struct NodeWindow {
     std::string node;
     Window window;
+    RecipientWindow recipients;  // of RowKey::kRecipients, in place of `window`
+
+    bool empty() const { return window.empty() && recipients.empty(); }
   };
   struct OfLength {
     absl::Duration length;
+    std::string counter;  // RowKey::counter
     std::vector<NodeWindow> nodes;
   };
   struct News {
@@ -140,7 +153,10 @@ class RowExchange : public OtherNodes {
                const std::vector<SharedRow>& rows);
   bool OwnRowIsForeign(const RowKey& key, absl::string_view bytes);
   void Refuse(const RowKey& key, absl::string_view node, absl::string_view why);
-  const std::vector<NodeWindow>* Find(const Subject& subject, absl::Duration window) const;
+  const std::vector<NodeWindow>* Find(const Subject& subject, absl::Duration window,
+                                      absl::string_view counter = "") const;
+  // This node's row of a key.
+  RowPut PutOf(RowKey key, size_t window, uint32_t policy_hash);
   // By how many steps rows are shifted to be in the store's time.
   int64_t ShiftOf(const StepClock& steps) const;
 

@@ -38,7 +38,8 @@ Json CaseValue(const Case& record) {
                {"rule", record.rule},
                {"counts", CountsJson(record.counts)},
                {"min_bad", record.min_bad},
-               {"percent", record.percent},
+               // Of what was sent it may be more: it is calculated again.
+               {"percent", std::min(record.percent, 100)},
                {"percent_limit", record.percent_limit},
                {"window", absl::ToInt64Seconds(record.window)},
                {"policy_hash", record.policy_hash},
@@ -69,15 +70,18 @@ Json CaseValue(const Case& record) {
                   Json nodes = Json::array();
                   for (const auto& [node, counts] : record.counts_by_node) {
                     nodes.push_back({node, counts.delivered, counts.deferred, counts.failed});
-                    if (counts.surplus > 0 || counts.rejected > 0) {
-                      nodes.back().push_back(counts.surplus);
-                    }
-                    if (counts.rejected > 0) nodes.back().push_back(counts.rejected);
+                    AppendRest(counts, &nodes.back());
                   }
                   return nodes;
                 }()}};
   if (record.decided_at.has_value()) json["decided_at"] = Micros(*record.decided_at);
-  if (record.rejected) json["rejected"] = true;
+  if (record.measure.rejected()) json["rejected"] = true;
+  // Fields that versions before do not know, and leave out.
+  if (record.measure != Measure() && !record.measure.rejected()) {
+    json["measure"] = {std::string(record.measure.Name()), record.measure.classes.Names()};
+  }
+  if (record.min_recipients > 0) json["min_recipients"] = record.min_recipients;
+  if (record.soft) json["soft"] = true;
   if (record.held_order != HeldOrder::kNone) {
     json["held_order"] = static_cast<int>(record.held_order);
   }
@@ -105,7 +109,14 @@ Case CaseOf(const Json& json, Subject subject) {
   record.rule = json.value("rule", "");
   record.counts = CountsOf(json.at("counts"));
   record.min_bad = json.value("min_bad", int64_t{0});
-  record.rejected = json.value("rejected", false);
+  if (json.value("rejected", false)) record.measure.what = Measure::What::kRejected;
+  const auto measure = json.find("measure");
+  if (measure != json.end() && measure->is_array()) {
+    record.measure = ParseMeasure(measure->at(0).get<std::string>(),
+                                  measure->at(1).get<std::vector<std::string>>());
+  }
+  record.min_recipients = json.value("min_recipients", int64_t{0});
+  record.soft = json.value("soft", false);
   record.percent = json.value("percent", 0);
   record.percent_limit = json.value("percent_limit", 0);
   record.window = absl::Seconds(json.value("window", int64_t{3600}));
@@ -131,11 +142,8 @@ Case CaseOf(const Json& json, Subject subject) {
   record.level = json.value("level", 0);
   record.cleared_at = TimeAt(json, "cleared_at", absl::InfinitePast());
   for (const Json& one : json.value("by_node", Json::array())) {
-    record.counts_by_node.emplace_back(
-        one.at(0).get<std::string>(),
-        Counts{one.at(1).get<int64_t>(), one.at(2).get<int64_t>(), one.at(3).get<int64_t>(),
-               one.size() > 4 ? one.at(4).get<int64_t>() : 0,
-               one.size() > 5 ? one.at(5).get<int64_t>() : 0});
+    record.counts_by_node.emplace_back(one.at(0).get<std::string>(),
+                                       CountsOf(Json(one.begin() + 1, one.end())));
   }
   record.decided_at.reset();
   if (json.contains("decided_at")) {
@@ -147,6 +155,9 @@ Case CaseOf(const Json& json, Subject subject) {
         overruled->at(0).get<bool>(), overruled->at(1).get<std::string>(),
         overruled->at(2).get<std::string>(), TimeOf(overruled->at(3), absl::InfinitePast())};
   }
+  if (record.measure.sent()) {
+    record.percent = JudgedPercent(record.measure, record.counts, record.min_bad);
+  }
   return record;
 }
 
@@ -157,8 +168,11 @@ bool IsSane(const Case& record) {
   const auto counted = [](const Counts& counts) {
     return std::min({counts.delivered, counts.deferred, counts.failed}) >= 0 &&
            std::max({counts.delivered, counts.deferred, counts.failed}) <= kMostCounted &&
-           counts.surplus >= 0 && counts.surplus <= counts.delivered && counts.rejected >= 0 &&
-           counts.rejected <= kMostCounted;
+           counts.surplus >= 0 && counts.surplus <= counts.delivered &&
+           std::min({counts.rejected, counts.sent, counts.sent_recipients, counts.classed,
+                     counts.recipients}) >= 0 &&
+           std::max({counts.rejected, counts.sent, counts.sent_recipients, counts.classed,
+                     counts.recipients}) <= kMostCounted;
   };
   const auto within = [](int64_t number, int64_t most) { return number >= 0 && number <= most; };
   const int64_t window = absl::ToInt64Seconds(record.window);
@@ -171,7 +185,8 @@ bool IsSane(const Case& record) {
   for (const auto& [node, counts] : record.counts_by_node) {
     if (!counted(counts) || node.size() > kMostText) return false;
   }
-  if (!within(record.min_bad, kMostCounted) || !within(record.percent, 100) ||
+  if (!within(record.min_bad, kMostCounted) || !within(record.min_recipients, kMostCounted) ||
+      !within(record.percent, record.measure.sent() ? kMostSteps : 100) ||
       !within(record.percent_limit, 100) || !within(record.level, kMostSteps) ||
       !within(record.extended, kMostSteps)) {
     return false;

@@ -1,6 +1,7 @@
 #include "limiter/store/codec.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace deferd::codec {
 
@@ -66,15 +67,27 @@ bool HasFraction(const Json& json) {
 
 Json CountsJson(const Counts& counts) {
   Json json = {counts.delivered, counts.deferred, counts.failed};
-  if (counts.surplus > 0 || counts.rejected > 0) json.push_back(counts.surplus);
-  if (counts.rejected > 0) json.push_back(counts.rejected);
+  AppendRest(counts, &json);
   return json;
 }
 
+// As far as there is anything: versions before take no notice of what they do not know.
+void AppendRest(const Counts& counts, Json* json) {
+  const int64_t rest[] = {counts.surplus,         counts.rejected, counts.sent,
+                          counts.sent_recipients, counts.classed,  counts.recipients};
+  size_t last = std::size(rest);
+  while (last > 0 && rest[last - 1] == 0) --last;
+  for (size_t i = 0; i < last; ++i) json->push_back(rest[i]);
+}
+
 Counts CountsOf(const Json& json) {
-  return {json.at(0).get<int64_t>(), json.at(1).get<int64_t>(), json.at(2).get<int64_t>(),
-          json.size() > 3 ? json.at(3).get<int64_t>() : 0,
-          json.size() > 4 ? json.at(4).get<int64_t>() : 0};
+  Counts counts = {json.at(0).get<int64_t>(), json.at(1).get<int64_t>(), json.at(2).get<int64_t>()};
+  int64_t* const rest[] = {&counts.surplus,         &counts.rejected, &counts.sent,
+                           &counts.sent_recipients, &counts.classed,  &counts.recipients};
+  for (size_t i = 0; i < std::size(rest) && i + 3 < json.size(); ++i) {
+    *rest[i] = json.at(i + 3).get<int64_t>();
+  }
+  return counts;
 }
 
 }  // namespace deferd::codec

@@ -59,6 +59,8 @@ int ClassNumber(const std::optional<ReplyClass>& reply_class);
 std::optional<ReplyClass> ClassOf(const Json& json);
 // Older versions read the first three.
 Json CountsJson(const Counts& counts);
+// Adds what such a list has behind delivered, deferred and failed.
+void AppendRest(const Counts& counts, Json* json);
 Counts CountsOf(const Json& json);
 
 std::string Bytes(const Json& json);  // MessagePack

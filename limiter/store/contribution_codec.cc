@@ -24,7 +24,8 @@ std::string ContributionText(const MessageKey& key, const MessageRecord& record,
     recipients.push_back({name, outcome, Micros(recipient.dated), Micros(recipient.last),
                           static_cast<int>(recipient.last_left_out),
                           ClassNumber(recipient.last_class), static_cast<int>(recipient.last_scope),
-                          ClassNumber(recipient.left_out), recipient.place});
+                          ClassNumber(recipient.left_out), recipient.place,
+                          ClassNumber(recipient.counted_class)});
   }
   Json diluting = Json::array();
   record.dilution.ForEach(part * MessageRecord::kNames, (part + 1) * MessageRecord::kNames,
@@ -37,6 +38,7 @@ std::string ContributionText(const MessageKey& key, const MessageRecord& record,
                {"diluting", std::move(diluting)}};
   if (part == 0) {
     json["charged"] = ChargedJson(record.charged);
+    if (record.sent_recipients > 0) json["sent"] = record.sent_recipients;
   } else {
     json["part"] = part;
   }
@@ -52,6 +54,7 @@ absl::StatusOr<MessagePart> ParseContribution(absl::string_view text) {
     if (part < 0 || part > kMostParts) throw UnknownValue("the number of a part is out of range");
     result.part = static_cast<size_t>(part);
     if (part == 0) result.charged = ChargedOf(json.at("charged"));
+    result.sent_recipients = json.value("sent", int64_t{0});
     for (const Json& one : json.at("recipients")) {
       auto& [name, recipient] = result.recipients.emplace_back();
       name = one.at(0).get<std::string>();
@@ -65,6 +68,7 @@ absl::StatusOr<MessagePart> ParseContribution(absl::string_view text) {
       recipient.last_scope = EnumOf<ReplyScope>(one.at(6), kReplyScopes);
       recipient.left_out = ClassOf(one.at(7));
       recipient.place = one.at(8).get<std::string>();
+      if (one.size() > 9) recipient.counted_class = ClassOf(one.at(9));
     }
     for (const Json& one : json.value("diluting", Json::array())) {
       result.diluting.emplace_back(one.at(0).get<uint64_t>(), one.at(1).get<int32_t>());

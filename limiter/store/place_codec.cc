@@ -31,7 +31,8 @@ std::string PlaceText(const Incidents::Key& key, const Place& place) {
   for (const PlaceContribution& one : place.contributions) {
     contributions.push_back({one.message.id, Micros(one.message.arrival), one.recipient,
                              ChargedJson(one.charged), Micros(one.dated),
-                             static_cast<int>(one.outcome), one.cases_before});
+                             static_cast<int>(one.outcome), one.cases_before,
+                             ClassNumber(one.reply_class)});
   }
   return Bytes({{"scope", static_cast<int>(key.first)},
                 {"where", key.second},
@@ -81,7 +82,8 @@ absl::StatusOr<std::pair<Incidents::Key, Place>> ParsePlace(absl::string_view te
            ChargedOf(one.at(3)),
            TimeOf(one.at(4), absl::InfinitePast()),
            EnumOf<CountedOutcome>(one.at(5), kCountedOutcomes),
-           one.at(6).get<int64_t>()});
+           one.at(6).get<int64_t>(),
+           one.size() > 7 ? ClassOf(one.at(7)) : std::nullopt});
     }
     return result;
   });

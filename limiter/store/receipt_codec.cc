@@ -89,7 +89,8 @@ std::string ReceiptText(const Receipt& receipt) {
                 {"total", receipt.total},
                 {"digest", receipt.digest},
                 {"sure", receipt.sure},
-                {"rejected", receipt.rejected},
+                {"measure", {std::string(receipt.measure.Name()), receipt.measure.classes.Names()}},
+                {"min_recipients", receipt.min_recipients},
                 {"rows", RowsJson(receipt.rows)}});
 }
 
@@ -109,7 +110,13 @@ absl::StatusOr<Receipt> ParseReceipt(absl::string_view text) {
     receipt.total = json.at("total").get<int64_t>();
     receipt.digest = json.at("digest").get<std::string>();
     receipt.sure = json.value("sure", false);
-    receipt.rejected = json.value("rejected", false);
+    if (json.value("rejected", false)) receipt.measure.what = Measure::What::kRejected;
+    if (json.contains("measure")) {
+      const Json& measure = json["measure"];
+      receipt.measure = ParseMeasure(measure.at(0).get<std::string>(),
+                                     measure.at(1).get<std::vector<std::string>>());
+    }
+    receipt.min_recipients = json.value("min_recipients", int64_t{0});
     receipt.rows = RowsOf(json.at("rows"));
     return receipt;
   });

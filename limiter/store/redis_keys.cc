@@ -14,6 +14,8 @@ namespace deferd {
 namespace {
 
 constexpr char kRows[] = "deferd1:w:{";
+constexpr char kClasses[] = "deferd1:c:{";
+constexpr char kRecipients[] = "deferd1:r:{";
 constexpr char kReceipts[] = "deferd1:e:{";
 constexpr char kShadow[] = "shadow:";
 constexpr size_t kCaseHead = 9;
@@ -71,7 +73,12 @@ absl::Status NoRowKey(absl::string_view text) {
 
 std::string RowKeyText(const RowKey& key) {
   const Subject& subject = key.subject;
-  std::string text = absl::StrCat(kRows, SlotOf(subject), "}:", absl::ToInt64Seconds(key.window));
+  const bool recipients = key.counter == RowKey::kRecipients;
+  std::string text = absl::StrCat(key.counter.empty() ? kRows
+                                  : recipients        ? kRecipients
+                                                      : kClasses,
+                                  SlotOf(subject), "}:", absl::ToInt64Seconds(key.window));
+  if (!key.counter.empty() && !recipients) absl::StrAppend(&text, ":", key.counter);
   if (IsPart(subject)) absl::StrAppend(&text, ":", SubjectKindName(subject.kind), ":", subject.id);
   return text;
 }

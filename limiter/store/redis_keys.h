@@ -3,7 +3,9 @@
 //   deferd1:w:{DOMAIN}:SECONDS             hash: a domain's rows of windows of that length, by node
 //   deferd1:w:{DOMAIN}:SECONDS:KIND:TEXT   the same of a part of the domain (login, script ...)
 //   deferd1:w:{KIND:ID}:SECONDS            the same of a subject of no domain
-//   deferd1:e:{DOMAIN}:CASEID              hash: the receipt of a case, a part by node
+//   deferd1:c:{...}:SECONDS:CLASS...       as deferd1:w: the bad ones with answers of one class,
+//   and deferd1:r:{...}:SECONDS...             the recipients of the bad ones, where rules ask for
+//   them deferd1:e:{DOMAIN}:CASEID              hash: the receipt of a case, a part by node
 //   deferd1:{cases}                        hash: the newest case of each subject
 //   deferd1:{cases}:log                    stream: the cases as they were put
 //   deferd1:{nodes}                        hash: who is there, by node
@@ -41,7 +43,8 @@ inline constexpr absl::Duration kCasesLife = absl::Hours(24 * 30);
 inline constexpr size_t kMostCaseBytes = 256 << 10;
 
 std::string RowKeyText(const RowKey& key);
-// InvalidArgument if it is no such key, or not the one that RowKeyText gives.
+// Of the counts of all outcomes alone. InvalidArgument if it is no such key, or not the one that
+// RowKeyText gives.
 absl::StatusOr<RowKey> ParseRowKey(absl::string_view text);
 // A pattern of SCAN for all rows of windows of one length, and perhaps some others.
 std::string RowKeyPattern(absl::Duration window);

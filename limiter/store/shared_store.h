@@ -35,10 +35,14 @@ struct SharedStoreOptions {
   absl::Duration deadline = absl::Milliseconds(250);
 };
 
-// Which window.
+// Which window, and which of its counters: none, the counts of all outcomes; a class of answers, by
+// its name; or kRecipients, the distinct recipients of what was bad.
 struct RowKey {
+  static constexpr char kRecipients[] = "recipients";
+
   Subject subject;
   absl::Duration window;
+  std::string counter;
 
   friend bool operator==(const RowKey&, const RowKey&) = default;
 };

@@ -17,7 +17,7 @@ constexpr uint8_t kSeveralEvents = 0x80;
 constexpr uint8_t kSeveralKinds = 3;
 constexpr uint8_t kFurther = 0x7F;
 constexpr uint32_t kMaxGap = 31;  // of a cell's own five bits
-constexpr int kKinds = 5;
+constexpr int kKinds = 7;
 constexpr uint8_t kShortKinds = 3;       // that have a short form of their own
 constexpr size_t kMostBytes = 16 << 10;  // of a row: a window has about 64 cells
 
@@ -31,8 +31,10 @@ void AppendVarint(uint64_t value, std::string* out) {
 }
 
 std::array<int64_t, kKinds> Ordered(const Counts& counts) {
-  return {counts.delivered, counts.deferred, counts.failed,
-          std::min(counts.surplus, counts.delivered), counts.rejected};
+  return {counts.delivered,      counts.deferred,
+          counts.failed,         std::min(counts.surplus, counts.delivered),
+          counts.rejected,       counts.sent,
+          counts.sent_recipients};
 }
 
 void AppendCell(uint32_t gap, const WindowCell& cell, std::string* out) {
@@ -126,7 +128,9 @@ bool ReadCounts(uint8_t head, Bytes* bytes, Counts* result) {
              .deferred = counts[1],
              .failed = counts[2],
              .surplus = std::min(counts[3], counts[0]),
-             .rejected = counts[4]};
+             .rejected = counts[4],
+             .sent = counts[5],
+             .sent_recipients = counts[6]};
   return true;
 }
 

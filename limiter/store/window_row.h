@@ -10,8 +10,8 @@
 // kk: 0 delivered, 1 deferred, 2 failed. The first cell stands at the first step, each later one at
 // a later step. Twenty single events, each within 31 steps of the one before, take 37 bytes. Bit 3
 // of `mask` is how many of the delivered are surplus (dilution.h), bit 4 the recipients rejected at
-// RCPT time; a deferd that does not know them skips them, and bits from 5 on, room for later
-// counters, are skipped here.
+// RCPT time, bit 5 the messages accepted, bit 6 their recipients. A deferd that does not know a bit
+// skips it; bit 7, room for a later counter, is skipped here.
 //
 // Pure functions on bytes.
 

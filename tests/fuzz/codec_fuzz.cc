@@ -78,8 +78,8 @@ void Read(uint8_t codec, absl::string_view text) {
       break;
     default: {
       const StepClock steps(absl::Hours(1));
-      LeftOutWindows windows;
-      ReadLeftOut(text, steps, 1'000'000, &windows).IgnoreError();
+      SideWindows windows;
+      ReadSide(text, steps, 1'000'000, &windows).IgnoreError();
       Window window;
       ReadRow(text, steps, 1'000'000, &window).IgnoreError();
     }

@@ -21,6 +21,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::StatusOr<deferd::Subject> subject = deferd::Subject::Parse(bytes);
   if (!subject.ok()) return 0;
   const deferd::Policy policy;
+  const deferd::Measure measures[] = {
+      {},
+      {},
+      {deferd::Measure::What::kRejected},
+      deferd::ParseMeasure("bad_of_classes", {"content", "policy", "tls", "network"})};
   for (int form = 0; form < 4; ++form) {
     const deferd::Refusal refusal = {.subject = *subject,
                                      .bad = static_cast<int64_t>(size) * 7,
@@ -28,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                      .percent = form * 33,
                                      .until = absl::FromUnixSeconds(1'764'000'000),
                                      .by_person = form == 1,
-                                     .rejected = form == 2};
+                                     .measure = measures[form]};
     for (deferd::Verdict verdict :
          {deferd::Verdict::kHold, deferd::Verdict::kReject, deferd::Verdict::kDiscard}) {
       const std::string text = deferd::RefusalText(policy, refusal, verdict);

@@ -97,7 +97,7 @@ class RulesTest : public testing::Test {
   }
 
   std::string StrictestName(bool shadow) {
-    const std::vector<Decision> decisions = EvaluateAll(policy_, subject_, [](absl::Duration) {
+    const std::vector<Decision> decisions = EvaluateAll(policy_, subject_, [](const Rule&) {
       return Counts{0, 1, 0};
     });
     const Decision* decision = Strictest(policy_, decisions, shadow);
@@ -113,11 +113,10 @@ TEST_F(RulesTest, JudgesEachRuleInItsOwnWindow) {
   Add("day", Verdict::kHold).window = absl::Hours(24);
   Add("login", Verdict::kHold).kind = SubjectKind::kLogin;
   std::vector<absl::Duration> asked;
-  const std::vector<Decision> decisions =
-      EvaluateAll(policy_, subject_, [&](absl::Duration window) {
-        asked.push_back(window);
-        return window == absl::Hours(1) ? Counts{1, 0, 0} : Counts{0, 0, 3};
-      });
+  const std::vector<Decision> decisions = EvaluateAll(policy_, subject_, [&](const Rule& rule) {
+    asked.push_back(rule.window);
+    return rule.window == absl::Hours(1) ? Counts{1, 0, 0} : Counts{0, 0, 3};
+  });
   EXPECT_THAT(asked, ElementsAre(absl::Hours(1), absl::Hours(24)));
   ASSERT_EQ(decisions.size(), 2u);
   EXPECT_EQ(decisions[0].rule->name, "hour");
@@ -197,6 +196,70 @@ TEST(Evaluate, WhatNoShareMakesUpForIsJudgedByItsCount) {
   EXPECT_FALSE(Evaluate(rule, {0, 0, 99}).tripped);
   EXPECT_TRUE(Evaluate(rule, {100'000'000, 0, 100}).tripped);
   EXPECT_EQ(Evaluate(rule, {100'000'000, 0, 100}).percent, 0);
+}
+
+TEST(Evaluate, ARuleCountsWhatItsMeasureSays) {
+  const Measure content = ParseMeasure("bad_of_classes", {"content", "policy"});
+  const Measure sent = {Measure::What::kSentMessages};
+  const Measure to = {Measure::What::kSentRecipients};
+  const Counts mixed = {.delivered = 80,
+                        .deferred = 5,
+                        .failed = 15,
+                        .sent = 60,
+                        .sent_recipients = 240,
+                        .classed = 4};
+  const struct {
+    const char* name;
+    Measure measure;
+    int64_t least;
+    int percent;
+    int64_t bad;
+    int shown;
+    bool tripped;
+  } kCases[] = {
+      {"all", {}, 20, 20, 20, 20, true},
+      {"classes reached", content, 4, 0, 4, 4, true},
+      {"classes not reached", content, 5, 0, 4, 4, false},
+      {"their share is of all that counts", content, 3, 5, 4, 4, false},
+      {"classes with a share", content, 3, 4, 4, 4, true},
+      {"below what may be sent", sent, 61, 0, 60, 98, false},
+      {"as many as may be sent", sent, 60, 0, 60, 100, true},
+      {"more", sent, 40, 0, 60, 150, true},
+      {"recipients", to, 100, 0, 240, 240, true},
+      {"rejected ones are others", {Measure::What::kRejected}, 1, 1, 0, 0, false},
+  };
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(c.name);
+    Rule rule = RuleOf(c.least, c.percent);
+    rule.any_share = c.percent == 0;
+    rule.measure = c.measure;
+    const Decision decision = Evaluate(rule, mixed);
+    EXPECT_EQ(decision.bad, c.bad);
+    EXPECT_EQ(decision.percent, c.shown);
+    EXPECT_EQ(decision.tripped, c.tripped);
+  }
+}
+
+TEST(Evaluate, DistinctRecipientsAreAFurtherLimit) {
+  Rule rule = RuleOf(10, 50);
+  rule.min_recipients = 8;
+  EXPECT_FALSE(Evaluate(rule, {.failed = 50, .recipients = 7}).tripped);
+  EXPECT_TRUE(Evaluate(rule, {.failed = 50, .recipients = 8}).tripped);
+  EXPECT_FALSE(Evaluate(rule, {.failed = 9, .recipients = 8}).tripped);
+  rule.warn_at = 0.5;
+  EXPECT_FALSE(Evaluate(rule, {.failed = 9, .recipients = 3}).near);
+  EXPECT_TRUE(Evaluate(rule, {.failed = 9, .recipients = 4}).near);
+}
+
+TEST(Evaluate, TheCutoffIsBeyondWhatMayBeSent) {
+  Rule rule = RuleOf(100, 0);
+  rule.any_share = true;
+  rule.measure.what = Measure::What::kSentMessages;
+  rule.cutoff = 125;
+  EXPECT_FALSE(Evaluate(rule, {.sent = 99}).tripped);
+  EXPECT_TRUE(Evaluate(rule, {.sent = 100}).tripped);
+  EXPECT_FALSE(Evaluate(rule, {.sent = 124}).beyond);
+  EXPECT_TRUE(Evaluate(rule, {.sent = 125}).beyond);
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ TEST(Judgement, KeepsWhatTheRuleCompared) {
 
 TEST(Judgement, OfRejectedRecipientsHasTheseAsBad) {
   Rule rule = OfBad();
-  rule.rejected = true;
+  rule.measure.what = Measure::What::kRejected;
   const Judgement made =
       JudgementOf(Evaluate(rule, {.delivered = 2, .failed = 2, .rejected = 6}), PolicyWith(rule));
   EXPECT_EQ(made.bad(), 6);
@@ -86,7 +86,7 @@ TEST(Judgement, ItsRuleJudgesAsTheOriginal) {
   any_share.percent = 0;
   any_share.any_share = true;
   Rule rejected = OfBad();
-  rejected.rejected = true;
+  rejected.measure.what = Measure::What::kRejected;
   for (const Rule& rule : {OfBad(), any_share, rejected}) {
     const Rule again = RuleOf(JudgementOf(Evaluate(rule, Counts()), PolicyWith(rule)));
     for (int64_t n = 0; n < 8; ++n) {
@@ -111,7 +111,7 @@ TEST(Judgement, SameLimitsWhateverTheCounts) {
   };
   EXPECT_TRUE(differs([](Judgement* j) { j->rule = "daily"; }));
   EXPECT_TRUE(differs([](Judgement* j) { j->min_bad = 6; }));
-  EXPECT_TRUE(differs([](Judgement* j) { j->rejected = true; }));
+  EXPECT_TRUE(differs([](Judgement* j) { j->measure.what = Measure::What::kRejected; }));
   EXPECT_TRUE(differs([](Judgement* j) { j->percent_limit = 41; }));
   EXPECT_TRUE(differs([](Judgement* j) { j->window = absl::Hours(1); }));
   EXPECT_TRUE(differs([](Judgement* j) { j->policy_hash = "ffeeddccbbaa9988"; }));

@@ -82,6 +82,9 @@ std::string Described(const Policy& policy) {
                     deferd::FormatDuration(rule.block_for), "\n  ", rule.action.ToString(),
                     "\n  kind ", SubjectKindName(rule.kind), rule.unhosted ? " unhosted" : "",
                     names(rule.who), "\n");
+    if (!(rule.measure == Measure()) || rule.min_recipients > 0) {
+      absl::StrAppend(&text, "  counts ", LimitsText(rule), "\n");
+    }
     for (const std::string& other : rule.instead_of) {
       absl::StrAppend(&text, "  instead of ", other, "\n");
     }
@@ -180,8 +183,8 @@ TEST(BuiltInPolicy, HoldsTheseRules) {
             "rule rejected_recipients shadow\n  50 and 30% in 1h, for 1h\n"
             "  submission=reject local=hold queued=hold relay=hold\n  kind domain\n"
             "exempt\n");
-  EXPECT_TRUE(policy.rules.back().rejected);
-  EXPECT_FALSE(policy.rules.front().rejected);
+  EXPECT_TRUE(policy.rules.back().measure.rejected());
+  EXPECT_FALSE(policy.rules.front().measure.rejected());
   EXPECT_EQ(policy.path, "built-in");
   EXPECT_EQ(&BuiltInPolicy(), &policy);
 }

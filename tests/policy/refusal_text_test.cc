@@ -51,7 +51,7 @@ TEST_F(RefusalTextTest, OfRejectedRecipientsItSaysSo) {
                            .min_bad = 50,
                            .percent = 40,
                            .until = absl::UnixEpoch(),
-                           .rejected = true};
+                           .measure = {Measure::What::kRejected}};
   const std::string text = RefusalText(Policy(), refusal, Verdict::kHold);
   EXPECT_EQ(text,
             "Domain shop.example has exceeded the max rejected recipients per hour (60/50 (40%)) "
@@ -165,14 +165,16 @@ TEST(IsRefusalText, NeedsTheWholeSentenceAtTheBeginning) {
 
 // "{subject}" alone would know every text as ours.
 TEST(IsRefusalText, TheSubjectMayHoldTheSentencesOwnWords) {
-  for (absl::string_view words :
-       {kExceeded, kExceededRejected, kAllowed, kStoppedMail, kWasStopped}) {
-    for (bool rejected : {false, true}) {
+  for (absl::string_view words : {kExceeded, kExceededRejected, kExceededClasses, kExceededSent,
+                                  kPerHour, kAllowed, kStoppedMail, kWasStopped}) {
+    for (int form = 0; form < 4; ++form) {
+      Measure measure = {static_cast<Measure::What>(form)};
+      if (form == 3) measure = ParseMeasure("bad_of_classes", {"content", "policy"});
       const Refusal refusal = {.subject = {SubjectKind::kLogin, absl::StrCat("a", words, "b@x")},
                                .bad = 7,
                                .min_bad = 5,
                                .percent = 50,
-                               .rejected = rejected};
+                               .measure = measure};
       EXPECT_TRUE(IsRefusalText(RefusalText(Policy(), refusal, Verdict::kReject))) << words;
     }
   }

@@ -65,7 +65,7 @@ TEST(RulesFor, ARuleStandsInForAnotherForThoseThatItSelects) {
 TEST(RulesFor, LooserLimitsReallyAreLooser) {
   const Policy policy = Read(kNewsletters);
   const auto strictest = [&](absl::string_view subject) {
-    const std::vector<Decision> decisions = EvaluateAll(policy, Of(subject), [](absl::Duration) {
+    const std::vector<Decision> decisions = EvaluateAll(policy, Of(subject), [](const Rule&) {
       return Counts{50, 25, 25};
     });
     const Decision* decision = Strictest(policy, decisions, /*shadow=*/false);
@@ -249,7 +249,7 @@ TEST_P(RandomPolicyTest, ShadowNeverChangesWhatIsEnforced) {
       const Counts counts = SomeCounts();
       const auto name = [&](const Policy& judged) {
         const std::vector<Decision> decisions =
-            EvaluateAll(judged, subject, [&](absl::Duration) { return counts; });
+            EvaluateAll(judged, subject, [&](const Rule&) { return counts; });
         const Decision* decision = Strictest(judged, decisions, /*shadow=*/false);
         return decision == nullptr ? "" : decision->rule->name;
       };

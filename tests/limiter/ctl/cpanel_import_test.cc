@@ -47,8 +47,20 @@ class CpanelImportTest : public testing::Test {
   static std::string Limits(const Policy& policy, const std::string& domain) {
     std::string limits;
     for (const Rule* rule : RulesFor(policy, {SubjectKind::kDomain, domain})) {
+      if (rule->measure.sent()) continue;
       absl::StrAppend(&limits, limits.empty() ? "" : "; ", rule->min_bad, " and ",
                       rule->off() ? std::string("off") : absl::StrCat(rule->percent, "%"));
+    }
+    return limits;
+  }
+
+  // "500 to 125%" of those on what is sent.
+  static std::string Sent(const Policy& policy, const std::string& domain) {
+    std::string limits;
+    for (const Rule* rule : RulesFor(policy, {SubjectKind::kDomain, domain})) {
+      if (!rule->measure.sent()) continue;
+      absl::StrAppend(&limits, limits.empty() ? "" : "; ", rule->min_bad, " to ", rule->cutoff,
+                      "%");
     }
     return limits;
   }
@@ -70,7 +82,8 @@ TEST_F(CpanelImportTest, AccountsKeepTheirOwnPercentage) {
         "DNS=news.example\nMAX_DEFER_FAIL_PERCENTAGE=60\n"
         "MAX_EMAIL_PER_HOUR=2000\n");
   Write("var/cpanel/users/acct3", "DNS=plain.example\nDNS1=parked.example\n");
-  Write("var/cpanel/users/acct4", "DNS=free.example\nMAX_DEFER_FAIL_PERCENTAGE=unlimited\n");
+  Write("var/cpanel/users/acct4",
+        "DNS=free.example\nMAX_DEFER_FAIL_PERCENTAGE=unlimited\nMAX_EMAIL_PER_HOUR=unlimited\n");
   const Policy policy = Imported();
   EXPECT_EQ(policy.profile, Profile::kCpanel);
   EXPECT_EQ(policy.mode, Mode::kShadow) << "nobody is blocked before a person looked";
@@ -80,9 +93,10 @@ TEST_F(CpanelImportTest, AccountsKeepTheirOwnPercentage) {
   EXPECT_EQ(Limits(policy, "news.example"), "7 and 60%");
   EXPECT_TRUE(policy.Exempts({SubjectKind::kDomain, "free.example"}, absl::UnixEpoch()));
   EXPECT_FALSE(policy.Exempts({SubjectKind::kDomain, "plain.example"}, absl::UnixEpoch()));
-  EXPECT_THAT(import_.not_carried_over, Contains(HasSubstr("maxemailsperhour=500")));
-  EXPECT_THAT(import_.not_carried_over, Contains(HasSubstr("MAX_EMAIL_PER_HOUR of 1 accounts")));
-  EXPECT_THAT(import_.policy, HasSubstr("#  - maxemailsperhour=500"));
+  EXPECT_EQ(Sent(policy, "plain.example"), "500 to 125%");
+  EXPECT_EQ(Sent(policy, "news.example"), "2000 to 125%");
+  EXPECT_EQ(Sent(policy, "free.example"), "");
+  EXPECT_THAT(import_.not_carried_over, Contains(HasSubstr("what the hourly maximum counts")));
 }
 
 TEST_F(CpanelImportTest, UnlimitedMeansOffAndIsReported) {

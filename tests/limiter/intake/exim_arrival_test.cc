@@ -26,6 +26,17 @@ std::string Arrival(absl::string_view rest) {
   return said;
 }
 
+TEST(EximArrival, RecipientsAreNumbered) {
+  const auto recipients = [](absl::string_view rest) {
+    const std::string text = absl::StrCat("1hIAif-00H7J4-Lb <= ", rest);
+    return ParseEximLine(text).recipients;
+  };
+  EXPECT_EQ(recipients("a@s H=mx [192.0.2.1] P=esmtp S=1 for r@d q@d \"p q\"@d"), 3);
+  EXPECT_EQ(recipients("a@s U=a P=local S=1 from <a@s> for r@d"), 1);
+  EXPECT_EQ(recipients("a@s U=a P=local S=1"), 0) << "not printed";
+  EXPECT_EQ(recipients("a@s U=a P=local S=1 T=\"for me for you\""), 0);
+}
+
 TEST(EximArrival, Forms) {
   struct {
     const char* rest;

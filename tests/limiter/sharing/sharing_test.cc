@@ -65,6 +65,70 @@ TEST(Sharing, SurplusIsSharedAndDoesNotDilute) {
                                    Pair(nodes[1].name_, Counts{.failed = 50})));
 }
 
+// What a rule on classes, on distinct recipients or on what is sent counts is added over nodes.
+TEST(Sharing, ClassesRecipientsAndWhatIsSentAreShared) {
+  constexpr char kPolicy[] =
+      "[rule.spam]\nclasses = [\"content\"]\nmin_bad = 4\n"
+      "[rule.list]\nmin_recipients = 3\nany_share = true\nwindow = \"2h\"\n"
+      "[rule.sent]\nmax_sent = 4\n";
+  const auto fail = [](Node* node, const char* domain, const char* reply, const std::string& to) {
+    Attempt attempt =
+        LimiterFixture::MakeAttempt(domain, node->clock_.Now(), Outcome::kFailed, "", to);
+    attempt.reply = reply;
+    node->Record(attempt);
+    EXPECT_THAT(node->committer_->Commit(), IsOk());
+  };
+  MemoryCluster nodes(2, kPolicy);
+  constexpr char kSpam[] = "550 5.7.1 message content rejected as spam";
+  for (int i = 0; i < 2; ++i) fail(&nodes[0], "spam.example", kSpam, "same@x");
+  nodes.Sync();
+  fail(&nodes[1], "spam.example", kSpam, "same@x");
+  fail(&nodes[1], "spam.example", "550 5.1.1 User unknown", "same@x");
+  nodes.Sync();
+  EXPECT_FALSE(nodes[1].Blocked("spam.example")) << "three of them, to one recipient";
+  fail(&nodes[1], "spam.example", kSpam, "same@x");
+  nodes.Sync();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(nodes[i].Blocked("spam.example")) << i;
+    EXPECT_EQ(nodes[i].cases_->FindOpen(Node::Domain("spam.example"), false)->rule, "spam") << i;
+  }
+
+  for (const char* to : {"a@x", "b@x"}) fail(&nodes[0], "list.example", "550 5.1.1 no", to);
+  nodes.Sync();
+  fail(&nodes[1], "list.example", "550 5.1.1 no", "b@x");
+  nodes.Sync();
+  EXPECT_FALSE(nodes[1].Blocked("list.example")) << "two, one of which both had";
+  fail(&nodes[1], "list.example", "550 5.1.1 no", "c@x");
+  nodes.Sync();
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(nodes[i].Blocked("list.example")) << i;
+
+  const auto arrive = [&](Node* node, int n) {
+    for (int i = 0; i < n; ++i) {
+      EventBatch batch;
+      LogEvent* event = batch.Add();
+      event->kind = LogEvent::Kind::kArrived;
+      event->attempt.time = node->clock_.Now();
+      event->attempt.message = {absl::StrCat(node->name_, "-", node->clock_.Now(), i),
+                                node->clock_.Now()};
+      event->attempt.identity = {.sender = "a@sent.example", .login = "a@sent.example"};
+      node->committer_->Record(batch);
+    }
+    EXPECT_THAT(node->committer_->Commit(), IsOk());
+  };
+  arrive(&nodes[0], 2);
+  nodes.Sync();
+  arrive(&nodes[1], 1);
+  nodes.Sync();
+  EXPECT_FALSE(nodes[1].Blocked("sent.example"));
+  nodes.Advance(absl::Seconds(1));
+  arrive(&nodes[1], 1);
+  nodes.Sync();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(nodes[i].Blocked("sent.example")) << i;
+    EXPECT_EQ(nodes[i].cases_->FindOpen(Node::Domain("sent.example"), false)->counts.sent, 4) << i;
+  }
+}
+
 // 127.0.0.1 is another machine on each node.
 TEST(Sharing, LoopbackHostsAreEachNodesOwn) {
   MemoryCluster nodes(2, "[rule.r]\nkind = \"host\"\nmin_bad = 5\npercent = 50\n");

@@ -180,15 +180,15 @@ Cleared FullCleared() {
 std::map<std::string, std::string> Written() {
   const MessageRecord message = FullMessage();
   const auto [key, place] = FullPlace();
-  LeftOutWindows left_out;
-  *left_out.Of(ReplyClass::kMailboxFull) = FullWindow();
+  SideWindows left_out;
+  *left_out.left_out.Of(ReplyClass::kMailboxFull) = FullWindow();
   return {{"case", CaseText(FullCase())},
           {"case_event", CaseEventText({At(absl::Seconds(3)), CaseChange::kUnblocked, FullCase()})},
           {"clearing", ClearingText(kLogin, FullCleared())},
           {"contribution_0", ContributionText(kMessage, message, 0)},
           {"contribution_1", ContributionText(kMessage, message, 1)},
           {"facts", FactsText(FullFacts())},
-          {"left_out", LeftOutText(left_out)},
+          {"left_out", SideText(left_out)},
           {"place", PlaceText(key, place)},
           {"receipt", ReceiptText(FullReceipt())},
           {"shared_case", SharedCaseText(FullCase())},
@@ -199,7 +199,7 @@ std::map<std::string, std::string> Written() {
 // Whether the value of that name reads the bytes.
 absl::Status Read(const std::string& name, const std::string& bytes) {
   Window window;
-  LeftOutWindows left_out;
+  SideWindows left_out;
   const int64_t now = kHour.StepOf(kMorning);
   if (name == "case") return ParseCase(bytes).status();
   if (name == "case_event") return ParseCaseEvent(bytes).status();
@@ -208,7 +208,7 @@ absl::Status Read(const std::string& name, const std::string& bytes) {
     return ParseContribution(bytes).status();
   }
   if (name == "facts") return ParseFacts(bytes).status();
-  if (name == "left_out") return ReadLeftOut(bytes, kHour, now, &left_out);
+  if (name == "left_out") return ReadSide(bytes, kHour, now, &left_out);
   if (name == "place") return ParsePlace(bytes).status();
   if (name == "receipt") return ParseReceipt(bytes).status();
   if (name == "shared_case") return ParseSharedCase(bytes, kLogin, false).status();

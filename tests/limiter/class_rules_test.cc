@@ -1,0 +1,270 @@
+// Rules on answers of some classes and on distinct recipients: what they count, that what is
+// corrected, unblocked or restarted counts as it should, and that a plain list comes to the same.
+
+#include <map>
+#include <random>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "limiter/evidence/receipt.h"
+#include "policy/refusal_text.h"
+#include "tests/limiter/limiter_fixture.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr char kPolicy[] = R"(
+[rule.spam]
+classes = ["content", "authentication"]
+min_bad = 3
+window = "10m"
+block_for = "1h"
+action = "reject"
+)";
+
+constexpr char kSpam[] = "550 5.7.1 message content rejected as spam";
+constexpr char kNoSpf[] = "550 5.7.26 This mail is unauthenticated: SPF and DKIM did not pass";
+constexpr char kUnknown[] = "550 5.1.1 User unknown";
+
+class ClassRules : public testing::Test, protected LimiterFixture {
+ protected:
+  explicit ClassRules(const std::string& policy = kPolicy) : LimiterFixture(policy, kMorning) {}
+
+  void Answer(const char* reply, absl::Duration at, const std::string& message = "",
+              Outcome outcome = Outcome::kFailed, const std::string& recipient = "r@x") {
+    clock_.Set(At(at));
+    Attempt attempt = MakeAttempt("shop.example", At(at), outcome, message, recipient);
+    if (outcome != Outcome::kDelivered) attempt.reply = reply;
+    LimiterFixture::Feed(attempt);
+  }
+  void Commit() { EXPECT_THAT(committer_->Commit(/*durable=*/true), IsOk()); }
+  bool Blocked() const { return OpenCase("shop.example").has_value(); }
+  Counts Judged() const {
+    return limiter_->Report({SubjectKind::kDomain, "shop.example"}).rules.at(0).counts;
+  }
+};
+
+TEST_F(ClassRules, CountOnlyThoseAnswersWhateverIsDelivered) {
+  for (int i = 0; i < 50; ++i) Answer("", absl::Minutes(1), "", Outcome::kDelivered);
+  for (int i = 0; i < 20; ++i) Answer(kUnknown, absl::Minutes(1));
+  Answer(kSpam, absl::Minutes(2));
+  Answer(kNoSpf, absl::Minutes(3));
+  EXPECT_FALSE(Blocked()) << "20 unknown users are another rule's";
+  Answer(kSpam, absl::Minutes(4));
+  ASSERT_TRUE(Blocked());
+  const Case open = *OpenCase("shop.example");
+  EXPECT_EQ(open.bad(), 3);
+  EXPECT_EQ(open.bad_of(), 73) << "all that was counted";
+  EXPECT_THAT(open.measure.classes.Names(), ElementsAre("authentication", "content"));
+  const std::string text = RefusalText(*settings_.policy, open.ToRefusal(), Verdict::kReject);
+  EXPECT_THAT(text, HasSubstr("Domain shop.example has exceeded the max answers of class "
+                              "authentication or content per hour (3/3 (4%)) allowed."));
+  EXPECT_TRUE(IsRefusalText(text));
+}
+
+TEST_F(ClassRules, TheirWindowIsTheirOwn) {
+  Answer(kSpam, absl::Minutes(1));
+  Answer(kSpam, absl::Minutes(2));
+  Answer(kSpam, absl::Minutes(12));
+  EXPECT_FALSE(Blocked()) << "the first is over ten minutes old";
+  Answer(kSpam, absl::Minutes(12));
+  Answer(kSpam, absl::Minutes(12));
+  EXPECT_TRUE(Blocked());
+}
+
+TEST_F(ClassRules, WhatIsDeliveredAfterAllIsTakenOut) {
+  Answer(kSpam, absl::Minutes(1), "m1", Outcome::kDeferred);
+  Answer(kSpam, absl::Minutes(1), "m2", Outcome::kDeferred);
+  EXPECT_EQ(Judged().classed, 2);
+  Answer(kSpam, absl::Minutes(2), "m2", Outcome::kDeferred);
+  EXPECT_EQ(Judged().classed, 2) << "once";
+  Answer("", absl::Minutes(3), "m1", Outcome::kDelivered);
+  EXPECT_EQ(Judged().classed, 1);
+  // The outcome has changed, and with it what the answer meant.
+  Answer(kUnknown, absl::Minutes(3), "m2", Outcome::kFailed);
+  EXPECT_EQ(Judged().classed, 0);
+}
+
+TEST_F(ClassRules, OutliveARestart) {
+  Answer(kSpam, absl::Minutes(1), "m1", Outcome::kDeferred);
+  Answer(kSpam, absl::Minutes(1), "m2");
+  Commit();
+  Start();
+  EXPECT_EQ(Judged().classed, 2);
+  Answer("", absl::Minutes(2), "m1", Outcome::kDelivered);
+  EXPECT_EQ(Judged().classed, 1) << "what it had counted as is known still";
+  Answer(kSpam, absl::Minutes(2));
+  Answer(kSpam, absl::Minutes(2));
+  EXPECT_TRUE(Blocked());
+  Commit();
+  Start();
+  ASSERT_TRUE(Blocked());
+  EXPECT_EQ(OpenCase("shop.example")->bad(), 3);
+  EXPECT_FALSE(OpenCase("shop.example")->measure.classes.empty());
+}
+
+TEST_F(ClassRules, AnUnblockClearsThem) {
+  for (int i = 0; i < 3; ++i) Answer(kSpam, absl::Minutes(1));
+  ASSERT_TRUE(Blocked());
+  EXPECT_THAT(committer_->Unblock({SubjectKind::kDomain, "shop.example"}, "root", ""), IsOk());
+  clock_.Set(At(absl::Minutes(32)));
+  for (int i = 0; i < 2; ++i) Answer(kSpam, absl::Minutes(32));
+  EXPECT_FALSE(Blocked());
+  EXPECT_EQ(Judged().classed, 2);
+  Answer(kSpam, absl::Minutes(32));
+  EXPECT_TRUE(Blocked());
+}
+
+TEST_F(ClassRules, TheReceiptIsConfirmed) {
+  for (int i = 0; i < 5; ++i) Answer(kUnknown, absl::Minutes(1));
+  for (int i = 0; i < 3; ++i) Answer(kSpam, absl::Minutes(1 + i));
+  const Case open = *OpenCase("shop.example");
+  Commit();
+  std::unique_ptr<LedgerReader> reader = store_->NewReader();
+  LedgerQuery query;
+  query.outcomes = {Outcome::kFailed};
+  absl::StatusOr<LedgerPage> page = reader->Search(query);
+  ASSERT_THAT(page, IsOk());
+  absl::StatusOr<Receipt> receipt =
+      GatherReceipt(open, page->rows.front().row, *settings_.policy, reader.get());
+  ASSERT_THAT(receipt, IsOk());
+  EXPECT_EQ(receipt->total, 3);
+  EXPECT_EQ(receipt->recounted.classed, 3);
+  EXPECT_EQ(receipt->recounted.failed, 8);
+  absl::StatusOr<Verification> verified =
+      VerifyReceipt(open, *receipt, *settings_.policy, reader.get());
+  ASSERT_THAT(verified, IsOk());
+  EXPECT_EQ(verified->finding, Finding::kConfirmed) << testing::PrintToString(verified->remarks);
+}
+
+class DistinctRecipients : public ClassRules {
+ protected:
+  DistinctRecipients()
+      : ClassRules(R"(
+[rule.list]
+min_bad = 4
+min_recipients = 3
+percent = 50
+window = "10m"
+block_for = "1h"
+action = "reject"
+)") {}
+};
+
+TEST_F(DistinctRecipients, ManyFailuresOfOneAddressAreOne) {
+  for (int i = 0; i < 10; ++i) Answer(kUnknown, absl::Minutes(1), "", Outcome::kFailed, "a@x");
+  Answer(kUnknown, absl::Minutes(1), "", Outcome::kFailed, "B@x");
+  Answer(kUnknown, absl::Minutes(1), "", Outcome::kFailed, "b@X");
+  EXPECT_EQ(Judged().recipients, 2);
+  EXPECT_FALSE(Blocked());
+  Answer(kUnknown, absl::Minutes(2), "", Outcome::kFailed, "c@x");
+  ASSERT_TRUE(Blocked());
+  EXPECT_EQ(OpenCase("shop.example")->counts.recipients, 3);
+}
+
+TEST_F(DistinctRecipients, ARecipientIsThereWhileOneOfItsFailuresIs) {
+  Answer(kUnknown, absl::Minutes(1), "m1", Outcome::kDeferred, "a@x");
+  Answer(kUnknown, absl::Minutes(2), "m2", Outcome::kDeferred, "a@x");
+  Answer(kUnknown, absl::Minutes(2), "m3", Outcome::kDeferred, "b@x");
+  EXPECT_EQ(Judged().recipients, 2);
+  Answer("", absl::Minutes(3), "m1", Outcome::kDelivered, "a@x");
+  EXPECT_EQ(Judged().recipients, 2);
+  Commit();
+  Start();
+  EXPECT_EQ(Judged().recipients, 2);
+  Answer("", absl::Minutes(3), "m2", Outcome::kDelivered, "a@x");
+  EXPECT_EQ(Judged().recipients, 1);
+}
+
+// A plain list of everything, searched anew for each question.
+struct Entry {
+  std::string message, recipient;
+  absl::Time dated;
+  int outcome = 0;  // 0 delivered, 1 deferred, 2 failed
+  int answer = 0;
+  bool out = false;
+};
+
+TEST(SideWindowsModel, EqualAPlainList) {
+  constexpr const char* kReplies[] = {kSpam, kNoSpf, kUnknown};
+  for (uint32_t seed = 1; seed <= 6; ++seed) {
+    LimiterFixture f(
+        "[rule.spam]\nclasses = [\"content\", \"authentication\"]\nmin_bad = 100000\n"
+        "min_recipients = 1000\nwindow = \"10m\"\n",
+        kMorning, /*ledger=*/false);
+    std::mt19937 random(seed);
+    const auto upto = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+    std::vector<Entry> entries;
+    std::map<std::pair<std::string, std::string>, absl::Time> last;
+    absl::Time clock = kMorning;
+    absl::Time cleared = absl::InfinitePast();
+    const auto step_of = [](absl::Time t) { return absl::ToUnixSeconds(t) / 10; };
+    for (int i = 0; i < 3000; ++i) {
+      clock += absl::Seconds(upto(4));
+      f.clock_.Set(clock);
+      Entry one = {absl::StrCat("m", upto(40)), absl::StrCat("r", upto(30), "@x"), clock, upto(3),
+                   upto(3)};
+      if (upto(15) == 0) one.dated -= absl::Seconds(upto(900));
+      Attempt attempt = LimiterFixture::MakeAttempt("shop.example", one.dated,
+                                                    one.outcome == 0   ? Outcome::kDelivered
+                                                    : one.outcome == 1 ? Outcome::kDeferred
+                                                                       : Outcome::kFailed,
+                                                    one.message, one.recipient);
+      if (one.outcome != 0) attempt.reply = kReplies[one.answer];
+      // Deferred with these answers it may not count: then it is no contribution.
+      const Classification meant = f.settings_.policy->replies().Classify(
+          attempt.reply,
+          {.logged = one.outcome == 1 ? Permanence::kTransient : Permanence::kPermanent});
+      const bool counts = one.outcome == 0 || f.settings_.policy->CountsAnswer(
+                                                  meant, FailsForGood(meant, one.outcome == 1));
+      f.Feed(attempt);
+      absl::Time& newest =
+          last.try_emplace({one.message, one.recipient}, absl::InfinitePast()).first->second;
+      const bool live = step_of(one.dated) > step_of(clock) - 60;
+      if (counts && live && one.dated >= newest) {
+        newest = one.dated;
+        Entry* before = nullptr;
+        for (Entry& e : entries) {
+          if (!e.out && e.message == one.message && e.recipient == one.recipient) before = &e;
+        }
+        if (before == nullptr || before->outcome != one.outcome) {
+          if (before != nullptr) before->out = true;
+          entries.push_back(one);
+        }
+      }
+      if (upto(500) == 0) {
+        f.committer_->Block({SubjectKind::kDomain, "shop.example"}, absl::Minutes(5), "root", "");
+        EXPECT_THAT(f.committer_->Unblock({SubjectKind::kDomain, "shop.example"}, "root", ""),
+                    IsOk());
+        cleared = clock;
+      }
+      if (upto(100) == 0) {
+        EXPECT_THAT(f.committer_->Commit(), IsOk());
+        f.Start();
+      }
+      int64_t classed = 0;
+      std::set<std::string> recipients;
+      for (const Entry& e : entries) {
+        const bool shown = !e.out && e.outcome != 0 && step_of(e.dated) > step_of(clock) - 60 &&
+                           (cleared == absl::InfinitePast() || step_of(e.dated) > step_of(cleared));
+        if (!shown) continue;
+        recipients.insert(e.recipient);
+        if (e.answer != 2) ++classed;
+      }
+      const Counts judged =
+          f.limiter_->Report({SubjectKind::kDomain, "shop.example"}).rules.at(0).counts;
+      ASSERT_EQ(judged.classed, classed) << "seed " << seed << ", after " << i;
+      ASSERT_EQ(judged.recipients, static_cast<int64_t>(recipients.size()))
+          << "seed " << seed << ", after " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace deferd
