@@ -26,7 +26,7 @@ import time
 
 from smtp_sink import SmtpSink
 
-LIMIT = 60
+LIMIT = 180  # Postfix may take a minute to notice a table
 OLD = "/debs/old"
 NEW = "/debs/new"
 STATE = "/var/lib/deferd/state.db"
@@ -178,6 +178,9 @@ class Mta:
                     answer = (refused.smtp_code, refused.smtp_error)
         return answer[0], answer[1].decode()
 
+    def got(self, sender, recipient):
+        return (sender, recipient) in self.sink.accepted
+
     def listens(self):
         try:
             smtplib.SMTP("127.0.0.1", self.port, timeout=LIMIT).close()
@@ -265,6 +268,15 @@ class Postfix(Mta):
         run("newaliases")
         run("postfix", "start")
         until(self.listens, "Postfix listens")
+
+    # It looks at a changed table of senders every ten seconds, and remembers answers for 30; a message
+    # that it has deferred meanwhile waits for a queue run.
+    def got(self, sender, recipient):
+        if super().got(sender, recipient):
+            return True
+        run("postqueue", "-f")
+        time.sleep(2)
+        return False
 
     def wired(self):
         return "deferd/policy.sock" in run("postconf", "smtpd_data_restrictions").stdout
@@ -446,7 +458,7 @@ def main(mta):
     check(refused.returncode != 0 and "deferd-queue: not removed" in refused.stderr, f"refused: {refused.stderr}")
     check("deferctl queue release" in refused.stderr, f"says what to do: {refused.stderr}")
     deferctl("queue", "release", "shop.example")
-    until(lambda: ("web@shop.example", "ok@far.example") in mta.sink.accepted, "released mail is delivered")
+    until(lambda: mta.got("web@shop.example", "ok@far.example"), "released mail is delivered")
 
     step("deferd-queue: purge under traffic")
     sender = Sender(mta)
