@@ -53,6 +53,10 @@ constexpr Entry kTable[] = {
      "a person; adopted from another node."},
     {"deferd_cases_open", MetricType::Gauge, "mode",
      "Cases in state blocked: enforce (answered to MTAs), shadow (only shown)."},
+    {"deferd_exemptions_open", MetricType::Gauge, "",
+     "Exemptions by a person (deferctl exempt) that hold now."},
+    {"deferd_exemption_changes_total", MetricType::Counter, "change",
+     "Exemptions by a person that began and ended, on this node or another one."},
     {"deferd_warnings_total", MetricType::Counter, "mode",
      "Subjects that came near a rule's limits (warn_at), by mode of the rule (enforce, shadow)."},
     {"deferd_incidents_open", MetricType::Gauge, "scope",
@@ -301,7 +305,11 @@ void Metrics::OnAttempt(const Attempt& attempt, const ChargedSubjects& /*charged
   if (answer != nullptr) Count(&classes_[static_cast<size_t>(answer->reply_class)]);
 }
 
-void Metrics::OnCase(CaseChange change, const Case& /*record*/) {
+void Metrics::OnCase(CaseChange change, const Case& record) {
+  if (record.exempts()) {
+    Count(&exemption_changes_[record.state == CaseState::kClosed ? 1 : 0]);
+    return;
+  }
   Count(&case_changes_[static_cast<size_t>(change)]);
 }
 
@@ -353,6 +361,9 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   }
   page.Add("deferd_cases_open", gauges.open_cases, "enforce");
   page.Add("deferd_cases_open", gauges.shadow_cases, "shadow");
+  page.Add("deferd_exemptions_open", gauges.exemptions);
+  page.Add("deferd_exemption_changes_total", exemption_changes_[0], "began");
+  page.Add("deferd_exemption_changes_total", exemption_changes_[1], "ended");
   page.Add("deferd_warnings_total", warnings_[0], "enforce");
   page.Add("deferd_warnings_total", warnings_[1], "shadow");
 

@@ -64,6 +64,7 @@ struct Gauges {
   size_t subjects = 0;
   size_t open_cases = 0;
   size_t shadow_cases = 0;
+  size_t exemptions = 0;                                  // by a person
   std::array<int64_t, kReplyScopes> open_incidents = {};  // by ReplyScope
   size_t queued_batches = 0;
   int64_t commits = 0;
@@ -144,9 +145,10 @@ class Metrics : public Observer {
   std::array<std::atomic<int64_t>, kLeftOutReasons> left_out_{};
   std::array<std::atomic<int64_t>, kReplyClasses> classes_{};
   std::array<std::atomic<int64_t>, kCaseChanges> case_changes_{};
-  std::array<std::atomic<int64_t>, 4> answers_{};          // by Verdict
-  std::array<std::atomic<int64_t>, 4> shadow_verdicts_{};  // likewise
-  std::array<std::atomic<int64_t>, 2> warnings_{};         // enforce, shadow
+  std::array<std::atomic<int64_t>, 4> answers_{};            // by Verdict
+  std::array<std::atomic<int64_t>, 4> shadow_verdicts_{};    // likewise
+  std::array<std::atomic<int64_t>, 2> exemption_changes_{};  // began, ended
+  std::array<std::atomic<int64_t>, 2> warnings_{};           // enforce, shadow
   std::atomic<int64_t> unchecked_{0};
   std::atomic<int64_t> malformed_questions_{0};
   std::array<std::atomic<int64_t>, kBuckets.size() + 1> answer_buckets_{};

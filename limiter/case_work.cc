@@ -15,7 +15,7 @@ namespace deferd {
 
 void CaseWork::JudgeSubject(const Subject& subject, absl::Time now, absl::Time since, bool newest,
                             Basis basis) {
-  if (!parts_->judge.MayBeBlocked(subject, now)) return;
+  if (!parts_->judge.MayBeBlocked(subject, now) || ExemptionOf(subject).has_value()) return;
   for (bool shadow : {false, true}) {
     if (!parts_->judge.AnyRule(shadow)) continue;
     if (std::optional<Case> open = parts_->case_table->FindOpen(subject, shadow)) {
@@ -101,7 +101,9 @@ void CaseWork::Changed(CaseChange change, absl::Time time, const Case& changed) 
   }
   if (!record.shadow) NotePart(record);
   parts_->casebook.Put(change, time, record);
-  if (!record.shadow && record.state == CaseState::kBlocked) EndShadowCase(record, time);
+  if (!record.shadow && record.state == CaseState::kBlocked && !record.exempts()) {
+    EndShadowCase(record, time);
+  }
   parts_->happened.AddCase(change, record);
   if (change == CaseChange::kOpened && !shares) parts_->happened.AddAnnouncement(record);
 }
@@ -112,8 +114,10 @@ void CaseWork::NotePart(const Case& record) {
   // The others' part of it has to be known, to be taken out of the domain's.
   if (record.state != CaseState::kClosed && parts_->rows != nullptr)
     parts_->ShareSubject(record.subject);
-  // Other endings come with a clearing.
-  if (record.ending != Ending::kIncident && record.ending != Ending::kPolicy) return;
+  // Other endings come with a clearing. What a part did while it was exempt is not its domain's.
+  const bool apart = record.ending == Ending::kIncident || record.ending == Ending::kPolicy ||
+                     (record.exempts() && record.state == CaseState::kClosed);
+  if (!apart) return;
   parts_->clearings.SetApart(record.subject, record.closed_at,
                              parts_->culprit.WithinOf(record.subject));
 }
@@ -134,9 +138,14 @@ void CaseWork::EndDue(absl::Time t) {
 // the burst that caused it, do not prolong it.
 void CaseWork::EndOrExtend(const Case& record) {
   const absl::Time at = record.until;
+  if (record.exempts()) {  // it was counted all the while
+    Changed(CaseChange::kEnded, at, Casebook::Closed(record, at, Ending::kTime));
+    return;
+  }
   const StepClock steps(record.window);
   const absl::Time after = steps.EndOf(steps.StepOf(record.since) + 1);
-  if (!record.manual && parts_->judge.MayBeBlocked(record.subject, at)) {
+  if (!record.manual && parts_->judge.MayBeBlocked(record.subject, at) &&
+      !ExemptionOf(record.subject).has_value()) {
     const std::vector<Decision> decisions =
         parts_->judge.Decide(record.subject, at, after, record.shadow);
     const Decision* again = Strictest(*parts_->settings.policy, decisions, record.shadow);
@@ -172,7 +181,29 @@ void CaseWork::Clear(const Subject& subject, absl::Time at, bool enforced, bool 
   parts_->clearings.Clear(subject, at, enforced, shadow, std::move(within));
 }
 
+std::optional<Case> CaseWork::ExemptionOf(const Subject& subject) const {
+  if (parts_->case_table->CountExemptions() == 0) return std::nullopt;
+  return parts_->case_table->FindExemption(subject, parts_->culprit.WithinOf(subject),
+                                           *parts_->settings.policy);
+}
+
+// Whoever opened them: that node may not know of the exemption yet.
+void CaseWork::CloseWhatIsExempt() {
+  if (parts_->case_table->CountExemptions() == 0) return;
+  for (const Case& record : parts_->case_table->Open()) {
+    if (record.manual) continue;
+    const std::optional<Case> exemption = ExemptionOf(record.subject);
+    if (!exemption.has_value()) continue;
+    Case closed = Casebook::Closed(record, parts_->batch_clock, Ending::kPolicy,
+                                   absl::StrCat(exemption->subject.ToString(), " is exempt by ",
+                                                exemption->by, ": ", exemption->reason));
+    closed.held_order = HeldOrder::kRelease;
+    Changed(CaseChange::kEnded, parts_->batch_clock, closed);
+  }
+}
+
 void CaseWork::CloseWhatIsNotEnforced() {
+  CloseWhatIsExempt();
   const Policy& policy = *parts_->settings.policy;
   for (const Case& record : parts_->case_table->Open()) {
     if (record.manual || record.shadow) continue;
@@ -204,14 +235,49 @@ Case CaseWork::Block(const Subject& named, absl::Duration duration, const std::s
       parts_->counts.Of(subject, record.window, parts_->ShownNow(), absl::InfinitePast(), false);
   record.percent = record.counts.percent();
   if (const std::optional<Case> before = parts_->case_table->FindOpen(subject, /*shadow=*/false)) {
-    record.until = std::max(record.until, before->until);
-    Changed(CaseChange::kEnded, parts_->batch_clock,
-            Casebook::Closed(*before, parts_->batch_clock, Ending::kPerson,
-                             absl::StrCat("replaced by ", record.id), by));
+    if (!before->exempts()) record.until = std::max(record.until, before->until);
   }
   record.within = parts_->culprit.FirstWithin(subject);
-  Changed(CaseChange::kBlockedByPerson, record.since, record);
+  PutPersons(record);
   return record;
+}
+
+Case CaseWork::Exempt(const Subject& named, absl::Duration duration, const std::string& by,
+                      const std::string& reason) {
+  const Subject subject = AsCharged(*parts_->settings.lists, named);
+  parts_->batch_clock = parts_->clock->Now();
+  Case record = parts_->casebook.Exempt(subject, *parts_->settings.policy, parts_->batch_clock,
+                                        parts_->batch_clock + duration, by, reason);
+  record.window = parts_->counter.first().window();
+  record.within = parts_->culprit.FirstWithin(subject);
+  PutPersons(record);
+  CloseWhatIsExempt();
+  return record;
+}
+
+void CaseWork::PutPersons(const Case& record) {
+  if (const std::optional<Case> before =
+          parts_->case_table->FindOpen(record.subject, /*shadow=*/false)) {
+    Changed(CaseChange::kEnded, parts_->batch_clock,
+            Casebook::Closed(*before, parts_->batch_clock, Ending::kPerson,
+                             absl::StrCat("replaced by ", record.id), record.by));
+  }
+  Changed(CaseChange::kBlockedByPerson, record.since, record);
+}
+
+// It was counted all the while, so nothing is cleared.
+absl::StatusOr<Case> CaseWork::EndExemption(const Subject& named, const std::string& by,
+                                            const std::string& reason) {
+  const Subject subject = AsCharged(*parts_->settings.lists, named);
+  parts_->batch_clock = parts_->clock->Now();
+  const std::optional<Case> record = parts_->case_table->FindOpen(subject, /*shadow=*/false);
+  if (!record.has_value() || !record->exempts()) {
+    return absl::NotFoundError(
+        absl::StrCat(subject.ToString(), ": no person's exemption to remove"));
+  }
+  Case ended = Casebook::Closed(*record, parts_->batch_clock, Ending::kPerson, reason, by);
+  Changed(CaseChange::kEnded, parts_->batch_clock, ended);
+  return ended;
 }
 
 absl::StatusOr<Case> CaseWork::Unblock(const Subject& named, const std::string& by,
@@ -221,6 +287,10 @@ absl::StatusOr<Case> CaseWork::Unblock(const Subject& named, const std::string& 
   if (!parts_->case_table->FindOpen(subject, false) && !parts_->case_table->FindOpen(subject, true))
     subject = named;
   parts_->batch_clock = parts_->clock->Now();
+  if (const auto open = parts_->case_table->FindOpen(subject, false); open && open->exempts()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        subject.ToString(), ": is exempt, not blocked; deferctl exempt remove ends that"));
+  }
   std::optional<Case> ended;
   for (bool shadow : {true, false}) {
     const std::optional<Case> record = parts_->case_table->FindOpen(subject, shadow);

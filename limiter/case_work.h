@@ -5,6 +5,7 @@
 #ifndef DEFERD_LIMITER_CASE_WORK_H_
 #define DEFERD_LIMITER_CASE_WORK_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,16 @@ class CaseWork {
   // As Limiter says.
   Case Block(const Subject& subject, absl::Duration duration, const std::string& by,
              const std::string& reason);
+  Case Exempt(const Subject& subject, absl::Duration duration, const std::string& by,
+              const std::string& reason);
+  absl::StatusOr<Case> EndExemption(const Subject& subject, const std::string& by,
+                                    const std::string& reason);
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
                                const std::string& reason, HeldOrder held);
+
+  // Ends what rules opened of whom a person has exempted.
+  void CloseWhatIsExempt();
+  std::optional<Case> ExemptionOf(const Subject& subject) const;
 
   void Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow);
   void Changed(CaseChange change, absl::Time time, const Case& record);
@@ -52,6 +61,8 @@ class CaseWork {
   void EndOrExtend(const Case& record);
   // Mail is held until the rule's cutoff; beyond it the rule's action is taken.
   void Harden(Case record, absl::Time now);
+  // A person's record takes the place of the open one.
+  void PutPersons(const Case& record);
   // Nothing is on trial that is enforced.
   void EndShadowCase(const Case& enforced, absl::Time at);
   // A part's enforced case has become what `record` is.

@@ -198,6 +198,20 @@ absl::StatusOr<Committer::ForgottenReceipts> Committer::ForgetInReceipts(
   return forgotten;
 }
 
+Case Committer::Exempt(const Subject& subject, absl::Duration duration, const std::string& by,
+                       const std::string& reason) {
+  Case record;
+  Do([&](Events* events) { record = limiter_->Exempt(subject, duration, by, reason, events); });
+  return record;
+}
+
+absl::StatusOr<Case> Committer::EndExemption(const Subject& subject, const std::string& by,
+                                             const std::string& reason) {
+  absl::StatusOr<Case> ended;
+  Do([&](Events* events) { ended = limiter_->EndExemption(subject, by, reason, events); });
+  return ended;
+}
+
 void Committer::Remember(const std::string& name, std::optional<int64_t> number) {
   MutexLock lock(&mutex_);
   uncommitted_.AddFact(name, number.has_value() ? absl::StrCat(*number) : "");

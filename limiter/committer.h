@@ -98,6 +98,10 @@ class Committer : public Exchange {
   };
   absl::StatusOr<ForgottenReceipts> ForgetInReceipts(const ForgetFilter& filter,
                                                      absl::Span<const Case> cases, bool only_count);
+  Case Exempt(const Subject& subject, absl::Duration duration, const std::string& by,
+              const std::string& reason);
+  absl::StatusOr<Case> EndExemption(const Subject& subject, const std::string& by,
+                                    const std::string& reason);
 
   // Keeps a number under a name that begins with "queue_", with the next commit; none: forgets it.
   void Remember(const std::string& name, std::optional<int64_t> number);

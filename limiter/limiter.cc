@@ -60,6 +60,22 @@ absl::StatusOr<Case> Limiter::Unblock(const Subject& subject, const std::string&
   return ended;
 }
 
+Case Limiter::Exempt(const Subject& subject, absl::Duration duration, const std::string& by,
+                     const std::string& reason, Events* events) {
+  MutexLock lock(&mutex_);
+  Case record = cases_.Exempt(subject, duration, by, reason);
+  events->Append(parts_.TakeEvents());
+  return record;
+}
+
+absl::StatusOr<Case> Limiter::EndExemption(const Subject& subject, const std::string& by,
+                                           const std::string& reason, Events* events) {
+  MutexLock lock(&mutex_);
+  absl::StatusOr<Case> ended = cases_.EndExemption(subject, by, reason);
+  events->Append(parts_.TakeEvents());
+  return ended;
+}
+
 std::vector<SubjectCounts> Limiter::Top(size_t limit) const {
   MutexLock lock(&mutex_);
   return TopOf(parts_, limit);

@@ -71,6 +71,13 @@ class Limiter {
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
                                const std::string& reason, HeldOrder held, Events* events);
 
+  // No rule blocks the subject until the exemption ends, and open cases of rules end; it is counted
+  // as before. NotFound if there is no exemption to end.
+  Case Exempt(const Subject& subject, absl::Duration duration, const std::string& by,
+              const std::string& reason, Events* events);
+  absl::StatusOr<Case> EndExemption(const Subject& subject, const std::string& by,
+                                    const std::string& reason, Events* events);
+
   // What people are shown (report.h).
   std::vector<SubjectCounts> Top(size_t limit) const;
   SubjectReport Report(const Subject& subject) const;

@@ -137,7 +137,9 @@ void NodeWork::Adopt(const Adoption& adoption) {
     cases_->Clear(record.subject, adoption.clear_at, !record.shadow, adoption.clear_shadow);
   }
   if (!adoption.gives_way.empty()) parts_->casebook.Forget(adoption.gives_way);
-  if (adoption.changes) cases_->Changed(CaseChange::kAdopted, parts_->batch_clock, record);
+  if (!adoption.changes) return;
+  cases_->Changed(CaseChange::kAdopted, parts_->batch_clock, record);
+  if (record.state != CaseState::kClosed) cases_->CloseWhatIsExempt();
 }
 
 bool NodeWork::CaseWaits(const Subject& subject) const {

@@ -67,14 +67,16 @@ SubjectReport ReportOf(const LimiterParts& parts, const Subject& asked) {
     report.rules.push_back({rule, counts, recent, decision.percent, decision.tripped, shadow});
   }
   report.within = parts.culprit.WithinOf(subject);
-  report.exempt = policy.Exempts(subject, now) ||
+  report.exemption = parts.case_table->FindExemption(subject, report.within, policy);
+  report.exempt = report.exemption.has_value() || policy.Exempts(subject, now) ||
                   std::any_of(report.within.begin(), report.within.end(),
                               [&](const Subject& domain) { return policy.Exempts(domain, now); });
   const bool whole = subject.kind == SubjectKind::kDomain || subject.kind == SubjectKind::kForward;
   report.hosted = !whole || IsHosted(*parts.settings.lists, subject.id);
-  report.may_be_blocked = parts.judge.MayBeBlocked(subject, now);
+  report.may_be_blocked = !report.exemption.has_value() && parts.judge.MayBeBlocked(subject, now);
   report.policy_shadow = policy.mode == Mode::kShadow;
   report.parts = parts.culprit.PartsAmong(parts.case_table->Open(), subject);
+  std::erase_if(report.parts, [](const Case& part) { return part.exempts(); });
   report.cleared_at = cleared_at;
   return report;
 }

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,7 +41,8 @@ struct SubjectReport {
     bool shadow = false;  // the rule's own, or the policy's mode
   };
   std::vector<RuleReport> rules;  // those that judge this subject
-  bool exempt = false;            // it, or a domain that it is part of
+  bool exempt = false;            // it, or a domain that it is part of, by the policy or a person
+  std::optional<Case> exemption;  // the person's
   bool hosted = true;             // false: a domain that is not hosted here
   bool may_be_blocked = true;     // by a rule: neither of the two keeps it from that
   bool policy_shadow = false;     // the policy's mode

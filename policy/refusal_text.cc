@@ -32,7 +32,9 @@ std::string UntilText(absl::Time until) {
 
 std::string Ending(const Policy& policy, const Refusal& refusal, Verdict verdict) {
   // A person's block has nothing to recover from, and may last for days.
+  const bool no_end = refusal.until == absl::InfiniteFuture();
   if (refusal.by_person && verdict == Verdict::kHold) {
+    if (no_end) return "Message held until the administrator releases it.";
     return absl::FormatTime("Message held until %Y-%m-%d %H:%M UTC.", refusal.until,
                             absl::UTCTimeZone());
   }
@@ -42,6 +44,7 @@ std::string Ending(const Policy& policy, const Refusal& refusal, Verdict verdict
     return "Message discarded.";
   }
   if (verdict == Verdict::kHold) return "Message held until it recovers.";
+  if (no_end) return "Message rejected.";
   return absl::StrCat("Message rejected, try again after ", UntilText(refusal.until), ".");
 }
 

@@ -46,7 +46,7 @@ struct Refusal {
   int64_t bad = 0;
   int64_t min_bad = 0;
   int percent = 0;
-  absl::Time until;
+  absl::Time until;        // infinite: until a person ends it
   bool by_person = false;  // a person's block has no counts
   Measure measure;         // what `bad` counts
   bool soft = false;       // held only until more is sent (Rule::cutoff)

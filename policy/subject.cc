@@ -91,6 +91,11 @@ absl::StatusOr<Subject> Subject::Parse(absl::string_view text) {
         absl::StrCat(Quoted(text), " is not a host; write its address, such as host:192.0.2.7"));
   }
   if (!IsDomainKind(kind)) return Narrow(kind, id);
+  if (kind == SubjectKind::kDomain && absl::StartsWith(id, "*.")) {
+    absl::StatusOr<DomainPattern> pattern = DomainPattern::Parse(id);
+    if (!pattern.ok()) return pattern.status();
+    return Subject{kind, pattern->ToString()};
+  }
   absl::StatusOr<DomainName> domain = DomainName::Parse(id);
   if (!domain.ok()) return domain.status();
   return Subject{kind, domain->text()};

@@ -38,8 +38,9 @@ struct Subject {
   static Subject Narrow(SubjectKind kind, absl::string_view id);
 
   // Reads the command-line form. The ids of domain and forward are normalised as domains, that of
-  // host as an address (HostSubject), all others as in Narrow. InvalidArgument names the expected
-  // form.
+  // host as an address (HostSubject), all others as in Narrow. "*.example.com" is every domain
+  // below that one: a person may name them together, nobody is charged as them. InvalidArgument
+  // names the expected form.
   static absl::StatusOr<Subject> Parse(absl::string_view text);
 
   // The command-line form; Parse(ToString()) gives the same subject.

@@ -2,11 +2,15 @@
 
 #include <pwd.h>
 
+#include <algorithm>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "limiter/admin/exemptions.h"
 #include "limiter/admin/forget.h"
 #include "limiter/admin/near_subjects.h"
 #include "limiter/admin/record.h"
@@ -57,6 +61,26 @@ absl::StatusOr<std::string> ReasonArg(const Json& args) {
   return reason;
 }
 
+absl::StatusOr<std::string> NeededReason(const Json& args) {
+  absl::StatusOr<std::string> reason = ReasonArg(args);
+  if (reason.ok() && absl::StripAsciiWhitespace(*reason).empty()) {
+    return absl::InvalidArgumentError("--reason: is empty; say why, for the record");
+  }
+  return reason;
+}
+
+// "2h", or one of the words for what only a person ends.
+absl::StatusOr<absl::Duration> LengthOf(const std::string& text) {
+  for (const char* word : {"ever", "forever", "permanent"}) {
+    if (text == word) return kForever;
+  }
+  absl::StatusOr<absl::Duration> length = ParseDuration(text);
+  if (length.ok() && *length > kLongestBlock) {
+    return absl::InvalidArgumentError("--for: at most 365 days (8760h), or \"ever\"");
+  }
+  return length;
+}
+
 absl::StatusOr<HeldOrder> HeldOrderArg(const Json& args) {
   absl::StatusOr<std::string> text = StringArg(args, "held");
   if (!text.ok()) return text.status();
@@ -98,6 +122,8 @@ constexpr AdminApi::Verb AdminApi::kVerbs[] = {
     {"blocks", "", VerbRole::kReads, &AdminApi::Blocks},
     {"block", "", VerbRole::kChanges, &AdminApi::Block},
     {"unblock", "", VerbRole::kChanges, &AdminApi::Unblock},
+    {"exempt", "list", VerbRole::kReads, &AdminApi::Exempt},
+    {"exempt", "", VerbRole::kChanges, &AdminApi::Exempt},
     {"top", "", VerbRole::kReads, &AdminApi::Top},
     {"policy", "", VerbRole::kReads, &AdminApi::ShowPolicy},
     {"reload", "", VerbRole::kChanges, &AdminApi::Reload},
@@ -185,6 +211,8 @@ absl::StatusOr<Json> AdminApi::Check(const Json& args, const Peer&) const {
               {"source", std::string(SourceName(source))},
               {"parts", std::move(inside)},
               {"shadow", shadow},
+              {"exemption", ExemptionJson(report, *parts_.limiter->settings().policy, *subject,
+                                          parts_.clock->Now())},
               {"case", answer.cause.has_value() ? CaseJson(*answer.cause) : Json(nullptr)}};
 }
 
@@ -235,6 +263,16 @@ absl::StatusOr<Json> AdminApi::Blocks(const Json& args, const Peer&) const {
 
 // A block of a name that nobody sends as stops nothing, and its author believes that it does.
 absl::Status AdminApi::CheckBlockable(const Subject& subject) const {
+  if (subject.kind != SubjectKind::kDomain && absl::StrContains(subject.id, '*')) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(subject.ToString(), " names one ", SubjectKindName(subject.kind),
+                     " with a '*' in its name; to stop all of a domain block the domain"));
+  }
+  if (IsPattern(subject)) {
+    if (!IsPublicSuffix(subject.id.substr(2))) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        subject.id.substr(2), " is a public suffix, below which others have their domains"));
+  }
   if (subject.kind != SubjectKind::kDomain || absl::StartsWith(subject.id, "[")) {
     return absl::OkStatus();
   }
@@ -261,16 +299,10 @@ absl::StatusOr<Json> AdminApi::Block(const Json& args, const Peer& peer) const {
   if (absl::Status sensible = CheckBlockable(*subject); !sensible.ok()) return sensible;
   absl::StatusOr<std::string> length = StringArg(args, "for");
   if (!length.ok()) return length.status();
-  absl::StatusOr<absl::Duration> duration = ParseDuration(*length);
+  absl::StatusOr<absl::Duration> duration = LengthOf(*length);
   if (!duration.ok()) return duration.status();
-  if (*duration > kLongestBlock) {
-    return absl::InvalidArgumentError("--for: at most 365 days (8760h)");
-  }
-  absl::StatusOr<std::string> reason = ReasonArg(args);
+  absl::StatusOr<std::string> reason = NeededReason(args);
   if (!reason.ok()) return reason.status();
-  if (absl::StripAsciiWhitespace(*reason).empty()) {
-    return absl::InvalidArgumentError("--reason: is empty; say why, for the record");
-  }
   return Saved(parts_.committer->Block(*subject, *duration, PersonName(peer), *reason));
 }
 
@@ -299,8 +331,55 @@ absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const
   return answer;
 }
 
-Json AdminApi::Saved(const Case& record) const {
-  Json json = CaseJson(record);
+// {"do": "add", "remove" or "list"}.
+absl::StatusOr<Json> AdminApi::Exempt(const Json& args, const Peer& peer) const {
+  const std::shared_ptr<const Policy> policy = parts_.limiter->settings().policy;
+  absl::StatusOr<std::string> what = StringArg(args, "do");
+  if (!what.ok()) return what.status();
+  if (*what == "list") return ExemptionsJson(*parts_.cases, *policy, parts_.clock->Now());
+  absl::StatusOr<std::string> text = StringArg(args, "subject");
+  if (!text.ok()) return text.status();
+  if (*what == "remove") {
+    // Also of a tag that the policy has no more.
+    absl::StatusOr<Subject> subject =
+        absl::StartsWith(*text, kTagPrefix)
+            ? absl::StatusOr<Subject>(Subject{SubjectKind::kDomain, *text})
+            : Subject::Parse(*text);
+    if (!subject.ok()) return subject.status();
+    absl::StatusOr<std::string> reason = ReasonArg(args);
+    if (!reason.ok()) return reason.status();
+    absl::StatusOr<Case> ended =
+        parts_.committer->EndExemption(*subject, PersonName(peer), *reason);
+    if (!ended.ok()) return ended.status();
+    return Saved(*ended, PersonsExemptionJson(*ended));
+  }
+  if (*what != "add") return absl::InvalidArgumentError("do: expected add, remove or list");
+  absl::StatusOr<Subject> subject = ParseExempt(*text, *policy);
+  if (!subject.ok()) return subject.status();
+  absl::StatusOr<std::string> reason = NeededReason(args);
+  if (!reason.ok()) return reason.status();
+  absl::StatusOr<std::string> length = StringArg(args, "for");
+  if (!length.ok()) return length.status();
+  absl::StatusOr<std::string> until = StringArg(args, "until");
+  if (!until.ok()) return until.status();
+  absl::StatusOr<absl::Duration> duration = LengthOf(length->empty() ? "ever" : *length);
+  if (!duration.ok()) return duration.status();
+  if (!until->empty()) {
+    absl::Time time;
+    if (!absl::ParseTime(absl::RFC3339_full, *until, &time, nullptr) ||
+        time <= parts_.clock->Now()) {
+      return absl::InvalidArgumentError(
+          "--until: expected a day or a time to come, such as 2027-01-31");
+    }
+    duration = std::min(time - parts_.clock->Now(), kForever);
+  }
+  const Case record = parts_.committer->Exempt(*subject, *duration, PersonName(peer), *reason);
+  return Saved(record, PersonsExemptionJson(record));
+}
+
+Json AdminApi::Saved(const Case& record) const { return Saved(record, CaseJson(record)); }
+
+Json AdminApi::Saved(const Case& record, Json json) const {
   absl::Status saved = parts_.save();
   json["not_saved"] = saved.ok() ? Json(nullptr) : Json(std::string(saved.message()));
   const absl::Status shared = parts_.share ? parts_.share(record.subject) : absl::OkStatus();

@@ -101,6 +101,7 @@ class AdminApi {
   absl::StatusOr<Json> Blocks(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Block(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Unblock(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Exempt(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Incidents(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Top(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> ShowPolicy(const Json& args, const Peer& peer) const;
@@ -115,6 +116,8 @@ class AdminApi {
   absl::Status CheckBlockable(const Subject& subject) const;
   WhyParts PartsOfWhy() const;
   Json AsCharged(const Json& args) const;
+  // Adds not_saved and not_shared to what is told of the case.
+  Json Saved(const Case& record, Json json) const;
   // The case as JSON, once it is stored, or with `not_saved` saying why it is not.
   Json Saved(const Case& record) const;
 

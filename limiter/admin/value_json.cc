@@ -1,5 +1,7 @@
 #include "limiter/admin/value_json.h"
 
+#include <string>
+
 #include "absl/strings/str_cat.h"
 #include "policy/evaluate.h"
 #include "policy/text.h"
@@ -35,11 +37,15 @@ Json CaseJson(const Case& record) {
   Json json = {
       {"id", record.id},
       {"subject", record.subject.ToString()},
-      {"state", Text(CaseStateName(record.state))},
+      {"state",
+       Text(record.exempts() && record.state == CaseState::kBlocked ? "exempt"
+                                                                    : CaseStateName(record.state))},
       {"rule", record.manual ? Json(nullptr) : Json(record.rule)},
       {"action", record.action.ToString()},
       {"since", FormatUtc(record.since)},
       {"until", FormatUtc(record.until)},
+      {"permanent", record.permanent()},
+      {"exempt", record.exempts()},
       {"count", record.bad()},
       {"counts", Text(record.measure.Name())},
       {"classes", record.measure.classes.Names()},
@@ -68,16 +74,27 @@ Json CaseJson(const Case& record) {
   return json;
 }
 
+namespace {
+// An exemption begins and ends where a block would.
+std::string ChangeWord(const CaseEvent& event) {
+  if (event.record.exempts() && event.change != CaseChange::kAdopted) {
+    return event.change == CaseChange::kBlockedByPerson ? "exempted" : "exemption ended";
+  }
+  return Text(CaseChangeName(event.change));
+}
+}  // namespace
+
 Json CaseEventJson(const CaseEvent& event) {
   const Case& record = event.record;
   const bool closed = record.state == CaseState::kClosed;
   return {{"time", FormatUtc(event.time)},
-          {"change", Text(CaseChangeName(event.change))},
+          {"change", ChangeWord(event)},
           {"case", record.id},
           {"by", closed ? CloserOf(record) : record.by},
           {"rule", closed || record.manual ? "" : record.rule},
           {"reason", closed ? record.closed_reason : record.reason},
           {"until", FormatUtc(record.until)},
+          {"permanent", record.permanent()},
           {"shadow", record.shadow}};
 }
 

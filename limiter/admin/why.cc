@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "limiter/admin/causes.h"
+#include "limiter/admin/exemptions.h"
 #include "limiter/admin/near_subjects.h"
 #include "limiter/admin/value_json.h"
 #include "policy/evaluate.h"
@@ -126,6 +127,7 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
   }
 
   std::optional<Case> open = parts.cases->FindOpen(subject, /*shadow=*/false);
+  if (open.has_value() && open->exempts()) open.reset();
   if (!open.has_value()) open = parts.cases->FindOpen(subject, /*shadow=*/true);
   Json case_json = nullptr;
   absl::Time since = now - report.window, until = now + absl::Minutes(5);
@@ -188,6 +190,7 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
               {"left_out", std::move(left_out_json)},
               {"incidents", IncidentsJson(incidents, /*ended=*/false)},
               {"exempt", report.exempt},
+              {"exemption", ExemptionJson(report, *parts.limiter->settings().policy, subject, now)},
               {"hosted", report.hosted},
               {"policy_shadow", report.policy_shadow},
               {"cleared_at", report.cleared_at == absl::InfinitePast()

@@ -96,6 +96,7 @@ Gauges RunningDaemon::ReadGauges() const {
   gauges.evicted_subjects = stats.evicted_subjects;
   gauges.evicted_places = stats.evicted_places;
   gauges.open_cases = cases_.CountOpen(/*shadow=*/false);
+  gauges.exemptions = cases_.CountExemptions();
   gauges.shadow_cases = cases_.CountOpen(/*shadow=*/true);
   for (const Incident& incident : limiter_.ShownIncidents()) {
     if (incident.open()) ++gauges.open_incidents[static_cast<size_t>(incident.scope)];
@@ -210,6 +211,7 @@ Json RunningDaemon::StatusJson() const {
           {"messages_evicted", stats.evicted},
           {"places_evicted", stats.evicted_places},
           {"blocked", cases_.CountOpen(/*shadow=*/false)},
+          {"exempt", cases_.CountExemptions()},
           {"shadow", cases_.CountOpen(/*shadow=*/true)},
           {"incidents", IncidentsJson(limiter_.ShownIncidents(), /*ended=*/false)},
           {"listening", listening}};

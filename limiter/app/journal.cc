@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "limiter/port/log.h"
 #include "policy/evaluate.h"
@@ -20,6 +21,16 @@ std::string Reason(const std::string& reason) {
 
 void Journal::OnCase(CaseChange change, const Case& record) {
   const std::string subject = PrintableUtf8(record.subject.ToString());
+  const bool opens = record.state != CaseState::kClosed;
+  if (record.exempts()) {
+    spdlog::warn("{}: {} by {}{}: {} [{}]", subject, opens ? "EXEMPT" : "exemption ended",
+                 PrintableUtf8(opens ? record.by : CloserOf(record)),
+                 !opens               ? std::string()
+                 : record.permanent() ? std::string(" until it is removed")
+                                      : absl::StrCat(" until ", Clock(record.until), " UTC"),
+                 Reason(opens ? record.reason : record.closed_reason), record.id);
+    return;
+  }
   switch (change) {
     case CaseChange::kOpened:
       break;  // OnAnnounce
@@ -35,8 +46,10 @@ void Journal::OnCase(CaseChange change, const Case& record) {
                    record.id);
       break;
     case CaseChange::kBlockedByPerson:
-      spdlog::warn("{}: BLOCKED by {} until {} UTC: {} [{}]", subject, record.by,
-                   Clock(record.until), Reason(record.reason), record.id);
+      spdlog::warn("{}: BLOCKED by {} {}: {} [{}]", subject, record.by,
+                   record.permanent() ? std::string("permanently")
+                                      : absl::StrCat("until ", Clock(record.until), " UTC"),
+                   Reason(record.reason), record.id);
       break;
     case CaseChange::kUnblocked:
       spdlog::warn("{}: unblocked by {}: {} [{}]", subject, CloserOf(record),

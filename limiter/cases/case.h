@@ -48,6 +48,10 @@ struct PersonsWord {
 // replaces it.
 inline constexpr int64_t kMostRev = int64_t{1} << 40;
 
+// How long a person's decision without an end lasts. A finite time, so that every deferd that
+// shares the record can read it.
+inline constexpr absl::Duration kForever = absl::Hours(24 * 365 * 100);
+
 // The judgement is that of the tripped rule, as it was when it tripped; empty if `manual`.
 struct Case : Judgement {
   std::string id;  // NODE-INCARNATION-NUMBER
@@ -90,12 +94,17 @@ struct Case : Judgement {
   std::optional<absl::Time> decided_at = absl::InfinitePast();
   std::optional<PersonsWord> overruled;
 
+  // A person's exemption: to pass is what an MTA is told, and no rule opens a case meanwhile.
+  bool exempts() const { return manual && action.Strictest() == Verdict::kPass; }
+  // A person's decision without an end.
+  bool permanent() const { return manual && until - since > kForever / 2; }
   // In force at `now`: what an MTA is told.
   bool Enforced(absl::Time now) const {
     return state == CaseState::kBlocked && !shadow && now < until;
   }
   Refusal ToRefusal() const {
-    return {subject, bad(), min_bad, percent, until, manual, measure, soft, window};
+    return {subject, bad(),   min_bad, percent, permanent() ? absl::InfiniteFuture() : until,
+            manual,  measure, soft,    window};
   }
 };
 

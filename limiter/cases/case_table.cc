@@ -2,16 +2,99 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
 namespace deferd {
+
+bool IsPattern(const Subject& subject) {
+  return subject.kind == SubjectKind::kDomain && absl::StartsWith(subject.id, "*.");
+}
+
+void ForEachPatternOf(absl::string_view domain, absl::FunctionRef<bool(const Subject&)> tell) {
+  Subject pattern;
+  for (size_t dot = domain.find('.'); dot != absl::string_view::npos;
+       dot = domain.find('.', dot + 1)) {
+    pattern.id = absl::StrCat("*", domain.substr(dot));
+    if (!tell(pattern)) return;
+  }
+}
+
+int NarrownessOf(const Subject& subject) {
+  constexpr int kTag = 1000, kDomain = 2000, kPart = 3000;  // a name has under 255 bytes
+  if (subject.kind != SubjectKind::kDomain && subject.kind != SubjectKind::kForward) return kPart;
+  if (absl::StartsWith(subject.id, kTagPrefix)) return kTag;
+  return IsPattern(subject) ? static_cast<int>(subject.id.size()) : kDomain;
+}
 
 std::optional<Case> CaseTable::FindEnforced(const Subject& subject, absl::Time now) const {
   if (!AnyOpen()) return std::nullopt;
-  std::optional<Case> found = FindOpen(subject, /*shadow=*/false);
-  if (found.has_value() && !found->Enforced(now)) found.reset();
-  return found;
+  MutexLock lock(&mutex_);
+  const auto is_block = [&](const Case* record) {
+    return record != nullptr && !record->exempts() && record->Enforced(now);
+  };
+  const Case* found = FindIn(subject);
+  if (!is_block(found) && patterns_ > 0 && subject.kind == SubjectKind::kDomain) {
+    ForEachPatternOf(subject.id, [&](const Subject& pattern) {
+      found = FindIn(pattern);
+      return !is_block(found);
+    });
+  }
+  if (!is_block(found)) return std::nullopt;
+  return *found;
+}
+
+std::optional<Case> CaseTable::FindExemption(const Subject& subject,
+                                             absl::Span<const Subject> within,
+                                             const Policy& policy) const {
+  if (CountExemptions() == 0) return std::nullopt;
+  std::vector<Subject> domains(within.begin(), within.end());
+  const absl::string_view part = subject.DomainPart();
+  if (!part.empty()) domains.push_back({SubjectKind::kDomain, std::string(part)});
+  MutexLock lock(&mutex_);
+  const auto exempts = [](const Case* record) { return record != nullptr && record->exempts(); };
+  const Case* found = FindIn(subject);
+  for (size_t i = 0; !exempts(found) && i < domains.size(); ++i) found = FindIn(domains[i]);
+  for (auto tag = exempt_tags_.begin(); !exempts(found) && tag != exempt_tags_.end(); ++tag) {
+    for (const std::shared_ptr<const Tag>& known : policy.tags) {
+      if (known->name != *tag) continue;
+      if (known->names.Matches(subject, domains.empty() ? "" : domains.front().id)) {
+        found = FindIn({SubjectKind::kDomain, absl::StrCat(kTagPrefix, *tag)});
+      }
+    }
+  }
+  for (size_t i = 0; patterns_ > 0 && !exempts(found) && i < domains.size(); ++i) {
+    ForEachPatternOf(domains[i].id, [&](const Subject& pattern) {
+      found = FindIn(pattern);
+      return !exempts(found);
+    });
+  }
+  if (!exempts(found)) return std::nullopt;
+  return *found;
+}
+
+const Case* CaseTable::FindIn(const Subject& subject) const {
+  auto it = open_.find(Key{subject, /*shadow=*/false});
+  return it == open_.end() ? nullptr : &it->second;
+}
+
+void CaseTable::Count(const Case& open, int by) {
+  if (open.shadow) return;
+  if (IsPattern(open.subject)) patterns_ += static_cast<size_t>(by);
+  if (!open.exempts()) return;
+  exemptions_.fetch_add(static_cast<size_t>(by), std::memory_order_relaxed);
+  absl::string_view tag = open.subject.id;
+  if (open.subject.kind != SubjectKind::kDomain || !absl::ConsumePrefix(&tag, kTagPrefix)) return;
+  if (by > 0) {
+    exempt_tags_.emplace(tag);
+  } else {
+    exempt_tags_.erase(std::string(tag));
+  }
 }
 
 std::optional<Case> CaseTable::FindOpen(const Subject& subject, bool shadow) const {
@@ -31,13 +114,17 @@ void CaseTable::Put(CaseChange change, absl::Time time, Case record) {
 void CaseTable::Keep(Case record) {
   Key key{record.subject, record.shadow};
   auto before = open_.find(key);
-  if (before != open_.end()) by_until_.erase({before->second.until, key});
+  if (before != open_.end()) {
+    by_until_.erase({before->second.until, key});
+    Count(before->second, -1);
+  }
   if (record.state == CaseState::kClosed) {
     if (before != open_.end()) open_.erase(before);
     closed_.push_front(std::move(record));
     if (closed_.size() > kMaxHistory) ForgetOldest();
   } else {
     by_until_.emplace(record.until, key);
+    Count(record, 1);
     open_.insert_or_assign(std::move(key), std::move(record));
   }
   open_count_.store(open_.size(), std::memory_order_relaxed);
@@ -54,6 +141,9 @@ void CaseTable::Restore(std::vector<Case> cases, std::vector<CaseEvent> events) 
   MutexLock lock(&mutex_);
   open_.clear();
   by_until_.clear();
+  exempt_tags_.clear();
+  patterns_ = 0;
+  exemptions_.store(0, std::memory_order_relaxed);
   closed_.clear();
   for (Case& record : cases) Keep(std::move(record));
   events_.assign(std::make_move_iterator(events.rbegin()), std::make_move_iterator(events.rend()));
@@ -113,8 +203,9 @@ std::vector<CaseEvent> CaseTable::EventsOf(const Subject& subject, size_t limit)
 
 size_t CaseTable::CountOpen(bool shadow) const {
   MutexLock lock(&mutex_);
-  return std::count_if(open_.begin(), open_.end(),
-                       [&](const auto& entry) { return entry.first.shadow == shadow; });
+  return std::count_if(open_.begin(), open_.end(), [&](const auto& entry) {
+    return entry.first.shadow == shadow && !entry.second.exempts();
+  });
 }
 
 }  // namespace deferd

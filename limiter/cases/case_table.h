@@ -1,5 +1,9 @@
 // All cases of this node, in memory.
 //
+// A person's exemption is an open case whose answer is to pass (Case::exempts). People's cases may
+// be of "*.example.com", every name below, and exemptions of "tag:NAME", whom that tag of the
+// policy lists; all others are of one subject.
+//
 // The one place where counting and answering meet: the limiter writes, the hook and the admin door
 // read. A lookup holds the lock for a hash lookup and a copy, a write for about as long; neither
 // waits for a disk or a network. Safe from any thread.
@@ -19,9 +23,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "limiter/cases/case.h"
 #include "limiter/port/mutex.h"
+#include "policy/policy.h"
 #include "policy/subject.h"
 
 namespace deferd {
@@ -38,10 +46,15 @@ class CaseTable {
   // Closed cases and events kept; the oldest go first.
   static constexpr size_t kMaxHistory = 10'000;
 
-  // The case that an MTA would be told about. At most one enforced and one shadow case of a subject
-  // are open at a time.
+  // The block that an MTA would be told about: of the subject itself, else a person's of a name
+  // with "*." that covers the domain, the longest first. At most one enforced and one shadow case
+  // of a subject are open at a time.
   std::optional<Case> FindEnforced(const Subject& subject, absl::Time now) const;
   std::optional<Case> FindOpen(const Subject& subject, bool shadow) const;
+  // The open exemption of the subject, of a domain that it is charged inside of, of a tag that
+  // lists it, or of a name with "*.": the narrowest. Without the lock when there are none.
+  std::optional<Case> FindExemption(const Subject& subject, absl::Span<const Subject> within,
+                                    const Policy& policy) const;
 
   // Opens `record`, or replaces the open one with the same subject and `shadow`. A closed `record`
   // leaves the open ones and joins the history.
@@ -71,7 +84,8 @@ class CaseTable {
 
   // Open enforced cases at `now`, without the lock when there are none: what most questions meet.
   bool AnyOpen() const { return open_count_.load(std::memory_order_relaxed) != 0; }
-  size_t CountOpen(bool shadow) const;
+  size_t CountOpen(bool shadow) const;  // blocks, without exemptions
+  size_t CountExemptions() const { return exemptions_.load(std::memory_order_relaxed); }
 
  private:
   struct Key {
@@ -91,6 +105,8 @@ class CaseTable {
     }
   };
 
+  void Count(const Case& open, int by) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const Case* FindIn(const Subject& subject) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Keep(Case record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -100,8 +116,20 @@ class CaseTable {
   std::deque<Case> closed_ ABSL_GUARDED_BY(mutex_);                               // newest first
   std::vector<std::string> forgotten_ ABSL_GUARDED_BY(mutex_);
   std::deque<CaseEvent> events_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_set<std::string> exempt_tags_ ABSL_GUARDED_BY(mutex_);  // by name
+  size_t patterns_ ABSL_GUARDED_BY(mutex_) = 0;                       // open ones of "*." names
   std::atomic<size_t> open_count_{0};
+  std::atomic<size_t> exemptions_{0};  // of those
 };
+
+// A person's exemption of whom a tag lists has this subject.
+inline constexpr absl::string_view kTagPrefix = "tag:";
+// "*.example.com"
+bool IsPattern(const Subject& subject);
+// Calls `tell` with each "*." name that covers the domain, the longest first, until it says false.
+void ForEachPatternOf(absl::string_view domain, absl::FunctionRef<bool(const Subject&)> tell);
+// How narrowly an open case of a person says whom it means; the greater number is the narrower.
+int NarrownessOf(const Subject& subject);
 
 }  // namespace deferd
 

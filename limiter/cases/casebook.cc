@@ -55,6 +55,14 @@ Case Casebook::Block(const Subject& subject, const Policy& policy, absl::Time si
   return record;
 }
 
+Case Casebook::Exempt(const Subject& subject, const Policy& policy, absl::Time since,
+                      absl::Time until, const std::string& by, const std::string& reason) {
+  Case record = Block(subject, policy, since, until, by, reason);
+  record.action.by_source.fill(Verdict::kPass);
+  record.held_order = HeldOrder::kRelease;  // what was held for it goes
+  return record;
+}
+
 Case Casebook::Extended(Case record, const Rule& rule, absl::Time clock) {
   record.until += rule.block_for;
   record.history = record.history && record.until <= clock;

@@ -2,6 +2,7 @@
 //
 //   change            by                     from      to       ending
 //   Open              a rule that tripped    -         blocked
+//   Exempt            a person               -         blocked  (likewise; the answer is to pass)
 //   Block             a person               -         blocked  (a rule's case ends: kPerson)
 //   Extend            its time was over, and it tripped again    blocked
 //   Close kTime       its time was over      blocked   closed
@@ -42,6 +43,9 @@ class Casebook {
             absl::Time since, absl::Time clock);
   Case Block(const Subject& subject, const Policy& policy, absl::Time since, absl::Time until,
              const std::string& by, const std::string& reason);
+  // An exemption, as a case whose answer is to pass.
+  Case Exempt(const Subject& subject, const Policy& policy, absl::Time since, absl::Time until,
+              const std::string& by, const std::string& reason);
   static Case Extended(Case record, const Rule& rule, absl::Time clock);
   // `by`: who, if it was a person.
   static Case Closed(Case record, absl::Time at, Ending ending, std::string reason = "",

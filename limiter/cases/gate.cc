@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "policy/charge.h"
 #include "policy/refusal_text.h"
@@ -41,8 +42,9 @@ std::optional<Case> Gate::HeldBy(absl::Span<const Charged> charged, Source sourc
   const Settings now_in_force = settings();
   if (!cases_->AnyOpen()) return std::nullopt;
   const absl::Time now = clock_->Now();
+  const std::optional<Case> exemption = ExemptionOf(now_in_force, charged, now);
   for (const Charged& one : charged) {
-    std::optional<Case> found = Enforced(now_in_force, one.subject, now);
+    std::optional<Case> found = Enforced(now_in_force, one.subject, exemption, now);
     if (found.has_value() && VerdictOf(*found, source) == Verdict::kHold) return found;
   }
   return std::nullopt;
@@ -59,11 +61,33 @@ bool Gate::HeldUpToItsLimit(const Policy& policy, const Subject& subject, Source
          held_->CountOf(subject) >= policy.hold_limit;
 }
 
+std::optional<Case> Gate::ExemptionOf(const Settings& settings, absl::Span<const Charged> charged,
+                                      absl::Time now) const {
+  std::optional<Case> narrowest;
+  if (cases_->CountExemptions() == 0) return narrowest;
+  std::vector<Subject> domains;
+  for (const Charged& one : charged) {
+    if (one.subject.kind == SubjectKind::kDomain) domains.push_back(one.subject);
+  }
+  for (const Charged& one : charged) {
+    std::optional<Case> found = cases_->FindExemption(one.subject, domains, *settings.policy);
+    if (!found.has_value() || !found->Enforced(now)) continue;
+    if (!narrowest.has_value() || NarrownessOf(found->subject) > NarrownessOf(narrowest->subject)) {
+      narrowest = std::move(found);
+    }
+  }
+  return narrowest;
+}
+
 std::optional<Case> Gate::Enforced(const Settings& settings, const Subject& subject,
-                                   absl::Time now) const {
+                                   const std::optional<Case>& exemption, absl::Time now) const {
   std::optional<Case> found = cases_->FindEnforced(subject, now);
   // Switching the policy to shadow stops what rules do at once, not what a person did.
   if (found.has_value() && settings.policy->mode == Mode::kShadow && !found->manual) {
+    return std::nullopt;
+  }
+  if (found.has_value() && exemption.has_value() &&
+      (!found->manual || NarrownessOf(exemption->subject) > NarrownessOf(found->subject))) {
     return std::nullopt;
   }
   return found;
@@ -82,12 +106,13 @@ GateAnswer Gate::Judge(const Settings& settings, absl::Span<const Charged> charg
   GateAnswer answer;
   if (cases_->AnyOpen()) {
     const absl::Time now = clock_->Now();
+    const std::optional<Case> exemption = ExemptionOf(settings, charged, now);
     for (const Charged& one : charged) {
       const std::optional<Case> watched = cases_->FindOpen(one.subject, /*shadow=*/true);
-      if (watched.has_value() && watched->until > now) {
+      if (watched.has_value() && watched->until > now && !exemption.has_value()) {
         answer.shadow = std::max(answer.shadow, VerdictOf(*watched, source));
       }
-      std::optional<Case> found = Enforced(settings, one.subject, now);
+      std::optional<Case> found = Enforced(settings, one.subject, exemption, now);
       if (!found.has_value()) continue;
       Verdict verdict = VerdictOf(*found, source);
       const bool full =

@@ -60,8 +60,13 @@ class Gate {
   Settings settings() const;
   GateAnswer Judge(const Settings& settings, absl::Span<const Charged> charged,
                    Source source) const;
+  // The exemption in force that says most narrowly whom it means.
+  std::optional<Case> ExemptionOf(const Settings& settings, absl::Span<const Charged> charged,
+                                  absl::Time now) const;
+  // The block of the subject that stops mail of somebody with this exemption: of people's words the
+  // narrower one holds.
   std::optional<Case> Enforced(const Settings& settings, const Subject& subject,
-                               absl::Time now) const;
+                               const std::optional<Case>& exemption, absl::Time now) const;
   // As the case's action says, but hold in place of discard where its evidence is not sure.
   Verdict VerdictOf(const Case& record, Source source) const;
   bool HeldUpToItsLimit(const Policy& policy, const Subject& subject, Source source) const;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "limiter/ctl/exempt_verbs.h"
 #include "limiter/ctl/page_text.h"
 #include "limiter/judging/incidents.h"
 #include "policy/measure.h"
@@ -18,21 +19,6 @@
 namespace deferd {
 
 namespace {
-
-// What a person must know whose decision a crash would undo.
-std::string NotSaved(const Json& block) {
-  std::string out;
-  const std::string unsaved = Field(block, "not_saved");
-  if (!unsaved.empty()) {
-    out = Wrapped("  ",
-                  absl::StrCat("done, but not yet saved, so a restart would forget it: ", unsaved));
-  }
-  const std::string unshared = Field(block, "not_shared");
-  if (!unshared.empty()) {
-    out += Wrapped("  ", absl::StrCat("done here, not yet shared with other nodes: ", unshared));
-  }
-  return out;
-}
 
 // The nodes that share, in the page `status`.
 std::string SharedText(const Json& shared) {
@@ -143,6 +129,25 @@ std::string HeldText(const Json& subject, const Json& held) {
 
 }  // namespace
 
+std::string NotSaved(const Json& block) {
+  std::string out;
+  const std::string unsaved = Field(block, "not_saved");
+  if (!unsaved.empty()) {
+    out = Wrapped("  ",
+                  absl::StrCat("done, but not yet saved, so a restart would forget it: ", unsaved));
+  }
+  const std::string unshared = Field(block, "not_shared");
+  if (!unshared.empty()) {
+    out += Wrapped("  ", absl::StrCat("done here, not yet shared with other nodes: ", unshared));
+  }
+  return out;
+}
+
+std::string UntilWords(const Json& record) {
+  return Flag(record, "permanent") ? std::string("until a person unblocks it")
+                                   : absl::StrCat("until ", ZonedTime(Field(record, "until")));
+}
+
 std::string CountedWords(const Json& counting) {
   std::vector<std::string> classes;
   for (const Json& one : At(counting, "classes")) {
@@ -223,9 +228,13 @@ std::string StatusPage(const Json& status) {
     absl::StrAppendFormat(&out, "unclear  %d attempts charged to nobody: see deferctl doctor\n",
                           unclear);
   }
-  absl::StrAppendFormat(&out, "subjects %d live, %d blocked, %d in shadow\n",
+  absl::StrAppendFormat(&out, "subjects %d live, %d blocked, %d in shadow",
                         Number(status, "subjects"), Number(status, "blocked"),
                         Number(status, "shadow"));
+  if (const int64_t exempt = Number(status, "exempt"); exempt > 0) {
+    absl::StrAppendFormat(&out, ", %d exempt by a person", exempt);
+  }
+  out += "\n";
   for (const Json& incident : status.value("incidents", Json::array())) {
     absl::StrAppend(&out, Wrapped("incident ", absl::StrCat(Field(incident, "where"), " (",
                                                             Field(incident, "scope"), "), ",
@@ -263,6 +272,8 @@ std::string CheckPage(const Json& check) {
   if (Flag(check, "shadow") && Field(check, "verdict") == "pass") {
     out += "  a rule in shadow would block it: deferctl why says more\n";
   }
+  const Json& exemption = At(check, "exemption");
+  if (!exemption.is_null()) out += Wrapped("  ", ExemptWords(exemption));
   const Json& record = At(check, "case");
   if (!record.is_null() && Field(record, "subject") != Field(check, "subject")) {
     absl::StrAppend(&out,
@@ -286,20 +297,26 @@ std::string BlocksPage(const Json& blocks) {
     const std::string state = Field(record, "state");
     const bool shadow = Flag(record, "shadow"), closed = state == "closed";
     ended = ended || closed;
-    if (!shadow) ++times[Field(record, "subject")];
+    const bool exempt = Flag(record, "exempt"), permanent = Flag(record, "permanent") && !closed;
+    if (!shadow && !exempt) ++times[Field(record, "subject")];
     const std::string until = Field(record, closed ? "closed_at" : "until");
     const std::string left = closed ? "" : TimeLeft(until);
-    rows.push_back(
-        {{closed   ? "✔"
-          : shadow ? "…"
-                   : "✖",
-          Field(record, "subject"), shadow && !closed ? "shadow" : state,
-          BriefTime(Field(record, "since")),
-          left.empty() ? BriefTime(until) : absl::StrCat(BriefTime(until), " (", left, ")"),
-          CauseOf(record)},
-         closed   ? Look::kFaint
-         : shadow ? Look::kWaiting
-                  : Look::kBad});
+    rows.push_back({{closed || exempt ? "✔"
+                     : shadow         ? "…"
+                                      : "✖",
+                     Field(record, "subject"),
+                     exempt && closed    ? "was exempt"
+                     : shadow && !closed ? "shadow"
+                                         : state,
+                     BriefTime(Field(record, "since")),
+                     permanent      ? std::string(exempt ? "removed" : "unblocked")
+                     : left.empty() ? BriefTime(until)
+                                    : absl::StrCat(BriefTime(until), " (", left, ")"),
+                     CauseOf(record)},
+                    closed   ? Look::kFaint
+                    : exempt ? Look::kGood
+                    : shadow ? Look::kWaiting
+                             : Look::kBad});
   }
   std::vector<Column> columns(6);
   columns[0].coloured = columns[2].coloured = true;
@@ -325,8 +342,8 @@ std::string BlocksPage(const Json& blocks) {
 }
 
 std::string BlockedPage(const Json& block) {
-  return absl::StrCat(Field(block, "subject"), ": blocked until ", ZonedTime(Field(block, "until")),
-                      "\n", NotSaved(block));
+  return absl::StrCat(Field(block, "subject"), ": blocked ", UntilWords(block), "\n",
+                      NotSaved(block));
 }
 
 std::string UnblockedPage(const Json& block) {

@@ -9,6 +9,11 @@
 
 namespace deferd {
 
+// "until 2026-11-29 12:00:00 UTC", or that only a person ends the block.
+std::string UntilWords(const Json& record);
+// What a person must know whose decision a crash would undo; empty: it is saved and shared.
+std::string NotSaved(const Json& decision);
+
 std::string StatusPage(const Json& status);
 std::string CheckPage(const Json& check);
 std::string BlocksPage(const Json& blocks);

@@ -18,6 +18,7 @@
 #include "limiter/config/config.h"
 #include "limiter/ctl/admin_pages.h"
 #include "limiter/ctl/doctor.h"
+#include "limiter/ctl/exempt_verbs.h"
 #include "limiter/ctl/explain.h"
 #include "limiter/ctl/page_text.h"
 #include "limiter/ctl/policy_verbs.h"
@@ -391,8 +392,10 @@ int Main(int argc, char** argv) {
       verb(&app, "incidents", "list delivery problems that no sender caused", RunIncidents);
   incidents->add_flag("--all", args.all, "also list ended incidents");
   CLI::App* block = verb(&app, "block", "block a subject manually", RunBlock);
-  block->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
-  block->add_option("--for", args.duration, "duration: 30m, 2h, 7d")->required();
+  block->add_option("SUBJECT", args.subject, absl::StrCat(kSubjectHelp, " or \"*.example.com\""))
+      ->required();
+  block->add_option("--for", args.duration, "duration: 30m, 2h, 7d; ever: until it is unblocked")
+      ->required();
   block->add_option("--reason", args.reason, "recorded with the block")->required();
   CLI::App* unblock = verb(&app, "unblock", "end a block and start counting again", RunUnblock);
   unblock->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
@@ -457,6 +460,7 @@ int Main(int argc, char** argv) {
       "false: local (a delivery on this host), made_by_mta, completed (last attempt of the "
       "message).");
   Verb page_verb;
+  AddExemptVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddStateVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
   AddToolVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);

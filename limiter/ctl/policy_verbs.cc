@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "limiter/admin/exemptions.h"
 #include "limiter/config/config.h"
 #include "limiter/ctl/cpanel_import.h"
 #include "limiter/ctl/ledger_input.h"
@@ -248,21 +249,7 @@ Json SubjectRulesJson(const Policy& policy, const ChargeLists& lists, const Subj
                      {"judges", reason.judges},
                      {"why", reason.why}});
   }
-  Json exempt = nullptr;
-  const absl::string_view domain = subject.DomainPart();
-  if (policy.exempt.Matches(domain) || policy.exempt.Matches(within)) {
-    exempt = {{"name", "[exempt] domains"}};
-  }
-  for (const Exemption& one : policy.exemptions) {
-    if (now >= one.until || !one.who.Matches(subject, within)) continue;
-    exempt = {{"name", one.name},
-              {"line", one.line},
-              {"reason", one.reason},
-              {"by", one.by},
-              {"until",
-               one.until == absl::InfiniteFuture() ? Json(nullptr) : Json(FormatUtc(one.until))}};
-    break;
-  }
+  Json exempt = PolicyExemptionJson(policy, subject, within, now);
   return {{"subject", subject.ToString()},
           {"within", within.empty() || within == subject.id ? Json(nullptr) : Json(within)},
           {"policy", policy.path},

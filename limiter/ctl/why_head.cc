@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/ctl/admin_pages.h"
+#include "limiter/ctl/exempt_verbs.h"
 #include "limiter/ctl/page_text.h"
 #include "policy/evaluate.h"
 #include "policy/fault.h"
@@ -44,6 +45,10 @@ Json StoppedBy(const Json& why) {
 }
 
 std::string SinceUntil(const Json& record) {
+  if (Flag(record, "permanent")) {
+    return absl::StrCat("since ", BriefTime(Field(record, "since")),
+                        ", until a person unblocks it");
+  }
   const std::string left = TimeLeft(Field(record, "until"));
   return absl::StrCat("since ", BriefTime(Field(record, "since")), ", until ",
                       BriefTime(Field(record, "until")),
@@ -81,9 +86,13 @@ Banner BannerOf(const Json& why, const Json& stop) {
   if (own.is_object()) return can(Look::kGood, "the time of its block is over");
   for (const Json& part : ListAt(why, "parts")) {
     if (Flag(part, "shadow")) continue;
-    return can(Look::kWaiting, absl::StrCat("but ", Field(part, "subject"), " cannot, until ",
-                                            BriefTime(Field(part, "until"))));
+    return can(Look::kWaiting,
+               absl::StrCat("but ", Field(part, "subject"), " cannot, until ",
+                            Flag(part, "permanent") ? std::string("a person unblocks it")
+                                                    : BriefTime(Field(part, "until"))));
   }
+  const Json& exemption = At(why, "exemption");
+  if (exemption.is_object()) return can(Look::kGood, ExemptWords(exemption));
   if (Flag(why, "exempt")) return can(Look::kGood, "exempt: no rule ever blocks it");
   if (why.contains("hosted") && !Flag(why, "hosted")) {
     return can(Look::kGood, "not hosted here: no rule ever blocks it");

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "limiter/ctl/admin_pages.h"
+#include "limiter/ctl/exempt_verbs.h"
 #include "limiter/ctl/page_text.h"
 #include "limiter/ctl/why_head.h"
 #include "policy/dilution.h"
@@ -44,8 +45,7 @@ std::string CaseText(const Json& why, const Json& record) {
                                  : own  ? "Blocked "
                                         : "",
                                  own ? "" : absl::StrCat("Stopped by the block of ", subject, ", "),
-                                 ShortTime(Field(record, "since")), " until ",
-                                 ZonedTime(Field(record, "until")), "\n");
+                                 ShortTime(Field(record, "since")), " ", UntilWords(record), "\n");
   absl::StrAppend(&out, Wrapped("  ", CauseOf(record)));
   if (!Flag(record, "manual")) {
     absl::StrAppendFormat(
@@ -95,9 +95,9 @@ std::string BesidesText(const Json& why) {
     const bool shadow = Flag(record, "shadow");
     absl::StrAppend(
         &out, Wrapped(shadow ? "IN SHADOW: " : "BLOCKED:   ",
-                      absl::StrCat(Field(record, "subject"), shadow ? " would be blocked" : "",
-                                   " until ", ZonedTime(Field(record, "until")), ", ",
-                                   CauseOf(record), ": deferctl why ", Field(record, "subject"))));
+                      absl::StrCat(Field(record, "subject"), shadow ? " would be blocked" : "", " ",
+                                   UntilWords(record), ", ", CauseOf(record), ": deferctl why ",
+                                   Field(record, "subject"))));
   }
   for (const Json& held : why.value("held", Json::array())) {
     const std::string waits = Field(held, "waits_for");
@@ -121,7 +121,11 @@ std::string BesidesText(const Json& why) {
     out += Wrapped("HELD:      ", absl::StrCat("not known: ", Field(why, "held_problem")));
   }
   if (Flag(why, "exempt")) {
-    out += Wrapped("EXEMPT:    ", "counted, never blocked by a rule ([exempt] in the policy)");
+    const Json& exemption = At(why, "exemption");
+    out += Wrapped("EXEMPT:    ",
+                   absl::StrCat(exemption.is_object() ? absl::StrCat(ExemptWords(exemption), "; ")
+                                                      : std::string(),
+                                "counted, never blocked by a rule"));
   }
   if (why.contains("hosted") && !Flag(why, "hosted")) {
     out += Wrapped("NOT HOSTED: ",

@@ -96,12 +96,17 @@ bool HeldByDeferd(const QueuedMail& mail, const Case& record, const HeldMail& he
 
 std::optional<Case> LastCaseOf(const QueuedMail& mail, const CaseTable& cases) {
   std::optional<CaseEvent> last;
-  for (const Charged& one : mail.charged) {
-    for (CaseEvent& event : cases.EventsOf(one.subject, kMaxEvents)) {
+  const auto look_at = [&](const Subject& subject) {
+    for (CaseEvent& event : cases.EventsOf(subject, kMaxEvents)) {
       if (event.record.shadow) continue;
       if (!last.has_value() || event.time > last->time) last = std::move(event);
-      break;
+      return true;
     }
+    return true;
+  };
+  for (const Charged& one : mail.charged) {
+    look_at(one.subject);
+    if (one.subject.kind == SubjectKind::kDomain) ForEachPatternOf(one.subject.id, look_at);
   }
   if (!last.has_value()) return std::nullopt;
   return std::move(last->record);

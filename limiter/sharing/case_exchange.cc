@@ -75,7 +75,9 @@ void CaseExchange::Stamp(CaseChange change, absl::Time now, Case* record) {
   if (change == CaseChange::kUnblocked) {
     record->cleared_at = std::max(record->cleared_at, record->closed_at);
   }
-  const bool by_person = change == CaseChange::kBlockedByPerson || change == CaseChange::kUnblocked;
+  const bool by_person = change == CaseChange::kBlockedByPerson ||
+                         change == CaseChange::kUnblocked ||
+                         (change == CaseChange::kEnded && record->ending == Ending::kPerson);
   record->decided_at = by_person ? now : StandingOf(known.record).decided_at;
   record->overruled.reset();
   known.person = by_person || (known.person && (known.waits || known.unsaved));

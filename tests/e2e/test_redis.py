@@ -85,6 +85,56 @@ class TwoNodes(SharingTest):
         self.assertTrue(two.ask("check ok.example").startswith("reject"),
                         "the table lives on its own disk too")
 
+    def test_an_exemption_holds_on_both_nodes_and_after_a_restart(self):
+        redis = self.redis()
+        one, two = self.nodes(redis.url)
+        self.bad_mail(one, 5)
+        self.wait_answer(two, "reject")
+        status, out, err = one.ctl("exempt", "add", "bad.example", "--for", "30d", "--reason",
+                                   "customer 4711")
+        self.assertEqual(status, 0, err)
+        self.assertIn("exempt until", out)
+        self.assertNotIn("not yet shared", out)
+        self.wait_answer(one, "pass")
+        self.wait_answer(two, "pass")
+        self.bad_mail(two, 9)
+        until(lambda: self.counted(one) == 14, "it is counted all the while")
+        self.assertTrue(two.ask(ASK).startswith("pass"))
+        for daemon in (one, two):
+            self.assertIn("customer 4711", daemon.ctl("why", "bad.example")[1])
+            self.assertEqual(daemon.json("exempt", "list")[0]["reason"], "customer 4711")
+            self.assertIn("\ndeferd_exemptions_open 1", daemon.http("/metrics")[1])
+        redis.kill()
+        self.assertEqual(two.stop(), 0)
+        two.start()
+        self.assertEqual(two.json("exempt", "list")[0]["subject"], "bad.example")
+        self.assertTrue(two.ask(ASK).startswith("pass"))
+
+    def test_an_exemption_that_is_removed_is_removed_on_both(self):
+        redis = self.redis()
+        one, two = self.nodes(redis.url)
+        one.ctl("exempt", "add", "*.example", "--reason", "all of them")
+        until(lambda: two.json("exempt", "list"), "the other node knows")
+        self.assertEqual(two.ctl("exempt", "remove", "*.example")[0], 0)
+        until(lambda: not one.json("exempt", "list"), "it is gone on both")
+        self.bad_mail(one, 5)
+        self.wait_answer(two, "reject")
+        self.assertNotEqual(one.ctl("exempt", "add", "<>", "--reason", "x")[0], 0)
+
+    def test_a_block_without_an_end_of_all_names_below_a_domain(self):
+        redis = self.redis()
+        one, two = self.nodes(redis.url)
+        status, out, err = one.ctl("block", "*.example", "--for", "ever", "--reason", "abuse")
+        self.assertEqual(status, 0, err)
+        self.assertIn("until a person unblocks it", out)
+        self.wait_answer(two, "reject", "check deep.in.example")
+        self.assertEqual(two.stop(), 0)
+        two.start()
+        self.wait_answer(two, "reject", "check deep.in.example")
+        self.assertIn("until a person unblocks it", two.ctl("why", "deep.in.example")[1])
+        self.assertEqual(two.ctl("unblock", "*.example")[0], 0)
+        self.wait_answer(one, "pass", "check deep.in.example")
+
     def test_status_shows_the_nodes(self):
         redis = self.redis()
         one, two = self.nodes(redis.url)

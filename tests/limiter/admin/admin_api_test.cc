@@ -123,6 +123,64 @@ TEST_F(AdminApiTest, ABlockOfANameThatNobodySendsAsIsRefused) {
   EXPECT_THAT(Ask("block", {{"subject", "localhost"}, {"for", "1h"}, {"reason", "x"}}), IsOk());
 }
 
+TEST_F(AdminApiTest, AnExemptionIsSaidWithReasonAuthorAndEnd) {
+  BlockByRule();
+  absl::StatusOr<Json> added =
+      Ask("exempt",
+          {{"do", "add"}, {"subject", "A.example"}, {"for", "30d"}, {"reason", "paying customer"}});
+  ASSERT_THAT(added, IsOk());
+  EXPECT_EQ((*added)["by"], "root");
+  EXPECT_EQ((*added)["until"], "2026-12-22T08:02:00Z");
+  EXPECT_TRUE((*added)["not_saved"].is_null());
+  const Json check = *Ask("check", {{"subject", "a.example"}});
+  EXPECT_EQ(check["verdict"], "pass");
+  EXPECT_EQ(check["exemption"]["reason"], "paying customer");
+  const Json why = *Ask("why", {{"subject", "login:bob@a.example"}});
+  EXPECT_EQ(why["exempt"], true);
+  EXPECT_EQ(why["exemption"]["subject"], "a.example");
+  EXPECT_EQ(why["state"], "ok");
+  EXPECT_EQ((*Ask("why", {{"subject", "a.example"}}))["events"][0]["change"], "exempted");
+  EXPECT_EQ((*Ask("blocks"))[0]["state"], "exempt");
+  EXPECT_EQ((*Ask("exempt", {{"do", "list"}}))[0]["subject"], "a.example");
+  EXPECT_THAT(Ask("exempt", {{"do", "remove"}, {"subject", "a.example"}}), IsOk());
+  EXPECT_EQ(*Ask("exempt", {{"do", "list"}}), Json::array());
+  EXPECT_FALSE(Ask("exempt", {{"do", "remove"}, {"subject", "a.example"}}).ok());
+}
+
+TEST_F(AdminApiTest, WhatCannotBeExemptedIsSaid) {
+  const std::pair<const char*, const char*> kWrong[] = {
+      {"<>", "envelope sender"},        {"<postmaster@a.example>", "envelope sender"},
+      {"*.com", "public suffix"},       {"login:*@a.example", "*.example.com"},
+      {"tag:news", "has no [tag.news"}, {"", ""}};
+  for (const auto& [who, why] : kWrong) {
+    EXPECT_THAT(
+        Ask("exempt", {{"do", "add"}, {"subject", who}, {"reason", "x"}}).status().message(),
+        HasSubstr(why))
+        << who;
+  }
+  EXPECT_FALSE(Ask("exempt", {{"do", "add"}, {"subject", "a.example"}}).ok()) << "no reason";
+  EXPECT_FALSE(Ask("exempt", {{"do", "add"},
+                              {"subject", "a.example"},
+                              {"reason", "x"},
+                              {"until", "2020-01-01T00:00:00Z"}})
+                   .ok());
+}
+
+TEST_F(AdminApiTest, ABlockMayHaveNoEndAndMeanAllNamesBelowADomain) {
+  const absl::StatusOr<Json> block =
+      Ask("block", {{"subject", "*.A.example"}, {"for", "ever"}, {"reason", "abuse"}});
+  ASSERT_THAT(block, IsOk());
+  EXPECT_EQ((*block)["permanent"], true);
+  const Json check = *Ask("check", {{"subject", "x.a.example"}});
+  EXPECT_EQ(check["verdict"], "reject");
+  EXPECT_EQ(check["text"],
+            "Mail of *.a.example was stopped by the administrator. Message rejected.");
+  EXPECT_EQ((*Ask("check", {{"subject", "a.example"}}))["verdict"], "pass");
+  EXPECT_FALSE(Ask("block", {{"subject", "*.co.uk"}, {"for", "1h"}, {"reason", "x"}}).ok());
+  EXPECT_FALSE(
+      Ask("block", {{"subject", "login:*@a.example"}, {"for", "1h"}, {"reason", "x"}}).ok());
+}
+
 TEST_F(AdminApiTest, WhySaysThatASubjectWasNeverSeenAndWhatIsNear) {
   FeedMany(1, "a.example", absl::Minutes(1), Outcome::kFailed);
   absl::StatusOr<Json> why = Ask("why", {{"subject", "a.exampel"}});

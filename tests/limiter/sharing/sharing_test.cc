@@ -220,6 +220,57 @@ TEST(Sharing, APersonsBlockReachesAllAndHasTheLastWord) {
   }
 }
 
+// Whichever of the three a node hears of first.
+TEST(Sharing, AnExemptionHoldsOnAllNodesWhateverARuleOfAnotherDidMeanwhile) {
+  for (const std::string who : {kBad, "*.example"}) {
+    for (const bool first : {true, false}) {
+      SCOPED_TRACE(absl::StrCat(who, first ? " first" : " last"));
+      MemoryCluster nodes(3);
+      nodes.Sync();
+      nodes[0].committer_->Exempt(Node::Domain(who), kForever, "root", "customer");
+      ASSERT_THAT(nodes[0].committer_->Commit(true), IsOk());
+      nodes[1].Fail(kBad, 6);
+      EXPECT_TRUE(nodes[1].Blocked(kBad)) << "it does not know yet";
+      nodes[first ? 0 : 1].publisher_->Round();
+      nodes.Sync();
+      nodes.Sync();
+      for (int i = 0; i < 3; ++i) {
+        EXPECT_FALSE(nodes[i].Blocked(kBad)) << i;
+        EXPECT_EQ(nodes[i].cases_->CountExemptions(), 1u) << i;
+        EXPECT_EQ(nodes[i].CountsOf(kBad).bad(), 6) << "counted all the while " << i;
+        nodes[i].Start();
+        EXPECT_EQ(nodes[i].cases_->CountExemptions(), 1u) << "after a restart " << i;
+      }
+      // Ended by another node than it was made on.
+      nodes.Sync();
+      nodes.Advance(absl::Minutes(1));
+      ASSERT_THAT(nodes[2].committer_->EndExemption(Node::Domain(who), "root", "").status(),
+                  IsOk());
+      ASSERT_THAT(nodes[2].committer_->Commit(true), IsOk());
+      nodes.Sync();
+      for (int i = 0; i < 3; ++i) EXPECT_EQ(nodes[i].cases_->CountExemptions(), 0u) << i;
+      nodes[1].Fail(kBad, 1);
+      nodes.Sync();
+      for (int i = 0; i < 3; ++i) EXPECT_TRUE(nodes[i].Blocked(kBad)) << i;
+    }
+  }
+}
+
+TEST(Sharing, ABlockOfAllNamesBelowADomainReachesAllNodesAndSurvivesAnEmptiedStore) {
+  MemoryCluster nodes(2);
+  nodes[0].Block("*.bad.example", kForever);
+  nodes.Sync();
+  EXPECT_TRUE(nodes[1].Blocked("a.b.bad.example"));
+  EXPECT_FALSE(nodes[1].Blocked("bad.example"));
+  nodes.server_.Flush();
+  nodes.Advance(absl::Hours(24 * 40));
+  nodes.Sync();
+  EXPECT_TRUE(nodes[1].Blocked("a.b.bad.example"));
+  ASSERT_THAT(nodes[1].Unblock("*.bad.example"), IsOk());
+  nodes.Sync();
+  EXPECT_FALSE(nodes[0].Blocked("a.b.bad.example"));
+}
+
 TEST(Sharing, ConcurrentBlockAndUnblockEndEqual) {
   for (int first : {0, 1}) {
     MemoryCluster nodes(2);
