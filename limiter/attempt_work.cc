@@ -211,6 +211,7 @@ void AttemptWork::SpareHost(ChargedSubjects* charged) const {
   const Subject& sender = charged->back().subject;
   const bool shadow = parts_->settings.policy->mode == Mode::kShadow;
   if (parts_->settings.policy->Exempts(sender, parts_->now) ||
+      cases_->ExemptionOf(sender).has_value() ||
       parts_->case_table->FindOpen(sender, shadow).has_value()) {
     charged->erase(charged->begin());
   }

@@ -302,7 +302,8 @@ absl::StatusOr<Case> CaseWork::Unblock(const Subject& named, const std::string& 
   if (!ended.has_value()) {
     return absl::NotFoundError(absl::StrCat(subject.ToString(), ": no block to end"));
   }
-  Clear(subject, parts_->batch_clock, /*enforced=*/true, /*shadow=*/true);
+  // The end of a trial changes nothing of what is enforced.
+  Clear(subject, parts_->batch_clock, /*enforced=*/!ended->shadow, /*shadow=*/true);
   return *std::move(ended);
 }
 

@@ -14,9 +14,9 @@ namespace deferd {
 
 namespace {
 
-constexpr absl::string_view kQueuePrefix = "queue_";  // of what Remember keeps
-constexpr int64_t kForgetAtOnce = 20'000;             // rows looked at while counting waits
-constexpr int kMaxTries = 5;                          // of gathering a receipt
+constexpr absl::string_view kRemembered[] = {"queue_", "mark_"};  // of what Remember keeps
+constexpr int64_t kForgetAtOnce = 20'000;  // rows looked at while counting waits
+constexpr int kMaxTries = 5;               // of gathering a receipt
 
 }  // namespace
 
@@ -65,7 +65,9 @@ class Committer::Visitor : public StateVisitor {
       return absl::DataLossError(absl::StrCat("stored ", name, " is no number"));
     }
     if (name == Uncommitted::kRowsFact) rows_written_ = number;
-    if (absl::StartsWith(name, kQueuePrefix)) committer_->remembered_[std::string(name)] = number;
+    for (absl::string_view prefix : kRemembered) {
+      if (absl::StartsWith(name, prefix)) committer_->remembered_[std::string(name)] = number;
+    }
     if (absl::ConsumePrefix(&name, Uncommitted::kDueFact)) due_[std::string(name)] = number;
     return absl::OkStatus();
   }

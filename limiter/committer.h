@@ -103,7 +103,8 @@ class Committer : public Exchange {
   absl::StatusOr<Case> EndExemption(const Subject& subject, const std::string& by,
                                     const std::string& reason);
 
-  // Keeps a number under a name that begins with "queue_", with the next commit; none: forgets it.
+  // Keeps a number under a name that begins with "queue_" or "mark_", with the next commit; none:
+  // forgets it.
   void Remember(const std::string& name, std::optional<int64_t> number);
   // Those that were stored when Load was called.
   const std::map<std::string, int64_t>& remembered() const { return remembered_; }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -124,6 +125,8 @@ constexpr AdminApi::Verb AdminApi::kVerbs[] = {
     {"unblock", "", VerbRole::kChanges, &AdminApi::Unblock},
     {"exempt", "list", VerbRole::kReads, &AdminApi::Exempt},
     {"exempt", "", VerbRole::kChanges, &AdminApi::Exempt},
+    {"shadow", "report", VerbRole::kReads, &AdminApi::Shadow},
+    {"shadow", "", VerbRole::kChanges, &AdminApi::Shadow},
     {"top", "", VerbRole::kReads, &AdminApi::Top},
     {"policy", "", VerbRole::kReads, &AdminApi::ShowPolicy},
     {"reload", "", VerbRole::kChanges, &AdminApi::Reload},
@@ -377,6 +380,65 @@ absl::StatusOr<Json> AdminApi::Exempt(const Json& args, const Peer& peer) const 
   return Saved(record, PersonsExemptionJson(record));
 }
 
+void AdminApi::RestoreMarks(const std::map<std::string, int64_t>& remembered) {
+  MutexLock lock(&marks_mutex_);
+  for (const auto& [name, number] : remembered) {
+    absl::string_view id = name;
+    if (absl::ConsumePrefix(&id, kMarkPrefix)) marks_[std::string(id)] = MarkOf(number);
+  }
+}
+
+// {"do": "report", "right" or "wrong"}.
+absl::StatusOr<Json> AdminApi::Shadow(const Json& args, const Peer& peer) const {
+  absl::StatusOr<std::string> what = StringArg(args, "do");
+  if (!what.ok()) return what.status();
+  if (*what == "report") {
+    absl::StatusOr<std::string> since = TextArg(args, "since");
+    if (!since.ok()) return since.status();
+    absl::StatusOr<absl::Time> begin =
+        ParseWhen(since->empty() ? "7d" : *since, parts_.clock->Now());
+    if (!begin.ok()) return begin.status();
+    ShadowMarks marks;
+    {
+      MutexLock lock(&marks_mutex_);
+      marks = marks_;
+    }
+    return ShadowReportJson(*parts_.cases, parts_.receipt, marks, *begin);
+  }
+  const bool right = *what == "right";
+  if (!right && *what != "wrong") {
+    return absl::InvalidArgumentError("do: expected report, right or wrong");
+  }
+  absl::StatusOr<std::string> name = StringArg(args, "case");
+  if (!name.ok()) return name.status();
+  absl::StatusOr<std::string> reason = ReasonArg(args);
+  if (!reason.ok()) return reason.status();
+  absl::StatusOr<Case> record = FindShadowCase(*parts_.cases, *name);
+  if (!record.ok()) return record.status();
+  const ShadowMark mark = {right, parts_.clock->Now()};
+  {
+    MutexLock lock(&marks_mutex_);
+    marks_[record->id] = mark;
+    // The oldest go first.
+    if (marks_.size() > CaseTable::kMaxHistory) {
+      const auto oldest = absl::c_min_element(
+          marks_, [](const auto& a, const auto& b) { return a.second.at < b.second.at; });
+      parts_.committer->Remember(absl::StrCat(kMarkPrefix, oldest->first), std::nullopt);
+      marks_.erase(oldest);
+    }
+  }
+  parts_.committer->Remember(absl::StrCat(kMarkPrefix, record->id), NumberOf(mark));
+  spdlog::info("{}: case {} in shadow is marked {} by {}: {}",
+               PrintableUtf8(record->subject.ToString()), record->id, *what, PersonName(peer),
+               PrintableUtf8(*reason));
+  const absl::Status saved = parts_.save();
+  return Json{{"id", record->id},
+              {"subject", record->subject.ToString()},
+              {"rule", record->rule},
+              {"verdict", *what},
+              {"not_saved", saved.ok() ? Json(nullptr) : Json(std::string(saved.message()))}};
+}
+
 Json AdminApi::Saved(const Case& record) const { return Saved(record, CaseJson(record)); }
 
 Json AdminApi::Saved(const Case& record, Json json) const {
@@ -443,9 +505,9 @@ absl::StatusOr<Json> AdminApi::ShowPolicy(const Json&, const Peer&) const {
   return parts_.policy();
 }
 
-absl::StatusOr<Json> AdminApi::Reload(const Json&, const Peer& peer) const {
+absl::StatusOr<Json> AdminApi::Reload(const Json& args, const Peer& peer) const {
   spdlog::info("reload requested by {}", PersonName(peer));
-  absl::Status reloaded = parts_.reload();
+  absl::Status reloaded = parts_.reload(args.contains("force") && args["force"] == true);
   if (!reloaded.ok()) return reloaded;
   return parts_.policy();
 }

@@ -7,14 +7,18 @@
 #ifndef DEFERD_LIMITER_ADMIN_ADMIN_API_H_
 #define DEFERD_LIMITER_ADMIN_ADMIN_API_H_
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "limiter/admin/shadow.h"
 #include "limiter/admin/track.h"
 #include "limiter/admin/why.h"
 #include "limiter/cases/case_table.h"
@@ -24,6 +28,7 @@
 #include "limiter/limiter.h"
 #include "limiter/localrpc/json.h"
 #include "limiter/port/clock.h"
+#include "limiter/port/mutex.h"
 #include "limiter/port/socket_server.h"
 
 namespace deferd {
@@ -57,7 +62,8 @@ class AdminApi {
     const Clock* clock = nullptr;
     std::function<Json()> status;  // the daemon's own account of itself
     std::function<Json()> policy;  // {path, hash, loaded, toml}
-    std::function<absl::Status()> reload;
+    // `force`: without the guard (reload_guard).
+    std::function<absl::Status(bool force)> reload;
     LedgerSearch search;
     // Stores a person's decision for good. An error is no failure of the verb: the decision holds
     // in memory, and the answer says so.
@@ -77,6 +83,9 @@ class AdminApi {
   };
 
   explicit AdminApi(Parts parts) : parts_(std::move(parts)) {}
+
+  // The marks that were stored (Committer::remembered). Before the first verb.
+  void RestoreMarks(const std::map<std::string, int64_t>& remembered);
 
   // PermissionDenied if the call changes something and `access` is kReaders.
   absl::StatusOr<Json> Handle(const std::string& verb, const Json& args, const Peer& peer,
@@ -102,6 +111,7 @@ class AdminApi {
   absl::StatusOr<Json> Block(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Unblock(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Exempt(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Shadow(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Incidents(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Top(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> ShowPolicy(const Json& args, const Peer& peer) const;
@@ -122,6 +132,8 @@ class AdminApi {
   Json Saved(const Case& record) const;
 
   const Parts parts_;
+  mutable Mutex marks_mutex_;
+  mutable ShadowMarks marks_ ABSL_GUARDED_BY(marks_mutex_);
 };
 
 }  // namespace deferd

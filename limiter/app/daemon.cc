@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <iterator>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "limiter/app/reload_changes.h"
+#include "limiter/app/reload_guard.h"
 #include "limiter/app/running_daemon.h"
 #include "limiter/port/log.h"
 #include "limiter/store/sqlite_store.h"
@@ -67,6 +69,7 @@ absl::Status RunningDaemon::Share() {
 
 absl::Status RunningDaemon::Load() {
   if (absl::Status loaded = committer_.Load(); !loaded.ok()) return loaded;
+  api_.RestoreMarks(committer_.remembered());
   std::vector<Case> cases = cases_.Closed(CaseTable::kMaxHistory);  // their mail may still be held
   absl::c_move(cases_.Open(), std::back_inserter(cases));
   for (const Case& record : cases) {
@@ -147,12 +150,40 @@ std::vector<Observer*> RunningDaemon::Observers() {
   return observers;
 }
 
-absl::Status RunningDaemon::Reload() {
+absl::Status RunningDaemon::Guard(const Config& config, const LoadedPolicy& policy) {
+  std::shared_ptr<const Policy> before;
+  {
+    MutexLock lock(&policy_mutex_);
+    before = policy_.policy;
+  }
+  if (!config.reload_guard.has_value() || before->hash == policy.policy->hash) {
+    return absl::OkStatus();
+  }
+  const std::unique_ptr<LedgerReader> reader = store_->NewReader();
+  const auto enough =
+      std::chrono::steady_clock::now() + absl::ToChronoSeconds(ReloadGuard::kAtMost);
+  const ReloadGuard guard = {
+      .percent = *config.reload_guard,
+      .lists = &config.charge,
+      .search = [&](const LedgerQuery& query) { return reader->Search(query); },
+      .now = clock_.Now(),
+      .out_of_time = [&] { return std::chrono::steady_clock::now() > enough; }};
+  std::string unknown;
+  absl::Status allowed = guard.Check(before, policy.policy, &unknown);
+  if (!unknown.empty()) spdlog::warn("reload_guard: the last day is not known whole: {}", unknown);
+  return allowed;
+}
+
+absl::Status RunningDaemon::Reload(bool force) {
   MutexLock reload_lock(&reload_mutex_);  // SIGHUP and `deferctl reload` come on two threads
   sd_notify(0, "RELOADING=1");
   absl::StatusOr<Config> config = LoadConfig(config_.path);
   absl::StatusOr<LoadedPolicy> policy =
       config.ok() ? LoadPolicy(config->policy_path) : absl::StatusOr<LoadedPolicy>(config.status());
+  if (policy.ok() && !force) {
+    const absl::Status allowed = Guard(*config, *policy);
+    if (!allowed.ok()) policy = allowed;
+  }
   sd_notify(0, "READY=1");
   if (!policy.ok()) {
     {
@@ -272,7 +303,7 @@ void RunningDaemon::Run() {
     if (signal < 0) {
       LookAtLists();
     } else if (signal == SIGHUP) {
-      Reload().IgnoreError();  // logged there; the old policy stays
+      Reload(/*force=*/false).IgnoreError();  // logged there; the old policy stays
     } else if (signal == SIGTERM || signal == SIGINT) {
       spdlog::info("stopping: {}", strsignal(signal));
       break;

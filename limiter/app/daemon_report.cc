@@ -57,7 +57,7 @@ Gauges::SubjectSeries SubjectSeriesOf(const std::vector<SubjectCounts>& worst_fi
   constexpr absl::string_view kOther = "other";
   absl::flat_hash_set<Subject> blocked;
   for (const Case& record : open) {
-    if (!record.shadow) blocked.insert(record.subject);
+    if (!record.shadow && !record.exempts()) blocked.insert(record.subject);
   }
   Gauges::SubjectSeries series;
   for (const SubjectCounts& one : worst_first) {

@@ -93,7 +93,7 @@ class RunningDaemon : public Daemon {
               .clock = &clock_,
               .status = [this] { return StatusJson(); },
               .policy = [this] { return PolicyInForce(); },
-              .reload = [this] { return Reload(); },
+              .reload = [this](bool force) { return Reload(force); },
               .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
               .save = [this] { return committer_.Commit(/*durable=*/true); },
               .receipt = [this](const Case& record) { return ReceiptOf(record); },
@@ -137,7 +137,10 @@ class RunningDaemon : public Daemon {
   void NoteAccepted(const Question& question);
   absl::Status OpenAdmin();
   absl::Status OpenHttp();
-  absl::Status Reload();
+  absl::Status Reload(bool force);
+  // FailedPrecondition if reload_guard refuses the policy.
+  absl::Status Guard(const Config& config, const LoadedPolicy& policy)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);
   void WatchLists() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);
   void LookAtLists();
   void BeginCharging();

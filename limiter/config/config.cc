@@ -17,8 +17,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "limiter/port/host_name.h"
 #include "policy/policy_file.h"
+#include "policy/text.h"
 #include "policy/toml_reader.h"
 
 namespace deferd {
@@ -47,6 +49,14 @@ class ConfigReader {
     TomlTable* root = reader_->root();
     if (auto text = root->String("state_dir")) config_->state_dir = text->text;
     if (auto text = root->String("policy")) config_->policy_path = text->text;
+    if (auto text = root->String("reload_guard")) {
+      absl::StatusOr<double> percent = ParsePercent("reload_guard", text->text);
+      if (percent.ok()) {
+        config_->reload_guard = *percent;
+      } else {
+        reader_->Error(text->place, percent.status().message());
+      }
+    }
     if (TomlTable* table = root->Table("intake")) ReadIntake(table);
     config_->charge.host = HostName();
     if (TomlTable* table = root->Table("charge")) ReadCharge(table);
@@ -411,6 +421,16 @@ std::vector<uid_t> JournalWriters(const std::vector<std::string>& users, absl::s
     if (std::optional<uid_t> id = UserId(user)) ids.push_back(*id);
   }
   return ids;
+}
+
+absl::StatusOr<double> ParsePercent(absl::string_view what, absl::string_view text) {
+  double percent = 0;
+  if (!absl::SimpleAtod(absl::StripSuffix(text, "%"), &percent) || !(percent >= 0) ||
+      percent > 100) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " is ", Quoted(text), "; give a percentage such as \"5%\""));
+  }
+  return percent;
 }
 
 std::vector<std::string> NeedRestart(const Config& running, const Config& loaded) {

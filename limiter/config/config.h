@@ -30,6 +30,8 @@ struct Config {
   std::string text;  // of the file
   std::string state_dir = "/var/lib/deferd";
   std::string policy_path;  // empty: built-in policy
+  // A reload refuses a policy that alters more of the subjects than that; nullopt: no guard.
+  std::optional<double> reload_guard;  // percent
 
   std::vector<std::string> exim_logs;  // paths or glob patterns
   std::vector<std::string> postfix_logs;
@@ -84,6 +86,9 @@ std::vector<uid_t> JournalWriters(const std::vector<std::string>& users, absl::s
 
 // Changed tables and keys that a reload does not apply: "[hook]", "state_dir" ...
 std::vector<std::string> NeedRestart(const Config& running, const Config& loaded);
+
+// "5%" or "5". InvalidArgument begins with `what`.
+absl::StatusOr<double> ParsePercent(absl::string_view what, absl::string_view text);
 
 // The policy that `config` names (or the built-in one), as text and as value.
 struct LoadedPolicy {

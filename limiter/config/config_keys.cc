@@ -8,6 +8,10 @@ constexpr TomlKeyInfo kKeys[] = {
      "Directory of counts, cases, positions and ledger. Only deferd writes here."},
     {"", "policy", "string", "",
      "Path of the policy file. Without it the built-in policy is in force, which enforces."},
+    {"", "reload_guard", "string", "no guard",
+     "A reload refuses a policy that would have blocked other subjects in the last day, more of "
+     "all "
+     "subjects than this, such as `\"5%\"`. `deferctl reload --force` takes it all the same."},
     {"[intake]", "exim", "string or list", "",
      "Exim logs to follow: absolute paths or patterns such as `/var/log/*/mainlog`."},
     {"[intake]", "postfix", "string or list", "", "Postfix logs to follow, in the same way."},

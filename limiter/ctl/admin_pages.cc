@@ -181,10 +181,13 @@ std::string StatusPage(const Json& status) {
   absl::StrAppend(&out, "policy   ", Field(policy, "path"), " (", Field(policy, "hash"),
                   "), loaded ", ZonedTime(Field(policy, "loaded")), "\n");
   if (Flag(policy, "stale")) {
-    out +=
-        Wrapped("         ",
-                "INVALID POLICY FILE: this last valid policy stays in force, also after a restart, "
-                "until the file is fixed:");
+    out += Wrapped(
+        "         ",
+        absl::StartsWith(policy.value("error", ""), "reload_guard")
+            ? "RELOAD REFUSED: the policy above stays in force until deferctl reload --force or "
+              "a restart takes the file:"
+            : "INVALID POLICY FILE: this last valid policy stays in force, also after a restart, "
+              "until the file is fixed:");
     for (absl::string_view line : absl::StrSplit(policy.value("error", ""), '\n')) {
       out += Wrapped("         ", PrintableUtf8(line));
     }

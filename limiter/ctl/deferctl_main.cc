@@ -27,6 +27,7 @@
 #include "limiter/ctl/replay.h"
 #include "limiter/ctl/replay_arguments.h"
 #include "limiter/ctl/reply_verbs.h"
+#include "limiter/ctl/shadow_verbs.h"
 #include "limiter/ctl/state_verbs.h"
 #include "limiter/ctl/stats_page.h"
 #include "limiter/ctl/tool_verbs.h"
@@ -74,6 +75,7 @@ struct Arguments {
   std::string reason;
   bool all = false;
   bool verify = false;
+  bool force = false;
   bool release = false, keep = false;
   std::string by;
   int64_t limit = 20;
@@ -109,7 +111,7 @@ int CallAndPrint(const Arguments& args, const std::string& verb, const Json& req
 
 int RunStatus(const Arguments& a) { return CallAndPrint(a, "status", Json::object(), StatusPage); }
 int RunReload(const Arguments& a) {
-  return CallAndPrint(a, "reload", Json::object(), ReloadedPage);
+  return CallAndPrint(a, "reload", {{"force", a.force}}, ReloadedPage);
 }
 int RunCheck(const Arguments& a) {
   return CallAndPrint(a, "check", {{"subject", a.subject}, {"source", a.source}}, CheckPage);
@@ -461,6 +463,7 @@ int Main(int argc, char** argv) {
       "message).");
   Verb page_verb;
   AddExemptVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
+  AddShadowVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddStateVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
   AddToolVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
@@ -505,7 +508,8 @@ int Main(int argc, char** argv) {
       verb(policy, "check", "report all errors of a policy file", RunPolicyCheck);
   policy_check->add_option("FILE", args.file, "policy file; -: standard input")->required();
   AddPolicyVerbs(policy, {.socket = &args.socket, .json = &args.json}, &page_verb);
-  verb(&app, "reload", "reload configuration and policy", RunReload);
+  verb(&app, "reload", "reload configuration and policy", RunReload)
+      ->add_flag("--force", args.force, "also if reload_guard refuses the change");
 
   try {
     app.parse(argc, argv);

@@ -70,12 +70,13 @@ class BlockLog : public Observer {
 
 // One policy at work.
 struct Side {
-  Side(const Policy& policy, const ReplayOptions& options, const Clock* clock)
+  Side(const Policy& policy, PolicyModes modes, const ReplayOptions& options, const Clock* clock)
       : limiter({.node = "diff", .max_messages = 10'000'000, .max_recipients = 40'000'000},
-                {Enforcing(policy), std::make_shared<ChargeLists>(options.lists)}, clock, &cases) {}
+                {Taken(policy, modes), std::make_shared<ChargeLists>(options.lists)}, clock,
+                &cases) {}
 
-  static std::shared_ptr<const Policy> Enforcing(Policy policy) {
-    policy.mode = Mode::kEnforce;
+  static std::shared_ptr<const Policy> Taken(Policy policy, PolicyModes modes) {
+    if (modes == PolicyModes::kEnforce) policy.mode = Mode::kEnforce;
     return std::make_shared<Policy>(std::move(policy));
   }
 
@@ -188,10 +189,10 @@ absl::StatusOr<Json> DiffPolicies(const ReplayOptions& options,
 
 absl::StatusOr<Json> DiffPolicies(const ReplayOptions& options,
                                   const std::shared_ptr<const Policy>& after,
-                                  const NextEvents& next) {
+                                  const NextEvents& next, PolicyModes modes) {
   const SystemClock clock;
-  Side old_side(*options.policy, options, &clock);
-  Side new_side(*after, options, &clock);
+  Side old_side(*options.policy, modes, options, &clock);
+  Side new_side(*after, modes, options, &clock);
   EventBatch batch;
   for (bool more = static_cast<bool>(next); more;) {
     absl::StatusOr<bool> read = next(&batch);

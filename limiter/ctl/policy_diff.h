@@ -1,8 +1,8 @@
 // `deferctl policy diff`: what another policy would have done with the same mail.
 //
 // The logs are read once; two limiters, each with its own policy, count every batch. Both are taken
-// in mode enforce, since what a policy in shadow would do is the question; rules that are in shadow
-// by themselves block nobody in either.
+// in mode enforce, since what a policy in shadow would do is the question (the guard of reloads
+// asks another one); rules that are in shadow by themselves block nobody in either.
 
 #ifndef DEFERD_LIMITER_CTL_POLICY_DIFF_H_
 #define DEFERD_LIMITER_CTL_POLICY_DIFF_H_
@@ -31,10 +31,13 @@ using NextEvents = std::function<absl::StatusOr<bool>(EventBatch* batch)>;
 // paths nothing is replayed. Errors are Replay's.
 absl::StatusOr<Json> DiffPolicies(const ReplayOptions& options,
                                   const std::shared_ptr<const Policy>& after);
+// Which mode both are taken in: what would be blocked if both enforced, or what really is.
+enum class PolicyModes { kEnforce, kAsWritten };
 // The same of `next` in place of the paths; empty: nothing is replayed.
 absl::StatusOr<Json> DiffPolicies(const ReplayOptions& options,
                                   const std::shared_ptr<const Policy>& after,
-                                  const NextEvents& next);
+                                  const NextEvents& next,
+                                  PolicyModes modes = PolicyModes::kEnforce);
 
 std::string PolicyDiffPage(const Json& diff);
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
@@ -27,6 +28,7 @@ constexpr std::array<int64_t, 7> kMinBad = {3, 5, 10, 20, 50, 100, 200};
 constexpr std::array<int, 8> kPercent = {10, 20, 30, 40, 50, 60, 70, 80};
 constexpr int64_t kStep = 60;  // seconds; sixty of them are the window
 constexpr int64_t kSteps = 60;
+constexpr int64_t kLiftedWithin = 24 * kSteps;  // of a block
 
 bool IsSpamClass(ReplyClass reply_class) {
   return reply_class == ReplyClass::kContent || reply_class == ReplyClass::kPolicy ||
@@ -95,6 +97,7 @@ struct Cell {
   int64_t blocks = 0;
   int64_t bad = 0, spam = 0;  // behind the blocks
   int64_t subjects = 0;
+  int64_t lifted = 0;  // a person lifted a block of the subject at about that time
 };
 
 struct StepCounts {
@@ -109,8 +112,9 @@ void AddTo(const Change& change, StepCounts* to) {
   if (bad && change.spam) to->spam += change.delta;
 }
 
-// Judges one subject by every cell.
-void JudgeSubject(const std::vector<Change>& changes, std::vector<Cell>* cells) {
+// Judges one subject by every cell. `lifted`: when a person lifted a block of it.
+void JudgeSubject(const std::vector<Change>& changes, const std::vector<int64_t>& lifted,
+                  std::vector<Cell>* cells) {
   std::map<int64_t, StepCounts> window;
   std::vector<int64_t> blocked_until(cells->size(), 0), cleared(cells->size(), 0);
   std::vector<bool> hit(cells->size(), false);
@@ -132,6 +136,11 @@ void JudgeSubject(const std::vector<Change>& changes, std::vector<Cell>* cells) 
       }
       if (sum.counts.bad() < cell.min_bad || sum.counts.judged_percent() < cell.percent) continue;
       ++cell.blocks;
+      if (absl::c_any_of(lifted, [&](int64_t at) {
+            return at >= change.at && at < change.at + kLiftedWithin;
+          })) {
+        ++cell.lifted;
+      }
       cell.bad += sum.counts.bad();
       cell.spam += sum.spam;
       blocked_until[i] = change.at + kSteps;
@@ -144,9 +153,39 @@ void JudgeSubject(const std::vector<Change>& changes, std::vector<Cell>* cells) 
 
 }  // namespace
 
+std::vector<LiftedBlock> LiftedBlocks(const Json& blocks) {
+  std::vector<LiftedBlock> lifted;
+  for (const Json& record : blocks) {
+    if (Flag(record, "manual") || Flag(record, "shadow") || !record.contains("closed_by")) continue;
+    Case closed;
+    SetCloser(Field(record, "closed_by"), &closed);
+    absl::StatusOr<Subject> subject = Subject::Parse(Field(record, "subject"));
+    LiftedBlock one;
+    if (closed.ending != Ending::kPerson || !subject.ok() ||
+        !absl::ParseTime(absl::RFC3339_full, Field(record, "closed_at"), &one.at, nullptr)) {
+      continue;
+    }
+    one.subject = *std::move(subject);
+    lifted.push_back(std::move(one));
+  }
+  return lifted;
+}
+
 absl::StatusOr<Json> SuggestLimits(const ReplayOptions& options, SubjectKind kind) {
   absl::StatusOr<std::unique_ptr<ReplayInput>> input = ReplayInput::Open(options);
   if (!input.ok()) return input.status();
+  return SuggestLimits(
+      options, kind,
+      [&](EventBatch* batch) {
+        absl::StatusOr<bool> more = (*input)->Next(batch);
+        if (options.progress) options.progress((*input)->done());
+        return more;
+      },
+      nullptr);
+}
+
+absl::StatusOr<Json> SuggestLimits(const ReplayOptions& options, SubjectKind kind,
+                                   const NextEvents& next, const std::vector<LiftedBlock>* lifted) {
   // Only counted: a block would take a part out of its domain, which each cell decides for itself.
   // The rule is there so that the kind is counted.
   Policy policy = *options.policy;
@@ -164,18 +203,25 @@ absl::StatusOr<Json> SuggestLimits(const ReplayOptions& options, SubjectKind kin
   ChangeLog log(kind);
   EventBatch batch;
   for (bool more = true; more;) {
-    absl::StatusOr<bool> read = (*input)->Next(&batch);
+    absl::StatusOr<bool> read = next(&batch);
     if (!read.ok()) return read.status();
     more = *read;
     limiter.Record(batch).TellTo(&log);
-    if (options.progress) options.progress((*input)->done());
   }
 
   std::vector<Cell> cells;
   for (const int64_t min_bad : kMinBad) {
     for (const int percent : kPercent) cells.push_back({.min_bad = min_bad, .percent = percent});
   }
-  for (const auto& [subject, changes] : log.changes()) JudgeSubject(changes, &cells);
+  absl::flat_hash_map<Subject, std::vector<int64_t>> lifted_at;
+  if (lifted != nullptr) {
+    for (const LiftedBlock& one : *lifted) {
+      lifted_at[one.subject].push_back(absl::ToUnixSeconds(one.at) / kStep);
+    }
+  }
+  for (const auto& [subject, changes] : log.changes()) {
+    JudgeSubject(changes, lifted_at[subject], &cells);
+  }
   Json out = Json::array();
   for (const Cell& cell : cells) {
     out.push_back(
@@ -184,6 +230,9 @@ absl::StatusOr<Json> SuggestLimits(const ReplayOptions& options, SubjectKind kin
          {"blocks", cell.blocks},
          {"per_day", static_cast<double>(cell.blocks) / log.days()},
          {"subjects", cell.subjects},
+         {"lifted_percent", lifted == nullptr || cell.blocks == 0
+                                ? Json(nullptr)
+                                : Json(100 * cell.lifted / cell.blocks)},
          {"spam_percent", cell.bad == 0 ? Json(nullptr) : Json(100 * cell.spam / cell.bad)}});
   }
   return Json{{"kind", std::string(SubjectKindName(kind))},
@@ -227,6 +276,18 @@ std::string SuggestPage(const Json& suggestion) {
       absl::StrAppend(&plot, std::string(4, kShades[std::min(shade, kShades.size() - 1)]));
     }
     absl::StrAppend(&plot, "\n");
+  }
+  if (std::any_of(cells.begin(), cells.end(),
+                  [](const Json& cell) { return cell["lifted_percent"].is_number(); })) {
+    out += "\n\nOf these blocks the share, in percent, that a person lifted within a day:\n";
+    for (size_t j = 0; j < cells.size(); ++j) {
+      if (j % kPercent.size() == 0) {
+        absl::StrAppendFormat(&out, "\n%5d", kMinBad[j / kPercent.size()]);
+      }
+      const Json& share = cells[j]["lifted_percent"];
+      absl::StrAppendFormat(
+          &out, "%9s", share.is_null() ? std::string("-") : absl::StrCat(share.get<int64_t>()));
+    }
   }
   absl::StrAppend(&plot, "       ");
   for (const int percent : kPercent) absl::StrAppendFormat(&plot, "%3d%%", percent);

@@ -122,15 +122,6 @@ absl::StatusOr<std::string> Show(const PolicyArguments& args) {
   return *args.options.json ? DumpPretty(*result) : PrintableLines(result->value("toml", ""));
 }
 
-absl::StatusOr<double> GuardPercent(absl::string_view text) {
-  double percent = 0;
-  if (!absl::SimpleAtod(absl::StripSuffix(text, "%"), &percent) || percent < 0 || percent > 100) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--guard is ", Quoted(text), "; give a percentage such as 5%"));
-  }
-  return percent;
-}
-
 absl::StatusOr<ReplayOptions> OptionsOf(const PolicyArguments& args) {
   absl::StatusOr<ReplayOptions> options = ReplayOptionsFor(args.format, args.logs, args.config);
   if (!options.ok()) return options;
@@ -149,18 +140,37 @@ absl::StatusOr<absl::Time> SinceOf(const std::string& text, absl::Time now) {
       absl::StrCat("--since is ", Quoted(text), "; give 7d, or \"2026-11-22 10:00\""));
 }
 
-absl::StatusOr<Json> DiffByLedger(const PolicyArguments& args, ReplayOptions options,
-                                  const std::shared_ptr<const Policy>& after) {
+// What the daemon's ledger has since --since; with `options` set for it.
+absl::StatusOr<LedgerInput> LedgerSince(const PolicyArguments& args, ReplayOptions* options) {
   const absl::Time now = SystemClock().Now();
   absl::StatusOr<absl::Time> since = SinceOf(args.since, now);
   if (!since.ok()) return since.status();
-  options.lists.local = true;  // what the ledger gives did count
-  LedgerInput ledger(
-      [&](const Json& request) {
-        return CallDaemon(*args.options.socket, "track", request, kDaemonLimit);
+  options->lists.local = true;  // what the ledger gives did count
+  return LedgerInput(
+      [socket = *args.options.socket](const Json& request) {
+        return CallDaemon(socket, "track", request, kDaemonLimit);
       },
       *since, now);
-  return DiffPolicies(options, after, [&](EventBatch* batch) { return ledger.Next(batch); });
+}
+
+absl::StatusOr<Json> DiffByLedger(const PolicyArguments& args, ReplayOptions options,
+                                  const std::shared_ptr<const Policy>& after) {
+  absl::StatusOr<LedgerInput> ledger = LedgerSince(args, &options);
+  if (!ledger.ok()) return ledger.status();
+  return DiffPolicies(options, after, [&](EventBatch* batch) { return ledger->Next(batch); });
+}
+
+// By the daemon's ledger and what became of its blocks.
+absl::StatusOr<Json> SuggestByLedger(const PolicyArguments& args, ReplayOptions options,
+                                     SubjectKind kind) {
+  absl::StatusOr<LedgerInput> ledger = LedgerSince(args, &options);
+  if (!ledger.ok()) return ledger.status();
+  absl::StatusOr<Json> blocks =
+      CallDaemon(*args.options.socket, "blocks", {{"all", true}}, kDaemonLimit);
+  if (!blocks.ok()) return blocks.status();
+  const std::vector<LiftedBlock> lifted = LiftedBlocks(*blocks);
+  return SuggestLimits(
+      options, kind, [&](EventBatch* batch) { return ledger->Next(batch); }, &lifted);
 }
 
 absl::StatusOr<std::string> Diff(const PolicyArguments& args) {
@@ -170,7 +180,7 @@ absl::StatusOr<std::string> Diff(const PolicyArguments& args) {
   if (!after.ok()) return after.status();
   double guard = 100;
   if (!args.guard.empty()) {
-    absl::StatusOr<double> percent = GuardPercent(args.guard);
+    absl::StatusOr<double> percent = ParsePercent("--guard", args.guard);
     if (!percent.ok()) return percent.status();
     guard = *percent;
   }
@@ -201,7 +211,11 @@ absl::StatusOr<std::string> Suggest(const PolicyArguments& args) {
   if (!options.ok()) return options.status();
   options->policy = policy->policy;
   options->progress = ProgressBar();
-  absl::StatusOr<Json> suggestion = SuggestLimits(*options, *kind);
+  if (args.logs.empty() && args.since.empty()) {
+    return absl::InvalidArgumentError("give logs, or --since 7d for the daemon's ledger");
+  }
+  absl::StatusOr<Json> suggestion =
+      args.since.empty() ? SuggestLimits(*options, *kind) : SuggestByLedger(args, *options, *kind);
   if (!suggestion.ok()) return suggestion.status();
   return *args.options.json ? DumpPretty(*suggestion) : SuggestPage(*suggestion);
 }
@@ -308,8 +322,13 @@ void AddPolicyVerbs(CLI::App* policy, const VerbOptions& options, Verb* chosen) 
   diff->add_option("--guard", args->guard,
                    "fail if more of the subjects than this are altered: 5%");
   CLI::App* suggest =
-      verb("suggest", "blocks a day by min_bad and percent, from logs of the past", Suggest);
-  suggest->add_option("LOG", args->logs, "logs, plain or .gz")->required();
+      verb("suggest", "blocks a day by min_bad and percent, from logs of the past or the ledger",
+           Suggest);
+  suggest->add_option("LOG", args->logs, "logs, plain or .gz");
+  suggest
+      ->add_option("--since", args->since,
+                   "the daemon's ledger in place of logs, and what people unblocked: 7d, or a time")
+      ->excludes("LOG");
   suggest->add_option("--kind", args->kind, "whom to judge: domain, login, account ...")
       ->capture_default_str();
   suggest->add_option("--policy", args->policy, "whose [classes] and count; the built-in one");

@@ -34,7 +34,7 @@ class AdminApiTest : public testing::Test, public LimiterFixture {
                   [] {
                     return Json{{"toml", "x"}};
                   },
-              .reload = [this] { return reload_; },
+              .reload = [this](bool force) { return force ? absl::OkStatus() : reload_; },
               .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
               .save = [this] { return committer_->Commit(/*durable=*/true); },
               .receipt = [this](const Case& record) { return committer_->ReceiptOf(record); },
@@ -164,6 +164,50 @@ TEST_F(AdminApiTest, WhatCannotBeExemptedIsSaid) {
                               {"reason", "x"},
                               {"until", "2020-01-01T00:00:00Z"}})
                    .ok());
+}
+
+TEST_F(AdminApiTest, TheShadowReportSaysWhoWhenWhyAndWhatTheySentAndKeepsVerdicts) {
+  Settings settings = settings_;
+  settings.policy = ParsedPolicy("mode = \"shadow\"\n" + std::string(kPolicy));
+  committer_->SetSettings(settings);
+  BlockByRule();
+  FeedMany(3, "b.example", absl::Minutes(1), Outcome::kFailed);
+  ASSERT_THAT(committer_->Commit(), IsOk());
+  ASSERT_THAT(committer_->Commit(), IsOk());
+  Json report = *Ask("shadow", {{"do", "report"}, {"since", "7d"}});
+  ASSERT_EQ(report["cases"].size(), 2u);
+  const Json& one = report["cases"][0];
+  EXPECT_EQ(one["rule"], "r");
+  EXPECT_EQ(one["since"], "2026-11-22T08:01:00Z");
+  EXPECT_EQ(one["sent"]["attempts"], 3);
+  EXPECT_EQ(one["sent"]["sample"][0]["recipient"], "r@x");
+  EXPECT_TRUE(one["verdict"].is_null());
+  EXPECT_TRUE(report["rules"][0]["right_percent"].is_null());
+  EXPECT_THAT(Ask("shadow", {{"do", "right"}, {"case", "a.example"}}), IsOk());
+  EXPECT_THAT(Ask("shadow", {{"do", "wrong"}, {"case", "b.example"}}), IsOk());
+  EXPECT_FALSE(Ask("shadow", {{"do", "wrong"}, {"case", "c.example"}}).ok());
+  report = *Ask("shadow", {{"do", "report"}, {"since", "7d"}});
+  EXPECT_EQ(report["rules"][0]["right"], 1);
+  EXPECT_EQ(report["rules"][0]["wrong"], 1);
+  EXPECT_EQ(report["rules"][0]["right_percent"], 50);
+  // After a restart they are there again; a later word takes the place of an earlier one.
+  Start();
+  api_.RestoreMarks(committer_->remembered());
+  EXPECT_EQ(committer_->remembered().size(), 2u);
+  clock_.Advance(absl::Hours(24 * 8));
+  EXPECT_EQ(ShadowReportJson(
+                *cases_, [](const Case&) { return std::nullopt; }, {}, clock_.Now())["cases"]
+                .size(),
+            2u)
+      << "what is still open";
+}
+
+TEST(ShadowMarks, AreANumber) {
+  for (const bool right : {true, false}) {
+    const ShadowMark mark = MarkOf(NumberOf({right, kMorning}));
+    EXPECT_EQ(mark.right, right);
+    EXPECT_EQ(mark.at, kMorning);
+  }
 }
 
 TEST_F(AdminApiTest, ABlockMayHaveNoEndAndMeanAllNamesBelowADomain) {

@@ -63,6 +63,14 @@ TEST(Config, ASocketAndAHelperForEachInstance) {
   }
 }
 
+TEST(Config, ReloadGuardIsAPercentage) {
+  EXPECT_EQ(ParsePercent("reload_guard", "5%").value_or(-1), 5);
+  EXPECT_EQ(ParsePercent("reload_guard", "0.5").value_or(-1), 0.5);
+  for (const char* wrong : {"", "%", "many", "-1%", "101%", "5%%", "nan"}) {
+    EXPECT_FALSE(ParsePercent("reload_guard", wrong).ok()) << wrong;
+  }
+}
+
 TEST(Config, TheReadersSocketHasAPathOfItsOwn) {
   absl::StatusOr<Config> config = LoadConfig(WriteFile(
       "readers",

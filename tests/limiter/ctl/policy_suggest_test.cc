@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -47,6 +48,51 @@ TEST(SuggestLimits, EachCellIsWhatAReplayWithThatRuleBlocks) {
   }
   EXPECT_EQ(compared, 28);
   EXPECT_GT(blocked, 5);
+}
+
+// Three failures at nine; what people lifted comes from the daemon's verb `blocks`.
+TEST(SuggestLimits, TellsWhichBlocksAPersonLifted) {
+  const absl::Time nine = absl::FromUnixSeconds(1'795'338'000);  // 2026-11-22 09:00:00 UTC
+  const auto block = [](const char* subject, const char* at, const char* by, bool manual = false) {
+    return Json{{"subject", subject},
+                {"closed_at", at},
+                {"closed_by", by},
+                {"manual", manual},
+                {"shadow", false}};
+  };
+  const std::vector<LiftedBlock> lifted = LiftedBlocks(
+      Json::array({block("a.example", "2026-11-22T11:00:00Z", "root"),
+                   block("b.example", "2026-11-22T11:00:00Z", "time"),
+                   block("c.example", "2026-11-25T11:00:00Z", "root"),
+                   block("d.example", "2026-11-22T11:00:00Z", "root", /*manual=*/true),
+                   Json{{"subject", "e.example"}, {"manual", false}, {"shadow", false}}}));
+  ASSERT_EQ(lifted.size(), 2u) << "of rules' blocks, by people";
+  ReplayOptions options = BySender("");
+  options.lists = ChargeLists();
+  options.lists.local = true;
+  const auto next = [&](EventBatch* batch) -> absl::StatusOr<bool> {
+    batch->Clear();
+    for (int i = 0; i < 9; ++i) {
+      LogEvent* const event = batch->Add();
+      event->kind = LogEvent::Kind::kAttempt;
+      event->attempt.time = nine + absl::Seconds(i);
+      event->attempt.message = {absl::StrCat("m", i), nine};
+      event->attempt.recipient = "r@x";
+      event->attempt.outcome = Outcome::kFailed;
+      event->attempt.remote = true;
+      event->attempt.identity.login = absl::StrCat("u@", std::string(1, "abc"[i % 3]), ".example");
+    }
+    return false;
+  };
+  absl::StatusOr<Json> suggestion = SuggestLimits(options, SubjectKind::kDomain, next, &lifted);
+  ASSERT_THAT(suggestion, IsOk());
+  const Json& cell = (*suggestion)["cells"][0];
+  EXPECT_EQ(cell["blocks"], 3);
+  EXPECT_EQ(cell["lifted_percent"], 33) << "a.example alone, within a day";
+  EXPECT_THAT(SuggestPage(*suggestion), HasSubstr("that a person lifted"));
+  absl::StatusOr<Json> unknown = SuggestLimits(options, SubjectKind::kDomain, next, nullptr);
+  ASSERT_THAT(unknown, IsOk());
+  EXPECT_TRUE((*unknown)["cells"][0]["lifted_percent"].is_null());
 }
 
 TEST(SuggestLimits, FewerBlocksTheHigherTheLimits) {
