@@ -16,7 +16,7 @@ min_bad = 10
 percent = 50
 warn_at = 0.7
 [rule.ratio]
-min_bad = 10
+min_bad = 20
 percent = 50
 [rule.newsletter]
 tags = ["newsletter"]
@@ -54,7 +54,7 @@ class Tuned(DeferdTest):
         self.day(daemon, self.ordinary())
         # A stolen password: first the warning, with what is to come.
         self.day(daemon, [("ann@c0.example", "failed", 8)])
-        daemon.wait_log("login:ann@c0.example: near rule login")
+        daemon.wait_log("login:ann@c0.example: WARNING: near rule login")
         self.assertTrue(daemon.ask(ask("ann@c0.example")).startswith("pass"))
         self.assertIn('\ndeferd_warnings_total{mode="enforce"} ', daemon.http("/metrics")[1])
         # Then the mailbox, and not its domain.
@@ -100,7 +100,8 @@ class Tuned(DeferdTest):
         before = daemon.json("status")["policy"]["hash"]
         old = daemon.write("old.toml", TUNED)
         # A slip: one bad delivery in ten.
-        slip = TUNED.replace('[rule.ratio]\nmin_bad = 10\npercent = 50', '[rule.ratio]\nmin_bad = 1\npercent = 5')
+        slip = TUNED.replace('[rule.ratio]\nmin_bad = 20\npercent = 50',
+                             '[rule.ratio]\nmin_bad = 1\npercent = 5')
         daemon.write("policy.toml", slip)
         diff = daemon.json("policy", "diff", old, daemon.policy_path, "--since", "1d")
         self.assertEqual(diff["newly_blocked"], 10)
