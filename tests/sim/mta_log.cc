@@ -108,7 +108,8 @@ void MtaLog::Attempt(int message, int recipient, int outcome, absl::Time stamp) 
                        stamp};
   constexpr const char* kReplies[] = {"250 2.0.0 ok", "450 4.7.1 Try again later",
                                       "550 5.7.1 Message refused"};
-  const std::string reply = kReplies[outcome];
+  // No two lines are alike: a log that begins like another is taken for its copy.
+  const std::string reply = absl::StrCat(kReplies[outcome], " #", truth_.size());
   if (postfix_) {
     constexpr const char* kStatus[] = {"sent", "deferred", "bounced"};
     const std::string said =
