@@ -48,6 +48,13 @@ class NumberingStore : public LocalStore {
     after_(batch, committed.ok());
     return committed;
   }
+  absl::StatusOr<ForgetFilter> MakeForgetFilter(absl::string_view what) override {
+    return store_->MakeForgetFilter(what);
+  }
+  absl::StatusOr<ForgetStep> ForgetRows(const ForgetFilter& filter, const ForgetPlace& from,
+                                        int64_t most, bool only_count) override {
+    return store_->ForgetRows(filter, from, most, only_count);
+  }
   std::unique_ptr<LedgerReader> NewReader() override { return store_->NewReader(); }
   Stats stats() const override { return store_->stats(); }
 
