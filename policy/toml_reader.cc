@@ -21,7 +21,8 @@ namespace deferd {
 
 namespace {
 
-// toml++ frees nested tables by recursion, and bounds the nesting of values but not of dotted keys.
+// toml++ frees nested tables by recursion, and bounds the nesting of values but not of dotted keys:
+// with 8 MiB of stack, toml++ 3.3 crashes on a key of 100,000 dots, and one of 30,000 takes 240 ms.
 constexpr int kMaxDots = 32;
 
 TomlPlace PlaceAt(const toml::source_position& at) {
