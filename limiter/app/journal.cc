@@ -20,7 +20,9 @@ std::string Reason(const std::string& reason) {
 }  // namespace
 
 void Journal::OnCase(CaseChange change, const Case& record) {
+  // A record of another node came through Redis, where anybody may have written it.
   const std::string subject = PrintableUtf8(record.subject.ToString());
+  const std::string id = PrintableUtf8(record.id);
   const bool opens = record.state != CaseState::kClosed;
   if (record.exempts()) {
     spdlog::warn("{}: {} by {}{}: {} [{}]", subject, opens ? "EXEMPT" : "exemption ended",
@@ -28,7 +30,7 @@ void Journal::OnCase(CaseChange change, const Case& record) {
                  !opens               ? std::string()
                  : record.permanent() ? std::string(" until it is removed")
                                       : absl::StrCat(" until ", Clock(record.until), " UTC"),
-                 Reason(opens ? record.reason : record.closed_reason), record.id);
+                 Reason(opens ? record.reason : record.closed_reason), id);
     return;
   }
   switch (change) {
@@ -37,28 +39,29 @@ void Journal::OnCase(CaseChange change, const Case& record) {
     case CaseChange::kExtended:
       if (record.history) return;
       spdlog::warn("{}: still over the limits, {} until {} UTC [{}]", subject,
-                   record.shadow ? "in shadow" : "blocked", Clock(record.until), record.id);
+                   record.shadow ? "in shadow" : "blocked", Clock(record.until), id);
       break;
     case CaseChange::kEnded:
       if (record.history) return;
-      spdlog::info("{}: {} ended, {} [{}]", subject, record.shadow ? "shadow case" : "block",
-                   record.ending == Ending::kTime ? "its time is over" : record.closed_reason,
-                   record.id);
+      spdlog::info(
+          "{}: {} ended, {} [{}]", subject, record.shadow ? "shadow case" : "block",
+          record.ending == Ending::kTime ? "its time is over" : PrintableUtf8(record.closed_reason),
+          id);
       break;
     case CaseChange::kBlockedByPerson:
-      spdlog::warn("{}: BLOCKED by {} {}: {} [{}]", subject, record.by,
+      spdlog::warn("{}: BLOCKED by {} {}: {} [{}]", subject, PrintableUtf8(record.by),
                    record.permanent() ? std::string("permanently")
                                       : absl::StrCat("until ", Clock(record.until), " UTC"),
-                   Reason(record.reason), record.id);
+                   Reason(record.reason), id);
       break;
     case CaseChange::kUnblocked:
-      spdlog::warn("{}: unblocked by {}: {} [{}]", subject, CloserOf(record),
-                   Reason(record.closed_reason), record.id);
+      spdlog::warn("{}: unblocked by {}: {} [{}]", subject, PrintableUtf8(CloserOf(record)),
+                   Reason(record.closed_reason), id);
       break;
     case CaseChange::kAdopted:
       spdlog::info("{}: {} on another node until {} UTC [{}]", subject,
                    record.state == CaseState::kClosed ? "unblocked" : "blocked",
-                   Clock(record.until), record.id);
+                   Clock(record.until), id);
       break;
   }
 }
@@ -101,14 +104,15 @@ void Journal::OnAnnounce(const Case& record) {
   const char* const what = record.shadow ? "would be blocked (shadow)" : "BLOCKED";
   if (record.measure.sent()) {
     spdlog::warn("{}: {} by rule {}: {} {}, limit {}; until {} UTC [{}]", subject, what,
-                 record.rule, record.bad(), record.measure.Words(), record.min_bad,
-                 Clock(record.until), record.id);
+                 PrintableUtf8(record.rule), record.bad(), record.measure.Words(), record.min_bad,
+                 Clock(record.until), PrintableUtf8(record.id));
     return;
   }
   const std::string line = absl::StrFormat(
       "%s: %s by rule %s: %d %s of %d (%d%%), limits %d and %d%%; until %s UTC [%s]", subject, what,
-      record.rule, record.bad(), record.measure.Words(), record.bad_of(), record.percent,
-      record.min_bad, record.percent_limit, Clock(record.until), record.id);
+      PrintableUtf8(record.rule), record.bad(), record.measure.Words(), record.bad_of(),
+      record.percent, record.min_bad, record.percent_limit, Clock(record.until),
+      PrintableUtf8(record.id));
   spdlog::warn("{}", line);
 }
 
