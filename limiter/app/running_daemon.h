@@ -37,6 +37,7 @@
 #include "limiter/cases/held_mail.h"
 #include "limiter/cases/sure_cases.h"
 #include "limiter/committer.h"
+#include "limiter/hook/question.h"
 #include "limiter/intake/follower.h"
 #include "limiter/intake/journal_follower.h"
 #include "limiter/intake/log_set.h"

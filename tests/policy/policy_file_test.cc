@@ -12,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "policy/duration.h"
+#include "policy/evaluate.h"
 #include "policy/policy_keys.h"
 #include "tests/status_matchers.h"
 #include "tests/testdata.h"
