@@ -64,7 +64,7 @@ class Told : public Observer {
   void OnWarning(const Warning& warning) override {
     if (warning.shadow) return;
     said_.push_back(absl::StrCat("near ", warning.subject.ToString(), " ", warning.rule, " ",
-                                 warning.bad, " ", absl::FormatTime(warning.at)));
+                                 warning.bad(), " ", absl::FormatTime(warning.at)));
   }
   std::vector<std::string> said_;
   int shadows_ = 0;

@@ -72,8 +72,11 @@ TEST(Codecs, AContributionComesBackWhole) {
   MessageRecord record;
   record.charged = {{{SubjectKind::kLogin, "bob"}, true},
                     {{SubjectKind::kDomain, "a.example"}, false}};
-  *record.recipients.Of("r@x").record = {CountedOutcome::kDeferred, At(absl::Seconds(1)),
-                                         At(absl::Seconds(2)), LeftOut::kOwnRefusal};
+  *record.recipients.Of("r@x").record = {.outcome = CountedOutcome::kDeferred,
+                                         .dated = At(absl::Seconds(1)),
+                                         .counted_class = ReplyClass::kContent,
+                                         .last = At(absl::Seconds(2)),
+                                         .last_left_out = LeftOut::kOwnRefusal};
   record.recipients.Of(kOddBytes);
   absl::StatusOr<MessagePart> back = ParseContribution(ContributionText(key, record, 0));
   ASSERT_THAT(back, IsOk());
@@ -83,6 +86,7 @@ TEST(Codecs, AContributionComesBackWhole) {
   EXPECT_EQ(back->recipients[0].name, "r@x");
   const RecipientRecord& recipient = back->recipients[0].record;
   EXPECT_EQ(recipient.outcome, CountedOutcome::kDeferred);
+  EXPECT_EQ(recipient.counted_class, ReplyClass::kContent);
   EXPECT_EQ(recipient.dated, At(absl::Seconds(1)));
   EXPECT_EQ(recipient.last, At(absl::Seconds(2)));
   EXPECT_EQ(recipient.last_left_out, LeftOut::kOwnRefusal);
