@@ -290,10 +290,12 @@ std::string SubjectRulesPage(const Json& json) {
     }
     out += Wrapped("EXEMPT: ", absl::StrCat(why, "; counted, never blocked by a rule"));
   }
-  std::vector<std::vector<std::string>> rows = {{"LINE", "RULE", "LIMITS", "JUDGES", "WHY"}};
+  std::vector<std::vector<std::string>> rows = {{"LINE", "RULE", "JUDGES", "WHY"}};
   for (const Json& rule : At(json, "rules")) {
-    rows.push_back({absl::StrCat(Number(rule, "line")), Field(rule, "name"), Field(rule, "limits"),
-                    Flag(rule, "judges") ? "yes" : "no", Field(rule, "why")});
+    const bool judges = Flag(rule, "judges");
+    rows.push_back({absl::StrCat(Number(rule, "line")), Field(rule, "name"), judges ? "yes" : "no",
+                    judges ? absl::StrCat(Field(rule, "why"), "; ", Field(rule, "limits"))
+                           : Field(rule, "why")});
   }
   return absl::StrCat(out, "\n", rows.size() == 1 ? "the policy has no rules\n" : Table(rows));
 }

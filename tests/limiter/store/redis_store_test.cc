@@ -28,7 +28,7 @@ const RowKey kBadHour = {{SubjectKind::kDomain, "bad.example"}, absl::Hours(1)};
 RowPut Put(double version, const RowKey& key = kBadHour) {
   WindowRow row;
   row.version = version;
-  row.cells.push_back({.step = 100, .failed = 1});
+  row.cells.push_back({.step = 100, .counts = {.failed = 1}});
   return {key, version, EncodeWindowRow(row)};
 }
 
@@ -182,7 +182,7 @@ TEST(RedisStoreTest, ADomainTakesFewBytes) {
     WindowRow row;
     row.version = 4294967296.0 * 7 + domain;
     for (uint32_t i = 0; i < 20; ++i) {
-      row.cells.push_back({.step = 29'922'360 + 3 * i - i % 3, .failed = 1});
+      row.cells.push_back({.step = 29'922'360 + 3 * i - i % 3, .counts = {.failed = 1}});
     }
     const RowKey key = {{SubjectKind::kDomain, absl::StrCat("customer-", domain, ".example")},
                         absl::Hours(1)};

@@ -82,7 +82,7 @@ class SharedStoreTest : public ::testing::TestWithParam<Backend> {
   static RowPut Put(double version, int64_t failed = 1, const RowKey& key = kBadHour) {
     WindowRow row;
     row.version = version;
-    row.cells.push_back({.step = 100, .failed = failed});
+    row.cells.push_back({.step = 100, .counts = {.failed = failed}});
     return {key, version, EncodeWindowRow(row)};
   }
   static std::vector<SharedRow> PutOne(SharedStore* store, const RowPut& put) {
