@@ -133,7 +133,7 @@ TEST_F(RejectedRecipients, OutliveARestart) {
   Start();
   const std::optional<Case> open = OpenCase("shop.example");
   ASSERT_TRUE(open.has_value());
-  EXPECT_TRUE(open->rejected);
+  EXPECT_TRUE(open->measure.rejected());
   EXPECT_EQ(open->counts.rejected, 4);
 }
 

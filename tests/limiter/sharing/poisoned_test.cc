@@ -142,7 +142,7 @@ TEST(Poisoned, RowsOfMoreNodesThanThereCanBeAreTakenOut) {
   row.version = 5;
   row.cells.push_back(
       {.step = static_cast<uint32_t>(StepClock(absl::Hours(1)).StepOf(nodes.clock_.Now())),
-       .failed = 7});
+       .counts = {.failed = 7}});
   for (int i = 0; i < 5'000; ++i) {
     auto stranger = nodes.server_.NewStore({.node = absl::StrCat("s", i)});
     ASSERT_THAT(stranger->Connect(), IsOk());

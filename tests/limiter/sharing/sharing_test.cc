@@ -108,8 +108,9 @@ TEST(Sharing, ClassesRecipientsAndWhatIsSentAreShared) {
       LogEvent* event = batch.Add();
       event->kind = LogEvent::Kind::kArrived;
       event->attempt.time = node->clock_.Now();
-      event->attempt.message = {absl::StrCat(node->name_, "-", node->clock_.Now(), i),
-                                node->clock_.Now()};
+      event->attempt.message = {
+          absl::StrCat(node->name_, "-", absl::ToUnixMicros(node->clock_.Now()), "-", i),
+          node->clock_.Now()};
       event->attempt.identity = {.sender = "a@sent.example", .login = "a@sent.example"};
       node->committer_->Record(batch);
     }
@@ -517,7 +518,7 @@ TEST(Sharing, WhatNobodyCanHaveMeantIsLeftOutAndCounted) {
   const RowKey key = {Node::Domain(kBad), absl::Hours(1)};
   WindowRow huge;
   huge.version = 1;
-  huge.cells.push_back({.step = 29'922'360, .failed = int64_t{1} << 60});
+  huge.cells.push_back({.step = 29'922'360, .counts = {.failed = int64_t{1} << 60}});
   ASSERT_THAT(other->PutRows({{key, 1, EncodeWindowRow(huge)}}).status(), IsOk());
   auto unknown = nodes.server_.NewStore({.node = "dddddddd"});
   ASSERT_THAT(unknown->Connect(), IsOk());
