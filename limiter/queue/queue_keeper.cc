@@ -89,6 +89,7 @@ void QueueKeeper::Run() {
     {
       MutexLock lock(&mutex_);
       ++looks_begun_;
+      wake_ = false;  // this look sees whatever the wake was about
     }
     const absl::Time began = queue_->Now();
     Report(Look());
@@ -107,7 +108,6 @@ void QueueKeeper::Run() {
       changed_.WaitFor(&mutex_, left);
     }
     if (stopping_) return;
-    wake_ = false;
   }
 }
 

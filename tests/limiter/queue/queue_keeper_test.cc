@@ -21,11 +21,13 @@ class QueueKeeperTest : public QueueFixture {
         &mail_queue_, &gate_, &cases_, &held_,
         [](const std::string&, std::optional<int64_t>) { /* nothing outlives the test */ });
     keeper_->Start({});
+    Look();  // the first look is over: the clock never moves while the keeper is at work
   }
 
-  // Waits for a whole look at the queue; what was not done of `ids`.
-  std::map<std::string, std::string> Look(const std::vector<std::string>& ids = {}) {
-    clock_.Advance(absl::Seconds(2));
+  // Waits for a whole look at the queue, `later` than the last one; what was not done of `ids`.
+  std::map<std::string, std::string> Look(const std::vector<std::string>& ids = {},
+                                          absl::Duration later = absl::ZeroDuration()) {
+    clock_.Advance(later);
     return keeper_->LookNow(ids, absl::Hours(1));
   }
 
@@ -93,8 +95,7 @@ TEST_F(QueueKeeperTest, AnUnreachableHelperIsSaidAndTriedAgain) {
   SetAway(false);
   Look();
   EXPECT_EQ(keeper_->StatusJson()["problem"], nullptr);
-  clock_.Advance(Holder::kAgain);
-  Look();
+  Look({}, Holder::kAgain);
   EXPECT_THAT(Ordered(), Contains("hold A1"));
 }
 
