@@ -106,9 +106,9 @@ TEST(WindowRow, CellsInTheirForms) {
 }
 
 TEST(WindowRow, LaterCountersAreSkipped) {
-  // Mask 33: three delivered, and five of what this deferd does not know.
-  EXPECT_EQ(DecodeCells("83210305").value().cells, (std::vector<WindowCell>{{7, {3, 0, 0}}}));
-  EXPECT_TRUE(DecodeCells("832005").value().cells.empty());
+  // Mask 129: three delivered, and five of what this deferd does not know.
+  EXPECT_EQ(DecodeCells("83810305").value().cells, (std::vector<WindowCell>{{7, {3, 0, 0}}}));
+  EXPECT_TRUE(DecodeCells("838005").value().cells.empty());
 }
 
 TEST(WindowRow, SurplusIsAPartOfDelivered) {
