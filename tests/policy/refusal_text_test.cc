@@ -139,6 +139,11 @@ TEST_F(RefusalTextTest, EverySentenceIsKnownAgain) {
   }
 }
 
+TEST(IsRefusalText, KnowsTheSentenceOfALimitOnWhatIsSent) {
+  EXPECT_TRUE(
+      IsRefusalText("Domain x has exceeded the max emails per hour (500/500 (100%)) allowed."));
+}
+
 TEST(IsRefusalText, NeedsTheWholeSentenceAtTheBeginning) {
   constexpr absl::string_view kSentence =
       "Domain x has exceeded the max defers and failures per hour (5/5 (14%)) allowed.";
@@ -151,7 +156,7 @@ TEST(IsRefusalText, NeedsTheWholeSentenceAtTheBeginning) {
         std::string("You has exceeded the max defers and failures per hour (5/5 (14%)) allowed."),
         std::string(
             "Domains has exceeded the max defers and failures per hour (5/5 (1%)) allowed."),
-        std::string("Domain x has exceeded the max emails per hour (500/500 (100%)) allowed."),
+        std::string("Domain x has exceeded the max sandwiches per hour (5/5 (100%)) allowed."),
         std::string("Domain x has exceeded the max defers and failures per hour (100%)"),
         std::string(
             "Domain x has exceeded the max defers and failures per hour (5/5 (14)) allowed"),

@@ -282,7 +282,7 @@ TEST(Doctor, PostfixsSenderTable) {
   PostfixOf(facts).senders = "hash:/etc/postfix/others, hash:" + table;
   ExpectProblem(facts, "no transport deferd-held");
   PostfixOf(facts).master = "deferd-held unix - n n - 10 pipe flags=q user=nobody";
-  EXPECT_EQ(Find(facts, "by sendmail(1)")["level"], "ok");
+  EXPECT_EQ(Find(facts, "with sendmail(1)")["level"], "ok");
   facts.status["queue"]["sender_table_problem"] = "No space left on device";
   ExpectProblem(facts, "cannot be written: No space");
   facts.status["queue"].erase("sender_table_problem");
