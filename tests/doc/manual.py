@@ -104,7 +104,7 @@ def bad_names(page, verbs, metrics):
                 yield f"deferctl {verb} {word}: there is no such verb"
     suffixes = ("_bucket", "_sum", "_count")
     for name in re.findall(r"\bdeferd_[a-z_]+[a-z]\b", text):
-        if name.endswith(("_test", "_library", "_program")):
+        if name.endswith(("_test", "_library", "_program", "_sim")):
             continue
         base = next((name[: -len(end)] for end in suffixes if name.endswith(end)), name)
         if not {name, base} & metrics:
