@@ -16,13 +16,13 @@ bool IsPattern(const Subject& subject) {
   return subject.kind == SubjectKind::kDomain && absl::StartsWith(subject.id, "*.");
 }
 
-void ForEachPatternOf(absl::string_view domain, absl::FunctionRef<bool(const Subject&)> tell) {
-  Subject pattern;
+std::vector<Subject> PatternsOf(absl::string_view domain) {
+  std::vector<Subject> patterns;
   for (size_t dot = domain.find('.'); dot != absl::string_view::npos;
        dot = domain.find('.', dot + 1)) {
-    pattern.id = absl::StrCat("*", domain.substr(dot));
-    if (!tell(pattern)) return;
+    patterns.push_back({SubjectKind::kDomain, absl::StrCat("*", domain.substr(dot))});
   }
+  return patterns;
 }
 
 int NarrownessOf(const Subject& subject) {
@@ -40,10 +40,10 @@ std::optional<Case> CaseTable::FindEnforced(const Subject& subject, absl::Time n
   };
   const Case* found = FindIn(subject);
   if (!is_block(found) && patterns_ > 0 && subject.kind == SubjectKind::kDomain) {
-    ForEachPatternOf(subject.id, [&](const Subject& pattern) {
+    for (const Subject& pattern : PatternsOf(subject.id)) {
       found = FindIn(pattern);
-      return !is_block(found);
-    });
+      if (is_block(found)) break;
+    }
   }
   if (!is_block(found)) return std::nullopt;
   return *found;
@@ -69,10 +69,10 @@ std::optional<Case> CaseTable::FindExemption(const Subject& subject,
     }
   }
   for (size_t i = 0; patterns_ > 0 && !exempts(found) && i < domains.size(); ++i) {
-    ForEachPatternOf(domains[i].id, [&](const Subject& pattern) {
+    for (const Subject& pattern : PatternsOf(domains[i].id)) {
       found = FindIn(pattern);
-      return !exempts(found);
-    });
+      if (exempts(found)) break;
+    }
   }
   if (!exempts(found)) return std::nullopt;
   return *found;
