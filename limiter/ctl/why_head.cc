@@ -11,6 +11,7 @@
 #include "policy/evaluate.h"
 #include "policy/fault.h"
 #include "policy/left_out.h"
+#include "policy/measure.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -346,6 +347,10 @@ std::string WithSubject(std::string remedy, const std::string& subject) {
   return remedy;
 }
 
+bool LimitsWhatIsSent(const Json& stop) {
+  return !stop.is_null() && ParseMeasure(Field(stop, "counts"), {}).sent();
+}
+
 }  // namespace
 
 std::string WhyHead(const Json& why) {
@@ -374,6 +379,13 @@ std::string WhyHead(const Json& why) {
     out += Line("WHAT", reason.empty() ? "no reason was given" : reason);
     out += Line("FAULT", "no rule: it is a person's decision");
     steps.push_back(absl::StrCat("ask ", Field(stop, "by")));
+  } else if (LimitsWhatIsSent(stop)) {
+    out += Line("WHO", "all that it sends counts, delivered or not");
+    out += Line("WHAT", CauseOf(stop));
+    out += Line("FAULT", "it sends more than allowed: a newsletter, or a stolen password");
+    steps.push_back(absl::StrCat("deferctl track ", Field(stop, "subject")));
+    steps.push_back("not its own mail: change the password, or mend the site");
+    steps.push_back(absl::StrCat("its own mail: raise max_sent of rule ", Field(stop, "rule")));
   } else {
     out +=
         Line("WHO", problem.empty() ? WhoText(why, causes) : absl::StrCat("not known: ", problem));

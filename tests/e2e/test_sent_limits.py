@@ -1,6 +1,8 @@
 """A real Exim under limits on what is sent: a login is stopped before its first message is delivered, a newsletter
 has a looser limit, and a local user is counted once, by question and arrival."""
 
+import re
+import tempfile
 import unittest
 
 import exim_process
@@ -33,7 +35,11 @@ action = "reject"
 
 class SentLimits(EximTest):
     def setUp(self):
-        self.begin(policy=POLICY)
+        users = tempfile.NamedTemporaryFile("w", suffix=".users", encoding="utf-8")
+        self.addCleanup(users.close)
+        users.write("shop: bad.example\n")
+        users.flush()
+        self.begin(policy=POLICY, config=f'[charge]\nusers = "{users.name}"')
 
     def burst(self, login, n):
         """n messages in one session, which only queues: how many were accepted, and what was said."""
@@ -52,20 +58,19 @@ class SentLimits(EximTest):
         accepted, said = self.burst("bob@bad.example", 3)
         self.assertEqual(accepted, 0)
         self.assertIn("Login bob@bad.example has exceeded the max emails per", said)
-        self.assertIn("(50/50 (100%)) allowed.", said.replace("\r\n550-", " ").replace("\r\n550 ", " "))
+        self.assertIn("(50/50 (100%)) allowed.", re.sub(r"\r?\n550[- ]", " ", said))
         self.assertEqual(self.accepted(), [], "nothing was delivered so far")
         self.assertEqual(self.sent("login:bob@bad.example"), 50)
         self.assertEqual(self.verdict("bad.example"), "pass", "the mailbox is stopped, the domain is not")
         self.assertEqual(self.burst("ann@bad.example", 1)[0], 1)
         why = self.daemon.ctl("why", "login:bob@bad.example")[1]
-        self.assertIn("50 of 50 messages sent", why)
-
-        # The same mail delivered changes nothing: it was counted when it was accepted.
-        self.exim("-q")
-        until(lambda: self.counts("bad.example")[0] == 51, "all is delivered")
-        self.assertEqual(self.sent("login:bob@bad.example"), 50)
+        self.assertIn("50 messages sent (limit 50)", why)
 
         self.daemon.ctl("unblock", "login:bob@bad.example", "--reason", "a newsletter, once")
+        # The same mail delivered is not counted again: it was when it was accepted.
+        self.exim("-qff")
+        until(lambda: self.counts("bad.example")[0] == 51, "all is delivered")
+        self.assertEqual(self.sent("login:bob@bad.example"), 0)
         self.assertEqual(self.burst("bob@bad.example", 1)[0], 1)
 
     def test_a_newsletter_may_send_more(self):
