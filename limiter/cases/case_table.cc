@@ -12,9 +12,7 @@
 
 namespace deferd {
 
-bool IsPattern(const Subject& subject) {
-  return subject.kind == SubjectKind::kDomain && absl::StartsWith(subject.id, "*.");
-}
+namespace {
 
 std::vector<Subject> PatternsOf(absl::string_view domain) {
   std::vector<Subject> patterns;
@@ -23,6 +21,18 @@ std::vector<Subject> PatternsOf(absl::string_view domain) {
     patterns.push_back({SubjectKind::kDomain, absl::StrCat("*", domain.substr(dot))});
   }
   return patterns;
+}
+
+}  // namespace
+
+bool IsPattern(const Subject& subject) {
+  return subject.kind == SubjectKind::kDomain && absl::StartsWith(subject.id, "*.");
+}
+
+void ForEachPatternOf(absl::string_view domain, absl::FunctionRef<bool(const Subject&)> tell) {
+  for (const Subject& pattern : PatternsOf(domain)) {
+    if (!tell(pattern)) return;
+  }
 }
 
 int NarrownessOf(const Subject& subject) {
