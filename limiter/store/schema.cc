@@ -118,10 +118,12 @@ ALTER TABLE log ADD COLUMN cursor TEXT NOT NULL DEFAULT '';  -- of the journal's
 // Format 4 has checksums. Format 5 has a message's contributions in several rows, which an older
 // deferd would take for as many messages.
 
-// Overwriting freed pages (Debian's default) would write each dropped segment once more. Checking
-// cells costs little, and damage is then an error where it would else be a wild read.
+// Overwriting freed pages (Debian's default) would write each dropped segment once more. FAST
+// overwrites what is deleted or moved inside pages that are written anyway, so that no copy of a
+// row outlives it there (forget_filter.h). Checking cells costs little, and damage is then an error
+// where it would else be a wild read.
 constexpr char kPragmas[] =
-    "PRAGMA secure_delete = OFF; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;"
+    "PRAGMA secure_delete = FAST; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;"
     "PRAGMA temp_store = MEMORY;";
 
 absl::Status CheckFormat(Database* db) {

@@ -47,7 +47,7 @@ class SqliteStore : public LocalStore {
     if (!batch.overwrite) return CommitWhole(batch);
     absl::Status status = db_->Execute("PRAGMA secure_delete = ON");
     if (status.ok()) status = CommitWhole(batch);
-    db_->Execute("PRAGMA secure_delete = OFF").IgnoreError();
+    db_->Execute("PRAGMA secure_delete = FAST").IgnoreError();
     return status;
   }
 
@@ -65,7 +65,7 @@ class SqliteStore : public LocalStore {
     Stats stats = counted();
     absl::StatusOr<ForgetStep> step =
         ForgetLedgerRows(db_.get(), filter, from, most, only_count, &stats);
-    db_->Execute("PRAGMA secure_delete = OFF").IgnoreError();
+    db_->Execute("PRAGMA secure_delete = FAST").IgnoreError();
     if (!step.ok()) return step;
     MutexLock lock(&mutex_);
     stats_ = stats;
