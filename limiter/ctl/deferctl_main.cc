@@ -32,6 +32,7 @@
 #include "limiter/ctl/stats_page.h"
 #include "limiter/ctl/tool_verbs.h"
 #include "limiter/ctl/track_page.h"
+#include "limiter/ctl/verb.h"
 #include "limiter/ctl/why_page.h"
 #include "limiter/localrpc/admin_client.h"
 #include "limiter/localrpc/admin_session.h"
@@ -47,7 +48,6 @@ namespace {
 constexpr int kFailed = 1;
 constexpr char kSubjectHelp[] = "example.com, login:bob@example.com, local:web@HOST, ...";
 constexpr int kUsage = 2;
-constexpr absl::Duration kDaemonLimit = absl::Seconds(30);
 
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "deferctl: %s\n", std::string(status.message()).c_str());

@@ -9,16 +9,12 @@
 #include "absl/time/time.h"
 #include "limiter/ctl/admin_pages.h"
 #include "limiter/ctl/page_text.h"
-#include "limiter/localrpc/admin_client.h"
 
 namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kDaemonLimit = absl::Seconds(30);
-
 struct ExemptArguments {
-  VerbOptions options;
   std::string subject, reason, length, until;
 };
 
@@ -77,24 +73,14 @@ std::string ExemptionEndedPage(const Json& exemption) {
 
 void AddExemptVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
   auto args = std::make_shared<ExemptArguments>();
-  args->options = options;
   CLI::App* exempt =
       app->add_subcommand("exempt", "exempt subjects from all rules: add, remove, list");
   exempt->fallthrough();
   exempt->require_subcommand(1);
   const auto verb = [&](const char* name, const char* help, std::function<Json()> request,
                         std::string (*page)(const Json&)) {
-    CLI::App* sub = exempt->add_subcommand(name, help);
-    sub->fallthrough();
-    sub->callback([chosen, args, request = std::move(request), page] {
-      *chosen = [args, request, page]() -> absl::StatusOr<std::string> {
-        absl::StatusOr<Json> done =
-            CallDaemon(*args->options.socket, "exempt", request(), kDaemonLimit);
-        if (!done.ok()) return done.status();
-        return *args->options.json ? DumpPretty(*done) : page(*done);
-      };
-    });
-    return sub;
+    return AddVerb(exempt, name, help, DaemonVerb(options, "exempt", std::move(request), page),
+                   chosen);
   };
   constexpr char kWho[] = "example.com, \"*.example.com\", login:bob@example.com, tag:NAME ...";
   CLI::App* add = verb(

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
-#include "limiter/ctl/queue_verbs.h"
+#include "limiter/ctl/verb.h"
 #include "limiter/localrpc/json.h"
 
 namespace deferd {

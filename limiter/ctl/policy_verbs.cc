@@ -35,8 +35,6 @@ namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kDaemonLimit = absl::Seconds(30);
-
 struct PolicyArguments {
   VerbOptions options;
   std::string subject, policy, config, before, after, dir, format, charge, timezone, guard, since;
@@ -305,10 +303,8 @@ void AddPolicyVerbs(CLI::App* policy, const VerbOptions& options, Verb* chosen) 
   args->options = options;
   using Run = absl::StatusOr<std::string> (*)(const PolicyArguments&);
   const auto verb = [&](const char* name, const char* help, Run run) {
-    CLI::App* sub = policy->add_subcommand(name, help);
-    sub->fallthrough();
-    sub->callback([chosen, args, run] { *chosen = [args, run] { return run(*args); }; });
-    return sub;
+    return AddVerb(
+        policy, name, help, [args, run] { return run(*args); }, chosen);
   };
   CLI::App* show = verb("show", "the policy in force, or which of its rules judge SUBJECT", Show);
   show->add_option("SUBJECT", args->subject, "example.com, login:bob@example.com, ...");

@@ -9,7 +9,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
 #include "limiter/config/config.h"
-#include "limiter/ctl/queue_verbs.h"
+#include "limiter/ctl/verb.h"
 #include "limiter/localrpc/json.h"
 #include "policy/charge.h"
 #include "policy/policy.h"

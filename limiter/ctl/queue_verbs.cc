@@ -219,13 +219,8 @@ void AddQueueVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
   args->options = options;
   using Run = absl::StatusOr<std::string> (*)(const QueueArguments&);
   const auto verb = [&](CLI::App* parent, const char* name, const char* help, Run run) {
-    CLI::App* sub = parent->add_subcommand(name, help);
-    sub->fallthrough();
-    // The first that is called is the innermost.
-    sub->callback([chosen, args, run] {
-      if (!*chosen) *chosen = [args, run] { return run(*args); };
-    });
-    return sub;
+    return AddVerb(
+        parent, name, help, [args, run] { return run(*args); }, chosen);
   };
   const auto choice = [&args](CLI::App* sub) {
     sub->add_option("--sender", args->sender, "the envelope sender");

@@ -9,17 +9,14 @@
 #include "absl/time/time.h"
 #include "limiter/ctl/admin_pages.h"
 #include "limiter/ctl/page_text.h"
-#include "limiter/localrpc/admin_client.h"
 
 namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kDaemonLimit = absl::Seconds(30);
 constexpr size_t kShown = 50;
 
 struct ShadowArguments {
-  VerbOptions options;
   std::string name, reason, since = "7d";
 };
 
@@ -93,24 +90,14 @@ std::string ShadowReportPage(const Json& report) {
 
 void AddShadowVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
   auto args = std::make_shared<ShadowArguments>();
-  args->options = options;
   CLI::App* shadow = app->add_subcommand(
       "shadow", "what rules in shadow would have blocked: report, right, wrong");
   shadow->fallthrough();
   shadow->require_subcommand(1);
   const auto verb = [&](const char* name, const char* help, std::function<Json()> request,
                         std::string (*page)(const Json&)) {
-    CLI::App* sub = shadow->add_subcommand(name, help);
-    sub->fallthrough();
-    sub->callback([chosen, args, request = std::move(request), page] {
-      *chosen = [args, request, page]() -> absl::StatusOr<std::string> {
-        absl::StatusOr<Json> done =
-            CallDaemon(*args->options.socket, "shadow", request(), kDaemonLimit);
-        if (!done.ok()) return done.status();
-        return *args->options.json ? DumpPretty(*done) : page(*done);
-      };
-    });
-    return sub;
+    return AddVerb(shadow, name, help, DaemonVerb(options, "shadow", std::move(request), page),
+                   chosen);
   };
   verb(
       "report", "who would have been blocked, when, by which rule, and what they sent",

@@ -203,12 +203,8 @@ void AddStateVerbs(CLI::App* app, const VerbOptions& options, const char* versio
   auto args = std::make_shared<StateArguments>();
   args->options = options;
   args->version = version;
-  const auto verb = [&](const char* name, const char* help,
-                        std::function<absl::StatusOr<std::string>()> run) {
-    CLI::App* sub = app->add_subcommand(name, help);
-    sub->fallthrough();
-    sub->callback([chosen, run = std::move(run)] { *chosen = run; });
-    return sub;
+  const auto verb = [&](const char* name, const char* help, Verb run) {
+    return AddVerb(app, name, help, std::move(run), chosen);
   };
   CLI::App* backup = verb("backup", "copy deferd's state to a file, while deferd runs",
                           [args] { return RunBackup(*args); });

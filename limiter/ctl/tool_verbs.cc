@@ -41,12 +41,8 @@ void AddToolVerbs(CLI::App* app, const VerbOptions& options, const char* version
   auto args = std::make_shared<ToolArguments>();
   args->options = options;
   args->version = version;
-  const auto verb = [&](const char* name, const char* help,
-                        std::function<absl::StatusOr<std::string>()> run) {
-    CLI::App* sub = app->add_subcommand(name, help);
-    sub->fallthrough();
-    sub->callback([chosen, run = std::move(run)] { *chosen = run; });
-    return sub;
+  const auto verb = [&](const char* name, const char* help, Verb run) {
+    return AddVerb(app, name, help, std::move(run), chosen);
   };
   auto setup = std::make_shared<SetupArguments>();
   CLI::App* wire = verb("setup", "connect this machine's Exim or Postfix to deferd, or undo that",

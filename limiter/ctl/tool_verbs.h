@@ -4,7 +4,7 @@
 #define DEFERD_LIMITER_CTL_TOOL_VERBS_H_
 
 #include "CLI/CLI.hpp"
-#include "limiter/ctl/queue_verbs.h"
+#include "limiter/ctl/verb.h"
 
 namespace deferd {
 
