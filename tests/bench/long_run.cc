@@ -8,9 +8,7 @@
 //
 //   long_run [ATTEMPTS_PER_SECOND [MINUTES]]     2,000 (20 times a busy server) and 60
 
-#include <malloc.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -30,6 +28,7 @@
 #include "limiter/limiter.h"
 #include "limiter/store/sqlite_store.h"
 #include "policy/policy_file.h"
+#include "tests/bench/resident.h"
 
 namespace deferd {
 namespace {
@@ -40,16 +39,6 @@ constexpr absl::Duration kKeep =
     absl::Minutes(10);  // of the ledger: its age limit shows in the run
 constexpr int kRows = 12;
 constexpr int kQuestions = 20'000;
-
-double ResidentMegabytes() {
-  malloc_trim(0);
-  long pages = 0;
-  if (FILE* statm = std::fopen("/proc/self/statm", "r")) {
-    if (std::fscanf(statm, "%*s %ld", &pages) != 1) pages = 0;
-    std::fclose(statm);
-  }
-  return static_cast<double>(pages) * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1e6;
-}
 
 struct Row {
   double memory = 0, store = 0, median = 0, p99 = 0;

@@ -4,9 +4,6 @@
 // prints how much the process grew. The floor is a hash table from name to sixty 16-bit numbers,
 // without outcomes: what a plain ring of minutes would take. `memory_bench [DOMAINS]`.
 
-#include <malloc.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -17,20 +14,10 @@
 #include "absl/strings/str_cat.h"
 #include "limiter/limiter.h"
 #include "policy/policy_file.h"
+#include "tests/bench/resident.h"
 
 namespace deferd {
 namespace {
-
-// Resident bytes of this process, /proc/self/statm.
-double ResidentMegabytes() {
-  malloc_trim(0);
-  long pages = 0;
-  if (FILE* statm = std::fopen("/proc/self/statm", "r")) {
-    if (std::fscanf(statm, "%*s %ld", &pages) != 1) pages = 0;
-    std::fclose(statm);
-  }
-  return static_cast<double>(pages) * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1e6;
-}
 
 std::string Domain(int i) { return absl::StrCat("customer-", i, ".example"); }
 

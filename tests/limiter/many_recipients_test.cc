@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/limiter/limiter_fixture.h"
+#include "tests/limiter/store/forwarding_store.h"
 #include "tests/limiter/store/store_fixture.h"
 #include "tests/status_matchers.h"
 
@@ -23,34 +24,21 @@ using testing::Le;
 constexpr char kPolicy[] = "[rule.r]\nmin_bad = 1000000\npercent = 50\n";
 
 // Notes how much a commit stores of contributions.
-class CountingStore : public LocalStore {
+class CountingStore : public ForwardingStore {
  public:
-  explicit CountingStore(std::unique_ptr<LocalStore> store) : store_(std::move(store)) {}
+  using ForwardingStore::ForwardingStore;
 
-  absl::Status Load(StateVisitor* visitor) override { return store_->Load(visitor); }
-  absl::StatusOr<ForgetFilter> MakeForgetFilter(absl::string_view what) override {
-    return store_->MakeForgetFilter(what);
-  }
-  absl::StatusOr<ForgetStep> ForgetRows(const ForgetFilter& filter, const ForgetPlace& from,
-                                        int64_t most, bool only_count) override {
-    return store_->ForgetRows(filter, from, most, only_count);
-  }
-  std::unique_ptr<LedgerReader> NewReader() override { return store_->NewReader(); }
-  Stats stats() const override { return store_->stats(); }
   absl::Status Commit(const StoreBatch& batch) override {
     bytes_ = rows_ = 0;
     for (const StoredText& one : batch.contributions) {
       bytes_ += one.name.size() + one.text.size();
       ++rows_;
     }
-    return store_->Commit(batch);
+    return ForwardingStore::Commit(batch);
   }
 
   size_t bytes_ = 0;  // of the last commit
   size_t rows_ = 0;
-
- private:
-  const std::unique_ptr<LocalStore> store_;
 };
 
 // What becomes of the recipients of one message: a plain account, from the contract alone.

@@ -1,7 +1,6 @@
 #include "tests/sim/sim_disk.h"
 
 #include <algorithm>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -13,7 +12,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "sqlite3.h"
 
 namespace deferd::sim {
 
@@ -53,18 +51,14 @@ struct Trouble {
 // SQLite calls plain functions, so what they need is global.
 std::map<std::string, Trouble> troubles;  // by prefix
 std::map<std::string, Durable> files;     // by path
-sqlite3_vfs* real_vfs = nullptr;
-sqlite3_vfs layer;
 
 struct File {
-  sqlite3_file base;
-  sqlite3_file* real;
+  LayeredFile layered;
   Trouble* trouble;  // null: none
   Durable* durable;  // null: not one that matters
 };
 
 File* Mine(sqlite3_file* file) { return reinterpret_cast<File*>(file); }
-sqlite3_file* Real(sqlite3_file* file) { return Mine(file)->real; }
 
 Trouble* TroubleOf(absl::string_view path) {
   for (auto& [prefix, trouble] : troubles) {
@@ -86,14 +80,6 @@ int NextFault(Trouble* trouble, int io_error) {
   return broken ? io_error : SQLITE_FULL;
 }
 
-int Close(sqlite3_file* file) {
-  const int code = Real(file)->pMethods->xClose(Real(file));
-  sqlite3_free(Real(file));
-  return code;
-}
-int Read(sqlite3_file* file, void* to, int size, sqlite3_int64 at) {
-  return Real(file)->pMethods->xRead(Real(file), to, size, at);
-}
 int Write(sqlite3_file* file, const void* from, int size, sqlite3_int64 at) {
   File* mine = Mine(file);
   const int fault = NextFault(mine->trouble, SQLITE_IOERR_WRITE);
@@ -125,51 +111,18 @@ int Sync(sqlite3_file* file, int) {
   }
   return SQLITE_OK;
 }
-int FileSize(sqlite3_file* file, sqlite3_int64* size) {
-  return Real(file)->pMethods->xFileSize(Real(file), size);
-}
-int Lock(sqlite3_file* file, int level) { return Real(file)->pMethods->xLock(Real(file), level); }
-int Unlock(sqlite3_file* file, int level) {
-  return Real(file)->pMethods->xUnlock(Real(file), level);
-}
-int CheckReservedLock(sqlite3_file* file, int* held) {
-  return Real(file)->pMethods->xCheckReservedLock(Real(file), held);
-}
-int FileControl(sqlite3_file* file, int what, void* arg) {
-  return Real(file)->pMethods->xFileControl(Real(file), what, arg);
-}
 int SectorSize(sqlite3_file*) { return static_cast<int>(kSector); }
 int DeviceCharacteristics(sqlite3_file*) { return 0; }
-int ShmMap(sqlite3_file* file, int page, int size, int extend, void volatile** to) {
-  return Real(file)->pMethods->xShmMap(Real(file), page, size, extend, to);
-}
-int ShmLock(sqlite3_file* file, int offset, int n, int flags) {
-  return Real(file)->pMethods->xShmLock(Real(file), offset, n, flags);
-}
-void ShmBarrier(sqlite3_file* file) { Real(file)->pMethods->xShmBarrier(Real(file)); }
-int ShmUnmap(sqlite3_file* file, int remove) {
-  return Real(file)->pMethods->xShmUnmap(Real(file), remove);
-}
 
-const sqlite3_io_methods kMethods = {2,
-                                     Close,
-                                     Read,
-                                     Write,
-                                     Truncate,
-                                     Sync,
-                                     FileSize,
-                                     Lock,
-                                     Unlock,
-                                     CheckReservedLock,
-                                     FileControl,
-                                     SectorSize,
-                                     DeviceCharacteristics,
-                                     ShmMap,
-                                     ShmLock,
-                                     ShmBarrier,
-                                     ShmUnmap,
-                                     nullptr,
-                                     nullptr};
+const sqlite3_io_methods kMethods = [] {
+  sqlite3_io_methods methods = ForwardingMethods();
+  methods.xWrite = Write;
+  methods.xTruncate = Truncate;
+  methods.xSync = Sync;
+  methods.xSectorSize = SectorSize;
+  methods.xDeviceCharacteristics = DeviceCharacteristics;
+  return methods;
+}();
 
 std::string Content(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -178,18 +131,10 @@ std::string Content(const std::string& path) {
 
 int Open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out_flags) {
   File* mine = Mine(file);
-  mine->base.pMethods = nullptr;
   mine->trouble = name == nullptr ? nullptr : TroubleOf(name);
   mine->durable = nullptr;
-  mine->real = static_cast<sqlite3_file*>(sqlite3_malloc(real_vfs->szOsFile));
-  if (mine->real == nullptr) return SQLITE_NOMEM;
-  std::memset(mine->real, 0, static_cast<size_t>(real_vfs->szOsFile));
-  const int code = real_vfs->xOpen(real_vfs, name, mine->real, flags, out_flags);
-  if (code != SQLITE_OK) {
-    sqlite3_free(mine->real);
-    return code;
-  }
-  mine->base.pMethods = &kMethods;
+  const int code = OpenReal(name, file, flags, out_flags, &kMethods);
+  if (code != SQLITE_OK) return code;
   if (name != nullptr && (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) != 0 &&
       !absl::EndsWith(name, ".new")) {
     auto [it, fresh] = files.try_emplace(name);
@@ -202,29 +147,16 @@ int Open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out
 int Delete(sqlite3_vfs*, const char* name, int sync) {
   const Trouble* trouble = TroubleOf(name);
   if (trouble != nullptr && trouble->dead) return SQLITE_IOERR_DELETE;
-  const int code = real_vfs->xDelete(real_vfs, name, sync);
+  const int code = DeleteReal(name, sync);
   if (auto found = files.find(name); found != files.end()) found->second = {};
   return code;
 }
 
 }  // namespace
 
-SimDisk::SimDisk() {
+SimDisk::SimDisk() : layer_("sim", sizeof(File), Open, Delete) {
   troubles.clear();
   files.clear();
-  real_vfs = sqlite3_vfs_find(nullptr);
-  layer = *real_vfs;
-  layer.szOsFile = sizeof(File);
-  layer.zName = "sim";
-  layer.pNext = nullptr;
-  layer.xOpen = Open;
-  layer.xDelete = Delete;
-  sqlite3_vfs_register(&layer, 1);
-}
-
-SimDisk::~SimDisk() {
-  sqlite3_vfs_unregister(&layer);
-  sqlite3_vfs_register(real_vfs, 1);
 }
 
 void SimDisk::FailAt(const std::string& prefix, int n, Fault fault) {

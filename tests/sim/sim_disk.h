@@ -14,14 +14,13 @@
 #include <cstdint>
 #include <string>
 
+#include "tests/limiter/store/vfs_layer.h"
+
 namespace deferd::sim {
 
 class SimDisk {
  public:
   SimDisk();
-  ~SimDisk();
-  SimDisk(const SimDisk&) = delete;
-  SimDisk& operator=(const SimDisk&) = delete;
 
   enum class Fault : uint8_t {
     kFull,        // SQLITE_FULL, half of a write done, until Heal
@@ -42,6 +41,9 @@ class SimDisk {
 
   // Forgets what is known of files that were deleted.
   void Forget(const std::string& prefix);
+
+ private:
+  VfsLayer layer_;
 };
 
 }  // namespace deferd::sim

@@ -11,6 +11,7 @@
 #include "limiter/intake/postfix_reader.h"
 #include "limiter/store/sqlite_store.h"
 #include "policy/charge.h"
+#include "tests/limiter/store/forwarding_store.h"
 
 namespace deferd::sim {
 
@@ -33,33 +34,22 @@ std::string Text(absl::Time time) {
 }
 
 // Numbers the commits, so that a restart shows which one the disk has.
-class NumberingStore : public LocalStore {
+class NumberingStore : public ForwardingStore {
  public:
   // `before` gives the commit's number; `after` is told how it went.
   NumberingStore(std::unique_ptr<LocalStore> store, std::function<int64_t()> before,
                  std::function<void(const StoreBatch&, bool)> after)
-      : store_(std::move(store)), before_(std::move(before)), after_(std::move(after)) {}
+      : ForwardingStore(std::move(store)), before_(std::move(before)), after_(std::move(after)) {}
 
-  absl::Status Load(StateVisitor* visitor) override { return store_->Load(visitor); }
   absl::Status Commit(const StoreBatch& batch) override {
     StoreBatch numbered = batch;
     numbered.facts.push_back({kCommitFact, absl::StrCat(before_())});
-    absl::Status committed = store_->Commit(numbered);
+    absl::Status committed = ForwardingStore::Commit(numbered);
     after_(batch, committed.ok());
     return committed;
   }
-  absl::StatusOr<ForgetFilter> MakeForgetFilter(absl::string_view what) override {
-    return store_->MakeForgetFilter(what);
-  }
-  absl::StatusOr<ForgetStep> ForgetRows(const ForgetFilter& filter, const ForgetPlace& from,
-                                        int64_t most, bool only_count) override {
-    return store_->ForgetRows(filter, from, most, only_count);
-  }
-  std::unique_ptr<LedgerReader> NewReader() override { return store_->NewReader(); }
-  Stats stats() const override { return store_->stats(); }
 
  private:
-  const std::unique_ptr<LocalStore> store_;
   const std::function<int64_t()> before_;
   const std::function<void(const StoreBatch&, bool)> after_;
 };

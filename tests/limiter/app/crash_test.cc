@@ -35,6 +35,7 @@
 #include "limiter/store/sqlite_store.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/limiter/store/faulty_disk.h"
+#include "tests/limiter/store/forwarding_store.h"
 #include "tests/limiter/store/memory_store.h"
 #include "tests/limiter/store/store_fixture.h"
 #include "tests/status_matchers.h"
@@ -59,21 +60,14 @@ constexpr const char* kPointNames[kPoints] = {"before the commit", "in the commi
 }
 
 // Dies at its point, at the n-th commit that has something to lose.
-class DyingStore : public LocalStore {
+class DyingStore : public ForwardingStore {
  public:
   DyingStore(std::unique_ptr<LocalStore> store, FaultyDisk* disk, Point point, int nth)
-      : store_(std::move(store)), disk_(disk), point_(point), left_(nth), write_(1 + nth) {}
-
-  absl::Status Load(StateVisitor* visitor) override { return store_->Load(visitor); }
-  absl::StatusOr<ForgetFilter> MakeForgetFilter(absl::string_view what) override {
-    return store_->MakeForgetFilter(what);
-  }
-  absl::StatusOr<ForgetStep> ForgetRows(const ForgetFilter& filter, const ForgetPlace& from,
-                                        int64_t most, bool only_count) override {
-    return store_->ForgetRows(filter, from, most, only_count);
-  }
-  std::unique_ptr<LedgerReader> NewReader() override { return store_->NewReader(); }
-  Stats stats() const override { return store_->stats(); }
+      : ForwardingStore(std::move(store)),
+        disk_(disk),
+        point_(point),
+        left_(nth),
+        write_(1 + nth) {}
 
   absl::Status Commit(const StoreBatch& batch) override {
     bool rotated = false;
@@ -81,19 +75,18 @@ class DyingStore : public LocalStore {
       for (const FilePosition& file : source.position.files) rotated = rotated || file.rotated;
     }
     const bool here = !batch.ledger.empty() && point_ != kNone && (point_ != kRotated || rotated);
-    if (!here || --left_ >= 0) return store_->Commit(batch);
+    if (!here || --left_ >= 0) return ForwardingStore::Commit(batch);
     if (point_ == kInCommit) {
       disk_->FailAt(write_, FaultyDisk::Fault::kKilled);
     } else if (point_ != kAfterCommit) {
       Die();
     }
-    absl::Status committed = store_->Commit(batch);
+    absl::Status committed = ForwardingStore::Commit(batch);
     if (point_ == kAfterCommit) Die();
     return committed;
   }
 
  private:
-  const std::unique_ptr<LocalStore> store_;
   FaultyDisk* const disk_;
   const Point point_;
   int left_;

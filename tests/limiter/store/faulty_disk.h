@@ -6,12 +6,13 @@
 
 #include <cstdint>
 
+#include "tests/limiter/store/vfs_layer.h"
+
 namespace deferd {
 
 class FaultyDisk {
  public:
   FaultyDisk();
-  ~FaultyDisk();
 
   enum class Fault {
     kFull,        // SQLITE_FULL, half of a write done, until Heal
@@ -26,6 +27,9 @@ class FaultyDisk {
   bool failed() const;  // since FailAt
   // Databases that are opened from now on are on a disk mounted for reading.
   void MountReadOnly();
+
+ private:
+  VfsLayer layer_;
 };
 
 }  // namespace deferd
