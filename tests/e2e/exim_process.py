@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 from deferd_process import LIMIT, POLICY, SOURCE, DeferdTest
 from redis_server import until
@@ -98,6 +99,15 @@ class EximTest(DeferdTest):
                                    routers=routers, transports=transports))
         self.write_config(text)
         self.daemon.wait_log("answers are checked")
+
+    def users_file(self, text):
+        """The path of a file for [charge] users; `text` has a line "user: domain" each."""
+        users = tempfile.NamedTemporaryFile("w", suffix=".users", encoding="utf-8")
+        self.addCleanup(users.close)
+        users.write(text)
+        users.flush()
+        os.chmod(users.name, 0o644)
+        return users.name
 
     def write_config(self, text):
         filter_path = self.daemon.path("deferd.filter")

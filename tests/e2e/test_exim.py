@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 import unittest
 
 from deferd_process import POLICY
@@ -135,11 +134,8 @@ class Submissions(EximTest):
 
 class LocalPrograms(EximTest):
     def begin(self, *arguments, **options):
-        users = tempfile.NamedTemporaryFile("w", suffix=".users", encoding="utf-8")
-        self.addCleanup(users.close)
-        users.write("web: bad.example\nshop: good.example\n")
-        users.flush()
-        super().begin(*arguments, config=f'[charge]\nusers = "{users.name}"', **options)
+        users = self.users_file("web: bad.example\nshop: good.example\n")
+        super().begin(*arguments, config=f'[charge]\nusers = "{users}"', **options)
 
     def block(self):
         """A script of bad.example's account, whose sender is made up, fails five times."""

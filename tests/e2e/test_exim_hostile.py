@@ -1,7 +1,6 @@
 """Senders that try to end their field of the question, through a real Exim and every shipped snippet."""
 
 import base64
-import tempfile
 import unittest
 
 from exim_process import EximTest, main
@@ -28,11 +27,8 @@ HOSTILE_LOCAL = HOSTILE + (
 
 class HostileSenders(EximTest):
     def begin(self):
-        users = tempfile.NamedTemporaryFile("w", suffix=".users", encoding="utf-8")
-        self.addCleanup(users.close)
-        users.write("web: bad.example\n")
-        users.flush()
-        super().begin(config=f'[charge]\nrelay_hosts = ["127.0.0.1"]\nusers = "{users.name}"')
+        users = self.users_file("web: bad.example\n")
+        super().begin(config=f'[charge]\nrelay_hosts = ["127.0.0.1"]\nusers = "{users}"')
 
     def block(self, subject="bad.example"):
         self.assertEqual(self.daemon.ctl("block", subject, "--for", "1h", "--reason", "test")[0], 0)

@@ -2,8 +2,6 @@
 
 import fcntl
 import json
-import os
-import tempfile
 import unittest
 
 from exim_process import EXIM, EximTest, main
@@ -27,16 +25,12 @@ def policy(limit=1000, release=100, submission="hold", longest="6h"):
 
 class Held(EximTest):
     def start(self, *helper_options, **options):
-        users = tempfile.NamedTemporaryFile("w", suffix=".users")
-        self.addCleanup(users.close)
-        users.write("web: bad.example\n")
-        users.flush()
-        os.chmod(users.name, 0o644)
+        users = self.users_file("web: bad.example\n")
         self.begin(policy=policy(**options), config=f"""
 [queue]
 helper = "{{folder}}/queue.sock"
 [charge]
-users = "{users.name}"
+users = "{users}"
 """)
         self.helper = QueueHelper(self.daemon.folder, "--exim", EXIM, "--exim-config", self.config,
                                   "--postfix", "/nonexistent", *helper_options)

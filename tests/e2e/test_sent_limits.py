@@ -2,7 +2,6 @@
 has a looser limit, and a local user is counted once, by question and arrival."""
 
 import re
-import tempfile
 import unittest
 
 import exim_process
@@ -35,11 +34,8 @@ action = "reject"
 
 class SentLimits(EximTest):
     def setUp(self):
-        users = tempfile.NamedTemporaryFile("w", suffix=".users", encoding="utf-8")
-        self.addCleanup(users.close)
-        users.write("shop: bad.example\n")
-        users.flush()
-        self.begin(policy=POLICY, config=f'[charge]\nusers = "{users.name}"')
+        users = self.users_file("shop: bad.example\n")
+        self.begin(policy=POLICY, config=f'[charge]\nusers = "{users}"')
 
     def burst(self, login, n):
         """n messages in one session, which only queues: how many were accepted, and what was said."""

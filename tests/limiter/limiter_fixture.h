@@ -117,6 +117,14 @@ class LimiterFixture {
   std::optional<Case> OpenCase(const std::string& domain, bool shadow = false) const {
     return cases_->FindOpen({SubjectKind::kDomain, domain}, shadow);
   }
+  // Of the ledger, as committed; the newest first.
+  std::vector<LedgerRow> Rows(Outcome outcome) {
+    LedgerQuery query;
+    query.outcomes = {outcome};
+    absl::StatusOr<LedgerPage> page = store_->NewReader()->Search(query);
+    EXPECT_TRUE(page.ok()) << page.status();
+    return page.ok() ? page->rows : std::vector<LedgerRow>();
+  }
 
   const bool ledger_;
   size_t max_subjects_ = 500'000;  // from the next Start on

@@ -51,14 +51,6 @@ class RejectedRecipients : public testing::Test, protected LimiterFixture {
   }
 
   void Commit() { EXPECT_THAT(committer_->Commit(/*durable=*/true), IsOk()); }
-
-  std::vector<LedgerRow> Rows(Outcome outcome) {
-    LedgerQuery query;
-    query.outcomes = {outcome};
-    absl::StatusOr<LedgerPage> page = store_->NewReader()->Search(query);
-    EXPECT_TRUE(page.ok()) << page.status();
-    return page.ok() ? page->rows : std::vector<LedgerRow>();
-  }
 };
 
 TEST_F(RejectedRecipients, AreCountedApartFromDeliveries) {
