@@ -24,7 +24,7 @@ absl::StatusOr<WindowRow> DecodeCells(absl::string_view hex) {
 
 TEST(WindowRow, LayoutIsTheContracts) {
   const WindowRow row = {
-      .version = 1.0, .policy_hash = 0x04030201, .cells = {{0x0D0C0B0A, 0, 1, 0}}};
+      .version = 1.0, .policy_hash = 0x04030201, .cells = {{0x0D0C0B0A, {0, 1, 0}}}};
   EXPECT_EQ(absl::BytesToHexString(EncodeWindowRow(row)),
             "000000000000f03f"  // version
             "01"                // format
@@ -35,7 +35,7 @@ TEST(WindowRow, LayoutIsTheContracts) {
 
 TEST(WindowRow, TwentySingleEventsTake37Bytes) {
   WindowRow row = {.version = 4294967296.0 * 7 + 1};
-  for (uint32_t i = 0; i < 20; ++i) row.cells.push_back({1000 + 3 * i, 0, 1, 0});
+  for (uint32_t i = 0; i < 20; ++i) row.cells.push_back({1000 + 3 * i, {0, 1, 0}});
   const std::string bytes = EncodeWindowRow(row);
   EXPECT_EQ(bytes.size(), 37u);
   EXPECT_EQ(DecodeWindowRow(bytes).value(), row);
@@ -154,7 +154,7 @@ TEST(WindowRow, MalformedIsDataLoss) {
     EXPECT_THAT(DecodeWindowRow(EncodeWindowRow({.version = version})),
                 StatusIs(absl::StatusCode::kDataLoss, HasSubstr("malformed")));
   }
-  std::string beyond = EncodeWindowRow({.cells = {{kMaxStep, 1, 0, 0}}});
+  std::string beyond = EncodeWindowRow({.cells = {{kMaxStep, {1, 0, 0}}}});
   EXPECT_THAT(DecodeWindowRow(beyond), IsOk());
   beyond += '\x04';
   EXPECT_FALSE(DecodeWindowRow(beyond).ok());
@@ -164,7 +164,7 @@ TEST(WindowRow, MalformedIsDataLoss) {
 TEST(WindowRow, CutShort) {
   const WindowRow row = {.version = 5,
                          .policy_hash = 1,
-                         .cells = {{10, {1, 0, 0}}, {11, {0, 200, 3}}, {60, 0, 0, 70'000}}};
+                         .cells = {{10, {1, 0, 0}}, {11, {0, 200, 3}}, {60, {0, 0, 70'000}}}};
   const std::string bytes = EncodeWindowRow(row);
   int whole = 0;
   for (size_t size = 0; size < bytes.size(); ++size) {
