@@ -8,7 +8,7 @@
 #include "absl/time/time.h"
 #include "limiter/counting/window.h"
 #include "limiter/parts.h"
-#include "limiter/time_work.h"
+#include "limiter/time_keeper.h"
 #include "policy/charge.h"
 #include "policy/reply/reply_class.h"
 
@@ -16,7 +16,7 @@ namespace deferd {
 
 class Accounts {
  public:
-  Accounts(LimiterParts* parts, TimeWork* time) : parts_(parts), time_(time) {}
+  Accounts(LimiterParts* parts, TimeKeeper* time) : parts_(parts), time_(time) {}
 
   void Add(const ChargedSubjects& charged, absl::Time dated, const Contribution& one);
   void TakeOut(const ChargedSubjects& charged, absl::Time dated, const Contribution& one);
@@ -35,7 +35,7 @@ class Accounts {
   void RoomFor(const ChargedSubjects& charged);
 
   LimiterParts* const parts_;
-  TimeWork* const time_;
+  TimeKeeper* const time_;
 };
 
 }  // namespace deferd

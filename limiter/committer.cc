@@ -111,10 +111,10 @@ void Committer::Do(absl::FunctionRef<void(Events*)> change) {
   Events events;
   mutex_.Lock();
   change(&events);
-  events.TellTo(&uncommitted_);
+  events.Notify(&uncommitted_);
   tell_mutex_.Lock();
   mutex_.Unlock();
-  for (Observer* one : options_.observers) events.TellTo(one);
+  for (Observer* one : options_.observers) events.Notify(one);
   tell_mutex_.Unlock();
 }
 
@@ -122,14 +122,14 @@ void Committer::Record(const EventBatch& batch) {
   mutex_.Lock();
   const Events events = limiter_->Record(batch);
   uncommitted_.BeginBatch(batch.position.has_value() ? &batch.position->source : nullptr);
-  events.TellTo(&uncommitted_);
+  events.Notify(&uncommitted_);
   uncommitted_.EndBatch();
   if (batch.position.has_value()) positions_[batch.position->source] = batch.position->position;
   waiting_rows_.store(uncommitted_.waiting_rows(), std::memory_order_relaxed);
   lost_rows_.store(uncommitted_.lost_rows(), std::memory_order_relaxed);
   tell_mutex_.Lock();
   mutex_.Unlock();
-  for (Observer* one : options_.observers) events.TellTo(one);
+  for (Observer* one : options_.observers) events.Notify(one);
   tell_mutex_.Unlock();
 }
 
@@ -307,7 +307,7 @@ Committer::Status Committer::status() const {
   return status;
 }
 
-void Committer::OnWork(std::function<void()> wake) { limiter_->nodes().OnWork(std::move(wake)); }
+void Committer::SetWake(std::function<void()> wake) { limiter_->nodes().SetWake(std::move(wake)); }
 
 void Committer::SetClockOffset(absl::Duration offset) { limiter_->nodes().SetClockOffset(offset); }
 
@@ -359,8 +359,8 @@ std::vector<std::pair<CaseExchange::Name, int64_t>> Committer::TakeCasesToDrop()
   return limiter_->nodes().TakeCasesToDrop();
 }
 
-void Committer::GoOnAlone() {
-  Do([&](Events* events) { limiter_->nodes().GoOnAlone(events); });
+void Committer::OnStoreUnreachable() {
+  Do([&](Events* events) { limiter_->nodes().OnStoreUnreachable(events); });
 }
 
 ExchangeStats Committer::stats() const { return limiter_->nodes().stats(); }

@@ -131,7 +131,7 @@ class Committer : public Exchange {
   size_t ReceiptsDue() const;
 
   // Exchange: between two batches.
-  void OnWork(std::function<void()> wake) override;
+  void SetWake(std::function<void()> wake) override;
   void SetClockOffset(absl::Duration offset) override;
   void ShareAll() override;
   void ShareCasesDue(absl::Duration soon) override;
@@ -147,7 +147,7 @@ class Committer : public Exchange {
   bool CaseWaits(const Subject& subject) const override;
   bool TakeWantsCases() override;
   std::vector<std::pair<CaseExchange::Name, int64_t>> TakeCasesToDrop() override;
-  void GoOnAlone() override;
+  void OnStoreUnreachable() override;
   void CommitNow() override { Commit().IgnoreError(); }
   ExchangeStats stats() const override;
 

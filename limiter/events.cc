@@ -18,7 +18,7 @@ void Events::Append(Events next) {
   policies_.insert(policies_.end(), next.policies_.begin(), next.policies_.end());
 }
 
-void Events::TellTo(Observer* observer) const {
+void Events::Notify(Observer* observer) const {
   for (const One& one : list_) {
     if (const auto* attempt = std::get_if<OfAttempt>(&one)) {
       observer->OnAttempt(*attempt->attempt, attempt->charged, attempt->left_out,

@@ -105,7 +105,7 @@ class Events {
   void Keep(std::shared_ptr<const Policy> policy) { policies_.push_back(std::move(policy)); }
 
   // Calls the observer for each, in order.
-  void TellTo(Observer* observer) const;
+  void Notify(Observer* observer) const;
 
  private:
   struct OfAttempt {

@@ -9,8 +9,8 @@
 // shown.
 //
 // Every public method takes the one lock, for at most a batch. Safe from any thread.
-// The work is done by classes beside this one, each on its own kind of thing (case_work.h,
-// attempt_work.h ...); this is the lock around them, and who calls whom.
+// The work is done by classes beside this one, each on its own kind of thing (case_handler.h,
+// attempt_handler.h ...); this is the lock around them, and who calls whom.
 
 #ifndef DEFERD_LIMITER_LIMITER_H_
 #define DEFERD_LIMITER_LIMITER_H_
@@ -22,17 +22,17 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "limiter/accounts.h"
-#include "limiter/attempt_work.h"
-#include "limiter/case_work.h"
+#include "limiter/attempt_handler.h"
+#include "limiter/case_handler.h"
 #include "limiter/events.h"
-#include "limiter/incident_work.h"
-#include "limiter/node_work.h"
+#include "limiter/incident_handler.h"
+#include "limiter/node_exchange.h"
 #include "limiter/parts.h"
+#include "limiter/persistence.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
 #include "limiter/report.h"
-#include "limiter/store_work.h"
-#include "limiter/time_work.h"
+#include "limiter/time_keeper.h"
 #include "policy/attempt.h"
 #include "policy/settings.h"
 #include "policy/subject.h"
@@ -96,21 +96,21 @@ class Limiter {
   Stats stats() const;
 
   // For other nodes, and for a store; they take the lock themselves.
-  NodeWork& nodes() { return nodes_; }
-  const NodeWork& nodes() const { return nodes_; }
-  StoreWork& stored() { return stored_; }
+  NodeExchange& nodes() { return nodes_; }
+  const NodeExchange& nodes() const { return nodes_; }
+  Persistence& stored() { return stored_; }
 
  private:
   mutable Mutex mutex_;
   LimiterParts parts_ ABSL_GUARDED_BY(mutex_);
   // Each knows those before it.
-  CaseWork cases_ ABSL_GUARDED_BY(mutex_);
-  TimeWork time_ ABSL_GUARDED_BY(mutex_);
+  CaseHandler cases_ ABSL_GUARDED_BY(mutex_);
+  TimeKeeper time_ ABSL_GUARDED_BY(mutex_);
   Accounts accounts_ ABSL_GUARDED_BY(mutex_);
-  IncidentWork incidents_ ABSL_GUARDED_BY(mutex_);
-  AttemptWork attempts_ ABSL_GUARDED_BY(mutex_);
-  NodeWork nodes_;
-  StoreWork stored_;
+  IncidentHandler incidents_ ABSL_GUARDED_BY(mutex_);
+  AttemptHandler attempts_ ABSL_GUARDED_BY(mutex_);
+  NodeExchange nodes_;
+  Persistence stored_;
 };
 
 }  // namespace deferd

@@ -18,7 +18,7 @@ LimiterParts::LimiterParts(const LimiterOptions& limiter_options, Settings chose
       clock(its_clock),
       case_table(table),
       settings(std::move(chosen)),
-      counter({.max_subjects = options.max_subjects, .tell_changes = options.keep}, &settings),
+      counter({.max_subjects = options.max_subjects, .track_changes = options.keep}, &settings),
       clearings(options.keep),
       contributions(options.max_messages, options.max_recipients, options.keep),
       culprit(&settings, &clearings),

@@ -1,4 +1,5 @@
-// The limiter's parts in one place, for the classes that work on them (attempt_work.h, case_work.h
+// The limiter's parts in one place, for the classes that work on them (attempt_handler.h,
+// case_handler.h
 // ...). Everything in here is one state under the limiter's one lock: the parts have none of their
 // own, and no other owner.
 
@@ -40,10 +41,10 @@ struct LimiterOptions {
   size_t max_recipients = 4'000'000;
   size_t max_subjects = 500'000;  // with counts; the emptiest go first (counting/counter.h)
   bool keep = false;    // remember what has changed, for CollectChanges: somebody stores it
-  bool shared = false;  // count with other nodes: node_work.h; needs `keep`
+  bool shared = false;  // count with other nodes: node_exchange.h; needs `keep`
 };
 
-// That the clock was ahead and was set back (time_work.h).
+// That the clock was ahead and was set back (time_keeper.h).
 struct ClockBack {
   absl::Time at = absl::InfinitePast();  // never
   absl::Duration by;
@@ -52,7 +53,7 @@ struct ClockBack {
 struct LimiterParts {
   // Attempts that are later than the clock by more than that are `future`.
   static constexpr absl::Duration kMaxAhead = absl::Minutes(5);
-  // How much further the stamps accepted may be ahead of the clock (time_work.h).
+  // How much further the stamps accepted may be ahead of the clock (time_keeper.h).
   static constexpr absl::Duration kPatience = absl::Minutes(10);
 
   // `clock` and `case_table` must outlive it.

@@ -30,7 +30,7 @@ struct Cleared {
 
 class Clearings {
  public:
-  explicit Clearings(bool tell_changes) : tell_changes_(tell_changes) {}
+  explicit Clearings(bool track_changes) : track_changes_(track_changes) {}
 
   // Null: no case of the subject has ended lately. Valid until the next change.
   const Cleared* Find(const Subject& subject) const;
@@ -58,10 +58,10 @@ class Clearings {
 
  private:
   void Changed(const Subject& subject) {
-    if (tell_changes_) changed_.push_back(subject);
+    if (track_changes_) changed_.push_back(subject);
   }
 
-  const bool tell_changes_;
+  const bool track_changes_;
   absl::flat_hash_map<Subject, Cleared> cleared_;
   std::vector<Subject> changed_;
 };

@@ -58,7 +58,7 @@ void Contributions::ForgetAfter(absl::Time t) {
 }
 
 void Contributions::Changed(const MessageKey& key, MessageRecord* record, size_t part) {
-  if (!tell_changes_) return;
+  if (!track_changes_) return;
   bool& changed = record->recipients.PartAt(part).changed;
   if (!changed) changed_.push_back({key, part});
   changed = true;

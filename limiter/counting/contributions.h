@@ -23,8 +23,10 @@ namespace deferd {
 
 class Contributions {
  public:
-  Contributions(size_t max_messages, size_t max_recipients, bool tell_changes)
-      : max_messages_(max_messages), max_recipients_(max_recipients), tell_changes_(tell_changes) {}
+  Contributions(size_t max_messages, size_t max_recipients, bool track_changes)
+      : max_messages_(max_messages),
+        max_recipients_(max_recipients),
+        track_changes_(track_changes) {}
 
   // Makes it, and room for it and one more recipient, if it is new. Valid until the next call.
   MessageRecord& OfMessage(const MessageKey& key);
@@ -62,7 +64,7 @@ class Contributions {
 
   const size_t max_messages_;
   const size_t max_recipients_;
-  const bool tell_changes_;
+  const bool track_changes_;
   absl::flat_hash_map<MessageKey, MessageRecord> messages_;
   size_t recipients_ = 0;  // of all messages
   std::vector<Part> changed_;

@@ -105,11 +105,11 @@ void Counter::UseSettings(absl::Time now) {
   }
   const absl::Duration first_was = first().window();
   for (auto& [subject, state] : subjects_) {
-    if (options_.tell_changes) {
+    if (options_.track_changes) {
       for (absl::Duration length : gone) stale_.push_back({subject, length});
     }
     if (state.side != nullptr) {
-      if (options_.tell_changes) {
+      if (options_.track_changes) {
         for (absl::Duration length : gone) stale_.push_back({subject, length, true});
       }
       // What is left out is told of the first rule's window.
@@ -335,13 +335,13 @@ Counter::State& Counter::StateOf(const Subject& subject) {
 }
 
 void Counter::Changed(const Subject& subject, State* state) {
-  if (!options_.tell_changes || state->changed) return;
+  if (!options_.track_changes || state->changed) return;
   state->changed = true;
   changed_.push_back(subject);
 }
 
 void Counter::Gone(const Subject& subject, const State& state) {
-  if (options_.tell_changes && state.stored) gone_.push_back(subject);
+  if (options_.track_changes && state.stored) gone_.push_back(subject);
 }
 
 // While the disk is full everything that changed waits. Of what is forgotten by then nothing need

@@ -52,7 +52,7 @@ struct Contributed {
 
 struct CounterOptions {
   size_t max_subjects = 500'000;
-  bool tell_changes = false;  // somebody stores what changes
+  bool track_changes = false;  // somebody stores what changes
 };
 
 class Counter {

@@ -198,7 +198,7 @@ absl::StatusOr<Json> DiffPolicies(const ReplayOptions& options,
     absl::StatusOr<bool> read = next(&batch);
     if (!read.ok()) return read.status();
     more = *read;
-    for (Side* side : {&old_side, &new_side}) side->limiter.Record(batch).TellTo(&side->log);
+    for (Side* side : {&old_side, &new_side}) side->limiter.Record(batch).Notify(&side->log);
   }
 
   absl::btree_map<std::string, std::pair<std::vector<Block>, std::vector<Block>>> both;

@@ -206,7 +206,7 @@ absl::StatusOr<Json> SuggestLimits(const ReplayOptions& options, SubjectKind kin
     absl::StatusOr<bool> read = next(&batch);
     if (!read.ok()) return read.status();
     more = *read;
-    limiter.Record(batch).TellTo(&log);
+    limiter.Record(batch).Notify(&log);
   }
 
   std::vector<Cell> cells;

@@ -205,7 +205,7 @@ absl::StatusOr<Json> Replay(const ReplayOptions& options) {
     absl::StatusOr<bool> read = (*input)->Next(&batch);
     if (!read.ok()) return read.status();
     more = *read;
-    limiter.Record(batch).TellTo(&tally);
+    limiter.Record(batch).Notify(&tally);
     if (options.progress) options.progress((*input)->done());
   }
   Json result = tally.Result();

@@ -28,8 +28,8 @@ namespace deferd {
 
 class IncidentWatch {
  public:
-  // `tell_changes`: somebody stores what changes.
-  explicit IncidentWatch(bool tell_changes) : incidents_(tell_changes) {}
+  // `track_changes`: somebody stores what changes.
+  explicit IncidentWatch(bool track_changes) : incidents_(track_changes) {}
 
   // A delivery; the incidents that it ended.
   std::vector<Incident> SeeDelivery(const Attempt& attempt, const Subject& sender);

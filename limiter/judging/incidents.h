@@ -104,8 +104,8 @@ class Incidents {
   static constexpr size_t kMaxEnded = 100;            // remembered for people
   static constexpr size_t kMaxChanged = 500'000;      // over twice as many as there can be
 
-  // `tell_changes`: somebody stores what changes.
-  explicit Incidents(bool tell_changes) : tell_changes_(tell_changes) {}
+  // `track_changes`: somebody stores what changes.
+  explicit Incidents(bool track_changes) : track_changes_(track_changes) {}
 
   // What an answer is about, and which organisation gave it. Ordered, for a stable account.
   using Key = std::pair<ReplyScope, std::string>;
@@ -166,7 +166,7 @@ class Incidents {
   std::vector<Key> TakeChanged();
   std::optional<Place> Stored(const Key& key) const;
   void SetChanged(const Key& key) {
-    if (tell_changes_) changed_.insert(key);
+    if (track_changes_) changed_.insert(key);
   }
   void Restore(const Key& key, Place place);
 
@@ -176,7 +176,7 @@ class Incidents {
   Incident End(Place* place, absl::Time time);
   void Remember(absl::string_view name, absl::Time time);
 
-  const bool tell_changes_;
+  const bool track_changes_;
   absl::btree_map<Key, Place> places_;
   std::deque<Incident> ended_;  // newest first
   absl::btree_set<Key> changed_;

@@ -33,7 +33,7 @@ class Exchange {
   virtual ~Exchange() = default;
 
   // `wake` is called, with a lock held, when something begins to wait; be quick.
-  virtual void OnWork(std::function<void()> wake) = 0;
+  virtual void SetWake(std::function<void()> wake) = 0;
   // The store's clock minus this one.
   virtual void SetClockOffset(absl::Duration offset) = 0;
 
@@ -71,7 +71,7 @@ class Exchange {
 
   // The store is away: people are told of the cases opened here that could not be shared, since
   // nobody else may have them, and what waited to be judged by newer rows is judged by those known.
-  virtual void GoOnAlone() = 0;
+  virtual void OnStoreUnreachable() = 0;
 
   // Stores what has changed, so that others are told of it. The committer's status says how it
   // went.

@@ -29,12 +29,12 @@ Publisher::Publisher(PublisherOptions options, std::unique_ptr<SharedStore> stor
       exchange_(exchange),
       clock_(clock),
       jitter_(static_cast<uint32_t>(absl::ToUnixNanos(clock->Now()))) {
-  exchange_->OnWork([this] { Wake(); });
+  exchange_->SetWake([this] { Wake(); });
 }
 
 Publisher::~Publisher() {
   Stop();
-  exchange_->OnWork({});
+  exchange_->SetWake({});
 }
 
 absl::Status Publisher::Claim() {
@@ -105,7 +105,7 @@ Publisher::Pause Publisher::Round() {
   // Another server may be the master by now.
   reconnect_ = trouble == SharedTrouble::kReadOnly || trouble == SharedTrouble::kUnexpected;
   // Who waits to tell people does not wait for a store that may stay away.
-  exchange_->GoOnAlone();
+  exchange_->OnStoreUnreachable();
   failures_ = std::min(failures_ + 1, 10);
   absl::Duration pause = std::min(kFirstPause * (1 << failures_), kLongestPause);
   jitter_ = jitter_ * 1664525 + 1013904223;  // so that many nodes do not come back at once

@@ -429,7 +429,7 @@ bool RowExchange::TakeConfirming(const Subject& domain) {
   return confirming_.erase(domain) > 0;
 }
 
-std::vector<Subject> RowExchange::GoOnAlone() {
+std::vector<Subject> RowExchange::OnStoreUnreachable() {
   alone_ = true;
   confirming_.clear();
   const absl::flat_hash_set<Subject> asked = std::exchange(unconfirmed_, {});

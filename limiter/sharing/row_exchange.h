@@ -91,13 +91,13 @@ class RowExchange : public OtherNodes {
 
   // A domain would be blocked by what is known of the other nodes: that is judged when its rows and
   // those of its parts come back next.
-  void AskAgain(const Subject& domain) { unconfirmed_.insert(domain); }
-  bool AsksAgain(const Subject& domain) const { return unconfirmed_.contains(domain); }
+  void AwaitConfirmation(const Subject& domain) { unconfirmed_.insert(domain); }
+  bool AwaitsConfirmation(const Subject& domain) const { return unconfirmed_.contains(domain); }
   void Confirm(const Subject& domain) { confirming_.insert(domain); }
   // True if what comes is the answer to that. Either way nothing is asked again for now.
   bool TakeConfirming(const Subject& domain);
   // The store is away: what is known has to do. The domains that were asked about.
-  std::vector<Subject> GoOnAlone();
+  std::vector<Subject> OnStoreUnreachable();
   bool alone() const { return alone_; }
 
   // To be put again with the next beat: those whose rows were refused, or are another's.

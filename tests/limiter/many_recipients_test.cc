@@ -216,7 +216,7 @@ TEST_F(ManyRecipients, AnOlderDeferdsRowIsTakenOverAndSplit) {
 
 TEST_F(ManyRecipients, MessagesAndRecipientsAreBoundedTogether) {
   Contributions contributions(/*max_messages=*/1'000, /*max_recipients=*/10'000,
-                              /*tell_changes=*/true);
+                              /*track_changes=*/true);
   const auto add = [&](int message, int recipient) {
     const MessageKey key = {absl::StrCat("m", message), At(absl::Seconds(message))};
     MessageRecord& record = contributions.OfMessage(key);

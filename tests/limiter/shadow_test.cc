@@ -89,14 +89,14 @@ Told Judged(const std::string& policy, int seed) {
     } else if (draw(10) == 0) {
       events = daemon.limiter_->Tick();
     }
-    events.TellTo(&told);
+    events.Notify(&told);
     Attempt attempt =
         LimiterFixture::MakeAttempt(domain, At(at), static_cast<Outcome>(draw(3)),
                                     absl::StrCat("m", draw(300)), absl::StrCat("r", draw(3), "@x"));
     attempt.identity.login = attempt.identity.sender = absl::StrCat("u", draw(4), "@", domain);
     EventBatch batch;
     *batch.Add() = {LogEvent::Kind::kAttempt, attempt};
-    daemon.limiter_->Record(batch).TellTo(&told);
+    daemon.limiter_->Record(batch).Notify(&told);
   }
   return told;
 }

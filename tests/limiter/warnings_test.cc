@@ -32,7 +32,7 @@ class WarningsTest : public testing::Test {
       EventBatch batch;
       *batch.Add() = {LogEvent::Kind::kAttempt,
                       LimiterFixture::MakeAttempt(domain, At(at), outcome)};
-      limiter_->Record(batch).TellTo(&observer_);
+      limiter_->Record(batch).Notify(&observer_);
     }
   }
   std::vector<std::string> Told() const {
@@ -124,7 +124,7 @@ TEST_F(WarningsTest, AReloadEndsTheBlockOfARuleThatIsNotForTheSubjectAnyMore) {
       LimiterFixture::ParsedPolicy(std::string(kRatio) +
                                    "[rule.loose]\ndomains = \"a.example\"\ninstead_of = \"ratio\"\n"
                                    "min_bad = 100\npercent = 50\n");
-  limiter_->SetSettings(settings_).TellTo(&observer_);
+  limiter_->SetSettings(settings_).Notify(&observer_);
   EXPECT_FALSE(cases_.FindOpen(a, false).has_value());
   EXPECT_TRUE(cases_.FindOpen(b, false).has_value());
 }

@@ -97,7 +97,7 @@ class WhatCounts : public testing::TestWithParam<LineCase> {
           &batch);
     }
     EXPECT_EQ(batch.counts.malformed, 0);
-    limiter.Record(batch).TellTo(&seen_);
+    limiter.Record(batch).Notify(&seen_);
   }
 
   LastSeen seen_;

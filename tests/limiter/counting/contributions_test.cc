@@ -13,7 +13,7 @@ RecipientRecord& Of(Contributions* contributions, const MessageKey& key) {
 }
 
 TEST(Contributions, RemembersAMessageUntilItIsForgotten) {
-  Contributions contributions(100, 1'000, /*tell_changes=*/false);
+  Contributions contributions(100, 1'000, /*track_changes=*/false);
   Of(&contributions, Key(1)).outcome = CountedOutcome::kDeferred;
   EXPECT_EQ(Of(&contributions, Key(1)).outcome, CountedOutcome::kDeferred);
   contributions.Forget(Key(1));
@@ -21,13 +21,13 @@ TEST(Contributions, RemembersAMessageUntilItIsForgotten) {
 }
 
 TEST(Contributions, TheSameIdAtAnotherArrivalIsAnotherMessage) {
-  Contributions contributions(100, 1'000, /*tell_changes=*/false);
+  Contributions contributions(100, 1'000, /*track_changes=*/false);
   Of(&contributions, {"m", absl::FromUnixSeconds(1)});
   EXPECT_EQ(contributions.OfMessage({"m", absl::FromUnixSeconds(2)}).recipients.size(), 0u);
 }
 
 TEST(Contributions, EvictsTheOldestAndSaysHowMany) {
-  Contributions contributions(1'000, 10'000, /*tell_changes=*/false);
+  Contributions contributions(1'000, 10'000, /*track_changes=*/false);
   for (int i = 0; i < 1'001; ++i) Of(&contributions, Key(i));
   EXPECT_EQ(contributions.evicted(), 101);
   EXPECT_EQ(contributions.size(), 900u);

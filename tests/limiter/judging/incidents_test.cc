@@ -460,7 +460,7 @@ TEST(DeliveryMemory, NamesOfOneSortDoNotDriveOutOthers) {
 }
 
 TEST_F(IncidentsTest, PlacesAreBounded) {
-  Incidents incidents(/*tell_changes=*/false);
+  Incidents incidents(/*track_changes=*/false);
   Classification answer;
   answer.scope = ReplyScope::kDestination;
   for (int i = 0; i < 12'000; ++i) {

@@ -1,4 +1,4 @@
-#include "limiter/time_work.h"
+#include "limiter/time_keeper.h"
 
 #include <algorithm>
 
@@ -11,7 +11,7 @@ constexpr absl::Duration kKeepClosed = absl::Hours(7 * 24);
 
 }  // namespace
 
-void TimeWork::AdvanceTo(absl::Time t) {
+void TimeKeeper::AdvanceTo(absl::Time t) {
   if (t <= parts_->now) return;
   EndDue(t);
   parts_->now = t;
@@ -19,19 +19,19 @@ void TimeWork::AdvanceTo(absl::Time t) {
   if (parts_->now - parts_->last_sweep > parts_->counter.longest() / 2) Forget();
 }
 
-void TimeWork::EndDue(absl::Time t) {
+void TimeKeeper::EndDue(absl::Time t) {
   cases_->EndDue(t);
   EndIncidentsDue(t);
 }
 
-void TimeWork::EndIncidentsDue(absl::Time t) {
+void TimeKeeper::EndIncidentsDue(absl::Time t) {
   const absl::Duration window = parts_->counter.first().window();
   if (t < parts_->incidents.incidents().next_expiry(window)) return;
   for (const Incident& ended : parts_->incidents.incidents().Expire(t, window))
     parts_->happened.AddIncident(ended);
 }
 
-void TimeWork::Forget() {
+void TimeKeeper::Forget() {
   parts_->last_sweep = parts_->now;
   parts_->counter.ForgetDead();
   parts_->warnings.ForgetBefore(parts_->now - parts_->counter.longest());
@@ -44,7 +44,7 @@ void TimeWork::Forget() {
   ForgetWhatIsGone();
 }
 
-void TimeWork::ForgetWhatIsGone() {
+void TimeKeeper::ForgetWhatIsGone() {
   parts_->culprit.ForgetBefore(
       parts_->now - parts_->counter.longest(),
       [&](const Subject& subject) { return parts_->counter.Has(subject); });
@@ -54,14 +54,14 @@ void TimeWork::ForgetWhatIsGone() {
   });
 }
 
-void TimeWork::ComeBackIfSetBack() {
+void TimeKeeper::RecoverIfClockSetBack() {
   const bool ahead =
       parts_->now != absl::InfinitePast() &&
       parts_->now > parts_->batch_clock + LimiterParts::kMaxAhead + LimiterParts::kPatience;
   if (ahead) ComeBackTo(parts_->batch_clock);
 }
 
-void TimeWork::ComeBackTo(absl::Time now) {
+void TimeKeeper::ComeBackTo(absl::Time now) {
   parts_->clock_back = {now, parts_->now - now};
   parts_->now = now;
   parts_->last_sweep = std::min(parts_->last_sweep, now);

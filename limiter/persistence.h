@@ -3,8 +3,8 @@
 // Works on the limiter's parts; each method takes the limiter's lock. CollectChanges, then
 // ChangesSaved, then CollectChanges again: in this order, from one thread at a time.
 
-#ifndef DEFERD_LIMITER_STORE_WORK_H_
-#define DEFERD_LIMITER_STORE_WORK_H_
+#ifndef DEFERD_LIMITER_PERSISTENCE_H_
+#define DEFERD_LIMITER_PERSISTENCE_H_
 
 #include <vector>
 
@@ -12,20 +12,21 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "limiter/accounts.h"
-#include "limiter/case_work.h"
+#include "limiter/case_handler.h"
 #include "limiter/events.h"
 #include "limiter/parts.h"
 #include "limiter/port/mutex.h"
 #include "limiter/store/facts_codec.h"
 #include "limiter/store/local_store.h"
-#include "limiter/time_work.h"
+#include "limiter/time_keeper.h"
 #include "policy/subject.h"
 
 namespace deferd {
 
-class StoreWork {
+class Persistence {
  public:
-  StoreWork(Mutex* mutex, LimiterParts* parts, CaseWork* cases, TimeWork* time, Accounts* accounts)
+  Persistence(Mutex* mutex, LimiterParts* parts, CaseHandler* cases, TimeKeeper* time,
+              Accounts* accounts)
       : mutex_(mutex), parts_(parts), cases_(cases), time_(time), accounts_(accounts) {}
 
   // Adds to `batch` what has changed since the last call: windows, contributions, clearings, cases,
@@ -72,8 +73,8 @@ class StoreWork {
 
   Mutex* const mutex_;
   LimiterParts* const parts_ ABSL_PT_GUARDED_BY(mutex_);
-  CaseWork* const cases_ ABSL_PT_GUARDED_BY(mutex_);
-  TimeWork* const time_ ABSL_PT_GUARDED_BY(mutex_);
+  CaseHandler* const cases_ ABSL_PT_GUARDED_BY(mutex_);
+  TimeKeeper* const time_ ABSL_PT_GUARDED_BY(mutex_);
   Accounts* const accounts_ ABSL_PT_GUARDED_BY(mutex_);
   Changes being_saved_ ABSL_GUARDED_BY(mutex_);
   Restored restored_ ABSL_GUARDED_BY(mutex_);  // until FinishRestore
@@ -81,4 +82,4 @@ class StoreWork {
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_STORE_WORK_H_
+#endif  // DEFERD_LIMITER_PERSISTENCE_H_

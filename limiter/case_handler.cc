@@ -1,4 +1,4 @@
-#include "limiter/case_work.h"
+#include "limiter/case_handler.h"
 
 #include <algorithm>
 #include <optional>
@@ -13,8 +13,8 @@
 
 namespace deferd {
 
-void CaseWork::JudgeSubject(const Subject& subject, absl::Time now, absl::Time since, bool newest,
-                            Basis basis) {
+void CaseHandler::JudgeSubject(const Subject& subject, absl::Time now, absl::Time since,
+                               bool newest, Basis basis) {
   if (!parts_->judge.MayBeBlocked(subject, now) || ExemptionOf(subject).has_value()) return;
   for (bool shadow : {false, true}) {
     if (!parts_->judge.AnyRule(shadow)) continue;
@@ -35,14 +35,15 @@ void CaseWork::JudgeSubject(const Subject& subject, absl::Time now, absl::Time s
     const bool wait = !newest && parts_->rows != nullptr && !parts_->rows->alone() &&
                       parts_->judge.RestsOnOthers(subject, *decision, now, shadow);
     if (wait) {
-      parts_->rows->AskAgain(subject);
+      parts_->rows->AwaitConfirmation(subject);
     } else {
       Open(subject, *decision, shadow, since);
     }
   }
 }
 
-void CaseWork::Warn(const Subject& subject, const std::vector<Decision>& decisions, bool shadow) {
+void CaseHandler::Warn(const Subject& subject, const std::vector<Decision>& decisions,
+                       bool shadow) {
   for (const Decision& decision : decisions) {
     const Rule& rule = *decision.rule;
     const bool in_shadow = rule.shadow || parts_->settings.policy->mode == Mode::kShadow;
@@ -61,7 +62,7 @@ void CaseWork::Warn(const Subject& subject, const std::vector<Decision>& decisio
 }
 
 // After a contribution that may trip a rule.
-void CaseWork::JudgeAll(const ChargedSubjects& charged, absl::Time since, Basis basis) {
+void CaseHandler::JudgeAll(const ChargedSubjects& charged, absl::Time since, Basis basis) {
   for (const Charged& one : charged) {
     if (!parts_->counter.Tracks(charged, one)) continue;
     if (parts_->Shares(one.subject)) parts_->rows->SetBad(one.subject);
@@ -69,8 +70,8 @@ void CaseWork::JudgeAll(const ChargedSubjects& charged, absl::Time since, Basis 
   }
 }
 
-void CaseWork::Open(const Subject& subject, const Decision& decision, bool shadow,
-                    absl::Time since) {
+void CaseHandler::Open(const Subject& subject, const Decision& decision, bool shadow,
+                       absl::Time since) {
   Case record = parts_->casebook.Open(subject, *parts_->settings.policy, decision, shadow, since,
                                       parts_->batch_clock);
   record.judged_at = std::max(parts_->now, since);
@@ -93,7 +94,7 @@ void CaseWork::Open(const Subject& subject, const Decision& decision, bool shado
   Changed(CaseChange::kOpened, record.since, record);
 }
 
-void CaseWork::Changed(CaseChange change, absl::Time time, const Case& changed) {
+void CaseHandler::Changed(CaseChange change, absl::Time time, const Case& changed) {
   Case record = changed;
   const bool shares = parts_->Shares(record.subject);
   if (shares && change != CaseChange::kAdopted) {
@@ -108,7 +109,7 @@ void CaseWork::Changed(CaseChange change, absl::Time time, const Case& changed) 
   if (change == CaseChange::kOpened && !shares) parts_->happened.AddAnnouncement(record);
 }
 
-void CaseWork::NotePart(const Case& record) {
+void CaseHandler::NotePart(const Case& record) {
   if (!Culprit::MayBePart(record.subject.kind)) return;
   parts_->culprit.NoteCase(record);
   // The others' part of it has to be known, to be taken out of the domain's.
@@ -122,7 +123,7 @@ void CaseWork::NotePart(const Case& record) {
                              parts_->culprit.WithinOf(record.subject));
 }
 
-void CaseWork::EndShadowCase(const Case& enforced, absl::Time at) {
+void CaseHandler::EndShadowCase(const Case& enforced, absl::Time at) {
   const std::optional<Case> trial = parts_->case_table->FindOpen(enforced.subject, /*shadow=*/true);
   if (!trial.has_value()) return;
   Changed(
@@ -130,13 +131,13 @@ void CaseWork::EndShadowCase(const Case& enforced, absl::Time at) {
       Casebook::Closed(*trial, at, Ending::kEnforced, absl::StrCat(enforced.id, " is enforced")));
 }
 
-void CaseWork::EndDue(absl::Time t) {
+void CaseHandler::EndDue(absl::Time t) {
   while (const std::optional<Case> record = parts_->casebook.NextDue(t)) EndOrExtend(*record);
 }
 
 // At `until` only what came after the block took hold is judged: the block's own consequences, and
 // the burst that caused it, do not prolong it.
-void CaseWork::EndOrExtend(const Case& record) {
+void CaseHandler::EndOrExtend(const Case& record) {
   const absl::Time at = record.until;
   if (record.exempts()) {  // it was counted all the while
     Changed(CaseChange::kEnded, at, Casebook::Closed(record, at, Ending::kTime));
@@ -159,7 +160,7 @@ void CaseWork::EndOrExtend(const Case& record) {
   Changed(CaseChange::kEnded, at, Casebook::Closed(record, at, Ending::kTime));
 }
 
-void CaseWork::Harden(Case record, absl::Time now) {
+void CaseHandler::Harden(Case record, absl::Time now) {
   const auto& rules = parts_->settings.policy->rules;
   const auto rule =
       absl::c_find_if(rules, [&](const Rule& one) { return one.name == record.rule; });
@@ -175,20 +176,20 @@ void CaseWork::Harden(Case record, absl::Time now) {
   Changed(CaseChange::kExtended, now, record);
 }
 
-void CaseWork::Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow) {
+void CaseHandler::Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow) {
   std::vector<Subject> within = parts_->culprit.WithinOf(subject);
   for (const Subject& domain : within) parts_->culprit.SetApart(subject, domain);
   parts_->clearings.Clear(subject, at, enforced, shadow, std::move(within));
 }
 
-std::optional<Case> CaseWork::ExemptionOf(const Subject& subject) const {
+std::optional<Case> CaseHandler::ExemptionOf(const Subject& subject) const {
   if (parts_->case_table->CountExemptions() == 0) return std::nullopt;
   return parts_->case_table->FindExemption(subject, parts_->culprit.WithinOf(subject),
                                            *parts_->settings.policy);
 }
 
 // Whoever opened them: that node may not know of the exemption yet.
-void CaseWork::CloseWhatIsExempt() {
+void CaseHandler::CloseWhatIsExempt() {
   if (parts_->case_table->CountExemptions() == 0) return;
   for (const Case& record : parts_->case_table->Open()) {
     if (record.manual) continue;
@@ -202,7 +203,7 @@ void CaseWork::CloseWhatIsExempt() {
   }
 }
 
-void CaseWork::CloseWhatIsNotEnforced() {
+void CaseHandler::CloseWhatIsNotEnforced() {
   CloseWhatIsExempt();
   const Policy& policy = *parts_->settings.policy;
   for (const Case& record : parts_->case_table->Open()) {
@@ -224,8 +225,8 @@ void CaseWork::CloseWhatIsNotEnforced() {
   }
 }
 
-Case CaseWork::Block(const Subject& named, absl::Duration duration, const std::string& by,
-                     const std::string& reason) {
+Case CaseHandler::Block(const Subject& named, absl::Duration duration, const std::string& by,
+                        const std::string& reason) {
   const Subject subject = AsCharged(*parts_->settings.lists, named);
   parts_->batch_clock = parts_->clock->Now();
   Case record = parts_->casebook.Block(subject, *parts_->settings.policy, parts_->batch_clock,
@@ -242,8 +243,8 @@ Case CaseWork::Block(const Subject& named, absl::Duration duration, const std::s
   return record;
 }
 
-Case CaseWork::Exempt(const Subject& named, absl::Duration duration, const std::string& by,
-                      const std::string& reason) {
+Case CaseHandler::Exempt(const Subject& named, absl::Duration duration, const std::string& by,
+                         const std::string& reason) {
   const Subject subject = AsCharged(*parts_->settings.lists, named);
   parts_->batch_clock = parts_->clock->Now();
   Case record = parts_->casebook.Exempt(subject, *parts_->settings.policy, parts_->batch_clock,
@@ -255,7 +256,7 @@ Case CaseWork::Exempt(const Subject& named, absl::Duration duration, const std::
   return record;
 }
 
-void CaseWork::PutPersons(const Case& record) {
+void CaseHandler::PutPersons(const Case& record) {
   if (const std::optional<Case> before =
           parts_->case_table->FindOpen(record.subject, /*shadow=*/false)) {
     Changed(CaseChange::kEnded, parts_->batch_clock,
@@ -266,8 +267,8 @@ void CaseWork::PutPersons(const Case& record) {
 }
 
 // It was counted all the while, so nothing is cleared.
-absl::StatusOr<Case> CaseWork::EndExemption(const Subject& named, const std::string& by,
-                                            const std::string& reason) {
+absl::StatusOr<Case> CaseHandler::EndExemption(const Subject& named, const std::string& by,
+                                               const std::string& reason) {
   const Subject subject = AsCharged(*parts_->settings.lists, named);
   parts_->batch_clock = parts_->clock->Now();
   const std::optional<Case> record = parts_->case_table->FindOpen(subject, /*shadow=*/false);
@@ -280,8 +281,8 @@ absl::StatusOr<Case> CaseWork::EndExemption(const Subject& named, const std::str
   return ended;
 }
 
-absl::StatusOr<Case> CaseWork::Unblock(const Subject& named, const std::string& by,
-                                       const std::string& reason, HeldOrder held) {
+absl::StatusOr<Case> CaseHandler::Unblock(const Subject& named, const std::string& by,
+                                          const std::string& reason, HeldOrder held) {
   Subject subject = AsCharged(*parts_->settings.lists, named);
   // A block from before logins were named with their host.
   if (!parts_->case_table->FindOpen(subject, false) && !parts_->case_table->FindOpen(subject, true))
@@ -307,7 +308,7 @@ absl::StatusOr<Case> CaseWork::Unblock(const Subject& named, const std::string& 
   return *std::move(ended);
 }
 
-void CaseWork::BringBackTo(absl::Time now) {
+void CaseHandler::BringBackTo(absl::Time now) {
   for (Case& record : parts_->case_table->Open()) {
     if (record.since <= now) continue;
     record.until -= record.since - now;

@@ -1,4 +1,4 @@
-#include "limiter/incident_work.h"
+#include "limiter/incident_handler.h"
 
 #include <deque>
 #include <iterator>
@@ -20,8 +20,8 @@ constexpr size_t kMaxNamed = 1'000;  // bytes of witnesses in a case's reason: o
 
 }  // namespace
 
-LeftOut IncidentWork::WatchPlace(const Attempt& attempt, const ChargedSubjects& charged,
-                                 const Classification* answer, LeftOut left_out) {
+LeftOut IncidentHandler::WatchPlace(const Attempt& attempt, const ChargedSubjects& charged,
+                                    const Classification* answer, LeftOut left_out) {
   const Charged& sender = charged.back();
   if (attempt.outcome == Outcome::kDelivered) {
     if (!attempt.remote) return left_out;
@@ -48,7 +48,7 @@ LeftOut IncidentWork::WatchPlace(const Attempt& attempt, const ChargedSubjects& 
   return left_out;
 }
 
-void IncidentWork::TakeOutIncident(const Incidents::Key& key, const Incident& incident) {
+void IncidentHandler::TakeOutIncident(const Incidents::Key& key, const Incident& incident) {
   std::deque<PlaceContribution> all =
       parts_->incidents.incidents().TakeContributions(key, parts_->now);
   std::vector<PlaceContribution> taken_out(std::make_move_iterator(all.begin()),
@@ -77,8 +77,8 @@ void IncidentWork::TakeOutIncident(const Incidents::Key& key, const Incident& in
   for (const auto& [kind, id] : hit) CloseIfItRestedOn(incident, {kind, id}, taken_out);
 }
 
-void IncidentWork::CloseIfItRestedOn(const Incident& incident, const Subject& subject,
-                                     const std::vector<PlaceContribution>& taken_out) {
+void IncidentHandler::CloseIfItRestedOn(const Incident& incident, const Subject& subject,
+                                        const std::vector<PlaceContribution>& taken_out) {
   for (bool shadow : {false, true}) {
     const std::optional<Case> record = parts_->case_table->FindOpen(subject, shadow);
     if (!record.has_value() || record->manual) continue;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "limiter/accounts.h"
-#include "limiter/case_work.h"
+#include "limiter/case_handler.h"
 #include "limiter/judging/incidents.h"
 #include "limiter/parts.h"
 #include "policy/attempt.h"
@@ -20,9 +20,9 @@
 
 namespace deferd {
 
-class IncidentWork {
+class IncidentHandler {
  public:
-  IncidentWork(LimiterParts* parts, Accounts* accounts, CaseWork* cases)
+  IncidentHandler(LimiterParts* parts, Accounts* accounts, CaseHandler* cases)
       : parts_(parts), accounts_(accounts), cases_(cases) {}
 
   // Watches who fails where: `left_out`, or kIncident because of what goes on at the place.
@@ -37,7 +37,7 @@ class IncidentWork {
 
   LimiterParts* const parts_;
   Accounts* const accounts_;
-  CaseWork* const cases_;
+  CaseHandler* const cases_;
 };
 
 }  // namespace deferd

@@ -6,11 +6,11 @@
 #define DEFERD_LIMITER_ATTEMPT_WORK_H_
 
 #include "limiter/accounts.h"
-#include "limiter/case_work.h"
+#include "limiter/case_handler.h"
 #include "limiter/counting/message_record.h"
-#include "limiter/incident_work.h"
+#include "limiter/incident_handler.h"
 #include "limiter/parts.h"
-#include "limiter/time_work.h"
+#include "limiter/time_keeper.h"
 #include "policy/attempt.h"
 #include "policy/charge.h"
 #include "policy/left_out.h"
@@ -18,10 +18,10 @@
 
 namespace deferd {
 
-class AttemptWork {
+class AttemptHandler {
  public:
-  AttemptWork(LimiterParts* parts, Accounts* accounts, CaseWork* cases, IncidentWork* incidents,
-              TimeWork* time)
+  AttemptHandler(LimiterParts* parts, Accounts* accounts, CaseHandler* cases,
+                 IncidentHandler* incidents, TimeKeeper* time)
       : parts_(parts), accounts_(accounts), cases_(cases), incidents_(incidents), time_(time) {}
 
   void Record(const EventBatch& batch);
@@ -52,9 +52,9 @@ class AttemptWork {
 
   LimiterParts* const parts_;
   Accounts* const accounts_;
-  CaseWork* const cases_;
-  IncidentWork* const incidents_;
-  TimeWork* const time_;
+  CaseHandler* const cases_;
+  IncidentHandler* const incidents_;
+  TimeKeeper* const time_;
 };
 
 }  // namespace deferd

@@ -1,4 +1,4 @@
-#include "limiter/node_work.h"
+#include "limiter/node_exchange.h"
 
 #include <algorithm>
 #include <optional>
@@ -6,17 +6,17 @@
 
 namespace deferd {
 
-void NodeWork::OnWork(std::function<void()> wake) {
+void NodeExchange::SetWake(std::function<void()> wake) {
   MutexLock lock(mutex_);
   parts_->wake = std::move(wake);
 }
 
-void NodeWork::ShareAll() {
+void NodeExchange::ShareAll() {
   MutexLock lock(mutex_);
   parts_->ShareEverything();
 }
 
-void NodeWork::ShareCasesDue(absl::Duration soon) {
+void NodeExchange::ShareCasesDue(absl::Duration soon) {
   MutexLock lock(mutex_);
   const absl::Time by = parts_->clock->Now() + soon;
   for (const Case& record : parts_->case_table->Open()) {
@@ -25,32 +25,32 @@ void NodeWork::ShareCasesDue(absl::Duration soon) {
   for (const Subject& subject : parts_->rows->TakeToRetry()) parts_->ShareSubject(subject);
 }
 
-void NodeWork::SetClockOffset(absl::Duration offset) {
+void NodeExchange::SetClockOffset(absl::Duration offset) {
   MutexLock lock(mutex_);
   if (parts_->rows->SetOffset(offset)) parts_->ShareEverything();
 }
 
-std::vector<RowPut> NodeWork::TakeRowsToPut(size_t most) {
+std::vector<RowPut> NodeExchange::TakeRowsToPut(size_t most) {
   MutexLock lock(mutex_);
   const Culprit* const culprit = &parts_->culprit;
   return parts_->rows->Take(most, *parts_->settings.policy,
                             [&](const Subject& domain) { return culprit->Apart(domain); });
 }
 
-void NodeWork::RowsNotPut(absl::Span<const RowPut> puts) {
+void NodeExchange::RowsNotPut(absl::Span<const RowPut> puts) {
   MutexLock lock(mutex_);
   const Culprit* const culprit = &parts_->culprit;
   parts_->rows->TakeBack(puts, [&](const Subject& one) { return culprit->FirstWithin(one); });
 }
 
-bool NodeWork::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers,
-                       Events* events) {
+bool NodeExchange::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers,
+                           Events* events) {
   MutexLock lock(mutex_);
   parts_->batch_clock = parts_->clock->Now();
   bool opened = false;
   for (const Subject& subject : parts_->rows->Put(puts, answers, parts_->ShownNow())) {
     opened = JudgeAgain(subject) || opened;
-    if (!parts_->rows->AsksAgain(subject)) continue;
+    if (!parts_->rows->AwaitsConfirmation(subject)) continue;
     // Once more, with the newest of all its parts, and the cases that others opened of them.
     parts_->ShareSubject(subject);
     parts_->rows->SetBad(subject);
@@ -64,12 +64,12 @@ bool NodeWork::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer
   return opened;
 }
 
-void NodeWork::RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) {
+void NodeExchange::RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) {
   MutexLock lock(mutex_);
   parts_->rows->Read(keys, answers, parts_->ShownNow());
 }
 
-std::vector<RowKey> NodeWork::RowKeysOf(const Subject& subject) const {
+std::vector<RowKey> NodeExchange::RowKeysOf(const Subject& subject) const {
   MutexLock lock(mutex_);
   std::vector<Subject> subjects = {subject};
   if (const std::vector<Subject>* parts = parts_->culprit.Apart(subject)) {
@@ -83,30 +83,30 @@ std::vector<RowKey> NodeWork::RowKeysOf(const Subject& subject) const {
 }
 
 // Other nodes' attempts may be later than the newest in this node's log: as of the clock, then.
-bool NodeWork::JudgeAgain(const Subject& subject) {
+bool NodeExchange::JudgeAgain(const Subject& subject) {
   const int64_t before = parts_->casebook.number();
   const bool newest = parts_->rows->TakeConfirming(subject);
   cases_->JudgeSubject(subject, parts_->ShownNow(), parts_->ShownNow(), newest, Basis::kAny);
   return parts_->casebook.number() != before;
 }
 
-bool NodeWork::TakeWantsCases() {
+bool NodeExchange::TakeWantsCases() {
   MutexLock lock(mutex_);
   return std::exchange(parts_->wants_cases, false);
 }
 
-std::vector<RowKey> NodeWork::TakeCrowdedRows() {
+std::vector<RowKey> NodeExchange::TakeCrowdedRows() {
   MutexLock lock(mutex_);
   return parts_->rows->TakeCrowded();
 }
 
-std::vector<SharedCase> NodeWork::TakeCasesToPut() {
+std::vector<SharedCase> NodeExchange::TakeCasesToPut() {
   MutexLock lock(mutex_);
   return parts_->shared_cases->Take(parts_->rows->CaseOffset(),
                                     parts_->TooOld(parts_->clock->Now()));
 }
 
-bool NodeWork::CasePut(const SharedCase& sent, const CasePutAnswer& answer, Events* events) {
+bool NodeExchange::CasePut(const SharedCase& sent, const CasePutAnswer& answer, Events* events) {
   MutexLock lock(mutex_);
   parts_->batch_clock = parts_->clock->Now();
   const CaseExchange::Answered answered =
@@ -118,7 +118,7 @@ bool NodeWork::CasePut(const SharedCase& sent, const CasePutAnswer& answer, Even
   return answered.adopted.has_value();
 }
 
-void NodeWork::MergeCases(const std::vector<SharedCase>& theirs, bool all, Events* events) {
+void NodeExchange::MergeCases(const std::vector<SharedCase>& theirs, bool all, Events* events) {
   MutexLock lock(mutex_);
   parts_->batch_clock = parts_->clock->Now();
   for (const SharedCase& one : theirs) {
@@ -131,7 +131,7 @@ void NodeWork::MergeCases(const std::vector<SharedCase>& theirs, bool all, Event
   events->Append(parts_->TakeEvents());
 }
 
-void NodeWork::Adopt(const Adoption& adoption) {
+void NodeExchange::Adopt(const Adoption& adoption) {
   const Case& record = adoption.record;
   if (adoption.clear_at != absl::InfinitePast()) {
     cases_->Clear(record.subject, adoption.clear_at, !record.shadow, adoption.clear_shadow);
@@ -142,14 +142,14 @@ void NodeWork::Adopt(const Adoption& adoption) {
   if (record.state != CaseState::kClosed) cases_->CloseWhatIsExempt();
 }
 
-bool NodeWork::CaseWaits(const Subject& subject) const {
+bool NodeExchange::CaseWaits(const Subject& subject) const {
   MutexLock lock(mutex_);
   return parts_->shared_cases->Waits(subject);
 }
 
-void NodeWork::GoOnAlone(Events* events) {
+void NodeExchange::OnStoreUnreachable(Events* events) {
   MutexLock lock(mutex_);
-  for (const Subject& subject : parts_->rows->GoOnAlone()) {
+  for (const Subject& subject : parts_->rows->OnStoreUnreachable()) {
     cases_->JudgeSubject(subject, parts_->ShownNow(), parts_->ShownNow(), /*newest=*/true,
                          Basis::kAny);
   }
@@ -159,12 +159,12 @@ void NodeWork::GoOnAlone(Events* events) {
   events->Append(parts_->TakeEvents());
 }
 
-std::vector<std::pair<CaseExchange::Name, int64_t>> NodeWork::TakeCasesToDrop() {
+std::vector<std::pair<CaseExchange::Name, int64_t>> NodeExchange::TakeCasesToDrop() {
   MutexLock lock(mutex_);
   return parts_->shared_cases->TakeDropped();
 }
 
-ExchangeStats NodeWork::stats() const {
+ExchangeStats NodeExchange::stats() const {
   MutexLock lock(mutex_);
   return {.waiting_subjects = parts_->rows->waiting(),
           .waiting_cases = parts_->shared_cases->waiting(),

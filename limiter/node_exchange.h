@@ -3,8 +3,8 @@
 //
 // Works on the limiter's parts. Each public method takes the limiter's lock. Safe from any thread.
 
-#ifndef DEFERD_LIMITER_NODE_WORK_H_
-#define DEFERD_LIMITER_NODE_WORK_H_
+#ifndef DEFERD_LIMITER_NODE_EXCHANGE_H_
+#define DEFERD_LIMITER_NODE_EXCHANGE_H_
 
 #include <cstdint>
 #include <functional>
@@ -14,7 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "limiter/case_work.h"
+#include "limiter/case_handler.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/events.h"
 #include "limiter/parts.h"
@@ -25,13 +25,13 @@
 
 namespace deferd {
 
-class NodeWork {
+class NodeExchange {
  public:
-  NodeWork(Mutex* mutex, LimiterParts* parts, CaseWork* cases)
+  NodeExchange(Mutex* mutex, LimiterParts* parts, CaseHandler* cases)
       : mutex_(mutex), parts_(parts), cases_(cases) {}
 
   // As Exchange says of each; what happened is added to `events`.
-  void OnWork(std::function<void()> wake);
+  void SetWake(std::function<void()> wake);
   void SetClockOffset(absl::Duration offset);
   void ShareAll();
   void ShareCasesDue(absl::Duration soon);
@@ -47,7 +47,7 @@ class NodeWork {
   bool CaseWaits(const Subject& subject) const;
   bool TakeWantsCases();
   std::vector<std::pair<CaseExchange::Name, int64_t>> TakeCasesToDrop();
-  void GoOnAlone(Events* events);
+  void OnStoreUnreachable(Events* events);
   ExchangeStats stats() const;
 
  private:
@@ -56,9 +56,9 @@ class NodeWork {
 
   Mutex* const mutex_;
   LimiterParts* const parts_ ABSL_PT_GUARDED_BY(mutex_);
-  CaseWork* const cases_ ABSL_PT_GUARDED_BY(mutex_);
+  CaseHandler* const cases_ ABSL_PT_GUARDED_BY(mutex_);
 };
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_NODE_WORK_H_
+#endif  // DEFERD_LIMITER_NODE_EXCHANGE_H_

@@ -1,4 +1,4 @@
-#include "limiter/attempt_work.h"
+#include "limiter/attempt_handler.h"
 
 #include <algorithm>
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace deferd {
 
-void AttemptWork::Record(const EventBatch& batch) {
+void AttemptHandler::Record(const EventBatch& batch) {
   parts_->batch_clock = parts_->clock->Now();
   parts_->happened.AddLines(batch.counts);
   for (size_t i = 0; i < batch.size(); ++i) {
@@ -40,14 +40,14 @@ void AttemptWork::Record(const EventBatch& batch) {
 
 // A message counts when it is accepted, so that a queue full of mail does not pass before the first
 // delivery is tried. What its recipients are forwarded to is not of its sender's making.
-void AttemptWork::RecordAccepted(const Attempt& attempt, bool arrived) {
+void AttemptHandler::RecordAccepted(const Attempt& attempt, bool arrived) {
   if (!parts_->settings.policy->JudgesSent()) return;
   const bool by_sender = parts_->settings.lists->order.front() == ChargeStep::kSender;
   if (arrived && !attempt.attributed() && !by_sender) return;
   ChargedSubjects charged = Charge(*parts_->settings.lists, attempt.identity, "");
   if (charged.empty()) return;
   if (attempt.time > parts_->batch_clock + LimiterParts::kMaxAhead) return;
-  time_->ComeBackIfSetBack();
+  time_->RecoverIfClockSetBack();
   time_->AdvanceTo(attempt.time);
   if (!parts_->counter.LiveSomewhere(attempt.time)) return;
   SpareHost(&charged);
@@ -70,13 +70,13 @@ void AttemptWork::RecordAccepted(const Attempt& attempt, bool arrived) {
 }
 
 // Its sender became known only after it had arrived.
-void AttemptWork::RecordIdentified(const Attempt& attempt) {
+void AttemptHandler::RecordIdentified(const Attempt& attempt) {
   if (parts_->accepted.Has(attempt.message.id, attempt.time)) return;
   RecordAccepted(attempt, /*arrived=*/true);
 }
 
-void AttemptWork::CountRecipient(const Attempt& attempt, const ChargedSubjects& charged,
-                                 MessageRecord* message) {
+void AttemptHandler::CountRecipient(const Attempt& attempt, const ChargedSubjects& charged,
+                                    MessageRecord* message) {
   if (message->sent_recipients == 0 || !parts_->settings.policy->JudgesSentRecipients()) return;
   const auto seen = static_cast<int64_t>(message->recipients.size());
   if (seen <= message->sent_recipients || !parts_->counter.LiveSomewhere(attempt.time)) return;
@@ -87,9 +87,9 @@ void AttemptWork::CountRecipient(const Attempt& attempt, const ChargedSubjects& 
   cases_->JudgeAll(charged, attempt.time, Basis::kSent);
 }
 
-void AttemptWork::RecordAttempt(const Attempt& attempt) {
+void AttemptHandler::RecordAttempt(const Attempt& attempt) {
   const bool future = attempt.time > parts_->batch_clock + LimiterParts::kMaxAhead;
-  if (!future) time_->ComeBackIfSetBack();
+  if (!future) time_->RecoverIfClockSetBack();
   if (!future) time_->AdvanceTo(attempt.time);
 
   std::optional<Classification> answer;
@@ -153,7 +153,7 @@ void AttemptWork::RecordAttempt(const Attempt& attempt) {
   }
 }
 
-void AttemptWork::RecordMessage(const LogEvent& event, bool rejected) {
+void AttemptHandler::RecordMessage(const LogEvent& event, bool rejected) {
   const bool shown = event.kind == LogEvent::Kind::kShown;
   const bool charged = shown || event.kind == LogEvent::Kind::kArrived;
   std::optional<Classification> answer;
@@ -178,7 +178,7 @@ void AttemptWork::RecordMessage(const LogEvent& event, bool rejected) {
 // Strangers who guess addresses are charged to nobody, also where `order` charges every envelope
 // sender. What an ACL refuses for another reason (a limit, a block list, deferd's own answer) is no
 // rejected recipient.
-bool AttemptWork::RecordRejected(const Attempt& attempt) {
+bool AttemptHandler::RecordRejected(const Attempt& attempt) {
   const Identity& who = attempt.identity;
   const bool by_sender = parts_->settings.lists->order.front() == ChargeStep::kSender;
   if (by_sender && who.login.empty() && who.user.empty()) return false;
@@ -192,7 +192,7 @@ bool AttemptWork::RecordRejected(const Attempt& attempt) {
     return false;
   }
   const bool future = attempt.time > parts_->batch_clock + LimiterParts::kMaxAhead;
-  if (!future) time_->ComeBackIfSetBack();
+  if (!future) time_->RecoverIfClockSetBack();
   if (!future) time_->AdvanceTo(attempt.time);
   SpareHost(&charged);
   const LeftOut left_out = future                                         ? LeftOut::kFuture
@@ -206,7 +206,7 @@ bool AttemptWork::RecordRejected(const Attempt& attempt) {
 }
 
 // A host is not judged by what a sender did that has a case of its own, or may do as it likes.
-void AttemptWork::SpareHost(ChargedSubjects* charged) const {
+void AttemptHandler::SpareHost(ChargedSubjects* charged) const {
   if (charged->size() < 2 || charged->front().subject.kind != SubjectKind::kHost) return;
   const Subject& sender = charged->back().subject;
   const bool shadow = parts_->settings.policy->mode == Mode::kShadow;
@@ -217,8 +217,8 @@ void AttemptWork::SpareHost(ChargedSubjects* charged) const {
   }
 }
 
-Classification AttemptWork::AnswerOf(const Attempt& attempt,
-                                     const RecipientRecord* recipient) const {
+Classification AttemptHandler::AnswerOf(const Attempt& attempt,
+                                        const RecipientRecord* recipient) const {
   const bool deferred = attempt.outcome == Outcome::kDeferred;
   if (!attempt.bare_expiry) {
     Classification answer = parts_->settings.policy->replies().Classify(
@@ -241,23 +241,24 @@ Classification AttemptWork::AnswerOf(const Attempt& attempt,
   return answer;
 }
 
-LeftOut AttemptWork::WhyAnswerLeftOut(const Classification& answer, const Attempt& attempt) const {
+LeftOut AttemptHandler::WhyAnswerLeftOut(const Classification& answer,
+                                         const Attempt& attempt) const {
   const bool failure = FailsForGood(answer, attempt.outcome == Outcome::kDeferred);
   if (parts_->settings.policy->CountsAnswer(answer, failure)) return LeftOut::kCounts;
   const bool ours = answer.scope == ReplyScope::kIp || answer.scope == ReplyScope::kServer;
   return ours ? LeftOut::kIncident : LeftOut::kReplyClass;
 }
 
-void AttemptWork::ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged,
-                              ReplyClass reply_class, RecipientRecord* record) {
+void AttemptHandler::ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged,
+                                 ReplyClass reply_class, RecipientRecord* record) {
   if (parts_->settings.policy->count == CountMode::kOnce && record->left_out == reply_class) return;
   record->left_out = reply_class;
   accounts_->AddLeftOut(charged, attempt.time, CountedAs(attempt.outcome), reply_class);
 }
 
-void AttemptWork::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
-                             const Classification* answer, MessageRecord* message,
-                             RecipientRecord* record) {
+void AttemptHandler::Contribute(const Attempt& attempt, const ChargedSubjects& charged,
+                                const Classification* answer, MessageRecord* message,
+                                RecipientRecord* record) {
   CountedOutcome outcome = CountedAs(attempt.outcome);
   const bool delivered = outcome == CountedOutcome::kDelivered;
   if (parts_->settings.policy->count == CountMode::kOnce) {

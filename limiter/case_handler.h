@@ -19,9 +19,9 @@
 
 namespace deferd {
 
-class CaseWork {
+class CaseHandler {
  public:
-  explicit CaseWork(LimiterParts* parts) : parts_(parts) {}
+  explicit CaseHandler(LimiterParts* parts) : parts_(parts) {}
 
   // Opens the case that the rules ask for, judged as of `now`. Where that rests on other nodes'
   // rows and parts of the subject go before it, their newest rows are waited for, unless `newest`

@@ -1,4 +1,4 @@
-#include "limiter/store_work.h"
+#include "limiter/persistence.h"
 
 #include <optional>
 #include <utility>
@@ -11,7 +11,7 @@
 
 namespace deferd {
 
-void StoreWork::CollectSubject(const Subject& subject, StoreBatch* batch) {
+void Persistence::CollectSubject(const Subject& subject, StoreBatch* batch) {
   const bool known = parts_->counter.Has(subject);
   for (size_t i = 0; i < parts_->counter.lengths().size(); ++i) {
     StoredWindow& stored = batch->windows.emplace_back();
@@ -33,7 +33,7 @@ void StoreWork::CollectSubject(const Subject& subject, StoreBatch* batch) {
   parts_->counter.SetCollected(subject);
 }
 
-LimiterFacts StoreWork::Facts() const {
+LimiterFacts Persistence::Facts() const {
   LimiterFacts facts;
   facts.now = parts_->now;
   facts.last_sweep = parts_->last_sweep;
@@ -45,7 +45,7 @@ LimiterFacts StoreWork::Facts() const {
   return facts;
 }
 
-void StoreWork::CollectChanges(StoreBatch* batch) {
+void Persistence::CollectChanges(StoreBatch* batch) {
   MutexLock lock(mutex_);
   being_saved_ = {.subjects = parts_->counter.TakeChanged(),
                   .subjects_gone = parts_->counter.TakeGone(),
@@ -87,7 +87,7 @@ void StoreWork::CollectChanges(StoreBatch* batch) {
   batch->facts.push_back({"limiter", FactsText(Facts())});
 }
 
-void StoreWork::ChangesSaved(bool saved) {
+void Persistence::ChangesSaved(bool saved) {
   MutexLock lock(mutex_);
   Changes changes = std::exchange(being_saved_, {});
   for (const auto& [key, part] : changes.messages) {
@@ -112,7 +112,7 @@ void StoreWork::ChangesSaved(bool saved) {
   for (const Incidents::Key& key : changes.places) parts_->incidents.incidents().SetChanged(key);
 }
 
-absl::Status StoreWork::RestoreFacts(absl::string_view text) {
+absl::Status Persistence::RestoreFacts(absl::string_view text) {
   absl::StatusOr<LimiterFacts> facts = ParseFacts(text);
   if (!facts.ok()) return facts.status();
   MutexLock lock(mutex_);
@@ -125,7 +125,7 @@ absl::Status StoreWork::RestoreFacts(absl::string_view text) {
   return absl::OkStatus();
 }
 
-absl::Status StoreWork::RestoreWindow(const StoredWindow& window) {
+absl::Status Persistence::RestoreWindow(const StoredWindow& window) {
   MutexLock lock(mutex_);
   const StepClock steps(window.length);
   const int64_t now_step = parts_->now == absl::InfinitePast() ? 0 : steps.StepOf(parts_->now);
@@ -140,7 +140,7 @@ absl::Status StoreWork::RestoreWindow(const StoredWindow& window) {
   return absl::OkStatus();
 }
 
-absl::Status StoreWork::RestoreContribution(absl::string_view text) {
+absl::Status Persistence::RestoreContribution(absl::string_view text) {
   absl::StatusOr<MessagePart> parsed = ParseContribution(text);
   if (!parsed.ok()) return parsed.status();
   MutexLock lock(mutex_);
@@ -148,7 +148,7 @@ absl::Status StoreWork::RestoreContribution(absl::string_view text) {
   return absl::OkStatus();
 }
 
-absl::Status StoreWork::RestoreClearing(absl::string_view text) {
+absl::Status Persistence::RestoreClearing(absl::string_view text) {
   auto parsed = ParseClearing(text);
   if (!parsed.ok()) return parsed.status();
   MutexLock lock(mutex_);
@@ -161,7 +161,7 @@ absl::Status StoreWork::RestoreClearing(absl::string_view text) {
   return absl::OkStatus();
 }
 
-absl::Status StoreWork::RestoreCase(absl::string_view text) {
+absl::Status Persistence::RestoreCase(absl::string_view text) {
   absl::StatusOr<Case> record = ParseCase(text);
   if (!record.ok()) return record.status();
   MutexLock lock(mutex_);
@@ -169,7 +169,7 @@ absl::Status StoreWork::RestoreCase(absl::string_view text) {
   return absl::OkStatus();
 }
 
-absl::Status StoreWork::RestoreEvent(absl::string_view text) {
+absl::Status Persistence::RestoreEvent(absl::string_view text) {
   absl::StatusOr<CaseEvent> event = ParseCaseEvent(text);
   if (!event.ok()) return event.status();
   MutexLock lock(mutex_);
@@ -177,7 +177,7 @@ absl::Status StoreWork::RestoreEvent(absl::string_view text) {
   return absl::OkStatus();
 }
 
-absl::Status StoreWork::RestorePlace(absl::string_view text) {
+absl::Status Persistence::RestorePlace(absl::string_view text) {
   absl::StatusOr<std::pair<Incidents::Key, Place>> place = ParsePlace(text);
   if (!place.ok()) return place.status();
   MutexLock lock(mutex_);
@@ -185,7 +185,7 @@ absl::Status StoreWork::RestorePlace(absl::string_view text) {
   return absl::OkStatus();
 }
 
-Events StoreWork::FinishRestore() {
+Events Persistence::FinishRestore() {
   MutexLock lock(mutex_);
   parts_->batch_clock = parts_->clock->Now();
   Restored restored = std::exchange(restored_, {});
@@ -203,7 +203,7 @@ Events StoreWork::FinishRestore() {
     });
   }
   parts_->casebook.Restore(std::move(restored.cases), std::move(restored.events));
-  time_->ComeBackIfSetBack();
+  time_->RecoverIfClockSetBack();
   cases_->CloseWhatIsNotEnforced();
   if (!parts_->counter.HasRoomFor(0)) accounts_->MakeRoom();
   return parts_->TakeEvents();

@@ -9,18 +9,18 @@
 //
 // Works on the limiter's parts, under its lock.
 
-#ifndef DEFERD_LIMITER_TIME_WORK_H_
-#define DEFERD_LIMITER_TIME_WORK_H_
+#ifndef DEFERD_LIMITER_TIME_KEEPER_H_
+#define DEFERD_LIMITER_TIME_KEEPER_H_
 
 #include "absl/time/time.h"
-#include "limiter/case_work.h"
+#include "limiter/case_handler.h"
 #include "limiter/parts.h"
 
 namespace deferd {
 
-class TimeWork {
+class TimeKeeper {
  public:
-  TimeWork(LimiterParts* parts, CaseWork* cases) : parts_(parts), cases_(cases) {}
+  TimeKeeper(LimiterParts* parts, CaseHandler* cases) : parts_(parts), cases_(cases) {}
 
   // A stamp of the log: cases and incidents that are due by then end.
   void AdvanceTo(absl::Time t);
@@ -31,16 +31,16 @@ class TimeWork {
   void ForgetWhatIsGone();
 
   // Goes on if the clock was set back.
-  void ComeBackIfSetBack();
+  void RecoverIfClockSetBack();
 
  private:
   void EndIncidentsDue(absl::Time t);
   void ComeBackTo(absl::Time now);
 
   LimiterParts* const parts_;
-  CaseWork* const cases_;
+  CaseHandler* const cases_;
 };
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_TIME_WORK_H_
+#endif  // DEFERD_LIMITER_TIME_KEEPER_H_
