@@ -1,5 +1,7 @@
 // deferctl: one table of verbs. Exit status: 0 done, 1 failed, 2 usage. Errors go to stderr.
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -526,6 +528,7 @@ int Main(int argc, char** argv) {
   if (socket->count() == 0) args.socket = UsualSocket();
   const absl::TimeZone zone = args.utc ? absl::UTCTimeZone() : absl::LocalTimeZone();
   ShowTimesIn(zone, SystemClock().Now());
+  ShowPagesAs(StyleOfOutput(STDOUT_FILENO));
   // Pages expect the JSON types of this version.
   try {
     if (!page_verb) return run(args);
