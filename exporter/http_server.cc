@@ -4,6 +4,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -32,6 +33,7 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr ev_ssize_t kMaxHeaders = 8 << 10;
 constexpr ev_ssize_t kMaxBody = 1 << 10;
+constexpr ev_ssize_t kMaxApiBody = 16 << 10;
 // Maximum lifetime and silence of a connection. Each serves one request.
 constexpr std::chrono::seconds kMaxLife{5};
 // More connections wait in the kernel. HTTP clients must not use up the descriptors that MTAs need.
@@ -61,6 +63,50 @@ bool IsLoopbackHost(absl::string_view host) {
   const bool loopback_v4 = absl::StartsWith(host, "127.") &&
                            host.find_first_not_of("0123456789.") == absl::string_view::npos;
   return absl::EqualsIgnoreCase(host, "localhost") || loopback_v4 || host == "[::1]";
+}
+
+// A method for the handler; "" for one that HTTP servers need not know.
+const char* MethodName(evhttp_cmd_type command) {
+  switch (command) {
+    case EVHTTP_REQ_GET:
+    case EVHTTP_REQ_HEAD:
+      return "GET";
+    case EVHTTP_REQ_POST:
+      return "POST";
+    case EVHTTP_REQ_PUT:
+      return "PUT";
+    case EVHTTP_REQ_DELETE:
+      return "DELETE";
+    case EVHTTP_REQ_PATCH:
+      return "PATCH";
+    default:
+      return "";
+  }
+}
+
+// The header's value; "" if it is absent.
+std::string HeaderOf(evhttp_request* request, const char* name) {
+  const char* value = evhttp_find_header(evhttp_request_get_input_headers(request), name);
+  return value == nullptr ? "" : value;
+}
+
+// Whether a proxy before us could take the request for another than we do: a body of unclear
+// length, or a header that decides something given twice.
+bool IsAmbiguous(evhttp_request* request) {
+  int lengths = 0, authorizations = 0;
+  const evkeyvalq* headers = evhttp_request_get_input_headers(request);
+  for (const evkeyval* one = headers->tqh_first; one != nullptr; one = one->next.tqe_next) {
+    const absl::string_view name = one->key;
+    if (absl::EqualsIgnoreCase(name, "Transfer-Encoding")) return true;
+    // "Content-Length " and the like: read as the header by some, not by others.
+    if (name.find_first_of(" \t") != absl::string_view::npos) return true;
+    if (absl::EqualsIgnoreCase(name, "Authorization")) ++authorizations;
+    if (!absl::EqualsIgnoreCase(name, "Content-Length")) continue;
+    ++lengths;
+    const absl::string_view value = one->value;
+    if (value.empty() || !std::all_of(value.begin(), value.end(), absl::ascii_isdigit)) return true;
+  }
+  return lengths > 1 || authorizations > 1;
 }
 
 class EventHttpServer : public HttpServer {
@@ -93,6 +139,7 @@ class EventHttpServer : public HttpServer {
   void OnTick();
   void Sweep();
   void OnRequest(evhttp_request* request);
+  void OnApiRequest(evhttp_request* request);
   void Answer(evhttp_request* request, int code, const char* reason, const char* type,
               absl::string_view text);
 
@@ -145,9 +192,12 @@ absl::Status EventHttpServer::Open() {
     return Failed("the event loop is out of memory");
   }
   evhttp_set_max_headers_size(http_.get(), kMaxHeaders);
-  evhttp_set_max_body_size(http_.get(), kMaxBody);
+  evhttp_set_max_body_size(http_.get(), handlers_.api ? kMaxApiBody : kMaxBody);
   evhttp_set_timeout(http_.get(), static_cast<int>(kMaxLife.count()));
-  evhttp_set_allowed_methods(http_.get(), EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+  evhttp_set_allowed_methods(http_.get(), handlers_.api ? EVHTTP_REQ_GET | EVHTTP_REQ_HEAD |
+                                                              EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+                                                              EVHTTP_REQ_DELETE | EVHTTP_REQ_PATCH
+                                                        : EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
   evhttp_set_gencb(
       http_.get(),
       [](evhttp_request* request, void* self) {
@@ -235,7 +285,41 @@ void EventHttpServer::Sweep() {
   connections_.erase(live, connections_.end());
 }
 
+void EventHttpServer::OnApiRequest(evhttp_request* request) {
+  if (IsAmbiguous(request)) {
+    Answer(request, HTTP_BADREQUEST, "Bad Request", kPlain,
+           "send one Content-Length and one Authorization header, and no Transfer-Encoding\n");
+    return;
+  }
+  const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
+  const char* path = evhttp_uri_get_path(uri);
+  const char* query = evhttp_uri_get_query(uri);
+  HttpRequest asked{.method = MethodName(evhttp_request_get_command(request)),
+                    .path = path == nullptr ? "" : path,
+                    .query = query == nullptr ? "" : query,
+                    .authorization = HeaderOf(request, "Authorization"),
+                    .content_type = HeaderOf(request, "Content-Type")};
+  asked.content_type.resize(std::min(asked.content_type.size(), asked.content_type.find(';')));
+  absl::StripAsciiWhitespace(&asked.content_type);
+  absl::AsciiStrToLower(&asked.content_type);
+  evbuffer* body = evhttp_request_get_input_buffer(request);
+  asked.body.resize(evbuffer_get_length(body));
+  if (!asked.body.empty()) evbuffer_remove(body, asked.body.data(), asked.body.size());
+
+  const HttpReply reply = handlers_.api(asked);
+  evkeyvalq* headers = evhttp_request_get_output_headers(request);
+  evhttp_add_header(headers, "Cache-Control", "no-store");
+  for (const auto& [name, value] : reply.headers) {
+    evhttp_add_header(headers, name.c_str(), value.c_str());
+  }
+  Answer(request, reply.code, reply.reason.c_str(), reply.type.c_str(), reply.body);
+}
+
 void EventHttpServer::OnRequest(evhttp_request* request) {
+  if (handlers_.api) {
+    OnApiRequest(request);
+    return;
+  }
   const char* header = evhttp_find_header(evhttp_request_get_input_headers(request), "Host");
   const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
   const char* uri_host = evhttp_uri_get_host(uri);  // of GET http://HOST/PATH

@@ -1,8 +1,9 @@
-// The HTTP server, on loopback: /metrics, /healthz, /readyz.
+// The HTTP server: /metrics, /healthz and /readyz on loopback, or the API (exporter/api).
 //
-// It neither shows nor changes a domain's data: on shared hosting any user can connect to loopback.
-// Runs libevent's evhttp on a thread of its own; timeouts and limits on header and body size
-// protect it against slow and silent clients. Handlers run on that thread.
+// The three pages neither show nor change a domain's data: on shared hosting any user can connect
+// to loopback. Runs libevent's evhttp on a thread of its own; timeouts and limits on header and
+// body size protect it against slow and silent clients. Handlers run on that thread. A connection
+// serves one request, so bytes smuggled behind it are never read as another.
 
 #ifndef DEFERD_EXPORTER_HTTP_SERVER_H_
 #define DEFERD_EXPORTER_HTTP_SERVER_H_
@@ -10,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -17,10 +19,30 @@
 
 namespace deferd {
 
+struct HttpRequest {
+  std::string method = "GET";
+  std::string path;   // as sent: percent-encoded
+  std::string query;  // likewise; "" without one
+  std::string authorization;
+  std::string content_type;  // without parameters
+  std::string body;
+};
+
+struct HttpReply {
+  int code = 200;
+  std::string reason = "OK";
+  std::string type;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+};
+
 struct HttpHandlers {
   std::function<std::string()> metrics;
   // Empty: ready. Otherwise the reasons, one per line (answered 503).
   std::function<std::string()> not_ready;
+  // Answers all requests in place of the pages; the two above are not used then. HEAD arrives as
+  // GET. Who asks is checked by the handler alone, so the Host header may be a proxy's.
+  std::function<HttpReply(const HttpRequest&)> api;
 };
 
 class HttpServer {

@@ -99,6 +99,7 @@ absl::Status NoQueue() {
 
 // "root", "alice", or "uid 1000" where the name is not known.
 std::string PersonName(const Peer& peer) {
+  if (!peer.name.empty()) return peer.name;
   if (peer.uid < 0) return "unknown";
   std::vector<char> buffer(16 << 10);
   passwd entry;
@@ -134,6 +135,7 @@ constexpr AdminApi::Verb AdminApi::kVerbs[] = {
     {"incidents", "", VerbRole::kReads, &AdminApi::Incidents},
     {"stats", "", VerbRole::kReads, &AdminApi::SentStats},
     {"record", "", VerbRole::kChanges, &AdminApi::RecordAttempts},
+    {"token", "", VerbRole::kChanges, &AdminApi::Token},
     {"queue", "list", VerbRole::kReads, &AdminApi::Queue},
     {"queue", "", VerbRole::kChanges, &AdminApi::Queue},
     {"forget", "", VerbRole::kChanges, &AdminApi::Forget},
@@ -452,6 +454,11 @@ Json AdminApi::Saved(const Case& record, Json json) const {
 absl::StatusOr<Json> AdminApi::Queue(const Json& args, const Peer& peer) const {
   if (!parts_.queue) return NoQueue();
   return parts_.queue(args, PersonName(peer));
+}
+
+absl::StatusOr<Json> AdminApi::Token(const Json& args, const Peer& peer) const {
+  if (!parts_.token) return absl::FailedPreconditionError("this deferd keeps no tokens");
+  return parts_.token(args, PersonName(peer));
 }
 
 // All of them or, if one has a mistake, none.

@@ -319,6 +319,7 @@ void RunningDaemon::Run() {
 void RunningDaemon::Stop() {
   if (std::exchange(stopped_, true)) return;
   http_.reset();
+  web_.reset();
   for (Door* door : {&hook_, &admin_}) {
     if (!door->thread.joinable()) continue;
     door->server->Stop(kDrain);

@@ -75,8 +75,8 @@ absl::StatusOr<Listener> RunningDaemon::Listen(const std::string& name, const st
 }
 
 absl::Status RunningDaemon::OpenDoors() {
-  for (auto open :
-       {&RunningDaemon::OpenAdmin, &RunningDaemon::OpenHook, &RunningDaemon::OpenHttp}) {
+  for (auto open : {&RunningDaemon::OpenApi, &RunningDaemon::OpenAdmin, &RunningDaemon::OpenHook,
+                    &RunningDaemon::OpenHttp}) {
     absl::Status opened = (this->*open)();
     if (!opened.ok()) return opened;
   }
@@ -182,6 +182,7 @@ absl::Status RunningDaemon::OpenAdmin() {
   const auto sessions = [this](AdminAccess access) {
     AdminHandler handler = [this, access](const std::string& verb, const Json& args,
                                           const Peer& peer) {
+      MutexLock lock(&verbs_mutex_);
       return api_.Handle(verb, args, peer, access);
     };
     return [handler](const Peer& peer) { return std::make_unique<AdminSession>(peer, handler); };
@@ -198,6 +199,34 @@ absl::Status RunningDaemon::OpenAdmin() {
   }
   admin_.server = *std::move(server);
   admin_.thread = std::thread([this] { admin_.server->Run(); });
+  return absl::OkStatus();
+}
+
+absl::Status RunningDaemon::OpenApi() {
+  absl::StatusOr<std::unique_ptr<TokenBook>> tokens =
+      TokenBook::Load(absl::StrCat(config_.state_dir, "/tokens.json"));
+  tokens_status_ = tokens.status();
+  if (tokens.ok()) tokens_ = *std::move(tokens);
+  if (config_.api_listen.empty()) return absl::OkStatus();
+  if (!tokens_status_.ok()) return tokens_status_;
+  absl::StatusOr<Listener> listener = Listen("api", config_.api_listen, config_.api_options);
+  if (!listener.ok()) return listener.status();
+  web_api_ = std::make_unique<WebApi>(WebApi::Parts{
+      .tokens = tokens_.get(),
+      .clock = &clock_,
+      .call =
+          [this](const std::string& verb, const Json& args, const std::string& person) {
+            MutexLock lock(&verbs_mutex_);
+            return api_.Handle(verb, args, {.name = person});
+          },
+      .version = DEFERD_VERSION});
+  std::vector<Listener> listeners;
+  listeners.push_back(*std::move(listener));
+  absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Start(
+      std::move(listeners),
+      {.api = [this](const HttpRequest& request) { return web_api_->Answer(request); }});
+  if (!server.ok()) return server.status();
+  web_ = *std::move(server);
   return absl::OkStatus();
 }
 

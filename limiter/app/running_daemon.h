@@ -19,6 +19,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "exporter/api/token_book.h"
+#include "exporter/api/web_api.h"
 #include "exporter/http_server.h"
 #include "exporter/metrics.h"
 #include "limiter/admin/admin_api.h"
@@ -105,6 +107,11 @@ class RunningDaemon : public Daemon {
                     return committer_.Commit(/*durable=*/true);
                   },
               .queue = MakeQueueVerb(),
+              .token =
+                  [this](const Json& args, const std::string& person) {
+                    return tokens_ == nullptr ? absl::StatusOr<Json>(tokens_status_)
+                                              : tokens_->Verb(args, clock_.Now(), person);
+                  },
               .held = MakeHeldParts(),
               .share = [this](const Subject& subject) { return WaitShared(subject); },
               .refresh =
@@ -138,6 +145,7 @@ class RunningDaemon : public Daemon {
   void NoteAccepted(const Question& question);
   absl::Status OpenAdmin();
   absl::Status OpenHttp();
+  absl::Status OpenApi();
   absl::Status Reload(bool force);
   // FailedPrecondition if reload_guard refuses the policy.
   absl::Status Guard(const Config& config, const LoadedPolicy& policy)
@@ -200,7 +208,11 @@ class RunningDaemon : public Daemon {
   const std::unique_ptr<QueueKeeper> queue_keeper_;
   Limiter limiter_;
   Committer committer_;
+  Mutex verbs_mutex_;  // held while api_ answers: on the admin sockets' thread or the HTTP API's
   AdminApi api_;
+  std::unique_ptr<TokenBook> tokens_;  // null: tokens_status_ says why
+  absl::Status tokens_status_;
+  std::unique_ptr<WebApi> web_api_;   // used on web_'s thread
   std::unique_ptr<Sharing> sharing_;  // null: one machine; set before the sockets open
 
   std::unique_ptr<Recorder> recorder_;
@@ -213,6 +225,7 @@ class RunningDaemon : public Daemon {
   Door admin_;
   std::unique_ptr<Watchdog> watchdog_;  // after the sockets' servers, which it watches
   std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<HttpServer> web_;
   std::vector<std::pair<std::string, std::string>>
       listening_;  // socket, address; fixed after start
   bool stopped_ = false;

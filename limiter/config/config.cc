@@ -63,6 +63,7 @@ class ConfigReader {
     if (TomlTable* table = root->Table("hook")) ReadHook(table);
     if (TomlTable* table = root->Table("admin")) ReadAdmin(table);
     if (TomlTable* table = root->Table("http")) ReadHttp(table);
+    if (TomlTable* table = root->Table("api")) ReadApi(table);
     if (TomlTable* table = root->Table("queue")) ReadQueue(table);
     if (TomlTable* table = root->Table("shared")) ReadShared(table);
     if (TomlTable* table = root->Table("ledger")) ReadLedger(table);
@@ -367,6 +368,15 @@ class ConfigReader {
     }
   }
 
+  void ReadApi(TomlTable* table) {
+    if (auto listen = table->String("listen")) {
+      absl::Status valid = Listener::CheckAddress(listen->text);
+      if (!valid.ok()) reader_->Error(listen->place, ToView(valid));
+      config_->api_listen = listen->text;
+    }
+    ReadPermissions(table, &config_->api_options);
+  }
+
   void ReadHttp(TomlTable* table) {
     config_->http_listen = ReadAddresses(table, "listen");
     if (auto series = table->Integer("subject_series", 0, 1'000)) config_->subject_series = *series;
@@ -456,6 +466,10 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
   if (running.http_listen != loaded.http_listen ||
       running.subject_series != loaded.subject_series) {
     changed.push_back("[http]");
+  }
+  if (running.api_listen != loaded.api_listen ||
+      !same_socket(running.api_options, loaded.api_options)) {
+    changed.push_back("[api]");
   }
   if (running.queue_helpers != loaded.queue_helpers) changed.push_back("[queue]");
   if (running.redis != loaded.redis || running.node_name != loaded.node_name)

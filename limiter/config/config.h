@@ -63,6 +63,9 @@ struct Config {
   // How many subjects /metrics names besides the blocked ones; 0: none at all.
   int64_t subject_series = 0;
 
+  std::string api_listen;  // an address (limiter/port/listener.h); empty: no API
+  ListenOptions api_options{.mode = 0660, .group = ""};
+
   // Sockets of deferd-queue, one for each MTA instance; empty: deferd does not touch the queue.
   std::vector<std::string> queue_helpers;
 

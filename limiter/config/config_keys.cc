@@ -68,6 +68,11 @@ constexpr TomlKeyInfo kKeys[] = {
     {"[http]", "subject_series", "integer", "`0`",
      "How many subjects `/metrics` names besides the blocked ones, at most 1000; `0`: none. Every "
      "local user can read them."},
+    {"[api]", "listen", "address", "",
+     "The [HTTP API](api.md), for clients with a token: `\"unix:/run/deferd/api.sock\"` or "
+     "`\"127.0.0.1:9781\"`. Without it there is no API."},
+    {"[api]", "mode", "string", "`\"0660\"`", "File mode of the API's socket."},
+    {"[api]", "group", "string", "", "Group of the API's socket: that of the proxy before it."},
     {"[shared]", "redis", "URL", "",
      "`redis://USER:PASSWORD@HOST:PORT`, `redis+unix:///PATH` or "
      "`redis+sentinel://HOST:26379,HOST:26379/MASTER`. See [Sharing](sharing.md)."},

@@ -32,6 +32,7 @@
 #include "limiter/ctl/shadow_verbs.h"
 #include "limiter/ctl/state_verbs.h"
 #include "limiter/ctl/stats_page.h"
+#include "limiter/ctl/token_verbs.h"
 #include "limiter/ctl/tool_verbs.h"
 #include "limiter/ctl/track_page.h"
 #include "limiter/ctl/verb.h"
@@ -468,6 +469,7 @@ int Main(int argc, char** argv) {
   AddShadowVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddStateVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
+  AddTokenVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddToolVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
   CLI::App* doctor =
       verb(&app, "doctor", "check this installation and advise what to do", RunDoctor);

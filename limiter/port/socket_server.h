@@ -28,6 +28,7 @@ namespace deferd {
 struct Peer {
   int64_t uid = -1;
   int64_t pid = -1;
+  std::string name;  // of a caller who proved it otherwise, such as "token:help-desk"; else empty
 };
 
 class Session {

@@ -139,7 +139,7 @@ def keys_read(source, prefix_of):
 
 def config_prefix(function, _):
     if function == "ReadPermissions":
-        return ["[hook]", "[admin]"]
+        return ["[hook]", "[admin]", "[api]"]
     if function == "ReadJournal":
         return ["[intake]"]
     return [f"[{function.removeprefix('Read').lower()}]"]

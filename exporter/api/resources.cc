@@ -1,0 +1,198 @@
+#include "exporter/api/resources.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "limiter/admin/admin_api.h"
+
+namespace deferd {
+namespace {
+
+constexpr auto kText = ParameterType::kText;
+constexpr auto kWhole = ParameterType::kWhole;
+constexpr auto kFlag = ParameterType::kFlag;
+
+constexpr Parameter kTop[] = {
+    {"limit", kWhole, false, "Maximum number of subjects; 0: all. Default: 20."}};
+constexpr Parameter kCheck[] = {
+    {"source", kText, false, "submission (default), local, queued or relay."}};
+constexpr Parameter kBlocks[] = {
+    {"all", kFlag, false, "Also list ended blocks."},
+    {"since", kText, false, "Also list blocks that ended since then: 2h, 7d or RFC 3339."}};
+constexpr Parameter kIncidents[] = {{"all", kFlag, false, "Also list ended incidents."}};
+constexpr Parameter kBlock[] = {{"for", kText, true, "Duration of the block: 30m, 2h, 7d."},
+                                {"reason", kText, true, "Recorded with the block."}};
+constexpr Parameter kUnblock[] = {
+    {"reason", kText, false, "Recorded with the unblock."},
+    {"held", kText, false, "release or keep the mail that is held for the subject."}};
+constexpr Parameter kStats[] = {
+    {"by", kText, false, "subject or sender."},
+    {"since", kText, false, "2h, 7d or RFC 3339. Default: one day ago."},
+    {"until", kText, false, "As since. Default: now."},
+    {"limit", kWhole, false, "Maximum number of rows; 0: all. Default: 20."}};
+constexpr Parameter kAttempts[] = {
+    {"what", kText, false, "A domain, @DOMAIN of either side, an address, a message id."},
+    {"sender", kText, false, "The envelope sender."},
+    {"recipient", kText, false, "The final address, or the address before an alias."},
+    {"to_domain", kText, false, "The recipient's domain."},
+    {"address", kText, false, "Part of the sender's or recipient's address."},
+    {"id", kText, false, "All records of one message, oldest first."},
+    {"host", kText, false, "Name or address of the remote server."},
+    {"outcome", kText, false, "bad, in-progress, blocked, or a list such as deferred,failed."},
+    {"class", kText, false, "Class of the reply, such as mailbox_full."},
+    {"code", kText, false, "Code of the reply: 550, 5.7.1, or 5.7 for all 5.7.x."},
+    {"mail_subject", kText, false, "Part of the Subject: line, if the ledger stores it."},
+    {"since", kText, false, "2h, 7d or RFC 3339."},
+    {"until", kText, false, "As since."},
+    {"recipients", kFlag, false, "One row for each recipient, not for each attempt."},
+    {"limit", kWhole, false, "Rows of a page, at most 1000. Default: 50."},
+    {"before", kWhole, false, "The field next of the previous page."}};
+constexpr Parameter kQueue[] = {{"subject", kText, false, "Only messages of this subject."},
+                                {"sender", kText, false, "Only messages of this sender."},
+                                {"id", kText, false, "Only this message."},
+                                {"held", kFlag, false, "Only held messages."},
+                                {"by", kText, false, "Group the messages by this field."}};
+constexpr Parameter kRelease[] = {{"subject", kText, false, "Only messages of this subject."},
+                                  {"sender", kText, false, "Only messages of this sender."},
+                                  {"id", kText, false, "Only this message."},
+                                  {"dry_run", kFlag, false, "Report what would be released."}};
+
+constexpr auto kAdmin = TokenRole::kAdmin;
+constexpr auto kSupport = TokenRole::kSupport;
+constexpr auto kServer = ResourceScope::kServer;
+constexpr auto kSubject = ResourceScope::kSubject;
+constexpr auto kListed = ResourceScope::kListed;
+
+constexpr Resource kResources[] = {
+    {"GET", "/status", "status", "", kAdmin, kServer, "The daemon's state.", {}},
+    {"GET", "/subjects", "top", "", kAdmin, kListed, "Subjects, most bad deliveries first.", kTop},
+    {"GET",
+     "/subjects/{subject}",
+     "why",
+     "",
+     kAdmin,
+     kSubject,
+     "Why the subject is blocked or not: counts, rules, case, evidence.",
+     {}},
+    {"GET", "/subjects/{subject}/check", "check", "", kAdmin, kSubject,
+     "The answer that an MTA would get.", kCheck},
+    {"GET", "/subjects/{subject}/attempts", "track", "", kAdmin, kSubject,
+     "Delivery attempts of the subject, newest first.", kAttempts},
+    {"GET", "/subjects/{subject}/stats", "stats", "", kAdmin, kSubject,
+     "Messages, recipients and attempts of the subject, by sender.", kStats},
+    {"POST", "/subjects/{subject}/block", "block", "", kAdmin, kSubject, "Block the subject.",
+     kBlock},
+    {"POST", "/subjects/{subject}/unblock", "unblock", "", kSupport, kSubject,
+     "End the subject's block and start counting again.", kUnblock},
+    {"GET", "/blocks", "blocks", "", kAdmin, kListed, "Blocked subjects.", kBlocks},
+    {"GET", "/attempts", "track", "", kAdmin, kServer, "Delivery attempts, newest first.",
+     kAttempts},
+    {"GET", "/stats", "stats", "", kAdmin, kServer, "Messages, recipients and attempts.", kStats},
+    {"GET", "/incidents", "incidents", "", kAdmin, kServer,
+     "Delivery problems that no sender caused.", kIncidents},
+    {"GET", "/queue", "queue", "list", kAdmin, kServer, "Queued messages.", kQueue},
+    {"POST", "/queue/release", "queue", "release", kSupport, kServer, "Release held messages.",
+     kRelease},
+    {"GET", "/policy", "policy", "", kAdmin, kServer, "The policy in force.", {}},
+    {"POST", "/reload", "reload", "", kAdmin, kServer, "Read policy and lists again.", {}},
+};
+
+Json SchemaOf(ParameterType type) {
+  switch (type) {
+    case ParameterType::kText:
+      return {{"type", "string"}};
+    case ParameterType::kWhole:
+      return {{"type", "integer"}, {"minimum", 0}};
+    case ParameterType::kFlag:
+      return {{"type", "boolean"}};
+  }
+  return Json::object();
+}
+
+Json OperationOf(const Resource& resource) {
+  Json parameters = Json::array();
+  if (resource.names_subject()) {
+    parameters.push_back(
+        {{"name", "subject"},
+         {"in", "path"},
+         {"required", true},
+         {"description", "example.com, login:bob@example.com, local:web@HOST, ..."},
+         {"schema", SchemaOf(kText)}});
+  }
+  Json properties = Json::object();
+  Json required = Json::array();
+  for (const Parameter& one : resource.parameters) {
+    if (absl::string_view(resource.method) == "GET") {
+      parameters.push_back({{"name", one.name},
+                            {"in", "query"},
+                            {"required", one.required},
+                            {"description", one.help},
+                            {"schema", SchemaOf(one.type)}});
+      continue;
+    }
+    properties[one.name] = SchemaOf(one.type);
+    properties[one.name]["description"] = one.help;
+    if (one.required) required.push_back(one.name);
+  }
+  const Json problem = {{"$ref", "#/components/responses/Problem"}};
+  Json operation = {{"summary", resource.help},
+                    {"operationId", absl::StrCat(resource.method, resource.path)},
+                    {"x-deferd-role", std::string(TokenRoleName(LeastRole(resource)))},
+                    {"x-deferd-scoped", resource.scope != kServer},
+                    {"parameters", std::move(parameters)},
+                    {"responses",
+                     {{"200",
+                       {{"description", "Done."},
+                        {"content", {{"application/json", {{"schema", Json::object()}}}}}}},
+                      {"default", problem}}}};
+  if (absl::string_view(resource.method) == "POST") {
+    Json schema = {
+        {"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
+    if (!required.empty()) schema["required"] = std::move(required);
+    operation["requestBody"] = {
+        {"required", true}, {"content", {{"application/json", {{"schema", std::move(schema)}}}}}};
+  }
+  return operation;
+}
+
+}  // namespace
+
+absl::Span<const Resource> Resources() { return kResources; }
+
+TokenRole LeastRole(const Resource& resource) {
+  for (const AdminApi::VerbInfo& verb : AdminApi::Verbs()) {
+    if (verb.name != resource.verb || (!verb.action.empty() && verb.action != resource.action)) {
+      continue;
+    }
+    return verb.role == VerbRole::kReads ? TokenRole::kViewer : resource.changers;
+  }
+  return TokenRole::kAdmin;
+}
+
+Json OpenApi(absl::string_view version) {
+  Json paths = Json::object();
+  for (const Resource& resource : Resources()) {
+    const std::string path = absl::StrCat(kApiRoot, resource.path);
+    const char* const key = absl::string_view(resource.method) == "GET" ? "get" : "post";
+    paths[path][key] = OperationOf(resource);
+  }
+  const Json problem_schema = {{"type", "object"},
+                               {"required", {"type", "title", "status"}},
+                               {"properties",
+                                {{"type", {{"type", "string"}}},
+                                 {"title", {{"type", "string"}}},
+                                 {"status", {{"type", "integer"}}},
+                                 {"detail", {{"type", "string"}}}}}};
+  return {{"openapi", "3.1.0"},
+          {"info", {{"title", "deferd"}, {"version", std::string(version)}}},
+          {"paths", std::move(paths)},
+          {"components",
+           {{"securitySchemes", {{"token", {{"type", "http"}, {"scheme", "bearer"}}}}},
+            {"responses",
+             {{"Problem",
+               {{"description", "The request failed (RFC 9457)."},
+                {"content", {{"application/problem+json", {{"schema", problem_schema}}}}}}}}}}},
+          {"security", Json::array({Json{{"token", Json::array()}}})}};
+}
+
+}  // namespace deferd

@@ -1,0 +1,102 @@
+"""The HTTP API as a panel uses it: tokens by deferctl, requests over the unix socket, the record of what was done."""
+
+import http.client
+import json
+import os
+import socket
+import stat
+import unittest
+
+from deferd_process import LIMIT, DeferdTest
+
+API = """
+[api]
+listen = "unix:{folder}/api.sock"
+mode = "0660"
+"""
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("deferd", timeout=LIMIT)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(LIMIT)
+        self.sock.connect(self.path)
+
+
+class ApiTest(DeferdTest):
+    def ask(self, deferd, token, method, path, body=None):
+        """(status, content type, JSON) of a request below /api/v1."""
+        connection = UnixConnection(deferd.path("api.sock"))
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        connection.request(method, "/api/v1" + path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, answer.getheader("Content-Type"), json.loads(text)
+
+    def token(self, deferd, *arguments):
+        status, out, err = deferd.ctl("--json", "token", "add", *arguments)
+        self.assertEqual((status, err), (0, ""))
+        return json.loads(out)["token"]
+
+    def test_off_unless_configured(self):
+        deferd = self.deferd()
+        self.assertFalse(os.path.exists(deferd.path("api.sock")))
+
+    def test_support_unblocks_and_the_record_names_the_token(self):
+        deferd = self.deferd(config=API)
+        self.assertEqual(stat.S_IMODE(os.stat(deferd.path("api.sock")).st_mode), 0o660)
+        admin = self.token(deferd, "panel", "--role", "admin")
+        support = self.token(deferd, "help-desk", "--role", "support")
+        viewer = self.token(deferd, "reseller", "--domains", "bad.example")
+
+        block = {"for": "1h", "reason": "spam from a form"}
+        self.assertEqual(self.ask(deferd, support, "POST", "/subjects/bad.example/block", block)[0], 403)
+        status, _, made = self.ask(deferd, admin, "POST", "/subjects/bad.example/block", block)
+        self.assertEqual((status, made["by"]), (200, "token:panel"))
+        self.ask(deferd, admin, "POST", "/subjects/other.example/block", block)
+        self.assertEqual(deferd.ctl("check", "bad.example")[0], 0)
+
+        names = [one["subject"] for one in self.ask(deferd, viewer, "GET", "/blocks")[2]]
+        self.assertEqual(names, ["bad.example"])
+        status, kind, problem = self.ask(deferd, viewer, "GET", "/subjects/other.example")
+        self.assertEqual((status, kind, problem["status"]), (403, "application/problem+json", 403))
+        self.assertEqual(self.ask(deferd, viewer, "GET", "/subjects/bad.example")[2]["state"], "blocked")
+        self.assertEqual(self.ask(deferd, viewer, "POST", "/subjects/bad.example/unblock", {})[0], 403)
+
+        status, _, ended = self.ask(deferd, support, "POST", "/subjects/bad.example/unblock", {"reason": "cleaned"})
+        self.assertEqual(status, 200, ended)
+        self.assertIn("token:help-desk", json.dumps(ended))
+        deferd.wait_log("by token:help-desk (support): 200")
+        self.assertEqual(json.loads(deferd.ctl("--json", "check", "bad.example")[1])["verdict"], "pass")
+
+        self.assertEqual(deferd.ctl("token", "revoke", "help-desk")[0], 0)
+        self.assertEqual(self.ask(deferd, support, "GET", "/status")[0], 401)
+        self.assertEqual(self.ask(deferd, admin, "GET", "/status")[0], 200)
+        self.assertNotIn("help-desk", deferd.ctl("token", "list")[1])
+        for secret in (admin, support, viewer):
+            self.assertNotIn(secret, "".join(deferd.lines))
+
+    def test_what_the_description_lists_is_answered(self):
+        deferd = self.deferd(config=API)
+        admin = self.token(deferd, "panel", "--role", "admin")
+        status, _, description = self.ask(deferd, None, "GET", "/openapi.json")
+        self.assertEqual((status, description["openapi"]), (200, "3.1.0"))
+        for path, methods in description["paths"].items():
+            if "get" not in methods:
+                continue
+            path = path.removeprefix("/api/v1").replace("{subject}", "good.example")
+            status, kind, _ = self.ask(deferd, admin, "GET", path)
+            # There is no helper that sees the queue here.
+            expected = (409, "application/problem+json") if path == "/queue" else (200, "application/json")
+            self.assertEqual((status, kind), expected, path)
+
+
+if __name__ == "__main__":
+    unittest.main()

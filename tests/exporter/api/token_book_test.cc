@@ -1,0 +1,167 @@
+#include "exporter/api/token_book.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/status_matchers.h"
+
+namespace deferd {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+class TokenBookTest : public testing::Test {
+ protected:
+  TokenBookTest() {
+    std::filesystem::remove(path_);
+    Reopen();
+  }
+  void Reopen() {
+    auto book = TokenBook::Load(path_);
+    ASSERT_THAT(book, IsOk());
+    book_ = *std::move(book);
+  }
+  absl::StatusOr<std::string> Add(absl::string_view name, TokenRole role = TokenRole::kViewer,
+                                  const std::vector<std::string>& domains = {}) {
+    return book_->Add(name, role, domains, now_, "alice");
+  }
+  std::string FileText() const {
+    std::stringstream text;
+    text << std::ifstream(path_).rdbuf();
+    return text.str();
+  }
+  void WriteFileText(const std::string& text) const { std::ofstream(path_) << text; }
+
+  const std::string path_ = testing::TempDir() + "/tokens.json";
+  const absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
+  std::unique_ptr<TokenBook> book_;
+};
+
+TEST_F(TokenBookTest, FindsWhatItAddedAlsoAfterARestart) {
+  const std::string secret = *Add("help-desk", TokenRole::kSupport, {"Shop.Example."});
+  EXPECT_THAT(secret, StartsWith("deferd_"));
+  EXPECT_GE(secret.size(), 7u + 43u) << "256 bits in base 64";
+  for (int i = 0; i < 2; ++i) {
+    std::optional<Token> token = book_->Find(secret);
+    ASSERT_TRUE(token.has_value());
+    EXPECT_EQ(token->name, "help-desk");
+    EXPECT_EQ(token->role, TokenRole::kSupport);
+    EXPECT_THAT(token->domains, ElementsAre("shop.example"));
+    EXPECT_EQ(token->by, "alice");
+    Reopen();
+  }
+  for (const std::string& other : {std::string(), secret.substr(1), secret + "x", secret + " ",
+                                   std::string("help-desk"), book_->List()[0].hash}) {
+    EXPECT_FALSE(book_->Find(other).has_value()) << other;
+  }
+}
+
+TEST_F(TokenBookTest, StoresNoSecretAndLetsNobodyElseRead) {
+  const std::string secret = *Add("panel");
+  EXPECT_THAT(FileText(), Not(HasSubstr(secret)));
+  EXPECT_THAT(FileText(), Not(HasSubstr(secret.substr(7, 20))));
+  struct stat info;
+  ASSERT_EQ(stat(path_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
+TEST_F(TokenBookTest, EverySecretIsNew) {
+  std::set<std::string> secrets;
+  for (int i = 0; i < 50; ++i) secrets.insert(*Add(absl::StrCat("t", i)));
+  EXPECT_EQ(secrets.size(), 50u);
+}
+
+TEST_F(TokenBookTest, RevokesAtOnceAndForGood) {
+  const std::string secret = *Add("panel");
+  const std::string other = *Add("other");
+  EXPECT_THAT(book_->Revoke("panel"), IsOk());
+  EXPECT_FALSE(book_->Find(secret).has_value());
+  EXPECT_TRUE(book_->Find(other).has_value());
+  Reopen();
+  EXPECT_FALSE(book_->Find(secret).has_value());
+  EXPECT_THAT(book_->Revoke("panel"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("panel")));
+}
+
+TEST_F(TokenBookTest, RefusesNamesAndDomainsThatAreNone) {
+  for (const char* name : {"", "Upper", "with space", "a\nb", "../x", "token:x",
+                           "a23456789012345678901234567890123456789012345"}) {
+    EXPECT_THAT(Add(name), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("name"))) << name;
+  }
+  EXPECT_FALSE(Add("x", TokenRole::kViewer, {"not a domain"}).ok());
+  EXPECT_THAT(Add("panel"), IsOk());
+  EXPECT_THAT(Add("panel"), StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("panel")));
+}
+
+TEST_F(TokenBookTest, DoesNotGuessWhatADamagedFileMeant) {
+  ASSERT_THAT(Add("panel", TokenRole::kViewer, {"a.example"}), IsOk());
+  const std::string good = FileText();
+  std::string no_domains = good;
+  no_domains.replace(no_domains.find("\"domains\""), 9, "\"dom_ins\"");
+  std::string role = good;
+  role.replace(role.find("viewer"), 6, "wiewer");
+  for (const std::string& bad : {std::string("{"), std::string(), std::string("[]"), no_domains,
+                                 role, good.substr(0, good.size() / 2)}) {
+    WriteFileText(bad);
+    EXPECT_THAT(TokenBook::Load(path_), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path_)))
+        << bad;
+  }
+}
+
+TEST_F(TokenBookTest, AFileThatCannotBeWrittenChangesNothing) {
+  const std::string secret = *Add("panel");
+  std::filesystem::create_directory(path_ + ".new");  // in the way of the temporary file
+  EXPECT_FALSE(Add("second").ok());
+  EXPECT_FALSE(book_->Revoke("panel").ok());
+  EXPECT_TRUE(book_->Find(secret).has_value());
+  EXPECT_EQ(book_->List().size(), 1u);
+  std::filesystem::remove(path_ + ".new");
+}
+
+TEST_F(TokenBookTest, AScopeIsItsDomainsAndTheirLoginsAndNothingElse) {
+  const Token token{.domains = {"a.example"}};
+  for (const char* seen :
+       {"a.example", "login:bob@a.example", "bob@a.example", "forward:a.example"}) {
+    EXPECT_TRUE(token.Sees(*Subject::Parse(seen))) << seen;
+  }
+  for (const char* other :
+       {"b.example", "sub.a.example", "a.example.evil.example", "login:a.example",
+        "local:a.example", "login:bob@b.example", "local:web@a.example", "script:/home/x@a.example",
+        "account:a.example"}) {
+    EXPECT_FALSE(token.Sees(*Subject::Parse(other))) << other;
+    EXPECT_TRUE(Token{}.Sees(*Subject::Parse(other))) << other;
+  }
+}
+
+TEST_F(TokenBookTest, TheVerbAddsListsAndRevokes) {
+  absl::StatusOr<Json> added = book_->Verb(
+      {{"do", "add"}, {"name", "n1"}, {"role", "admin"}, {"domains", {"a.example"}}}, now_, "root");
+  ASSERT_THAT(added, IsOk());
+  EXPECT_TRUE(book_->Find((*added)["token"].get<std::string>()).has_value());
+  absl::StatusOr<Json> list = book_->Verb({{"do", "list"}}, now_, "root");
+  ASSERT_THAT(list, IsOk());
+  EXPECT_EQ((*list)[0]["name"], "n1");
+  EXPECT_THAT(Dump(*list), Not(HasSubstr(book_->List()[0].hash)));
+  EXPECT_THAT(book_->Verb({{"do", "revoke"}, {"name", "n1"}}, now_, "root"), IsOk());
+  for (const Json& bad :
+       {Json::object(), Json{{"do", 7}}, Json{{"do", "add"}, {"name", 7}},
+        Json{{"do", "add"}, {"name", "x"}, {"role", "root"}},
+        Json{{"do", "add"}, {"name", "x"}, {"role", "viewer"}, {"domains", "a"}},
+        Json{{"do", "add"}, {"name", "x"}, {"role", "admin"}, {"domains", {7}}}}) {
+    EXPECT_THAT(book_->Verb(bad, now_, "root"), StatusIs(absl::StatusCode::kInvalidArgument))
+        << Dump(bad);
+  }
+  EXPECT_TRUE(book_->List().empty());
+}
+
+}  // namespace
+}  // namespace deferd

@@ -1,0 +1,277 @@
+#include "exporter/api/web_api.h"
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_replace.h"
+#include "limiter/admin/admin_api.h"
+#include "tests/exporter/api/api_fixture.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class WebApiTest : public ApiFixture {
+ protected:
+  static std::string PathOf(const Resource& resource, absl::string_view subject) {
+    return absl::StrReplaceAll(resource.path, {{"{subject}", subject}});
+  }
+  static std::string BodyOf(const Resource& resource) {
+    if (absl::string_view(resource.verb) == "block") return R"({"for": "1h", "reason": "x"})";
+    return absl::string_view(resource.method) == "POST" ? "{}" : "";
+  }
+};
+
+TEST_F(WebApiTest, EveryResourceWithEveryRoleAndScope) {
+  int checked = 0;
+  for (TokenRole role : {TokenRole::kViewer, TokenRole::kSupport, TokenRole::kAdmin}) {
+    const std::string name(TokenRoleName(role));
+    const std::string all = AddToken(name, role);
+    const std::string scoped = AddToken(name + "-scoped", role, {"a.example"});
+    for (const Resource& resource : Resources()) {
+      answer_ = resource.scope == ResourceScope::kListed ? Json::array() : Json::object();
+      const bool allowed = role >= LeastRole(resource);
+      for (bool is_scoped : {false, true}) {
+        for (const std::string subject : {"a.example", "b.example"}) {
+          const std::string what = absl::StrCat(resource.method, " ", resource.path, " by ", name,
+                                                is_scoped ? " (scoped)" : "", " for ", subject);
+          called_.clear();
+          const bool seen = !is_scoped ||
+                            (resource.scope == ResourceScope::kSubject && subject == "a.example") ||
+                            resource.scope == ResourceScope::kListed;
+          const HttpReply reply = Ask(is_scoped ? scoped : all, resource.method,
+                                      PathOf(resource, subject), "", BodyOf(resource));
+          EXPECT_EQ(reply.code, allowed && seen ? 200 : 403) << what << reply.body;
+          EXPECT_EQ(called_.size(), allowed && seen ? 1u : 0u) << what;
+          if (!called_.empty()) {
+            EXPECT_EQ(called_[0].verb, resource.verb) << what;
+            EXPECT_EQ(called_[0].person, absl::StrCat("token:", name, is_scoped ? "-scoped" : ""));
+          }
+          ++checked;
+        }
+      }
+      EXPECT_EQ(Ask("", resource.method, PathOf(resource, "a.example")).code, 401);
+    }
+  }
+  EXPECT_GE(checked, 150);
+}
+
+// A verb that changes something is nothing for a viewer, whatever the table of resources says.
+TEST_F(WebApiTest, RolesFollowTheDaemonsOwnTable) {
+  for (const Resource& resource : Resources()) {
+    bool known = false;
+    for (const AdminApi::VerbInfo& verb : AdminApi::Verbs()) known |= verb.name == resource.verb;
+    EXPECT_TRUE(known) << resource.verb;
+    EXPECT_EQ(LeastRole(resource) == TokenRole::kViewer,
+              absl::string_view(resource.method) == "GET")
+        << resource.path;
+  }
+}
+
+TEST_F(WebApiTest, RefusesBadTokens) {
+  const std::string good = AddToken("panel", TokenRole::kAdmin);
+  clock_.Advance(absl::Seconds(1));
+  for (const std::string& header :
+       {std::string(), std::string("Bearer"), std::string("Bearer "), good, "Basic " + good,
+        "Bearer  " + good, "Bearer " + good + "x", "Bearer " + good.substr(0, good.size() - 1)}) {
+    const HttpReply reply = api_->Answer({.path = "/api/v1/status", .authorization = header});
+    EXPECT_EQ(reply.code, 401) << header;
+    EXPECT_EQ(reply.type, "application/problem+json");
+    EXPECT_THAT(reply.body, Not(HasSubstr(good.substr(0, 20))));
+  }
+  ASSERT_TRUE(tokens_->Revoke("panel").ok());
+  EXPECT_EQ(Ask(good, "GET", "/status").code, 401);
+  EXPECT_TRUE(called_.empty());
+}
+
+TEST_F(WebApiTest, StrangersAreSlowedDownAndStopNoToken) {
+  const std::string good = AddToken("panel", TokenRole::kViewer);
+  int refused = 0;
+  for (int i = 0; i < 200; ++i) {
+    refused += api_->Answer({.path = "/api/v1/status", .authorization = "Bearer x"}).code == 429;
+  }
+  EXPECT_GE(refused, 150);
+  EXPECT_EQ(api_->Answer({.path = "/api/v1/status", .authorization = "Bearer " + good}).code, 200);
+}
+
+TEST_F(WebApiTest, ATokenHasARate) {
+  const HttpRequest one = {.path = "/api/v1/status",
+                           .authorization = "Bearer " + AddToken("one", TokenRole::kViewer)};
+  const HttpRequest two = {.path = "/api/v1/status",
+                           .authorization = "Bearer " + AddToken("two", TokenRole::kViewer)};
+  for (int i = 0; i < WebApi::kBurst; ++i) EXPECT_EQ(api_->Answer(one).code, 200);
+  EXPECT_EQ(api_->Answer(one).code, 429);
+  EXPECT_EQ(api_->Answer(two).code, 200) << "the rate is each token's own";
+  clock_.Advance(absl::Seconds(1));
+  for (int i = 0; i < WebApi::kRate; ++i) EXPECT_EQ(api_->Answer(one).code, 200);
+  EXPECT_EQ(api_->Answer(one).code, 429);
+}
+
+TEST_F(WebApiTest, ListsShowAScopedTokenItsOwnOnly) {
+  const std::string scoped = AddToken("reseller", TokenRole::kViewer, {"a.example"});
+  answer_ = Json::array({Json{{"subject", "b.example"}, {"bad", 9}},
+                         Json{{"subject", "a.example"}, {"bad", 5}}, Json{{"bad", 4}},
+                         Json{{"subject", "login:bob@a.example"}, {"bad", 3}}});
+  EXPECT_EQ(JsonOf(Ask(scoped, "GET", "/blocks")).size(), 2u);
+  const Json top = JsonOf(Ask(scoped, "GET", "/subjects", "limit=1"));
+  ASSERT_EQ(top.size(), 1u);
+  EXPECT_EQ(top[0]["subject"], "a.example");
+  EXPECT_EQ(called_.back().args["limit"], 0) << "its one may be the last of many";
+}
+
+TEST_F(WebApiTest, ThePageOfAScopedTokenNamesNobodyElse) {
+  const std::string scoped = AddToken("reseller", TokenRole::kViewer, {"a.example"});
+  answer_ = Json{{"subject", "a.example"},
+                 {"near", {"b.example"}},
+                 {"within", {"c.example"}},
+                 {"incidents", {{{"subjects", {"d.example"}}}}}};
+  EXPECT_THAT(Ask(scoped, "GET", "/subjects/a.example").body, Not(HasSubstr("b.example")));
+  EXPECT_THAT(Ask(scoped, "GET", "/subjects/a.example").body, Not(HasSubstr("c.example")));
+  EXPECT_THAT(Ask(scoped, "GET", "/subjects/a.example").body, Not(HasSubstr("d.example")));
+}
+
+TEST_F(WebApiTest, AttemptsComeInPages) {
+  const std::string token = AddToken("panel", TokenRole::kViewer);
+  const std::string scoped = AddToken("reseller", TokenRole::kViewer, {"a.example"});
+  answer_ = Json::array(
+      {Json{{"subject", "a.example"}, {"row", "9"}}, Json{{"subject", "b.example"}, {"row", "8"}}});
+  Json page = JsonOf(Ask(token, "GET", "/attempts", "limit=2&what=%40x.example&recipients=false"));
+  EXPECT_EQ(page["items"].size(), 2u);
+  EXPECT_EQ(page["next"], "8");
+  EXPECT_EQ(called_.back().args["what"], "@x.example");
+  EXPECT_EQ(called_.back().args["recipients"], false);
+  EXPECT_EQ(JsonOf(Ask(token, "GET", "/attempts", "limit=3"))["next"], nullptr);
+  page = JsonOf(Ask(scoped, "GET", "/subjects/a.example/attempts", "limit=2"));
+  EXPECT_EQ(page["items"].size(), 1u);
+  EXPECT_EQ(page["next"], "8") << "further pages may hold rows that it sees";
+  EXPECT_EQ(called_.back().args["domain"], "a.example");
+  Ask(scoped, "GET", "/subjects/login:bob@a.example/attempts");
+  EXPECT_EQ(called_.back().args["what"], "login:bob@a.example");
+  for (const char* limit : {"limit=0", "limit=1001", "limit=-1", "limit=x"}) {
+    EXPECT_EQ(Ask(token, "GET", "/attempts", limit).code, 400) << limit;
+  }
+}
+
+// What is checked is what is asked for.
+TEST_F(WebApiTest, AScopeCannotBeTalkedAround) {
+  const std::string scoped = AddToken("reseller", TokenRole::kAdmin, {"a.example"});
+  for (const char* path :
+       {"/subjects/A.EXAMPLE", "/subjects/a.example.", "/subjects/a%2eexample"}) {
+    EXPECT_EQ(Ask(scoped, "GET", path).code, 200) << path;
+    EXPECT_EQ(called_.back().args["subject"], "a.example");
+  }
+  called_.clear();
+  for (const char* path : {"/subjects/b.example", "/subjects/b.example%00a.example",
+                           "/subjects/a.example/../b.example", "/subjects/%2e%2e",
+                           "/subjects/a.example%2F..%2Fb.example", "/subjects/local:a.example",
+                           "/subjects/", "/subjects//check", "/subjects/a.example/", "/%73tatus",
+                           "//status", "/subjects/b.example?subject=a.example"}) {
+    EXPECT_NE(Ask(scoped, "GET", path).code, 200) << path;
+  }
+  EXPECT_EQ(Ask(scoped, "GET", "/subjects/a.example", "subject=b.example").code, 400);
+  EXPECT_EQ(Ask(scoped, "GET", "/subjects/a.example/attempts", "domain=b.example").code, 400);
+  EXPECT_EQ(
+      Ask(scoped, "POST", "/subjects/a.example/unblock", "", R"({"subject": "b.example"})").code,
+      400);
+  EXPECT_TRUE(called_.empty());
+}
+
+TEST_F(WebApiTest, RefusesWhatItDoesNotUnderstand) {
+  const std::string token = AddToken("panel", TokenRole::kAdmin);
+  for (const std::string& body :
+       {std::string("{"), std::string("[]"), std::string("7"), std::string(R"({"reson": "x"})"),
+        std::string(R"({"for": 3, "reason": "x"})"), std::string(R"({"for": "1h"})"),
+        std::string(R"({"for": null, "reason": "x"})"), std::string(2000, '[')}) {
+    EXPECT_EQ(Ask(token, "POST", "/subjects/a.example/block", "", body).code, 400) << body;
+  }
+  for (const char* query : {"limit=1&limit=2", "limt=1", "limit=%zz", "limit=%4", "a=%00", "=1"}) {
+    EXPECT_EQ(Ask(token, "GET", "/subjects", query).code, 400) << query;
+  }
+  EXPECT_EQ(Ask(token, "GET", "/nothing").code, 404);
+  EXPECT_EQ(Ask(token, "DELETE", "/status").code, 405);
+  EXPECT_EQ(Ask(token, "GET", "/subjects/a.example/block").code, 405);
+  EXPECT_EQ(api_->Answer({.method = "POST",
+                          .path = "/api/v1/reload",
+                          .authorization = "Bearer " + token,
+                          .content_type = "text/plain"})
+                .code,
+            415)
+      << "which a form of another site could send";
+  EXPECT_TRUE(called_.empty());
+}
+
+TEST_F(WebApiTest, ErrorsOfVerbsAreProblems) {
+  const std::string token = AddToken("panel", TokenRole::kAdmin);
+  const std::map<absl::StatusCode, int> codes = {
+      {absl::StatusCode::kInvalidArgument, 400},    {absl::StatusCode::kNotFound, 404},
+      {absl::StatusCode::kFailedPrecondition, 409}, {absl::StatusCode::kUnavailable, 503},
+      {absl::StatusCode::kDeadlineExceeded, 504},   {absl::StatusCode::kInternal, 500}};
+  for (const auto& [code, status] : codes) {
+    answer_ = absl::Status(code, "it says \"so\"\x1b[2J");
+    const HttpReply reply = Ask(token, "GET", "/status");
+    EXPECT_EQ(reply.code, status);
+    EXPECT_EQ(reply.type, "application/problem+json");
+    const Json problem = JsonOf(reply);
+    EXPECT_EQ(problem["status"], status);
+    EXPECT_EQ(problem["title"], reply.reason);
+    EXPECT_THAT(problem["detail"].get<std::string>(), HasSubstr("it says"));
+    EXPECT_THAT(reply.body, Not(HasSubstr("\x1b")));
+  }
+}
+
+// A client that knows the description alone can call everything, and nothing else is there.
+TEST_F(WebApiTest, TheDescriptionIsTheServer) {
+  const HttpReply reply = Ask("", "GET", "/openapi.json");
+  ASSERT_EQ(reply.code, 200);
+  const Json document = JsonOf(reply);
+  EXPECT_EQ(document["openapi"], "3.1.0");
+  EXPECT_EQ(document["info"]["version"], "1.2");
+  const std::map<std::string, std::string> tokens = {
+      {"viewer", AddToken("v", TokenRole::kViewer)},
+      {"support", AddToken("s", TokenRole::kSupport)},
+      {"admin", AddToken("a", TokenRole::kAdmin)}};
+  std::set<std::string> ids;
+  for (const auto& [path, methods] : document["paths"].items()) {
+    for (const auto& [method, operation] : methods.items()) {
+      const std::string id = operation["operationId"].get<std::string>();
+      EXPECT_TRUE(ids.insert(id).second) << id;
+      answer_ = Json::array();
+      if (path == "/api/v1/subjects/{subject}") answer_ = Json::object();
+      std::string query;
+      Json body = Json::object();
+      const auto example = [](const Json& schema) {
+        return schema["type"] == "integer"   ? Json(7)
+               : schema["type"] == "boolean" ? Json(true)
+                                             : Json("text");
+      };
+      for (const Json& parameter : operation["parameters"]) {
+        if (parameter["in"] != "query") continue;
+        const Json value = example(parameter["schema"]);
+        query += (query.empty() ? "" : "&") + parameter["name"].get<std::string>() + "=" +
+                 (value.is_string() ? value.get<std::string>() : value.dump());
+      }
+      if (operation.contains("requestBody")) {
+        const Json& schema = operation["requestBody"]["content"]["application/json"]["schema"];
+        for (const auto& [name, property] : schema["properties"].items()) {
+          body[name] = example(property);
+        }
+      }
+      const std::string below =
+          absl::StrReplaceAll(path.substr(sizeof(kApiRoot) - 1), {{"{subject}", "a.example"}});
+      const bool post = method == "post";
+      EXPECT_EQ(Ask(tokens.at(operation["x-deferd-role"].get<std::string>()), post ? "POST" : "GET",
+                    below, query, post ? body.dump() : "")
+                    .code,
+                200)
+          << method << " " << path << "?" << query << " " << body;
+    }
+  }
+  EXPECT_EQ(ids.size(), Resources().size());
+}
+
+}  // namespace
+}  // namespace deferd
