@@ -1,6 +1,7 @@
 #include "exporter/api/resources.h"
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "limiter/admin/admin_api.h"
@@ -109,6 +110,18 @@ Json SchemaOf(ParameterType type) {
   return Json::object();
 }
 
+// An object of one member. Not written as a list in braces, which some compilers take for an array.
+Json Member(const char* name, Json value) {
+  Json json = Json::object();
+  json[name] = std::move(value);
+  return json;
+}
+
+// What OpenAPI says of a body.
+Json Content(const char* type, Json schema) {
+  return Member(type, Member("schema", std::move(schema)));
+}
+
 Json OperationOf(const Resource& resource) {
   Json parameters = Json::array();
   if (resource.names_subject()) {
@@ -134,23 +147,20 @@ Json OperationOf(const Resource& resource) {
     properties[one.name]["description"] = one.help;
     if (one.required) required.push_back(one.name);
   }
-  const Json problem = {{"$ref", "#/components/responses/Problem"}};
   Json operation = {{"summary", resource.help},
                     {"operationId", absl::StrCat(resource.method, resource.path)},
                     {"x-deferd-role", std::string(TokenRoleName(LeastRole(resource)))},
                     {"x-deferd-scoped", resource.scope != kServer},
-                    {"parameters", std::move(parameters)},
-                    {"responses",
-                     {{"200",
-                       {{"description", "Done."},
-                        {"content", {{"application/json", {{"schema", Json::object()}}}}}}},
-                      {"default", problem}}}};
+                    {"parameters", std::move(parameters)}};
+  operation["responses"]["200"] = {{"description", "Done."},
+                                   {"content", Content("application/json", Json::object())}};
+  operation["responses"]["default"] = Member("$ref", "#/components/responses/Problem");
   if (absl::string_view(resource.method) == "POST") {
     Json schema = {
         {"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
     if (!required.empty()) schema["required"] = std::move(required);
-    operation["requestBody"] = {
-        {"required", true}, {"content", {{"application/json", {{"schema", std::move(schema)}}}}}};
+    operation["requestBody"] = {{"required", true},
+                                {"content", Content("application/json", std::move(schema))}};
   }
   return operation;
 }
@@ -176,23 +186,21 @@ Json OpenApi(absl::string_view version) {
     const char* const key = absl::string_view(resource.method) == "GET" ? "get" : "post";
     paths[path][key] = OperationOf(resource);
   }
-  const Json problem_schema = {{"type", "object"},
-                               {"required", {"type", "title", "status"}},
-                               {"properties",
-                                {{"type", {{"type", "string"}}},
-                                 {"title", {{"type", "string"}}},
-                                 {"status", {{"type", "integer"}}},
-                                 {"detail", {{"type", "string"}}}}}};
-  return {{"openapi", "3.1.0"},
-          {"info", {{"title", "deferd"}, {"version", std::string(version)}}},
-          {"paths", std::move(paths)},
-          {"components",
-           {{"securitySchemes", {{"token", {{"type", "http"}, {"scheme", "bearer"}}}}},
-            {"responses",
-             {{"Problem",
-               {{"description", "The request failed (RFC 9457)."},
-                {"content", {{"application/problem+json", {{"schema", problem_schema}}}}}}}}}}},
-          {"security", Json::array({Json{{"token", Json::array()}}})}};
+  Json problem = {{"type", "object"}, {"required", Json::array({"type", "title", "status"})}};
+  for (const char* text : {"type", "title", "detail"}) {
+    problem["properties"][text] = SchemaOf(kText);
+  }
+  problem["properties"]["status"] = SchemaOf(kWhole);
+  Json document = {{"openapi", "3.1.0"},
+                   {"info", {{"title", "deferd"}, {"version", std::string(version)}}},
+                   {"paths", std::move(paths)}};
+  Json& components = document["components"];
+  components["securitySchemes"]["token"] = {{"type", "http"}, {"scheme", "bearer"}};
+  components["responses"]["Problem"] = {
+      {"description", "The request failed (RFC 9457)."},
+      {"content", Content("application/problem+json", std::move(problem))}};
+  document["security"] = Json::array({Member("token", Json::array())});
+  return document;
 }
 
 }  // namespace deferd

@@ -126,9 +126,9 @@ TEST_F(WebApiTest, ListsShowAScopedTokenItsOwnOnly) {
 TEST_F(WebApiTest, ThePageOfAScopedTokenNamesNobodyElse) {
   const std::string scoped = AddToken("reseller", TokenRole::kViewer, {"a.example"});
   answer_ = Json{{"subject", "a.example"},
-                 {"near", {"b.example"}},
-                 {"within", {"c.example"}},
-                 {"incidents", {{{"subjects", {"d.example"}}}}}};
+                 {"near", Json::array({"b.example"})},
+                 {"within", Json::array({"c.example"})},
+                 {"incidents", Json::array({"d.example"})}};
   EXPECT_THAT(Ask(scoped, "GET", "/subjects/a.example").body, Not(HasSubstr("b.example")));
   EXPECT_THAT(Ask(scoped, "GET", "/subjects/a.example").body, Not(HasSubstr("c.example")));
   EXPECT_THAT(Ask(scoped, "GET", "/subjects/a.example").body, Not(HasSubstr("d.example")));
