@@ -1,6 +1,8 @@
-// Puts contributions to the accounts of those who are charged, and takes them out again.
+// Adds contributions to the windows of the subjects that an attempt is charged to, and removes
+// them.
 //
-// Works on the limiter's parts, under its lock.
+// Has no state and no lock of its own: it works on the limiter's parts, so the caller must hold the
+// limiter's lock. Advance the time to the attempt's stamp (TimeKeeper::AdvanceTo) before Add.
 
 #ifndef DEFERD_LIMITER_ACCOUNTS_H_
 #define DEFERD_LIMITER_ACCOUNTS_H_
@@ -19,15 +21,17 @@ class Accounts {
   Accounts(LimiterParts* parts, TimeKeeper* time) : parts_(parts), time_(time) {}
 
   void Add(const ChargedSubjects& charged, absl::Time dated, const Contribution& one);
+  // Undoes an Add with the same arguments.
   void TakeOut(const ChargedSubjects& charged, absl::Time dated, const Contribution& one);
-  // Messages accepted, or recipients of these. They are no outcome of a delivery, so no observer is
-  // told of them.
+  // Adds accepted messages, or their recipients. They are not outcomes of a delivery, so observers
+  // are not notified.
   void AddSent(const ChargedSubjects& charged, absl::Time dated, int64_t messages,
                int64_t recipients);
-  // What is shown and does not count.
+  // Adds an outcome that is shown to people and does not count.
   void AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
                   ReplyClass reply_class);
 
+  // Evicts subjects when there are too many (counter.h).
   void MakeRoom();
 
  private:

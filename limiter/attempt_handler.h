@@ -1,9 +1,10 @@
-// The way of one attempt through the limiter: charged, classified, counted once, judged.
+// Takes one attempt through the limiter: charge, classify, count once, judge.
 //
-// Works on the limiter's parts, under its lock.
+// Has no state and no lock of its own: it works on the limiter's parts, so the caller must hold the
+// limiter's lock. Limiter::Record is the only caller.
 
-#ifndef DEFERD_LIMITER_ATTEMPT_WORK_H_
-#define DEFERD_LIMITER_ATTEMPT_WORK_H_
+#ifndef DEFERD_LIMITER_ATTEMPT_HANDLER_H_
+#define DEFERD_LIMITER_ATTEMPT_HANDLER_H_
 
 #include "limiter/accounts.h"
 #include "limiter/case_handler.h"
@@ -28,25 +29,26 @@ class AttemptHandler {
 
  private:
   void RecordAttempt(const Attempt& attempt);
-  // A recipient refused at RCPT time. False: to nobody of ours, or not because of the recipient.
+  // A recipient refused at RCPT time. False if no subject here is charged, or if the recipient was
+  // not the reason.
   bool RecordRejected(const Attempt& attempt);
-  // A message was accepted: it arrived, or a mail server asked about it.
+  // A message was accepted: its arrival was logged, or a mail server queried deferd about it.
   void RecordAccepted(const Attempt& attempt, bool arrived);
   void RecordIdentified(const Attempt& attempt);
-  // Another recipient of a message whose arrival did not say how many it has.
+  // Counts one more recipient of a message whose arrival line had no recipient count.
   void CountRecipient(const Attempt& attempt, const ChargedSubjects& charged,
                       MessageRecord* message);
   // `rejected`: it was proposed as a rejected recipient, and is a plain rejection.
   void RecordMessage(const LogEvent& event, bool rejected);
   void SpareHost(ChargedSubjects* charged) const;
-  // What the answer of a bad attempt means; a bare expiry means what the recipient's last deferral
-  // did. `recipient` may be null.
+  // Classifies the reply of a bad attempt. An expiry without a reply gets the class of the
+  // recipient's last deferral. `recipient` may be null.
   Classification AnswerOf(const Attempt& attempt, const RecipientRecord* recipient) const;
   // kCounts, or why the policy leaves it out.
   LeftOut WhyAnswerLeftOut(const Classification& answer, const Attempt& attempt) const;
   void Contribute(const Attempt& attempt, const ChargedSubjects& charged,
                   const Classification* answer, MessageRecord* message, RecipientRecord* record);
-  // Counts it among what is shown and left out.
+  // Counts the attempt among the left-out ones, which are shown to people.
   void ShowLeftOut(const Attempt& attempt, const ChargedSubjects& charged, ReplyClass reply_class,
                    RecipientRecord* record);
 
@@ -59,4 +61,4 @@ class AttemptHandler {
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_ATTEMPT_WORK_H_
+#endif  // DEFERD_LIMITER_ATTEMPT_HANDLER_H_

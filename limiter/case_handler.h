@@ -1,9 +1,11 @@
 // Opens, extends and ends cases.
 //
-// Works on the limiter's parts, under its lock. Changed is the one way to change a case.
+// Has no state and no lock of its own: it works on the limiter's parts, so the caller must hold the
+// limiter's lock. Every change of a case passes through Changed, which stamps, records and reports
+// it; nothing else may call Casebook::Put.
 
-#ifndef DEFERD_LIMITER_CASE_WORK_H_
-#define DEFERD_LIMITER_CASE_WORK_H_
+#ifndef DEFERD_LIMITER_CASE_HANDLER_H_
+#define DEFERD_LIMITER_CASE_HANDLER_H_
 
 #include <optional>
 #include <string>
@@ -23,10 +25,10 @@ class CaseHandler {
  public:
   explicit CaseHandler(LimiterParts* parts) : parts_(parts) {}
 
-  // Opens the case that the rules ask for, judged as of `now`. Where that rests on other nodes'
-  // rows and parts of the subject go before it, their newest rows are waited for, unless `newest`
-  // says that these are they. `basis`: what was counted, since a case opens only on what its rule
-  // judges.
+  // Opens the case that the rules require, judged as of `now`. If that decision depends on other
+  // nodes' rows, and a part of the subject may be the culprit, the decision waits for the newest
+  // rows, unless `newest` is set: the caller has just read them. `basis`: the kind of contribution
+  // that was added, since a rule is judged only by what it counts.
   void JudgeSubject(const Subject& subject, absl::Time now, absl::Time since, bool newest,
                     Basis basis);
   // All that are charged, after a contribution that may trip a rule.
@@ -34,10 +36,10 @@ class CaseHandler {
 
   void EndDue(absl::Time t);
   void CloseWhatIsNotEnforced();
-  // The clock was ahead and was set back to `now`: cases that began ahead begin now.
+  // The clock ran ahead and was set back to `now`: cases with a later start begin now.
   void BringBackTo(absl::Time now);
 
-  // As Limiter says.
+  // See Limiter.
   Case Block(const Subject& subject, absl::Duration duration, const std::string& by,
              const std::string& reason);
   Case Exempt(const Subject& subject, absl::Duration duration, const std::string& by,
@@ -47,7 +49,7 @@ class CaseHandler {
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
                                const std::string& reason, HeldOrder held);
 
-  // Ends what rules opened of whom a person has exempted.
+  // Ends the cases that rules opened of subjects that a person has exempted.
   void CloseWhatIsExempt();
   std::optional<Case> ExemptionOf(const Subject& subject) const;
 
@@ -73,4 +75,4 @@ class CaseHandler {
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_CASE_WORK_H_
+#endif  // DEFERD_LIMITER_CASE_HANDLER_H_

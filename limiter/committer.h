@@ -1,22 +1,26 @@
-// The one that drives the limiter: each change goes through it, in memory at once, and with the
-// next commit to the store.
+// Drives the limiter. Every change passes through the committer: it takes effect in memory at once,
+// and reaches the store with the next commit.
 //
-// A batch is counted at once; what it changed is committed with the position that it brings,
-// together with other batches when many come. So after a crash the positions and the counts on the
-// disk belong together, and reading on gives what an uninterrupted run would have given. What
-// happened is told to the observer at once, in order, with no lock held that a reader waits for:
-// should the machine fail before the commit, it is read, and told, again.
+// A batch is counted at once. Its changes and its log position are committed in one transaction,
+// together with other batches when many are waiting. After a crash the positions and the counts on
+// disk therefore match, and reading on gives the result of an uninterrupted run. Observers are
+// notified at once, in order, and without a lock that a reader waits for. If the machine fails
+// before the commit, the batch is read again and observers are notified again.
 //
-// When the disk is full or gone, counting goes on in memory: what has changed waits (each value
-// once, so that is bounded; see uncommitted.h), status() says why, and the next commit that
-// succeeds has it all. There is no other path: it is one large batch.
+// While the disk is full or unreachable, counting continues in memory. Changed values wait, each
+// one once, so memory is bounded (uncommitted.h); status() gives the error, and the next successful
+// commit stores all of them as one large batch.
 //
 // A case that a rule opened, here or on another node, gets its receipt after the commit that
-// brought it: the newest attempts that made it trip, out of the ledger.
+// stored the case: the newest attempts that tripped the rule, read from the ledger.
 //
-// Safe from any thread; callers wait for each other. Locks are taken in the order mutex_ (the state
-// that belongs together: the limiter's changes and what else a commit has), then tell_mutex_ (the
-// observers' order). An observer must not call back.
+// Call order: Load, then TakeSources, both before any other thread has the committer; then
+// anything.
+//
+// Safe from any thread; callers wait for each other. Lock order: mutex_, then tell_mutex_ (order of
+// notifications). The limiter's lock is taken inside mutex_; status_mutex_ is taken last and alone.
+// The calls of Exchange that change nothing at home take the limiter's lock only. An observer must
+// not call the committer: it would wait for itself.
 
 #ifndef DEFERD_LIMITER_COMMITTER_H_
 #define DEFERD_LIMITER_COMMITTER_H_
@@ -52,7 +56,7 @@
 
 namespace deferd {
 
-// Where a source's reading goes on, and what it is joined with.
+// Where reading a source continues, and the open messages that its next lines are joined with.
 struct KeptSource {
   LogPosition position;
   std::vector<OpenMessage> open_messages;  // by arrival
@@ -61,9 +65,10 @@ struct KeptSource {
 struct CommitterOptions {
   bool ledger = true;
   bool mail_subjects = false;  // keep the messages' Subject: lines
-  // Called with a case whose receipt was gathered here, for others to see; may be empty.
+  // Called with each receipt gathered here, so that it can be shared; mutex_ is held, so it must
+  // not call back. May be empty.
   std::function<void(const Case&, const Receipt&)> on_receipt;
-  std::vector<Observer*> observers;  // told in this order
+  std::vector<Observer*> observers;  // notified in this order
 };
 
 class Committer : public Exchange {
@@ -71,12 +76,13 @@ class Committer : public Exchange {
   // `limiter`, `store`, `clock` and the observers must outlive it.
   Committer(CommitterOptions options, Limiter* limiter, LocalStore* store, const Clock* clock);
 
-  // Fills the limiter from the store; then the sources' positions are known. DataLoss if what is
-  // stored is damaged. Before anything else.
+  // Fills the limiter from the store, and reads the sources' positions. DataLoss if a stored value
+  // is damaged. Call it once, before anything else.
   absl::Status Load();
+  // The positions that Load read; empty at the second call.
   std::map<std::string, KeptSource> TakeSources();
 
-  // What the limiter does, as it says there.
+  // See Limiter.
   void Record(const EventBatch& batch);
   void Tick(absl::Duration slack = absl::ZeroDuration());
   void SetSettings(Settings settings);
@@ -85,8 +91,8 @@ class Committer : public Exchange {
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
                                const std::string& reason, HeldOrder held = HeldOrder::kNone);
 
-  // Forgetting (forget_filter.h), a part at a time, so that counting goes on in between. Before the
-  // first part, what waits is committed. `only_count` changes nothing.
+  // Forgetting (forget_filter.h), one step at a time, so that counting continues in between. Call
+  // BeginForget first: it commits the waiting changes. `only_count` changes nothing.
   absl::StatusOr<ForgetFilter> BeginForget(absl::string_view what);
   absl::StatusOr<ForgetStep> ForgetRows(const ForgetFilter& filter, const ForgetPlace& from,
                                         bool only_count);
@@ -109,8 +115,8 @@ class Committer : public Exchange {
   // Those that were stored when Load was called.
   const std::map<std::string, int64_t>& remembered() const { return remembered_; }
 
-  // Stores what has changed since the last commit that succeeded. `durable`: it is on the disk
-  // then.
+  // Stores all changes since the last successful commit. `durable`: waits until they are on the
+  // disk (fsync).
   absl::Status Commit(bool durable = false);
 
   struct Status {
@@ -154,7 +160,7 @@ class Committer : public Exchange {
  private:
   class Visitor;
 
-  // Runs `change` alone, then tells what happened.
+  // Runs `change` under mutex_, then notifies the observers.
   void Do(absl::FunctionRef<void(Events*)> change);
   absl::Status CommitOnce(bool durable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Settle(const absl::Status& committed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -164,10 +170,10 @@ class Committer : public Exchange {
   const CommitterOptions options_;
   Limiter* const limiter_;
   LocalStore* const store_;
-  const std::unique_ptr<LedgerReader> gatherer_;  // confined to whoever holds mutex_
-  const std::unique_ptr<LedgerReader> reader_;    // for ReceiptOf
+  const std::unique_ptr<LedgerReader> gatherer_;  // used with mutex_ held
+  const std::unique_ptr<LedgerReader> reader_;    // for ReceiptOf; has a lock of its own
   const Clock* const clock_;
-  // Written by Load alone.
+  // Written by Load and TakeSources only, before other threads exist.
   std::map<std::string, KeptSource> sources_;
   std::map<std::string, int64_t> remembered_;
 
@@ -176,9 +182,11 @@ class Committer : public Exchange {
   Uncommitted uncommitted_ ABSL_GUARDED_BY(mutex_);
   absl::btree_map<std::string, LogPosition> positions_ ABSL_GUARDED_BY(mutex_);
 
-  // Held by whoever tells; taken before mutex_ is given back, so that nobody tells out of order.
+  // Held while observers are notified; acquired before mutex_ is released, so that notifications
+  // keep the order of the changes.
   Mutex tell_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
 
+  // Copies of uncommitted_'s numbers for status(), which does not wait for mutex_.
   std::atomic<size_t> waiting_rows_{0};
   std::atomic<int64_t> lost_rows_{0};
   mutable Mutex status_mutex_;

@@ -1,8 +1,9 @@
-// What happened while the limiter worked, in order: a value that whoever called it hands on to the
-// observers, with no lock held. Metrics, notices and replay's tally hang on here.
+// Events: what happened during one call of the limiter, in order. The limiter returns it as a
+// value; the caller passes it to the observers after releasing the limiter's lock. Metrics, notices
+// and replay's tally are observers.
 //
-// An Events refers to the attempts of the batch that was recorded, which must live until it is
-// told. Not thread-safe.
+// An Events refers to the attempts of the recorded batch: the batch must outlive it. Not
+// thread-safe.
 
 #ifndef DEFERD_LIMITER_EVENTS_H_
 #define DEFERD_LIMITER_EVENTS_H_
@@ -26,23 +27,24 @@
 
 namespace deferd {
 
-// The defaults ignore everything. Called by one thread at a time; do not call the committer back.
+// The defaults ignore everything. Calls are serialised, and may come from different threads. An
+// observer must not call the committer.
 class Observer {
  public:
   virtual ~Observer() = default;
 
-  // Lines of one batch, before its attempts.
+  // How many lines a batch had, before its attempts.
   virtual void OnLines(const LineCounts& counts) { (void)counts; }
 
-  // Every attempt, with who was charged, whether it counts, and what the answer means (null of what
-  // was delivered).
+  // Every attempt, with the subjects charged, whether it counts, and the class of the remote reply
+  // (null for a delivery).
   virtual void OnAttempt(const Attempt& attempt, const ChargedSubjects& charged, LeftOut left_out,
                          const Classification* answer) {
     (void)attempt, (void)charged, (void)left_out, (void)answer;
   }
 
-  // What a log tells besides attempts, in its place among them; `charged` is empty where nobody is,
-  // `answer` null where there is none.
+  // Other log events (arrivals, completions ...), in their place among the attempts. `charged` is
+  // empty if nobody is charged, `answer` null if there is no reply.
   virtual void OnMessage(const LogEvent& event, const ChargedSubjects& charged,
                          const Classification* answer) {
     (void)event, (void)charged, (void)answer;
@@ -61,8 +63,8 @@ class Observer {
   // A subject is near the limits of a rule that warns of it.
   virtual void OnWarning(const Warning& warning) { (void)warning; }
 
-  // A rule has opened `record`, and it falls to this node to tell people: just one of the nodes
-  // that share does, after OnCase told of the opening. One machine alone: at once.
+  // A rule has opened `record`, and this node is to notify people: exactly one of the nodes that
+  // share does. Comes after OnCase for the opening; at once on a single machine.
   virtual void OnAnnounce(const Case& record) { (void)record; }
 };
 
@@ -76,13 +78,13 @@ class Events {
   void AddMessage(const LogEvent* event, ChargedSubjects charged, const Classification* answer) {
     list_.emplace_back(OfMessage{event, nullptr, std::move(charged), Copy(answer)});
   }
-  // One that is not as the batch has it.
+  // An event that differs from the one in the batch, so Events owns it.
   void AddMessage(LogEvent event, ChargedSubjects charged, const Classification* answer) {
     auto own = std::make_unique<LogEvent>(std::move(event));
     const LogEvent* const at = own.get();
     list_.emplace_back(OfMessage{at, std::move(own), std::move(charged), Copy(answer)});
   }
-  // Takes what is in `list`, which keeps its memory.
+  // Moves the entries of `list`, which is left empty with its capacity.
   void AddContributed(std::vector<Contributed>* list) {
     for (Contributed& one : *list) list_.emplace_back(std::move(one));
     list->clear();
@@ -99,9 +101,9 @@ class Events {
   void AddAnnouncement(const Case& record) { list_.emplace_back(std::make_unique<Case>(record)); }
 
   bool empty() const { return list_.empty(); }
-  // Goes on with what happened next.
+  // Adds the events that happened after these.
   void Append(Events next);
-  // What answers refer to lives as long as this.
+  // Keeps the policy alive that the classifications refer to.
   void Keep(std::shared_ptr<const Policy> policy) { policies_.push_back(std::move(policy)); }
 
   // Calls the observer for each, in order.
@@ -124,7 +126,7 @@ class Events {
     CaseChange change;
     Case record;
   };
-  // What is rare and large is apart.
+  // Rare and large alternatives are on the heap, to keep the common ones small.
   using One =
       std::variant<LineCounts, OfAttempt, OfMessage, Contributed, std::unique_ptr<OfCase>,
                    std::unique_ptr<Incident>, std::unique_ptr<Warning>, std::unique_ptr<Case>>;

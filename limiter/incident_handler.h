@@ -1,10 +1,11 @@
-// What an incident does to counts and cases: takes out what it caused, and ends the cases that
-// rested on it.
+// Applies an incident to counts and cases: removes the contributions that it caused, and ends the
+// cases that depended on them.
 //
-// Works on the limiter's parts, under its lock.
+// Has no state and no lock of its own: it works on the limiter's parts, so the caller must hold the
+// limiter's lock.
 
-#ifndef DEFERD_LIMITER_INCIDENT_WORK_H_
-#define DEFERD_LIMITER_INCIDENT_WORK_H_
+#ifndef DEFERD_LIMITER_INCIDENT_HANDLER_H_
+#define DEFERD_LIMITER_INCIDENT_HANDLER_H_
 
 #include <vector>
 
@@ -25,12 +26,14 @@ class IncidentHandler {
   IncidentHandler(LimiterParts* parts, Accounts* accounts, CaseHandler* cases)
       : parts_(parts), accounts_(accounts), cases_(cases) {}
 
-  // Watches who fails where: `left_out`, or kIncident because of what goes on at the place.
+  // Records the failure at its destination. Returns kIncident if an incident there explains the
+  // failure, else `left_out`.
   LeftOut WatchPlace(const Attempt& attempt, const ChargedSubjects& charged,
                      const Classification* answer, LeftOut left_out);
 
  private:
-  // Takes out of the windows what an incident has contributed, and ends the cases that rest on it.
+  // Removes the incident's contributions from the windows, and ends the cases that depended on
+  // them.
   void TakeOutIncident(const Incidents::Key& key, const Incident& incident);
   void CloseIfItRestedOn(const Incident& incident, const Subject& subject,
                          const std::vector<PlaceContribution>& taken_out);
@@ -42,4 +45,4 @@ class IncidentHandler {
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_INCIDENT_WORK_H_
+#endif  // DEFERD_LIMITER_INCIDENT_HANDLER_H_

@@ -8,9 +8,11 @@
 // more than kMaxAhead after it is `future`), ends cases while the log is quiet, and drives what is
 // shown.
 //
-// Every public method takes the one lock, for at most a batch. Safe from any thread.
-// The work is done by classes beside this one, each on its own kind of thing (case_handler.h,
-// attempt_handler.h ...); this is the lock around them, and who calls whom.
+// Every public method takes the one lock, for at most a batch. Safe from any thread. In the daemon
+// only the committer calls the methods that return or fill Events: it stores and reports them.
+//
+// The work is done by classes beside this one, one for each kind of work (attempt_handler.h,
+// case_handler.h ...). This class owns the lock around them and decides who calls whom.
 
 #ifndef DEFERD_LIMITER_LIMITER_H_
 #define DEFERD_LIMITER_LIMITER_H_
@@ -48,17 +50,17 @@ class Limiter {
   // `clock` and `cases` must outlive it.
   Limiter(const LimiterOptions& options, Settings settings, const Clock* clock, CaseTable* cases);
 
-  // What happened is told by the caller (events.h), who owns the batch.
+  // The batch must outlive the Events, which the caller passes to the observers.
   [[nodiscard]] Events Record(const EventBatch& batch);
 
-  // Ends the cases whose time was over by the clock `slack` ago. Call it now and then while the
-  // logs are read to their end: attempts that came before a case's end should be known by then.
+  // Ends the cases whose time was over `slack` ago by the clock. Call it at intervals, and only
+  // while the logs are read to their end: attempts that precede a case's end must be counted first.
   [[nodiscard]] Events Tick(absl::Duration slack = absl::ZeroDuration());
 
   // Takes a new policy and lists for what comes. Windows of lengths that the old policy had keep
   // their counts. Open cases stay until they end, except those that the new policy would not
-  // enforce: its mode or their rule is in shadow now, their rule is gone, or the subject is exempt
-  // or no longer hosted.
+  // enforce: its mode or their rule is in shadow now, their rule was removed, or the subject is
+  // exempt or no longer hosted.
   [[nodiscard]] Events SetSettings(Settings settings);
   Settings settings() const;
 
@@ -67,7 +69,7 @@ class Limiter {
   Case Block(const Subject& subject, absl::Duration duration, const std::string& by,
              const std::string& reason, Events* events);
   // Ends every open case of the subject; only attempts of later steps count from now on. `held`:
-  // what the person says of the mail that is held for it. NotFound if no case is open.
+  // the person's order for the mail that is held for it. NotFound if no case is open.
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
                                const std::string& reason, HeldOrder held, Events* events);
 
@@ -95,7 +97,7 @@ class Limiter {
   };
   Stats stats() const;
 
-  // For other nodes, and for a store; they take the lock themselves.
+  // For other nodes, and for a store. Both take the lock themselves.
   NodeExchange& nodes() { return nodes_; }
   const NodeExchange& nodes() const { return nodes_; }
   Persistence& stored() { return stored_; }
@@ -103,12 +105,13 @@ class Limiter {
  private:
   mutable Mutex mutex_;
   LimiterParts parts_ ABSL_GUARDED_BY(mutex_);
-  // Each knows those before it.
+  // Each one calls only those before it.
   CaseHandler cases_ ABSL_GUARDED_BY(mutex_);
   TimeKeeper time_ ABSL_GUARDED_BY(mutex_);
   Accounts accounts_ ABSL_GUARDED_BY(mutex_);
   IncidentHandler incidents_ ABSL_GUARDED_BY(mutex_);
   AttemptHandler attempts_ ABSL_GUARDED_BY(mutex_);
+  // These guard themselves, with mutex_.
   NodeExchange nodes_;
   Persistence stored_;
 };

@@ -1,5 +1,8 @@
-// What nodes share, as the limiter has it: what has changed here is put into the shared store by
-// whoever calls these, after it is stored at home; what other nodes say comes back by them.
+// The limiter's side of sharing: hands out the rows and cases that other nodes are to get, and
+// applies those that came from other nodes.
+//
+// Only what the local store has committed is handed out. Rows of TakeRowsToPut must come back
+// through RowsPut or RowsNotPut; a case of TakeCasesToPut is handed out again until CasePut has it.
 //
 // Works on the limiter's parts. Each public method takes the limiter's lock. Safe from any thread.
 
@@ -30,7 +33,7 @@ class NodeExchange {
   NodeExchange(Mutex* mutex, LimiterParts* parts, CaseHandler* cases)
       : mutex_(mutex), parts_(parts), cases_(cases) {}
 
-  // As Exchange says of each; what happened is added to `events`.
+  // See Exchange. What happened is added to `events`.
   void SetWake(std::function<void()> wake);
   void SetClockOffset(absl::Duration offset);
   void ShareAll();

@@ -1,7 +1,9 @@
 // The limiter's parts in one place, for the classes that work on them (attempt_handler.h,
-// case_handler.h
-// ...). Everything in here is one state under the limiter's one lock: the parts have none of their
-// own, and no other owner.
+// case_handler.h ...).
+//
+// Every field is guarded by the limiter's lock (Limiter::mutex_), except `options`, `clock` and
+// `case_table`, which never change. The parts have no lock and no other owner; the case table has a
+// lock of its own, since MTA queries read it.
 
 #ifndef DEFERD_LIMITER_PARTS_H_
 #define DEFERD_LIMITER_PARTS_H_
@@ -51,7 +53,7 @@ struct ClockBack {
 };
 
 struct LimiterParts {
-  // Attempts that are later than the clock by more than that are `future`.
+  // An attempt stamped later than this after the clock is `future`.
   static constexpr absl::Duration kMaxAhead = absl::Minutes(5);
   // How much further the stamps accepted may be ahead of the clock (time_keeper.h).
   static constexpr absl::Duration kPatience = absl::Minutes(10);
@@ -62,25 +64,25 @@ struct LimiterParts {
   LimiterParts(const LimiterParts&) = delete;  // parts point at each other
   LimiterParts& operator=(const LimiterParts&) = delete;
 
-  // The later of the clock and the log: what people are shown is as of then.
+  // The later of the clock and the log: pages show counts as of then.
   absl::Time ShownNow() const;
 
-  // What was charged by the lists that go stays known.
+  // Remembers which subjects were part of which by the lists that `next` replaces.
   void KeepWithin(const ChargeLists& next);
 
-  // Whether nodes share what the subject has.
+  // Whether the subject's counts and cases are shared with other nodes.
   bool Shares(const Subject& subject) const;
   // Its rows wait to be put, and the others' to be read.
   void ShareSubject(const Subject& subject);
   void ShareEverything();
-  // A commit has ended: only what is stored at home is shared.
+  // After a commit, since only what the local store has committed is shared.
   void ShareSaved(const std::vector<Subject>& subjects, const std::vector<CaseEvent>& events,
                   bool saved);
-  void Wake();  // whoever puts
-  // Closed cases from before then are not told to others any more.
+  void Wake();  // the publisher
+  // Cases closed before this time are no longer shared.
   absl::Time TooOld(absl::Time as_of) const;
 
-  // What happened since the last call.
+  // The events since the last call. Call it before the lock is released.
   Events TakeEvents();
 
   const LimiterOptions options;
@@ -99,16 +101,16 @@ struct LimiterParts {
   Warnings warnings;
   const std::unique_ptr<RowExchange> rows;           // null: one machine
   const std::unique_ptr<CaseExchange> shared_cases;  // likewise
-  // Views of the others.
+  // Views of the parts above; they keep nothing.
   LiveCounts counts;
   Judge judge;
 
   absl::Time now = absl::InfinitePast();  // the greatest stamp accepted
-  absl::Time batch_clock;                 // the clock, read once a batch
+  absl::Time batch_clock;                 // the clock, read once per batch
   absl::Time last_sweep = absl::InfinitePast();
   ClockBack clock_back;
   Events happened;
-  std::vector<Contributed> contributed;  // for its memory
+  std::vector<Contributed> contributed;  // scratch space, kept for its capacity
   std::function<void()> wake;
   bool wants_cases = false;
 };

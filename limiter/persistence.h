@@ -1,7 +1,9 @@
-// Tells a store what has changed in the limiter, and takes it back at the start.
+// Collects what has changed in the limiter for a store, and restores it at the start.
 //
-// Works on the limiter's parts; each method takes the limiter's lock. CollectChanges, then
-// ChangesSaved, then CollectChanges again: in this order, from one thread at a time.
+// Works on the limiter's parts; each method takes the limiter's lock. Call order: RestoreFacts, the
+// other Restore methods, FinishRestore, all before anything is recorded. Then CollectChanges and
+// ChangesSaved in turn, one thread at a time (the committer's mutex_): a second CollectChanges
+// before ChangesSaved would lose the first one's changes.
 
 #ifndef DEFERD_LIMITER_PERSISTENCE_H_
 #define DEFERD_LIMITER_PERSISTENCE_H_
@@ -32,12 +34,12 @@ class Persistence {
   // Adds to `batch` what has changed since the last call: windows, contributions, clearings, cases,
   // events and the facts.
   void CollectChanges(StoreBatch* batch);
-  // Whether what the last CollectChanges gave was stored. If not, it is collected again.
+  // Reports whether the changes of the last CollectChanges were stored. If not, the next call
+  // collects them again.
   void ChangesSaved(bool saved);
 
-  // What a store gives back, before anything is recorded: the facts first, FinishRestore last,
-  // which takes account of settings that differ from those of before. DataLoss if the bytes are
-  // damaged.
+  // Restore one stored value each; DataLoss if its bytes are damaged. FinishRestore also applies
+  // settings that differ from those in force when the values were stored.
   absl::Status RestoreFacts(absl::string_view text);
   absl::Status RestoreWindow(const StoredWindow& window);
   absl::Status RestoreContribution(absl::string_view text);
@@ -48,14 +50,14 @@ class Persistence {
   [[nodiscard]] Events FinishRestore();
 
  private:
-  // What the last CollectChanges gave, until it is known to be stored. Values are named: one that
+  // The changes of the last CollectChanges until the store has them. Values are named, so one that
   // changes again before the commit is stored once.
   struct Changes {
     std::vector<Subject> subjects;
-    std::vector<Subject> subjects_gone;  // that the store has and that are forgotten
+    std::vector<Subject> subjects_gone;  // forgotten here and still in the store
     std::vector<Counter::Stale> stale;
     std::vector<Contributions::Part> messages;
-    std::vector<Contributions::Part> gone;  // of messages that the store has and that are over
+    std::vector<Contributions::Part> gone;  // of completed messages that are still in the store
     std::vector<Subject> clearings;
     std::vector<CaseEvent> events;  // with the cases as they became
     std::vector<std::string> forgotten_cases;

@@ -1,9 +1,12 @@
 // The one thread that counts.
 //
-// Followers hand over batches (they wait while the queue is full, so memory is bounded); the
-// recorder counts them in the order they came and commits what they changed, many batches at once
-// when many wait; while there is nothing to record it lets the clock end cases. Stopping records
-// and commits what is queued first.
+// Followers submit batches, and wait while the queue is full, so memory is bounded. The recorder
+// counts batches in the order of arrival and commits their changes, many batches at once when many
+// are waiting. While there is nothing to record it lets the clock end cases. Stop first records and
+// commits the queued batches.
+//
+// Submit, TrySubmit and pending are safe from any thread. The constructor starts the thread; Stop
+// and the destructor must be called by one thread, and a later Submit returns false.
 
 #ifndef DEFERD_LIMITER_RECORDER_H_
 #define DEFERD_LIMITER_RECORDER_H_
@@ -21,8 +24,8 @@ namespace deferd {
 
 class Recorder {
  public:
-  // Called on the recorder's thread about every 200 ms, with the number of batches that wait. True:
-  // nothing that is in the logs waits to be read, so the clock may end cases.
+  // Called on the recorder's thread about every 200 ms, with the number of waiting batches. Returns
+  // true if the logs are read to their end, so that the clock may end cases.
   using Tick = std::function<bool(size_t pending)>;
 
   // `committer` must outlive the recorder.

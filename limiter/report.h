@@ -1,4 +1,5 @@
-// What people are shown of the limiter. Reads its parts, under its lock.
+// What pages show of the limiter's state. Reads the limiter's parts: the caller must hold the
+// limiter's lock. The results are plain values.
 
 #ifndef DEFERD_LIMITER_REPORT_H_
 #define DEFERD_LIMITER_REPORT_H_

@@ -1,13 +1,14 @@
-// Moves the limiter on with time.
+// Advances the limiter's time: ends due cases and incidents, and forgets what is no longer live.
 //
-// It also goes on after a clock that was ahead, with the log's stamps, was set right. Then the
-// greatest stamp accepted so far lies ahead, all that comes is `late`, and blocks and clearings
-// would last until the right time reaches theirs. Steps back of up to kPatience are sat out, since
-// they do no harm: stamps of now are within the window still. After a greater one, what bears a
-// stamp that has not come yet is forgotten, and cases that began ahead begin now. Counts begin anew
-// with it, which Stats::clock_back tells.
+// It also recovers after a clock that ran ahead, together with the log's stamps, was set back.
+// Until then the greatest accepted stamp lies in the future, every new attempt is `late`, and
+// blocks and clearings would last until the clock reaches their stamps. A step back of up to
+// kPatience needs no action: new stamps are still within the window. After a larger one, whatever
+// has a future stamp is forgotten and cases with a future start begin now. Counting starts again
+// from zero, which Stats::clock_back reports.
 //
-// Works on the limiter's parts, under its lock.
+// Has no state and no lock of its own: it works on the limiter's parts, so the caller must hold the
+// limiter's lock.
 
 #ifndef DEFERD_LIMITER_TIME_KEEPER_H_
 #define DEFERD_LIMITER_TIME_KEEPER_H_
@@ -22,15 +23,15 @@ class TimeKeeper {
  public:
   TimeKeeper(LimiterParts* parts, CaseHandler* cases) : parts_(parts), cases_(cases) {}
 
-  // A stamp of the log: cases and incidents that are due by then end.
+  // Moves the time to a stamp of the log, never back, and ends the cases and incidents due by then.
   void AdvanceTo(absl::Time t);
   void EndDue(absl::Time t);
 
-  // Forgets what is dead, and what the other parts know of subjects that are no longer counted.
+  // Forgets what is no longer live, and what other parts keep of subjects no longer counted.
   void Forget();
   void ForgetWhatIsGone();
 
-  // Goes on if the clock was set back.
+  // Recovers if the clock was set back by more than kPatience.
   void RecoverIfClockSetBack();
 
  private:

@@ -1,9 +1,10 @@
 // What waits for the next commit, besides what the limiter remembers: the ledger's rows, which
 // messages of a source are open, and the receipts that are due.
 //
-// It is told what happened as an observer, in order, under the committer's lock. Each value waits
-// once, so that a disk that stays full takes no memory without bound: of the ledger's rows at most
-// kMaxRows wait, later ones are lost to the ledger and counted.
+// The committer notifies it as the first observer, in order. Every field is guarded by the
+// committer's mutex_, which the caller must hold. Each value waits once, so memory stays bounded
+// while the disk is full: at most kMaxRows ledger rows wait, later ones are dropped and counted.
+// Each Collect must be followed by Committed before the next Collect.
 
 #ifndef DEFERD_LIMITER_UNCOMMITTED_H_
 #define DEFERD_LIMITER_UNCOMMITTED_H_
@@ -43,7 +44,7 @@ class Uncommitted : public Observer {
   };
   explicit Uncommitted(const Options& options) : options_(options) {}
 
-  // What is told next is of this source's log (null: of none), or not of a log at all.
+  // The notifications until EndBatch belong to this source's log (null: to no log).
   void BeginBatch(const std::string* source) {
     source_ = source;
     in_batch_ = true;
@@ -75,13 +76,14 @@ class Uncommitted : public Observer {
 
   // Adds all to `batch`. True if there was anything.
   bool Collect(StoreBatch* batch);
-  // Whether it was stored; if not, it waits on. `batch` is the one that Collect filled.
+  // Reports whether the batch was stored; if not, its values wait for the next commit. `batch` is
+  // the one that Collect filled.
   void Committed(bool stored, StoreBatch* batch);
 
   size_t waiting_rows() const { return rows_.size(); }
   int64_t lost_rows() const { return lost_rows_; }
 
-  // What a store gives back.
+  // Restore stored values, before the first notification.
   void RestoreRowsWritten(int64_t rows) { rows_written_ = rows; }
   void RestoreDue(Case record, int64_t row) { due_.push_back({std::move(record), row, 0}); }
 
