@@ -1,7 +1,8 @@
 // A case: the record of a subject's trouble.
 //
-// It is opened by a rule or a person, lasts until `until` or until a person ends it, and is kept
-// afterwards as a record. A *block* is a case in state blocked. A plain value.
+// A rule or a person opens it. It lasts until `until`, or until a person ends it, and is kept
+// afterwards as a record. A *block* is a case in state blocked. A plain value: whoever holds a copy
+// owns it.
 
 #ifndef DEFERD_LIMITER_CASES_CASE_H_
 #define DEFERD_LIMITER_CASES_CASE_H_
@@ -26,15 +27,16 @@ namespace deferd {
 enum class CaseState : uint8_t { kBlocked, kProbation, kClosed };
 absl::string_view CaseStateName(CaseState state);
 
-// What the person who ends a case says of the mail that it holds; without a word, the case's
+// The order of the person who ends a case for the mail that it holds; with kNone the case's
 // evidence decides (holder.h).
 enum class HeldOrder : uint8_t { kNone, kRelease, kKeep };
 
-// Why a case is closed: its time was over, a policy no longer enforces it, it rested on an
-// incident, an enforced case of its subject opened (of one in shadow), or a person said so.
+// Why a case is closed: its time was over, the policy no longer enforces it, its evidence turned
+// out to be an incident, an enforced case of the subject opened (for a shadow case), or a person
+// ended it.
 enum class Ending : uint8_t { kNone, kTime, kPolicy, kIncident, kEnforced, kPerson };
 
-// What a person decided about a subject.
+// A person's decision about a subject.
 struct PersonsWord {
   bool blocked = false;  // else unblocked
   std::string by;
@@ -44,8 +46,8 @@ struct PersonsWord {
   friend bool operator==(const PersonsWord&, const PersonsWord&) = default;
 };
 
-// Revisions from here on were made by no deferd: such a record counts as none, and the next put
-// replaces it.
+// No deferd makes a revision from here on: a record with one is ignored, and the next put replaces
+// it.
 inline constexpr int64_t kMostRev = int64_t{1} << 40;
 
 // How long a person's decision without an end lasts. A finite time, so that every deferd that
@@ -64,7 +66,7 @@ struct Case : Judgement {
   Action action;
 
   bool soft = false;  // held until the rule's cutoff is reached, which changes the action
-  absl::Time since;   // the tripping attempt's stamp, or when the person said so
+  absl::Time since;   // the tripping attempt's stamp, or the time of the person's decision
   absl::Time until;
   absl::Time closed_at = absl::InfiniteFuture();
   std::string by;      // "rule", or the person: "root", "uid 1000"
@@ -73,32 +75,32 @@ struct Case : Judgement {
   std::string closed_by;  // the person, if one ended it
   std::string closed_reason;
   HeldOrder held_order = HeldOrder::kNone;
-  // What its counts were taken of: the live window at `judged_at`, later than `counted_after` (an
-  // earlier case ended then), without these narrower subjects, which had cases of their own.
+  // The basis of its counts: the window at `judged_at`, later than `counted_after` (the end of an
+  // earlier case), without these narrower subjects, which had cases of their own.
   absl::Time judged_at;
   absl::Time counted_after = absl::InfinitePast();
   std::vector<std::string> apart;
-  // ... and without what these caused until then: cases of theirs have ended.
+  // ... and without the attempts of these until the given time, when cases of theirs ended.
   std::vector<std::pair<std::string, absl::Time>> apart_until;
   bool once = true;  // each message and recipient counted once (Policy::count)
   int extended = 0;  // how often `until` was moved on because it tripped again
 
-  // Where nodes share: which of two records of a subject is newer (0: never shared), from when on
-  // attempts count, and whose attempts made it trip.
+  // With several nodes: `rev` orders the records of a subject (0: never shared), attempts count
+  // from `cleared_at` on, and `counts_by_node` are the counts that tripped the rule.
   int64_t rev = 0;
   int level = 0;
   absl::Time cleared_at = absl::InfinitePast();
   std::vector<std::pair<std::string, Counts>> counts_by_node;
   // When a person last decided about the subject (InfinitePast: nobody did, nullopt: not known),
-  // and whose earlier word that overruled (decision.h).
+  // and the earlier decision that this one overruled (decision.h).
   std::optional<absl::Time> decided_at = absl::InfinitePast();
   std::optional<PersonsWord> overruled;
 
-  // A person's exemption: to pass is what an MTA is told, and no rule opens a case meanwhile.
+  // A person's exemption: MTAs are answered `pass`, and rules open no case while it lasts.
   bool exempts() const { return manual && action.Strictest() == Verdict::kPass; }
   // A person's decision without an end.
   bool permanent() const { return manual && until - since > kForever / 2; }
-  // In force at `now`: what an MTA is told.
+  // In force at `now`: MTAs are answered by this case.
   bool Enforced(absl::Time now) const {
     return state == CaseState::kBlocked && !shadow && now < until;
   }
@@ -109,7 +111,7 @@ struct Case : Judgement {
 };
 
 // What happened to a case; with the case it makes the record of who did what, when and why.
-// kAdopted: another node says so.
+// kAdopted: the change came from another node.
 enum class CaseChange : uint8_t {
   kOpened,
   kExtended,

@@ -1,12 +1,14 @@
 // All cases of this node, in memory.
 //
-// A person's exemption is an open case whose answer is to pass (Case::exempts). People's cases may
-// be of "*.example.com", every name below, and exemptions of "tag:NAME", whom that tag of the
-// policy lists; all others are of one subject.
+// A person's exemption is an open case whose answer is `pass` (Case::exempts). A person's case may
+// cover "*.example.com" (every name below), and an exemption "tag:NAME" (the subjects that this tag
+// of the policy lists); every other case is of one subject.
 //
-// The one place where counting and answering meet: the limiter writes, the hook and the admin door
-// read. A lookup holds the lock for a hash lookup and a copy, a write for about as long; neither
-// waits for a disk or a network. Safe from any thread.
+// The one place where counting and answering meet: the limiter writes, the hook and the admin
+// socket read. Safe from any thread: mutex_ guards every field but the two atomic counters, which
+// are written with mutex_ held and read without. A lookup holds the lock for a hash lookup and a
+// copy, a write for about as long; neither waits for a disk or a network. Only the Casebook may
+// call Put; Restore comes before anything else.
 
 #ifndef DEFERD_LIMITER_CASES_CASE_TABLE_H_
 #define DEFERD_LIMITER_CASES_CASE_TABLE_H_
@@ -43,12 +45,12 @@ struct CaseEvent {
 
 class CaseTable {
  public:
-  // Closed cases and events kept; the oldest go first.
+  // Closed cases and events kept; the oldest are forgotten first.
   static constexpr size_t kMaxHistory = 10'000;
 
-  // The block that an MTA would be told about: of the subject itself, else a person's of a name
-  // with "*." that covers the domain, the longest first. At most one enforced and one shadow case
-  // of a subject are open at a time.
+  // The block that answers an MTA's query: that of the subject itself, else a person's block of a
+  // "*." name that covers the domain, the longest name first. At most one enforced and one shadow
+  // case of a subject are open at a time.
   std::optional<Case> FindEnforced(const Subject& subject, absl::Time now) const;
   std::optional<Case> FindOpen(const Subject& subject, bool shadow) const;
   // The open exemption of the subject, of a domain that it is charged inside of, of a tag that
@@ -60,7 +62,7 @@ class CaseTable {
   // leaves the open ones and joins the history.
   void Put(CaseChange change, absl::Time time, Case record);
 
-  // What a store kept: all cases, and their record in the order of the events. Replaces everything.
+  // Replaces everything with the stored cases and their events, in order.
   void Restore(std::vector<Case> cases, std::vector<CaseEvent> events);
 
   // Forgets the cases that were closed before `t`.
@@ -82,7 +84,7 @@ class CaseTable {
   // The record of one subject, newest first, at most `limit`.
   std::vector<CaseEvent> EventsOf(const Subject& subject, size_t limit) const;
 
-  // Open enforced cases at `now`, without the lock when there are none: what most questions meet.
+  // Whether any enforced case is open. Takes no lock, since most queries find none.
   bool AnyOpen() const { return open_count_.load(std::memory_order_relaxed) != 0; }
   size_t CountOpen(bool shadow) const;  // blocks, without exemptions
   size_t CountExemptions() const { return exemptions_.load(std::memory_order_relaxed); }
@@ -122,13 +124,14 @@ class CaseTable {
   std::atomic<size_t> exemptions_{0};  // of those
 };
 
-// A person's exemption of whom a tag lists has this subject.
+// The subject of an exemption for all subjects that a tag lists begins with this.
 inline constexpr absl::string_view kTagPrefix = "tag:";
 // "*.example.com"
 bool IsPattern(const Subject& subject);
-// Calls `tell` with each "*." name that covers the domain, the longest first, until it says false.
+// Calls `tell` with each "*." name that covers the domain, the longest first, until it returns
+// false.
 void ForEachPatternOf(absl::string_view domain, absl::FunctionRef<bool(const Subject&)> tell);
-// How narrowly an open case of a person says whom it means; the greater number is the narrower.
+// How narrow a person's case is by its subject; a greater number is narrower.
 int NarrownessOf(const Subject& subject);
 
 }  // namespace deferd

@@ -1,8 +1,8 @@
-// Every transition of a case, and what of them is not stored yet.
+// Every transition of a case, and the transitions that are not stored yet.
 //
 //   change            by                     from      to       ending
 //   Open              a rule that tripped    -         blocked
-//   Exempt            a person               -         blocked  (likewise; the answer is to pass)
+//   Exempt            a person               -         blocked  (likewise; the answer is `pass`)
 //   Block             a person               -         blocked  (a rule's case ends: kPerson)
 //   Extend            its time was over, and it tripped again    blocked
 //   Close kTime       its time was over      blocked   closed
@@ -11,8 +11,9 @@
 //   Close kIncident   an incident that it rested on              closed
 //   Close kEnforced   (in shadow) an enforced case of the subject opened
 //
-// The functions make the record as it is after the change; Put makes it so. Owned by the limiter
-// and under its lock; the table that it writes is read by others (case_table.h).
+// Open, Block, Exempt, Extended and Closed return the record as it is after the change, and change
+// nothing else; Put applies it. All fields are guarded by the limiter's lock; the table has a lock
+// of its own, since other threads read it. Restore comes before anything else.
 
 #ifndef DEFERD_LIMITER_CASES_CASEBOOK_H_
 #define DEFERD_LIMITER_CASES_CASEBOOK_H_
@@ -37,21 +38,21 @@ class Casebook {
   Casebook(std::string node, int64_t incarnation, CaseTable* table, bool keep)
       : node_(std::move(node)), incarnation_(incarnation), table_(table), keep_(keep) {}
 
-  // A case that a rule opens; what its counts were taken of is the caller's to say. It is `history`
-  // where its time is over by `clock`.
+  // A case that a rule opens; the caller fills in the basis of its counts. It is `history` if its
+  // time is over by `clock`.
   Case Open(const Subject& subject, const Policy& policy, const Decision& decision, bool shadow,
             absl::Time since, absl::Time clock);
   Case Block(const Subject& subject, const Policy& policy, absl::Time since, absl::Time until,
              const std::string& by, const std::string& reason);
-  // An exemption, as a case whose answer is to pass.
+  // An exemption, as a case whose answer is `pass`.
   Case Exempt(const Subject& subject, const Policy& policy, absl::Time since, absl::Time until,
               const std::string& by, const std::string& reason);
   static Case Extended(Case record, const Rule& rule, absl::Time clock);
-  // `by`: who, if it was a person.
+  // `by`: the person, if one ended it.
   static Case Closed(Case record, absl::Time at, Ending ending, std::string reason = "",
                      std::string by = "");
 
-  // Makes it so.
+  // Applies the change to the table, and keeps it for the store.
   void Put(CaseChange change, absl::Time time, const Case& record);
   // The open case that is due first by `t`; looked up without the table's lock where none is.
   std::optional<Case> NextDue(absl::Time t) const;
@@ -64,9 +65,9 @@ class Casebook {
   // For a store.
   std::vector<CaseEvent> TakeEvents() { return std::exchange(events_, {}); }
   std::vector<std::string> TakeForgotten();
-  // A case of this node that is as if it had never been.
+  // Deletes a case of this node without a trace.
   void Forget(const std::string& id) { forgotten_.push_back(id); }
-  // They could not be stored.
+  // The store could not save these: the next Take calls return them again.
   void PutBack(std::vector<CaseEvent> events, std::vector<std::string> forgotten);
   void Restore(int64_t number) { number_ = number; }
   void Restore(std::vector<Case> cases, std::vector<CaseEvent> events);

@@ -1,9 +1,10 @@
-// Which of two records of one subject holds, where nodes that share did not see each other's.
+// Decides which of two records of one subject wins, when two nodes changed it without seeing each
+// other's change.
 //
-// A record carries when a person last decided about its subject, also through what rules and time
-// do to it afterwards. Of two people the later one holds, whichever of their nodes was cut off and
-// however many changes each has made since; the earlier word is kept beside it, for people to see.
-// Where no person's word differs, the higher revision holds.
+// A record carries the time of the last decision of a person about its subject, through later
+// changes by rules and time too. The later of two people's decisions wins, whichever node was cut
+// off and however many changes each node has made since. The earlier decision is kept beside it,
+// and shown. If no person's decision differs, the higher revision wins.
 //
 // Pure functions on values; all times are by one clock, the shared store's.
 
@@ -18,26 +19,26 @@
 
 namespace deferd {
 
-// What of a record matters for that.
+// The fields of a record that decide.
 struct Standing {
   int64_t rev = 0;
   bool by_person = false;  // the record is a person's decision as it stands
-  // When a person last decided; InfinitePast: nobody ever did. nullopt: a record of a deferd that
-  // does not say, made by a rule or by time.
+  // When a person last decided; InfinitePast: nobody ever did. nullopt: unknown, since an older
+  // deferd made the record, by a rule or by time.
   std::optional<absl::Time> decided_at = absl::InfinitePast();
 };
 
 enum class Winner { kMine, kTheirs, kNeither };
 Winner WhichWins(const Standing& mine, const Standing& theirs);
 
-// A person's word, which a rule's of the same revision does not undo.
+// A person's decision, which a rule's of the same revision does not undo.
 bool PersonDecided(const Case& record);
 Standing StandingOf(const Case& record);
-// What a person decided in `record`; nullopt if that was no person.
+// The person's decision in `record`; nullopt if a rule or time made it.
 std::optional<PersonsWord> WordOf(const Case& record);
 
 // The revision after `rev`. Near the greatest possible one, which only a damaged or forged record
-// reaches, it begins anew: a person's later word wins all the same.
+// reaches, it starts again: a person's later decision wins all the same.
 int64_t NextRev(int64_t rev);
 
 }  // namespace deferd

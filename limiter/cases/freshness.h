@@ -1,9 +1,9 @@
-// What deferd does not know right now.
+// Why deferd cannot vouch for its answers right now.
 //
-// A pass is `unchecked` while at least one cause holds: the log is read with a lag, a log cannot be
-// read, ... It has this one meaning, is one value for the whole daemon, and the words of the causes
-// are what log, metrics and `deferctl` show. Safe from any thread; asking whether all is well costs
-// one atomic load.
+// A pass is `unchecked` while at least one cause holds: a log is read with a lag, a log cannot be
+// read, ... There is one value for the whole daemon; log, metrics and `deferctl` show the causes in
+// the same words. Safe from any thread: mutex_ guards the state; unchecked_ is written with mutex_
+// held and read without.
 
 #ifndef DEFERD_LIMITER_CASES_FRESHNESS_H_
 #define DEFERD_LIMITER_CASES_FRESHNESS_H_

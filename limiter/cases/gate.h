@@ -1,7 +1,8 @@
-// The answer to a question: a look into the case table, nothing else.
+// Answers a query: a lookup in the case table, nothing else.
 //
-// Used by every MTA's hook and by `deferctl check`, so a person sees what an MTA would be told. It
-// does no counting, waits for nothing but the case table's short lock, and is safe from any thread.
+// Every MTA hook and `deferctl check` use it, so a person sees the answer that an MTA would get. It
+// does no counting and waits only for short locks: its own, which guards the settings, and those of
+// the case table, held mail and sure cases. Safe from any thread.
 
 #ifndef DEFERD_LIMITER_CASES_GATE_H_
 #define DEFERD_LIMITER_CASES_GATE_H_
@@ -31,9 +32,9 @@ struct GateAnswer {
   bool unchecked = false;     // a pass that deferd cannot vouch for
   std::string text;           // for the sender; empty for a pass
   std::optional<Case> cause;  // the case that decided
-  // What cases in shadow would have it be, were they enforced; kPass: no other than it is.
+  // The verdict if shadow cases were enforced; kPass: the same verdict.
   Verdict shadow = Verdict::kPass;
-  bool hold_is_full = false;  // rejected because so much of it is held that the limit is reached
+  bool hold_is_full = false;  // rejected because the limit of held messages is reached
 };
 
 class Gate {
@@ -53,21 +54,21 @@ class Gate {
   // Its evidence is sure enough for what cannot be undone: discarding mail, giving it back.
   bool IsSure(const Case& record) const { return sure_ == nullptr || sure_->IsSure(record); }
 
-  // The case that asks for a message of these subjects to be held, however much is held already.
+  // The case that holds messages of these subjects, regardless of how many are held already.
   std::optional<Case> HeldBy(absl::Span<const Charged> charged, Source source) const;
 
  private:
   Settings settings() const;
   GateAnswer Judge(const Settings& settings, absl::Span<const Charged> charged,
                    Source source) const;
-  // The exemption in force that says most narrowly whom it means.
+  // The narrowest exemption in force.
   std::optional<Case> ExemptionOf(const Settings& settings, absl::Span<const Charged> charged,
                                   absl::Time now) const;
-  // The block of the subject that stops mail of somebody with this exemption: of people's words the
-  // narrower one holds.
+  // The subject's block that applies in spite of this exemption: the narrower of two people's
+  // decisions wins.
   std::optional<Case> Enforced(const Settings& settings, const Subject& subject,
                                const std::optional<Case>& exemption, absl::Time now) const;
-  // As the case's action says, but hold in place of discard where its evidence is not sure.
+  // The case's action, but hold instead of discard if its evidence is not sure.
   Verdict VerdictOf(const Case& record, Source source) const;
   bool HeldUpToItsLimit(const Policy& policy, const Subject& subject, Source source) const;
 

@@ -1,8 +1,8 @@
-// The cases that rest on answers whose meaning is sure, so that what cannot be undone may follow:
-// discarding mail, or giving it back. A case that is not in here holds instead.
+// The cases whose evidence is sure, so that they may discard or return mail, which cannot be
+// undone. A case that is not in here holds mail instead.
 //
-// A case gets in when its evidence has been looked at (receipt.h), moments after it opened. Safe
-// from any thread; the lock is held for moments.
+// A case is added when its receipt has been gathered (receipt.h), moments after it opened. Safe
+// from any thread; the lock is held only briefly.
 
 #ifndef DEFERD_LIMITER_CASES_SURE_CASES_H_
 #define DEFERD_LIMITER_CASES_SURE_CASES_H_
@@ -20,7 +20,7 @@ namespace deferd {
 
 class SureCases {
  public:
-  static constexpr size_t kMaxCases = 20'000;  // the first ones in go first
+  static constexpr size_t kMaxCases = 20'000;  // the oldest are forgotten first
 
   void Add(const std::string& case_id) {
     MutexLock lock(&mutex_);
@@ -30,7 +30,7 @@ class SureCases {
     ids_.erase(in_order_.front());
     in_order_.pop_front();
   }
-  // A person's word needs no evidence.
+  // A person's decision needs no evidence.
   bool IsSure(const Case& record) const {
     if (record.manual) return true;
     MutexLock lock(&mutex_);

@@ -1,9 +1,10 @@
-// Which messages were counted when they were accepted: each counts once, whether a mail server
-// asked about it, its arrival was logged, or both.
+// Remembers which messages were counted when they were accepted. Each counts once, whether a mail
+// server queried deferd about it, its arrival was logged, or both.
 //
-// The message id joins the two. What was asked and never arrives stays counted. In memory alone:
-// a message that was asked about just before a restart, and whose arrival is read after it, counts
-// twice. Bounded: the oldest go first. Owned by the limiter and under its lock.
+// The message id joins the two. A message that was queried and never arrives stays counted. The
+// memory is not stored: a message that is queried just before a restart, and whose arrival is read
+// after it, counts twice. Bounded: the oldest messages are forgotten first. All fields are guarded
+// by the limiter's lock.
 
 #ifndef DEFERD_LIMITER_COUNTING_ACCEPTED_H_
 #define DEFERD_LIMITER_COUNTING_ACCEPTED_H_
@@ -18,13 +19,13 @@ namespace deferd {
 
 class Accepted {
  public:
-  // Ids are used again after a while: what is older is another message.
+  // MTAs reuse ids: the same id after a longer time is another message.
   static constexpr absl::Duration kSame = absl::Hours(1);
   static constexpr size_t kMost = 200'000;
 
-  // Whether a question about the message counts it.
+  // Returns true if the query counts the message: neither a query nor an arrival has.
   bool TakeQuestion(const std::string& id, absl::Time now);
-  // Whether its arrival does; false: a question has.
+  // Returns true if the arrival counts the message; false if a query has.
   bool TakeArrival(const std::string& id, absl::Time now);
   bool Has(const std::string& id, absl::Time now) { return Find(id, now) != nullptr; }
 

@@ -1,7 +1,7 @@
-// From when on the attempts of a subject count, after cases of it have ended.
+// The time from which the attempts of a subject count, after its cases have ended.
 //
-// Owned by the limiter and under its lock. Whose entry has changed since it was last stored is
-// remembered, if asked for.
+// All fields are guarded by the limiter's lock. With `track_changes` it also remembers the subjects
+// whose entry has changed since it was last stored.
 
 #ifndef DEFERD_LIMITER_COUNTING_CLEARINGS_H_
 #define DEFERD_LIMITER_COUNTING_CLEARINGS_H_
@@ -21,7 +21,7 @@ namespace deferd {
 struct Cleared {
   absl::Time enforced = absl::InfinitePast();
   absl::Time shadow = absl::InfinitePast();
-  // Of a narrower subject: what came until then never counts for the domains that it is part of.
+  // Of a narrower subject: attempts until then never count for the domains that it is part of.
   absl::Time apart = absl::InfinitePast();
   std::vector<Subject> within;
 
@@ -41,18 +41,18 @@ class Clearings {
   // Moves the subject's times on to `at`, never back. `within`: the domains that it is part of.
   void Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow,
              std::vector<Subject> within);
-  // The same for what its domains are not charged with, alone.
+  // Moves on only the time until which its attempts do not count for its domains.
   void SetApart(const Subject& subject, absl::Time at, std::vector<Subject> within);
 
-  // Forgets the subjects whose times are all before `t`.
+  // Forgets the subjects with no time at or after `t`.
   void ForgetBefore(absl::Time t);
-  // Later times become `now`: they are of a clock that was ahead.
+  // Later times become `now`: they come from a clock that ran ahead.
   void BringBackTo(absl::Time now);
   void ForEach(absl::FunctionRef<void(const Subject&)> tell) const;
 
-  // For a store: whose entry has changed, or is gone, since the last call.
+  // For a store: the subjects whose entry was changed or removed since the last call.
   std::vector<Subject> TakeChanged() { return std::exchange(changed_, {}); }
-  // They could not be stored.
+  // The store could not save them: the next TakeChanged returns them again.
   void SetChanged(const std::vector<Subject>& subjects);
   void Restore(const Subject& subject, Cleared cleared);
 

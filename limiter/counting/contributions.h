@@ -1,10 +1,12 @@
 // What each open message has contributed so far: the memory of counting "once".
 //
 // Per (message, recipient) there is at most one contribution: the outcome that it has now, dated
-// when it first got that outcome. A message is forgotten at its completion. Which parts of which
-// messages have changed since they were last stored is remembered, if asked for. Bounded in
-// messages and in recipients of all messages together: the oldest messages go first. Confined to
-// the recorder.
+// when it first got that outcome. A message is forgotten at its completion. With `track_changes`,
+// it also remembers which parts of which messages have changed since they were last stored. Bounded
+// in messages and in recipients of all messages together: the oldest messages are forgotten first.
+//
+// All fields are guarded by the limiter's lock. Restore comes before anything else. A reference
+// returned by OfMessage or OfRecipient is valid until the next call that adds or forgets.
 
 #ifndef DEFERD_LIMITER_COUNTING_CONTRIBUTIONS_H_
 #define DEFERD_LIMITER_COUNTING_CONTRIBUTIONS_H_
@@ -28,14 +30,14 @@ class Contributions {
         max_recipients_(max_recipients),
         track_changes_(track_changes) {}
 
-  // Makes it, and room for it and one more recipient, if it is new. Valid until the next call.
+  // Finds or adds the message, and makes room for one more recipient.
   MessageRecord& OfMessage(const MessageKey& key);
-  // A recipient of it. Valid until the next call.
+  // Finds or adds a recipient. Call OfMessage first: it makes the room.
   Recipients::Found OfRecipient(absl::string_view name, MessageRecord* record);
   // Null if there is none.
   MessageRecord* Find(const MessageKey& key);
   void Forget(const MessageKey& key);
-  // Contributions dated later were none; their recipients count anew.
+  // Undoes contributions with a later date (a clock ran ahead); their recipients count again.
   void ForgetAfter(absl::Time t);
 
   struct Part {
@@ -44,14 +46,14 @@ class Contributions {
   };
   // A part of `record`, which belongs to `key`, differs from what is stored of it.
   void Changed(const MessageKey& key, MessageRecord* record, size_t part);
-  // Those that changed since the last call; some may be gone.
+  // The parts changed since the last call; some of their messages may be forgotten by now.
   std::vector<Part> TakeChanged();
-  // All parts of those with `stored` that were forgotten since the last call.
+  // All parts of stored messages that were forgotten since the last call.
   std::vector<Part> TakeGone();
-  // Those that could not be stored as gone.
+  // The store could not delete these: the next TakeGone returns them again.
   void PutBack(std::vector<Part> gone) { gone_.insert(gone_.begin(), gone.begin(), gone.end()); }
 
-  // Puts back what a store has, before anything else. Of an older version all is in one part.
+  // Restores a stored part. Older versions stored a whole message as one part.
   void Restore(MessagePart part);
 
   size_t size() const { return messages_.size(); }

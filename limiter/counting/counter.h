@@ -1,21 +1,22 @@
-// Each subject's windows: what counts, and what is shown and does not count.
+// Each subject's windows: the attempts that count, and the left-out ones that pages show.
 //
-// There is a window of every length that a rule has, and one set of what is left out, of the first
-// length. Where a rule asks for classes of answers, or for distinct recipients, these are counted
-// besides, in windows of the rule's length. Which kinds of narrower subjects are counted follows
-// from the rules; the widest subject that an attempt is charged to always is.
+// A subject has one window for every window length among the rules, and one set of left-out windows
+// of the first length. If a rule counts certain reply classes, or distinct recipients, the subject
+// has side windows of the rule's length for them. The rules determine which kinds of narrower
+// subjects are counted; the widest subject that an attempt is charged to is always counted.
 //
-// The number of subjects is bounded: senders that are never seen again (every mail another invented
-// domain) would fill the memory. When there is no room, a tenth of the subjects is forgotten: the
-// emptiest, and of those the ones that were seen longest ago. One whose bad deliveries reach half
-// of what a rule asks for goes only after all others, one that is to be kept never. So whatever is
-// near a limit keeps its exact counts, however many names come. What is forgotten has fewer
-// deliveries than anything that stays; should it come back within the window, it begins anew: a
-// rule trips for it later by as many bad ones as were forgotten (less than half of its min_bad,
-// unless nine tenths of all subjects are as near), and its share lacks that many deliveries.
+// The number of subjects is bounded, since a spammer who invents a domain for every message would
+// fill the memory. When there is no room, a tenth of the subjects is evicted: the emptiest, and of
+// those the ones seen longest ago. A subject whose bad deliveries reach half of a rule's min_bad is
+// evicted only after all others, a `kept` one never. A subject near a limit therefore keeps its
+// exact counts, however many names come. An evicted subject has fewer deliveries than any that
+// stays. If it returns within the window it starts from zero: a rule then trips later, by the
+// number of bad deliveries that were evicted (less than half of its min_bad, unless nine tenths of
+// all subjects are as near), and its percentage lacks the evicted deliveries.
 //
-// Owned by the limiter and under its lock. Time is that of the log: AdvanceTo before anything of a
-// later time is added.
+// All fields are guarded by the limiter's lock. Time is that of the log. It is illegal to add a
+// contribution that is later than the last AdvanceTo. Before new subjects are added, check
+// HasRoomFor.
 
 #ifndef DEFERD_LIMITER_COUNTING_COUNTER_H_
 #define DEFERD_LIMITER_COUNTING_COUNTER_H_
@@ -43,7 +44,8 @@
 
 namespace deferd {
 
-// What became of a window of the first length: delta +1 added, -1 taken out again.
+// A change of a window of the first length: delta +1 for an added contribution, -1 for a removed
+// one.
 struct Contributed {
   Subject subject;
   CountedOutcome outcome = CountedOutcome::kDelivered;
@@ -60,14 +62,14 @@ class Counter {
   // `settings` is the limiter's, whose policy gives the lengths and kinds.
   Counter(const CounterOptions& options, const Settings* settings);
 
-  // The settings are others now. Windows of lengths that stay keep their counts; a new length or
-  // kind is counted from `now` on.
+  // Call it after the settings were replaced. Windows whose length stays keep their counts; a new
+  // length or kind is counted from `now` on.
   void UseSettings(absl::Time now);
 
   void AdvanceTo(absl::Time now);
-  // Forgets the subjects that have nothing live left.
+  // Forgets the subjects that have no live cell.
   void ForgetDead();
-  // A clock that was ahead was set back: forgets what is of later steps.
+  // Forgets the cells of later steps, after a clock that ran ahead was set back.
   void ComeBackTo(absl::Time now);
 
   // Whether `one` of those charged is counted.
@@ -76,16 +78,16 @@ class Counter {
   // Whether a contribution of that time is live in any window.
   bool LiveSomewhere(absl::Time t) const;
 
-  // Adds what happened to `told`, if that is not null.
+  // Appends the changes of first windows to `told`, if that is not null.
   void Add(const ChargedSubjects& charged, absl::Time dated, const Contribution& one,
            std::vector<Contributed>* told);
   void TakeOut(const ChargedSubjects& charged, absl::Time dated, const Contribution& one,
                std::vector<Contributed>* told);
   void AddLeftOut(const ChargedSubjects& charged, absl::Time dated, CountedOutcome outcome,
                   ReplyClass reply_class);
-  // Whether there is room for `more` new subjects; if not, MakeRoom first.
+  // Whether there is room for `more` new subjects; if not, call MakeRoom before adding.
   bool HasRoomFor(size_t more) const { return subjects_.size() + more <= options_.max_subjects; }
-  // Forgets the emptiest, never one that is `kept`.
+  // Evicts the emptiest subjects, never one that is `kept`.
   void MakeRoom(absl::FunctionRef<bool(const Subject&)> kept);
 
   // The windows' lengths, in the policy's order.
@@ -98,13 +100,14 @@ class Counter {
   Counts Sum(const Subject& subject, size_t window, int64_t now_step, int64_t after_step) const;
   std::vector<std::pair<ReplyClass, int64_t>> LeftOutOf(const Subject& subject, int64_t now_step,
                                                         int64_t after_step) const;
-  // Null: it has none. Valid until the next change.
+  // Null if the subject has none. Valid until the next change.
   const Window* Find(const Subject& subject, size_t window) const;
   const SideWindows* FindSide(const Subject& subject, size_t window) const;
-  // The bad ones with answers of these classes, in this window.
+  // The bad deliveries with replies of these classes, in this window.
   int64_t SumOf(const Subject& subject, size_t window, ClassSet classes, int64_t now_step,
                 int64_t after_step) const;
-  // The classes that rules ask for in this window, and whether one asks for distinct recipients.
+  // The reply classes that rules count in this window, and whether a rule counts distinct
+  // recipients.
   ClassSet ClassesOf(size_t window) const { return asked_[window].classes; }
   bool AsksRecipients(size_t window) const { return asked_[window].recipients; }
   bool Has(const Subject& subject) const { return subjects_.contains(subject); }
@@ -112,8 +115,8 @@ class Counter {
   size_t size() const { return subjects_.size(); }
   int64_t evicted() const { return evicted_; }
 
-  // For a store: what has changed since the last call, what it has and is forgotten, and the
-  // windows of lengths that are no longer judged.
+  // For a store, since the last call: subjects that changed, subjects that the store has and that
+  // are forgotten here, and windows of lengths that no rule has any more.
   struct Stale {
     Subject subject;
     absl::Duration length;
@@ -122,20 +125,20 @@ class Counter {
   std::vector<Subject> TakeChanged() { return std::exchange(changed_, {}); }
   std::vector<Subject> TakeGone() { return std::exchange(gone_, {}); }
   std::vector<Stale> TakeStale() { return std::exchange(stale_, {}); }
-  // It is going to be stored as it is now.
+  // The caller has copied the subject's windows for a commit; then SetStored if the commit
+  // succeeded, else PutBack.
   void SetCollected(const Subject& subject);
-  // They are stored, or could not be.
   void SetStored(const std::vector<Subject>& subjects);
   void PutBack(std::vector<Subject> changed, std::vector<Subject> gone, std::vector<Stale> stale);
   void AddStale(Stale stale) { stale_.push_back(std::move(stale)); }
-  // Where a stored window is read into; null if it is of a length that is no longer judged.
+  // The window that a stored row is to be read into; null if no rule has this length any more.
   Window* RestoreWindow(const Subject& subject, absl::Duration length);
-  // The same of its side windows.
+  // The same for side windows.
   SideWindows* RestoreSide(const Subject& subject, absl::Duration length);
-  // From when on lengths and kinds are counted.
+  // Since when each length and kind has been counted.
   std::vector<std::pair<absl::Duration, absl::Time>> LengthsSince() const;
   std::vector<std::pair<SubjectKind, absl::Time>> KindsSince() const;
-  // Those that the settings of before did not have are counted from `now` on.
+  // Restores them; lengths and kinds that are not in the lists are counted from `now` on.
   void RestoreSince(absl::Time now,
                     const std::vector<std::pair<absl::Duration, absl::Time>>& lengths,
                     const std::vector<std::pair<SubjectKind, absl::Time>>& kinds);
@@ -144,12 +147,11 @@ class Counter {
   struct State {
     absl::InlinedVector<Window, 1> windows;          // by index into lengths_
     std::unique_ptr<std::vector<SideWindows>> side;  // likewise; null: nothing
-    // Of the store's copy.
-    bool changed = false;
-    bool stored = false;
+    bool changed = false;                            // differs from the store's copy
+    bool stored = false;                             // the store has a copy
   };
 
-  // What rules ask for besides the counts, in a window.
+  // The side windows that rules require.
   struct Asked {
     ClassSet classes;
     bool recipients = false;

@@ -5,7 +5,7 @@
 // which they came: a part is what is stored as one value (contribution_codec.h). A part holds kPart
 // recipients, and kNames of the names that the message has diluted. Part 0 also has who is charged.
 //
-// Plain values, confined to the recorder.
+// Plain values. Contributions owns the records: all fields are guarded by the limiter's lock.
 
 #ifndef DEFERD_LIMITER_COUNTING_MESSAGE_RECORD_H_
 #define DEFERD_LIMITER_COUNTING_MESSAGE_RECORD_H_
@@ -36,7 +36,7 @@ struct RecipientRecord {
   absl::Time dated;                         // when it first got this outcome
   std::optional<ReplyClass> counted_class;  // what the answer of that attempt meant, of a bad one
   absl::Time last = absl::InfinitePast();   // the newest attempt that counted
-  // What the last attempt was and its answer meant, for a bare expiry.
+  // The last attempt and the meaning of its reply, which an expiry without a reply inherits.
   LeftOut last_left_out = LeftOut::kCounts;
   std::optional<ReplyClass> last_class;
   ReplyScope last_scope = ReplyScope::kDestination;
@@ -62,7 +62,7 @@ class Recipients {
     size_t part = 0;
   };
 
-  // Adds it if it is new.
+  // Finds or adds the recipient.
   Found Of(absl::string_view name);
   // A null record if there is none.
   Found Find(absl::string_view name) const;
@@ -71,12 +71,12 @@ class Recipients {
 
   size_t size() const { return size_; }
   size_t parts() const { return parts_.size(); }
-  // Makes it, and those before it, if it is new.
+  // Adds the part, and those before it, if they are missing.
   Part& PartAt(size_t number);
   const Part& PartAt(size_t number) const { return parts_[number]; }
 
  private:
-  static constexpr size_t kSearched = 8;  // so many are searched one by one
+  static constexpr size_t kSearched = 8;  // up to this size a linear search is used, no index
 
   void AddToIndex(absl::string_view name, size_t part, size_t slot);
 

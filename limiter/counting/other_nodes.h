@@ -1,4 +1,6 @@
-// What other nodes have counted, as far as it is known here. One machine alone has none.
+// The counts of other nodes, as far as they are known here. A single machine has none.
+//
+// Called with the limiter's lock held; must not block.
 
 #ifndef DEFERD_LIMITER_COUNTING_OTHER_NODES_H_
 #define DEFERD_LIMITER_COUNTING_OTHER_NODES_H_

@@ -1,7 +1,8 @@
-// What a subject has besides its window of one length: answers by class, and the recipients of what
-// was bad.
+// Side windows of a subject, beside its window of the same length: replies by class, and the
+// recipients of bad deliveries. Most subjects have none.
 //
-// Confined to its owner's thread, like Window. Most subjects have none.
+// Not thread-safe, like Window: the owner's lock guards them (the limiter's, for Counter and
+// RowExchange).
 
 #ifndef DEFERD_LIMITER_COUNTING_SIDE_WINDOWS_H_
 #define DEFERD_LIMITER_COUNTING_SIDE_WINDOWS_H_
@@ -19,10 +20,10 @@
 
 namespace deferd {
 
-// A window for each class of answers that occurs.
+// A window for each reply class that occurs.
 class ClassWindows {
  public:
-  // The window of one class, made if it is new. Valid until the next call.
+  // Finds or adds the window of a class. Valid until the next call.
   Window* Of(ReplyClass reply_class);
   // Null: there is none.
   const Window* Find(ReplyClass reply_class) const;
@@ -42,8 +43,8 @@ class ClassWindows {
 // A recipient's name in RecipientWindow: the same on every node.
 uint64_t RecipientNumber(absl::string_view recipient);
 
-// Which recipients the bad ones of one window had. Exact up to kMost entries, an entry being one
-// recipient in one step; beyond that the oldest go first.
+// The recipients of the bad deliveries of one window. Exact up to kMost entries, one entry being
+// one recipient in one step; beyond that the oldest entries are dropped.
 class RecipientWindow {
  public:
   static constexpr size_t kMost = 10'000;
@@ -54,8 +55,8 @@ class RecipientWindow {
     int64_t count = 0;
     friend bool operator==(const Entry&, const Entry&) = default;
   };
-  // How many bad ones each recipient has. What is taken apart is subtracted, so that a recipient is
-  // there while its number is above 0.
+  // Bad deliveries by recipient. Those of parts with a case of their own are subtracted, so that a
+  // recipient counts while its number is above 0.
   using Tally = absl::flat_hash_map<uint64_t, int64_t>;
   static int64_t Distinct(const Tally& tally);
 
@@ -68,7 +69,7 @@ class RecipientWindow {
   bool DropAfter(int64_t step);
   bool empty() const { return entries_.empty(); }
   const std::vector<Entry>& entries() const { return entries_; }  // by step
-  // Puts back an entry, not before those put back already.
+  // Restores an entry; entries must be restored in the order of their steps.
   void Restore(const Entry& entry);
 
  private:
@@ -76,9 +77,9 @@ class RecipientWindow {
 };
 
 struct SideWindows {
-  ClassWindows left_out;       // shown, and does not count; of the first length alone
-  ClassWindows counted;        // the bad ones of classes that a rule asks for
-  RecipientWindow recipients;  // of the bad ones, where a rule asks for them
+  ClassWindows left_out;       // shown and not counted; only for the first length
+  ClassWindows counted;        // bad deliveries by the reply classes that a rule counts
+  RecipientWindow recipients;  // of bad deliveries, if a rule counts distinct recipients
 
   bool empty() const { return left_out.empty() && counted.empty() && recipients.empty(); }
   void Expire(int64_t now_step) {

@@ -6,7 +6,8 @@
 // send a few messages an hour: a cell is four bytes, four cells need no allocation. Counts never
 // become negative.
 //
-// Confined to its owner's thread. Steps are passed in, so one clock serves all.
+// Not thread-safe: its owner's lock guards it. Steps are passed in, so one clock serves all
+// windows. `now_step` must never go back, except through DropAfter.
 
 #ifndef DEFERD_LIMITER_COUNTING_WINDOW_H_
 #define DEFERD_LIMITER_COUNTING_WINDOW_H_
@@ -23,7 +24,7 @@
 
 namespace deferd {
 
-// A contribution, with what some rules ask of it besides.
+// A contribution, with the reply class and recipient that some rules count.
 struct Contribution {
   CountedOutcome outcome = CountedOutcome::kDelivered;
   std::optional<ReplyClass> reply_class;  // of a bad one: what its answer meant
@@ -86,12 +87,12 @@ class Window {
 
   // What is counted, step by step, in order.
   void ForEach(absl::FunctionRef<void(int64_t step, CountedOutcome outcome, int64_t count)>) const;
-  // Puts back what ForEach told: `step` and `outcome` not before those put back already.
+  // Restores a value of ForEach. Values must be restored in the order of ForEach.
   void Restore(int64_t step, CountedOutcome outcome, int64_t count);
 
  private:
-  // What one cell holds: 9 bits of key, (step - base_) * 8 + outcome, above 23 bits of count. A
-  // count that would not fit goes on in a further cell of the same key.
+  // A cell has 9 bits of key, (step - base_) * 8 + outcome, above 23 bits of count. A larger count
+  // continues in a further cell of the same key.
   using Cell = uint32_t;
   static constexpr int kCountBits = 23;
   static constexpr Cell kKinds = 8;

@@ -1,10 +1,11 @@
-// A receipt: the evidence in a case, with which anybody can come to its verdict again.
+// A receipt: the evidence in a case, from which anybody can repeat the verdict.
 //
-// It holds what was judged (the rule, the counts, from when to when) and what the bad ones rest on:
-// rows of the ledger, the newest ones whole, all of them by number and digest. It is gathered from
-// the ledger after the case has opened, by counting again, and `deferctl why --verify` later counts
-// once more: a row or rule that was changed, taken away or added in between is found. Plain values
-// and functions of a ledger reader.
+// It has the judgement (the rule, the counts, the edges of the window) and the evidence for the bad
+// deliveries: ledger rows, the newest ones in full, all of them by number and digest. It is
+// gathered from the ledger after the case has opened, by counting again. `deferctl why --verify`
+// counts once more and finds rows or rules that were changed, removed or added in between.
+//
+// Plain values and functions without state: safe from any thread, with a reader that is.
 
 #ifndef DEFERD_LIMITER_EVIDENCE_RECEIPT_H_
 #define DEFERD_LIMITER_EVIDENCE_RECEIPT_H_
@@ -28,28 +29,28 @@ namespace deferd {
 struct Receipt : Judgement {
   static constexpr size_t kMaxRows = 50;
 
-  // What it rests on.
+  // The evidence.
   int64_t tripping_row = 0;  // of the ledger
   bool complete = false;     // all of it was in the ledger, and no more than can be read at once
   Counts recounted;          // out of the ledger
   int64_t total = 0;         // bad contributions found there
   std::string digest;        // of all of them: SHA-256, hex
-  // The rule trips on those of them alone whose answers surely count (Policy::SurelyCounts).
+  // The rule also trips if only replies count whose meaning is sure (Policy::SurelyCounts).
   bool sure = false;
   std::vector<LedgerRow> rows;  // the newest of them, newest first, at most kMaxRows
 
   std::vector<LedgerRow> others;  // of the other nodes' parts, where nodes share; not stored here
 };
 
-// Of the case whose tripping attempt is the ledger's row `tripping_row`. `policy` reads the
-// answers.
+// Gathers the receipt of a case whose tripping attempt is the ledger's row `tripping_row`. `policy`
+// classifies the replies.
 absl::StatusOr<Receipt> GatherReceipt(const Case& record, int64_t tripping_row,
                                       const Policy& policy, LedgerReader* ledger);
 
 enum class Finding : uint8_t {
   kConfirmed,     // the ledger and the rule lead to the same verdict
-  kIncomplete,    // nothing contradicts it, but not all of the evidence is there any more
-  kContradicted,  // something was changed, taken away or added
+  kIncomplete,    // nothing contradicts it, but part of the evidence has been deleted
+  kContradicted,  // something was changed, removed or added
 };
 absl::string_view FindingName(Finding finding);
 
@@ -59,7 +60,7 @@ struct Verification {
   Counts recounted;
 };
 
-// Comes to the verdict again. `policy` is the one in force now. Errors are the ledger's.
+// Repeats the verdict. `policy` is the one in force now. Errors are the ledger's.
 absl::StatusOr<Verification> VerifyReceipt(const Case& record, const Receipt& receipt,
                                            const Policy& policy, LedgerReader* ledger);
 

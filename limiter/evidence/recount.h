@@ -1,8 +1,8 @@
-// Counting again what a case rests on, out of the ledger.
+// Repeats a case's counts from the ledger.
 //
-// The same as the limiter did, attempt by attempt in the order read (contract of `once`: the
-// outcome that a message and recipient has now, dated when it first got it), from rows that say
-// themselves whether they count. So a case's counts can be checked by anybody who has the ledger.
+// Counts as the limiter did, attempt by attempt in the order read (the rule of `once`: the outcome
+// that a message and recipient has now, dated when it first got it). Each row records whether it
+// counts, so anybody who has the ledger can check a case's counts. A function without state.
 
 #ifndef DEFERD_LIMITER_EVIDENCE_RECOUNT_H_
 #define DEFERD_LIMITER_EVIDENCE_RECOUNT_H_
@@ -27,6 +27,8 @@ struct Recount {
   bool complete = true;
   std::string missing;  // why it is not complete
 };
+
+// Errors are the ledger's.
 
 absl::StatusOr<Recount> CountAgain(const Case& record, int64_t tripping_row, LedgerReader* ledger);
 

@@ -1,11 +1,11 @@
 // Which subject is within which: the one place that knows, and the order that follows.
 //
 // A login, account or script is part of the domains that are charged with it: by the lists, or
-// because a message said so. The narrowest culprit comes first: what a part caused while a case of
-// its own was open, and what came before that case ended, is no longer its domains'
-// (live_counts.h).
+// because a message was charged to both. The narrowest culprit comes first: attempts of a part that
+// came before the end of a case of its own do not count for its domains (live_counts.h).
 //
-// Owned by the limiter and under its lock; `settings` and `clearings` are the limiter's too.
+// All fields are guarded by the limiter's lock; so are `settings` and `clearings`, which the
+// limiter owns and which must outlive it.
 
 #ifndef DEFERD_LIMITER_JUDGING_CULPRIT_H_
 #define DEFERD_LIMITER_JUDGING_CULPRIT_H_
@@ -29,7 +29,7 @@ class Culprit {
   Culprit(const Settings* settings, const Clearings* clearings)
       : settings_(settings), clearings_(clearings) {}
 
-  // Whether such subjects are part of domains.
+  // Whether subjects of this kind can be part of a domain.
   static bool MayBePart(SubjectKind kind);
 
   // The domains that a narrower subject is part of, the usual one first; none of one that stands
@@ -40,9 +40,9 @@ class Culprit {
   // Of these cases those of subjects that are part of `domain`.
   std::vector<Case> PartsAmong(std::vector<Case> cases, const Subject& domain) const;
 
-  // Of a message that both were charged with.
+  // A message was charged to both.
   void Learn(const Subject& part, const Subject& domain);
-  // What was charged by the lists that go stays known of these.
+  // Learns, for these subjects, what the present lists say and `next` no longer does.
   void KeepWithin(
       const ChargeLists& next,
       absl::FunctionRef<void(absl::FunctionRef<void(const Subject&)>)> for_each_subject);
@@ -50,7 +50,7 @@ class Culprit {
   // A part's enforced case has become what `record` is.
   void NoteCase(const Case& record);
   void SetApart(const Subject& part, const Subject& within);
-  // An open enforced case of a part that a store kept.
+  // Restores a part's open enforced case.
   void RestoreCase(const Case& record) {
     blocked_.insert(record.subject);
     SetApart(record.subject, record.within);
@@ -72,7 +72,7 @@ class Culprit {
   // that have one or had one within the longest window.
   absl::flat_hash_set<Subject> blocked_;
   absl::flat_hash_map<Subject, std::vector<Subject>> apart_;
-  // Domains that a narrower subject was charged with where the lists alone do not tell.
+  // Domains of a narrower subject that do not follow from the lists alone.
   absl::flat_hash_map<Subject, std::vector<Subject>> learned_;
 };
 

@@ -1,8 +1,8 @@
-// What was delivered within the last day: by whom, where, and to which domains.
+// Deliveries of the last day: by whom, where, and to which domains.
 //
-// Names are whatever its owner makes of that. A name's time is renewed once an hour at most, so
-// that a busy server stores little. Bounded: the oldest go first. Confined to its owner's thread;
-// time is that of the log.
+// The owner encodes each of these as a name. A name's time is renewed at most once an hour, so that
+// a busy server stores little. Bounded: the oldest names are forgotten first. Not thread-safe: part
+// of Incidents, guarded by the limiter's lock. Time is that of the log.
 
 #ifndef DEFERD_LIMITER_JUDGING_DELIVERY_MEMORY_H_
 #define DEFERD_LIMITER_JUDGING_DELIVERY_MEMORY_H_
@@ -23,7 +23,7 @@ class DeliveryMemory {
   static constexpr absl::Duration kLately = absl::Hours(24);
   static constexpr size_t kMaxNames = 200'000;
 
-  // True if what is remembered of the name has changed. What had to go for it is added to `gone`.
+  // Returns true if the name's entry has changed. Names evicted to make room are added to `gone`.
   bool See(absl::string_view name, absl::Time time, std::vector<std::string>* gone);
   bool Knows(absl::string_view name, absl::Time now) const;
 

@@ -1,10 +1,11 @@
-// Tells trouble of the senders from trouble of servers: who fails where, and who can be believed.
+// Distinguishes problems of senders from problems of servers: who fails where, and whose failures
+// are evidence.
 //
-// Sees every attempt that counts, or would but for what its answer means; finds the place that it
-// is about and whether its sender is a witness there, and keeps the incidents (incidents.h). What
-// an incident takes out of the windows, and which cases rested on that, is the limiter's doing.
+// Sees every attempt that counts, or that only its reply class leaves out. Finds the place that the
+// reply is about and whether the sender is a witness there, and keeps the incidents (incidents.h).
+// IncidentHandler removes an incident's contributions and ends the cases that depended on them.
 //
-// Owned by the limiter and under its lock.
+// All fields are guarded by the limiter's lock.
 
 #ifndef DEFERD_LIMITER_JUDGING_INCIDENT_WATCH_H_
 #define DEFERD_LIMITER_JUDGING_INCIDENT_WATCH_H_
@@ -34,13 +35,14 @@ class IncidentWatch {
   // A delivery; the incidents that it ended.
   std::vector<Incident> SeeDelivery(const Attempt& attempt, const Subject& sender);
 
-  // What an answer is about, if that can have an incident: where it came from, or the resolver.
+  // The place that a reply is about, if that place can have an incident: the organisation that sent
+  // the reply, or the resolver.
   std::optional<Incidents::Key> PlaceOf(const Attempt& attempt, const Classification* answer);
   // A failure there; the incident, if it opened now. `window`: the first rule's.
   std::optional<Incident> SeeFailure(const Incidents::Key& place, const Attempt& attempt,
                                      const Charged& sender, const Classification& answer,
                                      absl::Duration window);
-  // Whether the sender's failures there are left out, and taken out, by an incident.
+  // Whether an incident there removes the sender's failures.
   bool IsRemembered(const Incidents::Key& place, const Subject& sender, absl::Time time) const;
 
   Incidents& incidents() { return incidents_; }
@@ -56,8 +58,8 @@ class IncidentWatch {
   absl::flat_hash_map<std::string, std::string> organisations_;  // by host
 };
 
-// What is left of the counts that `record` was opened with, when these contributions, taken out by
-// an incident, are gone from them. `number`: of its id; contributions since then are not in them.
+// The counts that `record` was opened with, less these contributions, which an incident has
+// removed. `number` is the case's number: contributions that came after it are not in those counts.
 Counts CountsWithout(const Case& record, int64_t number,
                      const std::vector<PlaceContribution>& taken_out);
 

@@ -1,21 +1,21 @@
-// Troubles that are nobody's of our senders: answers about our own IP or server, destinations that
-// fail for many subjects at once, and look-ups in the DNS that do.
+// Delivery problems that no sender caused: replies about our own IP address or server, destinations
+// that fail for many subjects at once, and DNS look-ups that do.
 //
-// An answer about an IP or a server opens an incident by itself. At a place (the organisation of
+// A reply about an IP or a server opens an incident by itself. At a place (the organisation of
 // the server that answered, or the DNS resolver) one opens when kMany witnesses have failed there
-// since the last delivery. It ends with kRecovered deliveries in a row, or when nothing more of it
-// has been heard for a window.
+// since the last delivery. It ends with kRecovered deliveries in a row, or after a window without
+// another failure.
 //
-// A witness is a sender that is hosted here and had something delivered lately, and each is another
-// domain and another proven identity (a login, a system user, a client host): who can choose
-// envelope senders, or steal one password, makes no witnesses. Answers that are about the place
-// (kDestination) are kept apart from refusals of a sender or a message (kSenderDomain: policy,
-// content, authentication ...): of these, kKnown witnesses must have been delivered to at the very
-// place lately, and only such senders' refusals are taken to be the place's.
+// A witness is a sender that is hosted here and had a message delivered lately. Each witness has
+// another domain and another proven identity (a login, a system user, a client host), so a spammer
+// who chooses envelope senders, or has stolen one password, cannot create witnesses. Replies about
+// the place (kDestination) are kept apart from refusals of a sender or a message (kSenderDomain:
+// policy, content, authentication ...). For refusals, kKnown witnesses must have had deliveries at
+// this very place lately, and only the refusals of such senders are attributed to the place.
 //
-// Until a place delivers again, what its answers have contributed to windows is remembered here, so
-// that the limiter can take it out when an incident opens. A place that delivers is forgotten:
-// there are as many entries as places that fail now. Confined to the limiter's lock; time is that
+// Until a place delivers again, its contributions to windows are remembered here, so that the
+// limiter can remove them when an incident opens. A place that delivers is forgotten: there are as
+// many entries as places that fail now. All fields are guarded by the limiter's lock; time is that
 // of the log.
 
 #ifndef DEFERD_LIMITER_JUDGING_INCIDENTS_H_
@@ -54,8 +54,8 @@ struct Incident {
   int64_t attempts = 0;
   absl::btree_set<std::string> subjects;  // whom it hit, at most kMaxSubjects
   std::vector<std::string> witnesses;     // who made it one: "example.com by login bob@example.com"
-  // When what it had contributed to windows was taken out of them, and the time of the oldest of
-  // that; InfinitePast: nothing was.
+  // When its contributions were removed from the windows, and the date of the oldest of them;
+  // InfinitePast if none was.
   absl::Time taken_out_at = absl::InfinitePast();
   absl::Time taken_out_from = absl::InfinitePast();
 
@@ -75,7 +75,7 @@ struct PlaceContribution {
   std::optional<ReplyClass> reply_class;  // what its answer meant
 };
 
-// Who failed at a place, and can be believed that it is the place.
+// A sender whose failure is evidence against the place.
 struct Witness {
   Subject subject;       // the domain, or who is part of none
   std::string identity;  // what is proven: "login bob@example.com", "user shop", "host 192.0.2.7"
@@ -107,13 +107,13 @@ class Incidents {
   // `track_changes`: somebody stores what changes.
   explicit Incidents(bool track_changes) : track_changes_(track_changes) {}
 
-  // What an answer is about, and which organisation gave it. Ordered, for a stable account.
+  // The scope of a reply, and the organisation that sent it. Ordered, so that pages are stable.
   using Key = std::pair<ReplyScope, std::string>;
   static Key Resolver() { return {ReplyScope::kServer, std::string(Incident::kResolver)}; }
 
-  // What such an answer would be an incident of: kIp and kServer of ours, kDestination of the place
-  // that gave it, kSenderDomain of its refusals. Nothing: it is about one mailbox, or about us
-  // alone.
+  // The scope of the incident that such replies can open: kIp and kServer are ours, kDestination is
+  // the place that replied, kSenderDomain its refusals. Nullopt if the reply is about one mailbox,
+  // or about the sender alone.
   static std::optional<ReplyScope> About(const Classification& answer);
 
   // Whether a bad attempt that counted when it came was taken out when the incident opened.
@@ -122,7 +122,7 @@ class Incidents {
                       absl::string_view organisation, absl::Time time);
 
   bool OpenAt(const Key& key) const;
-  // Whether what the subject meets there is taken to be the place's doing, if there is an incident.
+  // Whether the subject's failures there are attributed to the place, if there is an incident.
   bool Hits(const Key& key, const Subject& subject, absl::Time time) const;
 
   // A failure of `subject`, whose witness it is, if one. The incident, if it opened now; those who
@@ -145,12 +145,13 @@ class Incidents {
   void Add(const Key& key, PlaceContribution contribution);
   // `where` is a key's; whatever its scope.
   void Remove(const std::string& where, const MessageKey& message, const std::string& recipient);
-  // They are out of the windows from `now` on; the place's open incident says so.
+  // Hands out the contributions to be removed from the windows, and notes `now` in the open
+  // incident.
   std::deque<PlaceContribution> TakeContributions(const Key& key, absl::Time now);
 
-  // Ends and forgets what was not heard of for `window` before `now`; the incidents that ended.
+  // Ends and forgets the places without a failure in the last `window`; the incidents that ended.
   std::vector<Incident> Expire(absl::Time now, absl::Duration window);
-  // Ends and forgets what was heard of after `t`, which a clock that was ahead stamped.
+  // Ends and forgets places with failures after `t`, stamped by a clock that ran ahead.
   std::vector<Incident> ForgetAfter(absl::Time t);
   // When the next one may end so; until then Expire need not be called.
   absl::Time next_expiry(absl::Duration window) const { return oldest_last_ + window; }
@@ -161,8 +162,8 @@ class Incidents {
   // Places, and names of what is delivered, that were forgotten for want of room.
   int64_t evicted() const { return evicted_; }
 
-  // For a store: what has changed since the last call. What is delivered has scope kRecipient and
-  // is a place with `last` alone; nothing of what is gone.
+  // For a store: the keys changed since the last call. A remembered delivery has scope kRecipient
+  // and is a place with only `last`. Stored returns nullopt for a forgotten key.
   std::vector<Key> TakeChanged();
   std::optional<Place> Stored(const Key& key) const;
   void SetChanged(const Key& key) {

@@ -1,6 +1,7 @@
 // Judges a subject by the rules that are for it.
 //
-// A view of the limiter's settings, culprit and counts, under its lock; it keeps nothing.
+// A view of the limiter's settings, culprit and counts; it has no state. The caller must hold the
+// limiter's lock.
 
 #ifndef DEFERD_LIMITER_JUDGING_JUDGE_H_
 #define DEFERD_LIMITER_JUDGING_JUDGE_H_
@@ -35,13 +36,13 @@ class Judge {
   // Whether any rule judges recipients that were rejected at RCPT time.
   bool JudgesRejected() const;
 
-  // What the rules say of it, by counts as of `now` of steps after `after`: of the rules that judge
-  // what `basis` says.
+  // The decisions of the rules that count `basis`, by the subject's counts as of `now` in steps
+  // after `after`.
   std::vector<Decision> Decide(const Subject& subject, absl::Time now, absl::Time after,
                                bool shadow, Basis basis = Basis::kAny) const;
 
-  // Whether the decision rests on other nodes' counts: this node's own would not do, and a part of
-  // the domain may be the culprit.
+  // Whether the decision depends on other nodes' counts: this node's own counts would not trip the
+  // rule, and a part of the domain may be the culprit.
   bool RestsOnOthers(const Subject& subject, const Decision& decision, absl::Time now,
                      bool shadow) const;
 

@@ -1,11 +1,11 @@
 // A subject's counts as rules judge them and people are shown them.
 //
-// All that the subject is charged with, on all nodes, later than its newest clearing; of a domain,
-// less all of its parts that have an open enforced case, and less what a part caused until a case
-// of its own was cleared. So what one login did falls on its domain neither while the login is
-// blocked nor when that ends.
+// The attempts charged to the subject on all nodes, later than its newest clearing. From a domain's
+// counts, the attempts of a part are subtracted while the part has an open enforced case, and those
+// before the end of such a case for ever. So the domain is not blocked for what one login did,
+// neither while the login is blocked nor afterwards.
 //
-// A view of the limiter's parts, under its lock; it keeps nothing.
+// A view of the limiter's parts; it has no state. The caller must hold the limiter's lock.
 
 #ifndef DEFERD_LIMITER_JUDGING_LIVE_COUNTS_H_
 #define DEFERD_LIMITER_JUDGING_LIVE_COUNTS_H_
@@ -44,7 +44,8 @@ class LiveCounts {
   Counts Of(const Subject& subject, absl::Duration length, absl::Time now, absl::Time after,
             bool shadow, Whose whose = Whose::kAllNodes) const;
 
-  // Whose part is what of `sum`, this node's (`node`) too, by name; where nodes share.
+  // Each node's part of `sum` by node name, including this `node`. Illegal on a single machine,
+  // where `others` is null.
   std::vector<std::pair<std::string, Counts>> ByNode(const std::string& node,
                                                      const Subject& subject, bool shadow,
                                                      absl::Duration length, const Counts& sum,
@@ -55,7 +56,7 @@ class LiveCounts {
             absl::Time after, bool shadow, Whose whose) const;
   int64_t RecipientsOf(const Subject& subject, size_t window, absl::Time now, absl::Time after,
                        bool shadow, Whose whose) const;
-  // All that a subject is charged with: nothing taken apart.
+  // All attempts charged to the subject, without subtracting those of its parts.
   Counts Whole(const Subject& subject, size_t window, ClassSet classes, int64_t now_step,
                int64_t after_step, Whose whose) const;
 

@@ -1,7 +1,8 @@
-// Who has been warned that a rule is near, so that nobody is warned at each further message.
+// Remembers which subjects were warned that a rule is near, so that a subject is not warned again
+// with every message.
 //
-// A subject is warned once in a window of the rule, and anew after that. Kept in memory alone:
-// after a restart a subject may be warned twice. Owned by the limiter and under its lock.
+// A subject is warned once per window of the rule. The memory is not stored: after a restart a
+// subject may be warned twice. All fields are guarded by the limiter's lock.
 
 #ifndef DEFERD_LIMITER_JUDGING_WARNINGS_H_
 #define DEFERD_LIMITER_JUDGING_WARNINGS_H_
@@ -23,12 +24,12 @@ struct Warning : Judgement {
   Subject subject;
   bool shadow = false;                 // the rule's own, or the policy's mode
   absl::Time at;                       // the stamp of the attempt
-  std::optional<absl::Time> expected;  // when the rule is reached at the pace of late
+  std::optional<absl::Time> expected;  // when the rule is reached at the recent rate
 };
 
 class Warnings {
  public:
-  // Whether the subject is to be warned of this rule now; it is then taken for warned.
+  // Returns true if the subject is to be warned of this rule now, and marks it as warned.
   bool Take(const Subject& subject, const Rule& rule, absl::Time now);
   void ForgetBefore(absl::Time t);
   size_t size() const { return warned_.size(); }

@@ -1,12 +1,14 @@
-// Cases shared with other nodes: which of this node's wait to be put, and what becomes of theirs.
+// Cases shared with other nodes: which of this node's cases wait to be put, and which of theirs
+// hold here.
 //
-// Every subject has one newest record, open or closed, with a revision. Only what is stored at home
-// is put; of two records one wins (cases/decision.h), and the other node is told what this one
-// knows better. A person's word that could not be shared in time is kept beside the one that
-// overrules it.
+// Every subject has one newest record, open or closed, with a revision. A record is put only after
+// the local store has it. One of two records wins (cases/decision.h); if this node's wins, it is
+// put again. A person's decision that was shared too late is kept beside the one that overrules it.
 //
-// Owned by the limiter and under its lock. It decides; what follows from another node's record is
-// told as an Adoption, and done by the limiter.
+// All fields are guarded by the limiter's lock. This class only decides: it returns the
+// consequences of another node's record as an Adoption, which NodeExchange applies. Order for a
+// change made here: Stamp, then Saved when the commit has ended, then Take, then Put with the
+// store's answer.
 
 #ifndef DEFERD_LIMITER_SHARING_CASE_EXCHANGE_H_
 #define DEFERD_LIMITER_SHARING_CASE_EXCHANGE_H_
@@ -27,15 +29,15 @@
 
 namespace deferd {
 
-// A record of another node, or made of one, that holds here too from now on.
+// A record of another node, or derived from one, that holds here too from now on.
 struct Adoption {
   Case record;
   // The subject's attempts count from then on; InfinitePast: as before. `clear_shadow`: for rules
   // in shadow too, whatever the record.
   absl::Time clear_at = absl::InfinitePast();
   bool clear_shadow = false;
-  std::string gives_way;  // the id of this node's own case, as if it had never been; empty: none
-  bool changes = true;    // false: it says nothing new to people
+  std::string gives_way;  // the id of this node's own case, to be deleted; empty: none
+  bool changes = true;    // false: nothing that pages show has changed
 };
 
 class CaseExchange {
@@ -46,17 +48,18 @@ class CaseExchange {
   CaseExchange(const CaseTable* cases, const Clearings* clearings, Refused* refused)
       : cases_(cases), clearings_(clearings), refused_(refused) {}
 
-  // A change that this node makes gets the next revision, before anybody sees it. `now`: the clock.
+  // Gives a change that this node makes the next revision, before anybody sees it. `now`: the
+  // clock.
   void Stamp(CaseChange change, absl::Time now, Case* record);
-  // The record as stamped is stored at home, or could not be: then it is put all the same, since
-  // others should not let its subject's mail out meanwhile. True if it waits to be put.
+  // The commit of a stamped record has ended. If it failed the record is put all the same, so that
+  // other nodes do not release the subject's mail meanwhile. True if it waits to be put.
   bool Saved(const Case& record);
   void Restore(const std::vector<Case>& cases);
 
-  // Those that wait to be put, as the store keeps them: with times moved by `offset` (RowExchange).
-  // What was closed before `too_old` is not put any more.
+  // The cases that wait to be put, as the store keeps them: with times moved by `offset`
+  // (RowExchange). Cases closed before `too_old` are no longer put.
   std::vector<SharedCase> Take(absl::Duration offset, absl::Time too_old);
-  // What became of one that was put. `announce`: this node is the one that tells people of it.
+  // The store's answer to one that was put. `announce`: this node is the one to notify people.
   struct Answered {
     std::optional<Adoption> adopted;
     std::optional<Case> announce;
@@ -64,31 +67,32 @@ class CaseExchange {
   };
   Answered Put(const SharedCase& sent, const CasePutAnswer& answer, absl::Duration offset,
                absl::Time now);
-  // One that another node put.
+  // A case that another node put.
   std::optional<Adoption> Merge(const SharedCase& theirs, absl::Duration offset, absl::Time now,
                                 absl::Time too_old);
-  // These are all that the store has: what it lacks is put again.
+  // `theirs` is everything that the store has: cases that it lacks are put again.
   void SetAll(const std::vector<SharedCase>& theirs);
 
   // Whether any case waits; whether one of the subject does.
   bool AnyWaits() const;
   bool Waits(const Subject& subject) const;
   size_t waiting() const;
-  // The store is away: people are told now of the cases opened here.
+  // The store is unreachable: the cases opened here that no node has announced yet, to be announced
+  // by this node.
   std::vector<Case> TakeUnannounced();
 
-  // Forgets what was closed before `too_old`; it is to be dropped from the store too.
+  // Forgets cases closed before `too_old`, and marks them to be dropped from the store.
   void ForgetClosed(absl::Time too_old);
   std::vector<std::pair<Name, int64_t>> TakeDropped() { return std::exchange(dropped_, {}); }
 
  private:
   struct Known {
     Case record;
-    bool unsaved = false;   // not in the local store yet: not to be put before it is
+    bool unsaved = false;   // not in the local store yet, so not to be put yet
     bool waits = false;     // to be put
-    bool person = false;    // by a person's decision, which is put on top of whatever is there
-    bool announce = false;  // this node's opening, of which people are not told yet
-    int64_t seen = 0;       // the rev of the shared record that is known here; 0: none
+    bool person = false;    // a person's decision, which is put on top of any shared record
+    bool announce = false;  // opened by this node and not announced yet
+    int64_t seen = 0;       // the rev of the shared record known here; 0: none
   };
 
   void Refuse(const Subject& subject, absl::string_view why);

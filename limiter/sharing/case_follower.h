@@ -1,12 +1,13 @@
 // The one thread that reads the cases of other nodes.
 //
-// It follows the stream of cases, so that a block on one node is answered by all within a
-// millisecond or two; and it reads all cases, and merges them both ways, on every new connection,
-// when it is told to, and every 30 s: a stream can lose what a failover loses, the cases
-// themselves are put again by every node that knows better. It has a connection of its own, since
-// it waits on it.
+// It follows the stream of cases, so that all nodes answer with a block within a millisecond or
+// two. It also reads all cases, and merges them both ways, on every new connection, after Resync,
+// and every 30 s: a failover can lose entries of the stream, whereas every node that has a newer
+// case puts it again. It has a connection of its own, since it blocks on it.
 //
-// Round is for tests, in place of Start. Resync and status are safe from any thread.
+// Start and Stop are called by one thread; Round is for tests, in place of Start. Resync and status
+// are safe from any thread. Fields are the follower thread's except those guarded by mutex_, and
+// resync_, which is atomic.
 
 #ifndef DEFERD_LIMITER_SHARING_CASE_FOLLOWER_H_
 #define DEFERD_LIMITER_SHARING_CASE_FOLLOWER_H_
@@ -37,13 +38,13 @@ class CaseFollower {
   ~CaseFollower() { Stop(); }
 
   void Start();
-  // Takes up to a second, while it waits for the store.
+  // Takes up to a second, if the thread is waiting for the store.
   void Stop();
 
   // Reads what there is, waiting for it up to `wait`.
   absl::Status Round(absl::Duration wait);
 
-  // Connect anew and read everything: the store may be another one.
+  // Makes the thread connect again and read everything, since the store may be another one.
   void Resync();
 
   struct Status {

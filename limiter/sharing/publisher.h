@@ -1,13 +1,14 @@
-// The one thread that puts what this node knows into the store that nodes share.
+// The one thread that puts this node's rows and cases into the store that nodes share.
 //
-// It takes rows and cases from the limiter, as they are at that moment, and hands the answers back;
-// every 2 s it says that this node is there and learns who else is. Counting and answering never
-// wait for it: while the store is away or slow, the names of what has changed wait in the limiter
-// (each once), and the publisher tries again, later each time. A new connection, or a store that
-// was emptied, makes everything live wait again, so that all ways of losing have one cure.
+// It takes rows and cases from the limiter, as they are at that moment, and hands the answers back.
+// Every 2 s it sends a heartbeat and reads which other nodes are live. Counting and answering never
+// wait for it: while the store is unreachable or slow, the names of changed subjects wait in the
+// limiter (each once), and the publisher retries at growing intervals. After a new connection, or
+// when the store was emptied, everything live is put again, so every kind of loss has one cure.
 //
-// Start and Stop are called by one thread; Round is for tests, in place of Start. Wake, PutReceipt,
-// WaitForCase and status are safe from any thread.
+// Claim, Start and Stop are called by one thread, in this order; Round is for tests, in place of
+// Start. Wake, PutReceipt, WaitForCase and status are safe from any thread. Fields are the
+// publisher thread's except those guarded by mutex_.
 
 #ifndef DEFERD_LIMITER_SHARING_PUBLISHER_H_
 #define DEFERD_LIMITER_SHARING_PUBLISHER_H_
@@ -51,14 +52,14 @@ class Publisher {
             const Clock* clock);
   ~Publisher();
 
-  // Connects and says the first beat, before Start: so that a daemon whose name or log is another's
-  // learns it before it does anything. Errors are those of the store.
+  // Connects and sends the first heartbeat, before Start, so that a daemon whose node name or log
+  // belongs to another daemon finds out before it does anything. Errors are those of the store.
   absl::Status Claim();
   void Start();
-  // Puts what waits, if the store is there, and takes this node out of the list of nodes.
+  // Puts what waits, if the store is reachable, and removes this node from the list of nodes.
   void Stop();
 
-  // What is due now. How long to wait for the next one; `woken`: or until Wake is called.
+  // Does what is due now. Returns how long to wait for the next round; `woken`: or until Wake.
   struct Pause {
     absl::Duration at_most;
     bool woken = true;
@@ -67,8 +68,7 @@ class Publisher {
 
   void Wake();
 
-  // Waits until no case of the subject waits to be put. Else the trouble, at the latest after
-  // `at_most`.
+  // Blocks until no case of the subject waits to be put. Returns the trouble after `at_most`.
   absl::Status WaitForCase(const Subject& subject, absl::Duration at_most);
 
   void PutReceipt(const Case& record, const std::vector<LedgerRow>& rows);
@@ -77,8 +77,8 @@ class Publisher {
     SharedTrouble trouble = SharedTrouble::kNone;
     std::string problem;  // the trouble in words; empty: none
     absl::Time trouble_since = absl::InfiniteFuture();
-    absl::Time heard = absl::InfinitePast();  // the last beat that went well
-    bool synced = false;                      // all that was live at the connection is put
+    absl::Time heard = absl::InfinitePast();  // the last successful heartbeat
+    bool synced = false;                      // everything live at the connection is put
     absl::Duration offset;                    // the store's clock minus this one
     std::string generation;
     std::vector<NodeRecord> nodes;
@@ -93,7 +93,7 @@ class Publisher {
 
  private:
   void Run();
-  // False: it is to end.
+  // Returns false when the thread is to end.
   bool Rest(const Pause& pause);
   absl::Status DoRound();
   absl::Status SayBeat();
@@ -110,8 +110,8 @@ class Publisher {
   Exchange* const exchange_;
   const Clock* const clock_;
 
-  // Of the publisher's thread.
-  bool claimed_ = false;  // the connection's first beat went well
+  // Of the publisher's thread (of Claim's caller before Start).
+  bool claimed_ = false;  // the connection's first heartbeat succeeded
   bool reconnect_ = false;
   bool more_ = false;
   absl::Time last_beat_ = absl::InfinitePast();

@@ -1,12 +1,13 @@
-// Counts shared with other nodes: which of this node's rows wait to be put, and what the others'
-// rows say.
+// Counts shared with other nodes: which of this node's rows wait to be put, and the other nodes'
+// rows.
 //
-// Whoever reads a domain's row must find what is in it in the rows of its parts too. So a domain's
-// parts are put before it, and read once more (which is putting the same row again) after it.
-// Nothing is queued: what waits are the names of subjects. What a subject of this host alone
-// (loopback) has is never shared.
+// A node that reads a domain's row must find the same attempts in the rows of the domain's parts.
+// So a domain's parts are put before it, and read once more (by putting the same row again) after
+// it. No rows are queued: only the names of subjects wait. Counts of a subject that exists on this
+// host only (loopback) are never shared.
 //
-// Owned by the limiter and under its lock. It judges nothing and knows no store.
+// All fields are guarded by the limiter's lock. It judges nothing and knows no store. Rows of Take
+// must come back through Put or TakeBack.
 
 #ifndef DEFERD_LIMITER_SHARING_ROW_EXCHANGE_H_
 #define DEFERD_LIMITER_SHARING_ROW_EXCHANGE_H_
@@ -35,8 +36,8 @@
 
 namespace deferd {
 
-// Rows and cases of other nodes that were left out: of a later version, damaged, or such as nobody
-// can have meant. `last` says what the last one was, for people.
+// Rows and cases of other nodes that were ignored: of a later version, damaged, or with impossible
+// values. `last` describes the last one, for pages and logs.
 struct Refused {
   int64_t rows = 0;
   int64_t cases = 0;
@@ -66,56 +67,61 @@ class RowExchange : public OtherNodes {
   // The keys of all rows of a subject.
   std::vector<RowKey> KeysOf(const Subject& subject) const;
 
-  // Its rows wait to be put, and the others' to be read, with those of `domain`, which it is or is
-  // part of.
+  // Makes the subject's rows wait to be put, and the other nodes' rows to be read, together with
+  // those of `domain`, which the subject is or is part of.
   void Wait(const Subject& subject, const Subject& domain);
-  // It has a bad contribution that no put has had: to be judged when the others' rows come back.
+  // The subject has a bad contribution that was not put yet: judge it when the others' rows come
+  // back.
   void SetBad(const Subject& subject) { waiting_[subject].bad = true; }
   // A part of the domain is counted here.
   void SetPart(const Subject& domain, const Subject& part) { parts_[domain].insert(part); }
-  // Those; null: none.
+  // The parts of the domain that are counted here; null: none.
   const absl::flat_hash_set<Subject>* PartsOf(const Subject& domain) const;
 
-  // Rows of at most `most` subjects that wait, as they are now. `apart`: the parts that a domain's
-  // counts are taken of without. Each must come back, by TakeBack or Put.
+  // Rows of at most `most` waiting subjects, as they are now. `apart`: the parts whose attempts are
+  // subtracted from a domain's counts.
   std::vector<RowPut> Take(
       size_t most, const Policy& policy,
       absl::FunctionRef<const std::vector<Subject>*(const Subject& domain)> apart);
-  // They were not put. `domain_of` as for Wait.
+  // The rows were not put, and wait again. `domain_of` as for Wait.
   void TakeBack(absl::Span<const RowPut> puts,
                 absl::FunctionRef<Subject(const Subject&)> domain_of);
-  // They were; the subjects to be judged again, parts first, else in the order put.
+  // The rows were put. Returns the subjects to be judged again: parts first, otherwise in the order
+  // put.
   std::vector<Subject> Put(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers,
                            absl::Time now);
   void Read(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers, absl::Time now);
 
-  // A domain would be blocked by what is known of the other nodes: that is judged when its rows and
-  // those of its parts come back next.
+  // The rows known of other nodes would block the domain. It is judged when its rows, and those of
+  // its parts, come back next.
   void AwaitConfirmation(const Subject& domain) { unconfirmed_.insert(domain); }
   bool AwaitsConfirmation(const Subject& domain) const { return unconfirmed_.contains(domain); }
   void Confirm(const Subject& domain) { confirming_.insert(domain); }
-  // True if what comes is the answer to that. Either way nothing is asked again for now.
+  // Returns true if the rows that came back are that confirmation; either way the domain no longer
+  // awaits one.
   bool TakeConfirming(const Subject& domain);
-  // The store is away: what is known has to do. The domains that were asked about.
+  // The store is unreachable: the rows known must do. Returns the domains that awaited
+  // confirmation.
   std::vector<Subject> OnStoreUnreachable();
   bool alone() const { return alone_; }
 
-  // To be put again with the next beat: those whose rows were refused, or are another's.
+  // Subjects to be put again with the next heartbeat: their rows were refused, or were written by
+  // another run under this node's name.
   std::vector<Subject> TakeToRetry() { return std::exchange(to_retry_, {}); }
   // Keys with more rows than there can be nodes, to be cleaned.
   std::vector<RowKey> TakeCrowded();
 
-  // The store's clock minus this one, if it is another by over a second. True if that shifts the
-  // steps of any window otherwise: then everything is to be put and read again.
+  // Sets the store's clock minus this one, if it differs by over a second from the value known.
+  // True if that changes the shift of any window's steps: then everything is to be put and read
+  // again.
   bool SetOffset(absl::Duration offset);
-  // What times of cases are moved by: whole seconds, none when the clocks agree to a second.
+  // The offset for times of cases, in whole seconds; zero when the clocks agree to a second.
   absl::Duration CaseOffset() const { return absl::Trunc(offset_, absl::Seconds(1)); }
 
   // Forgets what is no longer live at `now`.
   void Expire(absl::Time now);
-  // While the store is away everything that changed waits. Of subjects that are no longer counted,
-  // and have no open case (`kept`), nothing need be told: a row that other nodes have ends by its
-  // time.
+  // While the store is unreachable, every changed subject waits. This forgets those that are no
+  // longer counted and have no open case (`kept`): the row that other nodes have expires by itself.
   void ForgetWaiting(absl::FunctionRef<bool(const Subject&)> kept);
 
   size_t waiting() const { return waiting_.size() + being_put_.size(); }
@@ -138,16 +144,16 @@ class RowExchange : public OtherNodes {
     std::vector<NodeWindow> nodes;
   };
   struct News {
-    bool worse = false;  // a bad delivery is in them that was not known before
-    // Of this node's name there is a row that this run did not make: newer than any of its own,
-    // since its state directory was lost (the next version is greater still), or damaged.
+    bool worse = false;  // the rows have a bad delivery that was not known before
+    // There is a row under this node's name that this run did not write: it is damaged, or newer
+    // than any of this run, since the state directory was lost (the next version is greater still).
     bool put_again = false;
   };
 
   std::vector<Subject> TakeGroup(
       absl::FunctionRef<const std::vector<Subject>*(const Subject& domain)> apart);
-  // All rows of a key as the store has them. Rows of an unknown or damaged format are left out and
-  // counted.
+  // Takes over all rows of a key from the store. Rows of an unknown or damaged format are ignored
+  // and counted.
   News SetRows(const RowKey& key, const RowAnswer& answer, absl::Time now);
   News SetRows(const RowKey& key, const StepClock& steps, int64_t now_step,
                const std::vector<SharedRow>& rows);
@@ -169,7 +175,7 @@ class RowExchange : public OtherNodes {
 
   absl::flat_hash_map<Subject, Waiting> waiting_;
   absl::flat_hash_map<Subject, Waiting> being_put_;
-  // Those waiting that are changed, by the domain that they are or are part of: put together.
+  // The waiting subjects with changes, by the domain that they are or are part of: put together.
   absl::flat_hash_map<Subject, std::vector<Subject>> groups_;
   absl::flat_hash_map<Subject, absl::flat_hash_set<Subject>> parts_;
   absl::flat_hash_set<Subject> unconfirmed_;
