@@ -91,6 +91,24 @@ def bad_paths(page):
             yield f"{path}: there is no such file or folder"
 
 
+def bad_code_names(page):
+    """Of the architecture page: short file names, and functions written Class::Function."""
+    headers = "\n".join(file.read_text() for room in ("policy", "limiter", "exporter")
+                        for file in sorted((ROOT / room).rglob("*.h")))
+    for line in page.read_text().splitlines():
+        folder = None
+        for name in re.findall(r"`([^`]+)`", line):
+            if "/" in name:
+                path = ROOT / name
+                folder = path if name.endswith("/") else path.parent
+            elif re.fullmatch(r"\w+\.(?:cc|h|txt|lua|yml)", name) and folder and not (folder / name).exists():
+                yield f"{name}: there is no such file in {folder.relative_to(ROOT)}"
+            elif (match := re.fullmatch(r"(\w+)::(\w+)", name)) and not (
+                    re.search(rf"\b(?:class|struct) {match[1]}\b[^;]*{{", headers)
+                    and re.search(rf"\b{match[2]}\(", headers)):
+                yield f"{name}: there is no such function"
+
+
 def bad_names(page, verbs, metrics):
     text = re.sub(r"<!-- generated: .*?<!-- end -->", "", page.read_text(), flags=re.S)
     heads = {name.split()[0] for name in verbs.help}
@@ -221,6 +239,7 @@ def main():
         if page.parent == DOC and page.name != "index.md" and f"({page.name})" not in (
                 DOC / "index.md").read_text():
             note(page, ["is not in index.md"])
+    note(DOC / "architecture.md", bad_code_names(DOC / "architecture.md"))
     lines = len(PAGES[0].read_text().splitlines())
     if lines > README_LINES:
         note(PAGES[0], [f"has {lines} lines; at most {README_LINES}"])
