@@ -54,6 +54,10 @@ class Committer::Visitor : public StateVisitor {
     }
     return limiter_->stored().RestoreCase(record.text);
   }
+  absl::Status OnNotice(StoredText notice) override {
+    NoticeMaker* const notices = committer_->options_.notices;
+    return notices == nullptr ? absl::OkStatus() : notices->outbox()->Restore(notice);
+  }
   absl::Status OnEvent(StoredCaseEvent event) override {
     return limiter_->stored().RestoreEvent(event.text);
   }
@@ -111,18 +115,28 @@ void Committer::Do(absl::FunctionRef<void(Events*)> change) {
   Events events;
   mutex_.Lock();
   change(&events);
-  events.Notify(&uncommitted_);
+  Note(events);
   tell_mutex_.Lock();
   mutex_.Unlock();
   for (Observer* one : options_.observers) events.Notify(one);
   tell_mutex_.Unlock();
 }
 
+void Committer::Note(const Events& events) {
+  events.Notify(&uncommitted_);
+  if (options_.notices != nullptr) events.Notify(options_.notices);
+}
+
+void Committer::Announce(Notice notice) {
+  MutexLock lock(&mutex_);
+  if (options_.notices != nullptr) options_.notices->outbox()->Add(std::move(notice));
+}
+
 void Committer::Record(const EventBatch& batch) {
   mutex_.Lock();
   const Events events = limiter_->Record(batch);
   uncommitted_.BeginBatch(batch.position.has_value() ? &batch.position->source : nullptr);
-  events.Notify(&uncommitted_);
+  Note(events);
   uncommitted_.EndBatch();
   if (batch.position.has_value()) positions_[batch.position->source] = batch.position->position;
   waiting_rows_.store(uncommitted_.waiting_rows(), std::memory_order_relaxed);
@@ -232,14 +246,17 @@ absl::Status Committer::CommitOnce(bool durable) {
   limiter_->stored().CollectChanges(&batch);
   for (const auto& [source, position] : positions_) batch.positions.push_back({source, position});
   const bool waited = uncommitted_.Collect(&batch);
+  Outbox* const outbox = options_.notices == nullptr ? nullptr : options_.notices->outbox();
+  if (outbox != nullptr) outbox->Collect(&batch.notices);
   batch.now = clock_->Now();
   batch.durable = durable;
   const bool nothing = batch.positions.empty() && batch.windows.empty() && batch.events.empty() &&
                        batch.clearings.empty() && batch.contributions.empty() &&
-                       batch.places.empty() && batch.cases.empty() && !waited &&
-                       !(durable && undurable_);
+                       batch.places.empty() && batch.cases.empty() && batch.notices.empty() &&
+                       !waited && !(durable && undurable_);
   absl::Status committed = nothing ? absl::OkStatus() : store_->Commit(batch);
   limiter_->stored().ChangesSaved(committed.ok());
+  if (outbox != nullptr) outbox->Saved(committed.ok());
   if (committed.ok() && !nothing) undurable_ = !durable;
   if (committed.ok()) positions_.clear();
   uncommitted_.Committed(committed.ok(), &batch);

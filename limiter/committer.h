@@ -44,6 +44,7 @@
 #include "limiter/events.h"
 #include "limiter/evidence/receipt.h"
 #include "limiter/limiter.h"
+#include "limiter/notice_maker.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
 #include "limiter/sharing/exchange.h"
@@ -69,6 +70,8 @@ struct CommitterOptions {
   // not call back. May be empty.
   std::function<void(const Case&, const Receipt&)> on_receipt;
   std::vector<Observer*> observers;  // notified in this order
+  // What people must hear is stored with what it tells of; null: nobody is told.
+  NoticeMaker* notices = nullptr;
 };
 
 class Committer : public Exchange {
@@ -112,6 +115,8 @@ class Committer : public Exchange {
   // Keeps a number under a name that begins with "queue_" or "mark_", with the next commit; none:
   // forgets it.
   void Remember(const std::string& name, std::optional<int64_t> number);
+  // Something of which the limiter knows nothing, for the outbox with the next commit.
+  void Announce(Notice notice);
   // Those that were stored when Load was called.
   const std::map<std::string, int64_t>& remembered() const { return remembered_; }
 
@@ -162,6 +167,7 @@ class Committer : public Exchange {
 
   // Runs `change` under mutex_, then notifies the observers.
   void Do(absl::FunctionRef<void(Events*)> change);
+  void Note(const Events& events) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CommitOnce(bool durable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Settle(const absl::Status& committed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Some of those that are due, for the next commit. True if there were any.

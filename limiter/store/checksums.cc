@@ -41,6 +41,9 @@ constexpr CheckedTable kTables[] = {
     {"case_event", "number", "time, text"},
 };
 
+// Came later, with its checksums; an older file may lack it.
+constexpr CheckedTable kNoticeTable = {"notice", "name", "name, text"};
+
 void AddNumber(uint64_t number, uLong* crc) {
   unsigned char bytes[8];
   for (unsigned char& byte : bytes) {
@@ -140,6 +143,13 @@ absl::Status CheckStateTables(Database* db) {
   if (*vacuum != 0) found.push_back("header: auto_vacuum");
   for (const CheckedTable& table : kTables) {
     absl::Status status = CheckTable(db, table, &found);
+    if (!status.ok()) return status;
+  }
+  absl::StatusOr<int64_t> notices =
+      db->Number("SELECT count(*) FROM sqlite_master WHERE name = 'notice'");
+  if (!notices.ok()) return notices.status();
+  if (*notices > 0) {
+    absl::Status status = CheckTable(db, kNoticeTable, &found);
     if (!status.ok()) return status;
   }
   if (found.empty()) return absl::OkStatus();

@@ -72,9 +72,10 @@ struct StoreBatch {
   std::vector<StoredText> cases;          // by case id; forgetting one forgets its receipt too
   std::vector<StoredText> receipts;       // by case id
   std::vector<StoredCaseEvent> events;
-  std::vector<StoredText> facts;  // few: the greatest stamp, the next case number ...
-  std::vector<LedgerRow> ledger;  // in the order read
-  absl::Time now;                 // the clock's: segments older than the retention are dropped
+  std::vector<StoredText> notices;  // by id: what people must hear, and who has heard it
+  std::vector<StoredText> facts;    // few: the greatest stamp, the next case number ...
+  std::vector<LedgerRow> ledger;    // in the order read
+  absl::Time now;                   // the clock's: segments older than the retention are dropped
   // The caller wants it on the disk before it goes on, as for a person's decision. Otherwise a
   // power failure (not a crash of deferd) may undo the last commits, positions and all.
   bool durable = false;
@@ -94,6 +95,7 @@ class StateVisitor {
   virtual absl::Status OnPlace(StoredText place) = 0;
   virtual absl::Status OnCase(StoredText record) = 0;
   virtual absl::Status OnEvent(StoredCaseEvent event) = 0;  // in the order they were stored
+  virtual absl::Status OnNotice(StoredText notice) = 0;
   virtual absl::Status OnFact(StoredText fact) = 0;
 };
 

@@ -118,6 +118,11 @@ ALTER TABLE log ADD COLUMN cursor TEXT NOT NULL DEFAULT '';  -- of the journal's
 // Format 4 has checksums. Format 5 has a message's contributions in several rows, which an older
 // deferd would take for as many messages.
 
+// An older deferd ignores this table, so it needs no format of its own.
+constexpr char kNoticeTable[] =
+    "CREATE TABLE IF NOT EXISTS notice "
+    "(name TEXT PRIMARY KEY, text TEXT NOT NULL, crc INTEGER) WITHOUT ROWID;";
+
 // Overwriting freed pages (Debian's default) would write each dropped segment once more. FAST
 // overwrites what is deleted or moved inside pages that are written anyway, so that no copy of a
 // row outlives it there (forget_filter.h). Checking cells costs little, and damage is then an error
@@ -159,6 +164,7 @@ absl::Status MakeTables(Database* db) {
         *format < 3 ? kTablesOfFormat3 : "", *format < 4 ? AddChecksums() : "",
         "PRAGMA application_id = ", kApplicationId, "; PRAGMA user_version = ", kStoreFormat));
   }
+  if (status.ok()) status = db->Execute(kNoticeTable);
   if (status.ok()) status = db->Execute("COMMIT");
   if (!status.ok()) db->Rollback();
   return status;

@@ -52,10 +52,10 @@ absl::Status StateTables::Prepare() {
     return prepared.status();
   };
   absl::Status status = absl::OkStatus();
-  for (auto [table, name] :
-       {std::pair(&contributions_, "contribution"), std::pair(&clearings_, "clearing"),
-        std::pair(&places_, "place"), std::pair(&cases_, "block_case"),
-        std::pair(&receipts_, "receipt"), std::pair(&facts_, "fact")}) {
+  for (auto [table, name] : {std::pair(&contributions_, "contribution"),
+                             std::pair(&clearings_, "clearing"), std::pair(&places_, "place"),
+                             std::pair(&cases_, "block_case"), std::pair(&receipts_, "receipt"),
+                             std::pair(&notices_, "notice"), std::pair(&facts_, "fact")}) {
     status.Update(
         prepare(&table->put, absl::StrCat("INSERT INTO ", name, " ", CheckedValues(name, 2),
                                           " ON CONFLICT DO UPDATE SET "
@@ -109,6 +109,7 @@ absl::Status StateTables::Write(const StoreBatch& batch) {
   for (size_t i = 0; status.ok() && i < batch.cases.size(); ++i) {
     if (batch.cases[i].text.empty()) status = receipts_.forget.Run(batch.cases[i].name);
   }
+  if (status.ok()) status = Write(batch.notices, &notices_);
   if (status.ok()) status = Write(batch.facts, &facts_);
   if (status.ok() && !batch.events.empty()) status = WriteEvents(batch.events);
   return status;
@@ -189,6 +190,10 @@ absl::Status StateTables::Load(StateVisitor* visitor) {
   if (status.ok()) {
     status = ForEachText(db_, "block_case",
                          [&](StoredText text) { return visitor->OnCase(std::move(text)); });
+  }
+  if (status.ok()) {
+    status = ForEachText(db_, "notice",
+                         [&](StoredText text) { return visitor->OnNotice(std::move(text)); });
   }
   if (status.ok()) status = LoadEvents(visitor);
   return status;

@@ -48,7 +48,7 @@ class StateTables {
   absl::Status LoadEvents(StateVisitor* visitor);
 
   Database* db_;
-  TextTable contributions_, clearings_, places_, cases_, receipts_, facts_;
+  TextTable contributions_, clearings_, places_, cases_, receipts_, notices_, facts_;
   Statement put_log_, forget_files_, put_file_;
   Statement put_open_, forget_open_;
   struct WindowTable {

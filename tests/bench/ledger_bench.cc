@@ -313,6 +313,7 @@ void LoadWindows(const std::string& path) {
     absl::Status OnContribution(StoredText) override { return absl::OkStatus(); }
     absl::Status OnClearing(StoredText) override { return absl::OkStatus(); }
     absl::Status OnPlace(StoredText) override { return absl::OkStatus(); }
+    absl::Status OnNotice(StoredText) override { return absl::OkStatus(); }
     absl::Status OnCase(StoredText) override { return absl::OkStatus(); }
     absl::Status OnEvent(StoredCaseEvent) override { return absl::OkStatus(); }
     absl::Status OnFact(StoredText) override { return absl::OkStatus(); }

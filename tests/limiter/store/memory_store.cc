@@ -65,6 +65,7 @@ class MemoryStore : public LocalStore {
     each(clearings_, [&](const auto& one) { return visitor->OnClearing({one.first, one.second}); });
     each(places_, [&](const auto& one) { return visitor->OnPlace({one.first, one.second}); });
     each(cases_, [&](const auto& one) { return visitor->OnCase({one.first, one.second}); });
+    each(notices_, [&](const auto& one) { return visitor->OnNotice({one.first, one.second}); });
     each(events_, [&](const auto& one) { return visitor->OnEvent(one); });
     return status;
   }
@@ -95,6 +96,7 @@ class MemoryStore : public LocalStore {
     for (const StoredText& one : batch.cases) {
       if (one.text.empty()) receipts_.erase(one.name);
     }
+    Put(batch.notices, &notices_);
     Put(batch.facts, &facts_);
     events_.insert(events_.end(), batch.events.begin(), batch.events.end());
     while (static_cast<int64_t>(events_.size()) > kMaxEvents) events_.pop_front();
@@ -248,6 +250,7 @@ class MemoryStore : public LocalStore {
   Texts contributions_ ABSL_GUARDED_BY(mutex_);
   Texts clearings_ ABSL_GUARDED_BY(mutex_);
   Texts places_ ABSL_GUARDED_BY(mutex_);
+  Texts notices_ ABSL_GUARDED_BY(mutex_);
   Texts cases_ ABSL_GUARDED_BY(mutex_);
   Texts receipts_ ABSL_GUARDED_BY(mutex_);
   Texts facts_ ABSL_GUARDED_BY(mutex_);

@@ -53,6 +53,11 @@ absl::Status StoreContents::OnPlace(StoredText place) {
   places[place.name] = place.text;
   return absl::OkStatus();
 }
+absl::Status StoreContents::OnNotice(StoredText notice) {
+  order.push_back("notice");
+  notices[notice.name] = notice.text;
+  return absl::OkStatus();
+}
 absl::Status StoreContents::OnCase(StoredText record) {
   order.push_back("case");
   cases[record.name] = record.text;
@@ -234,6 +239,7 @@ StoreBatch RandomBatches::Next(int max_rows) {
   texts("subject ", &batch.clearings);
   texts("place ", &batch.places);
   texts("case ", &batch.cases);
+  texts("notice ", &batch.notices);
   texts("fact ", &batch.facts);
   texts("case ", &batch.receipts);
   for (int i = Below(3); i > 0; --i) batch.events.push_back({now_, OddText()});

@@ -45,12 +45,13 @@ class StoreContents : public StateVisitor {
   absl::Status OnPlace(StoredText place) override;
   absl::Status OnCase(StoredText record) override;
   absl::Status OnEvent(StoredCaseEvent event) override;
+  absl::Status OnNotice(StoredText notice) override;
   absl::Status OnFact(StoredText fact) override;
 
   std::map<std::string, LogPosition> positions;
   std::vector<std::pair<std::string, OpenMessage>> open_messages;
   std::map<std::tuple<SubjectKind, std::string, int64_t>, std::string> windows, left_out;
-  std::map<std::string, std::string> contributions, clearings, places, cases, facts;
+  std::map<std::string, std::string> contributions, clearings, places, cases, notices, facts;
   std::vector<std::pair<absl::Time, std::string>> events;
   std::vector<std::string> order;  // "fact", "position", ... as they came
 
@@ -59,7 +60,7 @@ class StoreContents : public StateVisitor {
     return a.positions == b.positions && a.open_messages == b.open_messages &&
            a.windows == b.windows && a.left_out == b.left_out && a.places == b.places &&
            a.contributions == b.contributions && a.clearings == b.clearings && a.cases == b.cases &&
-           a.facts == b.facts && a.events == b.events;
+           a.notices == b.notices && a.facts == b.facts && a.events == b.events;
   }
 };
 

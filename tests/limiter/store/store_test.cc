@@ -101,6 +101,7 @@ TEST_P(StoreTest, KeepsEveryFieldThroughAReopen) {
   batch.contributions = {{"message", "contribution"}};
   batch.clearings = {{"shop.example", "clearing"}};
   batch.places = {{"destination far.example", "place"}};
+  batch.notices = {{"blocked n1-1-1", "notice"}};
   batch.cases = {{"0a1b2c3d-1-1", "case"}};
   batch.receipts = {{"0a1b2c3d-1-1", "receipt"}};
   batch.events = {{Noon(), "first"}, {absl::InfinitePast(), "second"}};
@@ -139,13 +140,14 @@ TEST_P(StoreTest, KeepsEveryFieldThroughAReopen) {
   EXPECT_EQ(contents.contributions.at("message"), "contribution");
   EXPECT_EQ(contents.clearings.at("shop.example"), "clearing");
   EXPECT_EQ(contents.places.at("destination far.example"), "place");
+  EXPECT_EQ(contents.notices.at("blocked n1-1-1"), "notice");
   EXPECT_EQ(contents.cases.at("0a1b2c3d-1-1"), "case");
   EXPECT_EQ(contents.facts.at("now"), "1795348800");
   EXPECT_THAT(contents.events,
               ElementsAre(std::pair(Noon(), "first"), std::pair(absl::InfinitePast(), "second")));
-  EXPECT_THAT(contents.order,
-              ElementsAre("fact", "position", "position", "open message", "window", "window",
-                          "window", "contribution", "clearing", "place", "case", "event", "event"));
+  EXPECT_THAT(contents.order, ElementsAre("fact", "position", "position", "open message", "window",
+                                          "window", "window", "contribution", "clearing", "place",
+                                          "case", "notice", "event", "event"));
   EXPECT_EQ(store_->NewReader()->Receipt("0a1b2c3d-1-1").value_or(""), "receipt");
   row.node = kNode;
   EXPECT_THAT(FindAll(store_.get()), ElementsAre(row));
