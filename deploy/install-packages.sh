@@ -7,7 +7,7 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libabsl-dev libevent-dev libspdlog-dev
   libtomlplusplus-dev libcli11-dev nlohmann-json3-dev prometheus-cpp-dev libidn2-dev libssl-dev
-  libsystemd-dev zlib1g-dev libsqlite3-dev libre2-dev libpsl-dev libhiredis-dev)
+  libsystemd-dev zlib1g-dev libsqlite3-dev libre2-dev libpsl-dev libcurl4-openssl-dev libhiredis-dev)
 case ${1:-build} in
 build) ;;
 package) packages+=(dpkg-dev debhelper pandoc python3) ;;

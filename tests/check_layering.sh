@@ -25,6 +25,8 @@ declare -A may=(
   [limiter/config]="policy limiter/port limiter/store/local_store.h limiter/store/redis_address.h"
   [limiter/ctl]="policy limiter/port limiter/localrpc limiter/config limiter/intake limiter/admin limiter limiter/cases limiter/judging limiter/hook limiter/queue limiter/queue_helper limiter/store/backup.h limiter/store/forget_filter.h"
   [exporter/api]="exporter policy limiter/port limiter/localrpc/json.h limiter/admin"
+  [exporter/notice]="policy limiter/port limiter/localrpc limiter/config/notice_config.h limiter/store"
+  [limiter/notify_helper]="policy limiter/port limiter/localrpc"
   [exporter]="policy limiter/port limiter/events.h limiter/store limiter/admin"
 )
 

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "limiter/config/notice_config.h"
 #include "limiter/port/listener.h"
 #include "limiter/store/local_store.h"
 #include "limiter/store/redis_address.h"
@@ -74,6 +75,8 @@ struct Config {
 
   LedgerOptions ledger;
   bool ledger_subjects = false;  // keep the messages' Subject: lines
+
+  std::vector<NoticeSink> notices;  // [notice.NAME]; empty: nobody is notified
 
   std::vector<std::string> warnings;  // settings that have no effect yet
 };

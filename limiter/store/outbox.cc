@@ -99,8 +99,29 @@ void Outbox::Add(Notice notice) {
     return;
   }
   const std::string id = notice.id;
+  for (const auto& [sink, delivery] : notice.deliveries) SetPending(sink, id, nullptr, &delivery);
   entries_[id].notice = std::move(notice);
   Changed(id);
+}
+
+void Outbox::AddUnstored(Notice notice) {
+  const std::string id = notice.id;
+  Add(std::move(notice));
+  std::function<void()> wake;
+  {
+    MutexLock lock(&mutex_);
+    const auto found = entries_.find(id);
+    if (found == entries_.end() || found->second.stored) return;
+    found->second.stored = true;
+    unrouted_.insert(id);
+    wake = wake_;
+  }
+  if (wake) wake();
+}
+
+bool Outbox::Has(const std::string& id) const {
+  MutexLock lock(&mutex_);
+  return entries_.contains(id);
 }
 
 void Outbox::Collect(std::vector<StoredText>* batch) {

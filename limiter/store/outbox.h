@@ -73,6 +73,10 @@ class Outbox {
   // One whose id is known already is ignored.
   void Add(Notice notice) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // One of what cannot wait for a commit, such as that commits fail: it is due at once.
+  void AddUnstored(Notice notice) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool Has(const std::string& id) const ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Adds what has changed to `batch`, then whether it was stored. What was not is collected again.
   void Collect(std::vector<StoredText>* batch) ABSL_LOCKS_EXCLUDED(mutex_);
   void Saved(bool saved) ABSL_LOCKS_EXCLUDED(mutex_);

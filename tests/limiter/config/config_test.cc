@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "limiter/config/config_keys.h"
@@ -106,6 +107,7 @@ TEST(Config, TheDefaultsOfTheManualAreTheDefaults) {
   std::string text;
   std::string table;
   for (const TomlKeyInfo& info : ConfigKeys()) {
+    if (info.table == "[notice.NAME]") continue;  // below
     if (info.table != table) absl::StrAppend(&text, table = std::string(info.table), "\n");
     const std::string value = LiteralDefault(info);
     if (!value.empty()) absl::StrAppend(&text, info.key, " = ", value, "\n");
@@ -118,6 +120,67 @@ TEST(Config, TheDefaultsOfTheManualAreTheDefaults) {
   EXPECT_THAT(NeedRestart(*config, *written), testing::IsEmpty());
   EXPECT_EQ(written->charge.order, config->charge.order);
   EXPECT_EQ(written->charge.local, config->charge.local);
+}
+
+TEST(Config, TheDefaultsOfANoticeAreThoseOfTheManual) {
+  const std::string begin = "[notice.a]\ntype = \"mail\"\nto = \"a@b.example\"\n";
+  std::string text = begin;
+  for (const TomlKeyInfo& info : ConfigKeys()) {
+    if (info.table != "[notice.NAME]" || absl::StartsWith(info.help, "Webhook") ||
+        absl::StartsWith(info.help, "Command")) {
+      continue;
+    }
+    const std::string value = LiteralDefault(info);
+    if (!value.empty()) absl::StrAppend(&text, info.key, " = ", value, "\n");
+  }
+  ASSERT_THAT(text, HasSubstr("expire = "));
+  absl::StatusOr<Config> written = LoadConfig(WriteFile("notice-defaults", text));
+  absl::StatusOr<Config> config = LoadConfig(WriteFile("notice", begin));
+  ASSERT_THAT(written, IsOk());
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(written->notices, config->notices);
+  EXPECT_THAT(config->warnings, ElementsAre(HasSubstr("every notice goes by mail")));
+}
+
+TEST(Config, WhoHearsOfWhat) {
+  const std::string owners = WriteFile(
+      "owners", "# ours\nshop.example: ann@far.example de\nother.example  bob@far.example\n");
+  const std::string secret = WriteFile("secret", "s3cret\n");
+  absl::StatusOr<Config> config = LoadConfig(WriteFile(
+      "notices",
+      absl::StrCat("[notice.owners]\ntype = \"mail\"\nowner = \"postmaster@{domain}\"\nowners = \"",
+                   owners,
+                   "\"\non = [\"blocked\", \"unblocked\"]\nfor = [\"domain\", \"tag:vip\"]\n"
+                   "quiet_hours = \"22:00-07:30\"\n[notice.chat]\ntype = \"webhook\"\n"
+                   "url = \"https://chat.example/x\"\nsecret_file = \"",
+                   secret, "\"\n")));
+  ASSERT_THAT(config, IsOk());
+  ASSERT_EQ(config->notices.size(), 2u);
+  const NoticeSink& mail = config->notices[0];
+  EXPECT_THAT(mail.on, ElementsAre(NoticeKind::kBlocked, NoticeKind::kUnblocked));
+  EXPECT_THAT(mail.kinds, ElementsAre(SubjectKind::kDomain));
+  EXPECT_THAT(mail.tags, ElementsAre("vip"));
+  EXPECT_EQ(mail.quiet_from, 22 * 60);
+  EXPECT_EQ(mail.quiet_until, 7 * 60 + 30);
+  EXPECT_EQ(mail.owners.at("shop.example").language, "de");
+  EXPECT_EQ(mail.owners.at("other.example").address, "bob@far.example");
+  EXPECT_EQ(config->notices[1].secret, "s3cret");
+  EXPECT_THAT(config->warnings, testing::IsEmpty());
+}
+
+TEST(Config, EveryMistakeOfANotice) {
+  const std::string path =
+      WriteFile("bad-notices",
+                "[notice.a]\ntype = \"post\"\n[notice.b]\ntype = \"mail\"\nto = \"x\"\n"
+                "title = \"{evnt}\"\nlanguage = \"xx\"\nhost = \"mx\"\non = \"blockd\"\n"
+                "for = \"domian\"\nquiet_hours = \"9-17\"\n[notice.c]\ntype = \"webhook\"\n"
+                "url = \"ftp://x\"\n[notice.d]\ntype = \"mail\"\nowner = \"{user}@{domain}\"\n");
+  absl::StatusOr<Config> config = LoadConfig(path);
+  ASSERT_FALSE(config.ok());
+  for (int line : {2, 5, 6, 7, 8, 9, 10, 11, 14, 17}) {
+    EXPECT_THAT(std::string(config.status().message()),
+                HasSubstr(absl::StrCat(path, ":", line, ":")));
+  }
 }
 
 TEST(Config, JournalSources) {

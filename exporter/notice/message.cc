@@ -1,0 +1,228 @@
+#include "exporter/notice/message.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "exporter/notice/catalogue.h"
+#include "limiter/config/notice_config.h"
+#include "policy/fault.h"
+#include "policy/reply/reply_class.h"
+#include "policy/text.h"
+
+namespace deferd {
+
+namespace {
+
+constexpr size_t kMaxTitle = 150;
+constexpr size_t kMaxText = 500;
+constexpr size_t kMaxNamed = 3;
+
+std::string Clean(absl::string_view text, size_t most = kMaxText) {
+  return std::string(CutUtf8(PrintableUtf8(text), most));
+}
+
+Json FactsOf(const Notice& notice) {
+  Json facts = Json::parse(notice.facts, nullptr, /*allow_exceptions=*/false);
+  return facts.is_object() ? facts : Json::object();
+}
+
+std::string Fill(absl::string_view text, const std::map<std::string, std::string>& values) {
+  return FillTemplate(std::string(text), values);
+}
+
+std::string Title(const Notice& notice, const Json& facts, const Catalogue& words) {
+  const std::string where = Field(facts, "where");
+  return Clean(
+      Fill(words.titles[static_cast<size_t>(notice.kind)],
+           {{"subject", notice.subject.empty() ? "deferd" : notice.subject}, {"where", where}}),
+      kMaxTitle);
+}
+
+const Json& ListAt(const Json& json, const char* name) {
+  static const Json& none = *new Json(Json::array());
+  const Json& list = At(json, name);
+  return list.is_array() ? list : none;
+}
+
+std::string Who(const Json& why, const Catalogue& words) {
+  std::vector<std::string> items;
+  for (const Json& one : ListAt(At(why, "causes"), "who")) {
+    if (items.size() == kMaxNamed) break;
+    const int64_t bad = Number(one, "bad");
+    if (bad == 0) continue;
+    items.push_back(Fill(words.sent_of, {{"name", Field(one, "name")},
+                                         {"bad", absl::StrCat(bad)},
+                                         {"sent", absl::StrCat(bad + Number(one, "delivered"))}}));
+  }
+  return absl::StrJoin(items, "; ");
+}
+
+std::string What(const Json& why) {
+  std::vector<std::pair<int64_t, std::string>> ranked;
+  for (const Json& one : ListAt(At(why, "causes"), "answers")) {
+    const int64_t count = Number(one, "count");
+    if (count == 0) continue;
+    const AnswerWords& words =
+        WordsOf(ParseReplyClass(Field(one, "class")).value_or(ReplyClass::kUnclassified));
+    ranked.emplace_back(-count,
+                        count == 1 ? std::string(words.one) : absl::StrCat(count, " ", words.many));
+  }
+  std::sort(ranked.begin(), ranked.end());
+  if (ranked.size() > kMaxNamed) ranked.resize(kMaxNamed);
+  return absl::StrJoin(ranked, "; ",
+                       [](std::string* out, const auto& one) { absl::StrAppend(out, one.second); });
+}
+
+// Of the operator's words about `trouble` in this language.
+const TroubleWords* WordsOfTrouble(const Catalogue& words, const std::string& name) {
+  for (int i = 0; i < kTroubles; ++i) {
+    if (TroubleName(static_cast<Trouble>(i)) != name) continue;
+    return words.troubles[static_cast<size_t>(i)].fault.empty()
+               ? nullptr
+               : &words.troubles[static_cast<size_t>(i)];
+  }
+  return nullptr;
+}
+
+void AddWhy(const Json& why, const Catalogue& words, NoticeMessage* message) {
+  const auto add = [&](absl::string_view label, const std::string& text) {
+    if (!text.empty()) message->lines.emplace_back(std::string(label), Clean(text));
+  };
+  add(words.who, Who(why, words));
+  add(words.what, What(why));
+  const Json& fault = At(why, "fault");
+  const std::string trouble = Field(fault, "trouble");
+  if (trouble.empty() || trouble == "none") return;
+  if (const TroubleWords* own = WordsOfTrouble(words, trouble)) {
+    add(words.fault, std::string(own->fault));
+    add(words.remedy, std::string(own->remedy));
+    return;
+  }
+  add(words.fault, Field(fault, "fault"));
+  std::vector<std::string> remedies;
+  for (const Json& one : ListAt(fault, "remedies")) {
+    if (one.is_string()) remedies.push_back(one.get<std::string>());
+  }
+  add(words.remedy, absl::StrJoin(remedies, "; "));
+}
+
+}  // namespace
+
+NoticeMessage MessageOf(const Notice& notice, const Json& why, int folded,
+                        absl::string_view language) {
+  const Catalogue& words = CatalogueOf(language);
+  const Json facts = FactsOf(notice);
+  NoticeMessage message;
+  message.title = Title(notice, facts, words);
+  message.severity = InfoOf(notice.kind).severity;
+  message.thread = notice.thread;
+  message.id = notice.id;
+  message.footer = std::string(words.footer);
+  const auto add = [&](absl::string_view label, const std::string& text) {
+    if (!text.empty()) message.lines.emplace_back(std::string(label), Clean(text));
+  };
+  const bool manual = Flag(facts, "manual");
+  if (notice.kind == NoticeKind::kBlocked || notice.kind == NoticeKind::kExtended) {
+    add(words.until, Field(facts, "until"));
+  }
+  if (facts.contains("min_bad") && !manual) {
+    std::map<std::string, std::string> values;
+    for (const char* name : {"bad", "of", "percent", "min_bad", "percent_limit"}) {
+      values[name] = absl::StrCat(Number(facts, name));
+    }
+    add(words.limit, Fill(words.limit_text, values));
+  }
+  if (manual) {
+    add(words.who, Field(facts, "by"));
+    add(words.reason, Field(facts, "reason"));
+  }
+  if (why.is_object() && !manual) AddWhy(why, words, &message);
+  add(words.where, Field(facts, "where"));
+  add(words.answer, Field(facts, "reply"));
+  add(words.reason, Field(facts, "ended_reason"));
+  add(words.what, Field(facts, "what"));
+  add(words.remedy, Field(facts, "remedy"));
+  for (const Json& one : ListAt(facts, "lines")) {
+    if (one.is_array() && one.size() == 2 && one[0].is_string() && one[1].is_string()) {
+      add(Clean(one[0].get<std::string>()), one[1].get<std::string>());
+    }
+  }
+  if (folded > 0) add("", Fill(words.more, {{"count", absl::StrCat(folded)}}));
+  return message;
+}
+
+NoticeMessage StormMessage(const std::vector<Notice>& notices, absl::string_view language) {
+  const Catalogue& words = CatalogueOf(language);
+  NoticeMessage message;
+  message.title = Fill(words.storm_title, {{"count", absl::StrCat(notices.size())}});
+  message.footer = std::string(words.footer);
+  for (const Notice& one : notices) {
+    message.severity = std::max(message.severity, InfoOf(one.kind).severity);
+    message.id = one.id;
+    if (message.lines.size() >= kStormLines) continue;
+    message.lines.emplace_back(absl::FormatTime("%H:%M UTC", one.time, absl::UTCTimeZone()),
+                               Title(one, FactsOf(one), words));
+  }
+  message.thread = absl::StrCat("storm-", message.id);
+  if (notices.size() > kStormLines) {
+    message.lines.emplace_back(
+        "", Fill(words.dropped, {{"count", absl::StrCat(notices.size() - kStormLines)}}));
+  }
+  return message;
+}
+
+Json EventJson(const Notice& notice, const Json& why, absl::string_view node) {
+  const NoticeMessage message = MessageOf(notice, why, 0, "en");
+  const NoticeKindInfo& info = InfoOf(notice.kind);
+  Json lines = Json::array();
+  for (const auto& [label, text] : message.lines) {
+    lines.push_back({{"label", label}, {"text", text}});
+  }
+  return {{"id", notice.id},
+          {"event", std::string(info.name)},
+          {"severity", std::string(SeverityName(info.severity))},
+          {"time", FormatUtc(absl::FromUnixSeconds(absl::ToUnixSeconds(notice.time)))},
+          {"subject", notice.subject},
+          {"domain", notice.domain},
+          {"thread", notice.thread},
+          {"node", std::string(node)},
+          {"title", message.title},
+          {"lines", std::move(lines)},
+          {"facts", FactsOf(notice)}};
+}
+
+Json EventSchema() {
+  Json events = Json::array(), severities = Json::array();
+  for (int i = 0; i < kNoticeKinds; ++i) {
+    events.push_back(std::string(InfoOf(static_cast<NoticeKind>(i)).name));
+  }
+  for (Severity one : {Severity::kInfo, Severity::kWarning, Severity::kCritical}) {
+    severities.push_back(std::string(SeverityName(one)));
+  }
+  const auto of = [](const char* key, Json value) {
+    Json json = Json::object();
+    json[key] = std::move(value);
+    return json;
+  };
+  const Json text = of("type", "string");
+  Json properties = Json::object(), required = Json::array();
+  properties["id"] = text;
+  properties["event"] = of("enum", events);
+  properties["severity"] = of("enum", severities);
+  properties["time"] = {{"type", "string"}, {"format", "date-time"}};
+  for (const char* name : {"subject", "domain", "thread", "node", "title"}) properties[name] = text;
+  Json line = {{"type", "object"}, {"properties", {{"label", text}, {"text", text}}}};
+  properties["lines"] = {{"type", "array"}, {"items", std::move(line)}};
+  properties["facts"] = of("type", "object");
+  for (const auto& [name, value] : properties.items()) required.push_back(name);
+  return {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+          {"title", "deferd event"},
+          {"type", "object"},
+          {"properties", std::move(properties)},
+          {"required", std::move(required)}};
+}
+
+}  // namespace deferd

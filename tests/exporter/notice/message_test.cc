@@ -1,0 +1,199 @@
+#include "exporter/notice/message.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_split.h"
+#include "exporter/notice/catalogue.h"
+#include "exporter/notice/mail_text.h"
+#include "exporter/notice/send.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace deferd {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+using testing::Pair;
+
+const absl::Time kNoon = absl::FromUnixSeconds(1'790'000'000);
+
+Notice Blocked() {
+  return {.id = "n1-1-7:blocked",
+          .kind = NoticeKind::kBlocked,
+          .time = kNoon,
+          .subject = "shop.example",
+          .domain = "shop.example",
+          .thread = "n1-1-7",
+          .facts = R"({"case":"n1-1-7","manual":false,"rule":"hourly","bad":7,"of":9,"percent":78,)"
+                   R"("min_bad":5,"percent_limit":35,"until":"2026-11-29T01:00:00Z"})"};
+}
+
+Json Why() {
+  return Json::parse(R"({"causes": {
+        "who": [{"kind": "login", "name": "bob@shop.example", "bad": 7, "delivered": 2}],
+        "answers": [{"class": "invalid_recipient", "count": 7}]},
+      "fault": {"trouble": "dead_addresses", "fault": "this mailbox: its address list is old",
+        "remedies": ["remove the addresses that do not exist"]}})");
+}
+
+std::string TextPart(const std::string& mail, int part) {
+  const std::vector<std::string> pieces =
+      absl::StrSplit(mail, "Content-Transfer-Encoding: base64\r\n\r\n");
+  std::string body = pieces.at(static_cast<size_t>(part) + 1);
+  body.resize(body.find("--=_deferd_"));
+  std::string encoded, text;
+  for (char c : body) {
+    if (!absl::ascii_isspace(c)) encoded += c;
+  }
+  EXPECT_TRUE(absl::Base64Unescape(encoded, &text));
+  return text;
+}
+
+TEST(NoticeMessageTest, ABlockNamesCauseCulpritAndRemedy) {
+  const NoticeMessage message = MessageOf(Blocked(), Why(), 2, "en");
+  EXPECT_EQ(message.title, "shop.example: mail stopped");
+  EXPECT_THAT(message.lines, Contains(Pair("Who", "bob@shop.example: 7 of 9 failed or deferred")));
+  EXPECT_THAT(message.lines, Contains(Pair("What", "7 addresses do not exist")));
+  EXPECT_THAT(message.lines, Contains(Pair("Cause", "this mailbox: its address list is old")));
+  EXPECT_THAT(message.lines, Contains(Pair("To do", "remove the addresses that do not exist")));
+  EXPECT_THAT(message.lines, Contains(Pair("", "and 2 more about the same")));
+}
+
+TEST(NoticeMessageTest, TheOwnersLanguage) {
+  const NoticeMessage message = MessageOf(Blocked(), Why(), 0, "de");
+  EXPECT_EQ(message.title, "shop.example: Mailversand angehalten");
+  EXPECT_THAT(message.lines, Contains(Pair("Zu tun", "die Empfängerliste bereinigen")));
+}
+
+TEST(NoticeMessageTest, EachLanguageHasWordsForEverything) {
+  for (const char* language : {"en", "de"}) {
+    const Catalogue& words = CatalogueOf(language);
+    EXPECT_EQ(words.language, language);
+    for (absl::string_view title : words.titles) EXPECT_FALSE(title.empty());
+    for (absl::string_view text : {words.until, words.limit, words.who, words.what, words.fault,
+                                   words.remedy, words.more, words.storm_title, words.footer}) {
+      EXPECT_FALSE(text.empty());
+    }
+    if (absl::string_view(language) == "en") continue;
+    for (const TroubleWords& one : words.troubles) EXPECT_FALSE(one.fault.empty());
+  }
+}
+
+TEST(NoticeMessageTest, HostileTextStaysTextInHeadersHtmlAndJson) {
+  Notice notice = Blocked();
+  const std::string evil =
+      "a\r\nBcc: x@evil.example\r\n\r\n<script>alert(1)</script>\x1b[2J\xff\xe2\x80\xae";
+  notice.subject = evil;
+  notice.id = evil;
+  notice.thread = evil;
+  Json why = Why();
+  why["causes"]["who"][0]["name"] = evil;
+  why["fault"]["fault"] = evil;
+  const NoticeMessage message = MessageOf(notice, why, 0, "en");
+  const std::string mail = MailText(message,
+                                    {.from = "d@mx.example",
+                                     .to = "o@shop.example",
+                                     .host = "mx.example",
+                                     .language = "en",
+                                     .title = evil},
+                                    kNoon);
+  const std::string head = mail.substr(0, mail.find("\r\n\r\n"));
+  for (absl::string_view line : absl::StrSplit(head, "\r\n")) {
+    EXPECT_LE(line.size(), 998u);
+    EXPECT_FALSE(absl::StartsWithIgnoreCase(line, "bcc")) << line;
+    for (char c : line) EXPECT_TRUE(absl::ascii_isprint(c)) << static_cast<int>(c);
+  }
+  EXPECT_THAT(TextPart(mail, 1), Not(HasSubstr("<script")));
+  EXPECT_THAT(TextPart(mail, 0), Not(HasSubstr("\x1b")));
+  const std::string json = Dump(EventJson(notice, why, "n1"));
+  EXPECT_FALSE(Json::parse(json, nullptr, false).is_discarded());
+  EXPECT_THAT(json, Not(HasSubstr("\n")));
+}
+
+TEST(NoticeMessageTest, AMailIsMarkedAsAutomaticAndThreaded) {
+  const MailFrame frame = {.from = "d@mx.example",
+                           .to = "o@x.example",
+                           .host = "mx.example",
+                           .language = "en",
+                           .title = ""};
+  Notice later = Blocked();
+  later.id = "n1-1-7:unblocked";
+  later.kind = NoticeKind::kUnblocked;
+  const std::string first = MailText(MessageOf(Blocked(), Json(), 0, "en"), frame, kNoon);
+  const std::string again =
+      MailText(MessageOf(Blocked(), Json(), 0, "en"), frame, kNoon + absl::Hours(1));
+  const std::string second = MailText(MessageOf(later, Json(), 0, "en"), frame, kNoon);
+  const auto header = [](const std::string& mail, const std::string& name) {
+    const size_t at = mail.find("\r\n" + name + ": ");
+    return at == std::string::npos ? "" : mail.substr(at, mail.find("\r\n", at + 2) - at);
+  };
+  EXPECT_THAT(first, HasSubstr("Auto-Submitted: auto-generated\r\n"));
+  EXPECT_EQ(header(first, "References"), header(second, "References"));
+  EXPECT_NE(header(first, "Message-ID"), header(second, "Message-ID"));
+  EXPECT_EQ(header(first, "Message-ID"), header(again, "Message-ID"));
+}
+
+// Each event fits the published schema: its properties, its enumerations, nothing more.
+TEST(NoticeMessageTest, EventsFitTheirSchema) {
+  const Json schema = EventSchema();
+  for (int i = 0; i < kNoticeKinds; ++i) {
+    Notice notice = Blocked();
+    notice.kind = static_cast<NoticeKind>(i);
+    const Json event = EventJson(notice, Why(), "n1");
+    for (const Json& name : schema["required"])
+      EXPECT_TRUE(event.contains(name.get<std::string>()));
+    for (const auto& [name, value] : event.items()) {
+      ASSERT_TRUE(schema["properties"].contains(name)) << name;
+      const Json& property = schema["properties"][name];
+      if (property.contains("enum")) {
+        EXPECT_THAT(std::vector<Json>(property["enum"].begin(), property["enum"].end()),
+                    Contains(value));
+      } else {
+        EXPECT_EQ(property["type"], std::string(value.type_name())) << name;
+      }
+    }
+  }
+}
+
+TEST(NoticeSendTest, PrivateNetworksAreKnown) {
+  const auto is_private = [](const char* text) {
+    sockaddr_storage any = {};
+    if (absl::StrContains(text, ':')) {
+      auto* six = reinterpret_cast<sockaddr_in6*>(&any);
+      six->sin6_family = AF_INET6;
+      EXPECT_EQ(inet_pton(AF_INET6, text, &six->sin6_addr), 1);
+    } else {
+      auto* four = reinterpret_cast<sockaddr_in*>(&any);
+      four->sin_family = AF_INET;
+      EXPECT_EQ(inet_pton(AF_INET, text, &four->sin_addr), 1);
+    }
+    return IsPrivateAddress(reinterpret_cast<sockaddr*>(&any));
+  };
+  for (const char* one :
+       {"127.0.0.1", "10.1.2.3", "172.31.255.1", "192.168.0.1", "169.254.169.254", "100.64.0.1",
+        "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fd00::1",
+        "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "ff02::1"}) {
+    EXPECT_TRUE(is_private(one)) << one;
+  }
+  for (const char* one : {"8.8.8.8", "172.32.0.1", "192.0.1.1", "100.128.0.1", "2001:4860::8888",
+                          "::ffff:8.8.8.8", "2002:808:808::"}) {
+    EXPECT_FALSE(is_private(one)) << one;
+  }
+}
+
+// printf '1.{}' | openssl dgst -sha256 -hmac key
+TEST(NoticeSendTest, TheSignatureIsWhatOthersCompute) {
+  EXPECT_EQ(Signature("key", 1, "{}"),
+            "sha256=1ba6b8171186efc613e8bcc0cbdab2748f24984d7c5a84faa2637afa0e40d224");
+}
+
+}  // namespace
+}  // namespace deferd
