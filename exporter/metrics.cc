@@ -117,6 +117,12 @@ constexpr Entry kTable[] = {
     {"deferd_store_bytes", MetricType::Gauge, "", "Size of the local store on disk."},
     {"deferd_store_available_bytes", MetricType::Gauge, "",
      "Space that deferd can still use in the store's file system."},
+    {"deferd_notices", MetricType::Gauge, "state",
+     "Notices by sink that are not delivered: `pending` ones are tried again, `dead` ones wait for "
+     "`deferctl notice retry`."},
+    {"deferd_notices_delivered_total", MetricType::Counter, "", "Notices that a sink accepted."},
+    {"deferd_notices_lost_total", MetricType::Counter, "",
+     "Notices that were not kept, because too many were waiting."},
     {"deferd_ledger_rows", MetricType::Gauge, "", "Searchable rows of the ledger."},
     {"deferd_ledger_lost_rows_total", MetricType::Counter, "",
      "Rows that were not written to the ledger, because the disk was full for too long."},
@@ -431,6 +437,12 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   page.Add("deferd_store_bytes", gauges.store_bytes);
   if (gauges.store_available_bytes.has_value()) {
     page.Add("deferd_store_available_bytes", *gauges.store_available_bytes);
+  }
+  if (gauges.notices.has_value()) {
+    page.Add("deferd_notices", gauges.notices->pending, "pending");
+    page.Add("deferd_notices", gauges.notices->dead, "dead");
+    page.Add("deferd_notices_delivered_total", gauges.notices->delivered);
+    page.Add("deferd_notices_lost_total", gauges.notices->lost);
   }
   page.Add("deferd_ledger_rows", gauges.ledger_rows);
   page.Add("deferd_ledger_lost_rows_total", gauges.ledger_lost_rows);

@@ -75,6 +75,13 @@ struct Gauges {
   int64_t store_bytes = 0;
   std::optional<int64_t> store_available_bytes;  // in its file system; nullopt: not known
   std::optional<SharedGauges> shared;            // nullopt: one machine
+  struct NoticeGauges {
+    int64_t pending = 0;
+    int64_t dead = 0;
+    int64_t delivered = 0;  // since the start, as is the next
+    int64_t lost = 0;
+  };
+  std::optional<NoticeGauges> notices;  // nullopt: nobody is notified
   bool unchecked = false;
   std::array<int64_t, 4> blind = {};  // alarms: log, charge, hook, smart_host
   // In the last hour, by MTA and source: accepted messages, and questions about them.

@@ -136,6 +136,9 @@ constexpr AdminApi::Verb AdminApi::kVerbs[] = {
     {"stats", "", VerbRole::kReads, &AdminApi::SentStats},
     {"record", "", VerbRole::kChanges, &AdminApi::RecordAttempts},
     {"token", "", VerbRole::kChanges, &AdminApi::Token},
+    {"notice", "list", VerbRole::kReads, &AdminApi::Notices},
+    {"notice", "show", VerbRole::kReads, &AdminApi::Notices},
+    {"notice", "", VerbRole::kChanges, &AdminApi::Notices},
     {"queue", "list", VerbRole::kReads, &AdminApi::Queue},
     {"queue", "", VerbRole::kChanges, &AdminApi::Queue},
     {"forget", "", VerbRole::kChanges, &AdminApi::Forget},
@@ -490,6 +493,11 @@ absl::StatusOr<Json> AdminApi::SentStats(const Json& args, const Peer&) const {
 
 absl::StatusOr<Json> AdminApi::TrackDelivery(const Json& args, const Peer&) const {
   return Track(parts_.search, args, parts_.clock->Now());
+}
+
+absl::StatusOr<Json> AdminApi::Notices(const Json& args, const Peer&) const {
+  if (!parts_.notice) return absl::UnimplementedError("this daemon sends no notices");
+  return parts_.notice(args);
 }
 
 absl::StatusOr<Json> AdminApi::Incidents(const Json& args, const Peer&) const {

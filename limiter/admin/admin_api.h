@@ -76,6 +76,8 @@ class AdminApi {
     std::function<absl::StatusOr<Json>(const Json& args, const std::string& person)> queue;
     // The verb `token`: who may use the HTTP API. Empty: there are no tokens.
     std::function<absl::StatusOr<Json>(const Json& args, const std::string& person)> token;
+    // The verb `notice`; empty: the daemon has none.
+    std::function<absl::StatusOr<Json>(const Json& args)> notice;
     HeldParts held;
     // Where nodes share; both may be empty. Waits a moment until other nodes can know of the
     // subject's case; an error is no failure of the verb, the answer says so.
@@ -118,6 +120,7 @@ class AdminApi {
   absl::StatusOr<Json> Top(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> ShowPolicy(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Reload(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Notices(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Queue(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Token(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> RecordAttempts(const Json& args, const Peer& peer) const;

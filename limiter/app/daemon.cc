@@ -335,6 +335,7 @@ void RunningDaemon::Stop() {
   }
   journals.clear();
   logs.clear();
+  if (dispatcher_ != nullptr) dispatcher_->Stop();
   if (recorder_ != nullptr) recorder_->Stop();
   if (sharing_ != nullptr) sharing_->Stop();
 }
@@ -404,6 +405,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_as
   if (!loaded.ok()) return loaded;
   absl::Status shared = daemon->Share();
   if (!shared.ok()) return shared;
+  daemon->StartNotices();
   daemon->FollowLogs();
   absl::Status opened = daemon->OpenDoors();
   if (!opened.ok()) return opened;

@@ -169,6 +169,10 @@ bool RunningDaemon::LookAtFreshness(size_t pending) {
   }
   ReportBlindness();
   const std::vector<FollowerStatus> sources = Sources();
+  if (notices_looked_ + kLookForBlindnessEvery <= clock_.Now()) {
+    notices_looked_ = clock_.Now();
+    WatchTroubles(sources);
+  }
   std::vector<std::string> causes =
       sharing_ == nullptr ? std::vector<std::string>() : sharing_->Causes();
   const absl::Time now = clock_.Now();

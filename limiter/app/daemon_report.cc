@@ -158,6 +158,10 @@ Gauges RunningDaemon::ReadGauges() const {
   std::error_code unknown;
   const std::filesystem::space_info room = std::filesystem::space(config_.state_dir, unknown);
   if (!unknown) gauges.store_available_bytes = static_cast<int64_t>(room.available);
+  if (!config_.notices.empty()) {
+    const Outbox::Stats notices = outbox_.stats();
+    gauges.notices = {notices.pending, notices.dead, notices.delivered, notices.lost};
+  }
   gauges.started = started_;
   gauges.version = kVersion;
   MutexLock lock(&policy_mutex_);
@@ -197,6 +201,7 @@ Json RunningDaemon::StatusJson() const {
           {"store", StoreJson(config_, committer_.status(), store_->stats())},
           {"shared", sharing_ == nullptr ? Json(nullptr) : sharing_->StatusJson()},
           {"queue", queue_keeper_ == nullptr ? Json(nullptr) : queue_keeper_->StatusJson()},
+          {"notices", NoticesJson()},
           {"uptime", deferd::FormatDuration(absl::Seconds(1) + absl::Trunc(clock_.Now() - started_,
                                                                            absl::Seconds(1)))},
           {"lines", totals_.LinesJson()},

@@ -23,6 +23,7 @@
 #include "exporter/api/web_api.h"
 #include "exporter/http_server.h"
 #include "exporter/metrics.h"
+#include "exporter/notice/dispatcher.h"
 #include "limiter/admin/admin_api.h"
 #include "limiter/app/blind_watch.h"
 #include "limiter/app/charge_tally.h"
@@ -32,6 +33,7 @@
 #include "limiter/app/journal.h"
 #include "limiter/app/sharing.h"
 #include "limiter/app/totals.h"
+#include "limiter/app/trouble_watch.h"
 #include "limiter/app/watchdog.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/cases/freshness.h"
@@ -44,6 +46,7 @@
 #include "limiter/intake/journal_follower.h"
 #include "limiter/intake/log_set.h"
 #include "limiter/limiter.h"
+#include "limiter/notice_maker.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/mutex.h"
 #include "limiter/port/socket_server.h"
@@ -51,6 +54,7 @@
 #include "limiter/queue/queue_keeper.h"
 #include "limiter/queue/queue_verb.h"
 #include "limiter/recorder.h"
+#include "limiter/store/outbox.h"
 #include "limiter/store/state_dir.h"
 
 namespace deferd {
@@ -86,7 +90,8 @@ class RunningDaemon : public Daemon {
                           if (receipt.sure) sure_.Add(record.id);
                           if (sharing_ != nullptr) sharing_->PutReceipt(record, receipt.rows);
                         },
-                    .observers = Observers()},
+                    .observers = Observers(),
+                    .notices = config_.notices.empty() ? nullptr : &notice_maker_},
                    &limiter_, store_.get(), &clock_),
         api_({.limiter = &limiter_,
               .committer = &committer_,
@@ -112,6 +117,7 @@ class RunningDaemon : public Daemon {
                     return tokens_ == nullptr ? absl::StatusOr<Json>(tokens_status_)
                                               : tokens_->Verb(args, clock_.Now(), person);
                   },
+              .notice = [this](const Json& args) { return NoticeVerb(args); },
               .held = MakeHeldParts(),
               .share = [this](const Subject& subject) { return WaitShared(subject); },
               .refresh =
@@ -124,6 +130,7 @@ class RunningDaemon : public Daemon {
   absl::Status Load();
   absl::Status Share();
   absl::Status OpenDoors();
+  void StartNotices();
   void FollowLogs();
   void Run() override;
 
@@ -155,6 +162,13 @@ class RunningDaemon : public Daemon {
   void BeginCharging();
   bool LookAtFreshness(size_t pending);
   void ReportBlindness();
+  Json WhyOf(const std::string& subject) const;
+  std::vector<StandingTrouble> StandingTroubles(const std::vector<FollowerStatus>& sources) const;
+  void WatchTroubles(const std::vector<FollowerStatus>& sources);
+  std::vector<std::string> DigestDomains() const;
+  Json Digest(const std::string& domain) const;
+  absl::StatusOr<Json> NoticeVerb(const Json& args);
+  Json NoticesJson() const;
   void Stop();
   std::unique_ptr<Follower> FollowJournal(const std::string& mta,
                                           const LogSet::NewReader& new_reader,
@@ -206,6 +220,10 @@ class RunningDaemon : public Daemon {
   absl::Time blind_looked_ = absl::InfinitePast();  // likewise
   const std::unique_ptr<MailQueue> queue_;          // null: no helper configured
   const std::unique_ptr<QueueKeeper> queue_keeper_;
+  Outbox outbox_;
+  NoticeMaker notice_maker_{state_dir_->node(), &clock_, &outbox_};
+  absl::Time notices_looked_ = absl::InfinitePast();  // confined to the recorder's tick
+  TroubleWatch trouble_watch_{state_dir_->node()};    // confined to the recorder's tick
   Limiter limiter_;
   Committer committer_;
   Mutex verbs_mutex_;  // held while api_ answers: on the admin sockets' thread or the HTTP API's
@@ -215,6 +233,8 @@ class RunningDaemon : public Daemon {
   std::unique_ptr<WebApi> web_api_;   // used on web_'s thread
   std::unique_ptr<Sharing> sharing_;  // null: one machine; set before the sockets open
 
+  std::unique_ptr<LedgerReader> notice_reader_;   // of the dispatcher's threads
+  std::unique_ptr<NoticeDispatcher> dispatcher_;  // null: no [notice.NAME]
   std::unique_ptr<Recorder> recorder_;
   mutable Mutex logs_mutex_;
   std::vector<std::unique_ptr<LogSet>> logs_ ABSL_GUARDED_BY(logs_mutex_);  // by MTA

@@ -25,6 +25,7 @@
 #include "limiter/ctl/page_text.h"
 #include "limiter/ctl/policy_verbs.h"
 #include "limiter/ctl/progress.h"
+#include "limiter/ctl/notice_verbs.h"
 #include "limiter/ctl/queue_verbs.h"
 #include "limiter/ctl/replay.h"
 #include "limiter/ctl/replay_arguments.h"
@@ -468,6 +469,7 @@ int Main(int argc, char** argv) {
   AddExemptVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddShadowVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
+  AddNoticeVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddStateVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
   AddTokenVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
   AddToolVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);

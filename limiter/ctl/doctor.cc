@@ -365,6 +365,15 @@ Json Diagnose(const DoctorFacts& facts) {
     report.Problem(absl::StrCat("counts cannot be saved: ", Field(store, "problem")),
                    "make room on the disk; deferd saves all of it by itself then");
   }
+  const Json& notices = At(facts.status, "notices");
+  if (const int64_t dead = Number(notices, "dead"); dead > 0) {
+    report.Warning(absl::StrCat(dead, dead == 1 ? " notice was" : " notices were",
+                                " given up: nobody has heard of it"),
+                   "see why with deferctl notice list, then: deferctl notice retry");
+  }
+  if (const int64_t pending = Number(notices, "pending"); pending > 20) {
+    report.Note(absl::StrCat(pending, " notices wait to be sent"), "deferctl notice list");
+  }
   if (Flag(facts.status, "unchecked")) {
     std::string causes;
     for (const Json& cause : facts.status.value("causes", Json::array())) {

@@ -16,6 +16,7 @@ below() {
 }
 below "$units/deferd.service" 20
 below "$units/deferd-queue.service" 35
+below "$units/deferd-notify.service" 35
 grep -vE '^(CapabilityBoundingSet|NoNewPrivileges|ProtectSystem)=' "$units/deferd.service" >"$work/deferd.service"
 if below "$work/deferd.service" 20; then
   echo "a unit with all capabilities passes" >&2
@@ -25,12 +26,13 @@ fi
 # systemd-analyze verify wants the programs, so it gets a tree with them.
 mkdir -p "$work/root/usr/sbin" "$work/root/bin" "$work/root/etc/systemd/system"
 cp "$units"/*.service "$units"/*.socket "$work/root/etc/systemd/system"
-for program in usr/sbin/deferd usr/sbin/deferd-queue bin/kill; do
+for program in usr/sbin/deferd usr/sbin/deferd-queue usr/sbin/deferd-notify bin/kill; do
   printf '#!/bin/sh\n' >"$work/root/$program"
   chmod +x "$work/root/$program"
 done
 # What other packages bring is not there; the rest has to be silent.
 systemd-analyze verify --root="$work/root" --man=no deferd.service deferd-queue.service \
+  deferd-notify.service \
   deferd-exim.socket deferd-postfix.socket 2>&1 |
   grep -vE 'sysinit.target|basic.target|shutdown.target|sockets.target|Failed to (add dependency|load unit)|not found' \
     >"$work/said" || true

@@ -51,13 +51,15 @@ def stamp(seconds_ago=0):
 class Deferd:
     """One daemon. `config` is added to deferd.toml, `intake`, `hook` and `admin` to those tables of it
     ("{folder}" is the daemon's in all of them), `policy` is the policy file's text; `env` is added to
-    its environment."""
+    its environment; `files` are written into its folder first."""
 
     def __init__(self, config="", policy=POLICY, logs=("mainlog",), folder=None, wait=True,
-                 intake="", hook="", admin="", env=None):
+                 intake="", hook="", admin="", env=None, files=None):
         self.folder = folder or tempfile.mkdtemp(prefix="deferd-e2e-")
         self.own_folder = folder is None
         os.chmod(self.folder, 0o755)
+        for name, text in (files or {}).items():
+            self.write(name, text)
         self.policy_path = self.path("policy.toml")
         self.write("policy.toml", policy)
         self.log_path = self.path("mainlog")
