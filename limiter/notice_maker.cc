@@ -3,7 +3,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
-#include "policy/evaluate.h"
 #include "policy/policy.h"
 #include "policy/reply/reply_class.h"
 
@@ -45,7 +44,8 @@ void NoticeMaker::OfCase(NoticeKind kind, const std::string& id, const Case& rec
                 {"percent", record.percent},
                 {"min_bad", record.min_bad},
                 {"percent_limit", record.percent_limit},
-                {"counted", std::string(JudgedWords(record.rejected))},
+                {"measure", std::string(record.measure.Name())},
+                {"counted", record.measure.Words()},
                 {"since", Utc(record.since)},
                 {"until", Utc(record.until)},
                 {"by", record.by},
@@ -123,12 +123,13 @@ void NoticeMaker::OnWarning(const Warning& warning) {
   if (warning.shadow || warning.at < now - kOld) return;
   const std::string subject = warning.subject.ToString();
   Json facts = {{"rule", warning.rule},
-                {"bad", warning.bad},
-                {"of", warning.bad_of},
+                {"bad", warning.bad()},
+                {"of", warning.bad_of()},
                 {"percent", warning.percent},
                 {"min_bad", warning.min_bad},
                 {"percent_limit", warning.percent_limit},
-                {"counted", std::string(JudgedWords(warning.rejected))}};
+                {"measure", std::string(warning.measure.Name())},
+                {"counted", warning.measure.Words()}};
   if (warning.expected.has_value()) facts["expected"] = Utc(*warning.expected);
   const std::string domain = warning.subject.kind == SubjectKind::kDomain ? warning.subject.id : "";
   outbox_->Add({.id = absl::StrCat("warned:", node_, ":", subject, ":", warning.rule, ":",

@@ -3,7 +3,7 @@
 
     deploy/man/make_man.py --programs DIR --output DIR [--version VERSION]
 
---programs is the folder of deferd, deferctl and deferd-queue. A page is a list of parts: a section of
+--programs is the folder of deferd, deferctl, deferd-queue and deferd-notify. A page is a list of parts: a section of
 the manual (deploy/doc/PAGE.md, whole or one heading of it), or a program's options.
 """
 
@@ -35,6 +35,12 @@ PAGES = {
          ("EXIT STATUS", "text:0: done. 1: failed; the reason is on standard error. 2: wrong usage."),
          ("ENVIRONMENT", "text:`DEFERD_SOCKET` names deferd's admin socket "
                          "(`/run/deferd/admin.sock`).")]),
+    "deferd-notify.8": (
+        "run a command for events of deferd",
+        "**deferd-notify** [*OPTION*...] *COMMAND* [*ARGUMENT*...]",
+        [("DESCRIPTION", "notices.md#Command"), ("OPTIONS", "help:deferd-notify"),
+         ("FILES", "text:`/etc/default/deferd-notify` (`DEFERD_NOTIFY_COMMAND`), "
+                   "`/run/deferd-notify/notify.sock`")]),
     "deferd-queue.8": (
         "holds and releases queued mail for deferd",
         "**deferd-queue** [*OPTION*...]",
@@ -46,7 +52,7 @@ PAGES = {
     "deferd-policy.5": ("what deferd counts, and when it blocks", "`/etc/deferd/policy.toml`",
                         [("DESCRIPTION", "policy.md")]),
 }
-SEE_ALSO = {"deferd": 8, "deferctl": 1, "deferd-queue": 8, "deferd.toml": 5, "deferd-policy": 5}
+SEE_ALSO = {"deferd": 8, "deferctl": 1, "deferd-queue": 8, "deferd-notify": 8, "deferd.toml": 5, "deferd-policy": 5}
 
 
 def cells(line):

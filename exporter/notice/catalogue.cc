@@ -27,6 +27,7 @@ constexpr Catalogue kCatalogues[] = {
      .limit_text =
          "{bad} of {of} deliveries failed or were deferred ({percent}%); allowed are fewer than "
          "{min_bad} or {percent_limit}%",
+     .count_text = "{bad} {counted}; allowed are fewer than {min_bad}",
      .more = "and {count} more about the same",
      .storm_title = "{count} notices at once",
      .dropped = "and {count} more that are not listed here",
@@ -57,6 +58,7 @@ constexpr Catalogue kCatalogues[] = {
      .limit_text =
          "{bad} von {of} Zustellungen schlugen fehl oder wurden verzögert ({percent} %); erlaubt "
          "sind weniger als {min_bad} oder {percent_limit} %",
+     .count_text = "{bad}; erlaubt sind weniger als {min_bad}",
      .more = "und {count} weitere dazu",
      .storm_title = "{count} Meldungen auf einmal",
      .dropped = "und {count} weitere, die hier nicht aufgeführt sind",

@@ -23,6 +23,7 @@ struct Catalogue {
   std::array<absl::string_view, kNoticeKinds> titles;  // "{subject}: mail stopped"
   absl::string_view until, limit, who, what, fault, remedy, reason, server, where, held, answer;
   absl::string_view limit_text;   // "{bad} of {of} deliveries failed or were deferred ({percent}%)"
+  absl::string_view count_text;   // of a rule without a share: "{bad} {counted}; ..."
   absl::string_view more;         // "and {count} more of the same kind"
   absl::string_view storm_title;  // "{count} notices"
   absl::string_view dropped;      // "and {count} more, not listed"

@@ -133,7 +133,9 @@ NoticeMessage MessageOf(const Notice& notice, const Json& why, int folded,
     for (const char* name : {"bad", "of", "percent", "min_bad", "percent_limit"}) {
       values[name] = absl::StrCat(Number(facts, name));
     }
-    add(words.limit, Fill(words.limit_text, values));
+    values["counted"] = Field(facts, "counted");
+    const bool share = Field(facts, "measure") == "bad" && Number(facts, "percent_limit") > 0;
+    add(words.limit, Fill(share ? words.limit_text : words.count_text, values));
   }
   if (manual) {
     add(words.who, Field(facts, "by"));

@@ -33,7 +33,7 @@ Notice Blocked() {
           .domain = "shop.example",
           .thread = "n1-1-7",
           .facts = R"({"case":"n1-1-7","manual":false,"rule":"hourly","bad":7,"of":9,"percent":78,)"
-                   R"("min_bad":5,"percent_limit":35,"until":"2026-11-29T01:00:00Z"})"};
+                   R"("min_bad":5,"percent_limit":35,"measure":"bad","until":"2026-11-29T01:00:00Z"})"};
 }
 
 Json Why() {
