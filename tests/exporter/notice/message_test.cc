@@ -32,8 +32,9 @@ Notice Blocked() {
           .subject = "shop.example",
           .domain = "shop.example",
           .thread = "n1-1-7",
-          .facts = R"({"case":"n1-1-7","manual":false,"rule":"hourly","bad":7,"of":9,"percent":78,)"
-                   R"("min_bad":5,"percent_limit":35,"measure":"bad","until":"2026-11-29T01:00:00Z"})"};
+          .facts =
+              R"({"case":"n1-1-7","manual":false,"rule":"hourly","bad":7,"of":9,"percent":78,)"
+              R"("min_bad":5,"percent_limit":35,"measure":"bad","until":"2026-11-29T01:00:00Z"})"};
 }
 
 Json Why() {
