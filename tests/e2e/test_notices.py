@@ -51,7 +51,7 @@ owner = "postmaster@{{domain}}"
 batch = "1s"
 """)
         self.blocked_by_its_bounces()
-        until(lambda: mailbox.mails)
+        until(lambda: mailbox.mails, "the owner has the mail")
         (mail,) = mailbox.mails
         self.assertEqual(mail.envelope, ("", ["postmaster@bad.example"]))
         self.assertEqual(mail["Auto-Submitted"], "auto-generated")
@@ -63,7 +63,7 @@ batch = "1s"
         self.assertIn("To do: ", text)
         self.assertIn("Limit: 5 of 5 deliveries failed or were deferred (100%)", text)
         self.daemon.ctl("unblock", "bad.example", "--reason", "password changed")
-        until(lambda: len(mailbox.mails) == 2)
+        until(lambda: len(mailbox.mails) == 2, "the owner hears of the end")
         self.assertEqual(mailbox.mails[1]["References"], mail["References"])
         self.assertIn("password changed", mailbox.text(mailbox.mails[1]))
 
@@ -95,14 +95,14 @@ class Hooks(DeferdTest):
     def test_events_are_signed_and_told_once(self):
         self.begin()
         self.block()
-        until(lambda: self.hook.requests)
+        until(lambda: self.hook.requests, "the server has the event")
         (headers, body), = self.hook.requests
         signed = hmac.new(b"topsecret", f"{headers['X-Deferd-Timestamp']}.".encode() + body,
                           hashlib.sha256).hexdigest()
         self.assertEqual(headers["X-Deferd-Signature"], "sha256=" + signed)
         (event,) = events(self.hook)
         self.assertEqual((event["event"], event["subject"]), ("blocked", "bad.example"))
-        until(self.stored)
+        until(self.stored, "the disk knows that it was delivered")
         listed = self.daemon.json("notice", "list")
         self.assertEqual([one["deliveries"][0]["state"] for one in listed], ["delivered"])
         self.daemon.process.kill()
@@ -126,8 +126,8 @@ class Hooks(DeferdTest):
         self.hook.hangs.clear()
         self.daemon.start()
         self.daemon.wait_log("answers are checked")
-        until(lambda: events(self.hook))
-        until(lambda: self.delivered() == 1)
+        until(lambda: events(self.hook), "the server has the event")
+        until(lambda: self.delivered() == 1, "it is delivered")
         self.assertEqual([one["event"] for one in events(self.hook)], ["blocked"])
 
     def test_what_is_refused_for_good_is_dead_until_a_person_retries_it(self):
@@ -141,7 +141,7 @@ class Hooks(DeferdTest):
         self.assertIn('deferd_notices{state="dead"} 1', self.daemon.http("/metrics")[1])
         self.hook.status = 200
         self.assertEqual(self.daemon.ctl("notice", "retry")[0], 0)
-        until(lambda: self.delivered() == 1)
+        until(lambda: self.delivered() == 1, "it is delivered")
 
     def test_a_private_network_is_refused_unless_it_is_allowed(self):
         self.begin(HOOK.format(url=self.hook.url).replace("allow_private = true\n", ""))
@@ -198,7 +198,7 @@ batch = "1s"
     def test_a_command_gets_the_event_on_standard_input(self):
         self.begin("ok")
         self.block()
-        until(lambda: self.daemon.json("status")["notices"]["delivered"] == 1)
+        until(lambda: self.daemon.json("status")["notices"]["delivered"] == 1, "it is delivered")
         (event,) = self.heard()
         self.assertEqual((event["event"], event["domain"]), ("blocked", "bad.example"))
 
@@ -208,7 +208,7 @@ batch = "1s"
         self.assertIn("did not finish", self.daemon.wait_log("is tried again later"))
         with open(self.daemon.path("pids"), encoding="utf-8") as file:
             pids = file.read().split()
-        until(lambda: not any(alive(pid) for pid in pids))
+        until(lambda: not any(alive(pid) for pid in pids), "the command and its child are dead")
 
     def test_one_that_fails_says_why(self):
         self.begin("fail")
