@@ -185,6 +185,13 @@ def name_keys():
             for table in tables.get(key, ["[exempt.NAME]", "[rule.NAME]", "[tag.NAME]"])}
 
 
+def notice_keys():
+    """The keys of [notice.NAME], which have a reader of their own."""
+    source = (ROOT / "limiter/config/notice_config.cc").read_text()
+    return {f"[notice.NAME] {key}"
+            for key in re.findall(r'(?:table_->\w+|ReadSecret)\("(\w+)"', source)}
+
+
 def bad_keys(page, source, prefix_of, besides):
     read = keys_read((ROOT / source).read_text(), prefix_of) | besides
     rows = set(re.findall(r"^\| `((?:\[[\w.]+\] )?\w+)` \|", page.read_text(), re.M))
@@ -228,7 +235,8 @@ def main():
         page = DOC / f"{name}.md"
         note(page, generated(page, name, text, args.write))
     note(DOC / "configuration.md",
-         bad_keys(DOC / "configuration.md", "limiter/config/config.cc", config_prefix, set()))
+         bad_keys(DOC / "configuration.md", "limiter/config/config.cc", config_prefix,
+                  notice_keys()))
     note(DOC / "policy.md",
          bad_keys(DOC / "policy.md", "policy/policy_file.cc", policy_prefix,
                   name_keys() | {"[classes] CLASS", "[rule.NAME] action"}))
