@@ -18,6 +18,7 @@
 #include "limiter/app/reload_guard.h"
 #include "limiter/app/running_daemon.h"
 #include "limiter/port/log.h"
+#include "limiter/store/redis_store.h"
 #include "limiter/store/sqlite_store.h"
 
 namespace deferd {
@@ -56,12 +57,16 @@ absl::Status RunningDaemon::Share() {
   };
   std::vector<std::string> patterns = config_.exim_logs;
   patterns.insert(patterns.end(), config_.postfix_logs.begin(), config_.postfix_logs.end());
-  sharing_ = std::make_unique<Sharing>(SharingOptions{.address = *config_.redis,
-                                                      .state_dir = config_.state_dir,
-                                                      .log_patterns = std::move(patterns),
-                                                      .keep_receipts = config_.ledger.keep,
-                                                      .lag_seconds = lag},
-                                       *state_dir_, &limiter_, &committer_, &clock_);
+  const RedisAddress& address = *config_.redis;
+  SharingOptions options = {
+      .address = address,
+      .new_store = [address](const auto& store) { return NewRedisStore(address, store); },
+      .state_dir = config_.state_dir,
+      .log_patterns = std::move(patterns),
+      .keep_receipts = config_.ledger.keep,
+      .lag_seconds = lag};
+  sharing_ =
+      std::make_unique<Sharing>(std::move(options), *state_dir_, &limiter_, &committer_, &clock_);
   absl::Status claimed = sharing_->Claim();
   if (claimed.ok()) sharing_->Start();
   return claimed;

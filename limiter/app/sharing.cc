@@ -15,7 +15,6 @@
 #include "limiter/port/host_name.h"
 #include "limiter/port/log.h"
 #include "limiter/store/receipt_codec.h"
-#include "limiter/store/redis_store.h"
 #include "policy/json_limits.h"
 #include "policy/text.h"
 
@@ -34,13 +33,13 @@ std::string RandomName() {
   return absl::StrFormat("%016x", random);
 }
 
-// Another one after each boot, and on each machine.
+// Differs after each boot, and on each machine.
 std::string BootId() {
   absl::StatusOr<std::string> id = ReadTextFile("/proc/sys/kernel/random/boot_id");
   return id.ok() ? std::string(absl::StripAsciiWhitespace(*id)) : "unknown";
 }
 
-// What a file is on this machine since it booted; empty if there is none.
+// Identifies a file on this machine since it booted; empty if the file does not exist.
 std::string IdentityOf(const std::string& boot, const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0) return "";
@@ -63,14 +62,13 @@ Sharing::Sharing(SharingOptions options, const StateDir& state_dir, Limiter* lim
       clock_(clock),
       started_(clock->Now()) {
   const SharedStoreOptions store_options = {.node = node_};
-  follower_ = std::make_unique<CaseFollower>(NewRedisStore(options_.address, store_options),
-                                             committer, clock);
+  follower_ = std::make_unique<CaseFollower>(options_.new_store(store_options), committer, clock);
   publisher_ = std::make_unique<Publisher>(
       PublisherOptions{.claim = [this, boot = BootId()] { return MakeClaim(boot); },
                        .keep_receipts = options_.keep_receipts,
                        .on_new_store = [this] { follower_->Resync(); }},
-      NewRedisStore(options_.address, store_options), committer, clock);
-  reader_ = NewRedisStore(options_.address, store_options);
+      options_.new_store(store_options), committer, clock);
+  reader_ = options_.new_store(store_options);
 }
 
 NodeClaim Sharing::MakeClaim(const std::string& boot) const {
@@ -125,7 +123,7 @@ std::vector<std::string> Sharing::Causes() const {
     causes.push_back("starting: redis is not read yet");
     return causes;
   }
-  // A clock that was set is no silence.
+  // A clock that was set does not count as silence.
   auto silent = [&](absl::Time heard) { return now - std::max(heard, started_) > kSilence; };
   auto seconds = [&](absl::Time heard) {
     return absl::ToInt64Seconds(now - std::max(heard, started_));
@@ -153,7 +151,7 @@ absl::Status Sharing::WaitShared(const Subject& subject) {
 
 bool Sharing::ReaderReady() {
   if (reader_->connected()) return true;
-  // What the publisher cannot reach is not waited for here.
+  // Pages do not wait for a store that the publisher cannot reach.
   if (publisher_->status().trouble != SharedTrouble::kNone) return false;
   return reader_->Connect().ok();
 }
@@ -216,7 +214,7 @@ Json Sharing::StatusJson() const {
     Json record = entry.is_object() ? entry.value("record", Json::object()) : Json::object();
     if (!record.is_object()) record = Json::object();
     auto field = [&](const char* name) { return record.contains(name) ? record[name] : Json(); };
-    // As of the last beat; since then nobody is known to have gone.
+    // As of the last heartbeat: later departures are not known.
     const absl::Duration silent = published.nodes_at - one.seen;
     nodes.push_back({{"node", one.node},
                      {"host", field("host")},

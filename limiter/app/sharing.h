@@ -1,9 +1,11 @@
-// Everything of `[shared]` in one daemon: its connections to Redis, the threads that use them, and
-// what people see of them.
+// `[shared]` in one daemon: the connections to Redis, the threads that use them, and their status.
 //
-// Three connections: the publisher's, the case follower's, and one for the pages that show all
-// nodes' counts. None is ever waited for by counting or by an answer to an MTA. All methods but
-// Claim, Start and Stop are safe from any thread.
+// Three connections: the publisher's, the case follower's, and one for pages that show all nodes'
+// counts. Counting and MTA queries never wait for any of them.
+//
+// Claim, Start and Stop are called by one thread, in this order. All other methods are safe from
+// any thread: the fields are constant after construction, except reader_, which reader_mutex_
+// guards.
 
 #ifndef DEFERD_LIMITER_APP_SHARING_H_
 #define DEFERD_LIMITER_APP_SHARING_H_
@@ -31,42 +33,44 @@ namespace deferd {
 
 struct SharingOptions {
   RedisAddress address;
+  // Makes a connection to the store at `address`; called once for each of the three.
+  std::function<std::unique_ptr<SharedStore>(const SharedStoreOptions&)> new_store;
   std::string state_dir;
-  std::vector<std::string> log_patterns;  // what this node reads
+  std::vector<std::string> log_patterns;  // the logs that this node reads
   absl::Duration keep_receipts;
-  std::function<double()> lag_seconds;  // for people on other nodes
+  std::function<double()> lag_seconds;  // shown on other nodes
 };
 
 class Sharing {
  public:
-  // So long after the start deferd is ready without Redis, with the cases of its own disk.
+  // This long after the start deferd is ready without Redis, with the cases of its own disk.
   static constexpr absl::Duration kPatience = absl::Seconds(10);
-  // Not heard of for so long: answers are unchecked.
+  // After this long without an answer of Redis, answers to MTAs are unchecked.
   static constexpr absl::Duration kSilence = absl::Seconds(10);
   static constexpr absl::Duration kMaxOffset = absl::Minutes(5);
 
-  // The others must outlive it.
+  // Everything but `state_dir` must outlive it.
   Sharing(SharingOptions options, const StateDir& state_dir, Limiter* limiter, Committer* committer,
           const Clock* clock);
   ~Sharing() { Stop(); }
 
-  // FailedPrecondition if another daemon has this node's name or one of its logs; Redis being away
-  // is no error.
+  // FailedPrecondition if another daemon has this node's name or one of its logs. An unreachable
+  // Redis is not an error.
   absl::Status Claim();
   void Start();
   void Stop();
 
-  // Why answers are unchecked, each beginning with "redis: ", or with "starting: " while Redis may
-  // still come in time.
+  // Why answers are unchecked. Each cause begins with "redis: ", or with "starting: " while Redis
+  // may still answer within kPatience.
   std::vector<std::string> Causes() const;
 
-  // Waits, for at most a second, until all nodes can know of the subject's case; else why not.
+  // Blocks until all nodes can know the subject's case; after a second, the reason why not.
   absl::Status WaitShared(const Subject& subject);
 
-  // Reads all nodes' rows of the subject; of all subjects, where `subject` is null. What cannot be
-  // read in a few seconds stays as it is known.
+  // Reads all nodes' rows of the subject, or of all subjects if `subject` is null. Rows that cannot
+  // be read within a few seconds stay as known.
   void Refresh(const Subject* subject);
-  // Adds the other nodes' parts.
+  // Adds the rows of other nodes to a receipt's, newest first.
   void AddReceipts(const Case& record, std::vector<LedgerRow>* rows);
   void PutReceipt(const Case& record, const std::vector<LedgerRow>& rows) {
     publisher_->PutReceipt(record, rows);
