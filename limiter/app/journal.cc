@@ -93,7 +93,7 @@ void Journal::OnWarning(const Warning& warning) {
                            minutes, minutes == 1 ? "minute" : "minutes");
   }
   spdlog::warn("{}: WARNING: near rule {}{}: {} {} of {} ({}%), limits {} and {}%{}",
-               PrintableUtf8(warning.subject.ToString()), warning.rule,
+               PrintableUtf8(warning.subject.ToString()), PrintableUtf8(warning.rule),
                warning.shadow ? " (shadow)" : "", warning.bad(), warning.measure.Words(),
                warning.bad_of(), warning.percent, warning.min_bad, warning.percent_limit, when);
 }
