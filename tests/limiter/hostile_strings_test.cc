@@ -12,9 +12,12 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "exporter/exposition.h"
 #include "exporter/metrics.h"
+#include "exporter/notice/mail_text.h"
+#include "exporter/notice/message.h"
 #include "gmock/gmock.h"
 #include "limiter/admin/admin_api.h"
 #include "limiter/admin/value_json.h"
@@ -186,6 +189,39 @@ class HostileTest : public testing::TestWithParam<HostileString> {
       const std::string shown = page();
       EXPECT_EQ(WhyUnsafe(style.colour ? WithoutColours(shown) : shown), "") << name;
     }
+  }
+
+  // Its headers are those that deferd writes, and its parts have no mark-up but deferd's.
+  static void ExpectOneMail(const std::string& mail) {
+    const std::vector<std::string> parts =
+        absl::StrSplit(mail, absl::MaxSplits(absl::ByString("\r\n\r\n"), 1));
+    static const RE2* const kHeader = new RE2(
+        "(?:From|To|Subject|Date|Message-ID|In-Reply-To|References|Auto-Submitted|"
+        "X-Auto-Response-Suppress|X-Deferd-Severity|MIME-Version|Content-Language|Content-Type): "
+        "[ -~]*| [ -~]+");
+    std::map<std::string, int> names;
+    for (absl::string_view line : absl::StrSplit(parts[0], absl::ByString("\r\n"))) {
+      EXPECT_TRUE(RE2::FullMatch(re2::StringPiece(line.data(), line.size()), *kHeader)) << line;
+      EXPECT_LE(line.size(), 200u);
+      if (absl::StartsWith(line, " ")) continue;
+      EXPECT_EQ((++names[std::string(line.substr(0, line.find(':')))]), 1) << line;
+    }
+    EXPECT_EQ(names.size(), 13u);
+    ASSERT_EQ(parts.size(), 2u);
+    static const RE2* const kPart = new RE2("base64\r\n\r\n([A-Za-z0-9+/=\r\n]*)");
+    re2::StringPiece rest(parts[1]);
+    int count = 0;
+    for (std::string encoded; RE2::FindAndConsume(&rest, *kPart, &encoded); ++count) {
+      std::string text;
+      ASSERT_TRUE(absl::Base64Unescape(absl::StrReplaceAll(encoded, {{"\r\n", ""}}), &text));
+      EXPECT_EQ(WhyUnsafe(absl::StrReplaceAll(text, {{"\r\n", "\n"}})), "");
+      if (count == 0) continue;
+      static const RE2* const kTag = new RE2(
+          R"(</?(?:!DOCTYPE html|html|head|title|body|h1|table|tr|th|td|p|small|meta)(?: (?:lang|charset|style|cellpadding|align|valign)="[-a-z0-9:.]*")*>)");
+      RE2::GlobalReplace(&text, *kTag, "");
+      EXPECT_EQ(text.find_first_of("<>\"'"), std::string::npos) << text.substr(0, 1'000);
+    }
+    EXPECT_EQ(count, 2);
   }
 
   const std::string& hostile_ = GetParam().bytes;
@@ -394,6 +430,45 @@ TEST_P(HostileTest, MetricsAreTheSeriesThatTheyAreAndNoOther) {
   EXPECT_EQ(samples(hostile), samples(plain));
   EXPECT_EQ(WhyUnsafe(ToOpenMetrics(hostile)), "");
   EXPECT_EQ(samples(ToOpenMetrics(hostile)), samples(ToOpenMetrics(plain)));
+}
+
+TEST_P(HostileTest, ANoticeIsOneMailAndOneEvent) {
+  std::function<void(Json*)> poison = [&](Json* json) {
+    if (json->is_string()) *json = hostile_;
+    if (json->is_structured()) {
+      for (auto& item : *json) poison(&item);
+    }
+  };
+  Json facts = {{"case", ""},     {"rule", ""},      {"by", ""},       {"reason", ""},
+                {"until", ""},    {"reply", ""},     {"where", ""},    {"measure", ""},
+                {"what", ""},     {"path", ""},      {"bad", 7},       {"of", 9},
+                {"percent", 78},  {"min_bad", 5},    {"manual", true}, {"problem", ""},
+                {"causes", {""}}, {"subjects", {""}}};
+  Json why = *api_.Handle("why", {{"subject", "a.example"}}, {.uid = 0});
+  poison(&facts);
+  poison(&why);
+  why = Json::parse(Dump(why));
+  for (int kind = 0; kind < kNoticeKinds; ++kind) {
+    const Notice notice = {.id = hostile_,
+                           .kind = static_cast<NoticeKind>(kind),
+                           .time = kMorning,
+                           .subject = hostile_,
+                           .domain = hostile_,
+                           .thread = hostile_,
+                           .facts = Dump(facts)};
+    EXPECT_EQ(WhyUnsafe(Dump(EventJson(notice, why, hostile_)), /*lines=*/false), "");
+    for (const NoticeMessage& message :
+         {MessageOf(notice, why, 2, "en"), StormMessage({notice, notice}, "en")}) {
+      const std::string mail = MailText(message,
+                                        {.from = "deferd@mx.example",
+                                         .to = "postmaster@mx.example",
+                                         .host = "mx.example",
+                                         .language = "en",
+                                         .title = kind % 2 == 0 ? hostile_ : ""},
+                                        kMorning);
+      ExpectOneMail(mail);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Strings, HostileTest, testing::ValuesIn(HostileStrings()),
