@@ -1,10 +1,13 @@
 #include "limiter/attempt_handler.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
+#include "limiter/counting/side_windows.h"
 #include "policy/refusal_text.h"
 #include "policy/smart_host.h"
 
@@ -19,8 +22,10 @@ void AttemptHandler::Record(const EventBatch& batch) {
       RecordAttempt(event.attempt);
       continue;
     }
-    if (event.kind == LogEvent::Kind::kCompleted)
+    if (event.kind == LogEvent::Kind::kCompleted) {
       parts_->contributions.Forget(event.attempt.message);
+      parts_->accepted.TakeAwaited(event.attempt.message.id);
+    }
     const bool at_rcpt = event.kind == LogEvent::Kind::kShown &&
                          event.attempt.outcome == Outcome::kRejectedRecipient;
     if (at_rcpt && RecordRejected(event.attempt)) continue;
@@ -45,7 +50,12 @@ void AttemptHandler::RecordAccepted(const Attempt& attempt, bool arrived) {
   const bool by_sender = parts_->settings.lists->order.front() == ChargeStep::kSender;
   if (arrived && !attempt.attributed() && !by_sender) return;
   ChargedSubjects charged = Charge(*parts_->settings.lists, attempt.identity, "");
-  if (charged.empty()) return;
+  if (charged.empty() || (arrived && attempt.identity.unclear)) {
+    if (arrived) {
+      parts_->accepted.Await(attempt.message.id, attempt.time, attempt.recipients);
+    }
+    return;
+  }
   if (attempt.time > parts_->batch_clock + LimiterParts::kMaxAhead) return;
   time_->RecoverIfClockSetBack();
   time_->AdvanceTo(attempt.time);
@@ -69,16 +79,26 @@ void AttemptHandler::RecordAccepted(const Attempt& attempt, bool arrived) {
   cases_->JudgeAll(charged, attempt.time, Basis::kSent);
 }
 
-// Its sender became known only after it had arrived.
+// Its sender may become known only after it has arrived. Postfix names a client's login before the
+// message is in the queue, and whatever is told of a message later repeats its sender.
 void AttemptHandler::RecordIdentified(const Attempt& attempt) {
-  if (parts_->accepted.Has(attempt.message.id, attempt.time)) return;
-  RecordAccepted(attempt, /*arrived=*/true);
+  const std::optional<int64_t> recipients = parts_->accepted.TakeAwaited(attempt.message.id);
+  if (!recipients.has_value() || attempt.handed_over) return;
+  Attempt arrived = attempt;
+  arrived.recipients = *recipients;
+  RecordAccepted(arrived, /*arrived=*/true);
 }
 
+// Of an alias that stands for many only the alias is counted: it is what was sent to.
 void AttemptHandler::CountRecipient(const Attempt& attempt, const ChargedSubjects& charged,
                                     MessageRecord* message) {
   if (message->sent_recipients == 0 || !parts_->settings.policy->JudgesSentRecipients()) return;
-  const auto seen = static_cast<int64_t>(message->recipients.size());
+  if (message->sent_to == nullptr) {
+    message->sent_to = std::make_unique<absl::flat_hash_set<uint64_t>>();
+  }
+  message->sent_to->insert(
+      RecipientNumber(attempt.original.empty() ? attempt.recipient : attempt.original));
+  const auto seen = static_cast<int64_t>(message->sent_to->size());
   if (seen <= message->sent_recipients || !parts_->counter.LiveSomewhere(attempt.time)) return;
   const int64_t more = seen - message->sent_recipients;
   message->sent_recipients = seen;

@@ -15,7 +15,7 @@ namespace deferd {
 
 void CaseHandler::JudgeSubject(const Subject& subject, absl::Time now, absl::Time since,
                                bool newest, Basis basis) {
-  if (!parts_->judge.MayBeBlocked(subject, now) || ExemptionOf(subject).has_value()) return;
+  if (!RulesMayBlock(subject, now)) return;
   for (bool shadow : {false, true}) {
     if (!parts_->judge.AnyRule(shadow)) continue;
     if (std::optional<Case> open = parts_->case_table->FindOpen(subject, shadow)) {
@@ -74,24 +74,32 @@ void CaseHandler::Open(const Subject& subject, const Decision& decision, bool sh
                        absl::Time since) {
   Case record = parts_->casebook.Open(subject, *parts_->settings.policy, decision, shadow, since,
                                       parts_->batch_clock);
-  record.judged_at = std::max(parts_->now, since);
-  record.counted_after = parts_->clearings.After(subject, shadow);
-  if (const std::vector<Subject>* parts = parts_->culprit.Apart(subject)) {
+  SetEvidence(decision, std::max(parts_->now, since), &record);
+  if (!shadow) record.within = parts_->culprit.FirstWithin(subject);
+  Changed(CaseChange::kOpened, record.since, record);
+}
+
+void CaseHandler::SetEvidence(const Decision& decision, absl::Time at, Case* record) const {
+  static_cast<Judgement&>(*record) = JudgementOf(decision, *parts_->settings.policy);
+  record->judged_at = at;
+  record->counted_after = parts_->clearings.After(record->subject, record->shadow);
+  record->apart.clear();
+  record->apart_until.clear();
+  if (const std::vector<Subject>* parts = parts_->culprit.Apart(record->subject)) {
     for (const Subject& part : *parts) {
       const absl::Time until = parts_->culprit.ApartUntil(part);
       if (until == absl::InfiniteFuture()) {
-        record.apart.push_back(part.ToString());
+        record->apart.push_back(part.ToString());
       } else if (until != absl::InfinitePast()) {
-        record.apart_until.emplace_back(part.ToString(), until);
+        record->apart_until.emplace_back(part.ToString(), until);
       }
     }
   }
-  if (!shadow) record.within = parts_->culprit.FirstWithin(subject);
-  if (parts_->Shares(subject) && !record.history) {
-    record.counts_by_node = parts_->counts.ByNode(parts_->options.node, subject, shadow,
-                                                  record.window, record.counts, record.judged_at);
+  if (parts_->Shares(record->subject) && !record->history) {
+    record->counts_by_node =
+        parts_->counts.ByNode(parts_->options.node, record->subject, record->shadow, record->window,
+                              record->counts, record->judged_at);
   }
-  Changed(CaseChange::kOpened, record.since, record);
 }
 
 void CaseHandler::Changed(CaseChange change, absl::Time time, const Case& changed) {
@@ -145,8 +153,7 @@ void CaseHandler::EndOrExtend(const Case& record) {
   }
   const StepClock steps(record.window);
   const absl::Time after = steps.EndOf(steps.StepOf(record.since) + 1);
-  if (!record.manual && parts_->judge.MayBeBlocked(record.subject, at) &&
-      !ExemptionOf(record.subject).has_value()) {
+  if (!record.manual && RulesMayBlock(record.subject, at)) {
     const std::vector<Decision> decisions =
         parts_->judge.Decide(record.subject, at, after, record.shadow);
     const Decision* again = Strictest(*parts_->settings.policy, decisions, record.shadow);
@@ -161,19 +168,20 @@ void CaseHandler::EndOrExtend(const Case& record) {
 }
 
 void CaseHandler::Harden(Case record, absl::Time now) {
-  const auto& rules = parts_->settings.policy->rules;
-  const auto rule =
-      absl::c_find_if(rules, [&](const Rule& one) { return one.name == record.rule; });
-  if (rule == rules.end() || rule->measure != record.measure) return;
+  const Rule* const rule = parts_->settings.policy->FindRule(record.rule);
+  if (rule == nullptr || rule->measure != record.measure) return;
   const Decision decision = Evaluate(
       *rule, parts_->counts.Of(record.subject, *rule, now, absl::InfinitePast(), record.shadow));
   if (!decision.beyond) return;
   record.soft = false;
   record.action = rule->action;
-  record.counts = decision.counts;
-  record.percent = decision.percent;
-  record.judged_at = std::max(now, record.judged_at);
+  SetEvidence(decision, std::max(now, record.judged_at), &record);
   Changed(CaseChange::kExtended, now, record);
+  parts_->happened.AddJudgedAgain(record);
+}
+
+bool CaseHandler::RulesMayBlock(const Subject& subject, absl::Time at) const {
+  return parts_->judge.MayBeBlocked(subject, at) && !ExemptionOf(subject).has_value();
 }
 
 void CaseHandler::Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow) {
@@ -191,16 +199,18 @@ std::optional<Case> CaseHandler::ExemptionOf(const Subject& subject) const {
 // Whoever opened them: that node may not know of the exemption yet.
 void CaseHandler::CloseWhatIsExempt() {
   if (parts_->case_table->CountExemptions() == 0) return;
-  for (const Case& record : parts_->case_table->Open()) {
-    if (record.manual) continue;
-    const std::optional<Case> exemption = ExemptionOf(record.subject);
-    if (!exemption.has_value()) continue;
-    Case closed = Casebook::Closed(record, parts_->batch_clock, Ending::kPolicy,
-                                   absl::StrCat(exemption->subject.ToString(), " is exempt by ",
-                                                exemption->by, ": ", exemption->reason));
-    closed.held_order = HeldOrder::kRelease;
-    Changed(CaseChange::kEnded, parts_->batch_clock, closed);
-  }
+  for (const Case& record : parts_->case_table->Open()) CloseIfExempt(record);
+}
+
+void CaseHandler::CloseIfExempt(const Case& record) {
+  if (record.manual) return;
+  const std::optional<Case> exemption = ExemptionOf(record.subject);
+  if (!exemption.has_value()) return;
+  Case closed = Casebook::Closed(record, parts_->batch_clock, Ending::kPolicy,
+                                 absl::StrCat(exemption->subject.ToString(), " is exempt by ",
+                                              exemption->by, ": ", exemption->reason));
+  closed.held_order = HeldOrder::kRelease;
+  Changed(CaseChange::kEnded, parts_->batch_clock, closed);
 }
 
 void CaseHandler::CloseWhatIsNotEnforced() {

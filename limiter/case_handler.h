@@ -49,8 +49,9 @@ class CaseHandler {
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
                                const std::string& reason, HeldOrder held);
 
-  // Ends the cases that rules opened of subjects that a person has exempted.
+  // Ends the cases that rules opened of subjects that a person has exempted: all, or this one.
   void CloseWhatIsExempt();
+  void CloseIfExempt(const Case& record);
   std::optional<Case> ExemptionOf(const Subject& subject) const;
 
   void Clear(const Subject& subject, absl::Time at, bool enforced, bool shadow);
@@ -61,6 +62,10 @@ class CaseHandler {
   void Warn(const Subject& subject, const std::vector<Decision>& decisions, bool shadow);
   void Open(const Subject& subject, const Decision& decision, bool shadow, absl::Time since);
   void EndOrExtend(const Case& record);
+  // Neither the policy nor a person exempts it.
+  bool RulesMayBlock(const Subject& subject, absl::Time at) const;
+  // What the decision, of counts as of `at`, rests on.
+  void SetEvidence(const Decision& decision, absl::Time at, Case* record) const;
   // Mail is held until the rule's cutoff; beyond it the rule's action is taken.
   void Harden(Case record, absl::Time now);
   // A person's record takes the place of the open one.

@@ -30,7 +30,12 @@ void Events::Notify(Observer* observer) const {
     } else if (const auto* lines = std::get_if<LineCounts>(&one)) {
       observer->OnLines(*lines);
     } else if (const auto* change = std::get_if<std::unique_ptr<OfCase>>(&one)) {
-      observer->OnCase((*change)->change, (*change)->record);
+      const OfCase& of = **change;
+      if (of.change.has_value()) {
+        observer->OnCase(*of.change, of.record);
+      } else {
+        observer->OnJudgedAgain(of.record);
+      }
     } else if (const auto* incident = std::get_if<std::unique_ptr<Incident>>(&one)) {
       observer->OnIncident(**incident);
     } else if (const auto* warning = std::get_if<std::unique_ptr<Warning>>(&one)) {

@@ -57,6 +57,9 @@ class Observer {
 
   virtual void OnCase(CaseChange change, const Case& record) { (void)change, (void)record; }
 
+  // An open case's judgement is another now: it has new counts, and needs a new receipt.
+  virtual void OnJudgedAgain(const Case& record) { (void)record; }
+
   // An incident opened, or ended.
   virtual void OnIncident(const Incident& incident) { (void)incident; }
 
@@ -92,6 +95,9 @@ class Events {
   void AddCase(CaseChange change, const Case& record) {
     list_.emplace_back(std::make_unique<OfCase>(OfCase{change, record}));
   }
+  void AddJudgedAgain(const Case& record) {
+    list_.emplace_back(std::make_unique<OfCase>(OfCase{std::nullopt, record}));
+  }
   void AddIncident(const Incident& incident) {
     list_.emplace_back(std::make_unique<Incident>(incident));
   }
@@ -123,7 +129,7 @@ class Events {
     std::optional<Classification> answer;
   };
   struct OfCase {
-    CaseChange change;
+    std::optional<CaseChange> change;  // none: it was judged again
     Case record;
   };
   // Rare and large alternatives are on the heap, to keep the common ones small.

@@ -13,7 +13,8 @@ void Uncommitted::OnMessage(const LogEvent& event, const ChargedSubjects& charge
                             const Classification* answer) {
   switch (event.kind) {
     case LogEvent::Kind::kArrived:
-      AddRow(event.attempt, charged, Outcome::kQueued, LeftOut::kCounts, nullptr);
+      AddRow(event.attempt, charged, Outcome::kQueued,
+             event.attempt.handed_over ? LeftOut::kInternalHost : LeftOut::kCounts, nullptr);
       KeepOpen(event);
       break;
     case LogEvent::Kind::kIdentified:
@@ -80,8 +81,6 @@ void Uncommitted::AddRow(const Attempt& attempt, const ChargedSubjects& charged,
   row.reply = attempt.reply;
 }
 
-// While a batch is told, the row of the attempt that made a case trip is the last one. Else a case
-// is opened by what other nodes say: then it is any row up to that time.
 void Uncommitted::OnCase(CaseChange change, const Case& record) {
   if (change != CaseChange::kOpened && change != CaseChange::kAdopted) return;
   if (change == CaseChange::kAdopted) {
@@ -89,8 +88,19 @@ void Uncommitted::OnCase(CaseChange change, const Case& record) {
     if (adopted_.size() > kMaxRows) adopted_.clear();
     if (!adopted_.insert(record.id).second) return;
   }
+  AddDue(record, record.since);
+}
+
+void Uncommitted::OnJudgedAgain(const Case& record) {
+  std::erase_if(due_, [&](const DueReceipt& due) { return due.record.id == record.id; });
+  AddDue(record, record.judged_at);
+}
+
+// While a batch is told, the row of the attempt that made a case trip is the last one. Else a case
+// is opened by what other nodes say: then it is any row up to that time.
+void Uncommitted::AddDue(const Case& record, absl::Time tripped) {
   if (in_batch_ ? rows_.empty() : !options_.ledger) return;
-  const int64_t row = in_batch_ ? rows_.back().row : LedgerRowKey(record.since, rows_written_);
+  const int64_t row = in_batch_ ? rows_.back().row : LedgerRowKey(tripped, rows_written_);
   due_.push_back({record, row, 0});
   AddFact(absl::StrCat(kDueFact, record.id), absl::StrCat(row));
 }

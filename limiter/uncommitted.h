@@ -59,6 +59,7 @@ class Uncommitted : public Observer {
   void OnMessage(const LogEvent& event, const ChargedSubjects& charged,
                  const Classification* answer) override;
   void OnCase(CaseChange change, const Case& record) override;
+  void OnJudgedAgain(const Case& record) override;
 
   // A fact to be stored, or, if `text` is empty, forgotten.
   void AddFact(std::string name, std::string text) {
@@ -94,6 +95,7 @@ class Uncommitted : public Observer {
  private:
   void AddRow(const Attempt& attempt, const ChargedSubjects& charged, Outcome outcome,
               LeftOut left_out, const Classification* answer);
+  void AddDue(const Case& record, absl::Time tripped);
   void KeepOpen(const LogEvent& event);
   void KeepClosed(const std::string& id);
 

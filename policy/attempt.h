@@ -79,8 +79,8 @@ struct Attempt {
   std::string mail_subject;  // Subject: line, if logged (kArrived only)
   bool remote = false;       // the MTA names another host or a server's reply (on_this_host.h)
   bool bare_expiry = false;  // the MTA gave up without another reason ("retry timeout exceeded")
-  // Of kArrived only: recipients of the envelope, 0 if the MTA does not say; and whether a filter
-  // or host of ours handed over a message that had arrived before.
+  // Of kArrived only: recipients of the envelope, 0 if the MTA does not say. Of kIdentified as
+  // well: whether the message had arrived before, under another id (a filter handed it back).
   int64_t recipients = 0;
   bool handed_over = false;
 

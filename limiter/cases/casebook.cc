@@ -31,7 +31,9 @@ Case Casebook::Open(const Subject& subject, const Policy& policy, const Decision
   record.shadow = shadow;
   record.soft = rule.cutoff > 0 && !decision.beyond;
   record.action = rule.action;
-  if (record.soft) record.action.by_source.fill(Verdict::kHold);
+  if (record.soft) {
+    for (Verdict& verdict : record.action.by_source) verdict = std::min(verdict, Verdict::kHold);
+  }
   record.since = since;
   record.until = since + rule.block_for;
   record.history = record.until <= clock;

@@ -5,6 +5,21 @@
 
 namespace deferd {
 
+namespace {
+
+// Makes room in a map whose values have a time: the older half goes.
+template <typename Map>
+void DropOlderHalf(Map* map) {
+  std::vector<absl::Time> times;
+  times.reserve(map->size());
+  for (const auto& [known, value] : *map) times.push_back(value.at);
+  const auto half = times.begin() + static_cast<ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), half, times.end());
+  absl::erase_if(*map, [&](const auto& one) { return one.second.at <= *half; });
+}
+
+}  // namespace
+
 bool Accepted::TakeQuestion(const std::string& id, absl::Time now) {
   if (Find(id, now) != nullptr) return false;
   Put(id, now, /*arrived=*/false);
@@ -27,15 +42,21 @@ Accepted::Message* Accepted::Find(const std::string& id, absl::Time now) {
 }
 
 void Accepted::Put(const std::string& id, absl::Time now, bool arrived) {
-  if (messages_.size() >= kMost) {
-    std::vector<absl::Time> times;
-    times.reserve(messages_.size());
-    for (const auto& [known, message] : messages_) times.push_back(message.at);
-    const auto half = times.begin() + static_cast<ptrdiff_t>(times.size() / 2);
-    std::nth_element(times.begin(), half, times.end());
-    absl::erase_if(messages_, [&](const auto& one) { return one.second.at <= *half; });
-  }
+  if (messages_.size() >= kMost) DropOlderHalf(&messages_);
   messages_[id] = {now, arrived};
+}
+
+void Accepted::Await(const std::string& id, absl::Time now, int64_t recipients) {
+  if (awaited_.size() >= kMost) DropOlderHalf(&awaited_);
+  awaited_[id] = {now, recipients};
+}
+
+std::optional<int64_t> Accepted::TakeAwaited(const std::string& id) {
+  const auto found = awaited_.find(id);
+  if (found == awaited_.end()) return std::nullopt;
+  const int64_t recipients = found->second.recipients;
+  awaited_.erase(found);
+  return recipients;
 }
 
 }  // namespace deferd

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -97,6 +98,9 @@ struct MessageRecord {
   Dilution dilution;
   // Of limits on what is sent: the recipients counted for it; 0: it was not counted.
   int64_t sent_recipients = 0;
+  // Those that were tried since deferd started, as RecipientNumber: of an alias the alias itself.
+  // Null: none.
+  std::unique_ptr<absl::flat_hash_set<uint64_t>> sent_to;
   bool stored = false;  // some of it is in the store
 };
 

@@ -79,6 +79,7 @@ bool ArrivalOfRow(const Json& row, Attempt* attempt) {
     return false;
   }
   *attempt = Attempt();
+  attempt->handed_over = Field(row, "left_out") == LeftOutName(LeftOut::kInternalHost);
   return ReadTime(row, "time", &attempt->time) && ReadWho(row, attempt);
 }
 

@@ -325,6 +325,7 @@ class EximReader : public JoiningReader {
       return;
     }
     hand_overs_.Proven(line.id, new_id);
+    next->handed_over = true;
     const Identity& who = first->identity;
     Identity& identity = next->identity;
     if (identity.login == who.login && identity.user == who.user && identity.host == who.host &&
@@ -336,7 +337,9 @@ class EximReader : public JoiningReader {
     identity.host = who.host;
     identity.identified_domain = who.identified_domain;
     hand_overs_.Identify(new_id, identity);
-    if (tell_all_) AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, new_id, next, batch);
+    if (!tell_all_) return;
+    AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, new_id, next, batch)
+        ->attempt.handed_over = true;
   }
 
   static Attempt* AddEvent(EventBatch* batch) {
@@ -383,6 +386,7 @@ class EximReader : public JoiningReader {
     ArrivedMessage* message = messages_.Open(line.id, tell_all_ ? &forgotten_ : nullptr);
     AddForgotten(line.id, last_stamp_, &forgotten_, batch);
     message->arrival = last_stamp_;
+    message->handed_over = false;
     Identity& identity = message->identity;
     Assign(line.sender, &identity.sender);
     Assign(line.login, &identity.login);

@@ -171,6 +171,9 @@ void HandOvers::Share(First* first, First* copy) {
 // `as_first`: the new message as the original of later copies.
 bool HandOvers::Inherit(int64_t number, First* as_first, Identity* identity) {
   First& first = firsts_.find(number)->second;
+  as_first->copy = !first.own || !first.copied;
+  first.copied = true;
+  as_first->copied = first.own;
   SetClaimed(number);
   Share(&first, as_first);
   as_first->own = first.own;
@@ -366,7 +369,11 @@ void HandOvers::Apply(absl::string_view id, Identity* identity) const {
 }
 
 bool HandOvers::IsCopy(absl::string_view id) const {
-  return copies_.size() != 0 && copies_.Find(id) != nullptr;
+  const auto number = number_of_.find(id);
+  if (number != number_of_.end() && firsts_.find(number->second)->second.copy) return true;
+  // Of what may be a copy of somebody else's mail nothing is known yet (Identity::unclear).
+  const Copy* copy = copies_.size() == 0 ? nullptr : copies_.Find(id);
+  return copy != nullptr && !(copy->unclear && IsFilter(copy->host));
 }
 
 void HandOvers::Rename(absl::string_view id, absl::string_view new_id) {

@@ -135,7 +135,8 @@ class HandOvers {
   void Apply(absl::string_view id, absl::string_view recipient, absl::string_view original,
              Identity* identity);
   void Apply(absl::string_view id, Identity* identity) const;
-  // Whether it is a copy of a message that arrived before.
+  // Whether it is a copy of a message that arrived before, as far as is known. A host of ours that
+  // sends mail of its own under one Message-ID has one copy of each: what else it sends is new.
   bool IsCopy(absl::string_view id) const;
 
   // The message has a new queue id.
@@ -162,6 +163,9 @@ class HandOvers {
     bool given = false;     // handed to a host of ours
     bool believed = false;  // to a trusted host: a late copy matters
     bool claimed = false;   // a copy is known
+    // It is one itself, and another was taken for one. Not stored: asked for at an arrival.
+    bool copy = false;
+    bool copied = false;
     int64_t copies_left = 0;
     int64_t recipients = 0;             // accepted for each copy
     std::vector<std::string> doubtful;  // ids of possible copies

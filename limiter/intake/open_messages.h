@@ -32,6 +32,7 @@ struct ArrivedMessage {
   // messages itself.
   enum class Origin : uint8_t { kUnknown, kClient, kOwnHost, kLocalUser, kMta };
   Origin origin = Origin::kUnknown;
+  bool handed_over = false;  // it arrived before, under another id
 };
 
 class OpenMessages {

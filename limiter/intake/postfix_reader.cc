@@ -205,9 +205,11 @@ class PostfixReader : public JoiningReader {
                                                                   : Origin::kMta;
     // Handed back by a filter, or requeued: it belongs to the original's sender.
     std::vector<std::string> deferred;
+    bool handed_over = false;
     if (!line.orig_id.empty() && (handed_back || origin == Origin::kLocalUser)) {
       if (ArrivedMessage* first = messages_.Find(line.orig_id)) {
         identity = first->identity;
+        handed_over = first->active || first->handed_over;
         if (origin == Origin::kLocalUser) deferred = std::move(first->deferred);
         if (handed_back) hand_overs_.Proven(line.orig_id, line.id);
       }
@@ -220,7 +222,7 @@ class PostfixReader : public JoiningReader {
     }
     ArrivedMessage* message = messages_.Open(line.id, tell_all_ ? &forgotten_ : nullptr);
     AddForgotten(line.id, last_stamp_, &forgotten_, batch);
-    *message = {last_stamp_, std::move(identity), std::move(deferred), false, origin};
+    *message = {last_stamp_, std::move(identity), std::move(deferred), false, origin, handed_over};
     if (origin == Origin::kOwnHost && IsBroughtByOwn(message->identity)) DoubtOfSession(line.id);
     if (!tell_all_) return;
     AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, line.id, message, batch)->deferred =
@@ -259,7 +261,7 @@ class PostfixReader : public JoiningReader {
         AddMessageEvent(LogEvent::Kind::kArrived, last_stamp_, line.id, message, batch);
     hand_overs_.Apply(line.id, &event->attempt.identity);
     event->attempt.recipients = line.nrcpt;
-    event->attempt.handed_over = hand_overs_.IsCopy(line.id);
+    event->attempt.handed_over = message->handed_over || hand_overs_.IsCopy(line.id);
   }
 
   // One of our own hosts brought it, and the log names nobody else.
@@ -408,6 +410,7 @@ class PostfixReader : public JoiningReader {
     }
     if (ArrivedMessage* next = messages_.Find(line.queued_as)) {
       hand_overs_.Proven(line.id, line.queued_as);
+      next->handed_over = true;
       GoOnAs(message->identity, line.queued_as, next, batch);
     }
   }
@@ -426,8 +429,9 @@ class PostfixReader : public JoiningReader {
     identity.made_by_mta = first.made_by_mta;
     hand_overs_.Identify(id, identity);
     if (!tell_all_) return;
-    AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, id, next, batch)->deferred =
-        next->deferred;
+    LogEvent* event = AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, id, next, batch);
+    event->deferred = next->deferred;
+    event->attempt.handed_over = next->handed_over;
   }
 
   // MailScanner holds each message, checks it and requeues it; qmgr(8) may log the new id first.
@@ -442,6 +446,7 @@ class PostfixReader : public JoiningReader {
       AddForgotten(line.queued_as, last_stamp_, &forgotten_, batch);
       *next = {last_stamp_, Identity(), first.deferred, false, first.origin};
       next->identity.sender = first.identity.sender;
+      next->handed_over = first.active || first.handed_over;
     } else if (next->origin == ArrivedMessage::Origin::kUnknown) {
       next->origin = first.origin;
     } else {

@@ -151,6 +151,23 @@ TEST_F(SentRules, RecipientsAreCountedAsFarAsTheyAreKnown) {
               HasSubstr("has exceeded the max recipients per day (40/40 (100%)) allowed."));
 }
 
+// One address that the server expands to many is one recipient: that is what was sent to.
+TEST_F(SentRules, AnAliasIsOneRecipient) {
+  Arrive("m1", absl::Minutes(1), 0);
+  const auto deliver = [&](const std::string& to, const std::string& original) {
+    Attempt attempt =
+        MakeAttempt("shop.example", At(absl::Minutes(2)), Outcome::kDelivered, "", to);
+    attempt.original = original;
+    attempt.message = {"m1", At(absl::Minutes(1))};
+    Feed(attempt);
+  };
+  for (int i = 0; i < 30; ++i) deliver(absl::StrCat("member", i, "@far.example"), "all@here");
+  EXPECT_EQ(CountsNow("shop.example").sent_recipients, 1);
+  deliver("ann@far.example", "");
+  deliver("eve@far.example", "All@here");
+  EXPECT_EQ(CountsNow("shop.example").sent_recipients, 2);
+}
+
 TEST_F(SentRules, OutliveARestartAndAreCleared) {
   for (int i = 0; i < 3; ++i) Arrive(absl::StrCat("m", i), absl::Minutes(1));
   Commit();
@@ -218,6 +235,55 @@ TEST_F(SoftLimit, HoldsUpToTheCutoffThenRefuses) {
   Commit();
   Start();
   EXPECT_EQ(OpenCase("shop.example")->percent, 150);
+}
+
+// The receipt is that of the judgement that the case has now.
+TEST_F(SoftLimit, WhatIsRefusedRestsOnTheNewCounts) {
+  for (int i = 0; i < 4; ++i) Arrive(absl::StrCat("m", i), absl::Minutes(1));
+  Commit();
+  committer_->Commit().IgnoreError();  // gathers the receipt
+  const std::optional<Receipt> soft = committer_->ReceiptOf(*OpenCase("shop.example"));
+  ASSERT_TRUE(soft.has_value());
+  for (int i = 4; i < 6; ++i) Arrive(absl::StrCat("m", i), absl::Minutes(2));
+  const Case open = *OpenCase("shop.example");
+  ASSERT_FALSE(open.soft);
+  committer_->Commit().IgnoreError();
+  const std::optional<Receipt> receipt = committer_->ReceiptOf(open);
+  ASSERT_TRUE(receipt.has_value());
+  EXPECT_EQ(receipt->counts, open.counts);
+  EXPECT_EQ(receipt->total, 6);
+  const std::unique_ptr<LedgerReader> reader = store_->NewReader();
+  absl::StatusOr<Verification> verified =
+      VerifyReceipt(open, *receipt, *settings_.policy, reader.get());
+  ASSERT_THAT(verified, IsOk());
+  EXPECT_EQ(verified->finding, Finding::kConfirmed) << testing::PrintToString(verified->remarks);
+}
+
+class SoftLimitThatPassesSome : public SentRules {
+ protected:
+  SoftLimitThatPassesSome()
+      : SentRules(R"(
+[rule.hourly]
+max_sent = 2
+cutoff = 200
+action = { submission = "reject", local = "pass", queued = "pass", relay = "discard" }
+)") {}
+};
+
+TEST_F(SoftLimitThatPassesSome, HoldsNothingThatTheRulePasses) {
+  Arrive("m0", absl::Minutes(1));
+  Arrive("m1", absl::Minutes(1));
+  ASSERT_TRUE(OpenCase("shop.example"));
+  Case open = *OpenCase("shop.example");
+  ASSERT_TRUE(open.soft);
+  EXPECT_EQ(open.action.For(Source::kSubmission), Verdict::kHold);
+  EXPECT_EQ(open.action.For(Source::kLocal), Verdict::kPass);
+  EXPECT_EQ(open.action.For(Source::kQueued), Verdict::kPass);
+  EXPECT_EQ(open.action.For(Source::kRelay), Verdict::kHold);
+  Arrive("m2", absl::Minutes(2));
+  Arrive("m3", absl::Minutes(2));
+  open = *OpenCase("shop.example");
+  EXPECT_EQ(open.action, settings_.policy->rules[0].action);
 }
 
 // Who may not be blocked is counted and shown all the same.
