@@ -112,7 +112,7 @@ bool NodeExchange::CasePut(const SharedCase& sent, const CasePutAnswer& answer, 
   const CaseExchange::Answered answered =
       parts_->shared_cases->Put(sent, answer, parts_->rows->CaseOffset(), parts_->batch_clock);
   if (answered.announce.has_value()) parts_->happened.AddAnnouncement(*answered.announce);
-  if (answered.adopted.has_value()) Adopt(*answered.adopted);
+  if (answered.adopted.has_value() && Adopt(*answered.adopted)) cases_->CloseWhatIsExempt();
   if (answered.waits) parts_->Wake();
   events->Append(parts_->TakeEvents());
   return answered.adopted.has_value();
@@ -121,25 +121,30 @@ bool NodeExchange::CasePut(const SharedCase& sent, const CasePutAnswer& answer, 
 void NodeExchange::MergeCases(const std::vector<SharedCase>& theirs, bool all, Events* events) {
   MutexLock lock(mutex_);
   parts_->batch_clock = parts_->clock->Now();
+  bool exempted = false;
   for (const SharedCase& one : theirs) {
     const std::optional<Adoption> adopted = parts_->shared_cases->Merge(
         one, parts_->rows->CaseOffset(), parts_->batch_clock, parts_->TooOld(parts_->batch_clock));
-    if (adopted.has_value()) Adopt(*adopted);
+    if (adopted.has_value()) exempted = Adopt(*adopted) || exempted;
   }
+  if (exempted) cases_->CloseWhatIsExempt();
   if (all) parts_->shared_cases->SetAll(theirs);
   if (parts_->shared_cases->AnyWaits()) parts_->Wake();
   events->Append(parts_->TakeEvents());
 }
 
-void NodeExchange::Adopt(const Adoption& adoption) {
+bool NodeExchange::Adopt(const Adoption& adoption) {
   const Case& record = adoption.record;
   if (adoption.clear_at != absl::InfinitePast()) {
     cases_->Clear(record.subject, adoption.clear_at, !record.shadow, adoption.clear_shadow);
   }
   if (!adoption.gives_way.empty()) parts_->casebook.Forget(adoption.gives_way);
-  if (!adoption.changes) return;
+  if (!adoption.changes) return false;
   cases_->Changed(CaseChange::kAdopted, parts_->batch_clock, record);
-  if (record.state != CaseState::kClosed) cases_->CloseWhatIsExempt();
+  if (record.state == CaseState::kClosed) return false;
+  // The node that opened it may not know of the exemption yet.
+  if (!record.exempts()) cases_->CloseIfExempt(record);
+  return record.exempts();
 }
 
 bool NodeExchange::CaseWaits(const Subject& subject) const {

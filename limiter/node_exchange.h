@@ -55,7 +55,8 @@ class NodeExchange {
 
  private:
   bool JudgeAgain(const Subject& subject) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Adopt(const Adoption& adoption) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // True: the record exempts somebody.
+  bool Adopt(const Adoption& adoption) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Mutex* const mutex_;
   LimiterParts* const parts_ ABSL_PT_GUARDED_BY(mutex_);

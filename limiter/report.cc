@@ -17,8 +17,7 @@ std::vector<SubjectCounts> TopOf(const LimiterParts& parts, size_t limit) {
     auto add = [&](const Subject& subject) {
       const Counts counts =
           parts.counts.Of(subject, window, now, absl::InfinitePast(), /*shadow=*/false);
-      if (counts.total() > 0 || counts.rejected > 0 || counts.sent > 0)
-        top.push_back({subject, counts});
+      if (!counts.nothing()) top.push_back({subject, counts});
     };
     parts.counter.ForEach(add);
     if (parts.rows != nullptr) {

@@ -36,6 +36,9 @@ struct Counts {
 
   int64_t bad() const { return deferred + failed; }
   int64_t total() const { return delivered + bad(); }
+  bool nothing() const {
+    return total() == 0 && rejected == 0 && sent == 0 && sent_recipients == 0;
+  }
 
   // The counts for a rule on rejected recipients: rejected ones are bad, accepted ones are good,
   // whatever happened to them later.

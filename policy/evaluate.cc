@@ -54,11 +54,12 @@ Decision Evaluate(const Rule& rule, const Counts& counts) {
 }
 
 std::vector<Decision> EvaluateAll(const Policy& policy, const Subject& subject,
-                                  const std::function<Counts(const Rule&)>& counts_of, bool alone,
-                                  absl::string_view within) {
+                                  absl::FunctionRef<std::optional<Counts>(const Rule&)> counts_of,
+                                  bool alone, absl::string_view within) {
   std::vector<Decision> decisions;
   for (const Rule* rule : RulesFor(policy, subject, alone, within)) {
-    decisions.push_back(Evaluate(*rule, counts_of(*rule)));
+    const std::optional<Counts> counts = counts_of(*rule);
+    if (counts.has_value()) decisions.push_back(Evaluate(*rule, *counts));
   }
   return decisions;
 }

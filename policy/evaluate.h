@@ -11,10 +11,11 @@
 #ifndef DEFERD_POLICY_EVALUATE_H_
 #define DEFERD_POLICY_EVALUATE_H_
 
-#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "policy/counts.h"
 #include "policy/policy.h"
@@ -46,9 +47,9 @@ std::string LimitsText(const Rule& rule);
 Decision Evaluate(const Rule& rule, const Counts& counts);
 
 // Judges `subject` by every rule that is for it (RulesFor), in the policy's order. `counts_of`
-// gives its counts in the rule's window, and of its classes.
+// gives its counts in the rule's window, and of its classes; nothing: the rule is not asked.
 std::vector<Decision> EvaluateAll(const Policy& policy, const Subject& subject,
-                                  const std::function<Counts(const Rule&)>& counts_of,
+                                  absl::FunctionRef<std::optional<Counts>(const Rule&)> counts_of,
                                   bool alone = false, absl::string_view within = "");
 
 // The tripped decision that a case names: the strictest action, the first of those. Only rules in

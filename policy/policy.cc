@@ -17,9 +17,12 @@ constexpr std::array<Verdict, kVerdicts> kAllVerdicts = {Verdict::kPass, Verdict
 constexpr std::array<Source, kSources> kAllSources = {Source::kSubmission, Source::kLocal,
                                                       Source::kQueued, Source::kRelay};
 
-double ProbabilityToCount(const Policy& policy, const Classification& answer, bool failure) {
+// `classes`, unless empty: only as one of these.
+double ProbabilityToCount(const Policy& policy, const Classification& answer, bool failure,
+                          ClassSet classes = {}) {
   return CountsProbability(answer, [&](ReplyClass reply_class, ReplyScope scope) {
-    return policy.Counts(reply_class, scope, failure);
+    return (classes.empty() || classes.Has(reply_class)) &&
+           policy.Counts(reply_class, scope, failure);
   });
 }
 
@@ -123,9 +126,9 @@ bool Policy::CountsAnswer(const Classification& answer, bool failure) const {
   return ProbabilityToCount(*this, answer, failure) >= 0.5;
 }
 
-bool Policy::SurelyCounts(const Classification& answer, bool failure) const {
+bool Policy::SurelyCounts(const Classification& answer, bool failure, ClassSet of) const {
   return answer.reply_class != ReplyClass::kUnclassified &&
-         ProbabilityToCount(*this, answer, failure) >= kSureReply;
+         ProbabilityToCount(*this, answer, failure, of) >= kSureReply;
 }
 
 bool Policy::Exempts(const Subject& subject, absl::Time now, absl::string_view within) const {
@@ -159,9 +162,10 @@ bool Policy::JudgesSent() const {
 }
 
 bool Policy::JudgesSentRecipients() const {
-  return JudgesSent() && std::any_of(rules.begin(), rules.end(), [](const Rule& rule) {
-           return rule.measure.what == Measure::What::kSentRecipients;
-         });
+  if (index != nullptr && index->rules() == rules.size()) return index->has_sent_recipients();
+  return std::any_of(rules.begin(), rules.end(), [](const Rule& rule) {
+    return rule.measure.what == Measure::What::kSentRecipients;
+  });
 }
 
 Action Policy::ActionOfBlock(const Subject& subject) const {

@@ -144,8 +144,9 @@ struct Policy {
   bool Counts(ReplyClass reply_class, ReplyScope scope, bool failure) const;
   // The same of an answer whose class may be in doubt: it counts when it probably does.
   bool CountsAnswer(const Classification& answer, bool failure) const;
-  // It counts with so much certainty that mail may be discarded or given back for it.
-  bool SurelyCounts(const Classification& answer, bool failure) const;
+  // It counts with so much certainty that mail may be discarded or given back for it. `of`, unless
+  // empty: and is of these classes.
+  bool SurelyCounts(const Classification& answer, bool failure, ClassSet of = {}) const;
 
   // nullptr: it has no rule of that name.
   const Rule* FindRule(absl::string_view name) const;

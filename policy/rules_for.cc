@@ -59,6 +59,8 @@ RuleIndex::RuleIndex(const std::vector<Rule>& rules) : briefs_(rules.size()) {
     (rules[i].shadow ? has_shadow_ : has_others_) = true;
     has_rejected_ = has_rejected_ || rules[i].measure.rejected();
     has_sent_ = has_sent_ || rules[i].measure.sent();
+    has_sent_recipients_ =
+        has_sent_recipients_ || rules[i].measure.what == Measure::What::kSentRecipients;
     for (const std::string& name : rules[i].instead_of) {
       auto found = numbers.find(name);
       if (found != numbers.end()) briefs_[i].replaces.push_back(found->second);

@@ -42,6 +42,7 @@ class RuleIndex {
   bool has_others() const { return has_others_; }  // not in shadow by themselves
   bool has_rejected() const { return has_rejected_; }
   bool has_sent() const { return has_sent_; }
+  bool has_sent_recipients() const { return has_sent_recipients_; }
   const Brief& Of(uint32_t number) const { return briefs_[number]; }
 
  private:
@@ -50,6 +51,7 @@ class RuleIndex {
   bool has_others_ = false;
   bool has_rejected_ = false;
   bool has_sent_ = false;
+  bool has_sent_recipients_ = false;
   std::vector<Brief> briefs_;
 };
 

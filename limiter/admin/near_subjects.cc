@@ -39,9 +39,8 @@ std::optional<size_t> Farness(const Subject& asked, const Subject& other) {
 
 bool EverSeen(const WhyParts& parts, const Subject& subject) {
   const SubjectReport report = parts.limiter->Report(subject);
-  if (report.counts.total() > 0 || report.counts.rejected > 0 || !report.left_out.empty() ||
-      !report.counts_by_node.empty() || report.cleared_at != absl::InfinitePast() ||
-      !parts.cases->EventsOf(subject, 1).empty()) {
+  if (!report.counts.nothing() || !report.left_out.empty() || !report.counts_by_node.empty() ||
+      report.cleared_at != absl::InfinitePast() || !parts.cases->EventsOf(subject, 1).empty()) {
     return true;
   }
   LedgerQuery query;

@@ -215,9 +215,7 @@ absl::Status RunningDaemon::Reload(bool force) {
   const Settings settings = MakeSettings(*config, *policy);
   Keep(config_.state_dir, *config, *policy);
   const std::vector<Case> open = cases_.Open();
-  gate_.SetSettings(settings);
-  committer_.SetSettings(settings);
-  judges_sent_.store(settings.policy->JudgesSent());
+  Apply(settings);
   if (config->text != text_before || lists_watch_.Changed()) BeginCharging();
   for (std::string& change : EndedByPolicy(open, cases_)) changes.push_back(std::move(change));
   if (changes.empty()) changes.push_back("nothing has changed");
@@ -236,6 +234,12 @@ absl::Status RunningDaemon::Reload(bool force) {
   spdlog::info("reloaded: policy {} ({}), mode {}: {}", policy_.policy->path, policy_.policy->hash,
                ModeName(policy_.policy->mode), absl::StrJoin(changes_, "; "));
   return absl::OkStatus();
+}
+
+void RunningDaemon::Apply(const Settings& settings) {
+  gate_.SetSettings(settings);
+  committer_.SetSettings(settings);
+  judges_sent_.store(settings.policy->JudgesSent());
 }
 
 // Findings of doctor and alarms refer to the [charge] in force.
@@ -283,9 +287,7 @@ void RunningDaemon::LookAtLists() {
   }
   loaded_ = *std::move(config);
   const Settings settings = MakeSettings(loaded_, *again);
-  gate_.SetSettings(settings);
-  committer_.SetSettings(settings);
-  judges_sent_.store(settings.policy->JudgesSent());
+  Apply(settings);
   BeginCharging();
   spdlog::info("the lists of [charge] and of the policy have changed: read again");
 }

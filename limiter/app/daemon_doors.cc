@@ -86,7 +86,6 @@ absl::Status RunningDaemon::OpenDoors() {
 
 absl::Status RunningDaemon::OpenHook() {
   if (config_.hook_exim.empty() && config_.hook_postfix.empty()) return absl::OkStatus();
-  judges_sent_.store(limiter_.settings().policy->JudgesSent());
   absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
   if (!server.ok()) return server.status();
   auto answer = [this](const Question& question) {

@@ -160,6 +160,8 @@ class RunningDaemon : public Daemon {
   void WatchLists() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);
   void LookAtLists();
   void BeginCharging();
+  // Settings that were read again are in force.
+  void Apply(const Settings& settings);
   bool LookAtFreshness(size_t pending);
   void ReportBlindness();
   Json WhyOf(const std::string& subject) const;
@@ -240,7 +242,7 @@ class RunningDaemon : public Daemon {
   std::vector<std::unique_ptr<LogSet>> logs_ ABSL_GUARDED_BY(logs_mutex_);  // by MTA
   std::vector<std::unique_ptr<Follower>> journals_ ABSL_GUARDED_BY(logs_mutex_);
 
-  std::atomic<bool> judges_sent_{false};  // the policy in force does
+  std::atomic<bool> judges_sent_{limiter_.settings().policy->JudgesSent()};  // that in force does
   Door hook_;
   Door admin_;
   std::unique_ptr<Watchdog> watchdog_;  // after the sockets' servers, which it watches

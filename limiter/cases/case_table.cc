@@ -12,7 +12,9 @@
 
 namespace deferd {
 
-namespace {
+bool IsPattern(const Subject& subject) {
+  return subject.kind == SubjectKind::kDomain && absl::StartsWith(subject.id, "*.");
+}
 
 std::vector<Subject> PatternsOf(absl::string_view domain) {
   std::vector<Subject> patterns;
@@ -23,40 +25,39 @@ std::vector<Subject> PatternsOf(absl::string_view domain) {
   return patterns;
 }
 
-}  // namespace
-
-bool IsPattern(const Subject& subject) {
-  return subject.kind == SubjectKind::kDomain && absl::StartsWith(subject.id, "*.");
-}
-
-void ForEachPatternOf(absl::string_view domain, absl::FunctionRef<bool(const Subject&)> tell) {
-  for (const Subject& pattern : PatternsOf(domain)) {
-    if (!tell(pattern)) return;
-  }
-}
-
 int NarrownessOf(const Subject& subject) {
-  constexpr int kTag = 1000, kDomain = 2000, kPart = 3000;  // a name has under 255 bytes
+  constexpr int kHost = 0, kTag = 1000, kDomain = 2000, kPart = 3000;  // a name has under 255 bytes
+  if (subject.kind == SubjectKind::kHost) return kHost;
   if (subject.kind != SubjectKind::kDomain && subject.kind != SubjectKind::kForward) return kPart;
   if (absl::StartsWith(subject.id, kTagPrefix)) return kTag;
   return IsPattern(subject) ? static_cast<int>(subject.id.size()) : kDomain;
 }
 
-std::optional<Case> CaseTable::FindEnforced(const Subject& subject, absl::Time now) const {
-  if (!AnyOpen()) return std::nullopt;
+CaseTable::InForce CaseTable::FindInForce(const Subject& subject, absl::Time now) const {
+  InForce found;
+  if (!AnyOpen()) return found;
   MutexLock lock(&mutex_);
-  const auto is_block = [&](const Case* record) {
-    return record != nullptr && !record->exempts() && record->Enforced(now);
-  };
-  const Case* found = FindIn(subject);
-  if (!is_block(found) && patterns_ > 0 && subject.kind == SubjectKind::kDomain) {
-    for (const Subject& pattern : PatternsOf(subject.id)) {
-      found = FindIn(pattern);
-      if (is_block(found)) break;
+  const auto add = [&](const Case* record) {
+    if (record != nullptr && !record->exempts() && record->Enforced(now)) {
+      found.blocks.push_back(*record);
     }
+  };
+  add(FindIn(subject));
+  if (patterns_ > 0 && subject.kind == SubjectKind::kDomain) {
+    for (const Subject& pattern : PatternsOf(subject.id)) add(FindIn(pattern));
   }
-  if (!is_block(found)) return std::nullopt;
-  return *found;
+  const auto watched = open_.find(Key{subject, /*shadow=*/true});
+  if (watched != open_.end() && watched->second.until > now) found.watched = watched->second;
+  return found;
+}
+
+std::optional<Case> CaseTable::FindEnforced(const Subject& subject, absl::Time now) const {
+  InForce found = FindInForce(subject, now);
+  const auto strictest = std::max_element(
+      found.blocks.begin(), found.blocks.end(),
+      [](const Case& a, const Case& b) { return a.action.Strictest() < b.action.Strictest(); });
+  if (strictest == found.blocks.end()) return std::nullopt;
+  return std::move(*strictest);
 }
 
 std::optional<Case> CaseTable::FindExemption(const Subject& subject,

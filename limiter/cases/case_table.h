@@ -25,7 +25,6 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -48,9 +47,15 @@ class CaseTable {
   // Closed cases and events kept; the oldest are forgotten first.
   static constexpr size_t kMaxHistory = 10'000;
 
-  // The block that answers an MTA's query: that of the subject itself, else a person's block of a
-  // "*." name that covers the domain, the longest name first. At most one enforced and one shadow
-  // case of a subject are open at a time.
+  // What is in force for a subject: its case in shadow, if any, and its blocks. These are its own
+  // block and a person's blocks of "*." names that cover the domain, the longest name first. At
+  // most one enforced and one shadow case of a subject are open at a time.
+  struct InForce {
+    std::optional<Case> watched;
+    std::vector<Case> blocks;
+  };
+  InForce FindInForce(const Subject& subject, absl::Time now) const;
+  // The strictest of these blocks.
   std::optional<Case> FindEnforced(const Subject& subject, absl::Time now) const;
   std::optional<Case> FindOpen(const Subject& subject, bool shadow) const;
   // The open exemption of the subject, of a domain that it is charged inside of, of a tag that
@@ -128,10 +133,10 @@ class CaseTable {
 inline constexpr absl::string_view kTagPrefix = "tag:";
 // "*.example.com"
 bool IsPattern(const Subject& subject);
-// Calls `tell` with each "*." name that covers the domain, the longest first, until it returns
-// false.
-void ForEachPatternOf(absl::string_view domain, absl::FunctionRef<bool(const Subject&)> tell);
-// How narrow a person's case is by its subject; a greater number is narrower.
+// Returns each "*." name that covers the domain, the longest first.
+std::vector<Subject> PatternsOf(absl::string_view domain);
+// How narrow a person's case is by its subject; a greater number is narrower. A host, which may
+// send for any domain, is the widest.
 int NarrownessOf(const Subject& subject);
 
 }  // namespace deferd

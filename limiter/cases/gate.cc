@@ -42,10 +42,17 @@ std::optional<Case> Gate::HeldBy(absl::Span<const Charged> charged, Source sourc
   const Settings now_in_force = settings();
   if (!cases_->AnyOpen()) return std::nullopt;
   const absl::Time now = clock_->Now();
-  const std::optional<Case> exemption = ExemptionOf(now_in_force, charged, now);
+  std::optional<std::optional<Case>> known;
+  const auto exemption = [&]() -> const std::optional<Case>& {
+    if (!known.has_value()) known = ExemptionOf(now_in_force, charged, now);
+    return *known;
+  };
   for (const Charged& one : charged) {
-    std::optional<Case> found = Enforced(now_in_force, one.subject, exemption, now);
-    if (found.has_value() && VerdictOf(*found, source) == Verdict::kHold) return found;
+    for (Case& block : cases_->FindInForce(one.subject, now).blocks) {
+      if (VerdictOf(block, source) == Verdict::kHold && Stops(now_in_force, block, exemption)) {
+        return std::move(block);
+      }
+    }
   }
   return std::nullopt;
 }
@@ -79,18 +86,12 @@ std::optional<Case> Gate::ExemptionOf(const Settings& settings, absl::Span<const
   return narrowest;
 }
 
-std::optional<Case> Gate::Enforced(const Settings& settings, const Subject& subject,
-                                   const std::optional<Case>& exemption, absl::Time now) const {
-  std::optional<Case> found = cases_->FindEnforced(subject, now);
+bool Gate::Stops(const Settings& settings, const Case& block, Exemption exemption) {
   // Switching the policy to shadow stops what rules do at once, not what a person did.
-  if (found.has_value() && settings.policy->mode == Mode::kShadow && !found->manual) {
-    return std::nullopt;
-  }
-  if (found.has_value() && exemption.has_value() &&
-      (!found->manual || NarrownessOf(exemption->subject) > NarrownessOf(found->subject))) {
-    return std::nullopt;
-  }
-  return found;
+  if (settings.policy->mode == Mode::kShadow && !block.manual) return false;
+  const std::optional<Case>& exempt = exemption();
+  return !exempt.has_value() ||
+         (block.manual && NarrownessOf(exempt->subject) <= NarrownessOf(block.subject));
 }
 
 GateAnswer Gate::Check(const Subject& subject, Source source) const {
@@ -106,23 +107,28 @@ GateAnswer Gate::Judge(const Settings& settings, absl::Span<const Charged> charg
   GateAnswer answer;
   if (cases_->AnyOpen()) {
     const absl::Time now = clock_->Now();
-    const std::optional<Case> exemption = ExemptionOf(settings, charged, now);
+    std::optional<std::optional<Case>> known;
+    const auto exemption = [&]() -> const std::optional<Case>& {
+      if (!known.has_value()) known = ExemptionOf(settings, charged, now);
+      return *known;
+    };
     for (const Charged& one : charged) {
-      const std::optional<Case> watched = cases_->FindOpen(one.subject, /*shadow=*/true);
-      if (watched.has_value() && watched->until > now && !exemption.has_value()) {
-        answer.shadow = std::max(answer.shadow, VerdictOf(*watched, source));
+      CaseTable::InForce found = cases_->FindInForce(one.subject, now);
+      if (found.watched.has_value() && !exemption().has_value()) {
+        answer.shadow = std::max(answer.shadow, VerdictOf(*found.watched, source));
       }
-      std::optional<Case> found = Enforced(settings, one.subject, exemption, now);
-      if (!found.has_value()) continue;
-      Verdict verdict = VerdictOf(*found, source);
-      const bool full =
-          verdict == Verdict::kHold && HeldUpToItsLimit(*settings.policy, one.subject, source);
-      if (full) verdict = Verdict::kReject;
-      if (verdict <= answer.verdict) continue;
-      answer.hold_is_full = full;
-      answer.verdict = verdict;
-      answer.text = RefusalText(*settings.policy, found->ToRefusal(), verdict);
-      answer.cause = *std::move(found);
+      for (Case& block : found.blocks) {
+        Verdict verdict = VerdictOf(block, source);
+        if (!Stops(settings, block, exemption)) continue;
+        const bool full =
+            verdict == Verdict::kHold && HeldUpToItsLimit(*settings.policy, one.subject, source);
+        if (full) verdict = Verdict::kReject;
+        if (verdict <= answer.verdict) continue;
+        answer.hold_is_full = full;
+        answer.verdict = verdict;
+        answer.text = RefusalText(*settings.policy, block.ToRefusal(), verdict);
+        answer.cause = std::move(block);
+      }
     }
   }
   if (answer.shadow <= answer.verdict) answer.shadow = Verdict::kPass;

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "limiter/cases/case.h"
 #include "limiter/cases/case_table.h"
@@ -64,10 +65,10 @@ class Gate {
   // The narrowest exemption in force.
   std::optional<Case> ExemptionOf(const Settings& settings, absl::Span<const Charged> charged,
                                   absl::Time now) const;
-  // The subject's block that applies in spite of this exemption: the narrower of two people's
-  // decisions wins.
-  std::optional<Case> Enforced(const Settings& settings, const Subject& subject,
-                               const std::optional<Case>& exemption, absl::Time now) const;
+  // Whether the block applies in spite of the exemption: the narrower of two people's decisions
+  // wins. `exemption` is called only if the result depends on it.
+  using Exemption = absl::FunctionRef<const std::optional<Case>&()>;
+  static bool Stops(const Settings& settings, const Case& block, Exemption exemption);
   // The case's action, but hold instead of discard if its evidence is not sure.
   Verdict VerdictOf(const Case& record, Source source) const;
   bool HeldUpToItsLimit(const Policy& policy, const Subject& subject, Source source) const;

@@ -33,7 +33,7 @@ Counter::Counter(const CounterOptions& options, const Settings* settings)
     since_.push_back(absl::InfinitePast());
   }
   UseRules(absl::InfinitePast());
-  UseAsked();
+  UseAsked(absl::InfinitePast());
   std::fill(std::begin(tracked_since_), std::end(tracked_since_), absl::InfinitePast());
 }
 
@@ -50,13 +50,30 @@ void Counter::UseRules(absl::Time now) {
   }
 }
 
-void Counter::UseAsked() {
-  asked_.assign(lengths_.size(), Asked());
+void Counter::Asked::SetSince(const Asked& before, absl::Time now) {
+  for (int i = 0; i < kReplyClasses; ++i) {
+    const auto one = static_cast<ReplyClass>(i);
+    classes_since[i] = before.classes.Has(one) ? before.classes_since[i] : now;
+    recipients_of_since[i] = before.recipients_of.Has(one) ? before.recipients_of_since[i] : now;
+  }
+  recipients_since = before.recipients ? before.recipients_since : now;
+}
+
+void Counter::UseAsked(absl::Time now) {
+  const std::vector<Asked> before = std::exchange(asked_, {});
+  for (const StepClock& length : lengths_) asked_.emplace_back().window = length.window();
   for (const Rule& rule : settings_->policy->rules) {
     if (rule.off()) continue;
     Asked& asked = asked_[*IndexOf(rule.window)];
     asked.classes.Add(rule.measure.classes);
-    asked.recipients = asked.recipients || rule.min_recipients > 0;
+    if (rule.min_recipients == 0) continue;
+    asked.recipients = asked.recipients || rule.measure.classes.empty();
+    asked.recipients_of.Add(rule.measure.classes);
+  }
+  for (Asked& asked : asked_) {
+    const auto was = std::find_if(before.begin(), before.end(),
+                                  [&](const Asked& one) { return one.window == asked.window; });
+    asked.SetSince(was == before.end() ? Asked() : *was, now);
   }
   // What is not asked for any more is not kept up to date either: should it be asked for again, it
   // begins anew.
@@ -69,7 +86,34 @@ void Counter::UseAsked() {
       });
       side.counted = std::move(kept);
       if (!asked_[i].recipients) side.recipients = {};
+      side.recipients_by_class.KeepOnly(asked_[i].recipients_of);
     }
+  }
+}
+
+void Counter::AddSide(const Asked& asked, int64_t step, int64_t now_step, const Contribution& one,
+                      SideWindows* side) {
+  if (asked.recipients) side->recipients.Add(step, RecipientNumber(one.recipient), now_step);
+  if (!one.reply_class.has_value() || !asked.classes.Has(*one.reply_class)) return;
+  side->counted.Of(*one.reply_class)->Add(step, one.outcome, now_step);
+  if (asked.recipients_of.Has(*one.reply_class)) {
+    side->recipients_by_class.Add(step, RecipientNumber(one.recipient, *one.reply_class), now_step);
+  }
+}
+
+void Counter::RemoveSide(const Asked& asked, absl::Time dated, int64_t step,
+                         const Contribution& one, SideWindows* side) {
+  if (asked.recipients && dated >= asked.recipients_since) {
+    side->recipients.Remove(step, RecipientNumber(one.recipient));
+  }
+  if (!one.reply_class.has_value()) return;
+  const auto number = static_cast<size_t>(*one.reply_class);
+  if (asked.classes.Has(*one.reply_class) && dated >= asked.classes_since[number]) {
+    Window* const window = side->counted.Find(*one.reply_class);
+    if (window != nullptr) window->Remove(step, one.outcome);
+  }
+  if (asked.recipients_of.Has(*one.reply_class) && dated >= asked.recipients_of_since[number]) {
+    side->recipients_by_class.Remove(step, RecipientNumber(one.recipient, *one.reply_class));
   }
 }
 
@@ -130,7 +174,7 @@ void Counter::UseSettings(absl::Time now) {
   lengths_ = std::move(lengths);
   now_steps_ = std::move(now_steps);
   since_ = std::move(since);
-  UseAsked();
+  UseAsked(now);
 }
 
 void Counter::AdvanceTo(absl::Time now) {
@@ -195,13 +239,8 @@ void Counter::Add(const ChargedSubjects& charged, absl::Time dated, const Contri
       state.windows[i].Add(step, added.outcome, now_step(i), added.count);
       Changed(one.subject, &state);
       if (i == 0 && told != nullptr) told->push_back({one.subject, added.outcome, +1});
-      if (!added.bad()) continue;
-      if (added.reply_class.has_value() && asked_[i].classes.Has(*added.reply_class)) {
-        SideOf(&state, i)->counted.Of(*added.reply_class)->Add(step, added.outcome, now_step(i));
-      }
-      if (asked_[i].recipients) {
-        SideOf(&state, i)->recipients.Add(step, RecipientNumber(added.recipient), now_step(i));
-      }
+      if (!added.bad() || !asked_[i].Wants(added)) continue;
+      AddSide(asked_[i], step, now_step(i), added, SideOf(&state, i));
     }
   }
 }
@@ -223,11 +262,7 @@ void Counter::TakeOut(const ChargedSubjects& charged, absl::Time dated, const Co
       Changed(one.subject, &state);
       if (i == 0 && told != nullptr) told->push_back({one.subject, taken.outcome, -1});
       if (!taken.bad() || state.side == nullptr) continue;
-      SideWindows& side = (*state.side)[i];
-      if (taken.reply_class.has_value() && asked_[i].classes.Has(*taken.reply_class)) {
-        side.counted.Of(*taken.reply_class)->Remove(step, taken.outcome);
-      }
-      if (asked_[i].recipients) side.recipients.Remove(step, RecipientNumber(taken.recipient));
+      RemoveSide(asked_[i], dated, step, taken, &(*state.side)[i]);
     }
   }
 }
@@ -247,8 +282,15 @@ void Counter::AddLeftOut(const ChargedSubjects& charged, absl::Time dated, Count
 void Counter::MakeRoom(absl::FunctionRef<bool(const Subject&)> kept) {
   const size_t wanted = options_.max_subjects - options_.max_subjects / 10;
   if (subjects_.size() <= wanted) return;
-  int64_t least_bad = std::numeric_limits<int64_t>::max();
-  for (const Rule& rule : settings_->policy->rules) least_bad = std::min(least_bad, rule.min_bad);
+  // The least limit of each kind of measure, in the order of Measure::What.
+  constexpr Measure::What kAll[] = {Measure::What::kBad, Measure::What::kRejected,
+                                    Measure::What::kSentMessages, Measure::What::kSentRecipients};
+  std::array<int64_t, std::size(kAll)> least;
+  least.fill(std::numeric_limits<int64_t>::max());
+  for (const Rule& rule : settings_->policy->rules) {
+    int64_t& limit = least[static_cast<size_t>(rule.measure.what)];
+    if (!rule.off()) limit = std::min(limit, rule.min_bad);
+  }
   std::vector<Rank> ranks;
   ranks.reserve(subjects_.size());
   for (const auto& [subject, state] : subjects_) {
@@ -257,9 +299,11 @@ void Counter::MakeRoom(absl::FunctionRef<bool(const Subject&)> kept) {
     rank.subject = &subject;
     for (size_t i = 0; i < lengths_.size(); ++i) {
       const Counts counts = state.windows[i].Sum(now_step(i), kAllSteps);
-      const int64_t most = std::max({counts.bad(), counts.sent, counts.sent_recipients});
-      rank.near = rank.near || most >= least_bad - least_bad / 2;
-      rank.total = std::max({rank.total, counts.total(), counts.sent});
+      for (const Measure::What what : kAll) {
+        const int64_t limit = least[static_cast<size_t>(what)];
+        rank.near = rank.near || Measure{what, {}}.Of(counts).bad() >= limit - limit / 2;
+      }
+      rank.total = std::max({rank.total, counts.total(), counts.rejected, counts.sent});
       const int64_t seconds = absl::ToInt64Seconds(lengths_[i].window()) / StepClock::kSteps;
       rank.newest = std::max(rank.newest, state.windows[i].newest_step() * seconds);
     }
@@ -410,7 +454,7 @@ std::vector<std::pair<SubjectKind, absl::Time>> Counter::KindsSince() const {
 void Counter::RestoreSince(absl::Time now,
                            const std::vector<std::pair<absl::Duration, absl::Time>>& lengths,
                            const std::vector<std::pair<SubjectKind, absl::Time>>& kinds) {
-  UseAsked();
+  UseAsked(now);
   std::fill(since_.begin(), since_.end(), now);
   for (const auto& [length, since] : lengths) {
     if (const std::optional<size_t> window = IndexOf(length)) since_[*window] = since;

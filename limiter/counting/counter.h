@@ -21,6 +21,7 @@
 #ifndef DEFERD_LIMITER_COUNTING_COUNTER_H_
 #define DEFERD_LIMITER_COUNTING_COUNTER_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -107,9 +108,10 @@ class Counter {
   int64_t SumOf(const Subject& subject, size_t window, ClassSet classes, int64_t now_step,
                 int64_t after_step) const;
   // The reply classes that rules count in this window, and whether a rule counts distinct
-  // recipients.
+  // recipients of all bad deliveries, or of those with replies of some classes.
   ClassSet ClassesOf(size_t window) const { return asked_[window].classes; }
   bool AsksRecipients(size_t window) const { return asked_[window].recipients; }
+  bool AsksRecipientsByClass(size_t window) const { return !asked_[window].recipients_of.empty(); }
   bool Has(const Subject& subject) const { return subjects_.contains(subject); }
   void ForEach(absl::FunctionRef<void(const Subject&)> tell) const;
   size_t size() const { return subjects_.size(); }
@@ -151,14 +153,29 @@ class Counter {
     bool stored = false;                             // the store has a copy
   };
 
-  // The side windows that rules require.
+  // The side windows that rules require, and since when: a contribution from before then is not in
+  // them and is not taken out of them.
   struct Asked {
+    absl::Duration window;
     ClassSet classes;
     bool recipients = false;
+    ClassSet recipients_of;  // by rules of these classes
+    std::array<absl::Time, kReplyClasses> classes_since;
+    absl::Time recipients_since;
+    std::array<absl::Time, kReplyClasses> recipients_of_since;
+
+    bool Wants(const Contribution& one) const {
+      return recipients || (one.reply_class.has_value() && classes.Has(*one.reply_class));
+    }
+    void SetSince(const Asked& before, absl::Time now);
   };
 
   void UseRules(absl::Time now);
-  void UseAsked();
+  void UseAsked(absl::Time now);
+  static void AddSide(const Asked& asked, int64_t step, int64_t now_step, const Contribution& one,
+                      SideWindows* side);
+  static void RemoveSide(const Asked& asked, absl::Time dated, int64_t step,
+                         const Contribution& one, SideWindows* side);
   SideWindows* SideOf(State* state, size_t window);
   State& StateOf(const Subject& subject);
   void Changed(const Subject& subject, State* state);

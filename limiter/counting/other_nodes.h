@@ -34,8 +34,8 @@ class OtherNodes {
   virtual int64_t OthersOf(const Subject& subject, absl::Duration window, ClassSet classes,
                            int64_t now_step, int64_t after_step) const = 0;
   // As RecipientWindow::AddTo.
-  virtual void AddRecipients(const Subject& subject, absl::Duration window, int64_t now_step,
-                             int64_t after_step, int64_t sign,
+  virtual void AddRecipients(const Subject& subject, absl::Duration window, ClassSet classes,
+                             int64_t now_step, int64_t after_step, int64_t sign,
                              RecipientWindow::Tally* tally) const = 0;
 };
 

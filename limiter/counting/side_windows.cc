@@ -51,6 +51,19 @@ void ClassWindows::ForEach(absl::FunctionRef<void(ReplyClass, const Window&)> te
   for (const auto& [reply_class, window] : windows_) tell(reply_class, window);
 }
 
+namespace {
+
+// The low bits of a number have the class.
+constexpr uint64_t kClassBits = 31;
+static_assert(kReplyClasses <= kClassBits + 1);
+
+bool IsOf(ClassSet classes, uint64_t number) {
+  const uint64_t of = number & kClassBits;
+  return of < kReplyClasses && classes.Has(static_cast<ReplyClass>(of));
+}
+
+}  // namespace
+
 // FNV-1a, over the address as it is compared: without case.
 uint64_t RecipientNumber(absl::string_view recipient) {
   uint64_t hash = 14695981039346656037ULL;
@@ -60,6 +73,10 @@ uint64_t RecipientNumber(absl::string_view recipient) {
     hash = (hash ^ byte) * 1099511628211ULL;
   }
   return hash;
+}
+
+uint64_t RecipientNumber(absl::string_view recipient, ReplyClass reply_class) {
+  return (RecipientNumber(recipient) & ~kClassBits) | static_cast<uint64_t>(reply_class);
 }
 
 int64_t RecipientWindow::Distinct(const Tally& tally) {
@@ -91,14 +108,23 @@ bool RecipientWindow::Remove(int64_t step, uint64_t recipient) {
   return false;
 }
 
-void RecipientWindow::AddTo(Tally* tally, int64_t now_step, int64_t after_step,
-                            int64_t sign) const {
+void RecipientWindow::AddTo(Tally* tally, int64_t now_step, int64_t after_step, int64_t sign,
+                            ClassSet classes) const {
   after_step = std::max(after_step, now_step - StepClock::kSteps);
   for (const Entry& entry : entries_) {
-    if (entry.step > after_step && entry.step <= now_step) {
+    if (entry.step <= after_step || entry.step > now_step) continue;
+    if (classes.empty()) {
       (*tally)[entry.recipient] += sign * entry.count;
+    } else if (IsOf(classes, entry.recipient)) {
+      (*tally)[entry.recipient & ~kClassBits] += sign * entry.count;
     }
   }
+}
+
+void RecipientWindow::KeepOnly(ClassSet classes) {
+  entries_.erase(std::remove_if(entries_.begin(), entries_.end(),
+                                [&](const Entry& one) { return !IsOf(classes, one.recipient); }),
+                 entries_.end());
 }
 
 void RecipientWindow::Expire(int64_t now_step) {

@@ -16,6 +16,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "limiter/counting/window.h"
+#include "policy/measure.h"
 #include "policy/reply/reply_class.h"
 
 namespace deferd {
@@ -27,6 +28,9 @@ class ClassWindows {
   Window* Of(ReplyClass reply_class);
   // Null: there is none.
   const Window* Find(ReplyClass reply_class) const;
+  Window* Find(ReplyClass reply_class) {
+    return const_cast<Window*>(std::as_const(*this).Find(reply_class));
+  }
 
   // How many of each class are live and later than `after_step`, the most first.
   std::vector<std::pair<ReplyClass, int64_t>> Sum(int64_t now_step, int64_t after_step) const;
@@ -42,6 +46,8 @@ class ClassWindows {
 
 // A recipient's name in RecipientWindow: the same on every node.
 uint64_t RecipientNumber(absl::string_view recipient);
+// The same with the class of the answer in it, for the windows of rules of some classes.
+uint64_t RecipientNumber(absl::string_view recipient, ReplyClass reply_class);
 
 // The recipients of the bad deliveries of one window. Exact up to kMost entries, one entry being
 // one recipient in one step; beyond that the oldest entries are dropped.
@@ -63,8 +69,12 @@ class RecipientWindow {
   void Add(int64_t step, uint64_t recipient, int64_t now_step);
   bool Remove(int64_t step, uint64_t recipient);
   // Adds those live at `now_step` and later than `after_step`, each `sign` times.
-  void AddTo(Tally* tally, int64_t now_step, int64_t after_step, int64_t sign) const;
+  // `classes`, unless empty: those of these classes, by the recipient alone.
+  void AddTo(Tally* tally, int64_t now_step, int64_t after_step, int64_t sign,
+             ClassSet classes) const;
 
+  // Drops those whose class is none of these.
+  void KeepOnly(ClassSet classes);
   void Expire(int64_t now_step);
   bool DropAfter(int64_t step);
   bool empty() const { return entries_.empty(); }
@@ -77,20 +87,29 @@ class RecipientWindow {
 };
 
 struct SideWindows {
-  ClassWindows left_out;       // shown and not counted; only for the first length
-  ClassWindows counted;        // bad deliveries by the reply classes that a rule counts
-  RecipientWindow recipients;  // of bad deliveries, if a rule counts distinct recipients
+  ClassWindows left_out;                // shown and not counted; only for the first length
+  ClassWindows counted;                 // bad deliveries by the reply classes that a rule counts
+  RecipientWindow recipients;           // of bad deliveries, if a rule counts distinct recipients
+  RecipientWindow recipients_by_class;  // the same, if a rule of some reply classes does
 
-  bool empty() const { return left_out.empty() && counted.empty() && recipients.empty(); }
+  // Those that a rule of these classes asks for.
+  const RecipientWindow& RecipientsFor(ClassSet classes) const {
+    return classes.empty() ? recipients : recipients_by_class;
+  }
+  bool empty() const {
+    return left_out.empty() && counted.empty() && recipients.empty() && recipients_by_class.empty();
+  }
   void Expire(int64_t now_step) {
     left_out.Expire(now_step);
     counted.Expire(now_step);
     recipients.Expire(now_step);
+    recipients_by_class.Expire(now_step);
   }
   bool DropAfter(int64_t step) {
     const bool dropped = left_out.DropAfter(step);
-    const bool more = counted.DropAfter(step);
-    return recipients.DropAfter(step) || dropped || more;
+    const bool counts = counted.DropAfter(step);
+    const bool known = recipients.DropAfter(step);
+    return recipients_by_class.DropAfter(step) || dropped || counts || known;
   }
 };
 

@@ -6,8 +6,10 @@
 #include <functional>
 #include <map>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "limiter/counting/side_windows.h"
 #include "limiter/evidence/recount.h"
 #include "limiter/store/receipt_codec.h"
 #include "policy/evaluate.h"
@@ -117,19 +119,26 @@ bool TripsOnSureAnswers(const Case& record, const Recount& recount, const Policy
   // What the mail server itself said of a recipient is sure.
   if (record.measure.rejected()) return Evaluate(RuleOf(record), recount.counts).tripped;
   if (record.measure.sent()) return true;
-  Counts counts = recount.counts;
-  counts.deferred = 0;
-  counts.failed = 0;
-  counts.classed = 0;
+  const ClassSet classes = record.measure.classes;
+  Counts sure;
+  absl::flat_hash_set<uint64_t> recipients;
   for (const LedgerRow& row : recount.bad) {
     const bool deferred = row.outcome == Outcome::kDeferred;
     const Classification answer = policy.replies().Classify(
         row.reply,
         {.logged = deferred ? Permanence::kTransient : Permanence::kPermanent, .host = row.host});
-    if (policy.SurelyCounts(answer, FailsForGood(answer, deferred))) {
-      counts.Add(CountedAs(row.outcome));
-      if (!record.measure.classes.empty()) ++counts.classed;
-    }
+    if (!policy.SurelyCounts(answer, FailsForGood(answer, deferred), classes)) continue;
+    sure.Add(CountedAs(row.outcome));
+    recipients.insert(RecipientNumber(row.recipient));
+  }
+  Counts counts = recount.counts;
+  counts.recipients = record.min_recipients > 0 ? static_cast<int64_t>(recipients.size()) : 0;
+  if (classes.empty()) {
+    counts.deferred = sure.deferred;
+    counts.failed = sure.failed;
+  } else {
+    // The others are in what the share is taken of, whatever they mean.
+    counts.classed = sure.bad();
   }
   return Evaluate(RuleOf(record), counts).tripped;
 }

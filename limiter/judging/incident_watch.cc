@@ -1,10 +1,14 @@
 #include "limiter/judging/incident_watch.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "limiter/counting/side_windows.h"
 #include "policy/organisation.h"
 
 namespace deferd {
@@ -89,6 +93,8 @@ Counts CountsWithout(const Case& record, int64_t number,
                      const std::vector<PlaceContribution>& taken_out) {
   const StepClock steps(record.window);
   Counts counts = record.counts;
+  const ClassSet classes = record.measure.classes;
+  absl::flat_hash_set<uint64_t> recipients;  // of what is gone: they may have others, nobody knows
   for (const PlaceContribution& one : taken_out) {
     const int64_t step = steps.StepOf(one.dated);
     const bool charged = absl::c_any_of(
@@ -109,9 +115,12 @@ Counts CountsWithout(const Case& record, int64_t number,
       continue;
     }
     counts.Add(one.outcome, -1);
-    const ClassSet classes = record.measure.classes;
-    if (one.reply_class.has_value() && classes.Has(*one.reply_class)) --counts.classed;
+    const bool of_classes = one.reply_class.has_value() && classes.Has(*one.reply_class);
+    if (of_classes) --counts.classed;
+    if (of_classes || classes.empty()) recipients.insert(RecipientNumber(one.recipient));
   }
+  counts.recipients =
+      std::max<int64_t>(0, counts.recipients - static_cast<int64_t>(recipients.size()));
   return counts;
 }
 

@@ -1,5 +1,7 @@
 #include "limiter/judging/judge.h"
 
+#include <optional>
+
 #include "absl/algorithm/container.h"
 #include "policy/charge.h"
 #include "policy/policy.h"
@@ -33,17 +35,17 @@ bool Judge::JudgesRejected() const { return settings_->policy->JudgesRejected();
 std::vector<Decision> Judge::Decide(const Subject& subject, absl::Time now, absl::Time after,
                                     bool shadow, Basis basis) const {
   const Subject within = culprit_->FirstWithin(subject);
-  std::vector<Decision> decisions = EvaluateAll(
+  const auto judges = [basis](const Measure& measure) {
+    return basis == Basis::kAny || (measure.rejected() == (basis == Basis::kRejected) &&
+                                    measure.sent() == (basis == Basis::kSent));
+  };
+  return EvaluateAll(
       *settings_->policy, subject,
-      [&](const Rule& rule) { return counts_->Of(subject, rule, now, after, shadow); },
+      [&](const Rule& rule) -> std::optional<Counts> {
+        if (!judges(rule.measure)) return std::nullopt;
+        return counts_->ToJudge(subject, rule, now, after, shadow);
+      },
       StandsAlone(*settings_->lists, subject, within.id), within.id);
-  if (basis != Basis::kAny) {
-    std::erase_if(decisions, [&](const Decision& one) {
-      return one.rule->measure.rejected() != (basis == Basis::kRejected) ||
-             one.rule->measure.sent() != (basis == Basis::kSent);
-    });
-  }
-  return decisions;
 }
 
 bool Judge::RestsOnOthers(const Subject& subject, const Decision& decision, absl::Time now,

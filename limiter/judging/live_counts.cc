@@ -51,35 +51,56 @@ Counts LiveCounts::Of(const Subject& subject, absl::Duration length, absl::Time 
 Counts LiveCounts::Of(const Subject& subject, const Rule& rule, absl::Time now, absl::Time after,
                       bool shadow, Whose whose) const {
   Counts counts = Of(subject, rule.window, rule.measure.classes, now, after, shadow, whose);
-  const std::optional<size_t> window = counter_->IndexOf(rule.window);
-  if (rule.min_recipients > 0 && window.has_value()) {
-    counts.recipients = RecipientsOf(subject, *window, now, after, shadow, whose);
+  if (rule.min_recipients > 0) {
+    counts.recipients = RecipientsOf(subject, rule, now, after, shadow, whose);
   }
   return counts;
 }
 
-int64_t LiveCounts::RecipientsOf(const Subject& subject, size_t window, absl::Time now,
+Counts LiveCounts::ToJudge(const Subject& subject, const Rule& rule, absl::Time now,
+                           absl::Time after, bool shadow) const {
+  Counts counts =
+      Of(subject, rule.window, rule.measure.classes, now, after, shadow, Whose::kAllNodes);
+  const double share = rule.warn_at > 0 ? std::min(rule.warn_at, 1.0) : 1.0;
+  const auto bad = static_cast<double>(rule.measure.Of(counts).bad());
+  if (rule.min_recipients > 0 && bad >= share * static_cast<double>(rule.min_bad)) {
+    counts.recipients = RecipientsOf(subject, rule, now, after, shadow, Whose::kAllNodes);
+  }
+  return counts;
+}
+
+void LiveCounts::ForEachApart(
+    const Subject& subject, const StepClock& steps, int64_t after_step,
+    absl::FunctionRef<void(const Subject& part, int64_t until_step)> tell) const {
+  const std::vector<Subject>* parts = culprit_->Apart(subject);
+  if (parts == nullptr) return;
+  for (const Subject& part : *parts) {
+    const int64_t until = StepAt(steps, culprit_->ApartUntil(part));
+    if (until > after_step) tell(part, until);
+  }
+}
+
+int64_t LiveCounts::RecipientsOf(const Subject& subject, const Rule& rule, absl::Time now,
                                  absl::Time after, bool shadow, Whose whose) const {
-  const StepClock& steps = counter_->lengths()[window];
+  const std::optional<size_t> window = counter_->IndexOf(rule.window);
+  if (!window.has_value()) return 0;
+  const ClassSet classes = rule.measure.classes;
+  const StepClock& steps = counter_->lengths()[*window];
   const int64_t now_step = steps.StepOf(now);
   const int64_t after_step = StepAt(steps, std::max(after, clearings_->After(subject, shadow)));
   RecipientWindow::Tally tally;
   const auto add = [&](const Subject& one, int64_t later_than, int64_t sign) {
-    if (const SideWindows* side = counter_->FindSide(one, window)) {
-      side->recipients.AddTo(&tally, now_step, later_than, sign);
+    if (const SideWindows* side = counter_->FindSide(one, *window)) {
+      side->RecipientsFor(classes).AddTo(&tally, now_step, later_than, sign, classes);
     }
     if (others_ == nullptr || whose == Whose::kOwn) return;
-    others_->AddRecipients(one, steps.window(), now_step, later_than, sign, &tally);
+    others_->AddRecipients(one, steps.window(), classes, now_step, later_than, sign, &tally);
   };
   add(subject, after_step, +1);
-  if (const std::vector<Subject>* parts = culprit_->Apart(subject)) {
-    for (const Subject& part : *parts) {
-      const int64_t until = StepAt(steps, culprit_->ApartUntil(part));
-      if (until <= after_step) continue;
-      add(part, after_step, -1);
-      if (until < now_step) add(part, until, +1);
-    }
-  }
+  ForEachApart(subject, steps, after_step, [&](const Subject& part, int64_t until) {
+    add(part, after_step, -1);
+    if (until < now_step) add(part, until, +1);
+  });
   return RecipientWindow::Distinct(tally);
 }
 
@@ -91,16 +112,14 @@ Counts LiveCounts::Of(const Subject& subject, absl::Duration length, ClassSet cl
   const int64_t now_step = steps.StepOf(now);
   const int64_t after_step = StepAt(steps, std::max(after, clearings_->After(subject, shadow)));
   Counts counts = Whole(subject, *window, classes, now_step, after_step, whose);
-  const std::vector<Subject>* parts = culprit_->Apart(subject);
-  if (parts == nullptr) return counts;
-  for (const Subject& part : *parts) {
-    const int64_t until = StepAt(steps, culprit_->ApartUntil(part));
-    if (until <= after_step) continue;
+  bool any = false;
+  ForEachApart(subject, steps, after_step, [&](const Subject& part, int64_t until) {
+    any = true;
     counts -= Whole(part, *window, classes, now_step, after_step, whose);
     // What came after it was cleared is the domain's again.
     if (until < now_step) counts += Whole(part, *window, classes, now_step, until, whose);
-  }
-  return NotBelowZero(counts);
+  });
+  return any ? NotBelowZero(counts) : counts;
 }
 
 // The others' parts as counted, and the rest, which is this node's.
@@ -117,30 +136,27 @@ std::vector<std::pair<std::string, Counts>> LiveCounts::ByNode(const std::string
   auto of_node = [&nodes](const std::string& name) {
     return absl::c_find_if(nodes, [&](const auto& one) { return one.first == name; });
   };
-  if (const std::vector<Subject>* parts = culprit_->Apart(subject)) {
-    for (const Subject& part : *parts) {
-      const int64_t until = StepAt(steps, culprit_->ApartUntil(part));
-      if (until <= after_step) continue;
-      for (const auto& [name, counts] : others_->OthersByNode(part, length, now_step, after_step)) {
-        if (auto one = of_node(name); one != nodes.end()) one->second -= counts;
-      }
-      if (until >= now_step) continue;
-      for (const auto& [name, counts] : others_->OthersByNode(part, length, now_step, until)) {
-        if (auto one = of_node(name); one != nodes.end()) one->second += counts;
+  const auto add = [&](const Subject& part, int64_t later_than, bool out) {
+    for (const auto& [name, counts] : others_->OthersByNode(part, length, now_step, later_than)) {
+      const auto one = of_node(name);
+      if (one == nodes.end()) continue;
+      if (out) {
+        one->second -= counts;
+      } else {
+        one->second += counts;
       }
     }
-  }
+  };
+  ForEachApart(subject, steps, after_step, [&](const Subject& part, int64_t until) {
+    add(part, after_step, /*out=*/true);
+    if (until < now_step) add(part, until, /*out=*/false);
+  });
   Counts rest = sum;
   for (auto& [name, counts] : nodes) {
     counts = NotBelowZero(counts);
     rest -= counts;
   }
-  nodes.erase(std::remove_if(nodes.begin(), nodes.end(),
-                             [](const auto& one) {
-                               return one.second.total() == 0 && one.second.rejected == 0 &&
-                                      one.second.sent == 0 && one.second.sent_recipients == 0;
-                             }),
-              nodes.end());
+  std::erase_if(nodes, [](const auto& one) { return one.second.nothing(); });
   nodes.emplace_back(node, NotBelowZero(rest));
   std::sort(nodes.begin(), nodes.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });

@@ -18,6 +18,7 @@
 #include "limiter/counting/clearings.h"
 #include "limiter/counting/counter.h"
 #include "limiter/counting/other_nodes.h"
+#include "limiter/counting/window.h"
 #include "limiter/judging/culprit.h"
 #include "policy/counts.h"
 #include "policy/measure.h"
@@ -38,6 +39,10 @@ class LiveCounts {
   // What a rule judges: the counts in its window, of its classes, and its distinct recipients.
   Counts Of(const Subject& subject, const Rule& rule, absl::Time now, absl::Time after, bool shadow,
             Whose whose = Whose::kAllNodes) const;
+  // The same of all nodes, but recipients, which are slow to count, only where the bad ones are
+  // enough for the rule to trip or to warn.
+  Counts ToJudge(const Subject& subject, const Rule& rule, absl::Time now, absl::Time after,
+                 bool shadow) const;
 
   // In a window of `length` as of `now`, of steps after `after`; for rules in shadow or enforced
   // ones. Never below 0. None of a length that no rule has.
@@ -54,8 +59,12 @@ class LiveCounts {
  private:
   Counts Of(const Subject& subject, absl::Duration length, ClassSet classes, absl::Time now,
             absl::Time after, bool shadow, Whose whose) const;
-  int64_t RecipientsOf(const Subject& subject, size_t window, absl::Time now, absl::Time after,
+  int64_t RecipientsOf(const Subject& subject, const Rule& rule, absl::Time now, absl::Time after,
                        bool shadow, Whose whose) const;
+  // Calls `tell` with each part whose attempts are subtracted from the subject's, and the last step
+  // of these attempts.
+  void ForEachApart(const Subject& subject, const StepClock& steps, int64_t after_step,
+                    absl::FunctionRef<void(const Subject& part, int64_t until_step)> tell) const;
   // All attempts charged to the subject, without subtracting those of its parts.
   Counts Whole(const Subject& subject, size_t window, ClassSet classes, int64_t now_step,
                int64_t after_step, Whose whose) const;

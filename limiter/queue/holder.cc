@@ -100,13 +100,13 @@ std::optional<Case> LastCaseOf(const QueuedMail& mail, const CaseTable& cases) {
     for (CaseEvent& event : cases.EventsOf(subject, kMaxEvents)) {
       if (event.record.shadow) continue;
       if (!last.has_value() || event.time > last->time) last = std::move(event);
-      return true;
+      return;
     }
-    return true;
   };
   for (const Charged& one : mail.charged) {
     look_at(one.subject);
-    if (one.subject.kind == SubjectKind::kDomain) ForEachPatternOf(one.subject.id, look_at);
+    if (one.subject.kind != SubjectKind::kDomain) continue;
+    for (const Subject& pattern : PatternsOf(one.subject.id)) look_at(pattern);
   }
   if (!last.has_value()) return std::nullopt;
   return std::move(last->record);

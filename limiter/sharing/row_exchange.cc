@@ -79,23 +79,34 @@ int64_t RowExchange::OthersOf(const Subject& subject, absl::Duration window, Cla
   return sum;
 }
 
-void RowExchange::AddRecipients(const Subject& subject, absl::Duration window, int64_t now_step,
-                                int64_t after_step, int64_t sign,
+void RowExchange::AddRecipients(const Subject& subject, absl::Duration window, ClassSet classes,
+                                int64_t now_step, int64_t after_step, int64_t sign,
                                 RecipientWindow::Tally* tally) const {
-  const std::vector<NodeWindow>* nodes = Find(subject, window, RowKey::kRecipients);
+  const std::vector<NodeWindow>* nodes =
+      Find(subject, window, classes.empty() ? RowKey::kRecipients : RowKey::kRecipientsByClass);
   if (nodes == nullptr) return;
-  for (const NodeWindow& one : *nodes) one.recipients.AddTo(tally, now_step, after_step, sign);
+  for (const NodeWindow& one : *nodes) {
+    one.recipients.AddTo(tally, now_step, after_step, sign, classes);
+  }
+}
+
+std::vector<RowKey> RowExchange::KeysOf(const Subject& subject, size_t window) const {
+  const absl::Duration length = counter_->lengths()[window].window();
+  std::vector<RowKey> keys = {{subject, length, ""}};
+  for (std::string& name : counter_->ClassesOf(window).Names()) {
+    keys.push_back({subject, length, std::move(name)});
+  }
+  if (counter_->AsksRecipients(window)) keys.push_back({subject, length, RowKey::kRecipients});
+  if (counter_->AsksRecipientsByClass(window)) {
+    keys.push_back({subject, length, RowKey::kRecipientsByClass});
+  }
+  return keys;
 }
 
 std::vector<RowKey> RowExchange::KeysOf(const Subject& subject) const {
   std::vector<RowKey> keys;
   for (size_t i = 0; i < counter_->lengths().size(); ++i) {
-    const absl::Duration length = counter_->lengths()[i].window();
-    keys.push_back({subject, length});
-    for (std::string& name : counter_->ClassesOf(i).Names()) {
-      keys.push_back({subject, length, std::move(name)});
-    }
-    if (counter_->AsksRecipients(i)) keys.push_back({subject, length, RowKey::kRecipients});
+    for (RowKey& key : KeysOf(subject, i)) keys.push_back(std::move(key));
   }
   return keys;
 }
@@ -104,10 +115,12 @@ RowPut RowExchange::PutOf(RowKey key, size_t window, uint32_t policy_hash) {
   const int64_t shift = ShiftOf(counter_->lengths()[window]);
   const double version = ++version_;
   const SideWindows* side = key.counter.empty() ? nullptr : counter_->FindSide(key.subject, window);
-  if (key.counter == RowKey::kRecipients) {
-    const RecipientWindow none;
-    std::string row =
-        RecipientsText(side == nullptr ? none : side->recipients, version, shift, kMostRecipients);
+  if (key.IsOfRecipients()) {
+    const SideWindows none;
+    const SideWindows& known = side == nullptr ? none : *side;
+    std::string row = RecipientsText(
+        key.counter == RowKey::kRecipients ? known.recipients : known.recipients_by_class, version,
+        shift, kMostRecipients);
     return {std::move(key), version, std::move(row)};
   }
   const Window* counted = nullptr;
@@ -142,7 +155,7 @@ std::vector<std::pair<std::string, Counts>> RowExchange::OthersByNode(const Subj
   if (nodes == nullptr) return by_node;
   for (const NodeWindow& one : *nodes) {
     const Counts part = one.window.Sum(now_step, after_step);
-    if (part.total() > 0 || part.sent > 0) by_node.emplace_back(one.node, part);
+    if (!part.nothing()) by_node.emplace_back(one.node, part);
   }
   return by_node;
 }
@@ -160,8 +173,8 @@ bool RowExchange::OwnRowIsForeign(const RowKey& key, absl::string_view bytes) {
   std::memcpy(&version, bytes.data(), sizeof(version));
   if (version <= version_) {
     RecipientWindow recipients;
-    return !(key.counter == RowKey::kRecipients ? ReadRecipients(bytes, 0, 0, 0, &recipients)
-                                                : DecodeWindowRow(bytes).status())
+    return !(key.IsOfRecipients() ? ReadRecipients(bytes, 0, 0, 0, &recipients)
+                                  : DecodeWindowRow(bytes).status())
                 .ok();
   }
   if (version < kMostVersion) {
@@ -182,7 +195,7 @@ RowExchange::News RowExchange::SetRows(const RowKey& key, const StepClock& steps
       news.put_again = OwnRowIsForeign(key, shared.row) || news.put_again;
       continue;
     }
-    if (key.counter == RowKey::kRecipients) {
+    if (key.IsOfRecipients()) {
       NodeWindow one = {shared.node, {}, {}};
       const absl::Status read = ReadRecipients(shared.row, now_step - StepClock::kSteps + 1,
                                                now_step + kAhead, shift, &one.recipients);
@@ -339,18 +352,24 @@ std::vector<RowPut> RowExchange::Take(
     const std::vector<Subject> group = TakeGroup(apart);
     const size_t first = puts.size();
     size_t parts_end = first;
+    // A domain is judged without its parts, so that what other nodes have of a part has to be read
+    // with the domain's, though this node may have nothing of it. Of whom nobody in the group has
+    // anything besides the counts, none of that judges.
+    std::vector<bool> besides(lengths);
+    for (const Subject& subject : group) {
+      for (size_t i = 0; i < lengths; ++i) {
+        if (counter_->FindSide(subject, i) != nullptr) besides[i] = true;
+      }
+    }
     for (const Subject& subject : group) {
       parts_end = puts.size();
       for (size_t i = 0; i < lengths; ++i) {
-        const absl::Duration length = counter_->lengths()[i].window();
-        puts.push_back(PutOf({subject, length}, i, policy_hash));
-        // Whoever has nothing of these is judged by nothing of them.
-        if (counter_->FindSide(subject, i) == nullptr) continue;
-        for (std::string& name : counter_->ClassesOf(i).Names()) {
-          puts.push_back(PutOf({subject, length, std::move(name)}, i, policy_hash));
+        if (!besides[i]) {
+          puts.push_back(PutOf({subject, counter_->lengths()[i].window()}, i, policy_hash));
+          continue;
         }
-        if (counter_->AsksRecipients(i)) {
-          puts.push_back(PutOf({subject, length, RowKey::kRecipients}, i, policy_hash));
+        for (RowKey& key : KeysOf(subject, i)) {
+          puts.push_back(PutOf(std::move(key), i, policy_hash));
         }
       }
       being_put_[subject] = waiting_[subject];

@@ -60,12 +60,13 @@ class RowExchange : public OtherNodes {
                                                            int64_t after_step) const override;
   int64_t OthersOf(const Subject& subject, absl::Duration window, ClassSet classes,
                    int64_t now_step, int64_t after_step) const override;
-  void AddRecipients(const Subject& subject, absl::Duration window, int64_t now_step,
-                     int64_t after_step, int64_t sign,
+  void AddRecipients(const Subject& subject, absl::Duration window, ClassSet classes,
+                     int64_t now_step, int64_t after_step, int64_t sign,
                      RecipientWindow::Tally* tally) const override;
   void ForEachOther(absl::FunctionRef<void(const Subject&)> tell) const;
-  // The keys of all rows of a subject.
+  // The keys of all rows of a subject, and those of one window.
   std::vector<RowKey> KeysOf(const Subject& subject) const;
+  std::vector<RowKey> KeysOf(const Subject& subject, size_t window) const;
 
   // Makes the subject's rows wait to be put, and the other nodes' rows to be read, together with
   // those of `domain`, which the subject is or is part of.
@@ -134,7 +135,7 @@ class RowExchange : public OtherNodes {
   struct NodeWindow {
     std::string node;
     Window window;
-    RecipientWindow recipients;  // of RowKey::kRecipients, in place of `window`
+    RecipientWindow recipients;  // where RowKey::IsOfRecipients, in place of `window`
 
     bool empty() const { return window.empty() && recipients.empty(); }
   };

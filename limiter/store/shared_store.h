@@ -36,9 +36,12 @@ struct SharedStoreOptions {
 };
 
 // Which window, and which of its counters: none, the counts of all outcomes; a class of answers, by
-// its name; or kRecipients, the distinct recipients of what was bad.
+// its name; or the distinct recipients of what was bad, as a whole or with the class of the answer
+// in the number of each.
 struct RowKey {
   static constexpr char kRecipients[] = "recipients";
+  static constexpr char kRecipientsByClass[] = "recipients_by_class";
+  bool IsOfRecipients() const { return counter == kRecipients || counter == kRecipientsByClass; }
 
   Subject subject;
   absl::Duration window;

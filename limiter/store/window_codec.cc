@@ -20,6 +20,7 @@ using Json = nlohmann::json;
 
 constexpr char kCounted[] = "counted:";
 constexpr char kRecipients[] = "recipients";
+constexpr char kRecipientsByClass[] = "recipients_by_class";
 // Of a list of recipients: version f64, format u8, then step u32, recipient u64 and number u32 of
 // each, little endian.
 constexpr uint8_t kRecipientsFormat = 1;
@@ -84,6 +85,9 @@ std::string SideText(const SideWindows& windows) {
     add(absl::StrCat(kCounted, ReplyClassName(reply_class)), RowText(window));
   });
   if (!windows.recipients.empty()) add(kRecipients, RecipientsText(windows.recipients, 0));
+  if (!windows.recipients_by_class.empty()) {
+    add(kRecipientsByClass, RecipientsText(windows.recipients_by_class, 0));
+  }
   std::string text;
   Json::to_msgpack(rows, text);
   return text;
@@ -96,9 +100,10 @@ absl::Status ReadSide(absl::string_view text, const StepClock& steps, int64_t no
       const std::string whole = one.at(0).get<std::string>();
       const std::vector<uint8_t>& bytes = one.at(1).get_binary();
       const std::string row(bytes.begin(), bytes.end());
-      if (whole == kRecipients) {
-        absl::Status read = ReadRecipients(row, now_step - StepClock::kSteps + 1, now_step, 0,
-                                           &windows->recipients);
+      if (whole == kRecipients || whole == kRecipientsByClass) {
+        absl::Status read = ReadRecipients(
+            row, now_step - StepClock::kSteps + 1, now_step, 0,
+            whole == kRecipients ? &windows->recipients : &windows->recipients_by_class);
         if (!read.ok()) return read;
         continue;
       }

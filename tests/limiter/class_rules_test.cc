@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "limiter/evidence/receipt.h"
+#include "limiter/judging/incident_watch.h"
 #include "policy/refusal_text.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/status_matchers.h"
@@ -180,6 +181,146 @@ TEST_F(DistinctRecipients, ARecipientIsThereWhileOneOfItsFailuresIs) {
   EXPECT_EQ(Judged().recipients, 1);
 }
 
+class RecipientsOfClasses : public ClassRules {
+ protected:
+  RecipientsOfClasses()
+      : ClassRules(R"(
+[rule.list]
+classes = ["content"]
+min_bad = 3
+min_recipients = 3
+window = "10m"
+block_for = "1h"
+action = "reject"
+[rule.other]
+classes = ["authentication"]
+min_bad = 100
+min_recipients = 2
+window = "10m"
+)") {}
+  int64_t RecipientsOf(size_t rule) const {
+    return limiter_->Report({SubjectKind::kDomain, "shop.example"})
+        .rules.at(rule)
+        .counts.recipients;
+  }
+};
+
+TEST_F(RecipientsOfClasses, OnlyThoseOfItsAnswersAreCounted) {
+  for (int i = 0; i < 5; ++i) {
+    Answer(kUnknown, absl::Minutes(1), "", Outcome::kFailed, absl::StrCat("u", i, "@x"));
+    Answer(kNoSpf, absl::Minutes(1), "", Outcome::kFailed, absl::StrCat("s", i, "@x"));
+  }
+  for (int i = 0; i < 4; ++i) Answer(kSpam, absl::Minutes(1), "", Outcome::kFailed, "a@x");
+  EXPECT_EQ(RecipientsOf(0), 1);
+  EXPECT_EQ(RecipientsOf(1), 5);
+  EXPECT_FALSE(Blocked()) << "four spam refusals of one recipient";
+  Answer(kSpam, absl::Minutes(2), "m1", Outcome::kDeferred, "s1@x");
+  EXPECT_EQ(RecipientsOf(0), 2);
+  EXPECT_EQ(RecipientsOf(1), 5) << "a recipient may be in both";
+  Commit();
+  Start();
+  EXPECT_EQ(RecipientsOf(0), 2);
+  Answer("", absl::Minutes(2), "m1", Outcome::kDelivered, "s1@x");
+  EXPECT_EQ(RecipientsOf(0), 1);
+  for (const char* to : {"b@x", "c@x"}) {
+    Answer(kSpam, absl::Minutes(3), "", Outcome::kFailed, to);
+  }
+  ASSERT_TRUE(Blocked());
+  EXPECT_EQ(OpenCase("shop.example")->counts.recipients, 3);
+}
+
+// A class that a reload brings begins with what comes: nothing that was counted before is in it, so
+// nothing of it is taken out when that is delivered after all.
+TEST_F(ClassRules, AClassThatAReloadBringsBeginsAnew) {
+  const auto reload = [&](const char* one) {
+    settings_.policy = ParsedPolicy(absl::StrCat("[rule.spam]\nclasses = [\"", one,
+                                                 "\"]\nmin_bad = 100\nmin_recipients = 50\n"
+                                                 "window = \"10m\"\n"));
+    committer_->SetSettings(settings_);
+  };
+  reload("reputation");
+  Answer(kSpam, absl::Seconds(61), "m1", Outcome::kDeferred);
+  Answer("", absl::Seconds(62), "m0", Outcome::kDelivered);
+  reload("content");
+  // In the same step.
+  Answer(kSpam, absl::Seconds(63), "m2", Outcome::kDeferred, "r@x");
+  EXPECT_EQ(Judged().classed, 1);
+  EXPECT_EQ(Judged().recipients, 1);
+  Answer("", absl::Seconds(64), "m1", Outcome::kDelivered);
+  EXPECT_EQ(Judged().classed, 1);
+  EXPECT_EQ(Judged().recipients, 1);
+  Answer("", absl::Seconds(65), "m2", Outcome::kDelivered, "r@x");
+  EXPECT_EQ(Judged().classed, 0);
+  EXPECT_EQ(Judged().recipients, 0);
+}
+
+// What may be discarded for it has to be sure by the same measure as the block itself.
+TEST_F(ClassRules, SureIsWhatTripsOnSureAnswersAlone) {
+  constexpr char kGuess[] = "550 hrm wotsit hrm";
+  constexpr char kOfContent[] = "classes = [\"content\"]\nmin_bad = 3\npercent = 50\n";
+  constexpr char kToEight[] = "min_bad = 3\nmin_recipients = 8\npercent = 50\n";
+  const struct {
+    const char* name;
+    const char* policy;
+    const char* other;  // what the first four were answered
+    int percent;        // that is asked of what is sure; 0: the rule's
+    bool sure;
+  } kCases[] = {
+      {"four of eight are of the class", kOfContent, kUnknown, 0, true},
+      {"the others are in what the share is taken of", kOfContent, kUnknown, 51, false},
+      {"eight recipients", kToEight, kUnknown, 0, true},
+      {"recipients of a guess are none", kToEight, kGuess, 0, false},
+  };
+  for (const auto& one : kCases) {
+    SCOPED_TRACE(one.name);
+    LimiterFixture f(absl::StrCat("[rule.r]\nwindow = \"10m\"\n", one.policy),
+                     At(absl::Minutes(9)));
+    for (int i = 0; i < 8; ++i) {
+      Attempt attempt = MakeAttempt("shop.example", At(absl::Minutes(1)), Outcome::kFailed, "",
+                                    absl::StrCat("r", i, "@x"));
+      attempt.reply = i < 4 ? one.other : kSpam;
+      f.Feed(attempt);
+    }
+    std::optional<Case> open = f.OpenCase("shop.example");
+    ASSERT_TRUE(open.has_value());
+    EXPECT_THAT(f.committer_->Commit(), IsOk());
+    if (one.percent > 0) open->percent_limit = one.percent;
+    const std::unique_ptr<LedgerReader> reader = f.store_->NewReader();
+    absl::StatusOr<Receipt> receipt = GatherReceipt(*open, f.Rows(Outcome::kFailed).front().row,
+                                                    *f.settings_.policy, reader.get());
+    ASSERT_THAT(receipt, IsOk());
+    EXPECT_EQ(receipt->sure, one.sure);
+  }
+}
+
+// Those that an incident took out are missing among the recipients too.
+TEST(CountsWithout, LowersRecipients) {
+  Case record;
+  record.subject = {SubjectKind::kDomain, "shop.example"};
+  record.window = absl::Hours(1);
+  record.judged_at = At(absl::Minutes(10));
+  record.min_recipients = 3;
+  record.counts = {.failed = 5, .classed = 4, .recipients = 4};
+  record.measure.classes.Add(ReplyClass::kContent);
+  std::vector<PlaceContribution> gone;
+  const auto add = [&](const char* recipient, ReplyClass meant) {
+    PlaceContribution& one = gone.emplace_back();
+    one.recipient = recipient;
+    one.charged.push_back({record.subject, true});
+    one.dated = At(absl::Minutes(5));
+    one.outcome = CountedOutcome::kFailed;
+    one.reply_class = meant;
+  };
+  add("a@x", ReplyClass::kContent);
+  add("A@x", ReplyClass::kContent);
+  add("b@x", ReplyClass::kContent);
+  add("c@x", ReplyClass::kPolicy);
+  const Counts left = CountsWithout(record, 1, gone);
+  EXPECT_EQ(left.failed, 1);
+  EXPECT_EQ(left.classed, 1);
+  EXPECT_EQ(left.recipients, 2);
+}
+
 // A plain list of everything, searched anew for each question.
 struct Entry {
   std::string message, recipient;
@@ -252,8 +393,9 @@ TEST(SideWindowsModel, EqualAPlainList) {
         const bool shown = !e.out && e.outcome != 0 && step_of(e.dated) > step_of(clock) - 60 &&
                            (cleared == absl::InfinitePast() || step_of(e.dated) > step_of(cleared));
         if (!shown) continue;
+        if (e.answer == 2) continue;
         recipients.insert(e.recipient);
-        if (e.answer != 2) ++classed;
+        ++classed;
       }
       const Counts judged =
           f.limiter_->Report({SubjectKind::kDomain, "shop.example"}).rules.at(0).counts;

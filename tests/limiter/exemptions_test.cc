@@ -2,6 +2,8 @@
 
 #include <random>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "limiter/cases/gate.h"
@@ -191,6 +193,128 @@ TEST_F(ExemptionsTest, AClaimedSenderExemptsNobody) {
     Feed(attempt);
   }
   EXPECT_FALSE(Passes("a.example"));
+}
+
+// What a subject is told after each event, by the rules of the manual and nothing else.
+struct Story {
+  bool own_name = true;  // the exemption is of the subject's own name, not of "*.example"
+  bool exempt = false;
+  bool blocked = false;  // by a person
+  std::optional<absl::Time> rule_since;
+  absl::Time rule_until;
+  absl::Time cleared = absl::InfinitePast();
+  std::vector<absl::Time> failures;  // as many as the rule asks for at each time
+
+  static int64_t StepOf(absl::Time t) { return absl::ToUnixSeconds(t) / 60; }
+  bool AnyAfter(absl::Time now, int64_t after) const {
+    return std::any_of(failures.begin(), failures.end(), [&](absl::Time one) {
+      return StepOf(one) > std::max(StepOf(now) - 60, after) && one <= now;
+    });
+  }
+  void EndDue(absl::Time now) {
+    while (rule_since.has_value() && rule_until <= now) {
+      const int64_t after = StepOf(*rule_since) + 1;
+      if (AnyAfter(rule_until, after)) {
+        rule_until += absl::Hours(1);
+      } else {
+        cleared = std::max(cleared, absl::FromUnixSeconds(after * 60 + 59));
+        rule_since.reset();
+      }
+    }
+  }
+  void Fail(absl::Time now) {
+    failures.push_back(now);
+    if (exempt || blocked || rule_since.has_value()) return;
+    const int64_t after = cleared == absl::InfinitePast() ? 0 : StepOf(cleared);
+    if (!AnyAfter(now, after)) return;
+    rule_since = now;
+    rule_until = now + absl::Hours(1);
+  }
+  bool Exempt() {
+    exempt = true;
+    rule_since.reset();
+    if (own_name) blocked = false;
+    return true;
+  }
+  bool EndExemption() { return std::exchange(exempt, false); }
+  bool Block() {
+    blocked = true;
+    rule_since.reset();
+    if (own_name) exempt = false;
+    return true;
+  }
+  bool Unblock(absl::Time now) {
+    if ((!blocked && !rule_since.has_value()) || (own_name && exempt)) return false;
+    blocked = false;
+    rule_since.reset();
+    cleared = now;
+    return true;
+  }
+  bool passes() const { return !blocked && !rule_since.has_value(); }
+};
+
+// Every order of four events: failures, an exemption and its end, a person's block and unblock, the
+// end of the block's time, a restart.
+TEST(EveryOrder, TellsWhatTheManualSays) {
+  constexpr absl::string_view kEvents = "FEXBUTR";
+  constexpr int kLength = 4;
+  int orders = 1;
+  for (int i = 0; i < kLength; ++i) orders *= static_cast<int>(kEvents.size());
+  for (const bool own_name : {true, false}) {
+    const std::string exempted = own_name ? "a.example" : "*.example";
+    for (int order = 0; order < orders; ++order) {
+      // What begins with another event is an order of three.
+      if (!absl::StrContains("FEB", kEvents[order % kEvents.size()])) continue;
+      Daemon daemon;
+      Story story{.own_name = own_name};
+      std::string happened;
+      int logins = 0;
+      int rest = order;
+      for (int i = 0; i < kLength; ++i, rest /= static_cast<int>(kEvents.size())) {
+        const char event = kEvents[rest % kEvents.size()];
+        happened += event;
+        daemon.clock_.Advance(event == 'T' ? absl::Minutes(61) : absl::Minutes(2));
+        const absl::Time now = daemon.clock_.Now();
+        story.EndDue(now);
+        daemon.committer_->Tick();
+        const Subject name = Daemon::Named(exempted), self = Daemon::Named("a.example");
+        switch (event) {
+          case 'F':
+            for (int n = 0; n < 5; ++n) {  // each by another login, none of which is over a limit
+              Attempt attempt = LimiterFixture::MakeAttempt("a.example", now, Outcome::kFailed);
+              attempt.identity.login = absl::StrCat("u", ++logins, "@a.example");
+              daemon.LimiterFixture::Feed(attempt);
+            }
+            story.Fail(now);
+            break;
+          case 'E':
+            daemon.Exempt(exempted);
+            story.Exempt();
+            break;
+          case 'X':
+            EXPECT_EQ(daemon.committer_->EndExemption(name, "root", "").ok(), story.EndExemption())
+                << happened;
+            break;
+          case 'B':
+            daemon.Block("a.example");
+            story.Block();
+            break;
+          case 'U':
+            EXPECT_EQ(daemon.committer_->Unblock(self, "root", "").ok(), story.Unblock(now))
+                << happened;
+            break;
+          case 'R':
+            EXPECT_THAT(daemon.committer_->Commit(true), IsOk());
+            daemon.Start();
+            break;
+          default:
+            break;
+        }
+        ASSERT_EQ(daemon.Passes("a.example"), story.passes())
+            << happened << (own_name ? "" : ", exempt by *.example");
+      }
+    }
+  }
 }
 
 // Against a model: a rule's block and an exemption, opened and ended at random.

@@ -44,6 +44,28 @@ TEST_F(RoomTest, CountsNearALimitAreExactHoweverManySubjectsCome) {
   EXPECT_GE(f_.limiter_->stats().evicted_subjects, 3'000);
 }
 
+// Each count is compared with the limits on it: nine bad ones are far from 1000, though nine
+// messages are near ten.
+TEST_F(RoomTest, NearIsWhatIsNearItsOwnLimit) {
+  LimiterFixture f("[rule.bad]\nmin_bad = 1000\npercent = 50\n[rule.sent]\nmax_sent = 10\n",
+                   At(Minutes(30)));
+  f.max_subjects_ = 100;
+  f.Start();
+  for (int i = 0; i < 9; ++i) {
+    EventBatch batch;
+    LogEvent* event = batch.Add();
+    event->kind = LogEvent::Kind::kArrived;
+    event->attempt.time = At(Minutes(1));
+    event->attempt.message = {absl::StrCat("m", i), At(Minutes(1))};
+    event->attempt.identity = {.sender = "a@near.example", .login = "a@near.example"};
+    f.committer_->Record(batch);
+  }
+  for (int i = 0; i < 500; ++i) {
+    f.FeedMany(10, absl::StrCat("far", i, ".example"), Minutes(2), Outcome::kFailed);
+  }
+  EXPECT_EQ(f.CountsNow("near.example").sent, 9);
+}
+
 TEST_F(RoomTest, CasesAndClearingsStay) {
   f_.FeedMany(10, "bad.example", Minutes(1), Outcome::kFailed);
   f_.FeedMany(10, "cleared.example", Minutes(1), Outcome::kFailed);

@@ -179,5 +179,60 @@ TEST_F(GateTest, ModeShadowStopsRulesAtOnceButNotAPerson) {
   EXPECT_THAT(answer.text, HasSubstr("Mail of c.example was stopped by the administrator."));
 }
 
+// A rule's case of the domain itself does not take the place of what a person said of all below.
+TEST_F(GateTest, OfTheOwnBlockAndAPersonsWiderOneTheStrictestHolds) {
+  const Subject own = {SubjectKind::kDomain, "x.a.example"};
+  const Subject wide = {SubjectKind::kDomain, "*.a.example"};
+  const Subject wider = {SubjectKind::kDomain, "*.example"};
+  const struct {
+    Verdict own, wide, wider, told;
+  } kCases[] = {
+      {Verdict::kHold, Verdict::kReject, Verdict::kHold, Verdict::kReject},
+      {Verdict::kReject, Verdict::kHold, Verdict::kHold, Verdict::kReject},
+      {Verdict::kHold, Verdict::kHold, Verdict::kReject, Verdict::kReject},
+      {Verdict::kHold, Verdict::kHold, Verdict::kDiscard, Verdict::kDiscard},
+  };
+  for (const auto& one : kCases) {
+    Block(own, /*manual=*/false, Always(one.own));
+    Block(wide, /*manual=*/true, Always(one.wide));
+    Block(wider, /*manual=*/true, Always(one.wider));
+    EXPECT_EQ(AskLogin("bob@x.a.example").verdict, one.told);
+    EXPECT_EQ(cases_.FindEnforced(own, clock_.Now())->action.Strictest(), one.told);
+  }
+  // A policy on trial stops the rule's alone.
+  Block(own, /*manual=*/false, Always(Verdict::kReject));
+  Block(wide, /*manual=*/true, Always(Verdict::kHold));
+  Block(wider, /*manual=*/true, Always(Verdict::kHold));
+  gate_.SetSettings(MakeSettings("mode = \"shadow\"\n"));
+  EXPECT_EQ(AskLogin("bob@x.a.example").verdict, Verdict::kHold);
+  const Charged charged = {own, true};
+  const std::optional<Case> held = gate_.HeldBy(absl::MakeConstSpan(&charged, 1), Source::kQueued);
+  ASSERT_TRUE(held.has_value());
+  EXPECT_EQ(held->subject, wide);
+}
+
+// An exemption excuses from each block for itself.
+TEST_F(GateTest, AnExemptionThatIsWiderThanOneBlockDoesNotExcuseFromIt) {
+  Block({SubjectKind::kDomain, "x.a.example"}, /*manual=*/false, Always(Verdict::kReject));
+  Block({SubjectKind::kDomain, "*.a.example"}, /*manual=*/true, Always(Verdict::kHold));
+  Block({SubjectKind::kDomain, "*.example"}, /*manual=*/true, Always(Verdict::kPass));
+  EXPECT_EQ(AskLogin("bob@x.a.example").verdict, Verdict::kHold)
+      << "excused from the rule's, not from the narrower word of a person";
+  Block({SubjectKind::kLogin, "bob@x.a.example"}, /*manual=*/true, Always(Verdict::kPass));
+  EXPECT_EQ(AskLogin("bob@x.a.example").verdict, Verdict::kPass);
+  EXPECT_EQ(AskLogin("eve@x.a.example").verdict, Verdict::kHold);
+}
+
+TEST(Narrowness, AHostIsTheWidest) {
+  const std::vector<Subject> from_wide_to_narrow = {
+      {SubjectKind::kHost, "192.0.2.1"},     {SubjectKind::kDomain, "*.example"},
+      {SubjectKind::kDomain, "*.a.example"}, {SubjectKind::kDomain, "tag:news"},
+      {SubjectKind::kDomain, "a.example"},   {SubjectKind::kLogin, "bob@a.example"},
+  };
+  for (size_t i = 1; i < from_wide_to_narrow.size(); ++i) {
+    EXPECT_LT(NarrownessOf(from_wide_to_narrow[i - 1]), NarrownessOf(from_wide_to_narrow[i])) << i;
+  }
+}
+
 }  // namespace
 }  // namespace deferd
