@@ -60,14 +60,16 @@ absl::string_view TypeName(const toml::node& node) {
 // The index after the string at `begin`; of an unterminated one, where toml++ stops too.
 size_t EndOfString(absl::string_view text, size_t begin) {
   const char quote = text[begin];
-  const std::string three(3, quote);
-  const bool multi_line = absl::StartsWith(text.substr(begin), three);
-  const absl::string_view closing = absl::string_view(three).substr(0, multi_line ? 3 : 1);
-  for (size_t i = begin + closing.size(); i < text.size(); ++i) {
+  const auto three = [&](size_t i) {
+    return text.size() - i >= 3 && text[i] == quote && text[i + 1] == quote && text[i + 2] == quote;
+  };
+  const bool multi_line = three(begin);
+  const size_t closing = multi_line ? 3 : 1;
+  for (size_t i = begin + closing; i < text.size(); ++i) {
     if (text[i] == '\\' && quote == '"') {
       ++i;
-    } else if (absl::StartsWith(text.substr(i), closing)) {
-      i += closing.size();
+    } else if (multi_line ? three(i) : text[i] == quote) {
+      i += closing;
       // Up to two quotes before the closing ones belong to the string.
       for (int more = 0; multi_line && more < 2 && i < text.size() && text[i] == quote; ++more) ++i;
       return i;
@@ -91,15 +93,33 @@ size_t FindDeepKey(absl::string_view text) {
       i = std::min(text.find('\n', i), text.size());
       continue;
     }
-    if (c == '.' && ++dots > kMaxDots) return i;
-    if (absl::StrContains("=,[]{}\n", c)) dots = 0;
+    switch (c) {
+      case '.':
+        if (++dots > kMaxDots) return i;
+        break;
+      case '=':
+      case ',':
+      case '[':
+      case ']':
+      case '{':
+      case '}':
+      case '\n':
+        dots = 0;
+        break;
+      default:
+        break;
+    }
     ++i;
   }
   return text.size();
 }
 
 // What to do about a key that is not among `known`.
-std::string Remedy(absl::string_view key, const std::vector<std::string>& known) {
+std::string Remedy(absl::string_view key, const std::vector<std::string>& asked) {
+  std::vector<std::string> known;
+  for (const std::string& one : asked) {
+    if (!absl::c_linear_search(known, one)) known.push_back(one);
+  }
   if (known.empty()) return "take it out";
   const std::string* nearest = nullptr;
   size_t best = 3;
@@ -168,7 +188,7 @@ class ParsedTable final : public TomlTable {
   ParsedFile* const file_;
   const toml::table* const table_;
   const std::string header_;
-  std::vector<std::string> known_;          // in the order of asking
+  std::vector<std::string> known_;          // in the order of asking; some may be there twice
   absl::flat_hash_set<std::string> named_;  // the tables that NamedTables gave
 };
 
@@ -230,7 +250,9 @@ class ParsedFile final : public TomlReader {
 };
 
 const toml::node* ParsedTable::Find(absl::string_view key) {
-  if (!Knows(key)) known_.emplace_back(key);
+  // A policy may have a table for each of 100,000 domains: looking for the key first would take
+  // most of the time.
+  known_.emplace_back(key);
   return table_->get(ToStd(key));
 }
 
@@ -262,19 +284,21 @@ std::optional<bool> ParsedTable::Bool(absl::string_view key) {
 std::optional<int64_t> ParsedTable::Integer(absl::string_view key, int64_t min, int64_t max) {
   const toml::node* node = Find(key);
   if (node == nullptr) return std::nullopt;
-  std::string remedy = "a whole number";
-  if (max != std::numeric_limits<int64_t>::max()) {
-    absl::StrAppend(&remedy, " from ", min, " to ", max);
-  } else if (min != std::numeric_limits<int64_t>::min()) {
-    absl::StrAppend(&remedy, " of at least ", min);
-  }
+  const auto remedy = [&] {
+    if (max != std::numeric_limits<int64_t>::max()) {
+      return absl::StrCat("a whole number from ", min, " to ", max);
+    }
+    return min == std::numeric_limits<int64_t>::min()
+               ? std::string("a whole number")
+               : absl::StrCat("a whole number of at least ", min);
+  };
   if (!node->is_integer()) {
-    WrongType(key, *node, remedy);
+    WrongType(key, *node, remedy());
     return std::nullopt;
   }
   const int64_t value = node->as_integer()->get();
   if (value < min || value > max) {
-    file_->Error(PlaceOfNode(*node), absl::StrCat(key, " is ", value, "; give ", remedy));
+    file_->Error(PlaceOfNode(*node), absl::StrCat(key, " is ", value, "; give ", remedy()));
     return std::nullopt;
   }
   return value;
