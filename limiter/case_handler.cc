@@ -302,6 +302,14 @@ absl::StatusOr<Case> CaseHandler::Unblock(const Subject& named, const std::strin
     return absl::FailedPreconditionError(absl::StrCat(
         subject.ToString(), ": is exempt, not blocked; deferctl exempt remove ends that"));
   }
+  const bool enforced = parts_->case_table->FindOpen(subject, /*shadow=*/false).has_value();
+  if (!enforced && !parts_->case_table->FindOpen(subject, /*shadow=*/true).has_value()) {
+    return absl::NotFoundError(absl::StrCat(subject.ToString(), ": no block to end"));
+  }
+  // Attempts may be stamped ahead of the clock. They are cleared too: else the next one would open
+  // the case again. The end of a trial changes nothing of what is enforced.
+  const absl::Time latest = parts_->batch_clock + LimiterParts::kMaxAhead + LimiterParts::kPatience;
+  Clear(subject, std::min(parts_->ShownNow(), latest), enforced, /*shadow=*/true);
   std::optional<Case> ended;
   for (bool shadow : {true, false}) {
     const std::optional<Case> record = parts_->case_table->FindOpen(subject, shadow);
@@ -310,11 +318,6 @@ absl::StatusOr<Case> CaseHandler::Unblock(const Subject& named, const std::strin
     ended->held_order = held;
     Changed(CaseChange::kUnblocked, parts_->batch_clock, *ended);
   }
-  if (!ended.has_value()) {
-    return absl::NotFoundError(absl::StrCat(subject.ToString(), ": no block to end"));
-  }
-  // The end of a trial changes nothing of what is enforced.
-  Clear(subject, parts_->batch_clock, /*enforced=*/!ended->shadow, /*shadow=*/true);
   return *std::move(ended);
 }
 

@@ -276,6 +276,19 @@ TEST(Limiter, UnblockCountsOnlyLaterSteps) {
   EXPECT_EQ(f.CountsNow("a.example"), (Counts{.failed = 1}));
 }
 
+TEST(Limiter, UnblockClearsAttemptsThatAreStampedAheadOfTheClock) {
+  LimiterFixture f(kThreeBadHalf, At(Minutes(5)));
+  f.FeedMany(3, "a.example", Minutes(9), Outcome::kFailed);
+  ASSERT_TRUE(f.OpenCase("a.example").has_value());
+  ASSERT_THAT(f.committer_->Unblock(Domain("a.example"), "root", "fixed"), IsOk());
+  EXPECT_EQ(f.CountsNow("a.example"), Counts{});
+  f.Feed("a.example", Minutes(9) + Seconds(30), Outcome::kFailed);
+  EXPECT_FALSE(f.OpenCase("a.example").has_value()) << "the unblock wins";
+  f.clock_.Set(At(Minutes(10)));
+  f.FeedMany(3, "a.example", Minutes(10), Outcome::kFailed);
+  EXPECT_TRUE(f.OpenCase("a.example").has_value());
+}
+
 TEST(Limiter, UnblockingWhoIsNotBlockedSaysSo) {
   LimiterFixture f(kThreeBadHalf);
   EXPECT_THAT(f.committer_->Unblock(Domain("a.example"), "root", ""),
