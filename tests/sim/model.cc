@@ -53,8 +53,10 @@ bool Model::UnblockBy(int domain, absl::Time clock) {
   for (Block& block : blocks_) {
     if (block.domain != domain || !block.open) continue;
     block.open = false;
-    auto [it, fresh] = cleared_.try_emplace(domain, clock);
-    it->second = std::max(it->second, clock);
+    // What is stamped ahead of the clock too.
+    const absl::Time at = std::max(clock, now_);
+    auto [it, fresh] = cleared_.try_emplace(domain, at);
+    it->second = std::max(it->second, at);
     return true;
   }
   return false;

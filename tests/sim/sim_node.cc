@@ -1,7 +1,9 @@
 #include "tests/sim/sim_node.h"
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -27,6 +29,15 @@ Subject DomainOf(int domain) { return {SubjectKind::kDomain, DomainName(domain)}
 
 std::string Text(const Counts& c) {
   return absl::StrCat(c.delivered, " delivered ", c.deferred, " deferred ", c.failed, " failed");
+}
+
+std::string Contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void Overwrite(const std::string& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc).write(bytes.data(), bytes.size());
 }
 
 std::string Text(absl::Time time) {
@@ -57,7 +68,7 @@ class NumberingStore : public ForwardingStore {
 }  // namespace
 
 SimNode::SimNode(int number, const Story& story, const std::string& folder, Settings settings,
-                 SimDisk* disk, const Clock* clock, std::function<MemorySharedServer*()> server)
+                 SimDisk* disk, NodeClock* clock, std::function<MemorySharedServer*()> server)
     : number_(number),
       story_(story),
       name_(absl::StrFormat("%08x", 0xa0 + number)),
@@ -80,13 +91,16 @@ SimNode::~SimNode() {
 }
 
 void SimNode::Start() {
+  if (absl::Status started = TryToStart(); !started.ok()) Wrong(std::string(started.message()));
+}
+
+absl::Status SimNode::TryToStart() {
   ++incarnation_;
   disk_->Revive(folder_);
   const bool shares = line_.server != nullptr;
   absl::StatusOr<std::unique_ptr<LocalStore>> opened =
       OpenSqliteStore(folder_ + "/state.db", name_, {});
-  if (!opened.ok())
-    return Wrong(absl::StrCat("the state cannot be opened: ", opened.status().message()));
+  if (!opened.ok()) return opened.status();
   store_ = std::make_unique<NumberingStore>(
       *std::move(opened),
       [this] {
@@ -113,9 +127,7 @@ void SimNode::Start() {
                            },
                        .observers = {this}},
       limiter_.get(), store_.get(), clock_);
-  if (absl::Status loaded = committer_->Load(); !loaded.ok()) {
-    return Wrong(absl::StrCat("the state cannot be loaded: ", loaded.message()));
-  }
+  if (absl::Status loaded = committer_->Load(); !loaded.ok()) return loaded;
   BringModelBack();
   if (shares) {
     const SharedStoreOptions options = {.node = name_};
@@ -163,6 +175,7 @@ void SimNode::Start() {
   follower_ =
       SteppedFollower::New(options, std::move(reader), clock_,
                            [this](std::unique_ptr<EventBatch> batch) { return Count(*batch); });
+  return absl::OkStatus();
 }
 
 // The disk tells which commit it has; the model of that commit is the one that holds.
@@ -206,6 +219,31 @@ void SimNode::LosePower(uint64_t choice) {
   Stop();
   disk_->LosePower(folder_, choice);
   fs::remove(folder_ + "/state.db-shm");
+  Start();
+}
+
+// The promise: a damaged value is never believed. Either the start fails with DataLoss, or all that
+// is loaded is as it was written.
+void SimNode::Flip(uint64_t bit) {
+  Commit(/*durable=*/true);
+  if (!committer_->status().problem.empty()) return;
+  must_have_ = last_good_;
+  Stop();  // which brings all of it into the one file
+  const std::string path = folder_ + "/state.db";
+  if (fs::exists(path + "-wal")) return Start();  // the disk failed just then
+  const std::string written = Contents(path);
+  std::string damaged = written;
+  damaged[bit / 8 % damaged.size()] ^= static_cast<char>(1 << (bit % 8));
+  Overwrite(path, damaged);
+  const absl::Status started = TryToStart();
+  if (started.ok()) return Check();
+  if (!absl::IsDataLoss(started)) {
+    return Wrong(absl::StrCat("a flipped bit is taken for something else: ", started.ToString()));
+  }
+  disk_->Die(folder_);
+  Stop();
+  Overwrite(path, written);
+  for (const char* rest : {"-wal", "-shm"}) fs::remove(path + rest);
   Start();
 }
 
@@ -310,6 +348,7 @@ void SimNode::LookAtQueue() {
   for (const auto& [id, queued] : queue_) mails.push_back(queued.mail);
   const QueueOrders orders =
       holder_->Decide(mails, *settings_.policy, *settings_.lists, clock_->Now());
+  if (mta_hangs) return;
   if (mta_down) {
     for (const auto* ids : {&orders.hold, &orders.release, &orders.give_back}) {
       for (const std::string& id : *ids) holder_->NotDone(id, clock_->Now());

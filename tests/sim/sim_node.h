@@ -8,6 +8,7 @@
 #ifndef DEFERD_TESTS_SIM_SIM_NODE_H_
 #define DEFERD_TESTS_SIM_SIM_NODE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -36,16 +37,37 @@
 
 namespace deferd::sim {
 
+// A machine's own clock, which may be wrong.
+class NodeClock : public Clock {
+ public:
+  NodeClock(const Clock* right, absl::Duration ahead) : right_(right), ahead_(ahead) {}
+  absl::Time Now() const override { return right_->Now() + ahead_; }
+  void Step(absl::Duration by) {
+    latest_ = std::max(latest_, Now());
+    ahead_ += by;
+  }
+  // What it showed before it was set back; InfinitePast: it never was.
+  absl::Time latest() const { return latest_; }
+  absl::Duration ahead() const { return ahead_; }
+
+ private:
+  const Clock* const right_;
+  absl::Duration ahead_;
+  absl::Time latest_ = absl::InfinitePast();
+};
+
 class SimNode : private Observer {
  public:
   // The pointers must outlive it. `server`: where its connections lead; empty: it does not share.
   SimNode(int number, const Story& story, const std::string& folder, Settings settings,
-          SimDisk* disk, const Clock* clock, std::function<MemorySharedServer*()> server);
+          SimDisk* disk, NodeClock* clock, std::function<MemorySharedServer*()> server);
   ~SimNode() override;
 
   void Start();
   void Kill();
   void LosePower(uint64_t choice);
+  // Stopped; a bit of the database flips; started again, from a backup if the damage is found.
+  void Flip(uint64_t bit);
   // Stores what was counted first.
   void Restart();
 
@@ -83,7 +105,13 @@ class SimNode : private Observer {
   // Mail that is held and that nobody is told about.
   std::vector<std::string> HeldInSilence() const;
   size_t queued() const { return queue_.size(); }
+  // A time of this machine by the right clock.
+  absl::Time Truly(absl::Time t) const { return t - clock_->ahead(); }
+  absl::Time Here(absl::Time right) const { return right + clock_->ahead(); }
+  absl::Time Now() const { return clock_->Now(); }
+  NodeClock& clock() { return *clock_; }
   bool mta_down = false;
+  bool mta_hangs = false;
 
   // Cases that a rule opened here since the last call.
   std::vector<Case> TakeOpened() { return std::exchange(opened_, {}); }
@@ -91,6 +119,7 @@ class SimNode : private Observer {
  private:
   void OnCase(CaseChange change, const Case& record) override;
   void Stop();
+  absl::Status TryToStart();
   void BringModelBack();
   bool Count(const EventBatch& batch);
   void CheckDomain(int domain);
@@ -101,7 +130,7 @@ class SimNode : private Observer {
   const std::string folder_;
   const Settings settings_;
   SimDisk* const disk_;
-  const Clock* const clock_;
+  NodeClock* const clock_;
   Line line_;
   MtaLog log_;
   Model model_;

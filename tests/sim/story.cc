@@ -12,10 +12,11 @@ namespace deferd::sim {
 namespace {
 
 constexpr std::array<absl::string_view, kVerbs> kNames = {
-    "advance", "mail",      "retry",     "submit", "rotate",    "reopen", "compress", "half-line",
-    "ahead",   "look",      "commit",    "tick",   "queue",     "block",  "unblock",  "kill",
-    "power",   "restart",   "disk",      "heal",   "mta",       "share",  "redis",    "lose-answer",
-    "flush",   "replicate", "fail-over", "split",  "heal-split"};
+    "advance",   "step",      "mail",      "retry", "submit",      "rotate", "reopen",
+    "compress",  "half-line", "ahead",     "look",  "commit",      "tick",   "queue",
+    "block",     "unblock",   "kill",      "power", "restart",     "disk",   "heal",
+    "mta",       "flip",      "share",     "redis", "lose-answer", "flush",  "replicate",
+    "fail-over", "split",     "heal-split"};
 
 // How often a step of each kind is drawn. A story draws its own weights besides, so that some have
 // many crashes and some have none.
@@ -24,20 +25,36 @@ struct Weight {
   int weight;
   bool shared = false;  // only where there are several nodes
 };
-constexpr Weight kWeights[] = {{Verb::kAdvance, 200},       {Verb::kMail, 400},
-                               {Verb::kRetry, 100},         {Verb::kSubmit, 60},
-                               {Verb::kRotate, 25},         {Verb::kReopen, 25},
-                               {Verb::kCompress, 15},       {Verb::kHalfLine, 15},
-                               {Verb::kAhead, 3},           {Verb::kLook, 250},
-                               {Verb::kCommit, 120},        {Verb::kTick, 60},
-                               {Verb::kQueue, 60},          {Verb::kBlock, 8},
-                               {Verb::kUnblock, 20},        {Verb::kKill, 20},
-                               {Verb::kPower, 12},          {Verb::kRestart, 8},
-                               {Verb::kDisk, 20},           {Verb::kHeal, 20},
-                               {Verb::kMtaDown, 10},        {Verb::kShare, 250, true},
-                               {Verb::kRedis, 30, true},    {Verb::kLoseAnswer, 25, true},
-                               {Verb::kFlush, 6, true},     {Verb::kReplicate, 20, true},
-                               {Verb::kFailOver, 6, true},  {Verb::kSplit, 6, true},
+constexpr Weight kWeights[] = {{Verb::kAdvance, 200},
+                               {Verb::kStep, 6},
+                               {Verb::kMail, 400},
+                               {Verb::kRetry, 100},
+                               {Verb::kSubmit, 60},
+                               {Verb::kRotate, 25},
+                               {Verb::kReopen, 25},
+                               {Verb::kCompress, 15},
+                               {Verb::kHalfLine, 15},
+                               {Verb::kAhead, 3},
+                               {Verb::kLook, 250},
+                               {Verb::kCommit, 120},
+                               {Verb::kTick, 60},
+                               {Verb::kQueue, 60},
+                               {Verb::kBlock, 8},
+                               {Verb::kUnblock, 20},
+                               {Verb::kKill, 20},
+                               {Verb::kPower, 12},
+                               {Verb::kRestart, 8},
+                               {Verb::kDisk, 20},
+                               {Verb::kHeal, 20},
+                               {Verb::kMtaDown, 10},
+                               {Verb::kFlip, 4},
+                               {Verb::kShare, 250, true},
+                               {Verb::kRedis, 30, true},
+                               {Verb::kLoseAnswer, 25, true},
+                               {Verb::kFlush, 6, true},
+                               {Verb::kReplicate, 20, true},
+                               {Verb::kFailOver, 6, true},
+                               {Verb::kSplit, 6, true},
                                {Verb::kHealSplit, 12, true}};
 
 class Draw {
@@ -60,6 +77,10 @@ Step Filled(Verb verb, const Story& story, bool calm, Draw* draw) {
   switch (verb) {
     case Verb::kAdvance:
       step.a = draw->OneIn(15) ? draw->UpTo(story.window) : 1 + draw->UpTo(story.window / 30 + 1);
+      break;
+    case Verb::kStep:
+      step.a = 1 + draw->UpTo(draw->OneIn(2) ? 1'000 : story.window);
+      step.b = draw->UpTo(2);
       break;
     case Verb::kMail:
       step.a = draw->UpTo(story.domains);
@@ -103,7 +124,10 @@ Step Filled(Verb verb, const Story& story, bool calm, Draw* draw) {
       step.b = draw->UpTo(4);
       break;
     case Verb::kMtaDown:
-      step.a = draw->UpTo(2);
+      step.a = draw->UpTo(3);
+      break;
+    case Verb::kFlip:
+      step.a = draw->UpTo(1 << 30);
       break;
     case Verb::kRedis: {
       // gone, slow, read-only, full, loading, not saving; half of the time it is well again.
@@ -138,6 +162,8 @@ Story MakeStory(uint64_t seed, const StoryShape& shape) {
   story.window = kWindows[draw.UpTo(3)];
   story.block_for = draw.OneIn(2) ? story.window : 180;
   story.domains = 1 + draw.UpTo(4);
+  // Whole steps of any window: so the sums of all nodes are exact.
+  if (story.nodes > 1 && draw.OneIn(3)) story.skew = 60 * (1 + draw.UpTo(10));
   const int steps = shape.steps > 0 ? shape.steps : 50 + draw.UpTo(300);
 
   std::vector<Weight> weights;
@@ -169,10 +195,10 @@ std::string StepText(const Step& step) {
 }
 
 std::string StoryText(const Story& story) {
-  std::string text =
-      absl::StrCat("seed ", story.seed, "\nnodes ", story.nodes, "\npostfix ",
-                   story.postfix ? 1 : 0, "\nonce ", story.once ? 1 : 0, "\nwindow ", story.window,
-                   "\nblock_for ", story.block_for, "\ndomains ", story.domains, "\n");
+  std::string text = absl::StrCat("seed ", story.seed, "\nnodes ", story.nodes, "\npostfix ",
+                                  story.postfix ? 1 : 0, "\nonce ", story.once ? 1 : 0, "\nwindow ",
+                                  story.window, "\nblock_for ", story.block_for, "\ndomains ",
+                                  story.domains, "\nskew ", story.skew, "\n");
   for (const Step& step : story.steps) absl::StrAppend(&text, StepText(step), "\n");
   return text;
 }
@@ -209,6 +235,8 @@ absl::StatusOr<Story> ParseStory(absl::string_view text) {
         story.block_for = value;
       else if (words[0] == "domains")
         story.domains = value;
+      else if (words[0] == "skew")
+        story.skew = value;
       else
         return bad("unknown setting");
       continue;

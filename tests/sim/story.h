@@ -20,6 +20,7 @@ namespace deferd::sim {
 enum class Verb : uint8_t {
   // Time.
   kAdvance,  // all clocks, by A seconds
+  kStep,     // somebody sets the machine's clock: A seconds on, or back if B (one machine alone)
   // The MTA's log. Domains are numbers; an outcome is 0 delivered, 1 deferred, 2 failed.
   kMail,   // a message of domain A: B % 3 and B / 3 % 3 are the outcomes of two recipients (one, if
            // B >= 9), written C seconds late
@@ -44,7 +45,8 @@ enum class Verb : uint8_t {
   kRestart,  // stopped with its last batch stored, then started again
   kDisk,     // the A-th write from now on fails: B is the SimDisk::Fault
   kHeal,     // the disk is well again
-  kMtaDown,  // A: the MTA does not carry out orders; else it does
+  kMtaDown,  // A is 1: the MTA refuses orders; 2: listing its queue hangs; 0: it is well
+  kFlip,     // stopped, bit A of the database flips, started again
   // Sharing.
   kShare,       // the publisher and the case follower work
   kRedis,       // A is the SharedTrouble that every call meets, 0: none
@@ -55,7 +57,7 @@ enum class Verb : uint8_t {
   kSplit,       // nodes from A on reach only the other half, which becomes a master of its own
   kHealSplit,   // all nodes reach the first half; the other one's data is lost
 };
-inline constexpr int kVerbs = 29;
+inline constexpr int kVerbs = 31;
 
 enum RotateWay { kRename, kRenameKeepWriting, kCopyTruncate, kDated, kRotateWays };
 
@@ -77,6 +79,8 @@ struct Story {
   int window = 600;      // seconds
   int block_for = 180;
   int domains = 4;
+  // By how many seconds the clocks of nodes that share differ: behind, right and ahead in turn.
+  int skew = 0;
   std::vector<Step> steps;
 };
 

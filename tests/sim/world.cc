@@ -37,12 +37,14 @@ class World {
       : story_(story), clock_(kBegin), server_(&clock_), replica_(&clock_), other_half_(&clock_) {
     const Settings settings = SettingsOf(story);
     for (int i = 0; i < story.nodes; ++i) {
+      clocks_.push_back(
+          std::make_unique<NodeClock>(&clock_, absl::Seconds((i % 3 - 1) * story.skew)));
       std::function<MemorySharedServer*()> server;
       if (story.nodes > 1) {
         server = [this, i] { return i >= split_at_ ? &other_half_ : &server_; };
       }
-      nodes_.push_back(
-          std::make_unique<SimNode>(i, story, folder, settings, &disk_, &clock_, server));
+      nodes_.push_back(std::make_unique<SimNode>(i, story, folder, settings, &disk_,
+                                                 clocks_.back().get(), server));
       // From its first position on a follower finds whatever is rotated.
       nodes_.back()->Look(/*commit_each=*/false);
       nodes_.back()->Commit(/*durable=*/true);
@@ -66,16 +68,15 @@ class World {
  private:
   void Do(const Step& step) {
     SimNode& node = *nodes_[static_cast<size_t>(step.node) % nodes_.size()];
-    const absl::Time now = clock_.Now();
+    const absl::Time now = node.Now();
     const bool shares = nodes_.size() > 1;
     switch (step.verb) {
       case Verb::kAdvance:
-        // A renamed file is read on for ten minutes.
-        for (auto& one : nodes_) {
-          const absl::Duration age = now + absl::Seconds(step.a) - one->log().rotated_at();
-          if (age > absl::Minutes(9)) one->log().Reopen();
-        }
+        for (auto& one : nodes_) ReopenIfOld(one.get(), absl::Seconds(step.a));
         clock_.Advance(absl::Seconds(step.a));
+        break;
+      case Verb::kStep:
+        if (!shares) StepClock(&node, step.b != 0 ? -step.a : step.a);
         break;
       case Verb::kMail: {
         std::vector<int> outcomes = {step.b % 3};
@@ -90,6 +91,8 @@ class World {
         node.Submit(step.a % story_.domains, step.b % 3);
         break;
       case Verb::kRotate:
+        // Rotated files are ordered by their last modification: the manual's limits say so.
+        if (node.Now() < node.clock().latest()) break;
         // A file that is cut before its first line was read looks like one that only grew: the
         // manual's limits say so.
         if (step.a % kRotateWays == kCopyTruncate &&
@@ -148,7 +151,11 @@ class World {
         disk_.Heal(node.disk_prefix());
         break;
       case Verb::kMtaDown:
-        node.mta_down = step.a != 0;
+        node.mta_down = step.a == 1;
+        node.mta_hangs = step.a == 2;
+        break;
+      case Verb::kFlip:
+        node.Flip(static_cast<uint64_t>(step.a));
         break;
       case Verb::kShare:
         if (shares) node.Share();
@@ -182,6 +189,24 @@ class World {
     }
   }
 
+  // A renamed file is read on for ten minutes.
+  static void ReopenIfOld(SimNode* node, absl::Duration later) {
+    if (node->Now() + later - node->log().rotated_at() > absl::Minutes(9)) node->log().Reopen();
+  }
+
+  // Back at most so far that nothing is forgotten: beyond that counts begin anew
+  // (clock_back_test.cc).
+  void StepClock(SimNode* node, int seconds) {
+    absl::Duration by = absl::Seconds(seconds);
+    if (node->model().now() != absl::InfinitePast()) {
+      const absl::Duration most =
+          node->Now() + Limiter::kMaxAhead + Limiter::kPatience - node->model().now();
+      by = std::max(by, -std::max(most, absl::ZeroDuration()));
+    }
+    ReopenIfOld(node, by);
+    node->clock().Step(by);
+  }
+
   void HealSplit() {
     if (split_at_ == kWhole) return;
     split_at_ = kWhole;
@@ -194,7 +219,8 @@ class World {
       for (const Case& record : node->TakeOpened()) {
         if (record.history) history_.insert(NumberOf(record));
         int64_t written = 0;
-        for (auto& one : nodes_) written += Written(*one, record);
+        const absl::Time from = node->Truly(record.judged_at) - absl::Seconds(story_.window);
+        for (auto& one : nodes_) written += Written(*one, record, one->Here(from));
         if (written < record.counts.bad() || record.counts.bad() < kMinBad) {
           node->Wrong(absl::StrCat("false block: ", record.subject.ToString(), " with ",
                                    record.counts.bad(), " bad, the logs have ", written));
@@ -209,9 +235,8 @@ class World {
     return domain;
   }
 
-  // Bad attempts of the case's domain in all that was written, within its window.
-  int64_t Written(SimNode& node, const Case& record) {
-    const absl::Time from = record.judged_at - absl::Seconds(story_.window);
+  // Bad attempts of the case's domain in all that was written, from then on.
+  int64_t Written(SimNode& node, const Case& record, absl::Time from) {
     std::vector<std::pair<int, int>> seen;
     for (const Truth& line : node.log().truth()) {
       if (line.kind != Truth::Kind::kAttempt || line.outcome == 0) continue;
@@ -238,7 +263,7 @@ class World {
     HealSplit();
     for (auto& node : nodes_) {
       disk_.Heal(node->disk_prefix());
-      node->mta_down = false;
+      node->mta_down = node->mta_hangs = false;
       node->line().until_lost = 0;
       node->log().FinishLine();
       node->log().Reopen();
@@ -285,9 +310,13 @@ class World {
     bool at_once = false;  // by two people, on two nodes: either may win
     for (auto& node : nodes_) {
       for (const Model::Word& word : node->model().words) {
-        if (word.domain != domain || word.at < last.at) continue;
-        at_once = word.at == last.at && by != node.get();
+        const absl::Time at = node->Truly(word.at);
+        // Of one machine the order holds, whatever its clock said.
+        if (word.domain != domain || (at < last.at && by != node.get())) continue;
+        at_once = at == last.at && (at_once || by != node.get());
         last = word;
+        last.at = at;
+        last.until = node->Truly(word.until);
         by = node.get();
       }
     }
@@ -297,13 +326,15 @@ class World {
       const std::optional<Case> open = node->Enforced(domain);
       // A block ends by the clock or by the log, whichever is ahead.
       absl::Time shown = clock_.Now();
-      for (auto& one : nodes_) shown = std::max(shown, one->model().now());
+      for (auto& one : nodes_) shown = std::max(shown, one->Truly(one->model().now()));
       if (last.blocked && last.until > shown && !(open.has_value() && open->manual)) {
         node->Wrong(absl::StrCat(subject.id, ": a person's block is not in force"));
       }
       if (last.at == absl::InfinitePast() || last.blocked || !open.has_value()) continue;
       int64_t since = 0;
-      for (auto& one : nodes_) since += one->model().EverBad(domain, last.at, clock_.Now());
+      for (auto& one : nodes_) {
+        since += one->model().EverBad(domain, one->Here(last.at), one->Now());
+      }
       if (open->manual || open->bad() > since) {
         node->Wrong(absl::StrCat(subject.id, ": an unblock did not win: ", open->bad(),
                                  " bad, since then there were ", since));
@@ -314,7 +345,7 @@ class World {
   void CheckShared(int domain, const Subject& subject) {
     // One from before the window clears nothing any more, and is forgotten.
     const auto cleared = [&](SimNode& node) {
-      const absl::Time at = node.limiter().Report(subject).cleared_at;
+      const absl::Time at = node.Truly(node.limiter().Report(subject).cleared_at);
       return at < clock_.Now() - absl::Seconds(story_.window) ? absl::InfinitePast() : at;
     };
     for (auto& node : nodes_) {
@@ -348,7 +379,7 @@ class World {
     const absl::Time lately = clock_.Now() - absl::Seconds(story_.window);
     for (auto& node : nodes_) {
       for (const Case& record : node->cases().Closed(1'000)) {
-        if (record.subject == subject && record.closed_at > lately) return true;
+        if (record.subject == subject && node->Truly(record.closed_at) > lately) return true;
       }
     }
     return false;
@@ -357,8 +388,8 @@ class World {
   Counts SumAfter(int domain, absl::Time cleared) {
     Counts sum;
     for (auto& node : nodes_) {
-      const absl::Time shown = std::max(clock_.Now(), node->model().now());
-      sum += node->model().CountsAfter(domain, shown, cleared);
+      const absl::Time shown = std::max(node->Now(), node->model().now());
+      sum += node->model().CountsAfter(domain, shown, node->Here(cleared));
     }
     return sum;
   }
@@ -378,7 +409,8 @@ class World {
                        4 * absl::Seconds(std::max(story_.window, story_.block_for));
     for (auto& node : nodes_) {
       for (const Case& record : node->cases().Open()) {
-        if (record.manual) until = std::max(until, record.until + absl::Minutes(20));
+        if (!record.manual) continue;
+        until = std::max(until, node->Truly(record.until) + absl::Minutes(20));
       }
     }
     bool waited = false;
@@ -417,6 +449,7 @@ class World {
   int split_at_ = kWhole;
   bool replicated_ = false;
   std::set<int> history_;  // domains with a case that was over when it was found
+  std::vector<std::unique_ptr<NodeClock>> clocks_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
 };
 
