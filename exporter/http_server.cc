@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <list>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -36,8 +37,14 @@ constexpr ev_ssize_t kMaxBody = 1 << 10;
 constexpr ev_ssize_t kMaxApiBody = 16 << 10;
 // Maximum lifetime and silence of a connection. Each serves one request.
 constexpr std::chrono::seconds kMaxLife{5};
+// A reply that goes on may do so for this long; its client then asks anew.
+constexpr std::chrono::minutes kMaxStream{10};
+constexpr size_t kMaxStreams = 200;
+constexpr timeval kStreamSilence = {.tv_sec = 60, .tv_usec = 0};
+// What a client may leave unread before its stream ends.
+constexpr size_t kMaxUnread = 256 << 10;
 // More connections wait in the kernel. HTTP clients must not use up the descriptors that MTAs need.
-constexpr size_t kMaxConnections = 128;
+constexpr size_t kMaxConnections = 128;  // without streams
 constexpr timeval kTick = {.tv_sec = 1, .tv_usec = 0};
 
 constexpr char kPlain[] = "text/plain; charset=utf-8";
@@ -124,6 +131,7 @@ class EventHttpServer : public HttpServer {
   struct Connection {
     bufferevent* bev;
     SteadyClock::time_point since;
+    bool streams = false;
     bool over() const {
       bufferevent_event_cb on_event = nullptr;
       bufferevent_getcb(bev, nullptr, nullptr, &on_event, nullptr);
@@ -131,6 +139,16 @@ class EventHttpServer : public HttpServer {
     }
   };
 
+  struct Stream {
+    evhttp_request* request;  // ours until evhttp_send_reply_end, also without a connection
+    std::function<std::optional<std::string>()> next;
+    SteadyClock::time_point since;
+  };
+
+  size_t CountShort() const {
+    return static_cast<size_t>(std::count_if(connections_.begin(), connections_.end(),
+                                             [](const Connection& one) { return !one.streams; }));
+  }
   absl::Status Failed(absl::string_view what) const {
     return absl::UnavailableError(absl::StrCat(listeners_.front().address(), ": ", what));
   }
@@ -140,6 +158,8 @@ class EventHttpServer : public HttpServer {
   void Sweep();
   void OnRequest(evhttp_request* request);
   void OnApiRequest(evhttp_request* request);
+  void BeginStream(evhttp_request* request, HttpReply reply);
+  void FeedStreams();
   void Answer(evhttp_request* request, int code, const char* reason, const char* type,
               absl::string_view text);
 
@@ -151,7 +171,8 @@ class EventHttpServer : public HttpServer {
   Owned<event> tick_event_;
   Owned<evhttp> http_;
   std::vector<evconnlistener*> accepting_;  // of http_
-  std::vector<Connection> connections_;     // at most kMaxConnections
+  std::vector<Connection> connections_;     // at most kMaxConnections that do not stream
+  std::list<Stream> streams_;               // at most kMaxStreams
   std::optional<SteadyClock::time_point> warned_;
   std::thread thread_;
 };
@@ -161,6 +182,9 @@ EventHttpServer::~EventHttpServer() {
     const uint64_t one = 1;
     [[maybe_unused]] const ssize_t written = write(stop_fd_, &one, sizeof(one));
     thread_.join();
+  }
+  for (const Stream& one : streams_) {  // the others end with their connections
+    if (evhttp_request_get_connection(one.request) == nullptr) evhttp_send_reply_end(one.request);
   }
   http_.reset();
   for (const Connection& connection : connections_) bufferevent_decref(connection.bev);
@@ -244,13 +268,13 @@ void EventHttpServer::Run() {
 }
 
 bufferevent* EventHttpServer::OnConnection() {
-  if (connections_.size() + 1 >= kMaxConnections) Sweep();
+  if (CountShort() + 1 >= kMaxConnections) Sweep();
   // Closing with the last reference keeps the descriptor's number reserved until then.
   bufferevent* bev = bufferevent_socket_new(base_.get(), -1, BEV_OPT_CLOSE_ON_FREE);
   if (bev == nullptr) return nullptr;
   bufferevent_incref(bev);
-  connections_.push_back({bev, SteadyClock::now()});
-  if (connections_.size() >= kMaxConnections) {
+  connections_.push_back({.bev = bev, .since = SteadyClock::now()});
+  if (CountShort() >= kMaxConnections) {
     for (evconnlistener* accepting : accepting_) evconnlistener_disable(accepting);
     const auto now = SteadyClock::now();
     if (!warned_.has_value() || now - *warned_ >= std::chrono::minutes(1)) {
@@ -266,11 +290,12 @@ void EventHttpServer::OnTick() {
   Sweep();
   const auto now = SteadyClock::now();
   for (const Connection& connection : connections_) {
-    if (now - connection.since < kMaxLife) continue;
+    if (now - connection.since < kMaxLife || connection.streams) continue;
     bufferevent_trigger_event(connection.bev, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
   }
+  FeedStreams();
   Sweep();
-  if (connections_.size() < kMaxConnections) {
+  if (CountShort() < kMaxConnections) {
     for (evconnlistener* accepting : accepting_) evconnlistener_enable(accepting);
   }
   event_add(tick_event_.get(), &kTick);
@@ -298,7 +323,12 @@ void EventHttpServer::OnApiRequest(evhttp_request* request) {
                     .path = path == nullptr ? "" : path,
                     .query = query == nullptr ? "" : query,
                     .authorization = HeaderOf(request, "Authorization"),
-                    .content_type = HeaderOf(request, "Content-Type")};
+                    .content_type = HeaderOf(request, "Content-Type"),
+                    .accept = HeaderOf(request, "Accept"),
+                    .cookie = HeaderOf(request, "Cookie"),
+                    .last_event_id = HeaderOf(request, "Last-Event-ID"),
+                    .fetch_site = HeaderOf(request, "Sec-Fetch-Site"),
+                    .secure = HeaderOf(request, "X-Forwarded-Proto") == "https"};
   asked.content_type.resize(std::min(asked.content_type.size(), asked.content_type.find(';')));
   absl::StripAsciiWhitespace(&asked.content_type);
   absl::AsciiStrToLower(&asked.content_type);
@@ -306,13 +336,69 @@ void EventHttpServer::OnApiRequest(evhttp_request* request) {
   asked.body.resize(evbuffer_get_length(body));
   if (!asked.body.empty()) evbuffer_remove(body, asked.body.data(), asked.body.size());
 
-  const HttpReply reply = handlers_.api(asked);
+  HttpReply reply = handlers_.api(asked);
   evkeyvalq* headers = evhttp_request_get_output_headers(request);
-  evhttp_add_header(headers, "Cache-Control", "no-store");
   for (const auto& [name, value] : reply.headers) {
     evhttp_add_header(headers, name.c_str(), value.c_str());
   }
+  if (evhttp_find_header(headers, "Cache-Control") == nullptr) {
+    evhttp_add_header(headers, "Cache-Control", "no-store");
+  }
+  if (reply.next) {
+    BeginStream(request, std::move(reply));
+    return;
+  }
   Answer(request, reply.code, reply.reason.c_str(), reply.type.c_str(), reply.body);
+}
+
+void EventHttpServer::BeginStream(evhttp_request* request, HttpReply reply) {
+  if (streams_.size() >= kMaxStreams || evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
+    Answer(request, HTTP_SERVUNAVAIL, "Service Unavailable", kPlain,
+           "there are too many streams already\n");
+    return;
+  }
+  evkeyvalq* headers = evhttp_request_get_output_headers(request);
+  evhttp_add_header(headers, "Content-Type", reply.type.c_str());
+  evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+  evhttp_add_header(headers, "Connection", "close");
+  evhttp_add_header(headers, "X-Accel-Buffering", "no");  // nginx hands it on as it comes
+  evhttp_connection* connection = evhttp_request_get_connection(request);
+  bufferevent* bev = evhttp_connection_get_bufferevent(connection);
+  for (Connection& one : connections_) {
+    if (one.bev == bev) one.streams = true;
+  }
+  streams_.push_back({request, std::move(reply.next), SteadyClock::now()});
+  evhttp_send_reply_start(request, HTTP_OK, "OK");
+  // The client says nothing more, and need not.
+  bufferevent_set_timeouts(bev, nullptr, &kStreamSilence);
+  event_active(tick_event_.get(), EV_TIMEOUT, 0);  // what there is goes out at once
+}
+
+void EventHttpServer::FeedStreams() {
+  const auto now = SteadyClock::now();
+  for (auto one = streams_.begin(); one != streams_.end();) {
+    // evhttp takes the connection away from a request whose client is gone.
+    evhttp_connection* connection = evhttp_request_get_connection(one->request);
+    std::optional<std::string> text;
+    if (connection != nullptr && now - one->since < kMaxStream) {
+      const size_t unread = evbuffer_get_length(
+          bufferevent_get_output(evhttp_connection_get_bufferevent(connection)));
+      if (unread <= kMaxUnread) text = one->next();
+    }
+    if (!text.has_value()) {
+      evhttp_request* const request = one->request;
+      one = streams_.erase(one);
+      evhttp_send_reply_end(request);
+      continue;
+    }
+    if (!text->empty()) {
+      Owned<evbuffer> chunk(evbuffer_new());
+      if (chunk != nullptr && evbuffer_add(chunk.get(), text->data(), text->size()) == 0) {
+        evhttp_send_reply_chunk(one->request, chunk.get());
+      }
+    }
+    ++one;
+  }
 }
 
 void EventHttpServer::OnRequest(evhttp_request* request) {

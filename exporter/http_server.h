@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,11 @@ struct HttpRequest {
   std::string authorization;
   std::string content_type;  // without parameters
   std::string body;
+  std::string accept;
+  std::string cookie;
+  std::string last_event_id;
+  std::string fetch_site;  // Sec-Fetch-Site: where the browser says that the request comes from
+  bool secure = false;     // the proxy says that it was asked over TLS
 };
 
 struct HttpReply {
@@ -34,6 +40,9 @@ struct HttpReply {
   std::string type;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  // A reply that goes on: called about every second for what comes next ("": nothing now), until
+  // it returns nullopt or the client is gone. `body` is not used then.
+  std::function<std::optional<std::string>()> next;
 };
 
 struct HttpHandlers {

@@ -24,9 +24,10 @@ declare -A may=(
   [limiter/queue_helper]="policy limiter/port limiter/localrpc"
   [limiter/config]="policy limiter/port limiter/store/local_store.h limiter/store/redis_address.h"
   [limiter/ctl]="policy limiter/port limiter/localrpc limiter/config limiter/intake limiter/admin limiter limiter/cases limiter/judging limiter/hook limiter/queue limiter/queue_helper limiter/store/backup.h limiter/store/forget_filter.h"
-  [exporter/api]="exporter policy limiter/port limiter/localrpc/json.h limiter/admin"
   [exporter/notice]="policy limiter/port limiter/localrpc limiter/config/notice_config.h limiter/store"
   [limiter/notify_helper]="policy limiter/port limiter/localrpc"
+  [exporter/api]="exporter policy limiter/port limiter/localrpc/json.h limiter/admin limiter/events.h"
+  [exporter/console]="exporter exporter/api policy limiter/port limiter/localrpc/json.h limiter/ctl/case_words.h limiter/ctl/page_text.h limiter/ctl/why_head.h"
   [exporter]="policy limiter/port limiter/events.h limiter/store limiter/admin"
 )
 

@@ -1,10 +1,13 @@
 #include "exporter/api/resources.h"
 
+#include <cstdlib>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "limiter/admin/admin_api.h"
+#include "limiter/port/log.h"
+#include "policy/text.h"
 
 namespace deferd {
 namespace {
@@ -58,8 +61,34 @@ constexpr Parameter kRelease[] = {{"subject", kText, false, "Only messages of th
                                   {"id", kText, false, "Only this message."},
                                   {"dry_run", kFlag, false, "Report what would be released."}};
 
+constexpr Parameter kMessage[] = {
+    {"id", kText, true, "The message's id, as the mail server has it."}};
+constexpr Parameter kExplain[] = {{"text", kText, true, "The server's answer, or a status word."}};
+constexpr Parameter kExempt[] = {
+    {"subject", kText, true, "A subject, *.example.com, or tag:NAME of the policy."},
+    {"reason", kText, true, "Recorded with the exemption."},
+    {"for", kText, false, "Its duration: 24h, 30d. Default: until it is removed."}};
+constexpr Parameter kUnexempt[] = {{"subject", kText, true, "As it was added."},
+                                   {"reason", kText, false, "Recorded with the end."}};
+constexpr Parameter kShadowReport[] = {{"since", kText, false, "2h, 7d or RFC 3339. Default: 7d."}};
+constexpr Parameter kShadowMark[] = {
+    {"case", kText, true, "The case's id, or its subject: the newest."},
+    {"reason", kText, false, "Recorded in deferd's log."}};
+constexpr Parameter kHistory[] = {
+    {"since", kText, false, "2h, 7d or RFC 3339. Default: 24h."},
+    {"steps", kWhole, false, "Number of equal parts of that time, 1 to 240. Default: 48."}};
+constexpr Parameter kHistories[] = {
+    kHistory[0], kHistory[1], {"by", kText, false, "subject: those with bad attempts, each."}};
+constexpr Parameter kDestinations[] = {
+    {"since", kText, false, "2h, 7d or RFC 3339. Default: 1h."},
+    {"limit", kWhole, false, "Maximum number of rows; 0: all. Default: 50."}};
+constexpr Parameter kEvents[] = {
+    {"after", kWhole, false, "Only events later than the one with this seq. Default: 0."}};
+constexpr Parameter kId[] = {{"id", kText, true, "The message."}};
+
 constexpr auto kAdmin = TokenRole::kAdmin;
 constexpr auto kSupport = TokenRole::kSupport;
+constexpr auto kAnyone = ResourceScope::kAnyone;
 constexpr auto kServer = ResourceScope::kServer;
 constexpr auto kSubject = ResourceScope::kSubject;
 constexpr auto kListed = ResourceScope::kListed;
@@ -81,6 +110,8 @@ constexpr Resource kResources[] = {
      "Delivery attempts of the subject, newest first.", kAttempts},
     {"GET", "/subjects/{subject}/stats", "stats", "", kAdmin, kSubject,
      "Messages, recipients and attempts of the subject, by sender.", kStats},
+    {"GET", "/subjects/{subject}/history", "history", "", kAdmin, kSubject,
+     "Attempts of the subject over time.", kHistory},
     {"POST", "/subjects/{subject}/block", "block", "", kAdmin, kSubject, "Block the subject.",
      kBlock},
     {"POST", "/subjects/{subject}/unblock", "unblock", "", kSupport, kSubject,
@@ -94,6 +125,35 @@ constexpr Resource kResources[] = {
     {"GET", "/queue", "queue", "list", kAdmin, kServer, "Queued messages.", kQueue},
     {"POST", "/queue/release", "queue", "release", kSupport, kServer, "Release held messages.",
      kRelease},
+    {"POST", "/queue/requeue", "queue", "requeue", kSupport, kServer,
+     "Deliver one message at once.", kId},
+    {"POST",
+     "/queue/flush",
+     "queue",
+     "flush",
+     kSupport,
+     kServer,
+     "Deliver all queued messages that are not held.",
+     {}},
+    {"GET", "/messages", "track", "", kAdmin, kListed,
+     "The life of one message, oldest first, with the decisive lines explained.", kMessage},
+    {"GET", "/history", "history", "", kAdmin, kListed, "Attempts over time.", kHistories},
+    {"GET", "/destinations", "destinations", "", kAdmin, kServer,
+     "Outcomes by receiving organisation.", kDestinations},
+    {"GET", "/explain", "explain", "", kAdmin, kAnyone, "What a server's answer means.", kExplain},
+    {"GET", "/exemptions", "exempt", "list", kAdmin, kListed, "Who is exempt from all rules.", {}},
+    {"POST", "/exemptions", "exempt", "add", kAdmin, kServer, "Exempt a subject from all rules.",
+     kExempt},
+    {"POST", "/exemptions/remove", "exempt", "remove", kAdmin, kServer, "End a person's exemption.",
+     kUnexempt},
+    {"GET", "/shadow", "shadow", "report", kAdmin, kServer, "What rules in shadow would have done.",
+     kShadowReport},
+    {"POST", "/shadow/right", "shadow", "right", kSupport, kServer,
+     "Mark a case in shadow as right.", kShadowMark},
+    {"POST", "/shadow/wrong", "shadow", "wrong", kSupport, kServer,
+     "Mark a case in shadow as wrong.", kShadowMark},
+    {"GET", "/events", "events", "", kAdmin, kListed,
+     "What changed, oldest first; with Accept: text/event-stream, as it happens.", kEvents},
     {"GET", "/policy", "policy", "", kAdmin, kServer, "The policy in force.", {}},
     {"POST", "/reload", "reload", "", kAdmin, kServer, "Read policy and lists again.", {}},
 };
@@ -168,6 +228,14 @@ Json OperationOf(const Resource& resource) {
 }  // namespace
 
 absl::Span<const Resource> Resources() { return kResources; }
+
+const Resource& ResourceAt(absl::string_view method, absl::string_view path) {
+  for (const Resource& one : kResources) {
+    if (method == one.method && path == one.path) return one;
+  }
+  spdlog::critical("no resource {} {}", ToStd(method), ToStd(path));
+  std::abort();
+}
 
 TokenRole LeastRole(const Resource& resource) {
   for (const AdminApi::VerbInfo& verb : AdminApi::Verbs()) {

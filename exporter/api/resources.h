@@ -31,6 +31,7 @@ struct Parameter {
 
 // What a token for some domains gets.
 enum class ResourceScope {
+  kAnyone,   // all: it shows nothing of anybody
   kServer,   // nothing: the resource shows or changes the whole server
   kSubject,  // the resource of a subject that it sees
   kListed,   // the entries of subjects that it sees
@@ -50,6 +51,9 @@ struct Resource {
 };
 
 absl::Span<const Resource> Resources();
+
+// The resource of the table with this method and path. It must be there.
+const Resource& ResourceAt(absl::string_view method, absl::string_view path);
 
 // Viewer for a verb that only reads; otherwise `changers`.
 TokenRole LeastRole(const Resource& resource);

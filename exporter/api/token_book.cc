@@ -1,9 +1,6 @@
 #include "exporter/api/token_book.h"
 
 #include <fcntl.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,9 +13,9 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "exporter/api/secret.h"
 #include "limiter/admin/track_args.h"
 #include "limiter/port/log.h"
 #include "policy/domain_name.h"
@@ -27,17 +24,9 @@
 namespace deferd {
 namespace {
 
-constexpr size_t kSecretBytes = 32;
 constexpr size_t kMaxName = 40;
 constexpr size_t kMaxDomains = 1000;
 constexpr char kPrefix[] = "deferd_";  // lets secret scanners recognise a leaked token
-
-std::string Sha256Hex(absl::string_view text) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr) != 1) return "";
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), size));
-}
 
 absl::Status FileTrouble(const std::string& path, absl::string_view what) {
   return absl::FailedPreconditionError(
@@ -186,12 +175,9 @@ absl::StatusOr<std::string> TokenBook::Add(absl::string_view name, TokenRole rol
     if (!domain.ok()) return domain.status();
     token.domains.push_back(domain->text());
   }
-  char random[kSecretBytes];
-  if (getrandom(random, sizeof(random), 0) != static_cast<ssize_t>(sizeof(random))) {
-    return absl::UnavailableError("the kernel gives no random bytes");
-  }
-  std::string secret =
-      absl::StrCat(kPrefix, absl::WebSafeBase64Escape(absl::string_view(random, sizeof(random))));
+  const std::optional<std::string> random = NewSecret();
+  if (!random.has_value()) return absl::UnavailableError("the kernel gives no random bytes");
+  std::string secret = absl::StrCat(kPrefix, *random);
   token.hash = Sha256Hex(secret);
   if (token.hash.empty()) return absl::InternalError("SHA-256 is not available");
 
@@ -235,15 +221,15 @@ std::vector<Token> TokenBook::List() const {
 }
 
 std::optional<Token> TokenBook::Find(absl::string_view secret) const {
-  const std::string hash = Sha256Hex(secret);
+  return FindByHash(Sha256Hex(secret));
+}
+
+std::optional<Token> TokenBook::FindByHash(absl::string_view hash) const {
   if (hash.empty()) return std::nullopt;
   std::optional<Token> found;
   MutexLock lock(&mutex_);
   for (const Token& token : tokens_) {
-    if (token.hash.size() == hash.size() &&
-        CRYPTO_memcmp(token.hash.data(), hash.data(), hash.size()) == 0) {
-      found = token;
-    }
+    if (SameSecret(token.hash, hash)) found = token;
   }
   return found;
 }

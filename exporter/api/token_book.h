@@ -64,6 +64,8 @@ class TokenBook {
   std::vector<Token> List() const;  // by name
   // Takes the same time wherever the secrets differ.
   std::optional<Token> Find(absl::string_view secret) const;
+  // The token whose Token::hash this is, unless it was revoked.
+  std::optional<Token> FindByHash(absl::string_view hash) const;
 
   // The verb `token`: {"do": "add", "name", "role", "domains"}, {"do": "list"} or {"do": "revoke",
   // "name"}, asked by `person`.

@@ -1,15 +1,17 @@
 #include "exporter/api/web_api.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "limiter/port/log.h"
+#include "exporter/api/form.h"
 #include "policy/json_limits.h"
 #include "policy/text.h"
 
@@ -17,7 +19,7 @@ namespace deferd {
 namespace {
 
 constexpr char kJson[] = "application/json";
-constexpr int64_t kUsualPage = 50;
+constexpr char kEventStream[] = "text/event-stream";
 
 HttpReply Problem(int status, absl::string_view title, absl::string_view detail) {
   return {.code = status,
@@ -60,32 +62,6 @@ HttpReply TooMany() {
   HttpReply reply = Problem(429, "Too Many Requests", "wait a second and try again");
   reply.headers.emplace_back("Retry-After", "1");
   return reply;
-}
-
-// Percent-decoding (RFC 3986); in a query '+' is a space. nullopt: malformed, or NUL.
-std::optional<std::string> Decoded(absl::string_view text, bool query) {
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+' && query) {
-      out.push_back(' ');
-    } else if (text[i] != '%') {
-      out.push_back(text[i]);
-    } else {
-      if (i + 2 >= text.size()) return std::nullopt;
-      const int high = digit(text[i + 1]), low = digit(text[i + 2]);
-      if (high < 0 || low < 0) return std::nullopt;
-      out.push_back(static_cast<char>(high * 16 + low));
-      i += 2;
-    }
-    if (out.back() == '\0') return std::nullopt;
-  }
-  return out;
 }
 
 // Whether `path`, below kApiRoot, is the resource's; `*subject` is then its {subject}.
@@ -135,23 +111,18 @@ const Parameter* Find(const Resource& resource, absl::string_view name) {
 }
 
 absl::StatusOr<Json> QueryArgs(const Resource& resource, absl::string_view query) {
+  const std::optional<Form> form = Form::Parse(query);
+  if (!form.has_value()) {
+    return absl::InvalidArgumentError(
+        "the query is not percent-encoded correctly, or names a parameter twice");
+  }
   Json args = Json::object();
-  for (absl::string_view pair : absl::StrSplit(query, '&', absl::SkipEmpty())) {
-    const std::pair<absl::string_view, absl::string_view> parts =
-        absl::StrSplit(pair, absl::MaxSplits('=', 1));
-    std::optional<std::string> name = Decoded(parts.first, /*query=*/true);
-    std::optional<std::string> text = Decoded(parts.second, /*query=*/true);
-    if (!name.has_value() || !text.has_value()) {
-      return absl::InvalidArgumentError("the query is not percent-encoded correctly");
-    }
-    const Parameter* const parameter = Find(resource, *name);
-    if (parameter == nullptr) return Unknown(*name);
-    if (args.contains(*name)) {
-      return absl::InvalidArgumentError(absl::StrCat(*name, ": given twice"));
-    }
-    absl::StatusOr<Json> value = ParameterValue(*parameter, *text);
+  for (const auto& [name, text] : form->fields()) {
+    const Parameter* const parameter = Find(resource, name);
+    if (parameter == nullptr) return Unknown(name);
+    absl::StatusOr<Json> value = ParameterValue(*parameter, text);
     if (!value.ok()) return value.status();
-    args[*name] = *std::move(value);
+    args[name] = *std::move(value);
   }
   return args;
 }
@@ -174,54 +145,46 @@ absl::StatusOr<Json> BodyArgs(const Resource& resource, const std::string& body)
   return args;
 }
 
-// The verb's argument that names the subject.
-const char* SubjectKey(const Resource& resource, const Subject& subject) {
-  if (absl::string_view(resource.verb) != "track") return "subject";
-  return subject.kind == SubjectKind::kDomain ? "domain" : "what";
-}
+// Events as a stream (HTML standard, server-sent events): those since `after`, then, at each call,
+// those that came. Ends when the token may not see them any more.
+class EventStream {
+ public:
+  EventStream(const Caller* caller, const TokenBook* tokens, const Token& token, int64_t after)
+      : caller_(caller), tokens_(tokens), hash_(token.hash), after_(after) {}
 
-bool SeesEntry(const Token& token, const Json& entry) {
-  if (token.sees_all()) return true;
-  const auto subject = entry.find("subject");
-  if (subject == entry.end() || !subject->is_string()) return false;
-  absl::StatusOr<Subject> parsed = Subject::Parse(subject->get<std::string>());
-  return parsed.ok() && token.Sees(*parsed);
-}
-
-Json OnlySeen(const Token& token, const Json& list) {
-  Json seen = Json::array();
-  for (const Json& entry : list) {
-    if (SeesEntry(token, entry)) seen.push_back(entry);
+  std::optional<std::string> Next() {
+    const std::optional<Token> token = tokens_->FindByHash(hash_);
+    if (!token.has_value()) return std::nullopt;
+    absl::StatusOr<Json> events =
+        caller_->Run(ResourceAt("GET", "/events"), "", {{"after", after_}}, *token);
+    if (!events.ok()) return std::nullopt;
+    std::string text;
+    for (const Json& event : *events) {
+      after_ = std::max(after_, Number(event, "seq"));
+      absl::StrAppend(&text, "id: ", Number(event, "seq"), "\nevent: ", Field(event, "type"),
+                      "\ndata: ", Dump(event), "\n\n");
+    }
+    // A comment now and then finds out that nobody reads any more.
+    if (text.empty() && ++silent_ % kSilence == 0) return ": \n\n";
+    return text;
   }
-  return seen;
-}
 
-// A page of attempts, with the `before` of the next one: found out before rows of others are left
-// out, since an empty page need not be the last.
-Json AttemptsPage(const Token& token, const Json& rows, int64_t limit) {
-  Json next = nullptr;
-  if (!rows.empty()) {
-    const std::string of_recipients = Field(rows.back(), "next");
-    const bool full = rows.size() >= static_cast<size_t>(limit);
-    const std::string row = !of_recipients.empty() ? of_recipients
-                            : full                 ? Field(rows.back(), "row")
-                                                   : "";
-    if (!row.empty()) next = row;
-  }
-  return {{"items", OnlySeen(token, rows)}, {"next", next}};
-}
+ private:
+  static constexpr int kSilence = 15;
+
+  const Caller* const caller_;
+  const TokenBook* const tokens_;
+  const std::string hash_;
+  int64_t after_;
+  int silent_ = 0;
+};
 
 }  // namespace
 
-bool WebApi::Bucket::Take(absl::Time now) {
-  if (now > at) {
-    level = std::min(kBurst, level + absl::ToDoubleSeconds(now - at) * kRate);
-  }
-  at = now;
-  if (level < 1) return false;
-  level -= 1;
-  return true;
-}
+WebApi::WebApi(Parts parts)
+    : parts_(std::move(parts)),
+      rates_(TokenRates::kRate, TokenRates::kBurst),
+      strangers_(TokenRates::kRate, TokenRates::kBurst) {}
 
 HttpReply WebApi::Answer(const HttpRequest& request) {
   if (request.path == absl::StrCat(kApiRoot, "/openapi.json")) {
@@ -240,8 +203,7 @@ HttpReply WebApi::Answer(const HttpRequest& request) {
                             ? "send a token: Authorization: Bearer deferd_..."
                             : "this token is not known or was revoked");
   }
-  if (buckets_.size() > TokenBook::kMaxTokens) buckets_.clear();
-  if (!buckets_[token->name].Take(now)) return TooMany();
+  if (!rates_.Take(*token, now)) return TooMany();
   return AnswerToken(request, *token);
 }
 
@@ -258,24 +220,21 @@ HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
       allowed = resource.method;
       continue;
     }
-    absl::StatusOr<Json> result = absl::PermissionDeniedError("");
-    if (token.role < LeastRole(resource)) {
-      result = absl::PermissionDeniedError(
-          absl::StrCat("this needs a token with role ", TokenRoleName(LeastRole(resource)),
-                       "; the token ", token.name, " has role ", TokenRoleName(token.role)));
-    } else if (request.method == "POST" && request.content_type != kJson) {
+    if (absl::Status may = Caller::MayCall(resource, token); !may.ok()) return ProblemOf(may);
+    if (request.method == "POST" && request.content_type != kJson) {
       return Problem(415, "Unsupported Media Type", "send Content-Type: application/json");
-    } else {
-      result = Run(resource, subject, request, token);
     }
-    const HttpReply reply = result.ok() ? HttpReply{.type = kJson, .body = DumpPretty(*result)}
-                                        : ProblemOf(result.status());
-    if (request.method == "POST") {
-      spdlog::info("api: {} of {} by token:{} ({}): {}", resource.verb,
-                   subject.empty() ? "the server" : Quoted(subject.substr(0, 300)), token.name,
-                   TokenRoleName(token.role), reply.code);
+    absl::StatusOr<Json> args = request.method == "GET" ? QueryArgs(resource, request.query)
+                                                        : BodyArgs(resource, request.body);
+    if (!args.ok()) return ProblemOf(args.status());
+    if (absl::string_view(resource.verb) == "events" &&
+        absl::StrContains(request.accept, kEventStream)) {
+      return StreamEvents(request, token, *args);
     }
-    return reply;
+    const absl::StatusOr<Json> result =
+        parts_.caller->Run(resource, subject, *std::move(args), token);
+    return result.ok() ? HttpReply{.type = kJson, .body = DumpPretty(*result)}
+                       : ProblemOf(result.status());
   }
   if (!allowed.empty()) {
     HttpReply reply = Problem(405, "Method Not Allowed", absl::StrCat("use ", allowed));
@@ -285,65 +244,15 @@ HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
   return Problem(404, "Not Found", absl::StrCat("see ", kApiRoot, "/openapi.json"));
 }
 
-absl::StatusOr<Json> WebApi::Run(const Resource& resource, const std::string& subject_text,
-                                 const HttpRequest& request, const Token& token) {
-  if (resource.scope == ResourceScope::kServer && !token.sees_all()) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("the token ", token.name,
-                     " is for some domains only, and this shows or "
-                     "changes the whole server; use /subjects/{subject}"));
+HttpReply WebApi::StreamEvents(const HttpRequest& request, const Token& token,
+                               const Json& args) const {
+  // A client that lost its connection says what it has seen.
+  int64_t after = Number(args, "after");
+  if (!request.last_event_id.empty() && !absl::SimpleAtoi(request.last_event_id, &after)) {
+    return Problem(400, "Bad Request", "Last-Event-ID: expected the id of an event");
   }
-  absl::StatusOr<Json> args = request.method == "GET" ? QueryArgs(resource, request.query)
-                                                      : BodyArgs(resource, request.body);
-  if (!args.ok()) return args.status();
-  for (const Parameter& parameter : resource.parameters) {
-    if (parameter.required && !args->contains(parameter.name)) {
-      return absl::InvalidArgumentError(absl::StrCat(parameter.name, ": is required"));
-    }
-  }
-  if (absl::string_view(resource.action) != "") (*args)["do"] = resource.action;
-  if (resource.names_subject()) {
-    absl::StatusOr<Subject> subject = Subject::Parse(subject_text);
-    if (!subject.ok()) return subject.status();
-    // One answer for all that the token does not see, whether it exists or not.
-    if (!token.Sees(*subject)) {
-      return absl::PermissionDeniedError(absl::StrCat("the token ", token.name,
-                                                      " is for other domains: not for ",
-                                                      Quoted(subject_text.substr(0, 300))));
-    }
-    (*args)[SubjectKey(resource, *subject)] = subject->ToString();
-  }
-
-  const absl::string_view verb = resource.verb;
-  int64_t limit = 0;
-  if (verb == "track") {
-    limit = args->contains("limit") ? Number(*args, "limit") : kUsualPage;
-    if (limit == 0 || limit > kMaxPage) {
-      return absl::InvalidArgumentError(absl::StrCat("limit: from 1 to ", kMaxPage));
-    }
-    (*args)["limit"] = limit;
-  }
-  // The limit is of what the token sees, so it is applied afterwards.
-  if (verb == "top") {
-    limit = args->contains("limit") ? Number(*args, "limit") : 20;
-    if (!token.sees_all()) (*args)["limit"] = 0;
-  }
-  absl::StatusOr<Json> result =
-      parts_.call(resource.verb, *args, absl::StrCat("token:", token.name));
-  if (!result.ok()) return result;
-  if (verb == "track") return AttemptsPage(token, *result, limit);
-  if (resource.scope == ResourceScope::kListed) {
-    Json seen = OnlySeen(token, *result);
-    if (verb == "top" && limit > 0 && seen.size() > static_cast<size_t>(limit)) {
-      seen.erase(seen.begin() + limit, seen.end());
-    }
-    return seen;
-  }
-  if (verb == "why" && !token.sees_all()) {
-    // They name subjects of others.
-    for (const char* others : {"near", "within", "incidents"}) result->erase(others);
-  }
-  return result;
+  auto stream = std::make_shared<EventStream>(parts_.caller, parts_.tokens, token, after);
+  return {.type = kEventStream, .next = [stream] { return stream->Next(); }};
 }
 
 }  // namespace deferd

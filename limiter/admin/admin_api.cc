@@ -12,7 +12,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "limiter/admin/exemptions.h"
+#include "limiter/admin/explain.h"
 #include "limiter/admin/forget.h"
+#include "limiter/admin/history.h"
 #include "limiter/admin/near_subjects.h"
 #include "limiter/admin/record.h"
 #include "limiter/admin/stats.h"
@@ -133,6 +135,10 @@ constexpr AdminApi::Verb AdminApi::kVerbs[] = {
     {"reload", "", VerbRole::kChanges, &AdminApi::Reload},
     {"track", "", VerbRole::kReads, &AdminApi::TrackDelivery},
     {"incidents", "", VerbRole::kReads, &AdminApi::Incidents},
+    {"history", "", VerbRole::kReads, &AdminApi::OverTime},
+    {"destinations", "", VerbRole::kReads, &AdminApi::ByDestination},
+    {"explain", "", VerbRole::kReads, &AdminApi::ExplainAnswer},
+    {"events", "", VerbRole::kReads, &AdminApi::Changes},
     {"stats", "", VerbRole::kReads, &AdminApi::SentStats},
     {"record", "", VerbRole::kChanges, &AdminApi::RecordAttempts},
     {"token", "", VerbRole::kChanges, &AdminApi::Token},
@@ -498,6 +504,33 @@ absl::StatusOr<Json> AdminApi::TrackDelivery(const Json& args, const Peer&) cons
 absl::StatusOr<Json> AdminApi::Notices(const Json& args, const Peer&) const {
   if (!parts_.notice) return absl::UnimplementedError("this daemon sends no notices");
   return parts_.notice(args);
+}
+
+absl::StatusOr<Json> AdminApi::OverTime(const Json& args, const Peer&) const {
+  return History(parts_.search, args, parts_.clock->Now());
+}
+
+absl::StatusOr<Json> AdminApi::ByDestination(const Json& args, const Peer&) const {
+  return Destinations(parts_.search, args, parts_.clock->Now());
+}
+
+absl::StatusOr<Json> AdminApi::ExplainAnswer(const Json& args, const Peer&) const {
+  absl::StatusOr<std::string> text = TextArg(args, "text");
+  if (!text.ok()) return text.status();
+  if (absl::StripAsciiWhitespace(*text).empty()) {
+    return absl::InvalidArgumentError("text: is empty; give a server's answer");
+  }
+  const std::shared_ptr<const Policy> policy = parts_.limiter->settings().policy;
+  return ExplainJson(*text, policy->replies().Classify(*text));
+}
+
+absl::StatusOr<Json> AdminApi::Changes(const Json& args, const Peer&) const {
+  absl::StatusOr<int64_t> after = IntegerArg(args, "after", 0);
+  if (!after.ok()) return after.status();
+  if (!parts_.events) {
+    return absl::FailedPreconditionError("this deferd keeps no events; they are for the HTTP API");
+  }
+  return parts_.events(*after);
 }
 
 absl::StatusOr<Json> AdminApi::Incidents(const Json& args, const Peer&) const {

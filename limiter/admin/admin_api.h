@@ -78,6 +78,8 @@ class AdminApi {
     std::function<absl::StatusOr<Json>(const Json& args, const std::string& person)> token;
     // The verb `notice`; empty: the daemon has none.
     std::function<absl::StatusOr<Json>(const Json& args)> notice;
+    // What changed after the event of that number, oldest first; empty: nothing keeps that.
+    std::function<Json(int64_t after)> events;
     HeldParts held;
     // Where nodes share; both may be empty. Waits a moment until other nodes can know of the
     // subject's case; an error is no failure of the verb, the answer says so.
@@ -127,6 +129,10 @@ class AdminApi {
   absl::StatusOr<Json> Forget(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> SentStats(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> TrackDelivery(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> OverTime(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> ByDestination(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> ExplainAnswer(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> Changes(const Json& args, const Peer& peer) const;
 
   // InvalidArgument for a name that nobody can send as, unless it was seen.
   absl::Status CheckBlockable(const Subject& subject) const;

@@ -152,6 +152,7 @@ AdminApi::HeldParts RunningDaemon::MakeHeldParts() {
 std::vector<Observer*> RunningDaemon::Observers() {
   std::vector<Observer*> observers = {&metrics_, &journal_, &totals_, &charge_tally_};
   if (queue_keeper_ != nullptr) observers.push_back(queue_keeper_.get());
+  if (!config_.api_listen.empty()) observers.push_back(&event_log_);
   return observers;
 }
 

@@ -210,20 +210,29 @@ absl::Status RunningDaemon::OpenApi() {
   if (!tokens_status_.ok()) return tokens_status_;
   absl::StatusOr<Listener> listener = Listen("api", config_.api_listen, config_.api_options);
   if (!listener.ok()) return listener.status();
-  web_api_ = std::make_unique<WebApi>(WebApi::Parts{
-      .tokens = tokens_.get(),
-      .clock = &clock_,
-      .call =
-          [this](const std::string& verb, const Json& args, const std::string& person) {
-            MutexLock lock(&verbs_mutex_);
-            return api_.Handle(verb, args, {.name = person});
-          },
-      .version = DEFERD_VERSION});
+  caller_ = std::make_unique<Caller>(
+      [this](const std::string& verb, const Json& args, const std::string& person) {
+        // Many followers ask for these each second; they have a lock of their own.
+        if (verb == "events") return api_.Handle(verb, args, {.name = person});
+        MutexLock lock(&verbs_mutex_);
+        return api_.Handle(verb, args, {.name = person});
+      });
+  web_api_ = std::make_unique<WebApi>(WebApi::Parts{.tokens = tokens_.get(),
+                                                    .clock = &clock_,
+                                                    .caller = caller_.get(),
+                                                    .version = DEFERD_VERSION});
+  if (config_.api_console) {
+    console_ = std::make_unique<Console>(
+        Console::Parts{.tokens = tokens_.get(), .clock = &clock_, .caller = caller_.get()});
+  }
   std::vector<Listener> listeners;
   listeners.push_back(*std::move(listener));
-  absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Start(
-      std::move(listeners),
-      {.api = [this](const HttpRequest& request) { return web_api_->Answer(request); }});
+  absl::StatusOr<std::unique_ptr<HttpServer>> server =
+      HttpServer::Start(std::move(listeners), {.api = [this](const HttpRequest& request) {
+                          const bool of_api = absl::StartsWith(request.path, "/api/");
+                          return console_ == nullptr || of_api ? web_api_->Answer(request)
+                                                               : console_->Answer(request);
+                        }});
   if (!server.ok()) return server.status();
   web_ = *std::move(server);
   return absl::OkStatus();

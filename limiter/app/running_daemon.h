@@ -19,8 +19,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "exporter/api/caller.h"
+#include "exporter/api/event_log.h"
 #include "exporter/api/token_book.h"
 #include "exporter/api/web_api.h"
+#include "exporter/console/console.h"
 #include "exporter/http_server.h"
 #include "exporter/metrics.h"
 #include "exporter/notice/dispatcher.h"
@@ -118,6 +121,9 @@ class RunningDaemon : public Daemon {
                                               : tokens_->Verb(args, clock_.Now(), person);
                   },
               .notice = [this](const Json& args) { return NoticeVerb(args); },
+              .events = config_.api_listen.empty()
+                            ? std::function<Json(int64_t)>()
+                            : [this](int64_t after) { return event_log_.After(after); },
               .held = MakeHeldParts(),
               .share = [this](const Subject& subject) { return WaitShared(subject); },
               .refresh =
@@ -216,6 +222,7 @@ class RunningDaemon : public Daemon {
   Journal journal_;
   Totals totals_;
   ChargeTally charge_tally_;
+  EventLog event_log_{&clock_};  // empty without [api]
   mutable Mutex blind_mutex_;
   mutable BlindWatch blind_watch_ ABSL_GUARDED_BY(blind_mutex_);
   std::vector<BlindAlarm> reported_blind_;  // alarms in the log; confined to the recorder's tick
@@ -232,7 +239,10 @@ class RunningDaemon : public Daemon {
   AdminApi api_;
   std::unique_ptr<TokenBook> tokens_;  // null: tokens_status_ says why
   absl::Status tokens_status_;
-  std::unique_ptr<WebApi> web_api_;   // used on web_'s thread
+  // The next three are used on web_'s thread; null without [api].
+  std::unique_ptr<Caller> caller_;
+  std::unique_ptr<WebApi> web_api_;
+  std::unique_ptr<Console> console_;
   std::unique_ptr<Sharing> sharing_;  // null: one machine; set before the sockets open
 
   std::unique_ptr<LedgerReader> notice_reader_;   // of the dispatcher's threads

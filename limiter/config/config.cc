@@ -375,6 +375,7 @@ class ConfigReader {
       if (!valid.ok()) reader_->Error(listen->place, ToView(valid));
       config_->api_listen = listen->text;
     }
+    if (auto console = table->Bool("console")) config_->api_console = *console;
     ReadPermissions(table, &config_->api_options);
   }
 
@@ -468,7 +469,7 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
       running.subject_series != loaded.subject_series) {
     changed.push_back("[http]");
   }
-  if (running.api_listen != loaded.api_listen ||
+  if (running.api_listen != loaded.api_listen || running.api_console != loaded.api_console ||
       !same_socket(running.api_options, loaded.api_options)) {
     changed.push_back("[api]");
   }

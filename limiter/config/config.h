@@ -66,6 +66,7 @@ struct Config {
 
   std::string api_listen;  // an address (limiter/port/listener.h); empty: no API
   ListenOptions api_options{.mode = 0660, .group = ""};
+  bool api_console = false;  // the web console beside it
 
   // Sockets of deferd-queue, one for each MTA instance; empty: deferd does not touch the queue.
   std::vector<std::string> queue_helpers;

@@ -71,6 +71,8 @@ constexpr TomlKeyInfo kKeys[] = {
     {"[api]", "listen", "address", "",
      "The [HTTP API](api.md), for clients with a token: `\"unix:/run/deferd/api.sock\"` or "
      "`\"127.0.0.1:9781\"`. Without it there is no API."},
+    {"[api]", "console", "true, false", "`false`",
+     "The [web console](console.md) at `/` of the same address."},
     {"[api]", "mode", "string", "`\"0660\"`", "File mode of the API's socket."},
     {"[api]", "group", "string", "", "Group of the API's socket: that of the proxy before it."},
     {"[shared]", "redis", "URL", "",

@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "limiter/ctl/exempt_verbs.h"
+#include "limiter/ctl/case_words.h"
 #include "limiter/ctl/page_text.h"
 #include "limiter/judging/incidents.h"
 #include "policy/measure.h"
@@ -146,31 +147,6 @@ std::string NotSaved(const Json& block) {
 std::string UntilWords(const Json& record) {
   return Flag(record, "permanent") ? std::string("until a person unblocks it")
                                    : absl::StrCat("until ", ZonedTime(Field(record, "until")));
-}
-
-std::string CountedWords(const Json& counting) {
-  std::vector<std::string> classes;
-  for (const Json& one : At(counting, "classes")) {
-    if (one.is_string()) classes.push_back(one.get<std::string>());
-  }
-  return ParseMeasure(Field(counting, "counts"), classes).Words();
-}
-
-std::string CauseOf(const Json& record) {
-  if (Flag(record, "manual")) {
-    const std::string reason = Field(record, "reason");
-    return absl::StrCat("by ", Field(record, "by"), reason.empty() ? "" : ": ", reason);
-  }
-  const int64_t share = Number(record, "percent_limit");
-  if (absl::StartsWith(Field(record, "counts"), "sent_")) {
-    return absl::StrFormat("rule %s: %d %s (limit %d)", Field(record, "rule"),
-                           Number(record, "count"), CountedWords(record),
-                           Number(record, "min_bad"));
-  }
-  return absl::StrFormat("rule %s: %d %s, %d%% (limits %d, %s)", Field(record, "rule"),
-                         Number(record, "count"), CountedWords(record), Number(record, "percent"),
-                         Number(record, "min_bad"),
-                         share == 0 ? std::string("any share") : absl::StrCat(share, "%"));
 }
 
 std::string StatusPage(const Json& status) {

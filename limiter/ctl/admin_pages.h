@@ -23,11 +23,6 @@ std::string IncidentsPage(const Json& incidents);
 std::string TopPage(const Json& top);
 std::string ReloadedPage(const Json& policy);
 
-// What a rule or case counts: "bad", "rejected recipients".
-std::string CountedWords(const Json& counting);
-// Why a case was opened, in a line: by whom, or which rule with which figures.
-std::string CauseOf(const Json& record);
-
 }  // namespace deferd
 
 #endif  // DEFERD_LIMITER_CTL_ADMIN_PAGES_H_

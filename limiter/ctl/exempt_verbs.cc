@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "limiter/ctl/admin_pages.h"
+#include "limiter/ctl/case_words.h"
 #include "limiter/ctl/page_text.h"
 
 namespace deferd {
@@ -18,24 +19,7 @@ struct ExemptArguments {
   std::string subject, reason, length, until;
 };
 
-// "its file, line 12", or the person.
-std::string ByText(const Json& exemption) {
-  const std::string by = Field(exemption, "by");
-  if (Field(exemption, "source") == "person") return by;
-  const std::string where = At(exemption, "line").is_number()
-                                ? absl::StrCat("policy, [exempt.", Field(exemption, "name"),
-                                               "], line ", Number(exemption, "line"))
-                                : absl::StrCat("policy, ", Field(exemption, "name"));
-  return by.empty() ? where : absl::StrCat(by, " (", where, ")");
-}
-
 }  // namespace
-
-std::string ExemptWords(const Json& exemption) {
-  const std::string until = Field(exemption, "until"), reason = Field(exemption, "reason");
-  return absl::StrCat("exempt", until.empty() ? "" : absl::StrCat(" until ", ZonedMinute(until)),
-                      " by ", ByText(exemption), reason.empty() ? "" : ": ", reason);
-}
 
 std::string ExemptionsPage(const Json& list) {
   if (list.empty()) return "no exemptions\n";
@@ -43,7 +27,7 @@ std::string ExemptionsPage(const Json& list) {
   for (const Json& one : list) {
     const std::string until = Field(one, "until");
     rows.push_back({{Field(one, "subject"), until.empty() ? "removed" : BriefTime(until),
-                     ByText(one), Field(one, "reason")},
+                     ExempterOf(one), Field(one, "reason")},
                     Look::kPlain});
   }
   std::vector<Column> columns(4);

@@ -18,9 +18,6 @@ std::string ExemptionsPage(const Json& list);
 std::string ExemptedPage(const Json& exemption);
 std::string ExemptionEndedPage(const Json& exemption);
 
-// "exempt until 2026-12-01 00:00 UTC by root: paying customer"
-std::string ExemptWords(const Json& exemption);
-
 void AddExemptVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen);
 
 }  // namespace deferd

@@ -21,12 +21,12 @@ struct ShownTimes {
 };
 
 ShownTimes& Shown() {
-  static ShownTimes shown;
+  thread_local ShownTimes shown;
   return shown;
 }
 
 PageStyle& Style() {
-  static PageStyle style;
+  thread_local PageStyle style;
   return style;
 }
 

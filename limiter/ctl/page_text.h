@@ -2,7 +2,7 @@
 //
 // On a terminal a page fits its width and has colours; in a pipe nothing is cut and nothing is
 // coloured, so that scripts read whole names. All pages use these pieces alone, so they look alike.
-// Widths are columns of a terminal, not bytes. Confined to the program's main thread.
+// Widths are columns of a terminal, not bytes. How pages look is set for the calling thread.
 
 #ifndef DEFERD_LIMITER_CTL_PAGE_TEXT_H_
 #define DEFERD_LIMITER_CTL_PAGE_TEXT_H_
@@ -33,7 +33,7 @@ const PageStyle& PagesAre();
 // Of a terminal its width, and colours unless NO_COLOR is set or TERM is dumb; else kWhole.
 PageStyle StyleOfOutput(int fd);
 
-// The zone in which pages show times: UTC until this is called, by a program's main before its
+// The zone in which pages show times: UTC until this is called, before its
 // first page. `now`: for the zone's name where it stands over a list, and for what is today.
 void ShowTimesIn(absl::TimeZone zone, absl::Time now);
 

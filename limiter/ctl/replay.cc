@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/ctl/admin_pages.h"
+#include "limiter/ctl/case_words.h"
 #include "limiter/ctl/page_text.h"
 #include "limiter/ctl/replay_input.h"
 #include "limiter/events.h"

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "limiter/ctl/admin_pages.h"
+#include "limiter/ctl/case_words.h"
 #include "limiter/ctl/page_text.h"
 
 namespace deferd {

@@ -1,12 +1,12 @@
 #include "limiter/ctl/why_head.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "limiter/ctl/admin_pages.h"
-#include "limiter/ctl/exempt_verbs.h"
+#include "limiter/ctl/case_words.h"
 #include "limiter/ctl/page_text.h"
 #include "policy/evaluate.h"
 #include "policy/fault.h"
@@ -353,46 +353,43 @@ bool LimitsWhatIsSent(const Json& stop) {
 
 }  // namespace
 
-std::string WhyHead(const Json& why) {
+WhyLines WhyLinesOf(const Json& why, bool commands) {
   const std::string subject = Field(why, "subject");
   const Json stop = StoppedBy(why);
   const Banner banner = BannerOf(why, stop);
-  const std::string state = absl::StrCat(banner.mark, " ", subject, " ", banner.state);
-  const size_t width = PagesAre().width;
-  std::string out = Paint(Fit(state, width), banner.look);
-  const std::string more = absl::StrCat("   ", banner.more);
-  if (width == PageStyle::kWhole || Columns(state) + Columns(more) <= width) {
-    absl::StrAppend(&out, more, "\n");
-  } else {
-    absl::StrAppend(&out, "\n", Line("", banner.more));
-  }
+  WhyLines head = {.mark = banner.mark,
+                   .look = banner.look,
+                   .subject = subject,
+                   .state = banner.state,
+                   .more = banner.more};
   const bool seen = !why.contains("seen") || Flag(why, "seen");
-  if (!seen && stop.is_null()) return out;
+  if (!seen && stop.is_null()) return head;
 
+  const auto add = [&head](absl::string_view label, std::string text) {
+    head.lines.push_back({label, {std::move(text)}});
+  };
   const Json& causes = At(why, "causes");
   const Json& fault = At(why, "fault");
   std::vector<std::string> steps;
   const std::string problem = Field(causes, "problem");
   if (!stop.is_null() && Flag(stop, "manual")) {
     const std::string reason = Field(stop, "reason");
-    out += Line("WHO", absl::StrCat(Field(stop, "by"), " stopped it by hand"));
-    out += Line("WHAT", reason.empty() ? "no reason was given" : reason);
-    out += Line("FAULT", "no rule: it is a person's decision");
+    add("WHO", absl::StrCat(Field(stop, "by"), " stopped it by hand"));
+    add("WHAT", reason.empty() ? "no reason was given" : reason);
+    add("FAULT", "no rule: it is a person's decision");
     steps.push_back(absl::StrCat("ask ", Field(stop, "by")));
   } else if (LimitsWhatIsSent(stop)) {
-    out += Line("WHO", "all that it sends counts, delivered or not");
-    out += Line("WHAT", CauseOf(stop));
-    out += Line("FAULT", "it sends more than allowed: a newsletter, or a stolen password");
-    steps.push_back(absl::StrCat("deferctl track ", Field(stop, "subject")));
+    add("WHO", "all that it sends counts, delivered or not");
+    add("WHAT", CauseOf(stop));
+    add("FAULT", "it sends more than allowed: a newsletter, or a stolen password");
+    if (commands) steps.push_back(absl::StrCat("deferctl track ", Field(stop, "subject")));
     steps.push_back("not its own mail: change the password, or mend the site");
     steps.push_back(absl::StrCat("its own mail: raise max_sent of rule ", Field(stop, "rule")));
   } else {
-    out +=
-        Line("WHO", problem.empty() ? WhoText(why, causes) : absl::StrCat("not known: ", problem));
-    out +=
-        Line("WHAT", !problem.empty() && !stop.is_null() ? CauseOf(stop) : WhatText(why, causes));
+    add("WHO", problem.empty() ? WhoText(why, causes) : absl::StrCat("not known: ", problem));
+    add("WHAT", !problem.empty() && !stop.is_null() ? CauseOf(stop) : WhatText(why, causes));
     if (fault.is_object() && (Field(fault, "trouble") != "none" || !stop.is_null())) {
-      out += Line("FAULT", Field(fault, "fault"));
+      add("FAULT", Field(fault, "fault"));
     }
     for (const Json& one : ListAt(fault, "remedies")) {
       if (one.is_string()) {
@@ -400,17 +397,36 @@ std::string WhyHead(const Json& why) {
       }
     }
   }
-  if (stop.is_null()) {
-    if (!steps.empty()) out += Numbered(steps);
-    out += Line("LIMIT", LimitText(why));
-    out += Line("ALSO", LeftOutText(why));
-    return out;
-  }
   const HeldMail held = HeldOf(why);
-  steps.push_back(absl::StrCat("deferctl unblock ", Field(stop, "subject"),
-                               held.messages > 0 ? " --release" : ""));
-  out += Numbered(steps);
-  return out + Line("WAITS", WaitsText(why, held));
+  if (!stop.is_null() && commands) {
+    steps.push_back(absl::StrCat("deferctl unblock ", Field(stop, "subject"),
+                                 held.messages > 0 ? " --release" : ""));
+  }
+  if (!steps.empty()) head.lines.push_back({"DO", std::move(steps)});
+  if (stop.is_null()) {
+    add("LIMIT", LimitText(why));
+    add("ALSO", LeftOutText(why));
+  } else {
+    add("WAITS", WaitsText(why, held));
+  }
+  return head;
+}
+
+std::string WhyHead(const Json& why) {
+  const WhyLines head = WhyLinesOf(why, /*commands=*/true);
+  const std::string state = absl::StrCat(head.mark, " ", head.subject, " ", head.state);
+  const size_t width = PagesAre().width;
+  std::string out = Paint(Fit(state, width), head.look);
+  const std::string more = absl::StrCat("   ", head.more);
+  if (width == PageStyle::kWhole || Columns(state) + Columns(more) <= width) {
+    absl::StrAppend(&out, more, "\n");
+  } else {
+    absl::StrAppend(&out, "\n", Line("", head.more));
+  }
+  for (const WhyLine& line : head.lines) {
+    out += line.label == "DO" ? Numbered(line.texts) : Line(line.label, line.texts.front());
+  }
+  return out;
 }
 
 }  // namespace deferd

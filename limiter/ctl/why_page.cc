@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "limiter/ctl/admin_pages.h"
+#include "limiter/ctl/case_words.h"
 #include "limiter/ctl/exempt_verbs.h"
 #include "limiter/ctl/page_text.h"
 #include "limiter/ctl/why_head.h"

@@ -22,15 +22,13 @@ class ApiFixture : public testing::Test {
     const std::string path = testing::TempDir() + "/api_tokens.json";
     std::filesystem::remove(path);
     tokens_ = *TokenBook::Load(path);
+    caller_ = std::make_unique<Caller>(
+        [this](const std::string& verb, const Json& args, const std::string& person) {
+          called_.push_back({verb, args, person});
+          return answer_;
+        });
     api_ = std::make_unique<WebApi>(WebApi::Parts{
-        .tokens = tokens_.get(),
-        .clock = &clock_,
-        .call =
-            [this](const std::string& verb, const Json& args, const std::string& person) {
-              called_.push_back({verb, args, person});
-              return answer_;
-            },
-        .version = "1.2"});
+        .tokens = tokens_.get(), .clock = &clock_, .caller = caller_.get(), .version = "1.2"});
   }
 
   std::string AddToken(absl::string_view name, TokenRole role,
@@ -61,6 +59,7 @@ class ApiFixture : public testing::Test {
   std::unique_ptr<TokenBook> tokens_;
   std::vector<Called> called_;
   absl::StatusOr<Json> answer_ = Json::object();
+  std::unique_ptr<Caller> caller_;
   std::unique_ptr<WebApi> api_;
 };
 

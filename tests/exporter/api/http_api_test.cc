@@ -40,6 +40,14 @@ class HttpApiTest : public ApiFixture {
     EXPECT_TRUE(closed);
     return answer;
   }
+  // The lines up to one that holds `text`.
+  static std::string ReadUntil(SocketClient* client, const std::string& text) {
+    std::string lines;
+    for (int i = 0; i < 40 && lines.find(text) == std::string::npos; ++i) {
+      absl::StrAppend(&lines, client->ReadLine(), "\n");
+    }
+    return lines;
+  }
   std::string Head(const std::string& line) const {
     return absl::StrCat(line, " HTTP/1.1\r\nHost: panel.example\r\nAuthorization: Bearer ", token_,
                         "\r\n");
@@ -104,6 +112,29 @@ TEST_F(HttpApiTest, ASmuggledRequestIsNeverRead) {
   EXPECT_THAT(Send(reload + "Content-Length: 2\r\n\r\n{}" + hidden), HasSubstr(" 200 OK"));
   ASSERT_EQ(called_.size(), 1u);
   EXPECT_EQ(called_[0].verb, "reload");
+}
+
+TEST_F(HttpApiTest, AStreamGoesOnUntilItsEnd) {
+  answer_ = Json::array({Json{{"seq", 1}, {"type", "case"}, {"subject", "a.example"}}});
+  SocketClient reader(address_);
+  reader.Send(Head("GET /api/v1/events") + "Accept: text/event-stream\r\n\r\n");
+  EXPECT_THAT(ReadUntil(&reader, "event: case"), AllOf(HasSubstr(" 200 OK"), HasSubstr("id: 1")));
+  EXPECT_THAT(Send(Head("GET /api/v1/status") + "\r\n"), HasSubstr(" 200 OK"))
+      << "others are served";
+  ASSERT_TRUE(tokens_->Revoke("panel").ok());
+  bool closed = false;
+  reader.ReadToEnd(&closed);
+  EXPECT_TRUE(closed);
+}
+
+TEST_F(HttpApiTest, AStreamWhoseReaderIsGoneIsForgotten) {
+  answer_ = Json::array({Json{{"seq", 1}, {"type", "case"}, {"subject", "a.example"}}});
+  for (int i = 0; i < 5; ++i) {
+    SocketClient reader(address_);
+    reader.Send(Head("GET /api/v1/events") + "Accept: text/event-stream\r\n\r\n");
+    ReadUntil(&reader, "event: case");
+  }
+  EXPECT_THAT(Send(Head("GET /api/v1/status") + "\r\n"), HasSubstr(" 200 OK"));
 }
 
 TEST_F(HttpApiTest, ASlowClientKeepsNobodyWaiting) {

@@ -20,9 +20,26 @@ class WebApiTest : public ApiFixture {
   static std::string PathOf(const Resource& resource, absl::string_view subject) {
     return absl::StrReplaceAll(resource.path, {{"{subject}", subject}});
   }
+  // What it requires, and no more.
   static std::string BodyOf(const Resource& resource) {
-    if (absl::string_view(resource.verb) == "block") return R"({"for": "1h", "reason": "x"})";
-    return absl::string_view(resource.method) == "POST" ? "{}" : "";
+    if (absl::string_view(resource.method) != "POST") return "";
+    Json body = Json::object();
+    for (const Parameter& one : resource.parameters) {
+      if (one.required) body[one.name] = "x";
+    }
+    return body.dump();
+  }
+  static std::string QueryOf(const Resource& resource) {
+    std::string query;
+    if (absl::string_view(resource.method) != "GET") return query;
+    for (const Parameter& one : resource.parameters) {
+      if (one.required) absl::StrAppend(&query, query.empty() ? "" : "&", one.name, "=x");
+    }
+    return query;
+  }
+  static Json AnswerOf(const Resource& resource) {
+    if (absl::string_view(resource.verb) == "history") return {{"subjects", Json::object()}};
+    return resource.scope == ResourceScope::kListed ? Json::array() : Json::object();
   }
 };
 
@@ -33,7 +50,7 @@ TEST_F(WebApiTest, EveryResourceWithEveryRoleAndScope) {
     const std::string all = AddToken(name, role);
     const std::string scoped = AddToken(name + "-scoped", role, {"a.example"});
     for (const Resource& resource : Resources()) {
-      answer_ = resource.scope == ResourceScope::kListed ? Json::array() : Json::object();
+      answer_ = AnswerOf(resource);
       const bool allowed = role >= LeastRole(resource);
       for (bool is_scoped : {false, true}) {
         for (const std::string subject : {"a.example", "b.example"}) {
@@ -42,9 +59,11 @@ TEST_F(WebApiTest, EveryResourceWithEveryRoleAndScope) {
           called_.clear();
           const bool seen = !is_scoped ||
                             (resource.scope == ResourceScope::kSubject && subject == "a.example") ||
-                            resource.scope == ResourceScope::kListed;
-          const HttpReply reply = Ask(is_scoped ? scoped : all, resource.method,
-                                      PathOf(resource, subject), "", BodyOf(resource));
+                            resource.scope == ResourceScope::kListed ||
+                            resource.scope == ResourceScope::kAnyone;
+          const HttpReply reply =
+              Ask(is_scoped ? scoped : all, resource.method, PathOf(resource, subject),
+                  QueryOf(resource), BodyOf(resource));
           EXPECT_EQ(reply.code, allowed && seen ? 200 : 403) << what << reply.body;
           EXPECT_EQ(called_.size(), allowed && seen ? 1u : 0u) << what;
           if (!called_.empty()) {
@@ -57,7 +76,7 @@ TEST_F(WebApiTest, EveryResourceWithEveryRoleAndScope) {
       EXPECT_EQ(Ask("", resource.method, PathOf(resource, "a.example")).code, 401);
     }
   }
-  EXPECT_GE(checked, 150);
+  EXPECT_GE(checked, 350);
 }
 
 // A verb that changes something is nothing for a viewer, whatever the table of resources says.
@@ -103,11 +122,11 @@ TEST_F(WebApiTest, ATokenHasARate) {
                            .authorization = "Bearer " + AddToken("one", TokenRole::kViewer)};
   const HttpRequest two = {.path = "/api/v1/status",
                            .authorization = "Bearer " + AddToken("two", TokenRole::kViewer)};
-  for (int i = 0; i < WebApi::kBurst; ++i) EXPECT_EQ(api_->Answer(one).code, 200);
+  for (int i = 0; i < TokenRates::kBurst; ++i) EXPECT_EQ(api_->Answer(one).code, 200);
   EXPECT_EQ(api_->Answer(one).code, 429);
   EXPECT_EQ(api_->Answer(two).code, 200) << "the rate is each token's own";
   clock_.Advance(absl::Seconds(1));
-  for (int i = 0; i < WebApi::kRate; ++i) EXPECT_EQ(api_->Answer(one).code, 200);
+  for (int i = 0; i < TokenRates::kRate; ++i) EXPECT_EQ(api_->Answer(one).code, 200);
   EXPECT_EQ(api_->Answer(one).code, 429);
 }
 
@@ -154,6 +173,67 @@ TEST_F(WebApiTest, AttemptsComeInPages) {
   for (const char* limit : {"limit=0", "limit=1001", "limit=-1", "limit=x"}) {
     EXPECT_EQ(Ask(token, "GET", "/attempts", limit).code, 400) << limit;
   }
+}
+
+TEST_F(WebApiTest, AHistoryOfAllShowsAScopedTokenItsOwn) {
+  const std::string scoped = AddToken("reseller", TokenRole::kViewer, {"a.example"});
+  answer_ = Json{{"subjects", {{"a.example", 1}, {"b.example", 2}, {"login:x@a.example", 3}}}};
+  const Json seen = JsonOf(Ask(scoped, "GET", "/history", "by=subject"))["subjects"];
+  EXPECT_EQ(seen.size(), 2u);
+  EXPECT_FALSE(seen.contains("b.example"));
+  answer_ = Json{{"delivered", {1}}};
+  EXPECT_EQ(Ask(scoped, "GET", "/history").code, 403) << "it counts everybody's";
+}
+
+TEST_F(WebApiTest, AMessageOfOthersIsNotShown) {
+  const std::string scoped = AddToken("reseller", TokenRole::kViewer, {"a.example"});
+  answer_ = Json::array({Json{{"id", "1abc"}, {"subject", "b.example"}}});
+  EXPECT_EQ(JsonOf(Ask(scoped, "GET", "/messages", "id=1abc"))["items"], Json::array());
+  EXPECT_EQ(Ask(scoped, "GET", "/messages").code, 400) << "which message";
+}
+
+TEST_F(WebApiTest, EventsComeAsAList) {
+  const std::string scoped = AddToken("reseller", TokenRole::kViewer, {"a.example"});
+  answer_ = Json::array({Json{{"seq", 5}, {"type", "case"}, {"subject", "b.example"}},
+                         Json{{"seq", 6}, {"type", "case"}, {"subject", "a.example"}},
+                         Json{{"seq", 7}, {"type", "incident"}}});
+  const Json seen = JsonOf(Ask(scoped, "GET", "/events", "after=4"));
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0]["seq"], 6);
+  EXPECT_EQ(called_.back().args["after"], 4);
+}
+
+TEST_F(WebApiTest, EventsComeAsAStreamUntilTheTokenIsRevoked) {
+  const std::string secret = AddToken("panel", TokenRole::kViewer);
+  answer_ = Json::array({Json{{"seq", 7}, {"type", "case"}, {"subject", "x\n\nevent: y"}}});
+  const HttpReply reply = api_->Answer({.path = "/api/v1/events",
+                                        .authorization = "Bearer " + secret,
+                                        .accept = "text/event-stream",
+                                        .last_event_id = "6"});
+  EXPECT_EQ(reply.type, "text/event-stream");
+  ASSERT_TRUE(reply.next);
+  const std::string first = reply.next().value_or("");
+  EXPECT_EQ(called_.back().args["after"], 6);
+  EXPECT_THAT(first, testing::StartsWith("id: 7\nevent: case\ndata: {"));
+  EXPECT_THAT(first, testing::EndsWith("}\n\n"));
+  EXPECT_THAT(first, Not(HasSubstr("\nevent: y"))) << "a text ends no event";
+  answer_ = Json::array();
+  int comments = 0;
+  for (int i = 0; i < 30; ++i) {
+    EXPECT_EQ(called_.back().args["after"], i == 0 ? 6 : 7);
+    const std::optional<std::string> next = reply.next();
+    ASSERT_TRUE(next.has_value());
+    comments += next->empty() ? 0 : 1;
+  }
+  EXPECT_EQ(comments, 2) << "now and then, to find out whether somebody reads";
+  ASSERT_TRUE(tokens_->Revoke("panel").ok());
+  EXPECT_FALSE(reply.next().has_value());
+  EXPECT_EQ(api_->Answer({.path = "/api/v1/events",
+                          .authorization = "Bearer " + AddToken("p2", TokenRole::kViewer),
+                          .accept = "text/event-stream",
+                          .last_event_id = "x"})
+                .code,
+            400);
 }
 
 // What is checked is what is asked for.

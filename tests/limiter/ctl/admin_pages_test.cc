@@ -1,4 +1,5 @@
 #include "limiter/ctl/admin_pages.h"
+#include "limiter/ctl/case_words.h"
 
 #include "limiter/ctl/why_page.h"
 

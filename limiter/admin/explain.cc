@@ -1,4 +1,4 @@
-#include "limiter/ctl/explain.h"
+#include "limiter/admin/explain.h"
 
 #include <cmath>
 #include <memory>

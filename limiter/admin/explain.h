@@ -1,7 +1,8 @@
-// `deferctl explain`: what a server's answer means, in plain words or as JSON. Needs no daemon.
+// What a server's answer means, in plain words or as JSON: the verb `explain`, of deferctl, which
+// needs no daemon for it, and of the daemon.
 
-#ifndef DEFERD_LIMITER_CTL_EXPLAIN_H_
-#define DEFERD_LIMITER_CTL_EXPLAIN_H_
+#ifndef DEFERD_LIMITER_ADMIN_EXPLAIN_H_
+#define DEFERD_LIMITER_ADMIN_EXPLAIN_H_
 
 #include <functional>
 #include <istream>
@@ -29,4 +30,4 @@ absl::Status Explain(const ReplyClassifier& classifier, const std::string& text,
 
 }  // namespace deferd
 
-#endif  // DEFERD_LIMITER_CTL_EXPLAIN_H_
+#endif  // DEFERD_LIMITER_ADMIN_EXPLAIN_H_

@@ -1,0 +1,93 @@
+#include "exporter/console/delivery_table.h"
+
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "exporter/console/page.h"
+#include "policy/fault.h"
+#include "policy/reply/reply_class.h"
+
+namespace deferd {
+namespace {
+
+std::string SenderOf(const Json& row) {
+  const std::string sender = Field(row, "sender");
+  return sender.empty() ? "<>" : sender;
+}
+
+std::string CsvCell(absl::string_view text) {
+  std::string cell;
+  // A spreadsheet runs a cell that begins so. It also skips blanks before.
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first != absl::string_view::npos &&
+      absl::string_view("=+-@|%").find(text[first]) != absl::string_view::npos) {
+    cell = "'";
+  }
+  absl::StrAppend(&cell, absl::StrReplaceAll(text, {{"\"", "\"\""}}));
+  return absl::StrCat("\"", cell, "\"");
+}
+
+}  // namespace
+
+std::string StateOfRow(const Json& row) { return Field(row, "state"); }
+
+std::string ReasonOfRow(const Json& row) {
+  const std::string state = StateOfRow(row);
+  if (state == "refused by us") return "sender blocked";
+  if (state == "delivered") {
+    const int64_t tries = Number(row, "tries");
+    return tries > 1 ? absl::StrCat("after ", tries, " tries") : "";
+  }
+  const std::optional<ReplyClass> reply_class = ParseReplyClass(Field(row, "class"));
+  return reply_class.has_value() ? std::string(WordsOf(*reply_class).reason) : "";
+}
+
+void WriteDeliveries(Html* html, const Json& rows, absl::string_view caption) {
+  HtmlTable table(html, caption, {"State", "Time", "From", "To", "Reason", "Answer"});
+  for (const Json& one : rows) {
+    const std::string state = StateOfRow(one);
+    const Html::Scope row =
+        table.Row({{"class", state == "delivered" || state == "archived" ? "" : "undelivered"}});
+    {
+      const Html::Scope cell = table.Cell(0);
+      WriteState(html, state);
+    }
+    {
+      const Html::Scope cell = table.Cell(1);
+      const std::string id = Field(one, "id");
+      if (id.empty()) {
+        WriteTime(html, Field(one, "time"));
+      } else {
+        const Html::Scope link =
+            html->InLink(MessageUrl(id), {{"aria-label", absl::StrCat("Message ", id)}});
+        WriteTime(html, Field(one, "time"));
+      }
+    }
+    table.Text(2, SenderOf(one));
+    table.Text(3, Field(one, "recipient"));
+    table.Text(4, ReasonOfRow(one));
+    const Html::Scope cell = table.Cell(5);
+    const std::string reply = Field(one, "reply");
+    html->PutAs("span", "reply", reply.empty() ? "–" : reply);
+  }
+}
+
+std::string DeliveriesCsv(const Json& rows) {
+  static constexpr const char* kFields[] = {"time", "state", "sender", "recipient", "class",
+                                            "host", "ip",    "reply",  "id",        "subject"};
+  std::string out;
+  for (const char* field : kFields) absl::StrAppend(&out, out.empty() ? "" : ",", field);
+  out += "\r\n";
+  for (const Json& row : rows) {
+    bool first = true;
+    for (const char* field : kFields) {
+      absl::StrAppend(&out, first ? "" : ",", CsvCell(Field(row, field)));
+      first = false;
+    }
+    out += "\r\n";
+  }
+  return out;
+}
+
+}  // namespace deferd

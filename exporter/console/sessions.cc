@@ -1,0 +1,48 @@
+#include "exporter/console/sessions.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "exporter/api/secret.h"
+
+namespace deferd {
+
+std::optional<std::string> Sessions::Begin(const Token& token, absl::TimeZone zone,
+                                           absl::Time now) {
+  std::optional<std::string> id = NewSecret();
+  std::optional<std::string> csrf = NewSecret();
+  if (!id.has_value() || !csrf.has_value()) return std::nullopt;
+  absl::erase_if(sessions_, [now](const auto& one) { return IsOver(one.second, now); });
+  if (sessions_.size() >= kMax) {
+    sessions_.erase(std::min_element(
+        sessions_.begin(), sessions_.end(),
+        [](const auto& a, const auto& b) { return a.second.used < b.second.used; }));
+  }
+  sessions_[Sha256Hex(*id)] = {.token_name = token.name,
+                               .token_hash = token.hash,
+                               .csrf = *std::move(csrf),
+                               .zone = zone,
+                               .begun = now,
+                               .used = now};
+  return id;
+}
+
+const LoginSession* Sessions::Find(absl::string_view id, absl::Time now) {
+  const auto found = sessions_.find(Sha256Hex(id));
+  if (found == sessions_.end()) return nullptr;
+  if (IsOver(found->second, now)) {
+    sessions_.erase(found);
+    return nullptr;
+  }
+  found->second.used = now;
+  return &found->second;
+}
+
+const LoginSession* Sessions::Peek(absl::string_view id, absl::Time now) const {
+  const auto found = sessions_.find(Sha256Hex(id));
+  return found == sessions_.end() || IsOver(found->second, now) ? nullptr : &found->second;
+}
+
+void Sessions::End(absl::string_view id) { sessions_.erase(Sha256Hex(id)); }
+
+}  // namespace deferd

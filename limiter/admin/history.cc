@@ -1,0 +1,205 @@
+#include "limiter/admin/history.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "limiter/admin/track_args.h"
+#include "policy/counts.h"
+#include "policy/fault.h"
+#include "policy/organisation.h"
+#include "policy/reply/reply_class.h"
+#include "policy/subject.h"
+#include "policy/text.h"
+
+namespace deferd {
+namespace {
+
+constexpr size_t kPage = 5'000;
+constexpr size_t kMaxLooked = 50'000;
+constexpr int64_t kMaxSteps = 240;
+constexpr size_t kMaxSubjects = 100;
+constexpr size_t kMaxSample = 300;
+
+constexpr Outcome kBad[] = {Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
+
+// Calls `look` for each row, the newest first; false: there were more than kMaxLooked.
+absl::StatusOr<bool> LookAtAll(const LedgerSearch& search, LedgerQuery query,
+                               const std::function<void(const LedgerRow&)>& look) {
+  query.limit = kPage;
+  for (size_t looked = 0;;) {
+    absl::StatusOr<LedgerPage> page = search(query);
+    if (!page.ok()) return page.status();
+    for (const LedgerRow& row : page->rows) look(row);
+    looked += page->rows.size();
+    if (page->next == 0) return true;
+    if (looked >= kMaxLooked) return false;
+    query.before = page->next;
+  }
+}
+
+absl::StatusOr<absl::Time> Since(const Json& args, const char* otherwise, absl::Time now) {
+  absl::StatusOr<std::string> text = TextArg(args, "since");
+  if (!text.ok()) return text.status();
+  absl::StatusOr<absl::Time> since = ParseWhen(text->empty() ? otherwise : *text, now);
+  if (!since.ok()) return since.status();
+  if (*since >= now) return absl::InvalidArgumentError("since: expected a time before now");
+  return since;
+}
+
+struct Steps {
+  explicit Steps(size_t size) : delivered(size), deferred(size), failed(size) {}
+  void Add(Outcome outcome, size_t step) {
+    std::vector<int64_t>& list = outcome == Outcome::kDelivered  ? delivered
+                                 : outcome == Outcome::kDeferred ? deferred
+                                                                 : failed;
+    ++list[step];
+  }
+  std::vector<int64_t> delivered, deferred, failed;
+};
+
+struct Answers {
+  int64_t count = 0;
+  std::string sample;
+};
+
+struct Destination {
+  Counts counts;
+  std::map<std::string, Answers> answers;  // by class
+};
+
+bool NamesUs(const std::string& class_name) {
+  const std::optional<ReplyClass> reply_class = ParseReplyClass(class_name);
+  if (!reply_class.has_value()) return false;
+  const ReplyScope scope = InfoOf(*reply_class).scope;
+  return scope == ReplyScope::kIp || scope == ReplyScope::kServer;
+}
+
+Json DestinationJson(const std::string& name, const Destination& one) {
+  std::vector<std::pair<int64_t, std::string>> ranked;
+  for (const auto& [reply_class, answers] : one.answers) {
+    ranked.emplace_back(-answers.count, reply_class);
+  }
+  std::sort(ranked.begin(), ranked.end());
+  Json answers = Json::array();
+  for (const auto& [minus, reply_class] : ranked) {
+    answers.push_back({{"class", reply_class},
+                       {"count", -minus},
+                       {"names_us", NamesUs(reply_class)},
+                       {"sample", one.answers.at(reply_class).sample}});
+  }
+  return {{"name", name},
+          {"provider", std::string(ProviderName(name))},
+          {"delivered", one.counts.delivered},
+          {"deferred", one.counts.deferred},
+          {"failed", one.counts.failed},
+          {"answers", std::move(answers)}};
+}
+
+}  // namespace
+
+absl::StatusOr<Json> History(const LedgerSearch& search, const Json& args, absl::Time now) {
+  absl::StatusOr<absl::Time> since = Since(args, "24h", now);
+  if (!since.ok()) return since.status();
+  absl::StatusOr<int64_t> size = WholeArg(args, "steps", 48);
+  if (!size.ok()) return size.status();
+  if (*size < 1 || *size > kMaxSteps) {
+    return absl::InvalidArgumentError(absl::StrCat("steps: from 1 to ", kMaxSteps));
+  }
+  absl::StatusOr<std::string> text = TextArg(args, "subject");
+  if (!text.ok()) return text.status();
+  absl::StatusOr<std::string> by = TextArg(args, "by");
+  if (!by.ok()) return by.status();
+  if (!by->empty() && *by != "subject") {
+    return absl::InvalidArgumentError("by: expected \"subject\"");
+  }
+  LedgerQuery query;
+  if (!text->empty()) {
+    absl::StatusOr<Subject> subject = Subject::Parse(*text);
+    if (!subject.ok()) return subject.status();
+    query.subject = subject->ToString();
+  }
+  const bool by_subject = !by->empty();
+  query.since = *since;
+  query.until = now;
+  query.outcomes.assign(std::begin(kBad), std::end(kBad));
+  if (!by_subject) query.outcomes.push_back(Outcome::kDelivered);
+
+  const auto steps = static_cast<size_t>(*size);
+  const absl::Duration step = (now - *since) / *size;
+  Steps all(steps);
+  std::map<std::string, Steps> subjects;
+  absl::StatusOr<bool> whole = LookAtAll(search, query, [&](const LedgerRow& row) {
+    const int64_t at = std::clamp<int64_t>((row.time - *since) / step, 0, *size - 1);
+    if (!by_subject) {
+      all.Add(row.outcome, static_cast<size_t>(at));
+      return;
+    }
+    for (const std::string& name : {row.subject, row.narrower}) {
+      if (name.empty() || (!subjects.contains(name) && subjects.size() >= kMaxSubjects)) continue;
+      subjects.try_emplace(name, steps).first->second.Add(row.outcome, static_cast<size_t>(at));
+    }
+  });
+  if (!whole.ok()) return whole.status();
+  Json history = {{"since", FormatUtc(*since)},
+                  {"until", FormatUtc(now)},
+                  {"step_seconds", absl::ToDoubleSeconds(step)},
+                  {"all", *whole}};
+  if (!by_subject) {
+    history["delivered"] = all.delivered;
+    history["deferred"] = all.deferred;
+    history["failed"] = all.failed;
+    return history;
+  }
+  history["subjects"] = Json::object();
+  for (const auto& [name, one] : subjects) {
+    history["subjects"][name] = {{"deferred", one.deferred}, {"failed", one.failed}};
+  }
+  return history;
+}
+
+absl::StatusOr<Json> Destinations(const LedgerSearch& search, const Json& args, absl::Time now) {
+  absl::StatusOr<absl::Time> since = Since(args, "1h", now);
+  if (!since.ok()) return since.status();
+  absl::StatusOr<int64_t> limit = WholeArg(args, "limit", 50);
+  if (!limit.ok()) return limit.status();
+  LedgerQuery query;
+  query.since = *since;
+  query.until = now;
+  query.outcomes.assign(std::begin(kBad), std::end(kBad));
+  query.outcomes.push_back(Outcome::kDelivered);
+  std::map<std::string, Destination> destinations;
+  absl::StatusOr<bool> whole = LookAtAll(search, query, [&](const LedgerRow& row) {
+    if (row.host.empty() && row.host_ip.empty()) return;  // no server was reached
+    Destination& one = destinations[OrganisationOf(row.host.empty() ? row.host_ip : row.host)];
+    one.counts.Add(CountedAs(row.outcome));
+    if (row.outcome == Outcome::kDelivered || row.reply_class.empty()) return;
+    Answers& answers = one.answers[row.reply_class];
+    ++answers.count;
+    if (answers.sample.empty()) answers.sample = std::string(CutUtf8(row.reply, kMaxSample));
+  });
+  if (!whole.ok()) return whole.status();
+  std::vector<std::pair<const std::string*, const Destination*>> ranked;
+  for (const auto& [name, one] : destinations) ranked.emplace_back(&name, &one);
+  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) {
+    const auto rank = [](const Counts& counts) {
+      return std::make_pair(-counts.bad(), -counts.delivered);
+    };
+    return rank(a.second->counts) < rank(b.second->counts);
+  });
+  if (*limit > 0 && ranked.size() > static_cast<size_t>(*limit)) {
+    ranked.resize(static_cast<size_t>(*limit));
+  }
+  Json rows = Json::array();
+  for (const auto& [name, one] : ranked) rows.push_back(DestinationJson(*name, *one));
+  return Json{{"since", FormatUtc(*since)},
+              {"until", FormatUtc(now)},
+              {"all", *whole},
+              {"rows", std::move(rows)}};
+}
+
+}  // namespace deferd

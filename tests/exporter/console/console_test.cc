@@ -1,0 +1,191 @@
+// Who gets in, what a form needs, and what surrounds every page.
+
+#include "exporter/console/console.h"
+
+#include <string>
+
+#include "tests/exporter/console/console_fixture.h"
+
+namespace deferd {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+using ConsoleTest = ConsoleFixture;
+
+constexpr const char* kPaths[] = {"/",        "/subject", "/track",        "/track.csv",
+                                  "/message", "/queue",   "/destinations", "/explain",
+                                  "/policy",  "/live",    "/nothing"};
+
+TEST_F(ConsoleTest, ShowsNothingToStrangers) {
+  for (const char* path : kPaths) {
+    for (const char* cookie : {"", "deferd_session=", "deferd_session=x", "x"}) {
+      const HttpReply reply = Answer({.path = path, .cookie = cookie});
+      EXPECT_EQ(reply.code, 303) << path;
+      EXPECT_EQ(HeaderOf(reply, "Location"), "/login");
+    }
+  }
+  EXPECT_EQ(Post("/act", "do=flush").code, 303);
+  EXPECT_TRUE(called_.empty());
+}
+
+TEST_F(ConsoleTest, TheCookieIsForThisSiteAlone) {
+  const std::string secret = AddToken("desk", TokenRole::kViewer);
+  const HttpReply plain = Post("/login", "token=" + EscapeUrl(secret));
+  EXPECT_EQ(plain.code, 303);
+  const std::string cookie = HeaderOf(plain, "Set-Cookie");
+  EXPECT_THAT(cookie, HasSubstr("; Path=/; HttpOnly; SameSite=Strict"));
+  EXPECT_THAT(cookie, Not(HasSubstr("Secure")));
+  EXPECT_THAT(cookie, Not(HasSubstr(secret)));
+  const HttpReply tls = Answer({.method = "POST",
+                                .path = "/login",
+                                .content_type = "application/x-www-form-urlencoded",
+                                .body = "token=" + EscapeUrl(secret),
+                                .secure = true});
+  EXPECT_THAT(HeaderOf(tls, "Set-Cookie"), HasSubstr("__Host-deferd_session="));
+  EXPECT_THAT(HeaderOf(tls, "Set-Cookie"), HasSubstr("; Secure"));
+}
+
+TEST_F(ConsoleTest, ASessionEnds) {
+  const std::string secret = AddToken("desk", TokenRole::kViewer);
+  const auto is_in = [&](const std::string& cookie) {
+    return Answer({.path = "/", .cookie = cookie}).code == 200;
+  };
+  std::string cookie = Login(secret);
+  EXPECT_TRUE(is_in(cookie));
+  clock_.Advance(Sessions::kIdle);
+  EXPECT_FALSE(is_in(cookie)) << "idle";
+  cookie = Login(secret);
+  for (absl::Duration used; used < Sessions::kLongest; used += absl::Minutes(30)) {
+    clock_.Advance(absl::Minutes(30));
+    if (used < Sessions::kLongest - absl::Hours(1)) {
+      EXPECT_TRUE(is_in(cookie));
+    }
+  }
+  EXPECT_FALSE(is_in(cookie)) << "however busy";
+  cookie = Login(secret);
+  EXPECT_EQ(Post("/logout", "csrf=" + Csrf(cookie), cookie).code, 303);
+  EXPECT_FALSE(is_in(cookie)) << "logged out";
+  cookie = Login(secret);
+  ASSERT_THAT(tokens_->Revoke("desk"), IsOk());
+  EXPECT_FALSE(is_in(cookie)) << "revoked";
+}
+
+TEST_F(ConsoleTest, FailuresAreSlowedDownAndStopNoToken) {
+  const std::string secret = AddToken("desk", TokenRole::kViewer);
+  int refused = 0;
+  for (int i = 0; i < 100; ++i) {
+    refused += console_
+                   ->Answer({.method = "POST",
+                             .path = "/login",
+                             .content_type = "application/x-www-form-urlencoded",
+                             .body = "token=deferd_guess"})
+                   .code == 429;
+  }
+  EXPECT_GE(refused, 85);
+  EXPECT_NE(Login(secret), "");
+}
+
+TEST_F(ConsoleTest, AFormIsOfItsSession) {
+  const std::string cookie = Login(AddToken("desk", TokenRole::kAdmin));
+  const std::string other = Login(AddToken("other", TokenRole::kAdmin));
+  const std::string block = "&do=block&subject=a.example&for=1h&reason=spam";
+  called_.clear();
+  EXPECT_EQ(Post("/act", block.substr(1), cookie).code, 403) << "none";
+  EXPECT_EQ(Post("/act", "csrf=" + block, cookie).code, 403) << "empty";
+  const std::string others = Csrf(other), own = Csrf(cookie);
+  ASSERT_NE(own, others);
+  called_.clear();
+  EXPECT_EQ(Post("/act", "csrf=" + others + block, cookie).code, 403) << "another session's";
+  EXPECT_EQ(Post("/logout", "csrf=" + others, cookie).code, 403) << "another session's";
+  EXPECT_EQ(
+      Answer({.method = "GET", .path = "/act", .query = "csrf=" + own + block, .cookie = cookie})
+          .code,
+      404)
+      << "a link";
+  for (const char* site : {"cross-site", "same-site"}) {
+    EXPECT_EQ(Answer({.method = "POST",
+                      .path = "/act",
+                      .content_type = "application/x-www-form-urlencoded",
+                      .body = "csrf=" + own + block,
+                      .cookie = cookie,
+                      .fetch_site = site})
+                  .code,
+              403);
+  }
+  EXPECT_EQ(Answer({.method = "POST",
+                    .path = "/act",
+                    .content_type = "text/plain",
+                    .body = "csrf=" + own + block,
+                    .cookie = cookie})
+                .code,
+            403);
+  EXPECT_TRUE(called_.empty());
+  EXPECT_EQ(Post("/act", "csrf=" + own + block, cookie).code, 303);
+  ASSERT_EQ(called_.size(), 1u);
+  EXPECT_EQ(called_[0].verb, "block");
+  EXPECT_EQ(called_[0].args["subject"], "a.example");
+  EXPECT_EQ(called_[0].person, "token:desk");
+}
+
+TEST_F(ConsoleTest, EveryActAsksTheApiWhoMay) {
+  const struct {
+    std::string form;
+    TokenRole least;
+    bool scoped;
+  } kActs[] = {{"do=unblock&subject=a.example", TokenRole::kSupport, true},
+               {"do=block&subject=a.example&for=1h&reason=x", TokenRole::kAdmin, true},
+               {"do=exempt&subject=a.example&for=24h&reason=x", TokenRole::kAdmin, false},
+               {"do=unexempt&subject=a.example", TokenRole::kAdmin, false},
+               {"do=release&subject=a.example", TokenRole::kSupport, false},
+               {"do=requeue&id=1abc-000", TokenRole::kSupport, false},
+               {"do=flush", TokenRole::kSupport, false},
+               {"do=reload", TokenRole::kAdmin, false}};
+  for (TokenRole role : {TokenRole::kViewer, TokenRole::kSupport, TokenRole::kAdmin}) {
+    for (bool scoped : {false, true}) {
+      const std::string name =
+          absl::StrCat(std::string(TokenRoleName(role)), scoped ? "-scoped" : "");
+      const std::string cookie = Login(AddToken(
+          name, role, scoped ? std::vector<std::string>{"a.example"} : std::vector<std::string>{}));
+      const std::string csrf = Csrf(cookie);
+      for (const auto& act : kActs) {
+        called_.clear();
+        const int code = Post("/act", absl::StrCat("csrf=", csrf, "&", act.form), cookie).code;
+        const bool may = role >= act.least && (act.scoped || !scoped);
+        EXPECT_EQ(code, may ? 303 : 403) << name << " " << act.form;
+        EXPECT_EQ(called_.size(), may ? 1u : 0u) << name << " " << act.form;
+      }
+    }
+  }
+}
+
+TEST_F(ConsoleTest, NothingFromElsewhereRunsInAPage) {
+  const std::string cookie = Login(AddToken("desk", TokenRole::kAdmin));
+  for (const char* path : kPaths) {
+    const HttpReply reply = Answer({.path = path, .cookie = cookie});
+    const std::string policy = HeaderOf(reply, "Content-Security-Policy");
+    EXPECT_THAT(policy, HasSubstr("default-src 'none'")) << path;
+    EXPECT_THAT(policy, HasSubstr("frame-ancestors 'none'")) << path;
+    EXPECT_THAT(policy, Not(HasSubstr("unsafe"))) << path;
+    for (const char* inline_code : {"<script>", " onclick", " style=", "<style"}) {
+      EXPECT_THAT(reply.body, Not(HasSubstr(inline_code))) << path;
+    }
+  }
+}
+
+TEST_F(ConsoleTest, AZoneIsANameAlone) {
+  const std::string secret = AddToken("desk", TokenRole::kViewer);
+  const auto zone_of = [&](const std::string& zone) {
+    const std::string set = HeaderOf(
+        Post("/login", absl::StrCat("token=", EscapeUrl(secret), "&zone=", zone)), "Set-Cookie");
+    return PageText(set.substr(0, set.find(';')), "/");
+  };
+  EXPECT_THAT(zone_of("Asia%2FTokyo"), HasSubstr("Times in JST"));
+  for (const char* odd : {"", "..%2F..%2Fetc%2Fpasswd", "%2Fetc%2Fpasswd", "file%3Ax", "Nowhere"}) {
+    EXPECT_THAT(zone_of(odd), HasSubstr("Times in UTC")) << odd;
+  }
+}
+
+}  // namespace
+}  // namespace deferd
