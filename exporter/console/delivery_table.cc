@@ -1,6 +1,7 @@
 #include "exporter/console/delivery_table.h"
 
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -59,13 +60,15 @@ void WriteDeliveries(Html* html, const Json& rows, absl::string_view caption) {
       if (id.empty()) {
         WriteTime(html, Field(one, "time"));
       } else {
-        const Html::Scope link =
-            html->InLink(MessageUrl(id), {{"aria-label", absl::StrCat("Message ", id)}});
+        const Html::Scope link = html->InLink(MessageUrl(id));
         WriteTime(html, Field(one, "time"));
       }
     }
-    table.Text(2, SenderOf(one));
-    table.Text(3, Field(one, "recipient"));
+    for (const auto& [column, address] :
+         {std::pair(size_t{2}, SenderOf(one)), std::pair(size_t{3}, Field(one, "recipient"))}) {
+      const Html::Scope cell = table.Cell(column);
+      html->PutAs("span", "address", address.empty() ? absl::string_view("–") : address);
+    }
     table.Text(4, ReasonOfRow(one));
     const Html::Scope cell = table.Cell(5);
     const std::string reply = Field(one, "reply");

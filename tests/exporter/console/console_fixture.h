@@ -74,7 +74,9 @@ class ConsoleFixture : public testing::Test {
     const std::string page = PageText(cookie, "/");
     const std::string before = "name=\"csrf\" value=\"";
     const size_t at = page.find(before);
-    return at == std::string::npos ? "" : page.substr(at + before.size(), 44);
+    if (at == std::string::npos) return "";
+    const size_t begin = at + before.size();
+    return page.substr(begin, page.find('"', begin) - begin);
   }
 
   struct Called {
