@@ -6,7 +6,11 @@
 
 namespace deferd {
 
-std::string EscapeHtml(absl::string_view text) {
+namespace {
+
+// For text and for an attribute in double quotes; control characters, those of bidirectional text
+// too, and bytes that are no UTF-8 become U+FFFD.
+std::string Escaped(absl::string_view text) {
   std::string out;
   for (char c : PrintableUtf8(text)) {
     switch (c) {
@@ -31,6 +35,8 @@ std::string EscapeHtml(absl::string_view text) {
   }
   return out;
 }
+
+}  // namespace
 
 std::string EscapeUrl(absl::string_view text) {
   constexpr char kHex[] = "0123456789ABCDEF";
@@ -65,9 +71,9 @@ Html::Scope::~Scope() {
 void Html::Begin(const char* element, const Attributes& attributes, const Url* url,
                  const char* url_name) {
   absl::StrAppend(&out_, "<", element);
-  if (url != nullptr) absl::StrAppend(&out_, " ", url_name, "=\"", EscapeHtml(url->text()), "\"");
+  if (url != nullptr) absl::StrAppend(&out_, " ", url_name, "=\"", Escaped(url->text()), "\"");
   for (const Attribute& one : attributes) {
-    absl::StrAppend(&out_, " ", one.name, "=\"", EscapeHtml(one.value), "\"");
+    absl::StrAppend(&out_, " ", one.name, "=\"", Escaped(one.value), "\"");
   }
   out_ += ">";
 }
@@ -110,7 +116,7 @@ void Html::Script(const Url& source) {
 
 void Html::Style(const Url& source) { Begin("link", {{"rel", "stylesheet"}}, &source, "href"); }
 
-void Html::Text(absl::string_view text) { out_ += EscapeHtml(text); }
+void Html::Text(absl::string_view text) { out_ += Escaped(text); }
 void Html::Text(int64_t number) { absl::StrAppend(&out_, number); }
 
 }  // namespace deferd

@@ -132,9 +132,6 @@ class Html {
   std::string out_;
 };
 
-// Escaped for text and for an attribute in double quotes; control characters, those of
-// bidirectional text too, and bytes that are no UTF-8 become U+FFFD.
-std::string EscapeHtml(absl::string_view text);
 // Escaped for a part of a URL (RFC 3986, unreserved characters stay).
 std::string EscapeUrl(absl::string_view text);
 
