@@ -144,6 +144,10 @@ HttpReply Console::Answer(const HttpRequest& request) {
 }
 
 HttpReply Console::AnswerAnyone(const HttpRequest& request) {
+  // Browsers ask for it by themselves; there is none.
+  if (request.path == "/favicon.ico") {
+    return {.code = 204, .reason = "No Content", .type = "image/x-icon"};
+  }
   if (request.path == "/console.css") return Asset("text/css; charset=utf-8", StyleSheet());
   if (request.path == "/console.js") return Asset("text/javascript; charset=utf-8", Script());
   if (request.method != "GET" && request.method != "POST") {
