@@ -57,10 +57,9 @@ TEST_F(WebApiTest, EveryResourceWithEveryRoleAndScope) {
           const std::string what = absl::StrCat(resource.method, " ", resource.path, " by ", name,
                                                 is_scoped ? " (scoped)" : "", " for ", subject);
           called_.clear();
-          const bool seen = !is_scoped ||
-                            (resource.scope == ResourceScope::kSubject && subject == "a.example") ||
-                            resource.scope == ResourceScope::kListed ||
-                            resource.scope == ResourceScope::kAnyone;
+          const bool seen =
+              !is_scoped || (resource.scope == ResourceScope::kSubject && subject == "a.example") ||
+              resource.scope == ResourceScope::kListed || resource.scope == ResourceScope::kAnyone;
           const HttpReply reply =
               Ask(is_scoped ? scoped : all, resource.method, PathOf(resource, subject),
                   QueryOf(resource), BodyOf(resource));
