@@ -10,7 +10,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr int64_t kDeferd = 1234;
-constexpr Peer kRoot = {.uid = 0, .pid = 1};
+const Peer kRoot = {.uid = 0, .pid = 1};
 
 // An Exim that succeeds in everything and lists nothing.
 QueueHelper::Options Options() { return {.programs = {.exim = "/bin/true"}, .uid = kDeferd}; }
