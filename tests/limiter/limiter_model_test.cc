@@ -79,7 +79,9 @@ class Oracle {
     for (Block& b : blocks_) {
       if (b.domain == domain && b.open) {
         b.open = false;
-        cleared_[domain] = std::max(cleared_[domain], clock);
+        // Attempts that are stamped ahead of the clock are cleared too, as far as stamps may be.
+        const absl::Time latest = std::min(std::max(clock, now_), clock + absl::Minutes(15));
+        cleared_[domain] = std::max(cleared_[domain], latest);
       }
     }
   }
