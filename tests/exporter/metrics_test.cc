@@ -147,7 +147,7 @@ TEST_F(MetricsTest, EveryLeftOutReasonAndCaseChangeHasItsOwnWord) {
 TEST_F(MetricsTest, TextAndTableNameTheSameMetrics) {
   std::set<std::string> with_series, families;
   gauges_.subject_series = Gauges::SubjectSeries{.listed = {{"shop.example", {}, true}}};
-  gauges_.notices.emplace();
+  gauges_.notices = Gauges::NoticeGauges{};
   const std::string text = Text();
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     if (absl::ConsumePrefix(&line, "# TYPE ")) {
