@@ -275,7 +275,9 @@ class SinkReader {
       if (line.empty()) continue;
       const std::vector<absl::string_view> words =
           absl::StrSplit(line, absl::ByAnyChar(": \t"), absl::SkipEmpty());
-      const absl::StatusOr<DomainName> domain = DomainName::Parse(words.front());
+      // A line of colons has no words.
+      const absl::StatusOr<DomainName> domain =
+          DomainName::Parse(words.empty() ? "" : words.front());
       const bool language = words.size() < 3 || absl::c_linear_search(kLanguages, words[2]);
       if (!domain.ok() || words.size() < 2 || words.size() > 3 || !IsAddress(words[1]) ||
           !language) {

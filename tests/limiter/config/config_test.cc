@@ -183,6 +183,18 @@ TEST(Config, EveryMistakeOfANotice) {
   }
 }
 
+TEST(Config, AListOfOwnersNamesItsMistakes) {
+  const std::string owners = WriteFile("bad-owners", ":\n: : :\nshop.example\nshop.example: no\n");
+  absl::StatusOr<Config> config = LoadConfig(
+      WriteFile("with-bad-owners",
+                absl::StrCat("[notice.owners]\ntype = \"mail\"\nowners = \"", owners, "\"\n")));
+  ASSERT_FALSE(config.ok());
+  for (int line : {1, 2, 3, 4}) {
+    EXPECT_THAT(std::string(config.status().message()),
+                HasSubstr(absl::StrCat(owners, ":", line, ": write")));
+  }
+}
+
 TEST(Config, JournalSources) {
   absl::StatusOr<Config> config =
       LoadConfig(WriteFile("journal",
