@@ -280,7 +280,8 @@ class Importer {
         "# Made by deferctl policy import-cpanel. It begins in shadow: see that the cases are the\n"
         "# right ones (deferctl blocks), then write mode = \"enforce\".\n#\n"
         "# Not carried over:\n";
-    for (const std::string& one : left_) absl::StrAppend(&out, "#  - ", one, "\n");
+    // A comment of TOML takes neither control characters nor what is no UTF-8.
+    for (const std::string& one : left_) absl::StrAppend(&out, "#  - ", PrintableUtf8(one), "\n");
     absl::StrAppend(&out, "\nmode = \"shadow\"\nprofile = \"cpanel\"\n\n");
     if (!percent_.has_value()) {
       absl::StrAppend(&out,

@@ -99,6 +99,14 @@ TEST_F(CpanelImportTest, AccountsKeepTheirOwnPercentage) {
   EXPECT_THAT(import_.not_carried_over, Contains(HasSubstr("what the hourly maximum counts")));
 }
 
+// What is not carried over stands in the policy as a comment, which TOML takes as text alone.
+TEST_F(CpanelImportTest, NoBytesOfTheFilesSpoilThePolicy) {
+  Write("cpanel.config", "maxemailsperhour=500\nemailsperdaynotify=\x01\xff\x7f\n");
+  Write("userdomains", "\x02.exa\xffmple: acct1\n");
+  Imported();
+  EXPECT_THAT(import_.not_carried_over, Contains(HasSubstr("emailsperdaynotify")));
+}
+
 TEST_F(CpanelImportTest, UnlimitedMeansOffAndIsReported) {
   Write("cpanel.config", "email_send_limits_max_defer_fail_percentage=undef\n");
   Write("users/acct1", "DNS=strict.example\nMAX_DEFER_FAIL_PERCENTAGE=10\n");
