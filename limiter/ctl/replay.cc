@@ -27,7 +27,11 @@ namespace {
 
 class Tally : public Observer {
  public:
-  explicit Tally(const Policy& policy) : policy_(policy) {}
+  explicit Tally(const Policy& policy) {
+    for (const Rule& rule : policy.rules) {
+      (rule.unhosted ? judged_alone_ : judged_)[static_cast<int>(rule.kind)] = true;
+    }
+  }
 
   void OnLines(const LineCounts& counts) override { lines_ += counts; }
 
@@ -77,9 +81,7 @@ class Tally : public Observer {
   };
 
   bool Judged(SubjectKind kind, bool hosted) const {
-    return std::any_of(policy_.rules.begin(), policy_.rules.end(), [&](const Rule& rule) {
-      return rule.kind == kind && (!rule.unhosted || !hosted);
-    });
+    return judged_[static_cast<int>(kind)] || (judged_alone_[static_cast<int>(kind)] && !hosted);
   }
 
   // Attempts come with their contribution right behind them: one look-up serves both.
@@ -95,7 +97,8 @@ class Tally : public Observer {
     return json;
   }
 
-  const Policy& policy_;
+  bool judged_[kSubjectKinds] = {};        // by SubjectKind
+  bool judged_alone_[kSubjectKinds] = {};  // likewise, only Rule::unhosted
   LineCounts lines_;
   Counts outcomes_;
   int64_t unattributed_ = 0;
