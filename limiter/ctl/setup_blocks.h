@@ -7,6 +7,10 @@
 //   the lines
 //   # deferd end
 //
+// A block takes the line ends of its file (LF or CR LF). A block at the end of a file whose last
+// line has no line end says so in a comment of its own, so that undo restores that too. Checksums
+// ignore line ends, which editors convert.
+//
 // Pure functions over texts. `#` begins a comment in all files that are written to.
 
 #ifndef DEFERD_LIMITER_CTL_SETUP_BLOCKS_H_
@@ -29,6 +33,10 @@ class BlockText {
   // Index of the first line for which `is` holds, from `from` on; -1: none.
   int Find(const std::function<bool(absl::string_view)>& is, int from = 0) const;
   const std::string& line(int i) const { return lines_[static_cast<size_t>(i)]; }
+  // Of the block of setup's that has line `at` inside: its first line, and the line behind it.
+  // `at`, and the line behind `at`, where there is none.
+  int BlockBegin(int at) const;
+  int BlockEnd(int at) const;
   int size() const { return static_cast<int>(lines_.size()); }
 
   // A block in front of line `at`, in place of the `replaced` lines from there on.
@@ -37,7 +45,9 @@ class BlockText {
   std::string Text() const;
 
  private:
-  std::vector<std::string> lines_;
+  std::vector<std::string> lines_;  // without LF; CR is part of the line
+  bool crlf_ = false;
+  bool unended_ = false;  // the last line has no line end
 };
 
 // Whether a block of setup's, of one of these names (none given: of any), is in the text.

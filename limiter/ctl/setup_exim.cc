@@ -1,21 +1,16 @@
 #include "limiter/ctl/setup_exim.h"
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "limiter/ctl/setup_blocks.h"
-#include "limiter/ctl/setup_rehearsal.h"
 #include "limiter/ctl/setup_snippets.h"
 #include "policy/domain_name.h"
 
@@ -25,8 +20,6 @@ namespace {
 
 constexpr absl::string_view kShippedDoor = "/run/deferd/exim.sock";
 constexpr absl::string_view kShippedFilter = "/etc/exim4/deferd.filter";
-constexpr char kUpdate[] = "/usr/sbin/update-exim4.conf";
-constexpr int kPolls = 50;  // of 100 ms, for a daemon that reads its configuration again
 
 // The parts of a snippet between its marks.
 std::vector<std::string> Parts(absl::string_view snippet) {
@@ -51,11 +44,8 @@ bool IsName(absl::string_view text) {
   });
 }
 
-std::string FolderOf(const std::string& path) {
-  return path.substr(0, std::max<size_t>(path.rfind('/'), 1));
-}
-
 bool Begins(absl::string_view line, absl::string_view word) {
+  line = absl::StripLeadingAsciiWhitespace(line);
   return absl::ConsumePrefix(&line, "begin ") && absl::StripAsciiWhitespace(line) == word;
 }
 
@@ -130,7 +120,7 @@ absl::Status EximSetup::Find() {
                         ? EximFound::Layout::kDebianSplit
                         : EximFound::Layout::kDebianOneFile;
   } else {
-    found_.folder = FolderOf(found_.config);
+    found_.folder = FolderOfPath(found_.config);
   }
   found_.mail_acl = Option("acl_smtp_mail");
   found_.not_smtp_acl = Option("acl_not_smtp");
@@ -165,36 +155,6 @@ absl::Status EximSetup::Find() {
   return absl::OkStatus();
 }
 
-// Files that hold the configuration's text; the first takes the main options.
-std::vector<std::string> EximSetup::Files() const {
-  switch (found_.layout) {
-    case EximFound::Layout::kDebianSplit: {
-      std::vector<std::string> files = FilesLike(found_.folder + "/conf.d/*/*");
-      files.erase(std::remove_if(files.begin(), files.end(),
-                                 [](const std::string& path) {
-                                   return absl::StrContains(path, ".dpkg-") ||
-                                          absl::EndsWith(path, "~");
-                                 }),
-                  files.end());
-      return files;
-    }
-    case EximFound::Layout::kDebianOneFile:
-      return {found_.folder + "/exim4.conf.template"};
-    case EximFound::Layout::kPlain:
-      break;
-  }
-  std::vector<std::string> files = {found_.config};
-  for (absl::string_view line : absl::StrSplit(FileText(found_.config).value_or(""), '\n')) {
-    line = absl::StripAsciiWhitespace(line);
-    if (absl::ConsumePrefix(&line, ".include_if_exists") ||
-        absl::ConsumePrefix(&line, ".include")) {
-      const std::string path(absl::StripAsciiWhitespace(line));
-      if (absl::StartsWith(path, "/")) files.push_back(path);
-    }
-  }
-  return files;
-}
-
 // Behind the label of an ACL that is there.
 absl::Status EximSetup::PlanAcl(const std::string& acl, absl::string_view name,
                                 const std::string& text, SetupPlan* plan, bool* done) {
@@ -209,14 +169,20 @@ absl::Status EximSetup::PlanAcl(const std::string& acl, absl::string_view name,
     FileEdit* edit = plan->Edit(path);
     if (!edit->after.has_value()) continue;
     BlockText file(*edit->after);
-    const int label = file.Find([&](absl::string_view line) {
+    const auto is_label = [&](absl::string_view line) {
+      line = absl::StripLeadingAsciiWhitespace(line);
       return absl::ConsumePrefix(&line, acl) &&
              absl::StartsWith(absl::StripLeadingAsciiWhitespace(line), ":");
-    });
-    if (label < 0) continue;
-    file.Insert(label + 1, name, text);
+    };
+    // Each of them, since .ifdef may leave one out.
+    for (int label = file.Find(is_label); label >= 0; label = file.Find(is_label, label + 1)) {
+      file.Insert(label + 1, name, text);
+      *done = true;
+    }
     edit->after = file.Text();
-    *done = true;
+  }
+  if (*done) {
+    asks_ = true;
     return absl::OkStatus();
   }
   return absl::NotFoundError(absl::StrCat("the ACL ", acl, ", which Exim uses, is in none of ",
@@ -241,24 +207,23 @@ void EximSetup::PlanMain(absl::string_view name, const std::string& text, SetupP
   if (PlanOwnFile("main", name, text, plan)) return;
   FileEdit* edit = plan->Edit(Files().front());
   BlockText file(edit->after.value_or(""));
-  int at = file.Find([](absl::string_view line) { return absl::StartsWith(line, "begin "); });
-  file.Insert(at < 0 ? file.size() : at, name, text);
+  file.Insert(EndOfMain(file), name, text);
   edit->after = file.Text();
 }
 
 void EximSetup::PlanNewAcl(absl::string_view name, const std::string& text, SetupPlan* plan) {
+  asks_ = true;
   if (PlanOwnFile("acl", name, text, plan)) return;
-  FileEdit* edit = plan->Edit(Files().front());
-  BlockText file(edit->after.value_or(""));
-  const int acl = file.Find([](absl::string_view line) { return Begins(line, "acl"); });
-  if (acl >= 0) {
-    file.Insert(acl + 1, name, text);
-  } else {
-    const int section =
-        file.Find([](absl::string_view line) { return absl::StartsWith(line, "begin "); });
-    file.Insert(section < 0 ? file.size() : section, name, absl::StrCat("begin acl\n", text));
+  for (const std::string& path : Files()) {
+    FileEdit* edit = plan->Edit(path);
+    BlockText file(edit->after.value_or(""));
+    const int acl = file.Find([](absl::string_view line) { return Begins(line, "acl"); });
+    if (acl < 0) continue;
+    file.Insert(file.BlockEnd(acl), name, text);
+    edit->after = file.Text();
+    return;
   }
-  edit->after = file.Text();
+  PlanMain(name, absl::StrCat("begin acl\n", text), plan);
 }
 
 absl::Status EximSetup::Plan(absl::string_view door, SetupPlan* plan) {
@@ -281,11 +246,10 @@ absl::Status EximSetup::Plan(absl::string_view door, SetupPlan* plan) {
   const std::string local_acl = found_.not_smtp_acl == "deferd_not_smtp" ? "" : found_.not_smtp_acl;
   const bool own_filter = absl::StrContains(found_.system_filter, "deferd.filter");
   const std::string filter_path = absl::StrCat(found_.folder, "/deferd.filter");
+  socket_ = absl::StartsWith(door, "unix:") ? std::string(absl::StripPrefix(door, "unix:"))
+                                            : absl::StrCat("inet:", door);
   const auto adapted = [&](absl::string_view text) {
-    const std::string socket(absl::StartsWith(door, "unix:")
-                                 ? absl::StripPrefix(door, "unix:")
-                                 : absl::string_view(absl::StrCat("inet:", door)));
-    return absl::StrReplaceAll(text, {{kShippedDoor, socket}, {kShippedFilter, filter_path}});
+    return absl::StrReplaceAll(text, {{kShippedDoor, socket_}, {kShippedFilter, filter_path}});
   };
 
   const std::string ask = adapted(Parts(EximAskSnippet())[0]);
@@ -345,105 +309,6 @@ absl::Status EximSetup::PlanUndo(SetupPlan* plan) {
     }
     edit->after = *std::move(without);
   }
-  return absl::OkStatus();
-}
-
-absl::Status EximSetup::Check(const SetupPlan& plan) {
-  for (const FileEdit& edit : plan.edits) {
-    if (!absl::EndsWith(edit.path, "/deferd.filter") || !edit.after.has_value()) continue;
-    if (absl::Status valid = machine_->Run(Exim({"-bF", edit.path})); !valid.ok()) return valid;
-  }
-  if (!found_.debian()) return machine_->Run(Exim({"-bV"}));
-  const std::string generated = absl::StrCat("/run/deferd-setup.", getpid(), ".conf");
-  absl::Status status = machine_->Run({kUpdate, "-o", generated});
-  if (status.ok()) status = machine_->Run({found_.program, "-C", generated, "-bV"});
-  unlink(generated.c_str());
-  return status;
-}
-
-absl::Status EximSetup::CheckCopy(const SetupPlan& plan) {
-  // A plain file may lie in /etc, which is not copied for it.
-  absl::StatusOr<SetupRehearsal> copy =
-      SetupRehearsal::Make(found_.debian() ? found_.folder : "", plan);
-  if (!copy.ok()) return copy.status();
-  for (const FileEdit& edit : plan.edits) {
-    if (!absl::EndsWith(edit.path, "/deferd.filter") || !edit.after.has_value()) continue;
-    absl::Status valid = machine_->Run(Exim({"-bF", copy->Path(edit.path)}));
-    if (!valid.ok()) return valid;
-  }
-  if (found_.debian()) {
-    const std::string generated = copy->folder() + "/deferd-setup.generated";
-    absl::Status status = machine_->Run({kUpdate, "-d", copy->folder(), "-o", generated});
-    if (status.ok()) status = machine_->Run({found_.program, "-C", generated, "-bV"});
-    return status;
-  }
-  // The files that it includes, and that change, are the copy's.
-  SetupPlan config;
-  config.edits = plan.edits;
-  FileEdit* main = config.Edit(found_.config);
-  std::vector<std::string> lines = absl::StrSplit(main->after.value_or(""), '\n');
-  for (std::string& line : lines) {
-    const absl::string_view text = absl::StripAsciiWhitespace(line);
-    if (!absl::StartsWith(text, ".include")) continue;
-    for (const FileEdit& edit : plan.edits) {
-      if (absl::EndsWith(text, absl::StrCat(" ", edit.path)) && edit.after.has_value()) {
-        line = absl::StrReplaceAll(line, {{edit.path, copy->Path(edit.path)}});
-        break;
-      }
-    }
-  }
-  main->after = absl::StrJoin(lines, "\n");
-  absl::StatusOr<SetupRehearsal> whole = SetupRehearsal::Make("", config);
-  if (!whole.ok()) return whole.status();
-  return machine_->Run({found_.program, "-C", whole->Path(found_.config), "-bV"});
-}
-
-absl::Status EximSetup::Rehearse(const SetupPlan& plan) {
-  absl::Status changed = CheckCopy(plan);
-  // Where even an unchanged copy is not taken, it cannot be rehearsed.
-  return changed.ok() || !CheckCopy({}).ok() ? absl::OkStatus() : changed;
-}
-
-int EximSetup::DaemonPid() const {
-  int pid = 0;
-  const std::string text = FileText(found_.pid_file).value_or("");
-  if (!absl::SimpleAtoi(absl::StripAsciiWhitespace(text), &pid) || pid <= 1) return 0;
-  return kill(pid, 0) == 0 ? pid : 0;
-}
-
-absl::Status EximSetup::Activate() {
-  if (found_.debian()) {
-    if (absl::Status updated = machine_->Run({kUpdate}); !updated.ok()) return updated;
-  }
-  if (pid_before_ > 0 && kill(pid_before_, SIGHUP) != 0) {
-    return absl::UnavailableError(absl::StrCat("Exim's daemon, process ", pid_before_,
-                                               ", cannot be told to read its configuration again"));
-  }
-  return absl::OkStatus();
-}
-
-// What Exim answers to a client of this host, without accepting anything.
-std::string EximSetup::Session() {
-  return machine_->Output(Exim({"-bh", "127.0.0.1"}),
-                          "EHLO setup.deferd.example\r\nMAIL FROM:<>\r\nQUIT\r\n");
-}
-
-absl::Status EximSetup::IsWell() {
-  if (absl::Status valid = machine_->Run(Exim({"-bV"})); !valid.ok()) return valid;
-  const std::string session = Session();
-  const std::vector<std::string> lines = absl::StrSplit(session, '\n');
-  // 250 OK of MAIL, the last answer before the 221.
-  const bool accepts = std::any_of(lines.begin(), lines.end(), [](absl::string_view line) {
-    return absl::StartsWith(line, "250 OK");
-  });
-  if (!accepts) {
-    return absl::UnavailableError(absl::StrCat("Exim does not accept MAIL FROM:<> from 127.0.0.1: ",
-                                               absl::StripAsciiWhitespace(session).substr(0, 300)));
-  }
-  if (pid_before_ == 0) return absl::OkStatus();
-  // The daemon runs itself again on SIGHUP, with the same process number.
-  for (int i = 0; i < kPolls && DaemonPid() == 0; ++i) absl::SleepFor(absl::Milliseconds(100));
-  if (DaemonPid() == 0) return absl::UnavailableError("Exim's daemon has ended");
   return absl::OkStatus();
 }
 

@@ -4,12 +4,14 @@
 #ifndef DEFERD_LIMITER_CTL_SETUP_EXIM_H_
 #define DEFERD_LIMITER_CTL_SETUP_EXIM_H_
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "limiter/ctl/setup_blocks.h"
 #include "limiter/ctl/setup_machine.h"
 
 namespace deferd {
@@ -53,7 +55,9 @@ class EximSetup {
   absl::Status Check(const SetupPlan& plan);
   // Puts it in force: update-exim4.conf, SIGHUP to a daemon that runs.
   absl::Status Activate();
-  // Exim answers MAIL with 250, and the daemon that ran still runs.
+  // Before anything is written: whether Exim answers MAIL with 250.
+  void LookBefore();
+  // Exim still answers MAIL with 250 if it did, and the daemon that ran still runs.
   absl::Status IsWell();
 
   std::string HeldMail();
@@ -61,7 +65,11 @@ class EximSetup {
  private:
   std::vector<std::string> Exim(std::vector<std::string> arguments) const;
   std::string Option(const std::string& name);
-  std::vector<std::string> Files() const;
+  std::vector<std::string> OwnFiles() const;
+  std::string Included(absl::string_view line) const;
+  std::vector<std::string> Files();
+  bool HasSection(const std::string& path, int depth) const;
+  int EndOfMain(const BlockText& file) const;
   absl::Status PlanAcl(const std::string& acl, absl::string_view name, const std::string& text,
                        SetupPlan* plan, bool* done);
   bool PlanOwnFile(absl::string_view section, absl::string_view name, const std::string& text,
@@ -70,12 +78,17 @@ class EximSetup {
   void PlanNewAcl(absl::string_view name, const std::string& text, SetupPlan* plan);
   absl::Status CheckCopy(const SetupPlan& plan);
   std::string Session();
+  bool Accepts();
   int DaemonPid() const;
 
   SetupMachine* const machine_;
   const std::string given_;
   EximFound found_;
+  std::string socket_;                         // where the planned lines ask
+  bool asks_ = false;                          // the plan has such lines
+  std::map<std::string, std::string> macros_;  // of the files, for the names of included ones
   int pid_before_ = 0;
+  bool accepts_before_ = false;
 };
 
 }  // namespace deferd

@@ -3,11 +3,12 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -29,36 +30,60 @@ absl::Status Trouble(const std::string& path) {
                    errno == EACCES || errno == EPERM ? "; run this as root" : ""));
 }
 
-absl::Status WriteWhole(const std::string& path, const std::optional<std::string>& text) {
-  if (!text.has_value()) {
-    return unlink(path.c_str()) == 0 || errno == ENOENT ? absl::OkStatus() : Trouble(path);
-  }
-  struct stat old = {};
-  const bool there = stat(path.c_str(), &old) == 0;
-  // Through a symbolic link, so that the link stays one.
-  char* const real = there ? realpath(path.c_str(), nullptr) : nullptr;
+std::string Beside(const std::string& target) { return target + ".deferd-new"; }
+
+// Where the bytes are: through symbolic links, so that a link stays one.
+std::string Target(const std::string& path) {
+  char* const real = realpath(path.c_str(), nullptr);
   const std::string target = real == nullptr ? path : real;
   std::free(real);
-  const std::string beside = target + ".deferd-new";
-  const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return Trouble(beside);
-  absl::Cleanup done = [&] {
-    close(fd);
-    unlink(beside.c_str());
-  };
-  absl::string_view left = *text;
-  while (!left.empty()) {
-    const ssize_t n = write(fd, left.data(), left.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return Trouble(beside);
-    left.remove_prefix(static_cast<size_t>(n));
+  return target;
+}
+
+// Access control lists and security labels. What the file system does not take is left out.
+void CopyAttributes(const std::string& from, int to) {
+  std::string names(4096, '\0');
+  const ssize_t size = listxattr(from.c_str(), names.data(), names.size());
+  for (ssize_t at = 0; at < size; at += static_cast<ssize_t>(std::strlen(&names[at])) + 1) {
+    char value[4096];
+    const ssize_t length = getxattr(from.c_str(), &names[at], value, sizeof(value));
+    if (length >= 0) fsetxattr(to, &names[at], value, static_cast<size_t>(length), 0);
   }
-  if (there && fchown(fd, old.st_uid, old.st_gid) != 0) return Trouble(beside);
-  if (fchmod(fd, there ? old.st_mode & 07777 : 0644) != 0 || fsync(fd) != 0 ||
-      rename(beside.c_str(), target.c_str()) != 0) {
+}
+
+// The new text beside the file, durable and with the file's owner, mode and attributes.
+absl::Status Stage(const std::string& target, absl::string_view text) {
+  struct stat old = {};
+  const bool there = stat(target.c_str(), &old) == 0;
+  const std::string beside = Beside(target);
+  // The folder may be another user's, who may have put a link there.
+  unlink(beside.c_str());
+  const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0) return Trouble(target);
+  absl::Cleanup done = [&] { close(fd); };
+  while (!text.empty()) {
+    const ssize_t n = write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return Trouble(target);
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  if (there && fchown(fd, old.st_uid, old.st_gid) != 0) return Trouble(target);
+  if (fchmod(fd, there ? old.st_mode & 07777 : 0644) != 0) return Trouble(target);
+  if (there) CopyAttributes(target, fd);
+  return fsync(fd) == 0 ? absl::OkStatus() : Trouble(target);
+}
+
+// What is staged becomes the file, or (no text) the file goes; durably.
+absl::Status Commit(const std::string& target, bool text) {
+  if (text ? rename(Beside(target).c_str(), target.c_str()) != 0
+           : unlink(target.c_str()) != 0 && errno != ENOENT) {
     return Trouble(target);
   }
-  return absl::OkStatus();
+  const std::string folder = FolderOfPath(target);
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return absl::OkStatus();  // a folder that cannot be read can be written all the same
+  absl::Cleanup done = [&] { close(fd); };
+  return fsync(fd) == 0 ? absl::OkStatus() : Trouble(target);
 }
 
 }  // namespace
@@ -82,6 +107,10 @@ std::optional<std::string> FileText(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
   return std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+}
+
+std::string FolderOfPath(const std::string& path) {
+  return path.substr(0, std::max<size_t>(path.rfind('/'), 1));
 }
 
 std::vector<std::string> FilesLike(const std::string& pattern) {
@@ -130,23 +159,43 @@ std::string SetupMachine::Diff(const SetupPlan& plan) {
 }
 
 absl::Status SetupMachine::Write(const SetupPlan& plan) {
-  SetupPlan written;
+  absl::Status status;
   for (const FileEdit& edit : plan.edits) {
     if (!edit.changes()) continue;
-    written.edits.push_back(edit);
-    absl::Status status = WriteWhole(edit.path, edit.after);
-    if (status.ok()) continue;
-    absl::Status back = WriteBack(written);
-    return back.ok() ? status : back;
+    if (edit.after.has_value()) status = Stage(Target(edit.path), *edit.after);
+    if (status.ok() && FileText(edit.path) != edit.before) {
+      status = absl::AbortedError(
+          absl::StrCat(edit.path, ": was changed by somebody else just now; run this again"));
+    }
+    if (!status.ok()) break;
   }
-  return absl::OkStatus();
+  for (const FileEdit& edit : plan.edits) {
+    if (status.ok() && edit.changes()) {
+      status = Commit(Target(edit.path), edit.after.has_value());
+    }
+  }
+  if (status.ok()) return status;
+  std::vector<std::string> edited;
+  const absl::Status back = WriteBack(plan, &edited);
+  return back.ok() ? status
+                   : absl::Status(status.code(),
+                                  absl::StrCat(status.message(), "; and ", back.message()));
 }
 
-absl::Status SetupMachine::WriteBack(const SetupPlan& plan) {
+absl::Status SetupMachine::WriteBack(const SetupPlan& plan, std::vector<std::string>* edited) {
   std::string failed;
   for (const FileEdit& edit : plan.edits) {
     if (!edit.changes()) continue;
-    absl::Status status = WriteWhole(edit.path, edit.before);
+    const std::string target = Target(edit.path);
+    const std::optional<std::string> now = FileText(edit.path);
+    absl::Status status;
+    if (now == edit.after) {
+      if (edit.before.has_value()) status = Stage(target, *edit.before);
+      if (status.ok()) status = Commit(target, edit.before.has_value());
+    } else if (now != edit.before) {
+      edited->push_back(edit.path);
+    }
+    unlink(Beside(target).c_str());
     if (!status.ok()) absl::StrAppend(&failed, failed.empty() ? "" : "; ", status.message());
   }
   return failed.empty() ? absl::OkStatus() : absl::UnavailableError(failed);

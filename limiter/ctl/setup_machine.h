@@ -2,8 +2,9 @@
 // and taking the changes back.
 //
 // A plan is a list of files as they are and as they are to be, made without touching anything.
-// Apply writes them whole (beside the file, then renamed, with its owner and mode) and can write
-// the old ones again. One at a time; not thread-safe.
+// Write first writes all of them beside the files (durably, with the owner, mode and extended
+// attributes of the files), and then renames each: a full disk or a read-only file system changes
+// nothing, and a file is never half written. Not thread-safe.
 
 #ifndef DEFERD_LIMITER_CTL_SETUP_MACHINE_H_
 #define DEFERD_LIMITER_CTL_SETUP_MACHINE_H_
@@ -40,6 +41,9 @@ struct SetupPlan {
 // nullopt if it is not there or cannot be read.
 std::optional<std::string> FileText(const std::string& path);
 
+// "/etc" of "/etc/exim.conf".
+std::string FolderOfPath(const std::string& path);
+
 // Files that match a pattern (glob(7)), sorted.
 std::vector<std::string> FilesLike(const std::string& pattern);
 
@@ -53,10 +57,12 @@ class SetupMachine {
   // As diff -u of all files that change.
   std::string Diff(const SetupPlan& plan);
 
-  // Writes every file of the plan; on an error those written before are as they were.
+  // Writes every file of the plan; on an error those written before are as they were. Aborted: a
+  // file is not what it was when the plan was made.
   absl::Status Write(const SetupPlan& plan);
-  // Writes them as they were. Every failure is named.
-  absl::Status WriteBack(const SetupPlan& plan);
+  // Writes them as they were, and removes what a killed Write left beside them. A file that
+  // somebody has edited since stays and is added to *edited. Every failure is named.
+  absl::Status WriteBack(const SetupPlan& plan, std::vector<std::string>* edited);
 
  private:
   Commands commands_;

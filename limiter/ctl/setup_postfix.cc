@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -13,6 +14,7 @@
 #include "limiter/ctl/setup_blocks.h"
 #include "limiter/ctl/setup_rehearsal.h"
 #include "limiter/ctl/setup_snippets.h"
+#include "limiter/ctl/smtp_probe.h"
 #include "policy/domain_name.h"
 
 namespace deferd {
@@ -26,6 +28,10 @@ constexpr char kPostqueue[] = "/usr/sbin/postqueue";
 constexpr absl::string_view kSenders = "hash:/var/lib/deferd-queue/senders";
 constexpr absl::string_view kAsk = "smtpd_data_restrictions";
 constexpr absl::string_view kMaps = "sender_dependent_default_transport_maps";
+constexpr char kRecipient[] = "postmaster";  // whom every Postfix accepts
+constexpr int kSmtpPort = 25;
+constexpr int kProbes = 3;
+constexpr absl::Duration kProbePatience = absl::Seconds(10);
 constexpr int kPolls = 50;  // of 100 ms, for a master that reads its configuration again
 
 std::string Trimmed(absl::string_view text) {
@@ -160,9 +166,10 @@ absl::Status PostfixSetup::PlanMain(const PostfixFound& one, absl::string_view n
     bool more = !rest.empty();
     for (int i = last + 1; i < file.size() && !more; ++i) {
       const std::string& next = file.line(i);
-      if (next.empty() || next[0] == '#') continue;
+      const absl::string_view text = absl::StripAsciiWhitespace(next);
+      if (text.empty() || text[0] == '#') continue;
       if (next[0] != ' ' && next[0] != '\t') break;
-      more = absl::StripAsciiWhitespace(next)[0] != '#';
+      more = true;
     }
     std::string text = absl::StrCat(key, " =\n    ", first, more ? ",\n" : "\n");
     if (!rest.empty()) absl::StrAppend(&text, "    ", rest, "\n");
@@ -296,6 +303,23 @@ absl::Status PostfixSetup::Activate() {
   return absl::OkStatus();
 }
 
+void PostfixSetup::LookBefore() {
+  for (PostfixFound& one : found_) {
+    for (absl::string_view line :
+         absl::StrSplit(machine_->Output({kPostconf, "-c", one.config, "-M"}), '\n')) {
+      // smtp inet n - y - - smtpd; or 127.0.0.1:10025
+      const std::vector<absl::string_view> words =
+          absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+      if (one.port != 0 || words.size() < 8 || words[1] != "inet") continue;
+      if (words[7] != "smtpd" && words[7] != "postscreen") continue;
+      const absl::string_view service = words[0].substr(words[0].rfind(':') + 1);
+      if (!absl::SimpleAtoi(service, &one.port)) one.port = service == "smtp" ? kSmtpPort : 0;
+    }
+    one.takes_mail =
+        one.runs && one.port > 0 && ProbeSmtp(one.port, kRecipient, kProbePatience).ok();
+  }
+}
+
 absl::Status PostfixSetup::IsWell() {
   for (const PostfixFound& one : found_) {
     if (!one.runs) continue;
@@ -304,6 +328,14 @@ absl::Status PostfixSetup::IsWell() {
       status = machine_->Run({kPostfix, "-c", one.config, "status"});
       if (status.ok()) break;
       absl::SleepFor(absl::Milliseconds(100));
+    }
+    if (status.ok() && one.takes_mail) {
+      // The processes of before may answer once more.
+      for (int i = 0; i < kProbes; ++i) {
+        status = ProbeSmtp(one.port, kRecipient, kProbePatience);
+        if (status.ok()) break;
+        absl::SleepFor(absl::Milliseconds(300));
+      }
     }
     if (!status.ok()) return status;
   }

@@ -23,6 +23,8 @@ struct PostfixFound {
   std::string maillog_file;
   bool chroot = false;  // of an smtpd
   bool runs = false;
+  int port = 0;                         // of the first smtpd or postscreen in master.cf; 0: none
+  bool takes_mail = false;              // there, before anything is written
   std::vector<std::string> overriding;  // services whose -o replaces the restrictions
 };
 
@@ -47,6 +49,9 @@ class PostfixSetup {
   absl::Status Rehearse(const SetupPlan& plan);
   absl::Status Check();     // postfix check, of each instance
   absl::Status Activate();  // postfix reload, of each that runs
+  // Before anything is written: whether each instance takes mail.
+  void LookBefore();
+  // Each that ran still runs, and takes mail if it did.
   absl::Status IsWell();
   std::string HeldMail();
 

@@ -16,13 +16,17 @@ namespace deferd {
 
 class SetupRehearsal {
  public:
-  // Copies `folder` (empty: none) and what it holds, links as links; then makes the changes of
-  // `plan` below it. Changed files elsewhere are copied too, under names of their own.
+  // Copies `folder` (empty: none) and what it and its links hold, but links files over 1 MB; then
+  // makes the changes of `plan` in the copy. Changed files elsewhere get names of their own beside
+  // it.
   static absl::StatusOr<SetupRehearsal> Make(const std::string& folder, const SetupPlan& plan);
 
   SetupRehearsal(SetupRehearsal&& other) noexcept;
   SetupRehearsal& operator=(SetupRehearsal&&) = delete;
   ~SetupRehearsal();
+
+  // Makes the changes of another plan in the copy.
+  absl::Status Change(const SetupPlan& plan) const;
 
   // The folder's copy.
   std::string folder() const { return root_ + "/copy"; }

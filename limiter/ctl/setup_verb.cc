@@ -1,27 +1,30 @@
 #include "limiter/ctl/setup_verb.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "limiter/config/config.h"
 #include "limiter/ctl/setup_blocks.h"
 #include "limiter/ctl/setup_config.h"
 #include "limiter/ctl/setup_exim.h"
+#include "limiter/ctl/setup_journal.h"
 #include "limiter/ctl/setup_machine.h"
 #include "limiter/ctl/setup_postfix.h"
+#include "limiter/ctl/setup_server.h"
 #include "limiter/localrpc/admin_client.h"
 #include "limiter/localrpc/json.h"
 
@@ -36,25 +39,6 @@ void Say(absl::string_view text) {
   std::printf("%s\n", std::string(text).c_str());
   std::fflush(stdout);
 }
-
-bool Exists(const char* path) {
-  struct stat unused;
-  return stat(path, &unused) == 0;
-}
-
-// The mail server, whichever it is.
-struct Server {
-  std::string name;
-  std::string service;      // of deferd's door
-  std::string door_socket;  // the unit
-  std::function<absl::Status()> find;
-  std::function<absl::Status(const Config&, SetupPlan*)> plan;
-  std::function<absl::Status(SetupPlan*)> undo;
-  std::function<absl::Status(const SetupPlan&)> rehearse, check;
-  std::function<absl::Status()> activate, is_well;
-  std::function<std::string()> held_mail;
-  std::function<std::vector<WantedKey>(const Config&)> keys;
-};
 
 std::vector<WantedKey> CommonKeys(const std::vector<std::string>& local_domains, SetupPlan* plan) {
   std::vector<WantedKey> keys;
@@ -71,89 +55,10 @@ std::vector<WantedKey> CommonKeys(const std::vector<std::string>& local_domains,
     edit->after = text.Text();
   }
   if (!panel.note.empty()) plan->notes.push_back(panel.note);
-  if (Exists("/run/deferd-queue/queue.sock")) {
+  if (PathExists("/run/deferd-queue/queue.sock")) {
     keys.push_back({"queue", "helper", "\"/run/deferd-queue/queue.sock\""});
   }
   return keys;
-}
-
-Server EximServer(SetupMachine* machine, const SetupArguments& args) {
-  auto exim = std::make_shared<EximSetup>(machine, args.mta_config);
-  return {.name = "Exim",
-          .service = "exim",
-          .door_socket = "deferd-exim.socket",
-          .find = [exim] { return exim->Find(); },
-          .plan =
-              [exim](const Config& config, SetupPlan* plan) {
-                return exim->Plan(config.hook_exim.empty() ? "" : config.hook_exim.front(), plan);
-              },
-          // Exim has nothing that only deferd-queue keeps alive.
-          .undo =
-              [exim, args](SetupPlan* plan) {
-                return args.undo_queue ? absl::OkStatus() : exim->PlanUndo(plan);
-              },
-          .rehearse = [exim](const SetupPlan& plan) { return exim->Rehearse(plan); },
-          .check = [exim](const SetupPlan& plan) { return exim->Check(plan); },
-          .activate = [exim] { return exim->Activate(); },
-          .is_well = [exim] { return exim->IsWell(); },
-          .held_mail = [exim] { return exim->HeldMail(); },
-          .keys = [exim](const Config& config) -> std::vector<WantedKey> {
-            std::vector<WantedKey> keys = {{"hook", "exim", "\"unix:/run/deferd/exim.sock\""}};
-            const std::string& log = exim->found().log_path;
-            bool known = config.journal.exim;
-            for (const std::string& path : config.exim_logs) known = known || Exists(path.c_str());
-            if (exim->found().syslog && !config.journal.exim && Exists("/run/systemd/journal")) {
-              keys.push_back({"intake", "journal", "[\"exim\"]", "exim"});
-            } else if (!known && !log.empty()) {
-              keys.push_back({"intake", "exim", TomlList({log}), "exim"});
-            }
-            return keys;
-          }};
-}
-
-Server PostfixServer(SetupMachine* machine, const SetupArguments& args) {
-  auto postfix = std::make_shared<PostfixSetup>(machine, args.mta_config);
-  return {.name = "Postfix",
-          .service = "postfix",
-          .door_socket = "deferd-postfix.socket",
-          .find = [postfix] { return postfix->Find(); },
-          .plan =
-              [postfix](const Config& config, SetupPlan* plan) {
-                const bool held = Exists("/run/deferd-queue/queue.sock") &&
-                                  Exists("/var/lib/deferd-queue/senders.db");
-                return postfix->Plan(config.hook_postfix, held, plan);
-              },
-          .undo =
-              [postfix, args](SetupPlan* plan) {
-                return postfix->PlanUndo(
-                    args.undo_queue ? std::vector<std::string>{"held"} : std::vector<std::string>{},
-                    plan);
-              },
-          .rehearse = [postfix](const SetupPlan& plan) { return postfix->Rehearse(plan); },
-          .check = [postfix](const SetupPlan&) { return postfix->Check(); },
-          .activate = [postfix] { return postfix->Activate(); },
-          .is_well = [postfix] { return postfix->IsWell(); },
-          .held_mail = [postfix] { return postfix->HeldMail(); },
-          .keys = [postfix](const Config& config) -> std::vector<WantedKey> {
-            const PostfixFound& first = postfix->found().front();
-            std::vector<WantedKey> keys = {
-                {"hook", "postfix",
-                 absl::StrCat("\"unix:", first.queue_directory, "/deferd/policy.sock\"")}};
-            bool known = config.journal.postfix;
-            for (const std::string& path : config.postfix_logs)
-              known = known || Exists(path.c_str());
-            if (!first.maillog_file.empty()) {
-              const std::vector<std::string>& logs = config.postfix_logs;
-              if (std::find(logs.begin(), logs.end(), first.maillog_file) == logs.end()) {
-                keys.push_back({"intake", "postfix", TomlList({first.maillog_file}), "postfix"});
-              }
-            } else if (!known && Exists("/var/log/maillog")) {
-              keys.push_back({"intake", "postfix", "[\"/var/log/maillog\"]", "postfix"});
-            } else if (!known && Exists("/run/systemd/journal")) {
-              keys.push_back({"intake", "journal", "[\"postfix\"]", "postfix"});
-            }
-            return keys;
-          }};
 }
 
 // The plan's deferd.toml is one that deferd takes.
@@ -163,7 +68,9 @@ absl::StatusOr<Config> CheckedConfig(const std::string& text) {
   if (fd < 0) return absl::UnavailableError("/tmp: no room for a file");
   close(fd);
   absl::Cleanup remove = [&] { unlink(name); };
-  std::ofstream(name) << text;
+  std::ofstream file(name);
+  file << text;
+  if (!file.flush()) return absl::UnavailableError("/tmp: no room for a file");
   return LoadConfig(name);
 }
 
@@ -197,8 +104,8 @@ std::string ShadowPage(const std::string& socket) {
 }
 
 // Starts deferd anew where systemd runs; else says that somebody has to.
-void RestartDeferd(SetupMachine* machine, const Server& server, bool config_changed) {
-  if (!Exists("/run/systemd/system")) {
+void RestartDeferd(SetupMachine* machine, const SetupServer& server, bool config_changed) {
+  if (!PathExists("/run/systemd/system")) {
     if (config_changed) Say("deferd.toml has changed: start deferd again");
     return;
   }
@@ -228,28 +135,101 @@ absl::Status UndoConfig(const SetupArguments& args, SetupPlan* plan) {
   return absl::OkStatus();
 }
 
-absl::Status PutInForce(SetupMachine* machine, const Server& server, const SetupPlan& plan) {
-  if (absl::Status written = machine->Write(plan); !written.ok()) return written;
-  absl::Status status = server.check(plan);
-  const bool read_again = status.ok();
-  if (status.ok()) status = server.activate();
-  if (status.ok()) status = server.is_well();
-  if (status.ok()) return status;
+// A lost connection or Ctrl-C must not end setup between two files; the journal is for the rest.
+class SignalsIgnored {
+ public:
+  SignalsIgnored() {
+    for (size_t i = 0; i < kSignals.size(); ++i) before_[i] = std::signal(kSignals[i], SIG_IGN);
+  }
+  ~SignalsIgnored() {
+    for (size_t i = 0; i < kSignals.size(); ++i) std::signal(kSignals[i], before_[i]);
+  }
+  SignalsIgnored(const SignalsIgnored&) = delete;
+  SignalsIgnored& operator=(const SignalsIgnored&) = delete;
+
+ private:
+  static constexpr std::array<int, 4> kSignals = {{SIGINT, SIGTERM, SIGHUP, SIGPIPE}};
+  std::array<void (*)(int), 4> before_ = {};
+};
+
+absl::Status PutInForce(SetupMachine* machine, SetupJournal* journal, const SetupServer& server,
+                        const SetupArguments& args, const SetupPlan& plan) {
+  const SignalsIgnored ignored;
+  server.look_before();
+  if (absl::Status begun = journal->Begin({args.mta, args.mta_config, plan}); !begun.ok()) {
+    return absl::Status(begun.code(), absl::StrCat(begun.message(), "; nothing was changed"));
+  }
+  absl::Status status = machine->Write(plan);
+  bool read_again = false;
+  if (status.ok()) {
+    status = server.check(plan);
+    read_again = status.ok();
+    if (status.ok()) status = server.activate();
+    if (status.ok()) status = server.is_well();
+    if (status.ok()) return journal->End();
+  }
   std::string text(status.message());
-  absl::Status back = machine->WriteBack(plan);
+  std::vector<std::string> edited;
+  absl::Status back = machine->WriteBack(plan, &edited);
+  if (back.ok()) back = journal->End();
   if (back.ok() && read_again) back = server.activate();
   if (back.ok() && read_again) back = server.is_well();
-  absl::StrAppend(&text, back.ok() ? "; all files are as they were"
-                                   : absl::StrCat("; and taking it back failed: ", back.message()));
+  absl::StrAppend(&text,
+                  back.ok() ? "; all files are as they were"
+                            : absl::StrCat("; and taking it back failed: ", back.message()),
+                  edited.empty() ? ""
+                                 : absl::StrCat(", but ", absl::StrJoin(edited, " and "),
+                                                ", which somebody has edited meanwhile"));
   return absl::Status(status.code(), text);
+}
+
+// What a run that was killed has left is taken back, so that this run begins with files that the
+// mail server had in force.
+absl::Status TakeBackInterrupted(SetupMachine* machine, SetupJournal* journal,
+                                 const SetupArguments& args) {
+  absl::StatusOr<std::optional<SetupJournal::Begun>> begun = journal->Interrupted();
+  if (!begun.ok()) return begun.status();
+  if (!begun->has_value()) return absl::OkStatus();
+  const SetupJournal::Begun& earlier = **begun;
+  std::vector<std::string> edited, restored;
+  for (const FileEdit& edit : earlier.plan.edits) {
+    if (FileText(edit.path) == edit.after) restored.push_back(edit.path);
+  }
+  if (args.dry_run) {
+    Say("note: an earlier deferctl setup was interrupted; a run without --dry-run takes it back "
+        "first");
+    return absl::OkStatus();
+  }
+  const SignalsIgnored ignored;
+  if (absl::Status back = machine->WriteBack(earlier.plan, &edited); !back.ok()) return back;
+  Say("an earlier deferctl setup was interrupted; its changes were taken back:");
+  for (const std::string& path : restored) Say(absl::StrCat("restored ", path));
+  for (const std::string& path : edited) {
+    Say(absl::StrCat("note: ", path, " was edited since and stays as it is"));
+  }
+  // Whether the mail server had read the changes is not known.
+  SetupArguments arguments = args;
+  arguments.mta = earlier.mta;
+  arguments.mta_config = earlier.mta_config;
+  const SetupServer server = MakeSetupServer(machine, arguments);
+  absl::Status well = server.find();
+  if (well.ok() && !restored.empty()) well = server.activate();
+  if (well.ok()) well = server.is_well();
+  if (!well.ok()) Say(absl::StrCat("warning: ", server.name, ": ", well.message()));
+  return journal->End();
 }
 
 }  // namespace
 
 absl::StatusOr<std::string> RunSetup(const SetupArguments& args) {
   SetupMachine machine;
-  const Server server =
-      args.mta == "exim" ? EximServer(&machine, args) : PostfixServer(&machine, args);
+  SetupJournal journal;
+  if (!args.dry_run) {
+    if (absl::Status locked = journal.Lock(); !locked.ok()) return locked;
+  }
+  absl::Status ready = TakeBackInterrupted(&machine, &journal, args);
+  if (!ready.ok()) return ready;
+  const SetupServer server = MakeSetupServer(&machine, args);
   const bool undo = args.undo || args.undo_queue;
   if (absl::Status found = server.find(); !found.ok()) {
     return undo && args.if_set_up && absl::IsNotFound(found) ? absl::StatusOr<std::string>("")
@@ -333,7 +313,8 @@ absl::StatusOr<std::string> RunSetup(const SetupArguments& args) {
                                                  : "changing ",
                        edit.path));
     }
-    if (absl::Status done = PutInForce(&machine, server, plan); !done.ok()) return done;
+    if (absl::Status done = PutInForce(&machine, &journal, server, args, plan); !done.ok())
+      return done;
     Say(absl::StrCat(server.name, " has read its configuration again and is well"));
   } else {
     Say("nothing to change");

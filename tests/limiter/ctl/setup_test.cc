@@ -1,5 +1,6 @@
 // What setup writes, and takes back: the texts, without a machine.
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -56,6 +57,45 @@ TEST(SetupBlocks, WhatSomebodyEditedIsLeftAlone) {
   EXPECT_EQ(WithoutSetupBlocks("f", pasted).value_or(""), pasted);
 }
 
+// Whatever a file's line ends, a block in it is taken back byte for byte.
+TEST(SetupBlocks, LineEndsAndAMissingOneAreRestored) {
+  for (const std::string& line_end : {std::string("\n"), std::string("\r\n")}) {
+    for (const std::string& last : {line_end, std::string()}) {
+      const std::string before = absl::StrCat("a = 1", line_end, "b = 2", last);
+      for (const int at : {0, 1, 2}) {
+        BlockText text(before);
+        text.Insert(at, "ask", "c = 3\nd = 4\n", at < 2 ? 1 : 0);
+        text.Insert(text.size(), "held", "e = 5\n");
+        const std::string with = text.Text();
+        SCOPED_TRACE(absl::StrCat(at, ":", with));
+        EXPECT_EQ(with.find('\r') == std::string::npos, line_end == "\n");
+        EXPECT_EQ(absl::StrReplaceAll(with, {{"\r\n", ""}}).find('\n') == std::string::npos,
+                  line_end == "\r\n")
+            << "one kind of line end";
+        EXPECT_EQ(WithoutSetupBlocks("main.cf", with).value_or("failed"), before);
+        // An editor converts all of them, which is no edit of the block.
+        const std::string converted = absl::StrReplaceAll(with, {{"\r\n", "\n"}});
+        EXPECT_EQ(WithoutSetupBlocks("main.cf", converted).value_or("failed"),
+                  absl::StrReplaceAll(before, {{"\r\n", "\n"}}));
+      }
+    }
+  }
+  BlockText empty("");
+  empty.Insert(0, "panel", "x\n");
+  EXPECT_EQ(WithoutSetupBlocks("map", empty.Text()).value_or("failed"), "");
+}
+
+TEST(SetupBlocks, AreFoundFromWithin) {
+  BlockText text("a\nb\n");
+  text.Insert(1, "acl", "begin acl\nx:\n");
+  const int inside = text.Find([](absl::string_view line) { return line == "begin acl"; });
+  EXPECT_EQ(text.BlockBegin(inside), 1);
+  EXPECT_EQ(text.line(text.BlockEnd(inside)), "b");
+  EXPECT_EQ(text.BlockBegin(0), 0);
+  EXPECT_EQ(text.BlockEnd(0), 1);
+  EXPECT_EQ(text.BlockEnd(text.size() - 1), text.size());
+}
+
 TEST(SetupConfig, KeysThatAnOperatorSetStay) {
   const std::string before =
       "[intake]\npostfix = [\"/var/log/mail.log\"]  # gone\n[charge]\nlocal_domains = [\"mine\"]\n";
@@ -103,7 +143,15 @@ TEST(SetupRehearsal, TheCopyHasTheChangesAndTheFolderDoesNot) {
   write(root + "/conf/part/gone", "x\n");
   write(root + "/elsewhere", "far\n");
   std::filesystem::create_symlink(root + "/elsewhere", root + "/conf/linked");
+  // A folder that is linked, relatively; and a link that leads in a circle.
+  std::filesystem::create_directory(root + "/parts");
+  write(root + "/parts/acl", "theirs\n");
+  std::filesystem::create_symlink("../parts", root + "/conf/parts");
+  std::filesystem::create_symlink("..", root + "/conf/part/circle");
+  write(root + "/conf/map", std::string(2 << 20, 'x'));
+  ASSERT_EQ(mkfifo((root + "/conf/pipe").c_str(), 0600), 0);
   SetupPlan plan;
+  plan.Edit(root + "/conf/parts/acl")->after = "ours\n";
   plan.Edit(root + "/conf/main")->after = "new\n";
   plan.Edit(root + "/conf/part/gone")->after = std::nullopt;
   plan.Edit(root + "/conf/made/here")->after = "made\n";
@@ -120,12 +168,16 @@ TEST(SetupRehearsal, TheCopyHasTheChangesAndTheFolderDoesNot) {
     EXPECT_EQ(FileText(copied + "/part/gone"), std::nullopt);
     EXPECT_EQ(FileText(copied + "/made/here"), "made\n");
     EXPECT_EQ(FileText(copied + "/linked"), "through a link\n");
+    EXPECT_EQ(FileText(copied + "/parts/acl"), "ours\n");
+    EXPECT_TRUE(std::filesystem::is_symlink(copied + "/map")) << "large files are not copied";
+    EXPECT_EQ(FileText(copied + "/map")->size(), 2u << 20);
     EXPECT_EQ(FileText(copy->Path(root + "/elsewhere")), "near\n");
   }
   EXPECT_FALSE(std::filesystem::exists(copied));
   EXPECT_EQ(FileText(root + "/conf/main"), "old\n");
   EXPECT_EQ(FileText(root + "/conf/part/gone"), "x\n");
   EXPECT_EQ(FileText(root + "/elsewhere"), "far\n");
+  EXPECT_EQ(FileText(root + "/parts/acl"), "theirs\n");
   EXPECT_FALSE(std::filesystem::exists(root + "/conf/made"));
   EXPECT_FALSE(SetupRehearsal::Make(root + "/none", plan).ok());
   std::filesystem::remove_all(root);
