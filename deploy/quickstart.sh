@@ -13,7 +13,7 @@
 # for it, deferd's too, and the build folder.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-build=$root/build
+build=$root/build-quickstart
 once=no
 demo=no
 job=show
@@ -99,7 +99,9 @@ say "1. Packages and build (a few minutes the first time)"
 "$root/deploy/install-packages.sh" build "$record"
 if [ ! -e "$build/build.ninja" ]; then
   [ -e "$build" ] || echo "# build folder" >>"$record"
-  cmake -S "$root" -B "$build" -G Ninja -DDEFERD_TESTS=OFF
+  # For a look at it: compiled fast, not for speed. --package builds what is installed.
+  cmake -S "$root" -B "$build" -G Ninja -DDEFERD_TESTS=OFF -DCMAKE_BUILD_TYPE=Debug \
+    -DCMAKE_CXX_FLAGS_DEBUG=-O0 >/dev/null
 fi
 NINJA_STATUS='[%f/%t, %e s] ' cmake --build "$build" --target deferd deferctl
 deferd=$build/limiter/app/deferd
