@@ -136,7 +136,7 @@ constexpr Entry kTable[] = {
      "Sharing failures by kind: gone (unreachable), slow, read-only, out-of-memory, loading, "
      "password, "
      "wrong-type, not-saving, no-master, claimed (another daemon has this name or log), "
-     "unexpected."},
+     "tls, unexpected."},
     {"deferd_shared_nodes", MetricType::Gauge, "", "Nodes seen in the last 10 s."},
     {"deferd_shared_clock_offset_seconds", MetricType::Gauge, "",
      "Redis's clock minus this node's."},

@@ -47,7 +47,7 @@ Settings MakeSettings(const Config& config, const LoadedPolicy& loaded) {
 }
 
 absl::Status RunningDaemon::Share() {
-  if (!config_.redis.has_value()) return absl::OkStatus();
+  if (config_.redis.empty()) return absl::OkStatus();
   auto lag = [this] {
     double longest = 0;
     for (const FollowerStatus& source : Sources()) {
@@ -57,10 +57,12 @@ absl::Status RunningDaemon::Share() {
   };
   std::vector<std::string> patterns = config_.exim_logs;
   patterns.insert(patterns.end(), config_.postfix_logs.begin(), config_.postfix_logs.end());
-  const RedisAddress& address = *config_.redis;
   SharingOptions options = {
-      .address = address,
-      .new_store = [address](const auto& store) { return NewRedisStore(address, store); },
+      .where = absl::StrJoin(
+          config_.redis, ", ",
+          [](std::string* out, const RedisAddress& one) { out->append(one.ToString()); }),
+      .new_store = [redis =
+                        config_.redis](const auto& store) { return NewRedisShards(redis, store); },
       .state_dir = config_.state_dir,
       .log_patterns = std::move(patterns),
       .keep_receipts = config_.ledger.keep,

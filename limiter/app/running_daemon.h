@@ -84,7 +84,7 @@ class RunningDaemon : public Daemon {
         limiter_({.node = state_dir_->node(),
                   .incarnation = state_dir_->incarnation(),
                   .keep = true,
-                  .shared = config_.redis.has_value()},
+                  .shared = !config_.redis.empty()},
                  MakeSettings(config_, policy_), &clock_, &cases_),
         committer_({.ledger = config_.ledger.enabled,
                     .mail_subjects = config_.ledger_subjects,

@@ -98,12 +98,12 @@ absl::Status Sharing::Claim() {
   absl::Status claimed = publisher_->Claim();
   if (TroubleOf(claimed) != SharedTrouble::kClaimed) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      absl::StrCat(options_.address.ToString(), ": ", claimed.message(),
+      absl::StrCat(options_.where, ": ", claimed.message(),
                    "; a copied machine needs a state_dir of its own, and a log one reader"));
 }
 
 void Sharing::Start() {
-  spdlog::info("sharing through {} as node {}", options_.address.ToString(), node_);
+  spdlog::info("sharing through {} as node {}", options_.where, node_);
   publisher_->Start();
   follower_->Start();
 }
@@ -227,7 +227,7 @@ Json Sharing::StatusJson() const {
                      {"offset_seconds", field("offset")}});
   }
   const bool heard = published.heard != absl::InfinitePast();
-  return {{"redis", options_.address.ToString()},
+  return {{"redis", options_.where},
           {"trouble", std::string(SharedTroubleName(published.trouble))},
           {"problem", published.problem},
           {"trouble_since",

@@ -26,14 +26,14 @@
 #include "limiter/port/mutex.h"
 #include "limiter/sharing/case_follower.h"
 #include "limiter/sharing/publisher.h"
-#include "limiter/store/redis_address.h"
+#include "limiter/store/shared_store.h"
 #include "limiter/store/state_dir.h"
 
 namespace deferd {
 
 struct SharingOptions {
-  RedisAddress address;
-  // Makes a connection to the store at `address`; called once for each of the three.
+  std::string where;  // the store's address, for people
+  // Makes a connection to the store; called once for each of the three.
   std::function<std::unique_ptr<SharedStore>(const SharedStoreOptions&)> new_store;
   std::string state_dir;
   std::vector<std::string> log_patterns;  // the logs that this node reads

@@ -18,6 +18,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "limiter/config/shared_config.h"
 #include "limiter/port/host_name.h"
 #include "policy/policy_file.h"
 #include "policy/text.h"
@@ -65,7 +66,7 @@ class ConfigReader {
     if (TomlTable* table = root->Table("http")) ReadHttp(table);
     if (TomlTable* table = root->Table("api")) ReadApi(table);
     if (TomlTable* table = root->Table("queue")) ReadQueue(table);
-    if (TomlTable* table = root->Table("shared")) ReadShared(table);
+    if (TomlTable* table = root->Table("shared")) ReadShared(reader_, table, config_);
     if (TomlTable* table = root->Table("ledger")) ReadLedger(table);
     config_->notices = ReadNoticeSinks(reader_, root, &config_->warnings);
   }
@@ -352,21 +353,6 @@ class ConfigReader {
       }
     }
     if (auto subjects = table->Bool("subjects")) config_->ledger_subjects = *subjects;
-  }
-
-  void ReadShared(TomlTable* table) {
-    if (auto node = table->String("node")) {
-      config_->node_name = node->text;
-      if (node->text.empty()) reader_->Error(node->place, "node: give a name, such as \"mx1\"");
-    }
-    auto redis = table->String("redis");
-    if (!redis.has_value()) return;
-    absl::StatusOr<RedisAddress> address = RedisAddress::Parse(redis->text);
-    if (address.ok()) {
-      config_->redis = *std::move(address);
-    } else {
-      reader_->Error(redis->place, absl::StrCat("redis: ", ToView(address.status())));
-    }
   }
 
   void ReadApi(TomlTable* table) {

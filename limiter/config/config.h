@@ -71,8 +71,8 @@ struct Config {
   // Sockets of deferd-queue, one for each MTA instance; empty: deferd does not touch the queue.
   std::vector<std::string> queue_helpers;
 
-  std::optional<RedisAddress> redis;  // nullopt: one machine
-  std::string node_name;              // empty: random name from the state directory
+  std::vector<RedisAddress> redis;  // empty: one machine; several: shards, in this order
+  std::string node_name;            // empty: random name from the state directory
 
   LedgerOptions ledger;
   bool ledger_subjects = false;  // keep the messages' Subject: lines

@@ -75,9 +75,20 @@ constexpr TomlKeyInfo kKeys[] = {
      "The [web console](console.md) at `/` of the same address."},
     {"[api]", "mode", "string", "`\"0660\"`", "File mode of the API's socket."},
     {"[api]", "group", "string", "", "Group of the API's socket: that of the proxy before it."},
-    {"[shared]", "redis", "URL", "",
+    {"[shared]", "redis", "URL or list", "",
      "`redis://USER:PASSWORD@HOST:PORT`, `redis+unix:///PATH` or "
-     "`redis+sentinel://HOST:26379,HOST:26379/MASTER`. See [Sharing](sharing.md)."},
+     "`redis+sentinel://HOST:26379,HOST:26379/MASTER`; with TLS `rediss://` and "
+     "`rediss+sentinel://`. A list: [shards](sharing.md#shards). See [Sharing](sharing.md)."},
+    {"[shared]", "password_file", "path", "",
+     "A file with the password, in place of one in `redis`. Read at each connection."},
+    {"[shared]", "tls_ca_file", "path", "the system's authorities",
+     "Who may have signed Redis' certificate (PEM). This and the next two are read at each "
+     "connection."},
+    {"[shared]", "tls_cert_file", "path", "",
+     "This server's certificate, with its chain (PEM), if Redis wants one."},
+    {"[shared]", "tls_key_file", "path", "in `tls_cert_file`", "Its key (PEM, no passphrase)."},
+    {"[shared]", "tls_server_name", "string", "the host in `redis`",
+     "The name in Redis' certificate."},
     {"[shared]", "node", "string", "random, kept in `state_dir`", "This server's permanent name."},
     {"[ledger]", "keep", "duration", "`\"7d\"`",
      "How long `deferctl track` finds an attempt; `\"off\"`: no ledger."},

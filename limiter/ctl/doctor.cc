@@ -234,6 +234,29 @@ void LookAtOrders(const Json& queue, DoctorReport* report) {
 }
 
 // What is held for a block, by deferd-queue.
+std::string SharedRemedy(const std::string& trouble) {
+  if (trouble == "tls") return "the [shared] tls_ keys: see \"TLS\" in sharing.md of the manual";
+  if (trouble == "password") {
+    return "the user of [shared] redis, its password, and its commands in Redis' ACL: "
+           "deploy/redis/deferd.conf lists them";
+  }
+  if (trouble == "claimed") return "give each deferd a state_dir and a [shared] node of its own";
+  return "check Redis and the network; local counts decide until then";
+}
+
+void LookAtShared(const Json& status, DoctorReport* report) {
+  const Json shared = status.value("shared", Json());
+  if (!shared.is_object()) return;
+  const std::string redis = Field(shared, "redis");
+  const std::string problem = Field(shared, "problem");
+  if (problem.empty()) {
+    report->Ok(absl::StrCat("shared through ", redis));
+  } else {
+    report->Problem(absl::StrCat("not shared through ", redis, ": ", problem),
+                    SharedRemedy(Field(shared, "trouble")));
+  }
+}
+
 void LookAtQueue(const Json& status, DoctorReport* report) {
   const auto queue = status.find("queue");
   if (queue == status.end() || !queue->is_object()) {
@@ -354,6 +377,7 @@ Json Diagnose(const DoctorFacts& facts) {
   LookAtBlindness(facts.status, &report);
   LookAtQuestions(facts, &report);
   LookAtQueue(facts.status, &report);
+  LookAtShared(facts.status, &report);
   const Json blind = facts.status.value("blind", Json::array());
   const bool said = std::any_of(blind.begin(), blind.end(), [](const Json& alarm) {
     return Field(alarm, "kind") == "smart_host";

@@ -95,22 +95,28 @@ void Publisher::Wake() {
 Publisher::Pause Publisher::Round() {
   const absl::Status status = DoRound();
   Heard(status);
-  if (status.ok()) {
-    failures_ = 0;
-    if (more_) return {absl::ZeroDuration(), true};
-    const absl::Duration since_beat = clock_->Now() - last_beat_;
-    return {std::clamp(kBeat - since_beat, absl::Milliseconds(1), kBeat), true};
-  }
+  if (status.ok()) return AfterGoodRound();
   const SharedTrouble trouble = TroubleOf(status);
   // Another server may be the master by now.
   reconnect_ = trouble == SharedTrouble::kReadOnly || trouble == SharedTrouble::kUnexpected;
   // Who waits to tell people does not wait for a store that may stay away.
   exchange_->OnStoreUnreachable();
+  // A store of several that is there but for one of them: the others go on as always.
+  if (store_->connected() && !reconnect_ && status == missing_) {
+    return AfterGoodRound();
+  }
   failures_ = std::min(failures_ + 1, 10);
   absl::Duration pause = std::min(kFirstPause * (1 << failures_), kLongestPause);
   jitter_ = jitter_ * 1664525 + 1013904223;  // so that many nodes do not come back at once
   pause = pause / 2 + pause / 2 * ((jitter_ >> 16) / 65536.0);
   return {pause, false};
+}
+
+Publisher::Pause Publisher::AfterGoodRound() {
+  failures_ = 0;
+  if (more_) return {absl::ZeroDuration(), true};
+  const absl::Duration since_beat = clock_->Now() - last_beat_;
+  return {std::clamp(kBeat - since_beat, absl::Milliseconds(1), kBeat), true};
 }
 
 absl::Status Publisher::DoRound() {
@@ -119,6 +125,7 @@ absl::Status Publisher::DoRound() {
     claimed_ = false;
     absl::Status connected = store_->Connect();
     if (!connected.ok()) return connected;
+    missing_ = absl::OkStatus();
     MutexLock lock(&mutex_);
     ++status_.connections;
     status_.synced = false;
@@ -129,7 +136,8 @@ absl::Status Publisher::DoRound() {
     if (!said.ok()) return said;
   }
   // What a person waits for first. One thing that cannot be put does not hold up the others.
-  absl::Status status = PutCases();
+  absl::Status status = missing_;
+  status.Update(PutCases());
   if (!store_->connected()) return status;
   status.Update(PutRows(&more_));
   if (!store_->connected()) return status;
@@ -149,13 +157,14 @@ absl::Status Publisher::SayBeat() {
   if (!beat.ok()) return beat.status();
   const absl::Time after = clock_->Now();
   last_beat_ = after;
+  missing_ = beat->missing;
   const absl::Duration took = after - before;
   const absl::Duration offset = beat->server_time - (before + took / 2);
   const bool exact = took >= absl::ZeroDuration() && took <= kExactBeat;
   if (exact) exchange_->SetClockOffset(offset);
   const bool another = beat->generation != generation_;
   if (another && !generation_.empty()) {
-    spdlog::warn("redis: it was emptied, or is another one: everything is put again");
+    spdlog::warn("redis: it was emptied, is another one, or is back: everything is put again");
   }
   generation_ = beat->generation;
   const bool first = !std::exchange(claimed_, true);
@@ -166,7 +175,7 @@ absl::Status Publisher::SayBeat() {
   exchange_->ShareCasesDue(kDueSoon);
   TellRefused();
   MutexLock lock(&mutex_);
-  status_.heard = after;
+  if (missing_.ok()) status_.heard = after;
   if (exact) status_.offset = offset;
   status_.generation = generation_;
   status_.nodes = std::move(beat->nodes);

@@ -96,6 +96,7 @@ class Publisher {
   // Returns false when the thread is to end.
   bool Rest(const Pause& pause);
   absl::Status DoRound();
+  Pause AfterGoodRound();
   absl::Status SayBeat();
   absl::Status PutCases();
   absl::Status PutRows(bool* more);
@@ -116,7 +117,8 @@ class Publisher {
   bool more_ = false;
   absl::Time last_beat_ = absl::InfinitePast();
   std::string generation_;
-  int failures_ = 0;  // in a row
+  absl::Status missing_;  // of the last heartbeat: the trouble of one store of several
+  int failures_ = 0;      // in a row
   uint32_t jitter_ = 1;
   std::vector<std::pair<CaseExchange::Name, int64_t>> to_drop_;
   int64_t refused_told_ = 0;

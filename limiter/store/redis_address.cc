@@ -21,7 +21,8 @@ absl::Status Expected(absl::string_view what) {
   return absl::InvalidArgumentError(
       absl::StrCat(what,
                    "; write redis://USER:PASSWORD@HOST:6379/0, redis+unix:///PATH, or "
-                   "redis+sentinel://HOST:26379,HOST:26379/MASTER"));
+                   "redis+sentinel://HOST:26379,HOST:26379/MASTER; with TLS rediss://HOST:6379 or "
+                   "rediss+sentinel://HOST:26379/MASTER"));
 }
 
 std::optional<std::string> Unescaped(absl::string_view text) {
@@ -76,16 +77,21 @@ std::string EndpointText(const RedisEndpoint& endpoint) {
 
 }  // namespace
 
-absl::StatusOr<RedisAddress> RedisAddress::Parse(absl::string_view text) {
+absl::StatusOr<RedisAddress> RedisAddress::Parse(absl::string_view text, Password in) {
   enum { kServer, kUnix, kSentinel } form = kServer;
+  RedisAddress address;
   if (absl::ConsumePrefix(&text, "redis+unix://")) {
     form = kUnix;
   } else if (absl::ConsumePrefix(&text, "redis+sentinel://")) {
     form = kSentinel;
+  } else if (absl::ConsumePrefix(&text, "rediss+sentinel://")) {
+    form = kSentinel;
+    address.tls.emplace();
+  } else if (absl::ConsumePrefix(&text, "rediss://")) {
+    address.tls.emplace();
   } else if (!absl::ConsumePrefix(&text, "redis://")) {
     return Expected("no address of a Redis");
   }
-  RedisAddress address;
   // A path may hold an '@'; what comes before the first '/' may not, unless it is a user.
   const size_t slash = std::min(text.find('/'), text.size());
   const size_t at = text.substr(0, slash).rfind('@');
@@ -99,7 +105,12 @@ absl::StatusOr<RedisAddress> RedisAddress::Parse(absl::string_view text) {
     }
     address.user = *user;
     address.password = *password;
-    if (address.password.empty()) return Expected("a user without a password");
+    if (in == Password::kInText && address.password.empty()) {
+      return Expected("a user without a password (it may also stand in [shared] password_file)");
+    }
+    if (in == Password::kInFile && !address.password.empty()) {
+      return Expected("a password here, and another in password_file: leave out one of them");
+    }
     text.remove_prefix(at + 1);
   }
   if (form == kUnix) {
@@ -141,8 +152,9 @@ std::string RedisAddress::ToString() const {
   if (!path.empty())
     return absl::StrCat("redis+unix://", path,
                         db == 0 ? "" : "?db=", db == 0 ? "" : absl::StrCat(db));
-  if (sentinels.empty()) return absl::StrCat("redis://", EndpointText(server), db_text);
-  return absl::StrCat("redis+sentinel://",
+  const char* scheme = tls.has_value() ? "rediss" : "redis";
+  if (sentinels.empty()) return absl::StrCat(scheme, "://", EndpointText(server), db_text);
+  return absl::StrCat(scheme, "+sentinel://",
                       absl::StrJoin(sentinels, ",",
                                     [](std::string* out, const RedisEndpoint& one) {
                                       absl::StrAppend(out, EndpointText(one));

@@ -4,12 +4,14 @@
 //   redis+unix://[USER[:PASSWORD]@]/PATH[?db=DB]
 //   redis+sentinel://[USER[:PASSWORD]@]HOST[:PORT],HOST[:PORT].../MASTER[/DB]
 //
-// USER may be left out (":PASSWORD@"); both may hold %XX. IPv6 addresses stand in []. User and
-// password are for Redis, not for the sentinels. A plain value.
+// With TLS, to the sentinels too: rediss://... and rediss+sentinel://... USER may be left out
+// (":PASSWORD@"), and PASSWORD if it stands in a file; both may hold %XX. IPv6 addresses stand in
+// []. User and password are for Redis, not for the sentinels. A plain value.
 
 #ifndef DEFERD_LIMITER_STORE_REDIS_ADDRESS_H_
 #define DEFERD_LIMITER_STORE_REDIS_ADDRESS_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,17 +27,34 @@ struct RedisEndpoint {
   friend bool operator==(const RedisEndpoint&, const RedisEndpoint&) = default;
 };
 
+// How a Redis is known, and how it knows this client. Files are PEM, and read at each connection,
+// so that renewed ones count without a restart.
+struct RedisTls {
+  std::string ca_file;      // who may have signed its certificate; empty: the system's authorities
+  std::string cert_file;    // this client's certificate, with its chain; empty: none
+  std::string key_file;     // its key; empty: in cert_file
+  std::string server_name;  // in its certificate; empty: the host that is connected to
+
+  friend bool operator==(const RedisTls&, const RedisTls&) = default;
+};
+
 struct RedisAddress {
   std::string user;
   std::string password;
+  std::string password_file;  // read at each connection, in place of `password`
+  std::optional<RedisTls> tls;
   int db = 0;
   std::string path;                      // of a unix socket, or
   RedisEndpoint server;                  // one server, or
   std::vector<RedisEndpoint> sentinels;  // who know where the master is
   std::string master;                    // as the sentinels name it
 
-  // InvalidArgument says what was expected. Never holds the password.
-  static absl::StatusOr<RedisAddress> Parse(absl::string_view text);
+  enum class Password { kInText, kInFile };
+
+  // InvalidArgument says what was expected. Never holds the password. kInFile: `text` must not
+  // hold one.
+  static absl::StatusOr<RedisAddress> Parse(absl::string_view text,
+                                            Password password = Password::kInText);
 
   // For people: without user and password.
   std::string ToString() const;

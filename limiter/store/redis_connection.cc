@@ -1,11 +1,12 @@
 #include "limiter/store/redis_connection.h"
 
-#include <hiredis/hiredis.h>
-
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/store/shared_trouble.h"
@@ -14,100 +15,60 @@ namespace deferd {
 
 namespace {
 
-struct FreeReply {
-  void operator()(redisReply* reply) const { freeReplyObject(reply); }
-};
-
-RedisReply ToReply(const redisReply& reply) {
-  RedisReply out;
-  switch (reply.type) {
-    case REDIS_REPLY_INTEGER:
-      out.kind = RedisReply::Kind::kInteger;
-      out.integer = reply.integer;
-      break;
-    case REDIS_REPLY_STRING:
-    case REDIS_REPLY_STATUS:
-      out.kind = RedisReply::Kind::kText;
-      out.text.assign(reply.str, reply.len);
-      break;
-    case REDIS_REPLY_ERROR:
-      out.kind = RedisReply::Kind::kError;
-      out.text.assign(reply.str, reply.len);
-      break;
-    case REDIS_REPLY_ARRAY:
-      out.kind = RedisReply::Kind::kList;
-      out.list.reserve(reply.elements);
-      for (size_t i = 0; i < reply.elements; ++i) out.list.push_back(ToReply(*reply.element[i]));
-      break;
-    default:
-      break;
+absl::StatusOr<std::string> ReadPassword(const std::string& path) {
+  errno = 0;
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file.is_open() || file.bad()) {
+    return TroubleStatus(SharedTrouble::kPassword,
+                         absl::StrCat("password_file ", path, ": ", std::strerror(errno)));
   }
-  return out;
+  std::string password(absl::StripAsciiWhitespace(text.str()));
+  if (password.empty()) {
+    return TroubleStatus(SharedTrouble::kPassword,
+                         absl::StrCat("password_file ", path, ": is empty"));
+  }
+  return password;
 }
 
 }  // namespace
 
-absl::Status RedisReply::status() const {
-  if (kind != Kind::kError) return absl::OkStatus();
-  return TroubleStatus(TroubleOfRedisError(text), text);
-}
-
-void RedisConnection::Free::operator()(redisContext* context) const { redisFree(context); }
-
 RedisConnection::~RedisConnection() = default;
 
-void RedisConnection::Close() { context_.reset(); }
-
-absl::Status RedisConnection::Broken() {
-  absl::Status status;
-  if (context_ == nullptr) return TroubleStatus(SharedTrouble::kGone, "there is no connection");
-  const bool late = context_->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK ||
-                                                      errno == ETIMEDOUT || errno == EINPROGRESS);
-  if (late) {
-    status = TroubleStatus(SharedTrouble::kSlow,
-                           absl::StrCat("no answer within ", absl::FormatDuration(set_deadline_)));
-  } else {
-    status = TroubleStatus(SharedTrouble::kGone, context_->errstr);
-  }
-  Close();
-  return status;
-}
-
-absl::Status RedisConnection::Adopt(redisContext* context) {
-  context_.reset(context);
-  if (context == nullptr) return TroubleStatus(SharedTrouble::kGone, "out of memory");
-  if (context->err != 0) return Broken();
-  set_deadline_ = deadline_;
-  if (redisSetTimeout(context, absl::ToTimeval(deadline_)) != REDIS_OK) return Broken();
-  return absl::OkStatus();
-}
+void RedisConnection::Close() { link_.Close(); }
 
 absl::Status RedisConnection::Open(const RedisAddress& address, absl::Duration deadline) {
   Close();
-  deadline_ = set_deadline_ = deadline;
+  deadline_ = deadline;
+  server_ = address.server;
+  absl::Status status;
   if (!address.path.empty()) {
-    server_ = {};
-    absl::Status made =
-        Adopt(redisConnectUnixWithTimeout(address.path.c_str(), absl::ToTimeval(deadline_)));
-    return made.ok() ? LogIn(address) : made;
+    status = link_.ConnectUnix(address.path, deadline);
+  } else {
+    if (!address.sentinels.empty()) {
+      absl::StatusOr<RedisEndpoint> master = AskSentinels(address, deadline);
+      if (!master.ok()) return master.status();
+      server_ = *std::move(master);
+    }
+    status = link_.Connect(server_, address.tls, deadline);
   }
-  if (address.sentinels.empty()) return OpenTo(address, address.server);
-  absl::StatusOr<RedisEndpoint> master = AskSentinels(address, deadline);
-  return master.ok() ? OpenTo(address, *master) : master.status();
-}
-
-absl::Status RedisConnection::OpenTo(const RedisAddress& address, const RedisEndpoint& server) {
-  server_ = server;
-  absl::Status made =
-      Adopt(redisConnectWithTimeout(server.host.c_str(), server.port, absl::ToTimeval(deadline_)));
-  return made.ok() ? LogIn(address) : made;
+  if (status.ok()) status = LogIn(address);
+  if (!status.ok()) Close();
+  return status;
 }
 
 absl::Status RedisConnection::LogIn(const RedisAddress& address) {
+  std::string password = address.password;
+  if (!address.password_file.empty()) {
+    absl::StatusOr<std::string> read = ReadPassword(address.password_file);
+    if (!read.ok()) return read.status();
+    password = *std::move(read);
+  }
   std::vector<RedisCommand> commands;
-  if (!address.password.empty()) {
-    commands.push_back(address.user.empty() ? RedisCommand{"AUTH", address.password}
-                                            : RedisCommand{"AUTH", address.user, address.password});
+  if (!password.empty()) {
+    commands.push_back(address.user.empty() ? RedisCommand{"AUTH", password}
+                                            : RedisCommand{"AUTH", address.user, password});
   }
   if (address.db != 0) commands.push_back({"SELECT", absl::StrCat(address.db)});
   commands.push_back({"ROLE"});
@@ -119,43 +80,12 @@ absl::Status RedisConnection::LogIn(const RedisAddress& address) {
   if (status.ok() && (role.list.empty() || role.list[0].text != "master")) {
     status = TroubleStatus(SharedTrouble::kReadOnly, "it is a replica, not the master");
   }
-  if (!status.ok()) Close();
   return status;
 }
 
 absl::StatusOr<std::vector<RedisReply>> RedisConnection::Run(
     absl::Span<const RedisCommand> commands, absl::Duration wait) {
-  if (!open()) return Broken();
-  if (set_deadline_ != deadline_ + wait) {
-    set_deadline_ = deadline_ + wait;
-    if (redisSetTimeout(context_.get(), absl::ToTimeval(set_deadline_)) != REDIS_OK) {
-      return Broken();
-    }
-  }
-  std::vector<const char*> texts;
-  std::vector<size_t> sizes;
-  for (const RedisCommand& command : commands) {
-    texts.clear();
-    sizes.clear();
-    for (const std::string& argument : command) {
-      texts.push_back(argument.data());
-      sizes.push_back(argument.size());
-    }
-    if (redisAppendCommandArgv(context_.get(), static_cast<int>(texts.size()), texts.data(),
-                               sizes.data()) != REDIS_OK) {
-      return Broken();
-    }
-  }
-  std::vector<RedisReply> replies;
-  replies.reserve(commands.size());
-  for (size_t i = 0; i < commands.size(); ++i) {
-    void* reply = nullptr;
-    errno = 0;
-    if (redisGetReply(context_.get(), &reply) != REDIS_OK || reply == nullptr) return Broken();
-    const std::unique_ptr<redisReply, FreeReply> owned(static_cast<redisReply*>(reply));
-    replies.push_back(ToReply(*owned));
-  }
-  return replies;
+  return link_.Run(commands, deadline_ + wait);
 }
 
 absl::StatusOr<RedisReply> RedisConnection::Run(const RedisCommand& command, absl::Duration wait) {
@@ -168,27 +98,32 @@ absl::StatusOr<RedisReply> RedisConnection::Run(const RedisCommand& command, abs
 
 absl::StatusOr<RedisEndpoint> AskSentinels(const RedisAddress& address, absl::Duration deadline) {
   std::string troubles;
+  const RedisCommand question = {"SENTINEL", "get-master-addr-by-name", address.master};
   for (const RedisEndpoint& sentinel : address.sentinels) {
-    const std::unique_ptr<redisContext, decltype(&redisFree)> context(
-        redisConnectWithTimeout(sentinel.host.c_str(), sentinel.port, absl::ToTimeval(deadline)),
-        &redisFree);
-    const std::string name = absl::StrCat(sentinel.host, ":", sentinel.port);
-    if (context == nullptr || context->err != 0 ||
-        redisSetTimeout(context.get(), absl::ToTimeval(deadline)) != REDIS_OK) {
-      absl::StrAppend(&troubles, troubles.empty() ? "" : "; ", name, " does not answer");
-      continue;
+    RedisLink link;
+    absl::Status status = link.Connect(sentinel, address.tls, deadline);
+    std::vector<RedisReply> replies;
+    if (status.ok()) {
+      absl::StatusOr<std::vector<RedisReply>> ran =
+          link.Run(absl::MakeConstSpan(&question, 1), deadline);
+      status = ran.status();
+      if (ran.ok()) replies = *std::move(ran);
     }
-    const std::unique_ptr<redisReply, FreeReply> reply(
-        static_cast<redisReply*>(redisCommand(context.get(), "SENTINEL get-master-addr-by-name %b",
-                                              address.master.data(), address.master.size())));
-    RedisReply answer = reply == nullptr ? RedisReply() : ToReply(*reply);
+    if (status.ok()) status = replies.front().status();
     RedisEndpoint master;
-    if (answer.list.size() == 2 && absl::SimpleAtoi(answer.list[1].text, &master.port)) {
-      master.host = answer.list[0].text;
+    if (status.ok() && replies.front().list.size() == 2 &&
+        absl::SimpleAtoi(replies.front().list[1].text, &master.port)) {
+      master.host = replies.front().list[0].text;
       return master;
     }
-    absl::StrAppend(&troubles, troubles.empty() ? "" : "; ", name,
-                    reply == nullptr ? " does not answer" : " knows no such master");
+    absl::StrAppend(&troubles, troubles.empty() ? "" : "; ", sentinel.host, ":", sentinel.port);
+    if (status.ok()) {
+      absl::StrAppend(&troubles, " knows no such master");
+    } else if (TroubleOf(status) == SharedTrouble::kGone) {
+      absl::StrAppend(&troubles, " does not answer");
+    } else {
+      absl::StrAppend(&troubles, ": ", std::string(status.message()));
+    }
   }
   return TroubleStatus(SharedTrouble::kNoMaster, troubles);
 }

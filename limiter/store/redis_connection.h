@@ -1,42 +1,24 @@
-// One connection to a Redis, over hiredis.
+// A link (redis_link.h) to the Redis that may be written to: found through the sentinels, if there
+// are any, logged in, with its database selected, and certainly a master.
 //
-// Commands are lists of arguments, answers are values. Calls block for at most the deadline (by
-// answer); the connection is closed with the first that is late or broken, since its further
-// answers would be those of other commands. Statuses carry their trouble. The process must ignore
-// SIGPIPE. Confined to one thread.
+// Calls block for at most the deadline (by answer); the connection is closed with the first that
+// is late or broken. Statuses carry their trouble, and never hold a password. Confined to one
+// thread.
 
 #ifndef DEFERD_LIMITER_STORE_REDIS_CONNECTION_H_
 #define DEFERD_LIMITER_STORE_REDIS_CONNECTION_H_
 
-#include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "limiter/store/redis_address.h"
-
-struct redisContext;
+#include "limiter/store/redis_link.h"
 
 namespace deferd {
-
-// What Redis answers.
-struct RedisReply {
-  enum class Kind { kNil, kInteger, kText, kError, kList };
-  Kind kind = Kind::kNil;
-  int64_t integer = 0;
-  std::string text;  // of kText, and of kError
-  std::vector<RedisReply> list;
-
-  // The status of an error; ok of everything else.
-  absl::Status status() const;
-};
-
-using RedisCommand = std::vector<std::string>;
 
 class RedisConnection {
  public:
@@ -49,7 +31,7 @@ class RedisConnection {
   // Through sentinels: to the one that the first of them that answers names.
   absl::Status Open(const RedisAddress& address, absl::Duration deadline);
   void Close();
-  bool open() const { return context_ != nullptr; }
+  bool open() const { return link_.open(); }
 
   // Where it is connected to.
   const RedisEndpoint& server() const { return server_; }
@@ -63,18 +45,10 @@ class RedisConnection {
                                  absl::Duration wait = absl::ZeroDuration());
 
  private:
-  struct Free {
-    void operator()(redisContext* context) const;
-  };
-
-  absl::Status OpenTo(const RedisAddress& address, const RedisEndpoint& server);
   absl::Status LogIn(const RedisAddress& address);
-  absl::Status Adopt(redisContext* context);
-  absl::Status Broken();
 
-  std::unique_ptr<redisContext, Free> context_;
+  RedisLink link_;
   absl::Duration deadline_;
-  absl::Duration set_deadline_;  // that of the socket now
   RedisEndpoint server_;
 };
 

@@ -21,12 +21,6 @@ constexpr char kShadow[] = "shadow:";
 constexpr size_t kCaseHead = 9;
 constexpr size_t kMostName = 1'024;  // bytes of a subject's name
 
-std::string SlotOf(const Subject& subject) {
-  const absl::string_view domain = subject.DomainPart();
-  if (!domain.empty()) return std::string(domain);
-  return absl::StrCat(SubjectKindName(subject.kind), ":", subject.id);
-}
-
 bool IsPart(const Subject& subject) {
   return subject.kind != SubjectKind::kDomain && !subject.DomainPart().empty();
 }
@@ -70,6 +64,12 @@ absl::Status NoRowKey(absl::string_view text) {
 }
 
 }  // namespace
+
+std::string SlotOf(const Subject& subject) {
+  const absl::string_view domain = subject.DomainPart();
+  if (!domain.empty()) return std::string(domain);
+  return absl::StrCat(SubjectKindName(subject.kind), ":", subject.id);
+}
 
 std::string RowKeyText(const RowKey& key) {
   const Subject& subject = key.subject;

@@ -12,7 +12,8 @@
 //   deferd1:{nodes}:gen                    string: random, made when none is there
 //
 // `deferd1` is the version of all formats. What stands in braces decides the slot of a Redis
-// cluster: one for all of a domain, one for all cases. Every key has a time to live.
+// cluster: one for all of a domain, one for all cases; and, of several servers, which has the rows
+// (sharded_store.h). Every key has a time to live.
 //
 // A subject's name, a field of {cases}: DOMAIN, DOMAIN/KIND/TEXT, or KIND:ID; shadow cases have
 // "shadow:" before it.
@@ -41,6 +42,9 @@ inline constexpr char kGenerationKey[] = "deferd1:{nodes}:gen";
 inline constexpr absl::Duration kRowGrace = absl::Hours(1);
 inline constexpr absl::Duration kCasesLife = absl::Hours(24 * 30);
 inline constexpr size_t kMostCaseBytes = 256 << 10;
+
+// What stands in the braces of a subject's keys.
+std::string SlotOf(const Subject& subject);
 
 std::string RowKeyText(const RowKey& key);
 // Of the counts of all outcomes alone. InvalidArgument if it is no such key, or not the one that

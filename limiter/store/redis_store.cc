@@ -14,6 +14,7 @@
 #include "limiter/store/redis_connection.h"
 #include "limiter/store/redis_keys.h"
 #include "limiter/store/redis_scripts.h"
+#include "limiter/store/sharded_store.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -370,6 +371,15 @@ class RedisStore : public SharedStore {
 std::unique_ptr<SharedStore> NewRedisStore(const RedisAddress& address,
                                            const SharedStoreOptions& options) {
   return std::make_unique<RedisStore>(address, options);
+}
+
+std::unique_ptr<SharedStore> NewRedisShards(const std::vector<RedisAddress>& addresses,
+                                            const SharedStoreOptions& options) {
+  std::vector<Shard> shards;
+  for (const RedisAddress& address : addresses) {
+    shards.push_back({address.ToString(), NewRedisStore(address, options)});
+  }
+  return NewShardedStore(std::move(shards));
 }
 
 }  // namespace deferd

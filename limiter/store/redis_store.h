@@ -7,6 +7,7 @@
 #define DEFERD_LIMITER_STORE_REDIS_STORE_H_
 
 #include <memory>
+#include <vector>
 
 #include "limiter/store/redis_address.h"
 #include "limiter/store/shared_store.h"
@@ -15,6 +16,10 @@ namespace deferd {
 
 std::unique_ptr<SharedStore> NewRedisStore(const RedisAddress& address,
                                            const SharedStoreOptions& options);
+
+// Over several servers, by domain: sharded_store.h. `addresses` is not empty.
+std::unique_ptr<SharedStore> NewRedisShards(const std::vector<RedisAddress>& addresses,
+                                            const SharedStoreOptions& options);
 
 }  // namespace deferd
 

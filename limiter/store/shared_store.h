@@ -128,6 +128,7 @@ struct Beat {
   absl::Time server_time;
   std::string generation;  // another one: the store was emptied, or is another one
   std::vector<NodeRecord> nodes;
+  absl::Status missing;  // of a store that is several: the trouble of one that was not heard
 };
 
 class SharedStore {

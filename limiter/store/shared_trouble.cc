@@ -17,6 +17,7 @@ absl::StatusCode CodeOf(SharedTrouble trouble) {
     case SharedTrouble::kSlow:
       return absl::StatusCode::kDeadlineExceeded;
     case SharedTrouble::kPassword:
+    case SharedTrouble::kTls:
     case SharedTrouble::kWrongType:
     case SharedTrouble::kClaimed:
       return absl::StatusCode::kFailedPrecondition;
@@ -53,6 +54,8 @@ absl::string_view SharedTroubleName(SharedTrouble trouble) {
       return "claimed";
     case SharedTrouble::kUnexpected:
       return "unexpected";
+    case SharedTrouble::kTls:
+      return "tls";
   }
   return "unexpected";
 }

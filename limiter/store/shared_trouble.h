@@ -26,8 +26,9 @@ enum class SharedTrouble : uint8_t {
   kNoMaster,    // the sentinels name none that answers as one
   kClaimed,     // another daemon has this node's name or log
   kUnexpected,  // an answer that no version known to us gives
+  kTls,         // no encrypted connection: a certificate, a name, or a server without TLS
 };
-inline constexpr int kSharedTroubles = 12;
+inline constexpr int kSharedTroubles = 13;
 
 // "gone", "slow", "read-only" ...
 absl::string_view SharedTroubleName(SharedTrouble trouble);

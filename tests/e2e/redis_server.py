@@ -30,10 +30,53 @@ def until(condition, what, limit=LIMIT):
         time.sleep(0.01)
 
 
-class Redis:
-    """One server. `port` 0: a unix socket alone. `program`: redis-sentinel for a sentinel."""
+class Certificates:
+    """An authority and what it signs, in a folder."""
 
-    def __init__(self, *arguments, port=0, program="redis-server", config=None):
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="deferd-tls-")
+        self.ca = os.path.join(self.folder, "ca.pem")
+        self.openssl("req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt",
+                     "ec_paramgen_curve:P-256", "-keyout", self.key(self.ca), "-out", self.ca,
+                     "-days", "2", "-subj", "/CN=deferd test authority")
+
+    @staticmethod
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=LIMIT)
+
+    @staticmethod
+    def key(path):
+        return path.replace(".pem", ".key")
+
+    def sign(self, name, names="IP:127.0.0.1"):
+        """The path of another certificate; its key is beside it."""
+        path = os.path.join(self.folder, f"{name}.pem")
+        request, extensions = path + ".csr", path + ".ext"
+        with open(extensions, "w", encoding="ascii") as file:
+            file.write(f"subjectAltName={names}\n")
+        self.openssl("req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt",
+                     "ec_paramgen_curve:P-256", "-keyout", self.key(path), "-out", request,
+                     "-subj", f"/CN={name}")
+        self.openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.key(self.ca),
+                     "-CAcreateserial", "-days", "1", "-extfile", extensions, "-out", path)
+        return path
+
+    def files(self, name):
+        """Redis' settings for one of these certificates."""
+        path = self.sign(name)
+        return ["--tls-cert-file", path, "--tls-key-file", self.key(path),
+                "--tls-ca-cert-file", self.ca, "--tls-auth-clients", "no",
+                "--tls-replication", "yes"]
+
+    def remove(self):
+        shutil.rmtree(self.folder)
+
+
+class Redis:
+    """One server. `port` 0: a unix socket alone. `program`: redis-sentinel for a sentinel. `tls`:
+    the authority of its certificate; the port is encrypted then."""
+
+    def __init__(self, *arguments, port=0, program="redis-server", config=None, tls=None):
         self.folder = tempfile.mkdtemp(prefix="deferd-redis-")
         self.port = port
         self.socket = os.path.join(self.folder, "redis.sock")
@@ -43,7 +86,11 @@ class Redis:
             with open(path, "w", encoding="utf-8") as file:
                 file.write(config)
             self.command.append(path)
-        self.command += ["--port", str(port), "--dir", self.folder, "--daemonize", "no"]
+        self.tls = tls
+        self.command += ["--tls-port" if tls else "--port", str(port), "--dir", self.folder,
+                         "--daemonize", "no"]
+        if tls:
+            self.command += ["--port", "0", *tls.files(f"server-{port}")]
         if program == "redis-server":
             self.command += ["--unixsocket", self.socket, "--save", "", "--appendonly", "no"]
         self.command += arguments
@@ -52,6 +99,8 @@ class Redis:
 
     @property
     def url(self):
+        if self.tls:
+            return f"rediss://127.0.0.1:{self.port}"
         return f"redis://127.0.0.1:{self.port}" if self.port else f"redis+unix://{self.socket}"
 
     def start(self):
@@ -64,6 +113,8 @@ class Redis:
     def cli(self, *arguments):
         """What redis-cli prints."""
         where = ["-p", str(self.port)] if self.port else ["-s", self.socket]
+        if self.tls:
+            where += ["--tls", "--cacert", self.tls.ca]
         done = subprocess.run(["redis-cli", *where, *arguments], capture_output=True, text=True,
                               errors="replace", timeout=LIMIT, check=False)
         return done.stdout + done.stderr

@@ -1,12 +1,13 @@
 """Several deferds, one Redis: real processes, real trouble."""
 
 import os
+import re
 import signal
 import time
 import unittest
 
-from deferd_process import ASK, DEFERD, SOURCE, DeferdTest, message, run
-from redis_server import Redis, free_port, until
+from deferd_process import ASK, DEFERCTL, DEFERD, SOURCE, DeferdTest, message, run
+from redis_server import Certificates, Redis, free_port, until
 
 
 class SharingTest(DeferdTest):
@@ -351,6 +352,139 @@ class Sentinels(SharingTest):
         self.bad_mail(two, 2)
         for daemon in (one, two):
             self.assertIn("(5/5 (100%))", self.wait_answer(daemon, "reject"))
+
+
+class Shards(SharingTest):
+    def domains_in(self, redis):
+        """The domains whose rows this server has."""
+        return set(re.findall(r"deferd1:w:\{([^}:]+)\}", redis.cli("KEYS", "deferd1:w:*")))
+
+    def test_domains_are_spread_and_one_server_less_is_said(self):
+        first, second = self.redis(), self.redis()
+        line = f'[shared]\nredis = ["{first.url}", "{second.url}"]\n'
+        one, two = self.deferd(line), self.deferd(line)
+        for daemon in (one, two):
+            daemon.wait_log("answers are checked")
+        domains = {f"d{number}.example" for number in range(12)}
+        for domain in domains:
+            self.bad_mail(one, 1, f"bob@{domain}")
+        until(lambda: self.domains_in(first) | self.domains_in(second) == domains, "all are put")
+        here, there = self.domains_in(first), self.domains_in(second)
+        self.assertTrue(here and there)
+        self.assertFalse(here & there)
+        self.assertEqual(self.shared(one)["redis"], f"{first.url}, {second.url}")
+
+        second.kill()
+        one.wait_log(f"redis: gone: {second.url}")
+        self.assertIn(second.url, self.shared(one)["problem"])
+        good, bad = min(here), min(there)
+        self.bad_mail(one, 2, f"bob@{good}")
+        self.bad_mail(two, 2, f"bob@{good}")
+        for daemon in (one, two):
+            self.wait_answer(daemon, "reject", f"check {good}")
+        self.bad_mail(one, 4, f"bob@{bad}")
+        self.wait_answer(one, "reject", f"check {bad}")
+
+        second.start()
+        one.wait_log("shared again")
+        until(lambda: self.domains_in(second) == there, "everything is put again")
+
+
+class Encrypted(SharingTest):
+    def authority(self):
+        made = Certificates()
+        self.addCleanup(made.remove)
+        return made
+
+    def node_with(self, url, *lines):
+        text = "\n".join([f'redis = "{url}"', *lines])
+        return self.deferd(f"[shared]\n{text}\n")
+
+    def test_two_nodes_share_over_tls_and_the_password_is_nowhere(self):
+        tls = self.authority()
+        redis = self.redis("--user", "deferd", "on", ">right-secret", "~*", "&*", "+@all",
+                           port=free_port(), tls=tls)
+        password = os.path.join(tls.folder, "password")
+        with open(password, "w", encoding="ascii") as file:
+            file.write("right-secret\n")
+        lines = [f'password_file = "{password}"', f'tls_ca_file = "{tls.ca}"']
+        url = redis.url.replace("rediss://", "rediss://deferd@")
+        one, two = [self.node_with(url, *lines) for _ in range(2)]
+        for daemon in (one, two):
+            daemon.wait_log("answers are checked")
+        self.bad_mail(one, 3)
+        until(lambda: self.counted(two) == 3, "shared")
+        self.bad_mail(two, 2)
+        for daemon in (one, two):
+            self.assertIn("(5/5 (100%))", self.wait_answer(daemon, "reject"))
+        self.assertEqual(self.shared(one)["redis"], redis.url)
+        self.assertIn(f"ok       shared through {redis.url}", one.ctl("doctor")[1])
+
+        redis.kill()
+        one.wait_log("redis: gone")
+        redis.start()
+        one.wait_log("shared again")
+
+        # Another password: the next connection says so, and the one after it is mended.
+        with open(password, "w", encoding="ascii") as file:
+            file.write("wrong-secret\n")
+        redis.cli("CLIENT", "KILL", "TYPE", "normal")
+        self.assertNotIn("secret", one.wait_log("redis: password"))
+        backup = one.path("backup")
+        status, _, err = run(DEFERCTL, "backup", backup, "--config", one.config_path)
+        self.assertEqual(status, 0, err)
+        with open(backup, "rb") as file:
+            self.assertNotIn(b"secret", file.read())
+        for said in (one.ctl("status")[1], one.ctl("--json", "status")[1], one.ctl("doctor")[1],
+                     "".join(one.lines)):
+            self.assertNotIn("secret", said)
+        self.assertIn("NOT SHARED: password", one.ctl("status")[1])
+        with open(password, "w", encoding="ascii") as file:
+            file.write("right-secret\n")
+        one.wait_log("shared again")
+
+    def test_what_is_wrong_with_a_certificate_is_said(self):
+        tls, other = self.authority(), self.authority()
+        redis = self.redis(port=free_port(), tls=tls)
+        plain = self.redis(port=free_port())
+        for url, lines, said in (
+                (redis.url, [f'tls_ca_file = "{other.ca}"'], "tls_ca_file"),
+                (redis.url.replace("127.0.0.1", "localhost"), [f'tls_ca_file = "{tls.ca}"'],
+                 "is for 127.0.0.1, not for localhost"),
+                (plain.url.replace("redis:", "rediss:"), [f'tls_ca_file = "{tls.ca}"'],
+                 "does not speak TLS")):
+            one = self.node_with(url, *lines)
+            self.assertIn(said, one.wait_log("redis: tls"))
+            shared = self.shared(one)
+            self.assertEqual(shared["trouble"], "tls")
+            self.assertIn(said, shared["problem"])
+            self.assertIn("NOT SHARED: tls", one.ctl("status")[1])
+            self.assertIn("tls_ keys", one.ctl("doctor")[1])
+            self.bad_mail(one, 5)
+            self.wait_answer(one, "reject")
+
+    def test_a_failover_is_followed_over_tls(self):
+        tls = self.authority()
+        master = self.redis(port=free_port(), tls=tls)
+        replica = self.redis("--replicaof", "127.0.0.1", str(master.port), port=free_port(),
+                             tls=tls)
+        until(lambda: "master_link_status:up" in replica.cli("INFO", "replication"), "replicated")
+        watched = (f"sentinel monitor mails 127.0.0.1 {master.port} 1\n"
+                   "sentinel down-after-milliseconds mails 500\n"
+                   "sentinel failover-timeout mails 3000\n")
+        sentinel = self.redis(port=free_port(), program="redis-sentinel", config=watched, tls=tls)
+        until(lambda: "slaves=1" in sentinel.cli("INFO", "sentinel"), "it knows the replica")
+        one = self.node_with(f"rediss+sentinel://127.0.0.1:{sentinel.port}/mails",
+                             f'tls_ca_file = "{tls.ca}"')
+        one.wait_log("answers are checked")
+        self.bad_mail(one, 3)
+        master.kill()
+        one.wait_log("redis: ")
+        until(lambda: "role:master" in replica.cli("INFO", "replication"), "the replica takes over")
+        one.wait_log("shared again")
+        self.bad_mail(one, 2)
+        self.wait_answer(one, "reject")
+        until(lambda: "bad.example" in replica.cli("HKEYS", "deferd1:{cases}"), "and is shared")
 
 
 if __name__ == "__main__":

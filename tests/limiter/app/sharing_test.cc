@@ -36,7 +36,7 @@ class SharingNode {
         clock_(clock) {
     EXPECT_THAT(committer_.Load(), IsOk());
     SharingOptions options;
-    options.address.path = "/run/redis.sock";
+    options.where = "redis+unix:///run/redis.sock";
     options.new_store = [server](const auto& store) { return server->NewStore(store); };
     options.state_dir = folder_.File("state");
     options.log_patterns = std::move(logs);

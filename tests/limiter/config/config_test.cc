@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "limiter/config/config_keys.h"
 #include "policy/policy_file.h"
+#include "tests/limiter/store/certificates.h"
 #include "tests/status_matchers.h"
 #include "tests/testdata.h"
 
@@ -312,11 +313,89 @@ TEST(Config, WhereNodesShare) {
       WriteFile("shared", "[shared]\nredis = \"redis://deferd:secret@10.0.0.5/1\"\n");
   absl::StatusOr<Config> config = LoadConfig(path);
   ASSERT_THAT(config, IsOk());
-  ASSERT_TRUE(config->redis.has_value());
-  EXPECT_EQ(config->redis->ToString(), "redis://10.0.0.5:6379/1");
+  ASSERT_EQ(config->redis.size(), 1u);
+  EXPECT_EQ(config->redis[0].ToString(), "redis://10.0.0.5:6379/1");
   Config other = *config;
-  other.redis->db = 2;
+  other.redis[0].db = 2;
   EXPECT_THAT(NeedRestart(*config, other), ::testing::ElementsAre("[shared]"));
+}
+
+TEST(Config, TheConnectionToRedisIsEncrypted) {
+  Authority authority;
+  const Authority::Files mine = authority.Sign();
+  const std::string password = WriteFile("password", "secret\n");
+  const std::string text = absl::StrCat(
+      "[shared]\nredis = \"rediss+sentinel://deferd@s1,s2/mails\"\npassword_file = \"", password,
+      "\"\ntls_ca_file = \"", authority.ca_file(), "\"\ntls_cert_file = \"", mine.cert,
+      "\"\ntls_key_file = \"", mine.key, "\"\ntls_server_name = \"redis.example\"\n");
+  absl::StatusOr<Config> config = LoadConfig(WriteFile("tls", text));
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->redis[0].ToString(), "rediss+sentinel://s1:26379,s2:26379/mails");
+  EXPECT_EQ(config->redis[0].user, "deferd");
+  EXPECT_EQ(config->redis[0].password, "");
+  EXPECT_EQ(config->redis[0].password_file, password);
+  EXPECT_EQ(config->redis[0].tls, (RedisTls{.ca_file = authority.ca_file(),
+                                            .cert_file = mine.cert,
+                                            .key_file = mine.key,
+                                            .server_name = "redis.example"}));
+  Config other = *config;
+  other.redis[0].tls->server_name = "other.example";
+  EXPECT_THAT(NeedRestart(*config, other), ::testing::ElementsAre("[shared]"));
+}
+
+TEST(Config, SeveralRedisAreShardsInTheirOrder) {
+  absl::StatusOr<Config> config =
+      LoadConfig(WriteFile("shards", "[shared]\nredis = [\"redis://b\", \"redis://a/2\"]\n"));
+  ASSERT_THAT(config, IsOk());
+  ASSERT_EQ(config->redis.size(), 2u);
+  EXPECT_EQ(config->redis[0].ToString(), "redis://b:6379");
+  EXPECT_EQ(config->redis[1].ToString(), "redis://a:6379/2");
+  const std::string path =
+      WriteFile("shards", "[shared]\nredis = [\"redis://a\",\n  \"redis://u:p@a:6379\"]\n");
+  EXPECT_THAT(LoadConfig(path).status().message(),
+              HasSubstr(absl::StrCat(path, ":3:3: redis: redis://a:6379 is listed twice")));
+}
+
+TEST(Config, MistakesInTheKeysOfRedisHaveTheirPlaceAndRemedy) {
+  Authority authority;
+  const Authority::Files one = authority.Sign();
+  const Authority::Files two = authority.Sign();
+  const std::string password = WriteFile("password", "secret\n");
+  const std::string empty = WriteFile("empty", "\n");
+  const std::string tls = "redis = \"rediss://h\"\n";
+  auto key = [](absl::string_view name, absl::string_view value) {
+    return absl::StrCat(name, " = \"", value, "\"\n");
+  };
+  const struct {
+    std::string text;
+    int line;
+    std::string said;
+  } kCases[] = {
+      {tls + key("tls_ca_file", "/nowhere/ca.pem"), 3, "/nowhere/ca.pem: no certificates"},
+      {tls + key("tls_ca_file", one.key), 3, "no certificates in PEM form"},
+      {tls + key("tls_ca_file", "ca.pem"), 3, "'ca.pem' is not an absolute path"},
+      {tls + key("tls_cert_file", one.cert) + key("tls_key_file", two.key), 3,
+       "is not the key of the certificate in"},
+      {tls + key("tls_cert_file", one.cert), 3, "no private key"},
+      {tls + key("tls_key_file", one.key), 3, "tls_key_file needs tls_cert_file"},
+      {tls + key("tls_server_name", ""), 3, "give the name in the server's certificate"},
+      {key("redis", "redis://h") + key("tls_ca_file", authority.ca_file()), 3,
+       "tls_ca_file has no effect, since the connection to redis is not encrypted"},
+      {key("redis", "redis+unix:///s") + key("tls_server_name", "h"), 3, "not encrypted"},
+      {key("redis", "rediss://deferd:secret@h") + key("password_file", password), 2,
+       "leave out one of them"},
+      {key("redis", "rediss://deferd@h"), 2, "[shared] password_file"},
+      {tls + key("password_file", "/nowhere/password"), 3, "/nowhere/password"},
+      {tls + key("password_file", empty), 3, "is empty; write the password into it"},
+  };
+  for (const auto& each : kCases) {
+    const std::string path = WriteFile("bad-tls", "[shared]\n" + each.text);
+    absl::StatusOr<Config> config = LoadConfig(path);
+    EXPECT_THAT(config, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(each.said)));
+    EXPECT_THAT(std::string(config.status().message()),
+                testing::AllOf(HasSubstr(absl::StrCat(path, ":", each.line, ":")),
+                               testing::Not(HasSubstr("secret"))));
+  }
 }
 
 TEST(Config, MissingFilesAreNamed) {

@@ -468,5 +468,20 @@ TEST(Doctor, PolicyStoreAndFreshness) {
   ExpectProblem(facts, "log away");
 }
 
+TEST(Doctor, RedisIsNamedWithItsTroubleAndRemedy) {
+  DoctorFacts facts = Healthy();
+  EXPECT_TRUE(Find(facts, "shared").is_null()) << "one machine";
+  facts.status["shared"] = {{"redis", "rediss://h:6379"}, {"trouble", "none"}, {"problem", ""}};
+  EXPECT_EQ(Find(facts, "shared through rediss://h:6379")["level"], "ok");
+  const std::pair<const char*, const char*> kRemedies[] = {
+      {"tls", "tls_ keys"}, {"password", "ACL"}, {"claimed", "state_dir"}, {"gone", "network"}};
+  for (const auto& [trouble, remedy] : kRemedies) {
+    facts.status["shared"]["trouble"] = trouble;
+    facts.status["shared"]["problem"] = "what is wrong";
+    ExpectProblem(facts, "not shared through rediss://h:6379: what is wrong");
+    EXPECT_THAT(Find(facts, "not shared")["remedy"].get<std::string>(), HasSubstr(remedy));
+  }
+}
+
 }  // namespace
 }  // namespace deferd

@@ -1,9 +1,11 @@
 #include "tests/limiter/store/redis_server.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +32,43 @@ absl::StatusOr<std::unique_ptr<RedisServer>> RedisServer::Start(
   absl::Status spawned = server->Spawn();
   if (!spawned.ok()) return spawned;
   return server;
+}
+
+namespace {
+
+// A port that nobody has right now; 0 if there is none.
+int FreePort() {
+  const int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in where = {};
+  where.sin_family = AF_INET;
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(where);
+  const bool bound = bind(probe, reinterpret_cast<sockaddr*>(&where), size) == 0 &&
+                     getsockname(probe, reinterpret_cast<sockaddr*>(&where), &size) == 0;
+  close(probe);
+  return bound ? ntohs(where.sin_port) : 0;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RedisServer>> RedisServer::StartOnPort(
+    Port port, const std::vector<std::string>& arguments) {
+  absl::StatusOr<std::unique_ptr<RedisServer>> server = absl::UnavailableError("no free port");
+  // Another test may take the port in between.
+  for (int attempt = 0; attempt < 5 && !server.ok(); ++attempt) {
+    const int number = FreePort();
+    std::vector<std::string> all = {port == Port::kTls ? "--tls-port" : "--port",
+                                    absl::StrCat(number), "--bind", "127.0.0.1"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    server = Start(all);
+    if (server.ok()) (*server)->port_ = number;
+  }
+  return server;
+}
+
+void RedisServer::SetAdmin(const std::string& user, const std::string& password) {
+  admin_.user = user;
+  admin_.password = password;
 }
 
 RedisServer::~RedisServer() {
@@ -105,7 +144,10 @@ absl::Status RedisServer::Spawn() {
 
 RedisReply RedisServer::Cli(const RedisCommand& command) {
   RedisConnection connection;
-  absl::Status opened = connection.Open(address(), absl::Seconds(30));
+  RedisAddress where = address();
+  where.user = admin_.user;
+  where.password = admin_.password;
+  absl::Status opened = connection.Open(where, absl::Seconds(30));
   RedisReply failed;
   failed.kind = RedisReply::Kind::kError;
   failed.text = std::string(opened.message());

@@ -21,9 +21,16 @@ class RedisServer {
   // Waits until it answers. An error if there is no redis-server, or if it does not start.
   static absl::StatusOr<std::unique_ptr<RedisServer>> Start(
       const std::vector<std::string>& arguments = {});
+  // Also on a free port of 127.0.0.1; with TLS, which these files of Redis' settings describe.
+  enum class Port { kPlain, kTls };
+  static absl::StatusOr<std::unique_ptr<RedisServer>> StartOnPort(
+      Port port, const std::vector<std::string>& arguments = {});
   ~RedisServer();
 
   RedisAddress address() const;
+  RedisEndpoint endpoint() const { return {"127.0.0.1", port_}; }  // of StartOnPort
+  // Whom Cli logs in as, where the server has users.
+  void SetAdmin(const std::string& user, const std::string& password);
   pid_t pid() const { return pid_; }
 
   // As redis-cli does; the answer, an error too. Waits for as long as it takes.
@@ -39,6 +46,8 @@ class RedisServer {
   absl::Status Spawn();
 
   std::string folder_;
+  int port_ = 0;
+  RedisAddress admin_;  // its user and password
   std::vector<std::string> arguments_;
   pid_t pid_ = -1;
   int said_fd_ = -1;

@@ -1,22 +1,26 @@
-// What every shared store must do: Redis and the one in memory.
+// What every shared store must do: Redis, plain, encrypted and several, and the one in memory.
 
 #include <signal.h>
 
 #include <algorithm>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <random>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "limiter/port/clock.h"
 #include "limiter/store/redis_store.h"
 #include "limiter/store/window_row.h"
+#include "tests/limiter/store/certificates.h"
 #include "tests/limiter/store/memory_shared_store.h"
 #include "tests/limiter/store/redis_server.h"
 #include "tests/status_matchers.h"
+#include "tests/testdata.h"
 
 namespace deferd {
 namespace {
@@ -64,6 +68,70 @@ class PrivateRedis : public Server {
 
  private:
   std::unique_ptr<RedisServer> server_;
+};
+
+// Encrypted, with a certificate on both sides, and as the user of deploy/redis/deferd.conf, with
+// the commands that it is given there and no more.
+class EncryptedRedis : public Server {
+ public:
+  EncryptedRedis() {
+    const Authority::Files theirs = authority_.Sign();
+    std::vector<std::string> arguments = {
+        "--tls-cert-file",    theirs.cert,          "--tls-key-file",     theirs.key,
+        "--tls-ca-cert-file", authority_.ca_file(), "--tls-auth-clients", "yes"};
+    std::ifstream shipped(SourceFile("deploy/redis/deferd.conf"));
+    for (std::string line; std::getline(shipped, line);) {
+      if (line.rfind("user ", 0) != 0) continue;
+      const std::vector<std::string> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
+      arguments.push_back("--user");
+      arguments.insert(arguments.end(), words.begin() + 1, words.end());
+    }
+    absl::StatusOr<std::unique_ptr<RedisServer>> started =
+        RedisServer::StartOnPort(RedisServer::Port::kTls, arguments);
+    EXPECT_TRUE(started.ok()) << started.status();
+    if (!started.ok()) return;
+    server_ = *std::move(started);
+    server_->SetAdmin("admin", "CHANGE-ME-ADMIN");
+    const Authority::Files mine = authority_.Sign();
+    address_.server = server_->endpoint();
+    address_.user = "deferd";
+    address_.password = "CHANGE-ME";
+    address_.tls = RedisTls{.ca_file = authority_.ca_file(),
+                            .cert_file = mine.cert,
+                            .key_file = mine.key,
+                            .server_name = ""};
+  }
+  std::unique_ptr<SharedStore> NewStore(const std::string& node) override {
+    return NewRedisStore(address_, {.node = node, .deadline = absl::Seconds(20)});
+  }
+  void Flush() override { server_->Cli({"FLUSHALL"}); }
+
+ private:
+  Authority authority_;
+  std::unique_ptr<RedisServer> server_;
+  RedisAddress address_;
+};
+
+class RedisShards : public Server {
+ public:
+  RedisShards() {
+    for (int i = 0; i < 3; ++i) {
+      absl::StatusOr<std::unique_ptr<RedisServer>> started = RedisServer::Start();
+      EXPECT_TRUE(started.ok()) << started.status();
+      if (started.ok()) servers_.push_back(*std::move(started));
+    }
+  }
+  std::unique_ptr<SharedStore> NewStore(const std::string& node) override {
+    std::vector<RedisAddress> addresses;
+    for (const auto& server : servers_) addresses.push_back(server->address());
+    return NewRedisShards(addresses, {.node = node, .deadline = absl::Seconds(20)});
+  }
+  void Flush() override {
+    for (const auto& server : servers_) server->Cli({"FLUSHALL"});
+  }
+
+ private:
+  std::vector<std::unique_ptr<RedisServer>> servers_;
 };
 
 struct Backend {
@@ -332,7 +400,9 @@ TEST_P(SharedStoreTest, NothingWorksBeforeConnect) {
 INSTANTIATE_TEST_SUITE_P(
     Stores, SharedStoreTest,
     ::testing::Values(Backend{"memory", [] { return std::make_unique<MemoryServer>(); }},
-                      Backend{"redis", [] { return std::make_unique<PrivateRedis>(); }}),
+                      Backend{"redis", [] { return std::make_unique<PrivateRedis>(); }},
+                      Backend{"redis_tls", [] { return std::make_unique<EncryptedRedis>(); }},
+                      Backend{"redis_shards", [] { return std::make_unique<RedisShards>(); }}),
     [](const auto& each) { return each.param.name; });
 
 }  // namespace
