@@ -13,7 +13,7 @@ build) ;;
 package) packages+=(dpkg-dev debhelper pandoc python3) ;;
 test)
   packages+=(libgtest-dev libgmock-dev python3 logrotate prometheus clang clang-format libclang-rt-14-dev
-    redis-server redis-sentinel redis-tools systemd systemd-journal-remote mmdebstrap debhelper
+    redis-server redis-sentinel redis-tools openssl systemd systemd-journal-remote mmdebstrap debhelper
     fakeroot lintian pandoc zsh fish)
   ;;
 train) packages+=(python3 python3-sklearn) ;;

@@ -30,7 +30,7 @@ class MemorySharedStore : public SharedStore {
     MutexLock lock(&server_->mutex_);
     connected_ = false;
     if (server_->trouble_ == SharedTrouble::kGone || server_->trouble_ == SharedTrouble::kSlow ||
-        server_->trouble_ == SharedTrouble::kPassword ||
+        server_->trouble_ == SharedTrouble::kPassword || server_->trouble_ == SharedTrouble::kTls ||
         server_->trouble_ == SharedTrouble::kReadOnly) {
       return TroubleStatus(server_->trouble_, "on cue");
     }
