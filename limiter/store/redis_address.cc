@@ -112,6 +112,9 @@ absl::StatusOr<RedisAddress> RedisAddress::Parse(absl::string_view text, Passwor
       return Expected("a password here, and another in password_file: leave out one of them");
     }
     text.remove_prefix(at + 1);
+  } else if (form != kUnix && absl::StrContains(text, '@')) {
+    // Not shown: it is a part of the password.
+    return Expected("user or password holds a '/'; write it as %2F");
   }
   if (form == kUnix) {
     const std::pair<absl::string_view, absl::string_view> parts =

@@ -91,6 +91,15 @@ TEST(RedisAddressTest, SaysWhatIsWrong) {
   }
 }
 
+TEST(RedisAddressTest, APartOfAPasswordIsNotShown) {
+  for (const char* text : {"redis://u:sec/ret@h", "rediss://u:sec/ret@h:1/2", "redis://u:sec%ret@h",
+                           "redis+sentinel://u:sec/ret@s1/m"}) {
+    absl::Status wrong = RedisAddress::Parse(text).status();
+    EXPECT_FALSE(wrong.ok()) << text;
+    EXPECT_THAT(std::string(wrong.message()), ::testing::Not(HasSubstr("sec"))) << text;
+  }
+}
+
 TEST(RedisKeysTest, KeysAndNamesReadBack) {
   const std::vector<Subject> subjects = {{SubjectKind::kDomain, "bad.example"},
                                          {SubjectKind::kLogin, "bob@bad.example"},
