@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
+#include "policy/html_text.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -52,11 +52,6 @@ std::string Html(const NoticeMessage& message, absl::string_view language) {
 }
 
 }  // namespace
-
-std::string EscapeHtml(absl::string_view text) {
-  return absl::StrReplaceAll(
-      text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
-}
 
 std::string HeaderText(absl::string_view text) {
   const std::string clean = PrintableUtf8(text);

@@ -26,8 +26,6 @@ std::string MailText(const NoticeMessage& message, const MailFrame& frame, absl:
 // `text` as an RFC 2047 header value, printable ASCII in lines of at most 76 characters.
 std::string HeaderText(absl::string_view text);
 
-std::string EscapeHtml(absl::string_view text);
-
 }  // namespace deferd
 
 #endif  // DEFERD_EXPORTER_NOTICE_MAIL_TEXT_H_
