@@ -9,12 +9,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <list>
+#include <map>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -25,6 +25,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "exporter/exposition.h"
+#include "exporter/work_pool.h"
 #include "limiter/port/log.h"
 
 namespace deferd {
@@ -35,14 +36,21 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr ev_ssize_t kMaxHeaders = 8 << 10;
 constexpr ev_ssize_t kMaxBody = 1 << 10;
 constexpr ev_ssize_t kMaxApiBody = 16 << 10;
-// Maximum lifetime and silence of a connection. Each serves one request.
+// How long a client may take for its request, and without reading anything of its answer. Each
+// connection serves one request.
 constexpr std::chrono::seconds kMaxLife{5};
+constexpr timeval kAnswerSilence = {.tv_sec = 5, .tv_usec = 0};
+// How long it may take to read the whole answer.
+constexpr std::chrono::seconds kMaxReading{60};
 // A reply that goes on may do so for this long; its client then asks anew.
 constexpr std::chrono::minutes kMaxStream{10};
-constexpr size_t kMaxStreams = 200;
+constexpr size_t kMaxStreams = 240;
+constexpr size_t kMaxStreamsOfOne = 200;
 constexpr timeval kStreamSilence = {.tv_sec = 60, .tv_usec = 0};
 // What a client may leave unread before its stream ends.
 constexpr size_t kMaxUnread = 256 << 10;
+// What a client may send before anybody reads it; evhttp reads on while it answers.
+constexpr size_t kMaxInput = 64 << 10;
 // More connections wait in the kernel. HTTP clients must not use up the descriptors that MTAs need.
 constexpr size_t kMaxConnections = 128;  // without streams
 constexpr timeval kTick = {.tv_sec = 1, .tv_usec = 0};
@@ -97,23 +105,39 @@ std::string HeaderOf(evhttp_request* request, const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// RFC 9110: what a header's name is made of.
+bool IsToken(absl::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isalnum(c) ||
+           absl::string_view("!#$%&'*+-.^_`|~").find(c) != absl::string_view::npos;
+  });
+}
+
 // Whether a proxy before us could take the request for another than we do: a body of unclear
-// length, or a header that decides something given twice.
+// length, a header that decides something given twice, or one that not everybody reads alike.
 bool IsAmbiguous(evhttp_request* request) {
-  int lengths = 0, authorizations = 0;
+  static constexpr absl::string_view kOnce[] = {"Content-Length", "Authorization", "Host",
+                                                "Content-Type",   "Cookie",        "Origin",
+                                                "Sec-Fetch-Site"};
+  int times[std::size(kOnce)] = {};
   const evkeyvalq* headers = evhttp_request_get_input_headers(request);
   for (const evkeyval* one = headers->tqh_first; one != nullptr; one = one->next.tqe_next) {
-    const absl::string_view name = one->key;
-    if (absl::EqualsIgnoreCase(name, "Transfer-Encoding")) return true;
+    const absl::string_view name = one->key, value = one->value;
     // "Content-Length " and the like: read as the header by some, not by others.
-    if (name.find_first_of(" \t") != absl::string_view::npos) return true;
-    if (absl::EqualsIgnoreCase(name, "Authorization")) ++authorizations;
-    if (!absl::EqualsIgnoreCase(name, "Content-Length")) continue;
-    ++lengths;
-    const absl::string_view value = one->value;
-    if (value.empty() || !std::all_of(value.begin(), value.end(), absl::ascii_isdigit)) return true;
+    if (!IsToken(name) || absl::EqualsIgnoreCase(name, "Transfer-Encoding")) return true;
+    if (std::any_of(value.begin(), value.end(),
+                    [](char c) { return absl::ascii_iscntrl(c) && c != '\t'; })) {
+      return true;
+    }
+    for (size_t i = 0; i < std::size(kOnce); ++i) {
+      if (absl::EqualsIgnoreCase(name, kOnce[i]) && ++times[i] > 1) return true;
+    }
+    if (absl::EqualsIgnoreCase(name, "Content-Length") &&
+        (value.empty() || !std::all_of(value.begin(), value.end(), absl::ascii_isdigit))) {
+      return true;
+    }
   }
-  return lengths > 1 || authorizations > 1;
+  return false;
 }
 
 class EventHttpServer : public HttpServer {
@@ -132,6 +156,8 @@ class EventHttpServer : public HttpServer {
     bufferevent* bev;
     SteadyClock::time_point since;
     bool streams = false;
+    bool busy = false;      // its request is being worked on
+    bool answered = false;  // `since` is the answer's beginning
     bool over() const {
       bufferevent_event_cb on_event = nullptr;
       bufferevent_getcb(bev, nullptr, nullptr, &on_event, nullptr);
@@ -142,6 +168,15 @@ class EventHttpServer : public HttpServer {
   struct Stream {
     evhttp_request* request;  // ours until evhttp_send_reply_end, also without a connection
     std::function<std::optional<std::string>()> next;
+    std::string owner;
+    SteadyClock::time_point since;
+  };
+
+  // A request that a thread of the pool works on, or will.
+  struct Job {
+    evhttp_request* request;            // ours until it is answered, also without a connection
+    std::shared_ptr<HttpReply> result;  // the pool's until it says that the work is done
+    std::function<HttpReply(bool)> late;
     SteadyClock::time_point since;
   };
 
@@ -158,40 +193,55 @@ class EventHttpServer : public HttpServer {
   void Sweep();
   void OnRequest(evhttp_request* request);
   void OnApiRequest(evhttp_request* request);
+  void Send(evhttp_request* request, HttpReply reply);
+  void BeginWork(evhttp_request* request, HttpReply reply);
+  void SendDone();
+  void SendLate();
   void BeginStream(evhttp_request* request, HttpReply reply);
+  bool MakeRoomForStream(const std::string& owner);
   void FeedStreams();
+  std::list<Stream>::iterator EndStream(std::list<Stream>::iterator one);
+  Connection* ConnectionOf(evhttp_request* request);
   void Answer(evhttp_request* request, int code, const char* reason, const char* type,
               absl::string_view text);
 
   const std::vector<Listener> listeners_;
   const HttpHandlers handlers_;
-  int stop_fd_ = -1;
+  const Bell stop_, done_;
   Owned<event_base> base_;
   Owned<event> stop_event_;
   Owned<event> tick_event_;
+  Owned<event> done_event_;  // a work is done
+  Owned<event> bell_event_;  // streams have something new
   Owned<evhttp> http_;
   std::vector<evconnlistener*> accepting_;  // of http_
   std::vector<Connection> connections_;     // at most kMaxConnections that do not stream
   std::list<Stream> streams_;               // at most kMaxStreams
+  std::unique_ptr<WorkPool> pool_;          // of the API
+  std::map<int64_t, Job> jobs_;             // by the pool's number
   std::optional<SteadyClock::time_point> warned_;
   std::thread thread_;
 };
 
 EventHttpServer::~EventHttpServer() {
   if (thread_.joinable()) {
-    const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(stop_fd_, &one, sizeof(one));
+    stop_.Ring();
     thread_.join();
   }
+  pool_.reset();
   for (const Stream& one : streams_) {  // the others end with their connections
     if (evhttp_request_get_connection(one.request) == nullptr) evhttp_send_reply_end(one.request);
   }
+  for (const auto& [number, job] : jobs_) {
+    if (evhttp_request_get_connection(job.request) == nullptr) evhttp_request_free(job.request);
+  }
   http_.reset();
   for (const Connection& connection : connections_) bufferevent_decref(connection.bev);
+  bell_event_.reset();
+  done_event_.reset();
   tick_event_.reset();
   stop_event_.reset();
   base_.reset();
-  if (stop_fd_ >= 0) close(stop_fd_);
 }
 
 absl::Status EventHttpServer::Open() {
@@ -200,18 +250,36 @@ absl::Status EventHttpServer::Open() {
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
   base_.reset(event_base_new_with_config(config));
   event_config_free(config);
-  stop_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (base_ == nullptr || stop_fd_ < 0) return Failed("no event loop can be made");
+  if (base_ == nullptr || stop_.fd() < 0 || done_.fd() < 0) {
+    return Failed("no event loop can be made");
+  }
 
   stop_event_.reset(event_new(
-      base_.get(), stop_fd_, EV_READ,
+      base_.get(), stop_.fd(), EV_READ,
       [](int, short, void* base) { event_base_loopbreak(static_cast<event_base*>(base)); },
       base_.get()));
   tick_event_.reset(event_new(
       base_.get(), -1, 0,
       [](int, short, void* self) { static_cast<EventHttpServer*>(self)->OnTick(); }, this));
+  done_event_.reset(event_new(
+      base_.get(), done_.fd(), EV_READ | EV_PERSIST,
+      [](int, short, void* self) { static_cast<EventHttpServer*>(self)->SendDone(); }, this));
+  if (handlers_.bell != nullptr) {
+    bell_event_.reset(event_new(
+        base_.get(), handlers_.bell->fd(), EV_READ | EV_PERSIST,
+        [](int, short, void* self) {
+          auto* const server = static_cast<EventHttpServer*>(self);
+          server->handlers_.bell->Silence();
+          server->FeedStreams();
+        },
+        this));
+    if (bell_event_ == nullptr || event_add(bell_event_.get(), nullptr) != 0) {
+      return Failed("the event loop is out of memory");
+    }
+  }
   http_.reset(evhttp_new(base_.get()));
-  if (stop_event_ == nullptr || tick_event_ == nullptr || http_ == nullptr ||
+  if (done_event_ == nullptr || event_add(done_event_.get(), nullptr) != 0 ||
+      stop_event_ == nullptr || tick_event_ == nullptr || http_ == nullptr ||
       event_add(stop_event_.get(), nullptr) != 0 || event_add(tick_event_.get(), &kTick) != 0) {
     return Failed("the event loop is out of memory");
   }
@@ -236,6 +304,9 @@ absl::Status EventHttpServer::Open() {
   for (const Listener& listener : listeners_) {
     absl::Status accepts = Accept(listener);
     if (!accepts.ok()) return accepts;
+  }
+  if (handlers_.api) {
+    pool_ = std::make_unique<WorkPool>(WorkPool::Limits(), [this] { done_.Ring(); });
   }
   thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
@@ -272,6 +343,7 @@ bufferevent* EventHttpServer::OnConnection() {
   // Closing with the last reference keeps the descriptor's number reserved until then.
   bufferevent* bev = bufferevent_socket_new(base_.get(), -1, BEV_OPT_CLOSE_ON_FREE);
   if (bev == nullptr) return nullptr;
+  bufferevent_setwatermark(bev, EV_READ, 0, kMaxInput);
   bufferevent_incref(bev);
   connections_.push_back({.bev = bev, .since = SteadyClock::now()});
   if (CountShort() >= kMaxConnections) {
@@ -290,9 +362,13 @@ void EventHttpServer::OnTick() {
   Sweep();
   const auto now = SteadyClock::now();
   for (const Connection& connection : connections_) {
-    if (now - connection.since < kMaxLife || connection.streams) continue;
+    if (connection.streams || connection.busy ||
+        now - connection.since < (connection.answered ? kMaxReading : kMaxLife)) {
+      continue;
+    }
     bufferevent_trigger_event(connection.bev, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
   }
+  SendLate();
   FeedStreams();
   Sweep();
   if (CountShort() < kMaxConnections) {
@@ -328,7 +404,10 @@ void EventHttpServer::OnApiRequest(evhttp_request* request) {
                     .cookie = HeaderOf(request, "Cookie"),
                     .last_event_id = HeaderOf(request, "Last-Event-ID"),
                     .fetch_site = HeaderOf(request, "Sec-Fetch-Site"),
+                    .origin = HeaderOf(request, "Origin"),
+                    .host = HeaderOf(request, "X-Forwarded-Host"),
                     .secure = HeaderOf(request, "X-Forwarded-Proto") == "https"};
+  if (asked.host.empty()) asked.host = HeaderOf(request, "Host");
   asked.content_type.resize(std::min(asked.content_type.size(), asked.content_type.find(';')));
   absl::StripAsciiWhitespace(&asked.content_type);
   absl::AsciiStrToLower(&asked.content_type);
@@ -337,6 +416,28 @@ void EventHttpServer::OnApiRequest(evhttp_request* request) {
   if (!asked.body.empty()) evbuffer_remove(body, asked.body.data(), asked.body.size());
 
   HttpReply reply = handlers_.api(asked);
+  if (reply.work) {
+    BeginWork(request, std::move(reply));
+  } else {
+    Send(request, std::move(reply));
+  }
+}
+
+EventHttpServer::Connection* EventHttpServer::ConnectionOf(evhttp_request* request) {
+  evhttp_connection* const connection = evhttp_request_get_connection(request);
+  if (connection == nullptr) return nullptr;
+  const bufferevent* const bev = evhttp_connection_get_bufferevent(connection);
+  for (Connection& one : connections_) {
+    if (one.bev == bev) return &one;
+  }
+  return nullptr;
+}
+
+void EventHttpServer::Send(evhttp_request* request, HttpReply reply) {
+  if (evhttp_request_get_connection(request) == nullptr) {  // nobody waits any more
+    evhttp_request_free(request);
+    return;
+  }
   evkeyvalq* headers = evhttp_request_get_output_headers(request);
   for (const auto& [name, value] : reply.headers) {
     evhttp_add_header(headers, name.c_str(), value.c_str());
@@ -351,8 +452,60 @@ void EventHttpServer::OnApiRequest(evhttp_request* request) {
   Answer(request, reply.code, reply.reason.c_str(), reply.type.c_str(), reply.body);
 }
 
+void EventHttpServer::BeginWork(evhttp_request* request, HttpReply reply) {
+  auto result = std::make_shared<HttpReply>();
+  const int64_t number =
+      pool_->Submit(reply.owner, [result, run = std::move(reply.work)] { *result = run(); });
+  if (number == 0) {
+    Send(request, reply.late(/*begun=*/false));
+    return;
+  }
+  if (Connection* const connection = ConnectionOf(request)) connection->busy = true;
+  jobs_.emplace(number, Job{request, std::move(result), std::move(reply.late), SteadyClock::now()});
+}
+
+void EventHttpServer::SendDone() {
+  done_.Silence();
+  for (const int64_t number : pool_->TakeDone()) {
+    auto job = jobs_.extract(number);
+    if (job.empty()) continue;  // its client was told that it took too long
+    Send(job.mapped().request, std::move(*job.mapped().result));
+  }
+}
+
+// Answers those that were not done in time.
+void EventHttpServer::SendLate() {
+  const auto since = SteadyClock::now() - absl::ToChronoNanoseconds(handlers_.patience);
+  std::vector<int64_t> late;
+  for (const auto& [number, job] : jobs_) {
+    if (job.since < since) late.push_back(number);
+  }
+  for (const int64_t number : late) {
+    const bool begun = !pool_->Cancel(number);
+    if (begun) SendDone();  // it may have ended just now
+    auto job = jobs_.extract(number);
+    if (!job.empty()) Send(job.mapped().request, job.mapped().late(begun));
+  }
+}
+
+// False: the owner has its share. One that has more streams loses its oldest.
+bool EventHttpServer::MakeRoomForStream(const std::string& owner) {
+  std::map<std::string, size_t> owners;
+  for (const Stream& one : streams_) ++owners[one.owner];
+  if (owners[owner] >= kMaxStreamsOfOne) return false;
+  if (streams_.size() < kMaxStreams) return true;
+  const auto most =
+      std::max_element(owners.begin(), owners.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most->second <= owners[owner] + 1) return false;
+  EndStream(std::find_if(streams_.begin(), streams_.end(),
+                         [&](const Stream& one) { return one.owner == most->first; }));
+  return true;
+}
+
 void EventHttpServer::BeginStream(evhttp_request* request, HttpReply reply) {
-  if (streams_.size() >= kMaxStreams || evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
+  if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD || !MakeRoomForStream(reply.owner)) {
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Retry-After", "10");
     Answer(request, HTTP_SERVUNAVAIL, "Service Unavailable", kPlain,
            "there are too many streams already\n");
     return;
@@ -362,16 +515,27 @@ void EventHttpServer::BeginStream(evhttp_request* request, HttpReply reply) {
   evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
   evhttp_add_header(headers, "Connection", "close");
   evhttp_add_header(headers, "X-Accel-Buffering", "no");  // nginx hands it on as it comes
-  evhttp_connection* connection = evhttp_request_get_connection(request);
-  bufferevent* bev = evhttp_connection_get_bufferevent(connection);
-  for (Connection& one : connections_) {
-    if (one.bev == bev) one.streams = true;
-  }
-  streams_.push_back({request, std::move(reply.next), SteadyClock::now()});
+  bufferevent* const bev =
+      evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+  if (Connection* const connection = ConnectionOf(request)) connection->streams = true;
+  streams_.push_back({request, std::move(reply.next), std::move(reply.owner), SteadyClock::now()});
   evhttp_send_reply_start(request, HTTP_OK, "OK");
   // The client says nothing more, and need not.
   bufferevent_set_timeouts(bev, nullptr, &kStreamSilence);
   event_active(tick_event_.get(), EV_TIMEOUT, 0);  // what there is goes out at once
+}
+
+std::list<EventHttpServer::Stream>::iterator EventHttpServer::EndStream(
+    std::list<Stream>::iterator one) {
+  // A client that does not read must not keep the connection.
+  if (Connection* const connection = ConnectionOf(one->request)) {
+    connection->streams = connection->answered = false;
+    connection->since = SteadyClock::now();
+  }
+  evhttp_request* const request = one->request;
+  one = streams_.erase(one);
+  evhttp_send_reply_end(request);
+  return one;
 }
 
 void EventHttpServer::FeedStreams() {
@@ -386,9 +550,7 @@ void EventHttpServer::FeedStreams() {
       if (unread <= kMaxUnread) text = one->next();
     }
     if (!text.has_value()) {
-      evhttp_request* const request = one->request;
-      one = streams_.erase(one);
-      evhttp_send_reply_end(request);
+      one = EndStream(one);
       continue;
     }
     if (!text->empty()) {
@@ -448,6 +610,13 @@ void EventHttpServer::Answer(evhttp_request* request, int code, const char* reas
   Owned<evbuffer> body(evbuffer_new());
   if (body != nullptr && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) {
     evbuffer_add(body.get(), text.data(), text.size());
+  }
+  if (Connection* const connection = ConnectionOf(request)) {
+    connection->busy = false;
+    connection->answered = true;
+    connection->since = SteadyClock::now();
+    // A client reads on, and says nothing more.
+    bufferevent_set_timeouts(connection->bev, nullptr, &kAnswerSilence);
   }
   // The connection ends after this; its slot is free in the next turn of the loop.
   evhttp_request_set_on_complete_cb(

@@ -2,8 +2,10 @@
 //
 // The three pages neither show nor change a domain's data: on shared hosting any user can connect
 // to loopback. Runs libevent's evhttp on a thread of its own; timeouts and limits on header and
-// body size protect it against slow and silent clients. Handlers run on that thread. A connection
-// serves one request, so bytes smuggled behind it are never read as another.
+// body size protect it against slow and silent clients. Handlers run on that thread, and what may
+// take long on a few others, shared fairly between the tokens (work_pool.h), so that nobody waits
+// for another's search. A connection serves one request, so bytes smuggled behind it are never read
+// as another.
 
 #ifndef DEFERD_EXPORTER_HTTP_SERVER_H_
 #define DEFERD_EXPORTER_HTTP_SERVER_H_
@@ -16,6 +18,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "exporter/bell.h"
 #include "limiter/port/listener.h"
 
 namespace deferd {
@@ -31,7 +35,9 @@ struct HttpRequest {
   std::string cookie;
   std::string last_event_id;
   std::string fetch_site;  // Sec-Fetch-Site: where the browser says that the request comes from
-  bool secure = false;     // the proxy says that it was asked over TLS
+  std::string origin;   // likewise, of browsers that do not say the former; "" if it says neither
+  std::string host;     // what the browser asked for: X-Forwarded-Host, else Host
+  bool secure = false;  // the proxy says that it was asked over TLS
 };
 
 struct HttpReply {
@@ -40,9 +46,16 @@ struct HttpReply {
   std::string type;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
-  // A reply that goes on: called about every second for what comes next ("": nothing now), until
-  // it returns nullopt or the client is gone. `body` is not used then.
+  // A reply that goes on: called about every second, and when the bell rings, for what comes next
+  // ("": nothing now), until it returns nullopt or the client is gone. `body` is not used then.
   std::function<std::optional<std::string>()> next;
+  // A reply that takes time: called once, on another thread; its reply takes the place of this one.
+  std::function<HttpReply()> work;
+  // The reply in place of one that took too long. `begun`: it goes on, and what it does will be
+  // done; otherwise nothing was done, and nothing will be.
+  std::function<HttpReply(bool begun)> late;
+  // Whose stream or work it is, of those that share them fairly.
+  std::string owner;
 };
 
 struct HttpHandlers {
@@ -52,6 +65,10 @@ struct HttpHandlers {
   // Answers all requests in place of the pages; the two above are not used then. HEAD arrives as
   // GET. Who asks is checked by the handler alone, so the Host header may be a proxy's.
   std::function<HttpReply(const HttpRequest&)> api;
+  // How long `work` may take, from the request on.
+  absl::Duration patience = absl::Seconds(30);
+  // Makes all streams look for what is new; null: none does.
+  std::shared_ptr<const Bell> bell;
 };
 
 class HttpServer {

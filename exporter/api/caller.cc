@@ -1,9 +1,11 @@
 #include "exporter/api/caller.h"
 
+#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "exporter/api/scope.h"
 #include "limiter/port/log.h"
 #include "policy/subject.h"
 #include "policy/text.h"
@@ -13,51 +15,38 @@ namespace {
 
 constexpr int64_t kUsualPage = 50;
 constexpr int64_t kUsualTop = 20;
+constexpr int64_t kMostListed = 10'000;  // whatever a client asks for
+constexpr size_t kMaxLogged = 300;
 
-// The verb's argument that names the subject.
-const char* SubjectKey(const Resource& resource, const Subject& subject) {
-  if (absl::string_view(resource.verb) != "track") return "subject";
+// The verb's argument that names the subject. A token for some domains gets what is charged to the
+// subject, and nothing that only bears its name.
+const char* SubjectKey(const Resource& resource, const Subject& subject, const Token& token) {
+  if (absl::string_view(resource.verb) != "track" || !token.sees_all()) return "subject";
   return subject.kind == SubjectKind::kDomain ? "domain" : "what";
 }
 
-bool SeesName(const Token& token, const std::string& name) {
-  if (token.sees_all()) return true;
-  absl::StatusOr<Subject> subject = Subject::Parse(name);
-  return subject.ok() && token.Sees(*subject);
-}
-
-bool SeesEntry(const Token& token, const Json& entry) {
-  if (token.sees_all()) return true;
-  const Json& subject = At(entry, "subject");
-  return subject.is_string() && SeesName(token, subject.get<std::string>());
-}
-
-Json OnlySeen(const Token& token, const Json& list) {
-  Json seen = Json::array();
-  for (const Json& entry : list) {
-    if (SeesEntry(token, entry)) seen.push_back(entry);
-  }
-  return seen;
-}
-
-// A page of attempts, with the `before` of the next one: found out before rows of others are left
+// The `before` of the next page of attempts; null: there is none. Found out before rows are left
 // out, since an empty page need not be the last.
-Json AttemptsPage(const Token& token, const Json& rows, int64_t limit) {
-  Json next = nullptr;
-  if (!rows.empty()) {
-    const std::string of_recipients = Field(rows.back(), "next");
-    const bool full = rows.size() >= static_cast<size_t>(limit);
-    const std::string row = !of_recipients.empty() ? of_recipients
-                            : full                 ? Field(rows.back(), "row")
-                                                   : "";
-    if (!row.empty()) next = row;
-  }
-  return {{"items", OnlySeen(token, rows)}, {"next", next}};
+Json NextOf(const Json& rows, int64_t limit) {
+  if (rows.empty()) return nullptr;
+  const std::string of_recipients = Field(rows.back(), "next");
+  const bool full = rows.size() >= static_cast<size_t>(limit);
+  const std::string row = !of_recipients.empty() ? of_recipients
+                          : full                 ? Field(rows.back(), "row")
+                                                 : "";
+  return row.empty() ? Json(nullptr) : Json(row);
 }
 
-// The life of a message is whole.
-Json LifePage(const Token& token, const Json& rows) {
-  return {{"items", OnlySeen(token, rows)}, {"next", nullptr}};
+// What an act was told to do, for the record.
+std::string ToldOf(const std::string& subject, const Json& args) {
+  if (!subject.empty()) return Quoted(subject.substr(0, kMaxLogged));
+  std::string told;
+  for (const char* name : {"subject", "sender", "id", "case"}) {
+    const std::string value = Field(args, name);
+    if (value.empty()) continue;
+    absl::StrAppend(&told, told.empty() ? "" : " ", name, " ", Quoted(value.substr(0, kMaxLogged)));
+  }
+  return told.empty() ? "the server" : told;
 }
 
 absl::Status ForTheWholeServer(const Token& token) {
@@ -65,18 +54,6 @@ absl::Status ForTheWholeServer(const Token& token) {
       absl::StrCat("the token ", token.name,
                    " is for some domains only, and this shows or changes the whole server; use "
                    "/subjects/{subject}"));
-}
-
-// What the token sees of a history by subject.
-absl::StatusOr<Json> HistoryOf(const Token& token, Json history) {
-  if (token.sees_all()) return history;
-  if (!history.contains("subjects")) return ForTheWholeServer(token);
-  Json seen = Json::object();
-  for (const auto& [name, one] : history["subjects"].items()) {
-    if (SeesName(token, name)) seen[name] = one;
-  }
-  history["subjects"] = std::move(seen);
-  return history;
 }
 
 }  // namespace
@@ -96,39 +73,60 @@ absl::Status Caller::MayCall(const Resource& resource, const Token& token) {
 absl::StatusOr<Json> Caller::Run(const Resource& resource, const std::string& subject, Json args,
                                  const Token& token) const {
   absl::Status allowed = MayCall(resource, token);
+  const bool acts = absl::string_view(resource.method) == "POST";
+  const std::string told = acts ? ToldOf(subject, args) : "";
   absl::StatusOr<Json> result =
       allowed.ok() ? RunAllowed(resource, subject, std::move(args), token) : allowed;
-  if (absl::string_view(resource.method) == "POST") {
-    spdlog::info("{} of {} by token:{} ({}): {}", resource.path,
-                 subject.empty() ? "the server" : Quoted(subject.substr(0, 300)), token.name,
+  if (acts) {
+    spdlog::info("{} of {} by token:{} ({}): {}", resource.path, told, token.name,
                  TokenRoleName(token.role),
                  result.ok() ? "done" : PrintableUtf8(result.status().message()));
   }
+  if (!result.ok() && !token.sees_all()) return OnlyOwnError(result.status());
   return result;
+}
+
+absl::StatusOr<Json> Caller::News(const Token& token, int64_t* after) const {
+  const Resource& resource = ResourceAt("GET", "/events");
+  if (absl::Status allowed = MayCall(resource, token); !allowed.ok()) return allowed;
+  absl::StatusOr<Json> events =
+      call_(resource.verb, {{"after", *after}}, absl::StrCat("token:", token.name));
+  if (!events.ok() || events->empty()) return events;
+  while (events->size() > kMaxNews) events->erase(events->size() - 1);
+  *after = std::max(*after, Number(events->back(), "seq"));
+  return token.sees_all() ? *std::move(events) : OnlyOwnEvents(token, *events);
 }
 
 absl::StatusOr<Json> Caller::RunAllowed(const Resource& resource, const std::string& subject_text,
                                         Json args, const Token& token) const {
-  for (const Parameter& parameter : resource.parameters) {
+  const absl::Span<const Parameter> parameters = resource.parameters;
+  for (const auto& [name, value] : args.items()) {
+    const bool known =
+        std::any_of(parameters.begin(), parameters.end(),
+                    [&name = name](const Parameter& one) { return name == one.name; });
+    if (!known) return absl::InvalidArgumentError(absl::StrCat(Quoted(name), " is not known here"));
+  }
+  for (const Parameter& parameter : parameters) {
     if (parameter.required && !args.contains(parameter.name)) {
       return absl::InvalidArgumentError(absl::StrCat(parameter.name, ": is required"));
     }
   }
   if (absl::string_view(resource.action) != "") args["do"] = resource.action;
+  Subject subject;
   if (resource.names_subject()) {
-    absl::StatusOr<Subject> subject = Subject::Parse(subject_text);
-    if (!subject.ok()) return subject.status();
+    absl::StatusOr<Subject> parsed = Subject::Parse(subject_text);
+    if (!parsed.ok()) return parsed.status();
+    subject = *std::move(parsed);
     // One answer for all that the token does not see, whether it exists or not.
-    if (!token.Sees(*subject)) {
-      return absl::PermissionDeniedError(absl::StrCat("the token ", token.name,
-                                                      " is for other domains: not for ",
-                                                      Quoted(subject_text.substr(0, 300))));
+    if (!token.Sees(subject)) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("the token ", token.name, " is for other domains, not for this subject"));
     }
-    args[SubjectKey(resource, *subject)] = subject->ToString();
+    args[SubjectKey(resource, subject, token)] = subject.ToString();
   }
 
   const absl::string_view verb = resource.verb;
-  const bool life = verb == "track" && absl::string_view(resource.path) == "/messages";
+  const bool life = verb == "track" && args.contains("id");
   int64_t limit = 0;
   if (verb == "track" && !life) {
     limit = args.contains("limit") ? Number(args, "limit") : kUsualPage;
@@ -137,28 +135,23 @@ absl::StatusOr<Json> Caller::RunAllowed(const Resource& resource, const std::str
     }
     args["limit"] = limit;
   }
-  // The limit is of what the token sees, so it is applied afterwards.
-  if (verb == "top") {
+  if (verb == "top" || verb == "stats" || verb == "destinations") {
     limit = args.contains("limit") ? Number(args, "limit") : kUsualTop;
-    if (!token.sees_all()) args["limit"] = 0;
+    if (limit == 0 || limit > kMostListed) limit = kMostListed;
+    if (verb == "top" || args.contains("limit")) args["limit"] = limit;
   }
+  // The limits of these are of what the token sees.
+  const bool lists = verb == "top" || (verb == "history" && !resource.names_subject());
+  if (lists && !token.sees_all()) args["domains"] = token.domains;
   absl::StatusOr<Json> result = call_(resource.verb, args, absl::StrCat("token:", token.name));
   if (!result.ok()) return result;
-  if (life) return LifePage(token, *result);
-  if (verb == "track") return AttemptsPage(token, *result, limit);
-  if (verb == "history" && !resource.names_subject()) return HistoryOf(token, *std::move(result));
-  if (resource.scope == ResourceScope::kListed) {
-    Json seen = OnlySeen(token, *result);
-    if (verb == "top" && limit > 0 && seen.size() > static_cast<size_t>(limit)) {
-      seen.erase(seen.begin() + limit, seen.end());
-    }
-    return seen;
+  Json next = verb == "track" && !life ? NextOf(*result, limit) : Json(nullptr);
+  if (!token.sees_all()) {
+    result = OnlyOwn(token, verb, subject, *result);
+    if (!result.ok()) return result;
   }
-  if (verb == "why" && !token.sees_all()) {
-    // They name subjects of others.
-    for (const char* others : {"near", "within", "incidents"}) result->erase(others);
-  }
-  return result;
+  if (verb != "track") return result;
+  return Json{{"items", *std::move(result)}, {"next", std::move(next)}};
 }
 
 }  // namespace deferd

@@ -1,8 +1,8 @@
 // Calls the daemon's verbs in the name of a token: the one place that decides what a token may do
 // and see. The API and the console both call through it.
 //
-// Refuses by role and scope before the verb runs, and takes out of its answer what is about others.
-// Not thread-safe: used on the HTTP server's thread.
+// Refuses by role and scope before the verb runs, and takes out of its answer what is about others
+// (scope.h). Thread-safe if `call` is.
 
 #ifndef DEFERD_EXPORTER_API_CALLER_H_
 #define DEFERD_EXPORTER_API_CALLER_H_
@@ -34,9 +34,14 @@ class Caller {
   static absl::Status MayCall(const Resource& resource, const Token& token);
 
   // `subject` is the path's, for a resource that has one; `args` are of the resource's parameters,
-  // of their types. What changes something is logged.
+  // of their types. What changes something, or is refused because it would, is logged.
   absl::StatusOr<Json> Run(const Resource& resource, const std::string& subject, Json args,
                            const Token& token) const;
+
+  // What the token sees of the changes after the one with the number `*after`, at most kMaxNews.
+  // `*after` moves on past all that were looked at, so that none is looked at twice.
+  absl::StatusOr<Json> News(const Token& token, int64_t* after) const;
+  static constexpr size_t kMaxNews = 200;
 
  private:
   absl::StatusOr<Json> RunAllowed(const Resource& resource, const std::string& subject_text,

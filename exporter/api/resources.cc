@@ -17,7 +17,7 @@ constexpr auto kWhole = ParameterType::kWhole;
 constexpr auto kFlag = ParameterType::kFlag;
 
 constexpr Parameter kTop[] = {
-    {"limit", kWhole, false, "Maximum number of subjects; 0: all. Default: 20."}};
+    {"limit", kWhole, false, "Maximum number of subjects, up to 10000; 0: 10000. Default: 20."}};
 constexpr Parameter kCheck[] = {
     {"source", kText, false, "submission (default), local, queued or relay."}};
 constexpr Parameter kBlocks[] = {
@@ -33,7 +33,8 @@ constexpr Parameter kStats[] = {
     {"by", kText, false, "subject or sender."},
     {"since", kText, false, "2h, 7d or RFC 3339. Default: one day ago."},
     {"until", kText, false, "As since. Default: now."},
-    {"limit", kWhole, false, "Maximum number of rows; 0: all. Default: 20."}};
+    {"limit", kWhole, false, "Maximum number of rows, up to 10000; 0: 10000. Default: 20."}};
+// Of all mail first, then those of one subject's too: who it is charged to is the path's to say.
 constexpr Parameter kAttempts[] = {
     {"what", kText, false, "A domain, @DOMAIN of either side, an address, a message id."},
     {"sender", kText, false, "The envelope sender."},
@@ -81,10 +82,12 @@ constexpr Parameter kHistories[] = {
     kHistory[0], kHistory[1], {"by", kText, false, "subject: those with bad attempts, each."}};
 constexpr Parameter kDestinations[] = {
     {"since", kText, false, "2h, 7d or RFC 3339. Default: 1h."},
-    {"limit", kWhole, false, "Maximum number of rows; 0: all. Default: 50."}};
+    {"limit", kWhole, false, "Maximum number of rows, up to 10000; 0: 10000. Default: 50."}};
 constexpr Parameter kEvents[] = {
     {"after", kWhole, false, "Only events later than the one with this seq. Default: 0."}};
 constexpr Parameter kId[] = {{"id", kText, true, "The message."}};
+
+constexpr auto kOwnAttempts = absl::MakeConstSpan(kAttempts).subspan(1);
 
 constexpr auto kAdmin = TokenRole::kAdmin;
 constexpr auto kSupport = TokenRole::kSupport;
@@ -107,7 +110,7 @@ constexpr Resource kResources[] = {
     {"GET", "/subjects/{subject}/check", "check", "", kAdmin, kSubject,
      "The answer that an MTA would get.", kCheck},
     {"GET", "/subjects/{subject}/attempts", "track", "", kAdmin, kSubject,
-     "Delivery attempts of the subject, newest first.", kAttempts},
+     "Delivery attempts of the subject, newest first.", kOwnAttempts},
     {"GET", "/subjects/{subject}/stats", "stats", "", kAdmin, kSubject,
      "Messages, recipients and attempts of the subject, by sender.", kStats},
     {"GET", "/subjects/{subject}/history", "history", "", kAdmin, kSubject,

@@ -1,14 +1,14 @@
 #include "exporter/api/token_book.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <sstream>
+#include <set>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -19,6 +19,7 @@
 #include "limiter/admin/track_args.h"
 #include "limiter/port/log.h"
 #include "policy/domain_name.h"
+#include "policy/json_limits.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -26,6 +27,7 @@ namespace {
 
 constexpr size_t kMaxName = 40;
 constexpr size_t kMaxDomains = 1000;
+constexpr size_t kMaxFile = 32 << 20;  // of kMaxTokens with kMaxDomains each, and to spare
 constexpr char kPrefix[] = "deferd_";  // lets secret scanners recognise a leaked token
 
 absl::Status FileTrouble(const std::string& path, absl::string_view what) {
@@ -79,8 +81,51 @@ std::optional<Token> TokenOf(const Json& json) {
     return std::nullopt;
   }
   token.role = *role;
-  token.domains = *std::move(domains);
+  for (const std::string& text : *domains) {
+    absl::StatusOr<DomainName> domain = DomainName::Parse(text);
+    if (!domain.ok()) return std::nullopt;
+    token.domains.push_back(domain->text());
+  }
   return token;
+}
+
+// nullopt if it is not a whole file of tokens, or two of them are one.
+std::optional<std::vector<Token>> TokensOf(const std::string& text) {
+  const JsonLimits limits = {.max_bytes = kMaxFile, .max_depth = 8, .max_values = 2 << 20};
+  if (!JsonWithinLimits(text, limits)) return std::nullopt;
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !At(json, "tokens").is_array()) return std::nullopt;
+  std::vector<Token> tokens;
+  std::set<std::string> names, hashes;
+  for (const Json& one : At(json, "tokens")) {
+    std::optional<Token> token = TokenOf(one);
+    if (!token.has_value() || !names.insert(token->name).second ||
+        !hashes.insert(token->hash).second) {
+      return std::nullopt;
+    }
+    tokens.push_back(*std::move(token));
+  }
+  std::sort(tokens.begin(), tokens.end(),
+            [](const Token& a, const Token& b) { return a.name < b.name; });
+  return tokens;
+}
+
+// The whole file; "" if there is none.
+absl::StatusOr<std::string> TextOf(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0 && errno == ENOENT) return std::string();
+  if (fd < 0) return FileTrouble(path, "read");
+  absl::Cleanup close_fd = [fd] { close(fd); };
+  std::string text;
+  char buffer[64 << 10];
+  while (text.size() <= kMaxFile) {
+    const ssize_t got = read(fd, buffer, sizeof(buffer));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return FileTrouble(path, "read");
+    if (got == 0) break;
+    text.append(buffer, static_cast<size_t>(got));
+  }
+  return text;
 }
 
 }  // namespace
@@ -107,40 +152,99 @@ absl::StatusOr<TokenRole> ParseTokenRole(absl::string_view name) {
 
 bool Token::Sees(const Subject& subject) const {
   if (sees_all()) return true;
-  switch (subject.kind) {
-    case SubjectKind::kDomain:
-    case SubjectKind::kLogin:
-    case SubjectKind::kForward:
-      break;
-    default:
-      return false;
-  }
+  if (!Confines::MayBeOfTenant(subject.kind)) return false;
   return std::find(domains.begin(), domains.end(), subject.DomainPart()) != domains.end();
 }
 
-absl::StatusOr<std::unique_ptr<TokenBook>> TokenBook::Load(const std::string& path) {
-  auto book = std::unique_ptr<TokenBook>(new TokenBook(path));
-  std::ifstream file(path);
-  if (!file) {
-    if (errno == ENOENT) return book;
-    return FileTrouble(path, "read");
-  }
-  std::stringstream text;
-  text << file.rdbuf();
-  const Json json = Json::parse(text.str(), nullptr, /*allow_exceptions=*/false);
-  const absl::Status damaged = absl::DataLossError(
-      absl::StrCat(path, ": not a file of tokens; move it away and add the tokens again"));
-  if (!json.is_object() || !At(json, "tokens").is_array()) return damaged;
-  MutexLock lock(&book->mutex_);
-  for (const Json& one : At(json, "tokens")) {
-    std::optional<Token> token = TokenOf(one);
-    if (!token.has_value()) return damaged;
-    book->tokens_.push_back(*std::move(token));
-  }
-  return book;
+TokenBook::TokenBook(std::string path, std::function<void()> on_change)
+    : path_(std::move(path)), on_change_(std::move(on_change)) {
+  Now();
 }
 
-absl::Status TokenBook::Write(const std::vector<Token>& tokens) const {
+absl::StatusOr<TokenBook::FileState> TokenBook::StateOfFile() const {
+  struct stat state;
+  if (stat(path_.c_str(), &state) != 0) {
+    if (errno == ENOENT) return FileState();
+    return FileTrouble(path_, "read");
+  }
+  // The inode's change, which no editor can set back.
+  return FileState{
+      .device = state.st_dev,
+      .inode = state.st_ino,
+      .size = state.st_size,
+      .changed_ns = state.st_ctim.tv_sec * int64_t{1'000'000'000} + state.st_ctim.tv_nsec};
+}
+
+TokenBook::Contents TokenBook::Read(const std::string& path) {
+  Contents contents;
+  absl::StatusOr<std::string> text = TextOf(path);
+  if (!text.ok()) {
+    contents.problem = text.status();
+    return contents;
+  }
+  if (text->empty() && access(path.c_str(), F_OK) != 0) return contents;  // there is none
+  std::optional<std::vector<Token>> tokens = TokensOf(*text);
+  if (tokens.has_value()) {
+    contents.tokens = *std::move(tokens);
+  } else {
+    contents.problem = absl::DataLossError(
+        absl::StrCat(path,
+                     ": not a file of tokens; restore it, or move it away and add the tokens "
+                     "again"));
+  }
+  return contents;
+}
+
+std::shared_ptr<const TokenBook::Contents> TokenBook::Now() const {
+  std::shared_ptr<const Contents> contents;
+  {
+    const absl::StatusOr<FileState> state = StateOfFile();
+    MutexLock lock(&mutex_);
+    if (state.ok() && read_ == *state) return contents_;
+    Contents found = state.ok() ? Read(path_) : Contents{.problem = state.status()};
+    // What could not be opened may be there the next time; what is no file of tokens may not.
+    read_ = found.problem.ok() || absl::IsDataLoss(found.problem) ? std::optional(*state)
+                                                                  : std::nullopt;
+    const absl::Status before = contents_ == nullptr ? absl::OkStatus() : contents_->problem;
+    if (before != found.problem) {
+      if (found.problem.ok()) {
+        spdlog::info("{}: can be read again", path_);
+      } else {
+        spdlog::error("{}; the HTTP API and the console refuse everybody until then",
+                      found.problem.message());
+      }
+    }
+    const bool same_trouble =
+        contents_ != nullptr && !found.problem.ok() && before == found.problem;
+    if (same_trouble) return contents_;
+    contents_ = std::make_shared<const Contents>(std::move(found));
+    ++version_;
+    contents = contents_;
+  }
+  if (on_change_) on_change_();
+  return contents;
+}
+
+void TokenBook::Put(std::vector<Token> tokens) {
+  {
+    const absl::StatusOr<FileState> state = StateOfFile();
+    MutexLock lock(&mutex_);
+    contents_ = std::make_shared<const Contents>(Contents{.tokens = std::move(tokens)});
+    read_ = state.ok() ? std::optional(*state) : std::nullopt;
+    ++version_;
+  }
+  if (on_change_) on_change_();
+}
+
+absl::Status TokenBook::problem() const { return Now()->problem; }
+
+int64_t TokenBook::version() const {
+  Now();
+  MutexLock lock(&mutex_);
+  return version_;
+}
+
+absl::Status TokenBook::Write(const std::vector<Token>& tokens) {
   Json list = Json::array();
   for (const Token& token : tokens) {
     Json json = TokenJson(token);
@@ -156,6 +260,15 @@ absl::Status TokenBook::Write(const std::vector<Token>& tokens) const {
     return FileTrouble(temporary, "write");
   }
   if (std::rename(temporary.c_str(), path_.c_str()) != 0) return FileTrouble(path_, "rename");
+  unwritten_ = false;
+  // The name too: a token that was revoked must not be back after a power cut.
+  const size_t slash = path_.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
+  const int folder_fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder_fd >= 0) {
+    fsync(folder_fd);
+    close(folder_fd);
+  }
   return absl::OkStatus();
 }
 
@@ -181,12 +294,17 @@ absl::StatusOr<std::string> TokenBook::Add(absl::string_view name, TokenRole rol
   token.hash = Sha256Hex(secret);
   if (token.hash.empty()) return absl::InternalError("SHA-256 is not available");
 
-  MutexLock lock(&mutex_);
-  if (tokens_.size() >= kMaxTokens) {
+  MutexLock lock(&write_mutex_);
+  const std::shared_ptr<const Contents> contents = Now();
+  if (!contents->problem.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(contents->problem.message(), "; the file is left as it is"));
+  }
+  std::vector<Token> tokens = contents->tokens;
+  if (tokens.size() >= kMaxTokens) {
     return absl::FailedPreconditionError(
         absl::StrCat("there are ", kMaxTokens, " tokens already; revoke one first"));
   }
-  std::vector<Token> tokens = tokens_;
   const auto place =
       std::lower_bound(tokens.begin(), tokens.end(), token.name,
                        [](const Token& one, const std::string& other) { return one.name < other; });
@@ -196,29 +314,35 @@ absl::StatusOr<std::string> TokenBook::Add(absl::string_view name, TokenRole rol
   }
   tokens.insert(place, std::move(token));
   if (absl::Status written = Write(tokens); !written.ok()) return written;
-  tokens_ = std::move(tokens);
+  Put(std::move(tokens));
   return secret;
 }
 
 absl::Status TokenBook::Revoke(absl::string_view name) {
-  MutexLock lock(&mutex_);
-  std::vector<Token> tokens = tokens_;
+  MutexLock lock(&write_mutex_);
+  const std::shared_ptr<const Contents> contents = Now();
+  if (!contents->problem.ok()) return absl::FailedPreconditionError(contents->problem.message());
+  std::vector<Token> tokens = contents->tokens;
   const auto is_it = [name](const Token& one) { return one.name == name; };
   const auto found = std::find_if(tokens.begin(), tokens.end(), is_it);
-  if (found == tokens.end()) {
+  if (found == tokens.end() && !unwritten_) {
     return absl::NotFoundError(
         absl::StrCat("there is no token ", Quoted(name.substr(0, kMaxName))));
   }
-  tokens.erase(found);
-  if (absl::Status written = Write(tokens); !written.ok()) return written;
-  tokens_ = std::move(tokens);
+  if (found != tokens.end()) tokens.erase(found);
+  // A full disk must not keep a stolen token alive.
+  unwritten_ = true;
+  Put(tokens);
+  if (absl::Status written = Write(tokens); !written.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(name, " is refused from now on, but after a restart it would be accepted: ",
+                     written.message(), "; revoke it again when that is mended"));
+  }
+  Put(std::move(tokens));
   return absl::OkStatus();
 }
 
-std::vector<Token> TokenBook::List() const {
-  MutexLock lock(&mutex_);
-  return tokens_;
-}
+std::vector<Token> TokenBook::List() const { return Now()->tokens; }
 
 std::optional<Token> TokenBook::Find(absl::string_view secret) const {
   return FindByHash(Sha256Hex(secret));
@@ -226,17 +350,21 @@ std::optional<Token> TokenBook::Find(absl::string_view secret) const {
 
 std::optional<Token> TokenBook::FindByHash(absl::string_view hash) const {
   if (hash.empty()) return std::nullopt;
-  std::optional<Token> found;
-  MutexLock lock(&mutex_);
-  for (const Token& token : tokens_) {
-    if (SameSecret(token.hash, hash)) found = token;
+  const Token* found = nullptr;
+  const std::shared_ptr<const Contents> contents = Now();
+  for (const Token& token : contents->tokens) {
+    if (SameSecret(token.hash, hash)) found = &token;
   }
-  return found;
+  return found == nullptr ? std::nullopt : std::optional<Token>(*found);
 }
 
 absl::StatusOr<Json> TokenBook::Verb(const Json& args, absl::Time now, absl::string_view person) {
   const std::string what = Field(args, "do");
   if (what == "list") {
+    // An empty list would say that there are none.
+    if (absl::Status trouble = problem(); !trouble.ok()) {
+      return absl::FailedPreconditionError(trouble.message());
+    }
     Json list = Json::array();
     for (const Token& token : List()) list.push_back(TokenJson(token));
     return list;

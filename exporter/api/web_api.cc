@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "exporter/api/form.h"
+#include "limiter/port/log.h"
 #include "policy/json_limits.h"
 #include "policy/text.h"
 
@@ -62,6 +63,27 @@ HttpReply TooMany() {
   HttpReply reply = Problem(429, "Too Many Requests", "wait a second and try again");
   reply.headers.emplace_back("Retry-After", "1");
   return reply;
+}
+
+// In place of an answer that took too long, or never began.
+HttpReply Late(bool acts, bool begun) {
+  if (!begun) {
+    HttpReply reply =
+        Problem(503, "Service Unavailable", "the server is busy; nothing was done, so try again");
+    reply.headers.emplace_back("Retry-After", "5");
+    return reply;
+  }
+  if (!acts) {
+    return Problem(504, "Gateway Timeout", "this takes too long; ask for less, or a shorter time");
+  }
+  // Not an error: it is being done, and to ask again could do it twice.
+  return {.code = 202,
+          .reason = "Accepted",
+          .type = kJson,
+          .body = DumpPretty({{"status", "running"},
+                              {"detail",
+                               "this takes longer than usual and goes on; do not send it again. "
+                               "deferd's log says how it ended"}})};
 }
 
 // Whether `path`, below kApiRoot, is the resource's; `*subject` is then its {subject}.
@@ -146,21 +168,19 @@ absl::StatusOr<Json> BodyArgs(const Resource& resource, const std::string& body)
 }
 
 // Events as a stream (HTML standard, server-sent events): those since `after`, then, at each call,
-// those that came. Ends when the token may not see them any more.
+// those that came. Ends when the token was revoked, or is not what it was.
 class EventStream {
  public:
   EventStream(const Caller* caller, const TokenBook* tokens, const Token& token, int64_t after)
-      : caller_(caller), tokens_(tokens), hash_(token.hash), after_(after) {}
+      : caller_(caller), tokens_(tokens), begun_(token), after_(after) {}
 
   std::optional<std::string> Next() {
-    const std::optional<Token> token = tokens_->FindByHash(hash_);
-    if (!token.has_value()) return std::nullopt;
-    absl::StatusOr<Json> events =
-        caller_->Run(ResourceAt("GET", "/events"), "", {{"after", after_}}, *token);
+    const std::optional<Token> token = tokens_->FindByHash(begun_.hash);
+    if (!token.has_value() || !token->SameRights(begun_)) return std::nullopt;
+    const absl::StatusOr<Json> events = caller_->News(*token, &after_);
     if (!events.ok()) return std::nullopt;
     std::string text;
     for (const Json& event : *events) {
-      after_ = std::max(after_, Number(event, "seq"));
       absl::StrAppend(&text, "id: ", Number(event, "seq"), "\nevent: ", Field(event, "type"),
                       "\ndata: ", Dump(event), "\n\n");
     }
@@ -174,7 +194,7 @@ class EventStream {
 
   const Caller* const caller_;
   const TokenBook* const tokens_;
-  const std::string hash_;
+  const Token begun_;
   int64_t after_;
   int silent_ = 0;
 };
@@ -191,20 +211,33 @@ HttpReply WebApi::Answer(const HttpRequest& request) {
     if (request.method != "GET") return Problem(405, "Method Not Allowed", "use GET");
     return {.type = kJson, .body = DumpPretty(OpenApi(parts_.version))};
   }
+  if (const absl::Status trouble = parts_.tokens->problem(); !trouble.ok()) {
+    HttpReply reply = Problem(503, "Service Unavailable",
+                              "no token can be checked: deferd's file of tokens cannot be read; "
+                              "deferctl status on the server says why");
+    reply.headers.emplace_back("Retry-After", "60");
+    return reply;
+  }
   absl::string_view secret = request.authorization;
   std::optional<Token> token;
   if (absl::StartsWithIgnoreCase(secret, "bearer ")) {
     token = parts_.tokens->Find(secret.substr(sizeof("bearer ") - 1));
   }
-  const absl::Time now = parts_.clock->Now();
-  if (!token.has_value()) {
-    if (!strangers_.Take(now)) return TooMany();
-    return Unauthorized(request.authorization.empty()
-                            ? "send a token: Authorization: Bearer deferd_..."
-                            : "this token is not known or was revoked");
-  }
-  if (!rates_.Take(*token, now)) return TooMany();
+  if (!token.has_value()) return RefuseStranger(request);
+  if (!rates_.Take(*token, parts_.clock->Now())) return TooMany();
   return AnswerToken(request, *token);
+}
+
+HttpReply WebApi::RefuseStranger(const HttpRequest& request) {
+  const absl::Time now = parts_.clock->Now();
+  const bool slow = strangers_.Take(request.authorization, now);
+  if (const int64_t failures = strangers_.Report(now); failures > 0) {
+    spdlog::warn("api: {} requests without a valid token", failures);
+  }
+  if (!slow) return TooMany();
+  return Unauthorized(request.authorization.empty()
+                          ? "send a token: Authorization: Bearer deferd_..."
+                          : "this token is not known or was revoked");
 }
 
 HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
@@ -220,21 +253,33 @@ HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
       allowed = resource.method;
       continue;
     }
-    if (absl::Status may = Caller::MayCall(resource, token); !may.ok()) return ProblemOf(may);
-    if (request.method == "POST" && request.content_type != kJson) {
+    const bool acts = request.method == "POST";
+    if (absl::Status may = Caller::MayCall(resource, token); !may.ok()) {
+      if (acts) {
+        spdlog::info("{} by token:{} ({}): {}", resource.path, token.name,
+                     TokenRoleName(token.role), may.message());
+      }
+      return ProblemOf(may);
+    }
+    if (acts && request.content_type != kJson) {
       return Problem(415, "Unsupported Media Type", "send Content-Type: application/json");
     }
-    absl::StatusOr<Json> args = request.method == "GET" ? QueryArgs(resource, request.query)
-                                                        : BodyArgs(resource, request.body);
+    absl::StatusOr<Json> args =
+        acts ? BodyArgs(resource, request.body) : QueryArgs(resource, request.query);
     if (!args.ok()) return ProblemOf(args.status());
     if (absl::string_view(resource.verb) == "events" &&
         absl::StrContains(request.accept, kEventStream)) {
       return StreamEvents(request, token, *args);
     }
-    const absl::StatusOr<Json> result =
-        parts_.caller->Run(resource, subject, *std::move(args), token);
-    return result.ok() ? HttpReply{.type = kJson, .body = DumpPretty(*result)}
-                       : ProblemOf(result.status());
+    HttpReply reply;
+    reply.owner = token.name;
+    reply.late = [acts](bool begun) { return Late(acts, begun); };
+    reply.work = [caller = parts_.caller, &resource, subject, given = *std::move(args), token] {
+      const absl::StatusOr<Json> result = caller->Run(resource, subject, given, token);
+      return result.ok() ? HttpReply{.type = kJson, .body = DumpPretty(*result)}
+                         : ProblemOf(result.status());
+    };
+    return reply;
   }
   if (!allowed.empty()) {
     HttpReply reply = Problem(405, "Method Not Allowed", absl::StrCat("use ", allowed));
@@ -252,7 +297,7 @@ HttpReply WebApi::StreamEvents(const HttpRequest& request, const Token& token,
     return Problem(400, "Bad Request", "Last-Event-ID: expected the id of an event");
   }
   auto stream = std::make_shared<EventStream>(parts_.caller, parts_.tokens, token, after);
-  return {.type = kEventStream, .next = [stream] { return stream->Next(); }};
+  return {.type = kEventStream, .next = [stream] { return stream->Next(); }, .owner = token.name};
 }
 
 }  // namespace deferd

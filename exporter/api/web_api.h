@@ -4,7 +4,8 @@
 //
 // Errors are RFC 9457 problems. Each token may send TokenRates::kRate requests a second; failures
 // without a valid token are slowed down for all together, which never stops a valid token. Not
-// thread-safe: called on the HTTP server's thread.
+// thread-safe: called on the HTTP server's thread; what calls a verb is left to a worker
+// (HttpReply::work).
 
 #ifndef DEFERD_EXPORTER_API_WEB_API_H_
 #define DEFERD_EXPORTER_API_WEB_API_H_
@@ -36,10 +37,11 @@ class WebApi {
  private:
   HttpReply AnswerToken(const HttpRequest& request, const Token& token);
   HttpReply StreamEvents(const HttpRequest& request, const Token& token, const Json& args) const;
+  HttpReply RefuseStranger(const HttpRequest& request);
 
   const Parts parts_;
   TokenRates rates_;
-  Bucket strangers_;
+  StrangerRates strangers_;
 };
 
 }  // namespace deferd

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -20,7 +21,9 @@ namespace {
 
 // Without the __Host- prefix where there is no TLS: browsers refuse it there.
 constexpr char kCookie[] = "deferd_session";
-constexpr char kSecureCookie[] = "__Host-deferd_session";
+constexpr char kLoginCookie[] = "deferd_login";
+constexpr char kSecurePrefix[] = "__Host-";
+constexpr absl::Duration kLoginPage = absl::Hours(1);  // that a log-in's form is good for
 constexpr char kFormType[] = "application/x-www-form-urlencoded";
 
 constexpr int kSilence = 15;  // calls without news after which a comment is sent
@@ -42,33 +45,56 @@ constexpr Page kPages[] = {{"/", NowPage},
                            {"/explain", ExplainPage},
                            {"/policy", PolicyPage}};
 
-// Both names are looked for: the one without prefix only where the page is not behind TLS.
-std::string SessionId(const HttpRequest& request) {
-  const absl::string_view name = request.secure ? kSecureCookie : kCookie;
+// The cookie's value. Behind TLS the name has the prefix, so that no other host and no page
+// without TLS can have set it.
+std::string CookieValue(const HttpRequest& request, absl::string_view name) {
+  const std::string whole = absl::StrCat(request.secure ? kSecurePrefix : "", name);
   for (absl::string_view pair : absl::StrSplit(request.cookie, ';')) {
     pair = absl::StripAsciiWhitespace(pair);
-    if (absl::ConsumePrefix(&pair, name) && absl::ConsumePrefix(&pair, "=")) {
+    if (absl::ConsumePrefix(&pair, whole) && absl::ConsumePrefix(&pair, "=")) {
       return std::string(pair);
     }
   }
   return "";
 }
+std::string SessionId(const HttpRequest& request) { return CookieValue(request, kCookie); }
 
-std::string CookieFor(const HttpRequest& request, const std::string& id) {
-  return absl::StrCat(request.secure ? kSecureCookie : kCookie, "=", id,
-                      "; Path=/; HttpOnly; SameSite=Strict", request.secure ? "; Secure" : "",
-                      "; Max-Age=", id.empty() ? 0 : absl::ToInt64Seconds(Sessions::kLongest));
+void SetCookie(const HttpRequest& request, absl::string_view name, const std::string& value,
+               absl::Duration lifetime, HttpReply* reply) {
+  reply->headers.emplace_back(
+      "Set-Cookie",
+      absl::StrCat(request.secure ? kSecurePrefix : "", name, "=", value,
+                   "; Path=/; HttpOnly; SameSite=Strict", request.secure ? "; Secure" : "",
+                   "; Max-Age=", value.empty() ? 0 : absl::ToInt64Seconds(lifetime)));
 }
 
 // What a browser says of where a form comes from; those that say nothing have SameSite and the
 // form's own secret.
 bool IsFromElsewhere(const HttpRequest& request) {
-  return !request.fetch_site.empty() && request.fetch_site != "same-origin" &&
-         request.fetch_site != "none";
+  if (!request.fetch_site.empty()) {
+    return request.fetch_site != "same-origin" && request.fetch_site != "none";
+  }
+  if (request.origin.empty()) return false;
+  absl::string_view origin = request.origin, host = request.host;
+  if (absl::ConsumePrefix(&origin, "https://")) {
+    origin = absl::StripSuffix(origin, ":443");
+    host = absl::StripSuffix(host, ":443");
+  } else if (absl::ConsumePrefix(&origin, "http://")) {
+    origin = absl::StripSuffix(origin, ":80");
+    host = absl::StripSuffix(host, ":80");
+  } else {
+    return true;  // "null": a page that hides where it comes from
+  }
+  return !absl::EqualsIgnoreCase(origin, host);
 }
 
-HttpReply LoginPage(int code, absl::string_view problem) {
-  return BarePage(code, "Log in", [&](Html* html) {
+// A page of another site cannot log its reader in to a session of its author: the form carries what
+// the cookie holds.
+HttpReply LoginPage(const HttpRequest& request, int code, absl::string_view problem) {
+  std::string key = CookieValue(request, kLoginCookie);
+  const bool fresh = key.empty();
+  if (fresh) key = NewSecret().value_or("");
+  HttpReply reply = BarePage(code, "Log in", [&](Html* html) {
     const Html::Scope form = html->InForm("post", Url("/login"), {{"class", "card login"}});
     html->Put("h1", "deferd");
     if (!problem.empty()) {
@@ -81,9 +107,25 @@ HttpReply LoginPage(int code, absl::string_view problem) {
                          {"required", ""},
                          {"autocomplete", "current-password"},
                          {"autofocus", ""}});
+    WriteHidden(html, "key", key);
     html->Void("input", {{"type", "hidden"}, {"name", "zone"}, {"data-zone", ""}});
     html->Put("button", "Log in");
     html->PutAs("p", "faint", "deferctl token add NAME on the server creates one.");
+  });
+  if (fresh) SetCookie(request, kLoginCookie, key, kLoginPage, &reply);
+  return reply;
+}
+
+HttpReply BusyPage(bool acts, bool begun) {
+  const int code = !begun ? 503 : acts ? 202 : 504;
+  return BarePage(code, "Busy", [&](Html* html) {
+    html->Put("h1", begun && acts ? "Still running" : "Busy");
+    html->Put("p", !begun ? "Nothing was done. Wait a few seconds and try again."
+                   : acts ? "This takes longer than usual and goes on. Do not send it again: the "
+                            "subject's page shows soon what came of it, and deferd's log how it "
+                            "ended."
+                          : "This takes too long. Ask for a shorter time, or with more filters.");
+    html->Link(Url("/"), "Now");
   });
 }
 
@@ -98,6 +140,19 @@ absl::TimeZone ZoneNamed(const std::string& name) {
     return absl::UTCTimeZone();
   }
   return zone;
+}
+
+// Later, on another thread.
+HttpReply InBackground(const Visitor& visitor, const Form& form,
+                       HttpReply (*answer)(const Visitor&, const Form&)) {
+  HttpReply reply;
+  reply.owner = visitor.token->name;
+  reply.work = [visitor, form, answer, token = *visitor.token] {
+    Visitor same = visitor;
+    same.token = &token;
+    return answer(same, form);
+  };
+  return reply;
 }
 
 HttpReply NotFoundPage(const Visitor& visitor) {
@@ -139,8 +194,30 @@ Console::Console(Parts parts)
 
 HttpReply Console::Answer(const HttpRequest& request) {
   HttpReply reply = AnswerAnyone(request);
+  if (reply.work) {
+    reply.work = [work = std::move(reply.work)] {
+      HttpReply done = work();
+      AddGuards(&done);
+      return done;
+    };
+    reply.late = [acts = request.method == "POST"](bool begun) {
+      HttpReply late = BusyPage(acts, begun);
+      AddGuards(&late);
+      return late;
+    };
+  }
   AddGuards(&reply);
   return reply;
+}
+
+// A session must not outlive its token, nor the token's rights.
+void Console::EndRevoked() {
+  const int64_t version = parts_.tokens->version();
+  if (std::exchange(tokens_version_, version) == version) return;
+  sessions_.EndIf([&](const LoginSession& session) {
+    const std::optional<Token> token = parts_.tokens->FindByHash(session.token.hash);
+    return !token.has_value() || !token->SameRights(session.token);
+  });
 }
 
 HttpReply Console::AnswerAnyone(const HttpRequest& request) {
@@ -160,15 +237,23 @@ HttpReply Console::AnswerAnyone(const HttpRequest& request) {
             .type = "text/plain",
             .body = "this form is not a form of this console\n"};
   }
+  if (!parts_.tokens->problem().ok()) {
+    return BarePage(503, "Not available", [](Html* html) {
+      html->Put("h1", "Nobody can log in now");
+      html->Put("p",
+                "deferd's file of tokens cannot be read. deferctl status on the server says why.");
+    });
+  }
+  EndRevoked();
   if (request.path == "/login" && request.method == "POST") return Login(request);
   const absl::Time now = parts_.clock->Now();
   const std::string id = SessionId(request);
   const LoginSession* const session = id.empty() ? nullptr : sessions_.Find(id, now);
   const std::optional<Token> token =
-      session == nullptr ? std::nullopt : parts_.tokens->FindByHash(session->token_hash);
+      session == nullptr ? std::nullopt : parts_.tokens->FindByHash(session->token.hash);
   if (!token.has_value()) {
     if (session != nullptr) sessions_.End(id);
-    if (request.path == "/login") return LoginPage(200, "");
+    if (request.path == "/login") return LoginPage(request, 200, "");
     // A changed page must not be lost, and no address may lead on to another site.
     return RedirectTo(Url("/login"));
   }
@@ -186,31 +271,29 @@ HttpReply Console::AnswerAnyone(const HttpRequest& request) {
                            .now = now};
   if (request.method == "POST") return AnswerForm(request, visitor);
   if (request.path == "/login") return RedirectTo(Url("/"));
-  if (request.path == "/live") return Live(id, now);
+  if (request.path == "/live") return Live(id, token->name, now);
   const std::optional<Form> form = Form::Parse(request.query, /*lists=*/true);
   for (const Page& page : kPages) {
     if (request.path != page.path || !form.has_value()) continue;
-    return page.answer(visitor, *form);
+    return InBackground(visitor, *form, page.answer);
   }
   return NotFoundPage(visitor);
 }
 
 // Tells the script that something changed, so that it loads the page again.
-HttpReply Console::Live(const std::string& id, absl::Time now) {
+HttpReply Console::Live(const std::string& id, const std::string& owner, absl::Time now) {
   auto next = [this, id, after = absl::ToUnixMicros(now),
                silent = 0]() mutable -> std::optional<std::string> {
     const LoginSession* const session = sessions_.Peek(id, parts_.clock->Now());
     if (session == nullptr) return std::nullopt;
-    const std::optional<Token> token = parts_.tokens->FindByHash(session->token_hash);
-    if (!token.has_value()) return std::nullopt;
-    const absl::StatusOr<Json> events =
-        parts_.caller->Run(ResourceAt("GET", "/events"), "", {{"after", after}}, *token);
+    const std::optional<Token> token = parts_.tokens->FindByHash(session->token.hash);
+    if (!token.has_value() || !token->SameRights(session->token)) return std::nullopt;
+    const absl::StatusOr<Json> events = parts_.caller->News(*token, &after);
     if (!events.ok()) return std::nullopt;
     if (events->empty()) return ++silent % kSilence == 0 ? ": \n\n" : "";
-    after = std::max(after, Number(events->back(), "seq"));
     return "event: change\ndata:\n\n";
   };
-  return {.type = "text/event-stream", .next = std::move(next)};
+  return {.type = "text/event-stream", .next = std::move(next), .owner = owner};
 }
 
 HttpReply Console::Login(const HttpRequest& request) {
@@ -218,22 +301,34 @@ HttpReply Console::Login(const HttpRequest& request) {
   const std::optional<Form> form = Form::Parse(request.body);
   const std::string secret =
       form.has_value() ? std::string(absl::StripAsciiWhitespace(form->Get("token"))) : "";
+  const std::string key = CookieValue(request, kLoginCookie);
+  if (!form.has_value() || key.empty() || !SameSecret(form->Get("key"), key)) {
+    return LoginPage(request, 403, "This page was too old. Log in again.");
+  }
   const std::optional<Token> token = parts_.tokens->Find(secret);
   if (!token.has_value()) {
+    const bool slow = failures_.Take(secret, now);
+    if (const int64_t failures = failures_.Report(now); failures > 0) {
+      spdlog::warn("console: {} log-ins with a token that is not known", failures);
+    }
     // A valid token is never refused because others guess.
-    if (!failures_.Take(now)) {
-      HttpReply reply = LoginPage(429, "Too many failures: wait a few seconds.");
+    if (!slow) {
+      HttpReply reply = LoginPage(request, 429, "Too many failures: wait a few seconds.");
       reply.headers.emplace_back("Retry-After", "5");
       return reply;
     }
-    spdlog::warn("console: log-in with a token that is not known");
-    return LoginPage(401, "This token is not known, or was revoked.");
+    return LoginPage(request, 401, "This token is not known, or was revoked.");
   }
+  if (!rates_.Take(*token, now)) {
+    return LoginPage(request, 429, "Too many requests: wait a second.");
+  }
+  // Who logs in again leaves no session behind.
+  if (const std::string before = SessionId(request); !before.empty()) sessions_.End(before);
   const std::optional<std::string> id = sessions_.Begin(*token, ZoneNamed(form->Get("zone")), now);
-  if (!id.has_value()) return LoginPage(503, "The server has no random bytes.");
+  if (!id.has_value()) return LoginPage(request, 503, "The server has no random bytes.");
   spdlog::info("console: token:{} logged in", token->name);
   HttpReply reply = RedirectTo(Url("/"));
-  reply.headers.emplace_back("Set-Cookie", CookieFor(request, *id));
+  SetCookie(request, kCookie, *id, Sessions::kLongest, &reply);
   return reply;
 }
 
@@ -251,10 +346,10 @@ HttpReply Console::AnswerForm(const HttpRequest& request, const Visitor& visitor
   if (request.path == "/logout") {
     sessions_.End(SessionId(request));
     HttpReply reply = RedirectTo(Url("/login"));
-    reply.headers.emplace_back("Set-Cookie", CookieFor(request, ""));
+    SetCookie(request, kCookie, "", absl::ZeroDuration(), &reply);
     return reply;
   }
-  if (request.path == "/act") return Act(visitor, *form);
+  if (request.path == "/act") return InBackground(visitor, *form, Act);
   return NotFoundPage(visitor);
 }
 

@@ -5,12 +5,14 @@
 // decides it (exporter/api/caller.h), in the token's name. No sockets: HttpServer carries it.
 //
 // A form is taken only from a page of this session: it carries the session's secret, the cookie is
-// SameSite=Strict, and a browser that says the form is another site's is refused. Not thread-safe:
-// used on the HTTP server's thread.
+// SameSite=Strict, and a browser that says the form is another site's is refused. The log-in's form
+// has a secret and a cookie of its own. Not thread-safe: used on the HTTP server's thread; pages
+// are left to its workers (HttpReply::work).
 
 #ifndef DEFERD_EXPORTER_CONSOLE_CONSOLE_H_
 #define DEFERD_EXPORTER_CONSOLE_CONSOLE_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/time/time.h"
@@ -39,13 +41,15 @@ class Console {
  private:
   HttpReply AnswerAnyone(const HttpRequest& request);
   HttpReply Login(const HttpRequest& request);
-  HttpReply Live(const std::string& id, absl::Time now);
+  HttpReply Live(const std::string& id, const std::string& owner, absl::Time now);
   HttpReply AnswerForm(const HttpRequest& request, const Visitor& visitor);
+  void EndRevoked();
 
   const Parts parts_;
   Sessions sessions_;
+  int64_t tokens_version_ = 0;  // of the tokens that the sessions were compared with
   TokenRates rates_;
-  Bucket failures_;
+  StrangerRates failures_;
 };
 
 }  // namespace deferd

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "exporter/console/page.h"
@@ -17,14 +18,16 @@ std::string SenderOf(const Json& row) {
   return sender.empty() ? "<>" : sender;
 }
 
+// Whether no spreadsheet takes a cell that begins so for a formula: known are = + - @, a tab, a
+// line end, and their wide forms, all of them also behind blanks. Rather a quote too many than a
+// program that runs, so this lists what may stay.
+bool IsPlain(absl::string_view text) {
+  return text.empty() || absl::ascii_isalnum(text[0]) ||
+         absl::string_view("<[(.:/_#*\"'").find(text[0]) != absl::string_view::npos;
+}
+
 std::string CsvCell(absl::string_view text) {
-  std::string cell;
-  // A spreadsheet runs a cell that begins so. It also skips blanks before.
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first != absl::string_view::npos &&
-      absl::string_view("=+-@|%").find(text[first]) != absl::string_view::npos) {
-    cell = "'";
-  }
+  std::string cell = IsPlain(text) ? "" : "'";
   absl::StrAppend(&cell, absl::StrReplaceAll(text, {{"\"", "\"\""}}));
   return absl::StrCat("\"", cell, "\"");
 }

@@ -2,41 +2,9 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "policy/text.h"
+#include "policy/html_text.h"
 
 namespace deferd {
-
-namespace {
-
-// For text and for an attribute in double quotes; control characters, those of bidirectional text
-// too, and bytes that are no UTF-8 become U+FFFD.
-std::string Escaped(absl::string_view text) {
-  std::string out;
-  for (char c : PrintableUtf8(text)) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out.push_back(c);
-    }
-  }
-  return out;
-}
-
-}  // namespace
 
 std::string EscapeUrl(absl::string_view text) {
   constexpr char kHex[] = "0123456789ABCDEF";
@@ -71,24 +39,24 @@ Html::Scope::~Scope() {
 void Html::Begin(const char* element, const Attributes& attributes, const Url* url,
                  const char* url_name) {
   absl::StrAppend(&out_, "<", element);
-  if (url != nullptr) absl::StrAppend(&out_, " ", url_name, "=\"", Escaped(url->text()), "\"");
+  if (url != nullptr) absl::StrAppend(&out_, " ", url_name, "=\"", EscapeHtml(url->text()), "\"");
   for (const Attribute& one : attributes) {
-    absl::StrAppend(&out_, " ", one.name, "=\"", Escaped(one.value), "\"");
+    absl::StrAppend(&out_, " ", one.name, "=\"", EscapeHtml(one.value), "\"");
   }
   out_ += ">";
 }
 
-Html::Scope Html::In(Literal element, const Attributes& attributes) {
+Html::Scope Html::In(ElementName element, const Attributes& attributes) {
   Begin(element.text(), attributes);
   return {this, element.text()};
 }
 
-void Html::Put(Literal element, absl::string_view text, const Attributes& attributes) {
+void Html::Put(ElementName element, absl::string_view text, const Attributes& attributes) {
   const Scope scope = In(element, attributes);
   Text(text);
 }
 
-void Html::Void(Literal element, const Attributes& attributes) {
+void Html::Void(ElementName element, const Attributes& attributes) {
   Begin(element.text(), attributes);
 }
 
@@ -116,7 +84,7 @@ void Html::Script(const Url& source) {
 
 void Html::Style(const Url& source) { Begin("link", {{"rel", "stylesheet"}}, &source, "href"); }
 
-void Html::Text(absl::string_view text) { out_ += Escaped(text); }
+void Html::Text(absl::string_view text) { out_ += EscapeHtml(text); }
 void Html::Text(int64_t number) { absl::StrAppend(&out_, number); }
 
 }  // namespace deferd

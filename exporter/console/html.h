@@ -1,10 +1,11 @@
 // Writes HTML in which no text can become markup.
 //
 // Names of elements and attributes are literals, checked while compiling: attributes that hold
-// script or style (onclick, style, srcdoc) do not exist here. Every other text is a value, and is
-// escaped where it is written. An attribute that holds an address takes a Url, whose path is a
-// literal and whose parameters are percent-encoded, so that a value can name neither a scheme nor
-// another host. Elements close in the order in which their scopes end.
+// script or style (onclick, style, srcdoc) do not exist here, nor do elements whose content is not
+// text (script, style). Every other text is a value, and is escaped where it is written. An
+// attribute that holds an address takes a Url, whose path is a literal and whose parameters are
+// percent-encoded, so that a value can name neither a scheme nor another host. Elements close in
+// the order in which their scopes end.
 //
 // Not thread-safe. What is written is valid UTF-8 without control characters.
 
@@ -58,8 +59,27 @@ constexpr bool IsUrl(const char* name) {
 constexpr bool IsForbidden(const char* name) {
   return (name[0] == 'o' && name[1] == 'n') || Same(name, "style") || Same(name, "srcdoc");
 }
+// Their content is no text.
+constexpr bool IsForbiddenElement(const char* name) {
+  for (const char* one : {"script", "style", "iframe", "object", "embed", "base", "template"}) {
+    if (Same(name, one)) return true;
+  }
+  return false;
+}
 void NoSuchAttribute();  // not constant, so calling it stops the compiler
+void NoSuchElement();
 }  // namespace html_names
+
+class ElementName {
+ public:
+  consteval ElementName(const char* text) : text_(text) {  // NOLINT
+    if (html_names::IsForbiddenElement(text)) html_names::NoSuchElement();
+  }
+  constexpr const char* text() const { return text_; }
+
+ private:
+  const char* text_;
+};
 
 class AttributeName {
  public:
@@ -99,17 +119,17 @@ class Html {
     const char* name_;
   };
 
-  Scope In(Literal element, const Attributes& attributes = {});
-  Scope InAs(Literal element, Literal css_class) {
+  Scope In(ElementName element, const Attributes& attributes = {});
+  Scope InAs(ElementName element, Literal css_class) {
     return In(element, {{"class", css_class.text()}});
   }
   // An element with text alone.
-  void Put(Literal element, absl::string_view text, const Attributes& attributes = {});
-  void PutAs(Literal element, Literal css_class, absl::string_view text) {
+  void Put(ElementName element, absl::string_view text, const Attributes& attributes = {});
+  void PutAs(ElementName element, Literal css_class, absl::string_view text) {
     Put(element, text, {{"class", css_class.text()}});
   }
   // An element that has no content: input, meta.
-  void Void(Literal element, const Attributes& attributes);
+  void Void(ElementName element, const Attributes& attributes);
 
   void Link(const Url& to, absl::string_view text, const Attributes& attributes = {});
   Scope InLink(const Url& to, const Attributes& attributes = {});

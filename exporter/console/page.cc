@@ -67,7 +67,10 @@ HttpReply HtmlReply(int code, Html* html) {
                             : code == 401 ? "Unauthorized"
                             : code == 403 ? "Forbidden"
                             : code == 404 ? "Not Found"
+                            : code == 202 ? "Accepted"
                             : code == 429 ? "Too Many Requests"
+                            : code == 503 ? "Service Unavailable"
+                            : code == 504 ? "Gateway Timeout"
                                           : "Error",
                   .type = "text/html; charset=utf-8",
                   .body = html->Take()};

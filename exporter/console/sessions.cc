@@ -13,17 +13,19 @@ std::optional<std::string> Sessions::Begin(const Token& token, absl::TimeZone zo
   std::optional<std::string> csrf = NewSecret();
   if (!id.has_value() || !csrf.has_value()) return std::nullopt;
   absl::erase_if(sessions_, [now](const auto& one) { return IsOver(one.second, now); });
-  if (sessions_.size() >= kMax) {
-    sessions_.erase(std::min_element(
-        sessions_.begin(), sessions_.end(),
-        [](const auto& a, const auto& b) { return a.second.used < b.second.used; }));
+  const auto is_own = [&](const auto& one) { return one.second.token.hash == token.hash; };
+  const bool own =
+      static_cast<size_t>(std::count_if(sessions_.begin(), sessions_.end(), is_own)) >= kMaxOfOne;
+  if (own || sessions_.size() >= kMax) {
+    auto oldest = sessions_.end();
+    for (auto one = sessions_.begin(); one != sessions_.end(); ++one) {
+      if (own && !is_own(*one)) continue;
+      if (oldest == sessions_.end() || one->second.used < oldest->second.used) oldest = one;
+    }
+    sessions_.erase(oldest);
   }
-  sessions_[Sha256Hex(*id)] = {.token_name = token.name,
-                               .token_hash = token.hash,
-                               .csrf = *std::move(csrf),
-                               .zone = zone,
-                               .begun = now,
-                               .used = now};
+  sessions_[Sha256Hex(*id)] = {
+      .token = token, .csrf = *std::move(csrf), .zone = zone, .begun = now, .used = now};
   return id;
 }
 
@@ -41,6 +43,10 @@ const LoginSession* Sessions::Find(absl::string_view id, absl::Time now) {
 const LoginSession* Sessions::Peek(absl::string_view id, absl::Time now) const {
   const auto found = sessions_.find(Sha256Hex(id));
   return found == sessions_.end() || IsOver(found->second, now) ? nullptr : &found->second;
+}
+
+void Sessions::EndIf(absl::FunctionRef<bool(const LoginSession&)> over) {
+  absl::erase_if(sessions_, [&](const auto& one) { return over(one.second); });
 }
 
 void Sessions::End(absl::string_view id) { sessions_.erase(Sha256Hex(id)); }

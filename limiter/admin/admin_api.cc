@@ -276,7 +276,7 @@ absl::StatusOr<Json> AdminApi::Blocks(const Json& args, const Peer&) const {
 }
 
 // A block of a name that nobody sends as stops nothing, and its author believes that it does.
-absl::Status AdminApi::CheckBlockable(const Subject& subject) const {
+absl::Status AdminApi::CheckBlockable(const Subject& subject, const Peer& peer) const {
   if (subject.kind != SubjectKind::kDomain && absl::StrContains(subject.id, '*')) {
     return absl::InvalidArgumentError(
         absl::StrCat(subject.ToString(), " names one ", SubjectKindName(subject.kind),
@@ -300,7 +300,9 @@ absl::Status AdminApi::CheckBlockable(const Subject& subject) const {
         " is a public suffix; a block applies to one domain, not to those below it, so "
         "name the domain itself"));
   }
-  const std::vector<std::string> near = NearSubjects(PartsOfWhy(), subject);
+  // Names others, so it is for people on this machine alone.
+  const std::vector<std::string> near =
+      peer.name.empty() ? NearSubjects(PartsOfWhy(), subject) : std::vector<std::string>();
   return absl::InvalidArgumentError(absl::StrCat(
       "'", subject.id, "' is not a domain that deferd has seen; ",
       near.empty() ? std::string("a local user is local:NAME@HOST, a login login:NAME@DOMAIN")
@@ -310,7 +312,7 @@ absl::Status AdminApi::CheckBlockable(const Subject& subject) const {
 absl::StatusOr<Json> AdminApi::Block(const Json& args, const Peer& peer) const {
   absl::StatusOr<Subject> subject = SubjectArg(args);
   if (!subject.ok()) return subject.status();
-  if (absl::Status sensible = CheckBlockable(*subject); !sensible.ok()) return sensible;
+  if (absl::Status sensible = CheckBlockable(*subject, peer); !sensible.ok()) return sensible;
   absl::StatusOr<std::string> length = StringArg(args, "for");
   if (!length.ok()) return length.status();
   absl::StatusOr<absl::Duration> duration = LengthOf(*length);
@@ -541,10 +543,15 @@ absl::StatusOr<Json> AdminApi::Incidents(const Json& args, const Peer&) const {
 absl::StatusOr<Json> AdminApi::Top(const Json& args, const Peer&) const {
   absl::StatusOr<int64_t> limit = IntegerArg(args, "limit", 20);
   if (!limit.ok()) return limit.status();
+  absl::StatusOr<Confines> confines = Confines::FromArgs(args);
+  if (!confines.ok()) return confines.status();
   if (parts_.refresh) parts_.refresh(nullptr);
+  const auto most = static_cast<size_t>(*limit);
   Json top = Json::array();
-  for (const SubjectCounts& one : parts_.limiter->Top(static_cast<size_t>(*limit))) {
+  for (const SubjectCounts& one : parts_.limiter->Top(confines->everybody() ? most : 0)) {
+    if (!confines->Hold(one.subject)) continue;
     top.push_back(SubjectCountsJson(one));
+    if (top.size() == most) break;
   }
   return top;
 }

@@ -1,8 +1,8 @@
 // The verbs that a running daemon answers.
 //
 // Arguments and results are the JSON that `deferctl --json` shows; deferctl prints its pages from
-// the same values (admin_pages.h). Called on the admin door's thread. Everything it works on must
-// outlive it.
+// the same values (admin_pages.h). Thread-safe, if its parts are: the admin door and the HTTP API's
+// workers call it at once. Everything it works on must outlive it.
 
 #ifndef DEFERD_LIMITER_ADMIN_ADMIN_API_H_
 #define DEFERD_LIMITER_ADMIN_ADMIN_API_H_
@@ -135,7 +135,7 @@ class AdminApi {
   absl::StatusOr<Json> Changes(const Json& args, const Peer& peer) const;
 
   // InvalidArgument for a name that nobody can send as, unless it was seen.
-  absl::Status CheckBlockable(const Subject& subject) const;
+  absl::Status CheckBlockable(const Subject& subject, const Peer& peer) const;
   WhyParts PartsOfWhy() const;
   Json AsCharged(const Json& args) const;
   // Adds not_saved and not_shared to what is told of the case.

@@ -27,19 +27,20 @@ constexpr size_t kMaxSample = 300;
 
 constexpr Outcome kBad[] = {Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
 
-// Calls `look` for each row, the newest first; false: there were more than kMaxLooked.
-absl::StatusOr<bool> LookAtAll(const LedgerSearch& search, LedgerQuery query,
+// Calls `look` for each row, the newest first; false: there were more than kMaxLooked, with those
+// that were looked at before.
+absl::StatusOr<bool> LookAtAll(const LedgerSearch& search, LedgerQuery query, size_t* looked,
                                const std::function<void(const LedgerRow&)>& look) {
   query.limit = kPage;
-  for (size_t looked = 0;;) {
+  while (*looked < kMaxLooked) {
     absl::StatusOr<LedgerPage> page = search(query);
     if (!page.ok()) return page.status();
     for (const LedgerRow& row : page->rows) look(row);
-    looked += page->rows.size();
+    *looked += page->rows.size();
     if (page->next == 0) return true;
-    if (looked >= kMaxLooked) return false;
     query.before = page->next;
   }
+  return false;
 }
 
 absl::StatusOr<absl::Time> Since(const Json& args, const char* otherwise, absl::Time now) {
@@ -117,6 +118,8 @@ absl::StatusOr<Json> History(const LedgerSearch& search, const Json& args, absl:
   if (!by->empty() && *by != "subject") {
     return absl::InvalidArgumentError("by: expected \"subject\"");
   }
+  absl::StatusOr<Confines> confines = Confines::FromArgs(args);
+  if (!confines.ok()) return confines.status();
   LedgerQuery query;
   if (!text->empty()) {
     absl::StatusOr<Subject> subject = Subject::Parse(*text);
@@ -124,6 +127,9 @@ absl::StatusOr<Json> History(const LedgerSearch& search, const Json& args, absl:
     query.subject = subject->ToString();
   }
   const bool by_subject = !by->empty();
+  if (!by_subject && !confines->everybody()) {
+    return absl::PermissionDeniedError("this counts the mail of the whole server");
+  }
   query.since = *since;
   query.until = now;
   query.outcomes.assign(std::begin(kBad), std::end(kBad));
@@ -133,7 +139,7 @@ absl::StatusOr<Json> History(const LedgerSearch& search, const Json& args, absl:
   const absl::Duration step = (now - *since) / *size;
   Steps all(steps);
   std::map<std::string, Steps> subjects;
-  absl::StatusOr<bool> whole = LookAtAll(search, query, [&](const LedgerRow& row) {
+  const auto add = [&](const LedgerRow& row) {
     const int64_t at = std::clamp<int64_t>((row.time - *since) / step, 0, *size - 1);
     if (!by_subject) {
       all.Add(row.outcome, static_cast<size_t>(at));
@@ -141,9 +147,26 @@ absl::StatusOr<Json> History(const LedgerSearch& search, const Json& args, absl:
     }
     for (const std::string& name : {row.subject, row.narrower}) {
       if (name.empty() || (!subjects.contains(name) && subjects.size() >= kMaxSubjects)) continue;
+      if (!confines->everybody()) {
+        const absl::StatusOr<Subject> subject = Subject::Parse(name);
+        if (!subject.ok() || !confines->Hold(*subject)) continue;
+      }
       subjects.try_emplace(name, steps).first->second.Add(row.outcome, static_cast<size_t>(at));
     }
-  });
+  };
+  size_t looked = 0;
+  absl::StatusOr<bool> whole = true;
+  if (confines->everybody()) {
+    whole = LookAtAll(search, query, &looked, add);
+  } else {
+    // Each by itself: the newest rows of all may be others' alone.
+    for (const std::string& domain : confines->domains()) {
+      query.domain = domain;
+      const absl::StatusOr<bool> one = LookAtAll(search, query, &looked, add);
+      if (!one.ok()) return one.status();
+      whole = *whole && *one;
+    }
+  }
   if (!whole.ok()) return whole.status();
   Json history = {{"since", FormatUtc(*since)},
                   {"until", FormatUtc(now)},
@@ -173,7 +196,8 @@ absl::StatusOr<Json> Destinations(const LedgerSearch& search, const Json& args, 
   query.outcomes.assign(std::begin(kBad), std::end(kBad));
   query.outcomes.push_back(Outcome::kDelivered);
   std::map<std::string, Destination> destinations;
-  absl::StatusOr<bool> whole = LookAtAll(search, query, [&](const LedgerRow& row) {
+  size_t looked = 0;
+  absl::StatusOr<bool> whole = LookAtAll(search, query, &looked, [&](const LedgerRow& row) {
     if (row.host.empty() && row.host_ip.empty()) return;  // no server was reached
     Destination& one = destinations[OrganisationOf(row.host.empty() ? row.host_ip : row.host)];
     one.counts.Add(CountedAs(row.outcome));

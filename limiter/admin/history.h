@@ -18,7 +18,7 @@ namespace deferd {
 // Arguments: `subject` (absent: all), `since` (default 24h), `steps` (1 to 240, default 48), `by`
 // ("subject" or absent). {since, until, step_seconds, all, delivered, deferred, failed}: lists of
 // one number a step, the oldest first. By subject: {since, until, step_seconds, all, subjects:
-// {NAME: {deferred, failed}}}, of those with bad attempts.
+// {NAME: {deferred, failed}}}, of those with bad attempts; `domains`: only of these (Confines).
 absl::StatusOr<Json> History(const LedgerSearch& search, const Json& args, absl::Time now);
 
 // Arguments: `since` (default 1h), `limit` (default 50; 0: all). {since, until, all, rows [{name,

@@ -148,6 +148,13 @@ absl::StatusOr<LedgerQuery> ReadFilters(const Json& args, absl::Time now, Outcom
     if (!text.ok()) return text.status();
     *to = *std::move(text);
   }
+  absl::StatusOr<std::string> charged = TextArg(args, "subject");
+  if (!charged.ok()) return charged.status();
+  if (!charged->empty()) {
+    absl::StatusOr<Subject> subject = Subject::Parse(*charged);
+    if (!subject.ok()) return subject.status();
+    query.subject = subject->ToString();
+  }
   // "@far.example" is everybody there.
   if (absl::StartsWith(query.sender, "@") && domain.empty()) {
     domain = std::exchange(query.sender, "").substr(1);
@@ -485,6 +492,9 @@ absl::StatusOr<Json> Track(const LedgerSearch& search, const Json& args, absl::T
   if (!filters.ok()) return filters.status();
   absl::StatusOr<std::string> what = TextArg(args, "what");
   if (!what.ok()) return what.status();
+  if (!what->empty() && !filters->subject.empty()) {
+    return absl::InvalidArgumentError("what: not together with a subject");
+  }
   absl::StatusOr<std::vector<LedgerQuery>> queries = QueriesFor(*what, *filters);
   if (!queries.ok()) return queries.status();
   // A message's life is told whole, from its beginning.

@@ -4,7 +4,8 @@
 // `senderauth`, `deliveredto` ...) besides deferd's own where they mean the same.
 //
 // Arguments (all optional texts, any of them may be combined): `what` (a domain, an address of
-// either side, a message id, or a subject such as login:bob@example.com), `domain`, `sender`,
+// either side, a message id, or a subject such as login:bob@example.com), `subject` (only what is
+// charged to it; not together with `what`), `domain`, `sender`,
 // `recipient` (the final address or the one before aliases), `id`, `host`, `outcome` (a list:
 // "failed", "bad", ...), `to_domain` (of the recipient), `address` (a part of either side's),
 // `code` ("550", "5.7.1", "5.7"), `class`, `mail_subject` (a part of it), `since` and `until` ("2h"

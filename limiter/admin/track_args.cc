@@ -26,6 +26,19 @@ absl::StatusOr<int64_t> WholeArg(const Json& args, const char* name, int64_t oth
   return it->get<int64_t>();
 }
 
+absl::StatusOr<Confines> Confines::FromArgs(const Json& args) {
+  Confines confines;
+  const auto list = args.find("domains");
+  if (list == args.end() || list->is_null()) return confines;
+  if (!list->is_array()) return absl::InvalidArgumentError("domains: expected a list");
+  confines.domains_.emplace();
+  for (const Json& one : *list) {
+    if (!one.is_string()) return absl::InvalidArgumentError("domains: expected a list of texts");
+    confines.domains_->insert(one.get<std::string>());
+  }
+  return confines;
+}
+
 absl::StatusOr<absl::Time> ParseWhen(absl::string_view text, absl::Time now) {
   absl::StatusOr<absl::Duration> ago = ParseDuration(absl::StripSuffix(text, " ago"));
   if (ago.ok()) return now - *ago;

@@ -328,8 +328,8 @@ void RunningDaemon::Run() {
 // then the lines already read.
 void RunningDaemon::Stop() {
   if (std::exchange(stopped_, true)) return;
-  http_.reset();
-  web_.reset();
+  http_.server.reset();
+  web_.server.reset();
   for (Door* door : {&hook_, &admin_}) {
     if (!door->thread.joinable()) continue;
     door->server->Stop(kDrain);

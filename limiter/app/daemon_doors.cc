@@ -74,6 +74,8 @@ absl::StatusOr<Listener> RunningDaemon::Listen(const std::string& name, const st
   return listener;
 }
 
+// First everything is made that the doors' threads use, which is what `status` shows of the other
+// doors too; then the threads start.
 absl::Status RunningDaemon::OpenDoors() {
   for (auto open : {&RunningDaemon::OpenApi, &RunningDaemon::OpenAdmin, &RunningDaemon::OpenHook,
                     &RunningDaemon::OpenHttp}) {
@@ -81,6 +83,17 @@ absl::Status RunningDaemon::OpenDoors() {
     if (!opened.ok()) return opened;
   }
   for (const auto& [name, address] : listening_) spdlog::info("{}: listening on {}", name, address);
+  for (Door* door : {&hook_, &admin_}) {
+    if (door->server == nullptr) continue;
+    door->thread = std::thread([server = door->server.get()] { server->Run(); });
+  }
+  for (HttpDoor* door : {&http_, &web_}) {
+    if (door->listeners.empty()) continue;
+    absl::StatusOr<std::unique_ptr<HttpServer>> server =
+        HttpServer::Start(std::move(door->listeners), door->handlers);
+    if (!server.ok()) return server.status();
+    door->server = *std::move(server);
+  }
   return absl::OkStatus();
 }
 
@@ -146,7 +159,6 @@ absl::Status RunningDaemon::OpenHook() {
                   });
   if (!opened.ok()) return opened;
   hook_.server = *std::move(server);
-  hook_.thread = std::thread([this] { hook_.server->Run(); });
   return absl::OkStatus();
 }
 
@@ -181,7 +193,6 @@ absl::Status RunningDaemon::OpenAdmin() {
   const auto sessions = [this](AdminAccess access) {
     AdminHandler handler = [this, access](const std::string& verb, const Json& args,
                                           const Peer& peer) {
-      MutexLock lock(&verbs_mutex_);
       return api_.Handle(verb, args, peer, access);
     };
     return [handler](const Peer& peer) { return std::make_unique<AdminSession>(peer, handler); };
@@ -197,50 +208,34 @@ absl::Status RunningDaemon::OpenAdmin() {
     if (!added.ok()) return added;
   }
   admin_.server = *std::move(server);
-  admin_.thread = std::thread([this] { admin_.server->Run(); });
   return absl::OkStatus();
 }
 
 absl::Status RunningDaemon::OpenApi() {
-  absl::StatusOr<std::unique_ptr<TokenBook>> tokens =
-      TokenBook::Load(absl::StrCat(config_.state_dir, "/tokens.json"));
-  tokens_status_ = tokens.status();
-  if (tokens.ok()) tokens_ = *std::move(tokens);
   if (config_.api_listen.empty()) return absl::OkStatus();
-  if (!tokens_status_.ok()) return tokens_status_;
   absl::StatusOr<Listener> listener = Listen("api", config_.api_listen, config_.api_options);
   if (!listener.ok()) return listener.status();
   caller_ = std::make_unique<Caller>(
       [this](const std::string& verb, const Json& args, const std::string& person) {
-        // Many followers ask for these each second; they have a lock of their own.
-        if (verb == "events") return api_.Handle(verb, args, {.name = person});
-        MutexLock lock(&verbs_mutex_);
         return api_.Handle(verb, args, {.name = person});
       });
-  web_api_ = std::make_unique<WebApi>(WebApi::Parts{.tokens = tokens_.get(),
-                                                    .clock = &clock_,
-                                                    .caller = caller_.get(),
-                                                    .version = DEFERD_VERSION});
+  web_api_ = std::make_unique<WebApi>(WebApi::Parts{
+      .tokens = &tokens_, .clock = &clock_, .caller = caller_.get(), .version = DEFERD_VERSION});
   if (config_.api_console) {
     console_ = std::make_unique<Console>(
-        Console::Parts{.tokens = tokens_.get(), .clock = &clock_, .caller = caller_.get()});
+        Console::Parts{.tokens = &tokens_, .clock = &clock_, .caller = caller_.get()});
   }
-  std::vector<Listener> listeners;
-  listeners.push_back(*std::move(listener));
-  absl::StatusOr<std::unique_ptr<HttpServer>> server =
-      HttpServer::Start(std::move(listeners), {.api = [this](const HttpRequest& request) {
-                          const bool of_api = absl::StartsWith(request.path, "/api/");
-                          return console_ == nullptr || of_api ? web_api_->Answer(request)
-                                                               : console_->Answer(request);
-                        }});
-  if (!server.ok()) return server.status();
-  web_ = *std::move(server);
+  web_.listeners.push_back(*std::move(listener));
+  web_.handlers.bell = bell_;
+  web_.handlers.api = [this](const HttpRequest& request) {
+    const bool of_api = absl::StartsWith(request.path, "/api/");
+    return console_ == nullptr || of_api ? web_api_->Answer(request) : console_->Answer(request);
+  };
   return absl::OkStatus();
 }
 
 absl::Status RunningDaemon::OpenHttp() {
   if (config_.http_listen.empty()) return absl::OkStatus();
-  std::vector<Listener> listeners;
   for (const std::string& address : config_.http_listen) {
     if (absl::StartsWith(address, "[") && config_.http_listen.size() > 1 && !HasIpv6Loopback()) {
       spdlog::info("http: this machine has no ::1, so nothing listens on {}", address);
@@ -248,14 +243,10 @@ absl::Status RunningDaemon::OpenHttp() {
     }
     absl::StatusOr<Listener> listener = Listen("http", address, {});
     if (!listener.ok()) return listener.status();
-    listeners.push_back(*std::move(listener));
+    http_.listeners.push_back(*std::move(listener));
   }
-  absl::StatusOr<std::unique_ptr<HttpServer>> http =
-      HttpServer::Start(std::move(listeners),
-                        {.metrics = [this] { return metrics_.Text(ReadGauges(), clock_.Now()); },
-                         .not_ready = [this] { return NotReady(); }});
-  if (!http.ok()) return http.status();
-  http_ = *std::move(http);
+  http_.handlers.metrics = [this] { return metrics_.Text(ReadGauges(), clock_.Now()); };
+  http_.handlers.not_ready = [this] { return NotReady(); };
   return absl::OkStatus();
 }
 

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
@@ -184,6 +185,11 @@ Json RunningDaemon::StatusJson() const {
   for (const auto& [name, address] : listening_) listening[name] = address;
   const Freshness::State freshness = freshness_.Get();
   const Json policy = PolicyInForce();
+  Json api = nullptr;
+  if (!config_.api_listen.empty()) {
+    api = Json::object();
+    api["problem"] = std::string(tokens_.problem().message());
+  }
   const Limiter::Stats stats = limiter_.stats();
   return {{"version", kVersion},
           {"node", state_dir_->node()},
@@ -202,6 +208,7 @@ Json RunningDaemon::StatusJson() const {
           {"shared", sharing_ == nullptr ? Json(nullptr) : sharing_->StatusJson()},
           {"queue", queue_keeper_ == nullptr ? Json(nullptr) : queue_keeper_->StatusJson()},
           {"notices", NoticesJson()},
+          {"api", std::move(api)},
           {"uptime", deferd::FormatDuration(absl::Seconds(1) + absl::Trunc(clock_.Now() - started_,
                                                                            absl::Seconds(1)))},
           {"lines", totals_.LinesJson()},

@@ -18,11 +18,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "exporter/api/caller.h"
 #include "exporter/api/event_log.h"
 #include "exporter/api/token_book.h"
 #include "exporter/api/web_api.h"
+#include "exporter/bell.h"
 #include "exporter/console/console.h"
 #include "exporter/http_server.h"
 #include "exporter/metrics.h"
@@ -34,6 +36,7 @@
 #include "limiter/app/file_watch.h"
 #include "limiter/app/freshness_watch.h"
 #include "limiter/app/journal.h"
+#include "limiter/app/reader_pool.h"
 #include "limiter/app/sharing.h"
 #include "limiter/app/totals.h"
 #include "limiter/app/trouble_watch.h"
@@ -117,8 +120,7 @@ class RunningDaemon : public Daemon {
               .queue = MakeQueueVerb(),
               .token =
                   [this](const Json& args, const std::string& person) {
-                    return tokens_ == nullptr ? absl::StatusOr<Json>(tokens_status_)
-                                              : tokens_->Verb(args, clock_.Now(), person);
+                    return tokens_.Verb(args, clock_.Now(), person);
                   },
               .notice = [this](const Json& args) { return NoticeVerb(args); },
               .events = config_.api_listen.empty()
@@ -144,6 +146,11 @@ class RunningDaemon : public Daemon {
   struct Door {
     std::unique_ptr<SocketServer> server;
     std::thread thread;
+  };
+  struct HttpDoor {
+    std::vector<Listener> listeners;  // until it is open
+    HttpHandlers handlers;
+    std::unique_ptr<HttpServer> server;
   };
 
   std::unique_ptr<MailQueue> NewMailQueue();
@@ -195,7 +202,9 @@ class RunningDaemon : public Daemon {
   const Config config_;
   const std::shared_ptr<const StateDir> state_dir_;
   const std::unique_ptr<LocalStore> store_;
-  const std::unique_ptr<LedgerReader> reader_ = store_->NewReader();  // for the admin socket
+  // For the admin socket and the HTTP API's workers, who do not wait for each other.
+  const std::unique_ptr<LedgerReader> reader_ =
+      std::make_unique<ReaderPool>([this] { return store_->NewReader(); });
   const SystemClock clock_;
   const absl::Time started_;
 
@@ -235,11 +244,11 @@ class RunningDaemon : public Daemon {
   TroubleWatch trouble_watch_{state_dir_->node()};    // confined to the recorder's tick
   Limiter limiter_;
   Committer committer_;
-  Mutex verbs_mutex_;  // held while api_ answers: on the admin sockets' thread or the HTTP API's
+  const std::shared_ptr<const Bell> bell_ = std::make_shared<Bell>();  // rings with new tokens
+  TokenBook tokens_{absl::StrCat(config_.state_dir, "/tokens.json"),
+                    [bell = bell_] { bell->Ring(); }};
   AdminApi api_;
-  std::unique_ptr<TokenBook> tokens_;  // null: tokens_status_ says why
-  absl::Status tokens_status_;
-  // The next three are used on web_'s thread; null without [api].
+  // The next three are used on web_'s threads; null without [api].
   std::unique_ptr<Caller> caller_;
   std::unique_ptr<WebApi> web_api_;
   std::unique_ptr<Console> console_;
@@ -256,8 +265,8 @@ class RunningDaemon : public Daemon {
   Door hook_;
   Door admin_;
   std::unique_ptr<Watchdog> watchdog_;  // after the sockets' servers, which it watches
-  std::unique_ptr<HttpServer> http_;
-  std::unique_ptr<HttpServer> web_;
+  HttpDoor http_;
+  HttpDoor web_;
   std::vector<std::pair<std::string, std::string>>
       listening_;  // socket, address; fixed after start
   bool stopped_ = false;

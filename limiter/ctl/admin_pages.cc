@@ -223,6 +223,9 @@ std::string StatusPage(const Json& status) {
   for (const auto& [door, address] : At(status, "listening").items()) {
     absl::StrAppendFormat(&out, "%-8s %s\n", door, PrintableUtf8(address.get<std::string>()));
   }
+  if (const std::string problem = Field(At(status, "api"), "problem"); !problem.empty()) {
+    absl::StrAppend(&out, Wrapped("API      ", absl::StrCat("refuses everybody: ", problem)));
+  }
   const Json blind = status.value("blind", Json::array());
   for (const Json& alarm : blind) {
     absl::StrAppend(&out, Wrapped("BLIND    ", absl::StrCat(Field(alarm, "what"), "; ",

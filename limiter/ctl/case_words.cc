@@ -37,7 +37,8 @@ std::string CauseOf(const Json& record) {
 
 std::string ExempterOf(const Json& exemption) {
   const std::string by = Field(exemption, "by");
-  if (Field(exemption, "source") == "person") return by;
+  if (Field(exemption, "source") == "person") return by.empty() ? "a person" : by;
+  if (Field(exemption, "name").empty()) return by.empty() ? "the policy" : by;
   const std::string where = At(exemption, "line").is_number()
                                 ? absl::StrCat("policy, [exempt.", Field(exemption, "name"),
                                                "], line ", Number(exemption, "line"))

@@ -318,6 +318,13 @@ void LookAtHosts(const Json& attempts, DoctorReport* report) {
   }
 }
 
+void LookAtApi(const DoctorFacts& facts, DoctorReport* report) {
+  const std::string problem = Field(facts.status.value("api", Json(nullptr)), "problem");
+  if (problem.empty()) return;
+  report->Problem("the HTTP API and the console refuse everybody: no token can be checked",
+                  problem);
+}
+
 void LookAtPolicy(const DoctorFacts& facts, DoctorReport* report) {
   const Json policy = facts.status.value("policy", Json::object());
   if (Flag(policy, "stale")) {
@@ -384,6 +391,7 @@ Json Diagnose(const DoctorFacts& facts) {
   });
   if (!said) LookAtHosts(facts.attempts, &report);
   LookAtPolicy(facts, &report);
+  LookAtApi(facts, &report);
   const Json store = facts.status.value("store", Json::object());
   if (!Field(store, "problem").empty()) {
     report.Problem(absl::StrCat("counts cannot be saved: ", Field(store, "problem")),

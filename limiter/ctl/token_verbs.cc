@@ -74,7 +74,13 @@ void AddTokenVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
     sub->callback([chosen, run = std::move(run)] { *chosen = run; });
     return sub;
   };
-  CLI::App* add = verb("add", "create a token and print it once", [args] {
+  // A list that holds nothing is a mistake in a script, and must not give a token for everybody.
+  auto named = std::make_shared<CLI::Option*>(nullptr);
+  CLI::App* add = verb("add", "create a token and print it once", [args, named] {
+    if ((*named)->count() > 0 && args->domains.empty()) {
+      return absl::StatusOr<std::string>(
+          absl::InvalidArgumentError("--domains: names no domain; leave it out for all"));
+    }
     return Call(*args, "add",
                 {{"name", args->name}, {"role", args->role}, {"domains", args->domains}},
                 AddedPage);
@@ -85,9 +91,9 @@ void AddTokenVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
                   "viewer (reads), support (may unblock and release) or admin")
       ->capture_default_str()
       ->check(CLI::IsMember({"viewer", "support", "admin"}));
-  add->add_option("--domains", args->domains,
-                  "only these domains, separated by commas; default: all")
-      ->delimiter(',');
+  *named = add->add_option("--domains", args->domains,
+                           "only these domains, separated by commas; default: all")
+               ->delimiter(',');
   verb("list", "list the tokens", [args] { return Call(*args, "list", Json::object(), ListPage); });
   CLI::App* revoke = verb("revoke", "end a token at once", [args] {
     return Call(*args, "revoke", {{"name", args->name}}, RevokedPage);

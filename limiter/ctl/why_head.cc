@@ -68,7 +68,11 @@ Banner BannerOf(const Json& why, const Json& stop) {
   if (!stop.is_null()) {
     const std::string of = Field(stop, "subject");
     std::string more = SinceUntil(stop);
-    if (of != Field(why, "subject")) more = absl::StrCat("by the block of ", of, ", ", more);
+    if (of.empty()) {  // not shown to this reader
+      more = absl::StrCat("by a block that is not its own, ", more);
+    } else if (of != Field(why, "subject")) {
+      more = absl::StrCat("by the block of ", of, ", ", more);
+    }
     if (Field(stop, "state") == "probation") {
       return {"◌", Look::kWaiting, "MAY SEND A LITTLE", absl::StrCat("on probation ", more)};
     }
@@ -373,11 +377,11 @@ WhyLines WhyLinesOf(const Json& why, bool commands) {
   std::vector<std::string> steps;
   const std::string problem = Field(causes, "problem");
   if (!stop.is_null() && Flag(stop, "manual")) {
-    const std::string reason = Field(stop, "reason");
-    add("WHO", absl::StrCat(Field(stop, "by"), " stopped it by hand"));
+    const std::string reason = Field(stop, "reason"), by = Field(stop, "by");
+    add("WHO", absl::StrCat(by.empty() ? "a person" : by, " stopped it by hand"));
     add("WHAT", reason.empty() ? "no reason was given" : reason);
     add("FAULT", "no rule: it is a person's decision");
-    steps.push_back(absl::StrCat("ask ", Field(stop, "by")));
+    steps.push_back(by.empty() ? "ask the people who run the server" : absl::StrCat("ask ", by));
   } else if (LimitsWhatIsSent(stop)) {
     add("WHO", "all that it sends counts, delivered or not");
     add("WHAT", CauseOf(stop));

@@ -83,6 +83,31 @@ class ApiTest(DeferdTest):
         for secret in (admin, support, viewer):
             self.assertNotIn(secret, "".join(deferd.lines))
 
+    def test_a_damaged_file_of_tokens_stops_the_api_alone(self):
+        deferd = self.deferd(config=API)
+        admin = self.token(deferd, "panel", "--role", "admin")
+        path = deferd.path("state/tokens.json")
+        with open(path) as file:
+            good = file.read()
+        deferd.stop()
+        with open(path, "w") as file:
+            file.write(good[: len(good) // 2])
+        deferd.start()
+        status, kind, problem = self.ask(deferd, admin, "GET", "/status")
+        self.assertEqual((status, kind), (503, "application/problem+json"), problem)
+        self.assertIn("file of tokens", problem["detail"])
+        self.assertEqual(deferd.json("check", "good.example")["verdict"], "pass")
+        self.assertIn("tokens.json", deferd.json("status")["api"]["problem"])
+        self.assertIn("refuses everybody", deferd.ctl("status")[1])
+        status, _, err = deferd.ctl("token", "add", "second")
+        self.assertNotEqual(status, 0)
+        self.assertIn("left as it is", err)
+        with open(path) as file:
+            self.assertEqual(file.read(), good[: len(good) // 2])
+        with open(path, "w") as file:
+            file.write(good)
+        self.assertEqual(self.ask(deferd, admin, "GET", "/status")[0], 200)
+
     def test_what_the_description_lists_is_answered(self):
         deferd = self.deferd(config=API)
         admin = self.token(deferd, "panel", "--role", "admin")

@@ -34,7 +34,11 @@ class ConsoleTest(DeferdTest):
     def log_in(self, deferd, *arguments):
         """(cookie, csrf) of a token with these arguments."""
         token = deferd.json("token", "add", *arguments)["token"]
-        status, headers, _ = self.ask(deferd, "POST", "/login", {"token": token, "zone": "Europe/Berlin"})
+        status, headers, page = self.ask(deferd, "GET", "/login")
+        self.assertEqual(status, 200)
+        key = re.search(r'name="key" value="([^"]+)"', page).group(1)
+        form = {"token": token, "zone": "Europe/Berlin", "key": key}
+        status, headers, _ = self.ask(deferd, "POST", "/login", form, headers["Set-Cookie"].split(";")[0])
         self.assertEqual(status, 303)
         cookie = headers["Set-Cookie"].split(";")[0]
         page = self.ask(deferd, "GET", "/", cookie=cookie)[2]

@@ -21,7 +21,7 @@ class ApiFixture : public testing::Test {
   ApiFixture() {
     const std::string path = testing::TempDir() + "/api_tokens.json";
     std::filesystem::remove(path);
-    tokens_ = *TokenBook::Load(path);
+    tokens_ = std::make_unique<TokenBook>(path);
     caller_ = std::make_unique<Caller>(
         [this](const std::string& verb, const Json& args, const std::string& person) {
           called_.push_back({verb, args, person});
@@ -39,13 +39,16 @@ class ApiFixture : public testing::Test {
   HttpReply Ask(const std::string& secret, const std::string& method, const std::string& path,
                 const std::string& query = "", const std::string& body = "") {
     clock_.Advance(absl::Seconds(1));  // no test but that of the rate is about the rate
-    return api_->Answer({.method = method,
-                         .path = absl::StrCat(kApiRoot, path),
-                         .query = query,
-                         .authorization = secret.empty() ? "" : absl::StrCat("Bearer ", secret),
-                         .content_type = method == "POST" ? "application/json" : "",
-                         .body = body});
+    return Done(
+        api_->Answer({.method = method,
+                      .path = absl::StrCat(kApiRoot, path),
+                      .query = query,
+                      .authorization = secret.empty() ? "" : absl::StrCat("Bearer ", secret),
+                      .content_type = method == "POST" ? "application/json" : "",
+                      .body = body}));
   }
+  // With the work done that the server leaves to another thread.
+  static HttpReply Done(HttpReply reply) { return reply.work ? reply.work() : reply; }
   static Json JsonOf(const HttpReply& reply) {
     return Json::parse(reply.body, nullptr, /*allow_exceptions=*/false);
   }

@@ -27,9 +27,8 @@ class TokenBookTest : public testing::Test {
     Reopen();
   }
   void Reopen() {
-    auto book = TokenBook::Load(path_);
-    ASSERT_THAT(book, IsOk());
-    book_ = *std::move(book);
+    book_ = std::make_unique<TokenBook>(path_, [this] { ++changes_; });
+    EXPECT_THAT(book_->problem(), IsOk());
   }
   absl::StatusOr<std::string> Add(absl::string_view name, TokenRole role = TokenRole::kViewer,
                                   const std::vector<std::string>& domains = {}) {
@@ -42,6 +41,7 @@ class TokenBookTest : public testing::Test {
   }
   void WriteFileText(const std::string& text) const { std::ofstream(path_) << text; }
 
+  int changes_ = 0;
   const std::string path_ = testing::TempDir() + "/tokens.json";
   const absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
   std::unique_ptr<TokenBook> book_;
@@ -103,28 +103,88 @@ TEST_F(TokenBookTest, RefusesNamesAndDomainsThatAreNone) {
 }
 
 TEST_F(TokenBookTest, DoesNotGuessWhatADamagedFileMeant) {
-  ASSERT_THAT(Add("panel", TokenRole::kViewer, {"a.example"}), IsOk());
+  const std::string secret = *Add("panel", TokenRole::kViewer, {"a.example"});
   const std::string good = FileText();
   std::string no_domains = good;
   no_domains.replace(no_domains.find("\"domains\""), 9, "\"dom_ins\"");
   std::string role = good;
   role.replace(role.find("viewer"), 6, "wiewer");
-  for (const std::string& bad : {std::string("{"), std::string(), std::string("[]"), no_domains,
-                                 role, good.substr(0, good.size() / 2)}) {
+  std::string empty_domain = good;
+  empty_domain.replace(empty_domain.find("\"a.example\""), 11, "\"\"");
+  std::string twice = good;
+  const size_t begin = twice.find('{', 1), end = twice.find('}');
+  twice.insert(begin, absl::StrCat(twice.substr(begin, end - begin + 1), ","));
+  for (const std::string& bad :
+       {std::string("{"), std::string(), std::string("[]"), no_domains, role, empty_domain, twice,
+        good.substr(0, good.size() / 2), std::string(100, '[')}) {
     WriteFileText(bad);
-    EXPECT_THAT(TokenBook::Load(path_), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path_)))
-        << bad;
+    for (const bool fresh : {false, true}) {
+      std::unique_ptr<TokenBook> other = fresh ? std::make_unique<TokenBook>(path_) : nullptr;
+      TokenBook& book = fresh ? *other : *book_;
+      EXPECT_THAT(book.problem(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path_))) << bad;
+      EXPECT_FALSE(book.Find(secret).has_value()) << bad;
+      EXPECT_THAT(book.Add("new", TokenRole::kAdmin, {}, now_, "alice"),
+                  StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("left as it is")));
+      EXPECT_FALSE(book.Revoke("panel").ok());
+      EXPECT_FALSE(book.Verb({{"do", "list"}}, now_, "root").ok()) << "an empty list would lie";
+    }
+    EXPECT_EQ(FileText(), bad) << "what a person may still mend is not overwritten";
   }
+  WriteFileText(good);
+  EXPECT_THAT(book_->problem(), IsOk()) << "without a restart";
+  EXPECT_TRUE(book_->Find(secret).has_value());
 }
 
-TEST_F(TokenBookTest, AFileThatCannotBeWrittenChangesNothing) {
+TEST_F(TokenBookTest, AFileThatCannotBeReadIsReadWhenItCan) {
+  const std::string secret = *Add("panel");
+  std::filesystem::rename(path_, path_ + ".aside");
+  std::filesystem::create_directory(path_);
+  EXPECT_FALSE(book_->problem().ok());
+  EXPECT_FALSE(book_->Find(secret).has_value());
+  EXPECT_FALSE(Add("new").ok());
+  std::filesystem::remove(path_);
+  EXPECT_THAT(book_->problem(), IsOk()) << "moved away: no tokens";
+  EXPECT_TRUE(book_->List().empty());
+  std::filesystem::rename(path_ + ".aside", path_);
+  EXPECT_TRUE(book_->Find(secret).has_value());
+}
+
+TEST_F(TokenBookTest, AFileThatSomebodyElseReplacedIsInForce) {
+  const std::string secret = *Add("panel", TokenRole::kAdmin);
+  const int64_t version = book_->version();
+  const int changes = changes_;
+  std::string text = FileText();
+  text.replace(text.find("admin"), 5, "viewer");
+  std::ofstream(path_ + ".edited") << text;
+  std::filesystem::rename(path_ + ".edited", path_);
+  EXPECT_EQ(book_->Find(secret)->role, TokenRole::kViewer);
+  EXPECT_GT(book_->version(), version);
+  EXPECT_GT(changes_, changes);
+  ASSERT_THAT(Add("second"), IsOk());
+  EXPECT_THAT(FileText(), HasSubstr("viewer")) << "and is not undone by what comes after";
+}
+
+TEST_F(TokenBookTest, AFileThatCannotBeWrittenAddsNothing) {
   const std::string secret = *Add("panel");
   std::filesystem::create_directory(path_ + ".new");  // in the way of the temporary file
   EXPECT_FALSE(Add("second").ok());
-  EXPECT_FALSE(book_->Revoke("panel").ok());
   EXPECT_TRUE(book_->Find(secret).has_value());
   EXPECT_EQ(book_->List().size(), 1u);
   std::filesystem::remove(path_ + ".new");
+}
+
+// A full disk must not keep a stolen token alive.
+TEST_F(TokenBookTest, ARevocationHoldsAlsoIfItCannotBeWritten) {
+  const std::string secret = *Add("panel"), other = *Add("other");
+  std::filesystem::create_directory(path_ + ".new");
+  EXPECT_THAT(book_->Revoke("panel"),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("refused from now on")));
+  EXPECT_FALSE(book_->Find(secret).has_value());
+  EXPECT_TRUE(book_->Find(other).has_value());
+  std::filesystem::remove(path_ + ".new");
+  EXPECT_THAT(book_->Revoke("panel"), IsOk());
+  Reopen();
+  EXPECT_FALSE(book_->Find(secret).has_value());
 }
 
 TEST_F(TokenBookTest, AScopeIsItsDomainsAndTheirLoginsAndNothingElse) {

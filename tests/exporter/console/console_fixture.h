@@ -4,8 +4,11 @@
 #define DEFERD_TESTS_EXPORTER_CONSOLE_CONSOLE_FIXTURE_H_
 
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,9 +25,8 @@ namespace deferd {
 class ConsoleFixture : public testing::Test {
  protected:
   ConsoleFixture() {
-    const std::string path = testing::TempDir() + "/console_tokens.json";
-    std::filesystem::remove(path);
-    tokens_ = *TokenBook::Load(path);
+    std::filesystem::remove(path_);
+    tokens_ = std::make_unique<TokenBook>(path_);
     caller_ = std::make_unique<Caller>([this](const std::string& verb, const Json& args,
                                               const std::string& person) -> absl::StatusOr<Json> {
       called_.push_back({verb, args, person});
@@ -44,7 +46,8 @@ class ConsoleFixture : public testing::Test {
 
   HttpReply Answer(HttpRequest request) {
     clock_.Advance(absl::Seconds(1));  // no test but that of the rate is about the rate
-    return console_->Answer(request);
+    HttpReply reply = console_->Answer(request);
+    return reply.work ? reply.work() : reply;
   }
   HttpReply Post(const std::string& path, const std::string& body, const std::string& cookie = "") {
     return Answer({.method = "POST",
@@ -59,11 +62,25 @@ class ConsoleFixture : public testing::Test {
     }
     return "";
   }
-  // The cookie as a browser sends it back; "" if the token was refused.
-  std::string Login(const std::string& secret) {
-    const std::string set =
-        HeaderOf(Post("/login", absl::StrCat("token=", EscapeUrl(secret))), "Set-Cookie");
+  // What a browser sends back of a reply's cookie.
+  static std::string CookieOf(const HttpReply& reply) {
+    const std::string set = HeaderOf(reply, "Set-Cookie");
     return set.substr(0, set.find(';'));
+  }
+  // Sends the log-in's form as a browser that has just loaded it.
+  HttpReply SendLogin(const std::string& fields, bool secure = false,
+                      const std::string& more_cookies = "") {
+    const std::string cookie = CookieOf(Answer({.path = "/login", .secure = secure}));
+    return Answer({.method = "POST",
+                   .path = "/login",
+                   .content_type = "application/x-www-form-urlencoded",
+                   .body = absl::StrCat("key=", cookie.substr(cookie.find('=') + 1), "&", fields),
+                   .cookie = absl::StrCat(cookie, more_cookies),
+                   .secure = secure});
+  }
+  // The session's cookie; "" if the token was refused.
+  std::string Login(const std::string& secret) {
+    return CookieOf(SendLogin(absl::StrCat("token=", EscapeUrl(secret))));
   }
   std::string PageText(const std::string& cookie, const std::string& path,
                        const std::string& query = "") {
@@ -79,6 +96,23 @@ class ConsoleFixture : public testing::Test {
     return page.substr(begin, page.find('"', begin) - begin);
   }
 
+  // The file of tokens, as somebody with an editor sees it.
+  std::string TokensText() const {
+    std::stringstream text;
+    text << std::ifstream(path_).rdbuf();
+    return text.str();
+  }
+  void PutTokensText(const std::string& text) const {
+    std::ofstream(path_ + ".edited") << text;
+    std::filesystem::rename(path_ + ".edited", path_);
+  }
+  void EditTokens(const std::function<void(Json*)>& edit) const {
+    Json file = Json::parse(TokensText());
+    for (Json& token : file["tokens"]) edit(&token);
+    PutTokensText(file.dump());
+  }
+
+  const std::string path_ = testing::TempDir() + "/console_tokens.json";
   struct Called {
     std::string verb;
     Json args;

@@ -32,17 +32,13 @@ TEST_F(ConsoleTest, ShowsNothingToStrangers) {
 
 TEST_F(ConsoleTest, TheCookieIsForThisSiteAlone) {
   const std::string secret = AddToken("desk", TokenRole::kViewer);
-  const HttpReply plain = Post("/login", "token=" + EscapeUrl(secret));
+  const HttpReply plain = SendLogin("token=" + EscapeUrl(secret));
   EXPECT_EQ(plain.code, 303);
   const std::string cookie = HeaderOf(plain, "Set-Cookie");
   EXPECT_THAT(cookie, HasSubstr("; Path=/; HttpOnly; SameSite=Strict"));
   EXPECT_THAT(cookie, Not(HasSubstr("Secure")));
   EXPECT_THAT(cookie, Not(HasSubstr(secret)));
-  const HttpReply tls = Answer({.method = "POST",
-                                .path = "/login",
-                                .content_type = "application/x-www-form-urlencoded",
-                                .body = "token=" + EscapeUrl(secret),
-                                .secure = true});
+  const HttpReply tls = SendLogin("token=" + EscapeUrl(secret), /*secure=*/true);
   EXPECT_THAT(HeaderOf(tls, "Set-Cookie"), HasSubstr("__Host-deferd_session="));
   EXPECT_THAT(HeaderOf(tls, "Set-Cookie"), HasSubstr("; Secure"));
 }
@@ -74,17 +70,139 @@ TEST_F(ConsoleTest, ASessionEnds) {
 
 TEST_F(ConsoleTest, FailuresAreSlowedDownAndStopNoToken) {
   const std::string secret = AddToken("desk", TokenRole::kViewer);
-  int refused = 0;
-  for (int i = 0; i < 100; ++i) {
-    refused += console_
+  const std::string login = CookieOf(Answer({.path = "/login"}));
+  const auto refused = [&](const std::string& guess) {
+    int count = 0;
+    for (int i = 0; i < 100; ++i) {
+      const std::string token = guess.empty() ? absl::StrCat("deferd_", i) : guess;
+      count += console_
                    ->Answer({.method = "POST",
                              .path = "/login",
                              .content_type = "application/x-www-form-urlencoded",
-                             .body = "token=deferd_guess"})
+                             .body = absl::StrCat("key=", login.substr(login.find('=') + 1),
+                                                  "&token=", token),
+                             .cookie = login})
                    .code == 429;
-  }
-  EXPECT_GE(refused, 85);
+    }
+    return count;
+  };
+  EXPECT_GE(refused("deferd_old"), 95) << "one that was revoked";
+  const int others = refused("");
+  EXPECT_GE(others, 85);
+  EXPECT_LT(others, 99) << "the one did not use up what others have";
   EXPECT_NE(Login(secret), "");
+}
+
+// Another site could log a reader in to a session of its author, and read what he does there.
+TEST_F(ConsoleTest, ALogInIsOfTheFormThatWasLoaded) {
+  const std::string body = "token=" + EscapeUrl(AddToken("desk", TokenRole::kAdmin));
+  EXPECT_EQ(Post("/login", body).code, 403);
+  EXPECT_EQ(Post("/login", body + "&key=").code, 403);
+  EXPECT_EQ(Post("/login", body + "&key=", "deferd_login=").code, 403);
+  EXPECT_EQ(Post("/login", body + "&key=x", "deferd_login=y").code, 403);
+  EXPECT_EQ(Post("/login", body + "&key=x", "deferd_session=x").code, 403);
+  EXPECT_EQ(SendLogin(body).code, 303);
+}
+
+TEST_F(ConsoleTest, ALogInEndsTheSessionBeforeAndTakesNoneThatIsBrought) {
+  const std::string fields = "token=" + EscapeUrl(AddToken("desk", TokenRole::kAdmin));
+  const std::string first = Login(fields.substr(6));
+  const auto is_in = [&](const std::string& cookie) {
+    return Answer({.path = "/policy", .cookie = cookie}).code == 200;
+  };
+  ASSERT_TRUE(is_in(first));
+  const std::string second = CookieOf(SendLogin(fields, false, "; " + first));
+  EXPECT_NE(first, second);
+  EXPECT_FALSE(is_in(first));
+  EXPECT_TRUE(is_in(second));
+  EXPECT_NE(CookieOf(SendLogin(fields, false, "; deferd_session=mine")), "deferd_session=mine");
+}
+
+TEST_F(ConsoleTest, EveryFormIsRefusedFromElsewhere) {
+  const std::string cookie = Login(AddToken("desk", TokenRole::kAdmin));
+  const std::string csrf = Csrf(cookie);
+  called_.clear();
+  const struct {
+    const char *site, *origin;
+    bool own;
+  } kCases[] = {{"cross-site", "", false},
+                {"same-site", "https://deferd.example", false},
+                {"same-origin", "https://deferd.example", true},
+                {"", "https://deferd.example", true},
+                {"", "https://deferd.example:443", true},
+                {"", "https://DEFERD.example", true},
+                {"", "", true},
+                {"", "null", false},
+                {"", "https://evil.example", false},
+                {"", "https://deferd.example.evil.example", false},
+                {"", "https://deferd.example:8443", false},
+                {"", "file://deferd.example", false}};
+  for (const auto& one : kCases) {
+    for (const char* path : {"/act", "/login", "/logout", "/nothing"}) {
+      if (one.own && std::string(path) == "/logout") continue;  // ends the session
+      const HttpReply reply = Answer({.method = "POST",
+                                      .path = path,
+                                      .content_type = "application/x-www-form-urlencoded",
+                                      .body = "do=flush&csrf=" + csrf,
+                                      .cookie = cookie,
+                                      .fetch_site = one.site,
+                                      .origin = one.origin,
+                                      .host = "deferd.example"});
+      const bool refused = reply.body == "this form is not a form of this console\n";
+      EXPECT_EQ(refused, !one.own) << path << " " << one.site << " " << one.origin;
+    }
+  }
+}
+
+TEST_F(ConsoleTest, ATokenEndsItsSessionsAndLivePagesAtOnce) {
+  for (const char* how : {"revoked", "less", "fewer"}) {
+    const std::string secret = AddToken(how, TokenRole::kAdmin);
+    const std::string cookie = Login(secret),
+                      other = Login(AddToken(absl::StrCat(how, "2"), TokenRole::kViewer));
+    const HttpReply live = Answer({.path = "/live", .cookie = cookie});
+    ASSERT_TRUE(live.next);
+    EXPECT_TRUE(live.next().has_value());
+    if (std::string(how) == "revoked") {
+      ASSERT_THAT(tokens_->Revoke(how), IsOk());
+    } else {
+      EditTokens([&](Json* token) {
+        if ((*token)["name"] != how) return;
+        if (std::string(how) == "less") (*token)["role"] = "viewer";
+        if (std::string(how) == "fewer") (*token)["domains"] = {"a.example"};
+      });
+    }
+    EXPECT_FALSE(live.next().has_value()) << how;
+    EXPECT_EQ(Answer({.path = "/", .cookie = cookie}).code, 303) << how;
+    EXPECT_EQ(Answer({.path = "/", .cookie = other}).code, 200) << how;
+  }
+}
+
+TEST_F(ConsoleTest, ASessionDoesNotComeBackWithItsToken) {
+  const std::string cookie = Login(AddToken("desk", TokenRole::kAdmin));
+  const std::string before = TokensText();
+  ASSERT_THAT(tokens_->Revoke("desk"), IsOk());
+  EXPECT_EQ(Answer({.path = "/login"}).code, 200);
+  PutTokensText(before);  // a backup
+  EXPECT_EQ(Answer({.path = "/", .cookie = cookie}).code, 303);
+}
+
+TEST_F(ConsoleTest, WithoutTokensItSaysThatNobodyGetsIn) {
+  const std::string cookie = Login(AddToken("desk", TokenRole::kAdmin));
+  const std::string before = TokensText();
+  PutTokensText("{");
+  for (const char* path : {"/", "/login", "/subject"}) {
+    EXPECT_EQ(Answer({.path = path, .cookie = cookie}).code, 503) << path;
+  }
+  EXPECT_EQ(SendLogin("token=x").code, 503);
+  PutTokensText(before);
+  EXPECT_EQ(Answer({.path = "/", .cookie = cookie}).code, 200) << "and all is as it was";
+}
+
+TEST_F(ConsoleTest, OneTokenCannotEndTheSessionsOfOthers) {
+  const std::string other = Login(AddToken("other", TokenRole::kViewer));
+  const std::string secret = AddToken("desk", TokenRole::kViewer);
+  for (size_t i = 0; i < Sessions::kMaxOfOne + 5; ++i) ASSERT_NE(Login(secret), "");
+  EXPECT_EQ(Answer({.path = "/", .cookie = other}).code, 200);
 }
 
 TEST_F(ConsoleTest, AFormIsOfItsSession) {
@@ -177,9 +295,8 @@ TEST_F(ConsoleTest, NothingFromElsewhereRunsInAPage) {
 TEST_F(ConsoleTest, AZoneIsANameAlone) {
   const std::string secret = AddToken("desk", TokenRole::kViewer);
   const auto zone_of = [&](const std::string& zone) {
-    const std::string set = HeaderOf(
-        Post("/login", absl::StrCat("token=", EscapeUrl(secret), "&zone=", zone)), "Set-Cookie");
-    return PageText(set.substr(0, set.find(';')), "/");
+    return PageText(CookieOf(SendLogin(absl::StrCat("token=", EscapeUrl(secret), "&zone=", zone))),
+                    "/");
   };
   EXPECT_THAT(zone_of("Asia%2FTokyo"), HasSubstr("Times in JST"));
   for (const char* odd : {"", "..%2F..%2Fetc%2Fpasswd", "%2Fetc%2Fpasswd", "file%3Ax", "Nowhere"}) {

@@ -225,6 +225,12 @@ TEST_F(PagesTest, NoCellOfAFileIsAFormula) {
   EXPECT_THAT(file, HasSubstr("\"' @SUM(A1)\""));
   EXPECT_THAT(file, HasSubstr("\"a,b\"\"c\""));
   EXPECT_EQ(std::vector<std::string>(absl::StrSplit(file, "\r\n")).size(), 4u);
+  for (const char* begin : {"=", "+", "-", "@", "\t", "\r", "\n", " ", "|", "%", ";", "\uFF1D",
+                            "\uFF0B", "\uFF0D", "\uFF20", "\u00A0=", "\uFEFF=", "\u200B="}) {
+    const std::string cell =
+        DeliveriesCsv(Json::array({Json{{"reply", absl::StrCat(begin, "cmd|' /C calc'!A0")}}}));
+    EXPECT_THAT(cell, HasSubstr(",\"'")) << begin;
+  }
 }
 
 TEST(Chart, DrawsWhatThereIs) {
