@@ -460,7 +460,12 @@ void EventHttpServer::BeginWork(evhttp_request* request, HttpReply reply) {
     Send(request, reply.late(/*begun=*/false));
     return;
   }
-  if (Connection* const connection = ConnectionOf(request)) connection->busy = true;
+  if (Connection* const connection = ConnectionOf(request)) {
+    connection->busy = true;
+    // evhttp, which has the whole request, ends the process over a byte that comes before the
+    // answer. From the answer on it reads again, and forgets what it reads.
+    bufferevent_disable(connection->bev, EV_READ);
+  }
   jobs_.emplace(number, Job{request, std::move(result), std::move(reply.late), SteadyClock::now()});
 }
 

@@ -282,6 +282,21 @@ TEST_F(SlowApiTest, AnAnswerThatTakesLongerThanAConnectionMayBeSilentArrives) {
   EXPECT_EQ(Ended(), 1);
 }
 
+TEST_F(SlowApiTest, WhatComesBehindARequestInWorkIsNotRead) {
+  Serve(absl::Seconds(60));
+  const std::string token = AddToken("panel", TokenRole::kAdmin);
+  SocketClient client(address_);
+  client.Send(Request(kAct, token));
+  EXPECT_TRUE(Eventually([this] { return Begun() == 1; }));
+  client.Send(Request("GET /api/v1/status", token));
+  client.SendSome(std::string(100'000, 'x'));
+  EXPECT_THAT(Ask("GET /api/v1/status", token), HasSubstr(" 200 OK"));
+  LetGo();
+  EXPECT_THAT(client.ReadLine(), HasSubstr(" 200 OK"));
+  EXPECT_THAT(Ask("GET /api/v1/status", token), HasSubstr(" 200 OK"));
+  EXPECT_EQ(Ended(), 3);
+}
+
 TEST_F(SlowApiTest, WhatTakesTooLongIsSaidAndDoneOnce) {
   Serve(absl::Milliseconds(100));
   const std::string one = AddToken("one", TokenRole::kAdmin);

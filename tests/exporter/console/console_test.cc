@@ -168,7 +168,7 @@ TEST_F(ConsoleTest, ATokenEndsItsSessionsAndLivePagesAtOnce) {
       EditTokens([&](Json* token) {
         if ((*token)["name"] != how) return;
         if (std::string(how) == "less") (*token)["role"] = "viewer";
-        if (std::string(how) == "fewer") (*token)["domains"] = {"a.example"};
+        if (std::string(how) == "fewer") (*token)["domains"] = Json::array({"a.example"});
       });
     }
     EXPECT_FALSE(live.next().has_value()) << how;
