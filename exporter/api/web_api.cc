@@ -274,7 +274,13 @@ HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
     HttpReply reply;
     reply.owner = token.name;
     reply.late = [acts](bool begun) { return Late(acts, begun); };
-    reply.work = [caller = parts_.caller, &resource, subject, given = *std::move(args), token] {
+    reply.work = [caller = parts_.caller, tokens = parts_.tokens, &resource, subject,
+                  given = *std::move(args), token] {
+      // It may have waited, and the token is not what it was.
+      const std::optional<Token> now = tokens->FindByHash(token.hash);
+      if (!now.has_value() || !now->SameRights(token)) {
+        return Unauthorized("this token was revoked or changed while the request waited");
+      }
       const absl::StatusOr<Json> result = caller->Run(resource, subject, given, token);
       return result.ok() ? HttpReply{.type = kJson, .body = DumpPretty(*result)}
                          : ProblemOf(result.status());

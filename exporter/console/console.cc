@@ -143,11 +143,14 @@ absl::TimeZone ZoneNamed(const std::string& name) {
 }
 
 // Later, on another thread.
-HttpReply InBackground(const Visitor& visitor, const Form& form,
+HttpReply InBackground(const TokenBook* tokens, const Visitor& visitor, const Form& form,
                        HttpReply (*answer)(const Visitor&, const Form&)) {
   HttpReply reply;
   reply.owner = visitor.token->name;
-  reply.work = [visitor, form, answer, token = *visitor.token] {
+  reply.work = [tokens, visitor, form, answer, token = *visitor.token] {
+    // It may have waited, and the token is not what it was.
+    const std::optional<Token> now = tokens->FindByHash(token.hash);
+    if (!now.has_value() || !now->SameRights(token)) return RedirectTo(Url("/login"));
     Visitor same = visitor;
     same.token = &token;
     return answer(same, form);
@@ -275,7 +278,7 @@ HttpReply Console::AnswerAnyone(const HttpRequest& request) {
   const std::optional<Form> form = Form::Parse(request.query, /*lists=*/true);
   for (const Page& page : kPages) {
     if (request.path != page.path || !form.has_value()) continue;
-    return InBackground(visitor, *form, page.answer);
+    return InBackground(parts_.tokens, visitor, *form, page.answer);
   }
   return NotFoundPage(visitor);
 }
@@ -349,7 +352,7 @@ HttpReply Console::AnswerForm(const HttpRequest& request, const Visitor& visitor
     SetCookie(request, kCookie, "", absl::ZeroDuration(), &reply);
     return reply;
   }
-  if (request.path == "/act") return InBackground(visitor, *form, Act);
+  if (request.path == "/act") return InBackground(parts_.tokens, visitor, *form, Act);
   return NotFoundPage(visitor);
 }
 

@@ -299,6 +299,17 @@ TEST_F(WebApiTest, WithoutReadableTokensItSaysWhy) {
   EXPECT_EQ(Ask(secret, "GET", "/status").code, 200) << "without a restart";
 }
 
+TEST_F(WebApiTest, ARequestThatWaitedIsOfATokenThatMayStill) {
+  const HttpReply reply = api_->Answer({.method = "POST",
+                                        .path = "/api/v1/reload",
+                                        .authorization = "Bearer " + AddToken("a", TokenRole::kAdmin),
+                                        .content_type = "application/json"});
+  ASSERT_TRUE(reply.work);
+  ASSERT_THAT(tokens_->Revoke("a"), IsOk());
+  EXPECT_EQ(reply.work().code, 401);
+  EXPECT_TRUE(called_.empty());
+}
+
 // What takes too long is answered, and says whether to ask again.
 TEST_F(WebApiTest, ALateAnswerSaysWhatBecameOfTheRequest) {
   const std::string token = AddToken("panel", TokenRole::kAdmin);
