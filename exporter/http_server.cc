@@ -35,7 +35,7 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr ev_ssize_t kMaxHeaders = 8 << 10;
 constexpr ev_ssize_t kMaxBody = 1 << 10;
-constexpr ev_ssize_t kMaxApiBody = 16 << 10;
+constexpr ev_ssize_t kMaxApiBody = 64 << 10;  // a policy is tried in a form
 // How long a client may take for its request, and without reading anything of its answer. Each
 // connection serves one request.
 constexpr std::chrono::seconds kMaxLife{5};
@@ -50,7 +50,7 @@ constexpr timeval kStreamSilence = {.tv_sec = 60, .tv_usec = 0};
 // What a client may leave unread before its stream ends.
 constexpr size_t kMaxUnread = 256 << 10;
 // What a client may send before anybody reads it; evhttp reads on while it answers.
-constexpr size_t kMaxInput = 64 << 10;
+constexpr size_t kMaxInput = 96 << 10;
 // More connections wait in the kernel. HTTP clients must not use up the descriptors that MTAs need.
 constexpr size_t kMaxConnections = 128;  // without streams
 constexpr timeval kTick = {.tv_sec = 1, .tv_usec = 0};

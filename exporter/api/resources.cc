@@ -17,7 +17,8 @@ constexpr auto kWhole = ParameterType::kWhole;
 constexpr auto kFlag = ParameterType::kFlag;
 
 constexpr Parameter kTop[] = {
-    {"limit", kWhole, false, "Maximum number of subjects, up to 10000; 0: 10000. Default: 20."}};
+    {"limit", kWhole, false, "Maximum number of subjects, up to 10000; 0: 10000. Default: 20."},
+    {"nodes", kFlag, false, "Also the counts of each node, for the first 100."}};
 constexpr Parameter kCheck[] = {
     {"source", kText, false, "submission (default), local, queued or relay."}};
 constexpr Parameter kBlocks[] = {
@@ -52,11 +53,12 @@ constexpr Parameter kAttempts[] = {
     {"recipients", kFlag, false, "One row for each recipient, not for each attempt."},
     {"limit", kWhole, false, "Rows of a page, at most 1000. Default: 50."},
     {"before", kWhole, false, "The field next of the previous page."}};
-constexpr Parameter kQueue[] = {{"subject", kText, false, "Only messages of this subject."},
-                                {"sender", kText, false, "Only messages of this sender."},
-                                {"id", kText, false, "Only this message."},
-                                {"held", kFlag, false, "Only held messages."},
-                                {"by", kText, false, "Group the messages by this field."}};
+constexpr Parameter kQueue[] = {
+    {"subject", kText, false, "Only messages of this subject."},
+    {"sender", kText, false, "Only messages of this sender."},
+    {"id", kText, false, "Only this message."},
+    {"held", kFlag, false, "Only held messages."},
+    {"by", kText, false, "Group the messages: subject, login, script, to, reason or age."}};
 constexpr Parameter kRelease[] = {{"subject", kText, false, "Only messages of this subject."},
                                   {"sender", kText, false, "Only messages of this sender."},
                                   {"id", kText, false, "Only this message."},
@@ -86,6 +88,9 @@ constexpr Parameter kDestinations[] = {
 constexpr Parameter kEvents[] = {
     {"after", kWhole, false, "Only events later than the one with this seq. Default: 0."}};
 constexpr Parameter kId[] = {{"id", kText, true, "The message."}};
+constexpr Parameter kRedirect[] = {{"id", kText, true, "The message."},
+                                   {"address", kText, true, "Who gets it instead."}};
+constexpr Parameter kTry[] = {{"toml", kText, true, "The whole text of a policy."}};
 
 constexpr auto kOwnAttempts = absl::MakeConstSpan(kAttempts).subspan(1);
 
@@ -130,6 +135,10 @@ constexpr Resource kResources[] = {
      kRelease},
     {"POST", "/queue/requeue", "queue", "requeue", kSupport, kServer,
      "Deliver one message at once.", kId},
+    {"POST", "/queue/discard", "queue", "discard", kAdmin, kServer,
+     "Remove one message; deferd-queue must allow it.", kId},
+    {"POST", "/queue/redirect", "queue", "redirect", kAdmin, kServer,
+     "Send one message to another address; deferd-queue must allow it.", kRedirect},
     {"POST",
      "/queue/flush",
      "queue",
@@ -158,6 +167,8 @@ constexpr Resource kResources[] = {
     {"GET", "/events", "events", "", kAdmin, kListed,
      "What changed, oldest first; with Accept: text/event-stream, as it happens.", kEvents},
     {"GET", "/policy", "policy", "", kAdmin, kServer, "The policy in force.", {}},
+    {"POST", "/policy/diff", "policy", "diff", kAdmin, kServer,
+     "What another policy would have done with the last day; changes nothing.", kTry},
     {"POST", "/reload", "reload", "", kAdmin, kServer, "Read policy and lists again.", {}},
 };
 

@@ -23,6 +23,8 @@ const std::vector<Action>& Actions() {
       {"unexempt", "/exemptions/remove", {"subject", "reason"}},
       {"release", "/queue/release", {"subject", "id"}},
       {"requeue", "/queue/requeue", {"id"}},
+      {"redirect", "/queue/redirect", {"id", "address"}},
+      {"discard", "/queue/discard", {"id"}},
       {"flush", "/queue/flush", {}},
       {"reload", "/reload", {}},
   };
@@ -31,7 +33,7 @@ const std::vector<Action>& Actions() {
 
 Url After(const std::string& name, const Form& form) {
   if (name == "reload") return Url("/policy");
-  if (!form.Get("id").empty()) return MessageUrl(form.Get("id"));
+  if (!form.Get("id").empty()) return MessageUrl(form.Get("id")).With("done", "1");
   if (!form.Get("subject").empty()) return SubjectUrl(form.Get("subject")).With("done", "1");
   return Url("/queue").With("done", "1");
 }
@@ -55,7 +57,12 @@ HttpReply Act(const Visitor& visitor, const Form& form) {
   HttpReply reply = PageReply(visitor, "", "Not done", [&](Html* html) {
     html->Put("h1", "Not done");
     WriteProblem(html, status);
-    if (!subject.empty()) {
+    const std::string id = form.Get("id");
+    if (!id.empty()) {
+      const Html::Scope back = html->In("p");
+      html->Text("Back to ");
+      html->Link(MessageUrl(id), absl::StrCat("message ", id));
+    } else if (!subject.empty()) {
       const Html::Scope back = html->In("p");
       html->Text("Back to ");
       WriteSubject(html, subject);

@@ -353,6 +353,9 @@ HttpReply Console::AnswerForm(const HttpRequest& request, const Visitor& visitor
     return reply;
   }
   if (request.path == "/act") return InBackground(parts_.tokens, visitor, *form, Act);
+  if (request.path == "/policy") {
+    return InBackground(parts_.tokens, visitor, *form, TriedPolicyPage);
+  }
   return NotFoundPage(visitor);
 }
 

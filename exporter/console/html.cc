@@ -2,6 +2,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "policy/html_text.h"
 
 namespace deferd {
@@ -85,6 +87,12 @@ void Html::Script(const Url& source) {
 void Html::Style(const Url& source) { Begin("link", {{"rel", "stylesheet"}}, &source, "href"); }
 
 void Html::Text(absl::string_view text) { out_ += EscapeHtml(text); }
+void Html::Lines(absl::string_view text) {
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    absl::ConsumeSuffix(&line, "\r");
+    absl::StrAppend(&out_, "\n", EscapeHtml(line));
+  }
+}
 void Html::Text(int64_t number) { absl::StrAppend(&out_, number); }
 
 }  // namespace deferd

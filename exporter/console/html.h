@@ -139,6 +139,8 @@ class Html {
 
   void Text(absl::string_view text);
   void Text(int64_t number);
+  // Text of several lines, which stay lines: for `pre` and `textarea`, which drops a first break.
+  void Lines(absl::string_view text);
   // The page's first line.
   void Doctype() { out_ += "<!doctype html>\n"; }
 

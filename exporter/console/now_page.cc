@@ -1,8 +1,9 @@
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "exporter/console/chart.h"
 #include "exporter/console/pages.h"
@@ -12,7 +13,9 @@ namespace deferd {
 namespace {
 
 constexpr int64_t kTopSubjects = 15;
+constexpr int64_t kNodeSubjects = 100;  // whose counts are shown for each node
 constexpr int64_t kSparkSteps = 30;
+constexpr absl::Duration kWarned = absl::Hours(1);  // so long a warning is shown
 
 struct Need {
   std::string what;
@@ -104,10 +107,109 @@ Series SeriesOf(const Json& history, const std::string& subject) {
   return series;
 }
 
-void WriteBlocks(Html* html, const Json& blocks, const Json& history) {
+// The nodes that share their counts; fewer than two: this one is alone.
+std::vector<std::string> NodesOf(const Json& status) {
+  std::vector<std::string> names;
+  for (const Json& one : At(At(status, "shared"), "nodes")) names.push_back(Field(one, "node"));
+  return names;
+}
+
+// Whether an entry of `blocks` or `top` counted anything bad on the node; "": on any. What a person
+// blocked was counted nowhere, and holds on all.
+bool IsOfNode(const Json& entry, const std::string& node) {
+  if (node.empty() || Flag(entry, "manual")) return true;
+  return Number(At(At(entry, "by_node"), node.c_str()), "bad") > 0;
+}
+
+void WriteNodes(Html* html, const Json& status, const std::vector<std::string>& nodes,
+                const std::string& chosen, const Json& blocks, const Json& top) {
+  {
+    const Html::Scope choice = html->In("nav", {{"class", "buttons"}, {"aria-label", "Node"}});
+    const Attributes current = {{"aria-current", "true"}};
+    html->Link(Url("/"), "All nodes", chosen.empty() ? current : Attributes{});
+    for (const std::string& name : nodes) {
+      html->Link(Url("/").With("node", name), name, chosen == name ? current : Attributes{});
+    }
+  }
+  HtmlTable table(html, "Nodes",
+                  {"Node", "State", "#Blocks", "#Failed", "#Deferred", "#Delivered"});
+  for (const Json& one : At(At(status, "shared"), "nodes")) {
+    const std::string name = Field(one, "node");
+    if (!chosen.empty() && name != chosen) continue;
+    int64_t blocked = 0, failed = 0, deferred = 0, delivered = 0;
+    for (const Json& block : blocks) {
+      blocked += !Flag(block, "exempt") && !Flag(block, "manual") && IsOfNode(block, name) ? 1 : 0;
+    }
+    for (const Json& subject : top) {
+      const Json& counts = At(At(subject, "by_node"), name.c_str());
+      failed += Number(counts, "failed");
+      deferred += Number(counts, "deferred");
+      delivered += Number(counts, "delivered");
+    }
+    const Html::Scope row = table.Row();
+    {
+      const Html::Scope cell = table.Cell(0);
+      html->Link(Url("/").With("node", name), name);
+      if (Flag(one, "here")) html->PutAs("span", "faint", " this node");
+    }
+    {
+      const Html::Scope cell = table.Cell(1);
+      WriteState(html, Flag(one, "live") ? "live" : "silent");
+    }
+    table.Number(2, blocked);
+    table.Number(3, failed);
+    table.Number(4, deferred);
+    table.Number(5, delivered);
+  }
+}
+
+// Who came near a limit lately and is not blocked, the newest warning of each first.
+std::vector<Json> WarnedOf(const Json& events, const Json& blocks) {
+  std::set<std::string> done;
+  for (const Json& one : blocks) {
+    if (!Flag(one, "shadow")) done.insert(Field(one, "subject"));
+  }
+  std::vector<Json> warned;
+  for (auto one = events.rbegin(); one != events.rend(); ++one) {
+    if (Field(*one, "type") != "warning" || !done.insert(Field(*one, "subject")).second) continue;
+    warned.push_back(*one);
+  }
+  return warned;
+}
+
+void WriteWarned(Html* html, const std::vector<Json>& warned, const Json& history) {
+  if (warned.empty()) return;
+  HtmlTable table(html, "Near a limit",
+                  {"Subject", "Warned", "Rule", "#Count", "#Share", "Expected", "Last hour"});
+  for (const Json& one : warned) {
+    const Html::Scope row = table.Row();
+    const std::string subject = Field(one, "subject");
+    {
+      const Html::Scope cell = table.Cell(0);
+      WriteSubject(html, subject);
+    }
+    {
+      const Html::Scope cell = table.Cell(1);
+      WriteTime(html, Field(one, "time"));
+    }
+    table.Text(2, absl::StrCat(Field(one, "rule"), Flag(one, "shadow") ? " (only watched)" : ""));
+    table.Text(3, absl::StrCat(Number(one, "bad"), " of ", Number(one, "min_bad")));
+    table.Text(4, Number(one, "percent_limit") > 0 ? absl::StrCat(Number(one, "percent"), "% of ",
+                                                                  Number(one, "percent_limit"), "%")
+                                                   : "");
+    {
+      const Html::Scope cell = table.Cell(5);
+      WriteTime(html, Field(one, "expected"));
+    }
+    const Html::Scope cell = table.Cell(6);
+    WriteSparkline(html, SeriesOf(history, subject));
+  }
+}
+
+void WriteBlocks(Html* html, const Json& blocks, const Json& history, const std::string& node) {
   HtmlTable table(html, "Blocked", {"Subject", "State", "Since", "Until", "Why", "Last hour"});
   for (const Json& one : blocks) {
-    if (Flag(one, "exempt")) continue;
+    if (Flag(one, "exempt") || !IsOfNode(one, node)) continue;
     const Html::Scope row = table.Row();
     const std::string subject = Field(one, "subject");
     {
@@ -136,64 +238,88 @@ void WriteBlocks(Html* html, const Json& blocks, const Json& history) {
   }
 }
 
-void WriteTop(Html* html, const Json& top, const Json& history) {
+void WriteTop(Html* html, const Json& top, const Json& history, const std::string& node) {
   HtmlTable table(html, "Most failed and deferred in the last hour",
                   {"Subject", "#Failed", "#Deferred", "#Delivered", "#Share", "Last hour"});
+  int64_t shown = 0;
   for (const Json& one : top) {
-    if (Number(one, "bad") == 0) continue;
+    const Json& counts = node.empty() ? one : At(At(one, "by_node"), node.c_str());
+    if (Number(counts, "bad") == 0) continue;
+    if (++shown > kTopSubjects) break;
     const Html::Scope row = table.Row();
     const std::string subject = Field(one, "subject");
     {
       const Html::Scope cell = table.Cell(0);
       WriteSubject(html, subject);
     }
-    table.Number(1, Number(one, "failed"));
-    table.Number(2, Number(one, "deferred"));
-    table.Number(3, Number(one, "delivered"));
-    table.Text(4, absl::StrCat(Number(one, "percent"), "%"));
+    table.Number(1, Number(counts, "failed"));
+    table.Number(2, Number(counts, "deferred"));
+    table.Number(3, Number(counts, "delivered"));
+    table.Text(4, absl::StrCat(Number(counts, "percent"), "%"));
     const Html::Scope cell = table.Cell(5);
     WriteSparkline(html, SeriesOf(history, subject));
   }
 }
 
-bool HasBad(const Json& top) {
+bool HasBad(const Json& top, const std::string& node) {
   for (const Json& one : top) {
-    if (Number(one, "bad") > 0) return true;
+    if (Number(one, "bad") > 0 && IsOfNode(one, node)) return true;
+  }
+  return false;
+}
+
+bool HasBlock(const Json& blocks, const std::string& node) {
+  for (const Json& one : blocks) {
+    if (!Flag(one, "exempt") && IsOfNode(one, node)) return true;
   }
   return false;
 }
 
 }  // namespace
 
-HttpReply NowPage(const Visitor& visitor, const Form&) {
+HttpReply NowPage(const Visitor& visitor, const Form& form) {
   return PageReply(visitor, "/", "Now", [&](Html* html) {
     html->Put("h1", "Now");
+    Json status = Json::object();
     if (visitor.May("GET", "/status")) {
-      const absl::StatusOr<Json> status = visitor.Get("/status");
-      if (status.ok()) {
-        WriteNeeds(html, *status);
+      absl::StatusOr<Json> answer = visitor.Get("/status");
+      if (answer.ok()) {
+        status = *std::move(answer);
+        WriteNeeds(html, status);
       } else {
-        WriteProblem(html, status.status());
+        WriteProblem(html, answer.status());
       }
     }
+    const std::vector<std::string> nodes = NodesOf(status);
+    const bool several = nodes.size() > 1;
+    const std::string node =
+        several && absl::c_linear_search(nodes, form.Get("node")) ? form.Get("node") : "";
+    Json args = {{"limit", several ? kNodeSubjects : kTopSubjects}};
+    if (several) args["nodes"] = true;
     const absl::StatusOr<Json> blocks = visitor.Get("/blocks");
-    const absl::StatusOr<Json> top = visitor.Get("/subjects", {{"limit", kTopSubjects}});
+    const absl::StatusOr<Json> top = visitor.Get("/subjects", std::move(args));
     const absl::StatusOr<Json> history =
         visitor.Get("/history", {{"since", "1h"}, {"steps", kSparkSteps}, {"by", "subject"}});
+    const absl::StatusOr<Json> events =
+        visitor.Get("/events", {{"after", absl::ToUnixMicros(visitor.now - kWarned)}});
     const Json none = Json::object();
     const Json& hour = history.ok() ? *history : none;
+    if (several && blocks.ok() && top.ok()) {
+      WriteNodes(html, status, nodes, node, *blocks, *top);
+    }
     if (!blocks.ok()) {
       WriteProblem(html, blocks.status());
-    } else if (blocks->empty()) {
+    } else if (!HasBlock(*blocks, node)) {
       html->Put("h2", "Blocked");
       html->PutAs("p", "faint", "Nobody is blocked.");
     } else {
-      WriteBlocks(html, *blocks, hour);
+      WriteBlocks(html, *blocks, hour, node);
     }
+    if (events.ok() && blocks.ok()) WriteWarned(html, WarnedOf(*events, *blocks), hour);
     if (!top.ok()) {
       WriteProblem(html, top.status());
-    } else if (HasBad(*top)) {
-      WriteTop(html, *top, hour);
+    } else if (HasBad(*top, node)) {
+      WriteTop(html, *top, hour, node);
     } else {
       html->PutAs("p", "faint", "Nothing failed or was deferred in the last hour.");
     }

@@ -1,10 +1,9 @@
-// Destinations, Explain and Policy.
+// Destinations and Explain.
 
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "exporter/console/pages.h"
 
@@ -64,12 +63,6 @@ void WriteDestinations(Html* html, const Json& rows) {
                                                  absl::StrReplaceAll(Field(answers[0], "class"),
                                                                      {{"_", " "}})));
   }
-}
-
-void WriteFact(Html* html, absl::string_view name, const std::string& text) {
-  if (text.empty()) return;
-  html->Put("dt", name);
-  html->Put("dd", text);
 }
 
 }  // namespace
@@ -147,44 +140,6 @@ HttpReply ExplainPage(const Visitor& visitor, const Form& form) {
     const Json& confidence = At(answer, "confidence");
     if (confidence.is_number() && confidence.get<double>() < 0.5) {
       WriteFact(html, "Certainty", "This is a guess: read the answer itself.");
-    }
-  });
-}
-
-HttpReply PolicyPage(const Visitor& visitor, const Form&) {
-  return PageReply(visitor, "/policy", "Policy", [&](Html* html) {
-    html->Put("h1", "Policy");
-    const absl::StatusOr<Json> policy = visitor.Get("/policy");
-    if (!policy.ok()) {
-      WriteProblem(html, policy.status());
-      return;
-    }
-    if (!Field(*policy, "error").empty()) {
-      const Html::Scope note = html->In("p", {{"class", "note bad"}, {"role", "alert"}});
-      html->Text(absl::StrCat("The file is not in force: ", Field(*policy, "error")));
-    }
-    {
-      const Html::Scope facts = html->InAs("dl", "facts");
-      const std::string path = Field(*policy, "path");
-      WriteFact(html, "File", path.empty() ? "built in" : path);
-      WriteFact(html, "Mode", Field(*policy, "mode"));
-      html->Put("dt", "In force since");
-      const Html::Scope loaded = html->In("dd");
-      WriteTime(html, Field(*policy, "loaded"));
-    }
-    if (visitor.May("POST", "/reload")) {
-      const Html::Scope form = html->InForm("post", Url("/act"), {{"class", "buttons"}});
-      WriteCsrf(html, visitor);
-      WriteHidden(html, "do", "reload");
-      html->Put("button", "Reload");
-      html->PutAs("span", "faint", "Reads the file and the lists again.");
-    }
-    const Html::Scope pre = html->In("pre", {{"class", "card"}, {"tabindex", "0"}});
-    const Json& toml = At(*policy, "toml");
-    // Line by line: text is written without control characters.
-    if (!toml.is_string()) return;
-    for (absl::string_view line : absl::StrSplit(toml.get_ref<const std::string&>(), '\n')) {
-      html->Put("span", line, {{"class", "line"}});
     }
   });
 }

@@ -144,6 +144,11 @@ void WriteProblem(Html* html, const absl::Status& status) {
   html->Text(absl::string_view(status.message()));
 }
 
+void WriteDone(Html* html) {
+  const Html::Scope note = html->In("p", {{"class", "note good"}, {"role", "status"}});
+  html->Text("Done. It is recorded in your token's name.");
+}
+
 StateLook LookOf(absl::string_view state) {
   static constexpr std::pair<absl::string_view, StateLook> kLooks[] = {
       {"delivered", {"good", "✔"}},    {"in progress", {"faint", "…"}},
@@ -153,7 +158,9 @@ StateLook LookOf(absl::string_view state) {
       {"archived", {"good", "▣"}},     {"filtered", {"waiting", "▽"}},
       {"discarded", {"bad", "−"}},     {"blocked", {"bad", "✖"}},
       {"probation", {"waiting", "◌"}}, {"only watched", {"waiting", "◌"}},
-      {"closed", {"faint", "·"}},      {"exempt", {"good", "✔"}}};
+      {"closed", {"faint", "·"}},      {"exempt", {"good", "✔"}},
+      {"queued", {"waiting", "…"}},    {"frozen", {"waiting", "‖"}},
+      {"live", {"good", "✔"}},         {"silent", {"bad", "✖"}}};
   for (const auto& [name, look] : kLooks) {
     if (name == state) return look;
   }
@@ -219,6 +226,12 @@ void HtmlTable::Text(size_t column, absl::string_view text) {
 void HtmlTable::Number(size_t column, int64_t number) {
   const Html::Scope cell = Cell(column);
   html_->Text(number);
+}
+
+void WriteFact(Html* html, absl::string_view name, const std::string& text) {
+  if (text.empty()) return;
+  html->Put("dt", name);
+  html->Put("dd", text);
 }
 
 void WriteCsrf(Html* html, const Visitor& visitor) { WriteHidden(html, "csrf", visitor.csrf); }

@@ -51,6 +51,8 @@ HttpReply BarePage(int code, absl::string_view title, absl::FunctionRef<void(Htm
 HttpReply RedirectTo(const Url& url);
 // What went wrong, in place of what a page would show.
 void WriteProblem(Html* html, const absl::Status& status);
+// That what a form asked for is done.
+void WriteDone(Html* html);
 
 // A state in colour, with its mark and word: "delivered", "blocked", ...
 struct StateLook {
@@ -83,6 +85,9 @@ class HtmlTable {
   std::vector<bool> numbers_;
   Html::Scope wrap_, table_, body_;
 };
+
+// A row of a list of facts (dl); an empty text writes none.
+void WriteFact(Html* html, absl::string_view name, const std::string& text);
 
 // Parts of forms.
 void WriteCsrf(Html* html, const Visitor& visitor);

@@ -24,6 +24,8 @@ HttpReply DestinationsPage(const Visitor& visitor, const Form& form);
 // What the answer `text` means.
 HttpReply ExplainPage(const Visitor& visitor, const Form& form);
 HttpReply PolicyPage(const Visitor& visitor, const Form& form);
+// The same with what the policy of the text `toml` would have done.
+HttpReply TriedPolicyPage(const Visitor& visitor, const Form& form);
 
 // Carries out what a form of a page asks for, and leads to the page that shows it.
 HttpReply Act(const Visitor& visitor, const Form& form);

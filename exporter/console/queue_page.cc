@@ -1,7 +1,10 @@
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "exporter/console/pages.h"
+#include "policy/fault.h"
+#include "policy/reply/reply_class.h"
 
 namespace deferd {
 namespace {
@@ -11,11 +14,9 @@ struct Grouping {
   Literal value;
   absl::string_view words;
 };
-constexpr Grouping kGroupings[] = {{"", "single messages"},
-                                   {"subject", "owner"},
-                                   {"login", "login"},
-                                   {"script", "script"},
-                                   {"to", "recipient"}};
+constexpr Grouping kGroupings[] = {
+    {"", "single messages"}, {"subject", "owner"}, {"login", "login"}, {"script", "script"},
+    {"to", "recipient"},     {"reason", "reason"}, {"age", "age"}};
 
 void WriteFilters(Html* html, const Form& form) {
   const Html::Scope box = html->InForm("get", Url("/queue"), {{"class", "card filters"}});
@@ -43,8 +44,54 @@ void WriteFilters(Html* html, const Form& form) {
   html->Put("button", "Show");
 }
 
+// What waits, of whom, and what ends the wait.
+void WriteHeld(Html* html, const Json& held, const Json& blocks) {
+  if (held.empty()) return;
+  HtmlTable table(html, "Held mail", {"Owner", "#Messages", "Goes"});
+  for (const Json& one : held) {
+    const Html::Scope row = table.Row();
+    const std::string subject = Field(one, "subject");
+    {
+      const Html::Scope cell = table.Cell(0);
+      if (subject.empty()) {
+        html->Text("unknown");
+      } else {
+        html->Link(Url("/queue").With("subject", subject).With("held", "true"), subject);
+      }
+    }
+    table.Number(1, Number(one, "messages"));
+    const Html::Scope cell = table.Cell(2);
+    if (!Field(one, "waits_for").empty()) {
+      html->Text(absl::StrCat("when a person releases it: ", Field(one, "waits_for")));
+      continue;
+    }
+    if (!Flag(one, "blocked")) {
+      html->Text("now, in portions");
+      continue;
+    }
+    html->Text("when its block ends");
+    for (const Json& block : blocks) {
+      if (Field(block, "subject") != subject || Flag(block, "shadow")) continue;
+      html->Text(Flag(block, "permanent") ? ": a person unblocks it" : ": ");
+      if (!Flag(block, "permanent")) WriteTime(html, Field(block, "until"));
+    }
+  }
+}
+
+std::string GroupName(const std::string& by, const std::string& name) {
+  if (by != "reason") return name.empty() ? "–" : name;
+  if (name.empty()) return "not tried yet";
+  if (name == "held") return "held by deferd";
+  const std::optional<ReplyClass> known = ParseReplyClass(name);
+  return known.has_value() ? std::string(WordsOf(*known).reason) : name;
+}
+
 void WriteGroups(Html* html, const Json& groups, const std::string& by) {
-  HtmlTable table(html, "Queued messages", {"Name", "#Messages", "#Held"});
+  HtmlTable table(html, "Queued messages",
+                  {by == "age"      ? "Age"
+                   : by == "reason" ? "Reason"
+                                    : "Name",
+                   "#Messages", "#Held"});
   for (const Json& one : groups) {
     const Html::Scope row = table.Row();
     const std::string name = Field(one, "name");
@@ -53,7 +100,7 @@ void WriteGroups(Html* html, const Json& groups, const std::string& by) {
       if (by == "subject") {
         WriteSubject(html, name);
       } else {
-        html->Text(name.empty() ? "–" : absl::string_view(name));
+        html->Text(absl::string_view(GroupName(by, name)));
       }
     }
     table.Number(1, Number(one, "messages"));
@@ -125,10 +172,7 @@ void WriteReleaseOf(Html* html, const Visitor& visitor, const std::string& subje
 HttpReply QueuePage(const Visitor& visitor, const Form& form) {
   return PageReply(visitor, "/queue", "Queue", [&](Html* html) {
     html->Put("h1", "Queue");
-    if (!form.Get("done").empty()) {
-      const Html::Scope note = html->In("p", {{"class", "note good"}, {"role", "status"}});
-      html->Text("Done. It is recorded in your token's name.");
-    }
+    if (!form.Get("done").empty()) WriteDone(html);
     WriteFilters(html, form);
     const std::string by = form.Get("by");
     Json args = Json::object();
@@ -141,8 +185,11 @@ HttpReply QueuePage(const Visitor& visitor, const Form& form) {
       WriteProblem(html, list.status());
       return;
     }
+    const absl::StatusOr<Json> status = visitor.Get("/status");
+    const absl::StatusOr<Json> blocks = visitor.Get("/blocks");
+    if (status.ok() && blocks.ok()) WriteHeld(html, At(At(*status, "queue"), "held"), *blocks);
     if (list->empty()) {
-      html->PutAs("p", "faint", "Nothing is queued.");
+      html->PutAs("p", "faint", "Nothing is queued that fits.");
       return;
     }
     WriteReleaseOf(html, visitor, form.Get("subject"));

@@ -286,10 +286,7 @@ void WriteNear(Html* html, const Json& why) {
 HttpReply SubjectPage(const Visitor& visitor, const Form& form) {
   const std::string name = form.Get("name");
   return PageReply(visitor, "/", name.empty() ? "Subject" : name, [&](Html* html) {
-    if (!form.Get("done").empty()) {
-      const Html::Scope note = html->In("p", {{"class", "note good"}, {"role", "status"}});
-      html->Text("Done. It is recorded in your token's name.");
-    }
+    if (!form.Get("done").empty()) WriteDone(html);
     const absl::StatusOr<Json> why = visitor.Get("/subjects/{subject}", Json::object(), name);
     if (!why.ok()) {
       html->Put("h1", "Subject");

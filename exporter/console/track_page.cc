@@ -41,7 +41,7 @@ struct Check {
 constexpr Check kOutcomes[] = {{"delivered", "Successes"}, {"deferred", "Deferred"},
                                {"failed", "Failures"},     {"in-progress", "In progress"},
                                {"blocked", "Blocked"},     {"filtered", "Filtered"},
-                               {"archived", "Archived"}};
+                               {"rejected", "Rejected"},   {"archived", "Archived"}};
 
 struct Option {
   Literal value;
@@ -199,6 +199,46 @@ void WriteLifeLine(Html* html, const Json& row) {
   }
 }
 
+// A form that opens: one that asks for an address, or whose button cannot be undone.
+void WriteAct(Html* html, const Visitor& visitor, const std::string& id, Literal name,
+              absl::string_view button, absl::string_view explained, bool asks) {
+  const Html::Scope details = html->InAs("details", "act");
+  html->Put("summary", button);
+  const Html::Scope form = html->InForm("post", Url("/act"));
+  WriteCsrf(html, visitor);
+  WriteHidden(html, "do", name.text());
+  WriteHidden(html, "id", id);
+  html->PutAs("p", "faint", explained);
+  if (asks) WriteInput(html, "address", "Address", "", {.type = "email", .required = true});
+  html->Put("button", button);
+}
+
+// What may be done to a message that is in the queue; nothing if it is not, or nobody can tell.
+void WriteActs(Html* html, const Visitor& visitor, const std::string& id) {
+  if (!visitor.May("POST", "/queue/requeue")) return;
+  const absl::StatusOr<Json> queued = visitor.Get("/queue", {{"id", id}});
+  if (!queued.ok() || queued->empty()) return;
+  const bool held = Field((*queued)[0], "state") == "held";
+  const Html::Scope acts = html->In("section", {{"class", "acts"}, {"aria-label", "Actions"}});
+  {
+    const Html::Scope form = html->InForm("post", Url("/act"), {{"class", "buttons"}});
+    WriteCsrf(html, visitor);
+    WriteHidden(html, "id", id);
+    html->Put("button", held ? "Release" : "Try again now",
+              {{"name", "do"}, {"value", held ? "release" : "requeue"}});
+  }
+  if (visitor.May("POST", "/queue/redirect")) {
+    WriteAct(html, visitor, id, "redirect", "Redirect",
+             "Sends the message to this address, in place of the recipients that wait for it.",
+             /*asks=*/true);
+  }
+  if (visitor.May("POST", "/queue/discard")) {
+    WriteAct(html, visitor, id, "discard", "Discard",
+             "Removes the message from the queue. Nobody is told, and it cannot be undone.",
+             /*asks=*/false);
+  }
+}
+
 }  // namespace
 
 HttpReply TrackPage(const Visitor& visitor, const Form& form) {
@@ -245,6 +285,7 @@ HttpReply TrackCsv(const Visitor& visitor, const Form& form) {
 HttpReply MessagePage(const Visitor& visitor, const Form& form) {
   const std::string id = form.Get("id");
   return PageReply(visitor, "/track", absl::StrCat("Message ", id), [&](Html* html) {
+    if (!form.Get("done").empty()) WriteDone(html);
     html->Put("h1", absl::StrCat("Message ", id));
     if (id.empty()) {
       html->PutAs("p", "faint", "No message was named.");
@@ -281,13 +322,7 @@ HttpReply MessagePage(const Visitor& visitor, const Form& form) {
       const Html::Scope list = html->InAs("ol", "life");
       for (const Json& row : rows) WriteLifeLine(html, row);
     }
-    if (!visitor.May("POST", "/queue/requeue")) return;
-    const Html::Scope acts = html->InForm("post", Url("/act"), {{"class", "buttons"}});
-    WriteCsrf(html, visitor);
-    WriteHidden(html, "id", id);
-    html->Put("button", "Try again now", {{"name", "do"}, {"value", "requeue"}});
-    html->Put("button", "Release", {{"name", "do"}, {"value", "release"}});
-    html->PutAs("span", "faint", "Only a message that is still in the queue.");
+    WriteActs(html, visitor, id);
   });
 }
 

@@ -31,6 +31,7 @@ namespace deferd {
 namespace {
 
 constexpr size_t kMaxReason = 500;
+constexpr size_t kMaxByNode = 100;  // subjects of `top` whose nodes are told apart
 constexpr absl::Duration kLongestBlock = absl::Hours(24 * 365);
 
 absl::StatusOr<std::string> StringArg(const Json& args, const char* name) {
@@ -131,6 +132,8 @@ constexpr AdminApi::Verb AdminApi::kVerbs[] = {
     {"shadow", "report", VerbRole::kReads, &AdminApi::Shadow},
     {"shadow", "", VerbRole::kChanges, &AdminApi::Shadow},
     {"top", "", VerbRole::kReads, &AdminApi::Top},
+    // It changes nothing, but keeps the daemon busy for seconds.
+    {"policy", "diff", VerbRole::kChanges, &AdminApi::TryPolicy},
     {"policy", "", VerbRole::kReads, &AdminApi::ShowPolicy},
     {"reload", "", VerbRole::kChanges, &AdminApi::Reload},
     {"track", "", VerbRole::kReads, &AdminApi::TrackDelivery},
@@ -547,10 +550,15 @@ absl::StatusOr<Json> AdminApi::Top(const Json& args, const Peer&) const {
   if (!confines.ok()) return confines.status();
   if (parts_.refresh) parts_.refresh(nullptr);
   const auto most = static_cast<size_t>(*limit);
+  const bool nodes = args.contains("nodes") && args["nodes"] == true;
   Json top = Json::array();
   for (const SubjectCounts& one : parts_.limiter->Top(confines->everybody() ? most : 0)) {
     if (!confines->Hold(one.subject)) continue;
-    top.push_back(SubjectCountsJson(one));
+    Json json = SubjectCountsJson(one);
+    if (nodes && top.size() < kMaxByNode) {
+      json["by_node"] = ByNodeJson(parts_.limiter->Report(one.subject).counts_by_node);
+    }
+    top.push_back(std::move(json));
     if (top.size() == most) break;
   }
   return top;
@@ -558,6 +566,13 @@ absl::StatusOr<Json> AdminApi::Top(const Json& args, const Peer&) const {
 
 absl::StatusOr<Json> AdminApi::ShowPolicy(const Json&, const Peer&) const {
   return parts_.policy();
+}
+
+absl::StatusOr<Json> AdminApi::TryPolicy(const Json& args, const Peer&) const {
+  if (!parts_.try_policy) return absl::UnimplementedError("this daemon cannot try a policy");
+  absl::StatusOr<std::string> toml = TextArg(args, "toml");
+  if (!toml.ok()) return toml.status();
+  return parts_.try_policy(*toml);
 }
 
 absl::StatusOr<Json> AdminApi::Reload(const Json& args, const Peer& peer) const {

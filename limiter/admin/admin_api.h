@@ -62,6 +62,8 @@ class AdminApi {
     const Clock* clock = nullptr;
     std::function<Json()> status;  // the daemon's own account of itself
     std::function<Json()> policy;  // {path, hash, loaded, toml}
+    // What the policy of this text would have done with the last day; empty: unknown here.
+    std::function<absl::StatusOr<Json>(const std::string& toml)> try_policy;
     // `force`: without the guard (reload_guard).
     std::function<absl::Status(bool force)> reload;
     LedgerSearch search;
@@ -121,6 +123,7 @@ class AdminApi {
   absl::StatusOr<Json> Incidents(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Top(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> ShowPolicy(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> TryPolicy(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Reload(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Notices(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Queue(const Json& args, const Peer& peer) const;

@@ -282,7 +282,9 @@ void MarkDecisive(const std::vector<LedgerRow>& life, Json* rows) {
 // Each message's recipients as they are now, with how often each was tried.
 class Present {
  public:
-  explicit Present(const LedgerSearch& search) : search_(search) {}
+  // `whole`: a row that names nobody stands for all recipients of its message. So it is where the
+  // Subject: line is searched, which the ledger has with the arrival alone.
+  Present(const LedgerSearch& search, bool whole) : search_(search), whole_(whole) {}
 
   // Adds the recipients that `row`, the newest first, tells of, unless they are listed already.
   absl::Status Add(const LedgerRow& row, Json* list) {
@@ -297,8 +299,8 @@ class Present {
     for (const auto& [recipient, i] : (*life)->now) {
       const LedgerRow& line = (*life)->rows[i];
       // A line that names nobody stands for those whom nothing newer is known of.
-      if (recipient != row.recipient && !(row.recipient.empty() && line.recipient.empty()))
-        continue;
+      const bool stands = row.recipient.empty() && (whole_ || line.recipient.empty());
+      if (recipient != row.recipient && !stands) continue;
       if (recipient != row.recipient && !listed_.emplace(message, recipient).second) continue;
       Json json = LedgerRowJson(line);
       json["recipient"] = recipient;
@@ -351,6 +353,7 @@ class Present {
   }
 
   const LedgerSearch& search_;
+  const bool whole_;
   std::map<std::string, Life> lives_;
   std::set<std::pair<std::string, std::string>> listed_;
 };
@@ -513,7 +516,8 @@ absl::StatusOr<Json> Track(const LedgerSearch& search, const Json& args, absl::T
   if (life) std::reverse(rows.begin(), rows.end());
   Json result = Json::array();
   if (!life && args.contains("recipients") && args["recipients"] == true) {
-    Present present(search);
+    const bool by_subject_line = !queries->front().mail_subject.empty();
+    Present present(search, by_subject_line);
     for (const LedgerRow& row : rows) {
       absl::Status added = present.Add(row, &result);
       if (!added.ok()) return added;

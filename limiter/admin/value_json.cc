@@ -23,6 +23,12 @@ Json CountsJson(const Counts& counts) {
   return json;
 }
 
+Json ByNodeJson(const std::vector<std::pair<std::string, Counts>>& counts) {
+  Json nodes = Json::object();
+  for (const auto& [node, one] : counts) nodes[node] = CountsJson(one);
+  return nodes;
+}
+
 // A line of the record: a person's word that a later one of another node overruled.
 Json OverruledJson(const PersonsWord& word) {
   return {{"time", FormatUtc(word.at)},
@@ -70,6 +76,7 @@ Json CaseJson(const Case& record) {
     json["closed_by"] = CloserOf(record);
     json["closed_reason"] = record.closed_reason;
   }
+  if (!record.counts_by_node.empty()) json["by_node"] = ByNodeJson(record.counts_by_node);
   if (record.overruled.has_value()) json["overruled"] = OverruledJson(*record.overruled);
   return json;
 }

@@ -3,6 +3,8 @@
 #ifndef DEFERD_LIMITER_ADMIN_VALUE_JSON_H_
 #define DEFERD_LIMITER_ADMIN_VALUE_JSON_H_
 
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "limiter/cases/case.h"
@@ -15,6 +17,8 @@
 namespace deferd {
 
 Json CountsJson(const Counts& counts);  // delivered deferred failed bad percent
+// An object of counts by node name.
+Json ByNodeJson(const std::vector<std::pair<std::string, Counts>>& counts);
 Json CaseJson(const Case& record);
 Json CaseEventJson(const CaseEvent& event);
 Json OverruledJson(const PersonsWord& word);  // as an event

@@ -120,10 +120,7 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
   }
   window["left_out"] = std::move(left_out);
   if (!report.counts_by_node.empty()) {
-    window["by_node"] = Json::object();
-    for (const auto& [node, counts] : report.counts_by_node) {
-      window["by_node"][node] = CountsJson(counts);
-    }
+    window["by_node"] = ByNodeJson(report.counts_by_node);
   }
 
   std::optional<Case> open = parts.cases->FindOpen(subject, /*shadow=*/false);

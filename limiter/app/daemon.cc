@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "limiter/app/policy_trial.h"
 #include "limiter/app/reload_changes.h"
 #include "limiter/app/reload_guard.h"
 #include "limiter/app/running_daemon.h"
@@ -180,6 +181,24 @@ absl::Status RunningDaemon::Guard(const Config& config, const LoadedPolicy& poli
   absl::Status allowed = guard.Check(before, policy.policy, &unknown);
   if (!unknown.empty()) spdlog::warn("reload_guard: the last day is not known whole: {}", unknown);
   return allowed;
+}
+
+absl::StatusOr<Json> RunningDaemon::TryPolicy(const std::string& toml) const {
+  std::shared_ptr<const Policy> before;
+  {
+    MutexLock lock(&policy_mutex_);
+    before = policy_.policy;
+  }
+  const std::shared_ptr<const ChargeLists> lists = limiter_.settings().lists;
+  const std::unique_ptr<LedgerReader> reader = store_->NewReader();
+  const auto enough =
+      std::chrono::steady_clock::now() + absl::ToChronoSeconds(PolicyTrial::kAtMost);
+  const PolicyTrial trial = {
+      .lists = lists.get(),
+      .search = [&](const LedgerQuery& query) { return reader->Search(query); },
+      .now = clock_.Now(),
+      .out_of_time = [&] { return std::chrono::steady_clock::now() > enough; }};
+  return trial.Diff(before, toml);
 }
 
 absl::Status RunningDaemon::Reload(bool force) {

@@ -107,6 +107,7 @@ class RunningDaemon : public Daemon {
               .clock = &clock_,
               .status = [this] { return StatusJson(); },
               .policy = [this] { return PolicyInForce(); },
+              .try_policy = [this](const std::string& toml) { return TryPolicy(toml); },
               .reload = [this](bool force) { return Reload(force); },
               .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
               .save = [this] { return committer_.Commit(/*durable=*/true); },
@@ -170,6 +171,8 @@ class RunningDaemon : public Daemon {
   // FailedPrecondition if reload_guard refuses the policy.
   absl::Status Guard(const Config& config, const LoadedPolicy& policy)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);
+  // What the policy of this text would have done (limiter/app/policy_trial.h).
+  absl::StatusOr<Json> TryPolicy(const std::string& toml) const;
   void WatchLists() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);
   void LookAtLists();
   void BeginCharging();

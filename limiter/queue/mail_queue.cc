@@ -168,4 +168,9 @@ std::string MailQueue::SubjectLineOf(const QueuedMail& mail) const {
   return "";
 }
 
+std::string MailQueue::ReasonOf(const QueuedMail& mail) const {
+  const auto rows = RowsOf(mail.id, {Outcome::kDeferred, Outcome::kFailed}, absl::InfinitePast());
+  return rows.ok() && !rows->empty() ? rows->front().reply_class : "";
+}
+
 }  // namespace deferd

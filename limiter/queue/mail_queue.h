@@ -67,6 +67,8 @@ class MailQueue {
   // The script named in the message's claim, else its local user; and its Subject: line.
   std::string ScriptOf(const QueuedMail& mail) const;
   std::string SubjectLineOf(const QueuedMail& mail) const;
+  // The class of the newest answer to it; empty if none is known.
+  std::string ReasonOf(const QueuedMail& mail) const;
 
  private:
   absl::StatusOr<std::vector<LedgerRow>> RowsOf(const std::string& id,

@@ -121,6 +121,28 @@ Json MailsJson(const std::vector<QueuedMail>& mails) {
   return list;
 }
 
+// Groups by age have an order of their own: this list's.
+constexpr std::pair<absl::Duration, const char*> kAges[] = {
+    {absl::Hours(1), "less than 1 hour"},
+    {absl::Hours(4), "1 to 4 hours"},
+    {absl::Hours(24), "4 to 24 hours"},
+    {absl::Hours(5 * 24), "1 to 5 days"},
+    {absl::InfiniteDuration(), "more than 5 days"}};
+
+std::string AgeOf(const QueuedMail& mail, absl::Time now) {
+  if (mail.arrival == absl::InfinitePast()) return "";
+  for (const auto& [most, words] : kAges) {
+    if (now - mail.arrival < most) return words;
+  }
+  return "";
+}
+
+size_t AgeRank(const std::string& name) {
+  size_t rank = 0;
+  while (rank < std::size(kAges) && name != kAges[rank].second) ++rank;
+  return rank;
+}
+
 absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMail>& mails,
                              const std::string& by) {
   std::map<std::string, std::pair<int64_t, int64_t>> groups;  // messages, held ones
@@ -138,9 +160,13 @@ absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMai
     } else if (by == "to") {
       names = mail.recipients;
       if (names.empty()) names.emplace_back();
+    } else if (by == "reason") {
+      names.push_back(mail.held ? "held" : ++looked <= kMaxLooked ? queue.ReasonOf(mail) : "");
+    } else if (by == "age") {
+      names.push_back(AgeOf(mail, queue.Now()));
     } else {
-      return absl::InvalidArgumentError(
-          absl::StrCat("by: ", Quoted(by), " is not supported (use subject, script, login or to)"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "by: ", Quoted(by), " is not supported (use subject, script, login, to, reason or age)"));
     }
     for (const std::string& name : names) {
       auto& [messages, held] = groups[name];
@@ -152,9 +178,43 @@ absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMai
   for (const auto& [name, counts] : groups) {
     list.push_back({{"name", name}, {"messages", counts.first}, {"held", counts.second}});
   }
-  std::stable_sort(list.begin(), list.end(),
-                   [](const Json& a, const Json& b) { return a["messages"] > b["messages"]; });
+  std::stable_sort(list.begin(), list.end(), [&](const Json& a, const Json& b) {
+    if (by == "age") {
+      return AgeRank(a["name"].get<std::string>()) < AgeRank(b["name"].get<std::string>());
+    }
+    return a["messages"] > b["messages"];
+  });
   return list;
+}
+
+// Removes or redirects one message; whether deferd may is the helper's decision.
+absl::StatusOr<Json> TakeOut(const MailQueue& queue, const Choice& choice, const std::string& verb,
+                             const Json& args, const std::string& person) {
+  const bool redirect = verb == "redirect";
+  absl::StatusOr<std::string> address = TextArg(args, "address");
+  if (!address.ok()) return address.status();
+  if (choice.id.empty() || (redirect && address->empty())) {
+    return absl::InvalidArgumentError(redirect ? "redirect: name the message (id) and the address"
+                                               : "discard: name the message (id)");
+  }
+  Choice one;
+  one.id = choice.id;
+  absl::StatusOr<std::vector<QueuedMail>> mails = Chosen(queue, one);
+  if (!mails.ok()) return mails.status();
+  if (mails->empty()) {
+    return absl::NotFoundError(absl::StrCat(choice.id, " is not in the queue"));
+  }
+  const Json request = redirect ? Json{{"id", choice.id}, {"address", *address}}
+                                : Json{{"ids", Json::array({choice.id})}};
+  absl::StatusOr<Json> answer = queue.Call(verb, request);
+  if (!answer.ok()) return answer.status();
+  const std::string why = Field(At(*answer, "not_done"), choice.id.c_str());
+  if (!why.empty()) return absl::FailedPreconditionError(absl::StrCat(choice.id, ": ", why));
+  const std::string done = redirect ? absl::StrCat("redirected to ", *address) : "discarded";
+  queue.Record(*mails, redirect ? Outcome::kQueued : Outcome::kDiscarded,
+               absl::StrCat(done, " by ", person));
+  spdlog::info("queue: {} {} by {}", choice.id, PrintableUtf8(done), person);
+  return Json::object();
 }
 
 absl::StatusOr<Json> Release(const QueueVerbParts& parts, const Choice& choice, bool dry_run,
@@ -260,8 +320,12 @@ absl::StatusOr<Json> QueueVerb(const QueueVerbParts& parts, const Json& args,
     return Release(parts, *choice, Flag(args, "dry_run"), person);
   }
   if (*what == "recorded") return Recorded(queue, args, person);
+  if (*what == "discard" || *what == "redirect") {
+    return TakeOut(queue, *choice, *what, args, person);
+  }
   absl::Status done = absl::InvalidArgumentError(
-      "queue: unknown action (expected list, release, requeue, flush or recorded)");
+      "queue: unknown action (expected list, release, requeue, flush, discard, redirect or "
+      "recorded)");
   if (*what == "flush") done = queue.Call("flush", Json::object()).status();
   if (*what == "requeue") done = queue.Call("requeue", {{"id", choice->id}}).status();
   if (!done.ok()) return done;

@@ -2,13 +2,16 @@
 //
 // Arguments: {"do": ...} and filters: "subject" (charged), "sender", "mail_subject" (part of the
 // Subject: line), "since" (arrived then or later), "held" (true: held messages only), "id":
-//   list [by]         an array of messages; with "by" (subject, script, login, to), groups with the
-//                     most messages first: {"name", "messages", "held"}
+//   list [by]         an array of messages; with "by" (subject, script, login, to, reason), groups
+//                     with the most messages first: {"name", "messages", "held"}; by age, the
+//                     youngest first. A reason is the class of the newest answer, "held", or empty
 //   release [dry_run] releases the selected messages that deferd holds, whatever their
 //                     case says, and returns them. Messages that the mail server has not
 //                     released yet carry "not_done": why; deferd tries again. Needs "subject"
 //                     or "id"
 //   requeue, flush    delivers the message "id", or all messages, at once
+//   discard           removes the message "id" and records it; deferd-queue must allow it
+//   redirect          sends the message "id" to "address" instead; likewise
 //   recorded          records "what" root did to "messages": discarded, redirected
 
 #ifndef DEFERD_LIMITER_QUEUE_QUEUE_VERB_H_

@@ -189,6 +189,8 @@ int Main(int argc, char** argv) {
   app.add_flag("--allow-discard", options.allow_discard, "root may discard messages");
   app.add_flag("--allow-redirect", options.allow_redirect,
                "root may redirect a message to another address");
+  app.add_flag("--allow-deferd", options.allow_deferd,
+               "deferd may do for admins of its console what the two above allow root");
   app.add_flag("--deny-give-back", options.deny_give_back,
                "deferd may not return messages to their senders");
   app.set_version_flag("--version", std::string("deferd-queue ") + DEFERD_VERSION);

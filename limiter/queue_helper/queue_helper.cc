@@ -65,8 +65,12 @@ absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& ar
   if (verb == "defer" || verb == "put_off") return SetDeferred(args);
   const bool redirect = verb == "redirect";
   if (verb == "discard" || redirect) {
-    if (peer.uid != 0)
-      return absl::PermissionDeniedError(absl::StrCat(verb, ": only root may do this"));
+    if (peer.uid != 0 && !options_.allow_deferd) {
+      return absl::PermissionDeniedError(absl::StrCat(
+          verb,
+          ": only root may do this; --allow-deferd in DEFERD_QUEUE_OPTIONS allows it to "
+          "admins of the web console"));
+    }
     if (!(redirect ? options_.allow_redirect : options_.allow_discard)) {
       return absl::PermissionDeniedError(
           absl::StrCat(verb, " is disabled; add --allow-", verb,

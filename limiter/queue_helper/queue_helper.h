@@ -11,7 +11,8 @@
 //                             Returns {"table": the path for main.cf; null without Postfix}. The
 //                             former name put_off still works
 //   requeue, flush            {"id": ID}; {}
-//   discard                   root only, if the operator has enabled it
+//   discard                   root only, if the operator has enabled it; deferd too, for admins of
+//                             its console, if the operator has enabled that as well
 //   redirect                  {"id": ID, "address": ADDRESS}; likewise
 // hold, release, give_back and discard return {"not_done": {ID: why}}, as the queue shows it
 // afterwards. Every change is logged with the uid of the client. give_back can be disabled.
@@ -46,6 +47,7 @@ class QueueHelper {
     int64_t uid = -1;  // of deferd; root is always allowed
     bool allow_discard = false;
     bool allow_redirect = false;
+    bool allow_deferd = false;  // deferd may do what the two above allow root
     bool deny_give_back = false;
     SenderTable* sender_table = nullptr;  // null: no table; must outlive the helper
   };
