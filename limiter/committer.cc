@@ -182,6 +182,12 @@ absl::StatusOr<ForgetStep> Committer::ForgetRows(const ForgetFilter& filter,
   return store_->ForgetRows(filter, from, kForgetAtOnce, only_count);
 }
 
+int64_t Committer::ForgetNotices(absl::FunctionRef<bool(const Notice&)> names, bool only_count) {
+  MutexLock lock(&mutex_);
+  if (options_.notices == nullptr) return 0;
+  return options_.notices->outbox()->ForgetNamed(names, only_count);
+}
+
 absl::StatusOr<Committer::ForgottenReceipts> Committer::ForgetInReceipts(
     const ForgetFilter& filter, absl::Span<const Case> cases, bool only_count) {
   ForgottenReceipts forgotten;

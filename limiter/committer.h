@@ -107,6 +107,9 @@ class Committer : public Exchange {
   };
   absl::StatusOr<ForgottenReceipts> ForgetInReceipts(const ForgetFilter& filter,
                                                      absl::Span<const Case> cases, bool only_count);
+  // Notices, also those that nobody has heard yet. Call it before ForgetInReceipts, which brings it
+  // to the disk. Returns how many.
+  int64_t ForgetNotices(absl::FunctionRef<bool(const Notice&)> names, bool only_count);
   Case Exempt(const Subject& subject, absl::Duration duration, const std::string& by,
               const std::string& reason);
   absl::StatusOr<Case> EndExemption(const Subject& subject, const std::string& by,

@@ -34,7 +34,7 @@ std::string OwnedDomain(const Subject& subject, const Subject& within) {
 }  // namespace
 
 void NoticeMaker::OfCase(NoticeKind kind, const std::string& id, const Case& record) {
-  if (record.shadow || record.history) return;
+  if (record.shadow || record.history || !listeners()) return;
   Json facts = {{"case", record.id},
                 {"manual", record.manual},
                 {"rule", record.rule},
@@ -96,7 +96,7 @@ void NoticeMaker::OnIncident(const Incident& incident) {
       incident.scope == ReplyScope::kIp || incident.scope == ReplyScope::kServer;
   const std::string thread = absl::StrCat("incident-", node_, "-", incident.where, "-",
                                           absl::ToUnixSeconds(incident.since));
-  if (incident.last < clock_->Now() - kOld) return;
+  if (incident.last < clock_->Now() - kOld || !listeners()) return;
   const NoticeKind kind = !incident.open() ? NoticeKind::kIncidentClosed
                           : own_address    ? NoticeKind::kOwnAddressRefused
                                            : NoticeKind::kIncidentOpened;
@@ -120,7 +120,7 @@ void NoticeMaker::OnIncident(const Incident& incident) {
 
 void NoticeMaker::OnWarning(const Warning& warning) {
   const absl::Time now = clock_->Now();
-  if (warning.shadow || warning.at < now - kOld) return;
+  if (warning.shadow || warning.at < now - kOld || !listeners()) return;
   const std::string subject = warning.subject.ToString();
   Json facts = {{"rule", warning.rule},
                 {"bad", warning.bad()},

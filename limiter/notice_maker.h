@@ -7,6 +7,7 @@
 #ifndef DEFERD_LIMITER_NOTICE_MAKER_H_
 #define DEFERD_LIMITER_NOTICE_MAKER_H_
 
+#include <atomic>
 #include <string>
 #include <utility>
 
@@ -27,6 +28,10 @@ class NoticeMaker : public Observer {
   void OnIncident(const Incident& incident) override;
   void OnWarning(const Warning& warning) override;
 
+  // Whether there is anybody to tell; until then no notice is made. Safe from any thread.
+  void SetListeners(bool some) { listeners_.store(some); }
+  bool listeners() const { return listeners_.load(); }
+
   Outbox* outbox() const { return outbox_; }
 
  private:
@@ -35,6 +40,7 @@ class NoticeMaker : public Observer {
   const std::string node_;
   const Clock* const clock_;
   Outbox* const outbox_;
+  std::atomic<bool> listeners_{true};
 };
 
 }  // namespace deferd

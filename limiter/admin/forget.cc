@@ -47,6 +47,17 @@ int64_t CasesNamed(const CaseTable& cases, const std::string& what) {
          absl::c_count_if(cases.Closed(CaseTable::kMaxHistory), named);
 }
 
+// Also one that speaks of others too: it is too old to be of use soon.
+bool NoticeNames(const Notice& notice, const std::string& what) {
+  if (absl::AsciiStrToLower(notice.subject) == what || notice.domain == what) return true;
+  for (const std::string* text : {&notice.id, &notice.subject, &notice.thread, &notice.facts}) {
+    if (NamesWhole(*text, what)) return true;
+  }
+  return absl::c_any_of(notice.deliveries, [&](const auto& one) {
+    return NamesWhole(one.second.error, what) || NamesWhole(one.second.left, what);
+  });
+}
+
 }  // namespace
 
 absl::StatusOr<Json> ForgetSome(Committer* committer, const CaseTable& cases, const Json& args,
@@ -75,6 +86,8 @@ absl::StatusOr<Json> ForgetSome(Committer* committer, const CaseTable& cases, co
         {"segment", step.next.segment}, {"row", step.next.row}, {"attempts", attempts}};
     return result;
   }
+  result["notices"] = committer->ForgetNotices(
+      [&](const Notice& notice) { return NoticeNames(notice, *what); }, only_count);
   std::vector<Case> all = cases.Open();
   absl::c_move(cases.Closed(CaseTable::kMaxHistory), std::back_inserter(all));
   Committer::ForgottenReceipts forgotten;
@@ -92,9 +105,9 @@ absl::StatusOr<Json> ForgetSome(Committer* committer, const CaseTable& cases, co
   result["kept_cases"] = CasesNamed(cases, *what);
   if (!only_count) {
     spdlog::info(
-        "forget requested by {}: {} attempts removed from the ledger, {} from {} receipts; what "
-        "was forgotten is not recorded",
-        person, attempts, forgotten.attempts, forgotten.receipts);
+        "forget requested by {}: {} attempts removed from the ledger, {} from {} receipts, {} "
+        "notices; what was forgotten is not recorded",
+        person, attempts, forgotten.attempts, forgotten.receipts, NumberIn(result, "notices"));
   }
   return result;
 }

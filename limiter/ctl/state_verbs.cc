@@ -183,7 +183,10 @@ std::string ForgottenPage(const Json& result) {
   const int64_t receipts = Number(result, "receipts");
   std::string page = absl::StrCat(dry ? "would remove " : "removed ", Number(result, "attempts"),
                                   " attempts from the ledger, ", Number(result, "receipt_attempts"),
-                                  " from ", receipts, receipts == 1 ? " receipt\n" : " receipts\n");
+                                  " from ", receipts, receipts == 1 ? " receipt" : " receipts");
+  const int64_t notices = Number(result, "notices");
+  if (notices > 0) absl::StrAppend(&page, ", ", notices, notices == 1 ? " notice" : " notices");
+  page += "\n";
   if (Number(result, "kept_cases") > 0) {
     absl::StrAppend(&page, "kept: ", Number(result, "kept_cases"),
                     " case records and their counts; they end by themselves\n");

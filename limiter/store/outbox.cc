@@ -1,8 +1,11 @@
 #include "limiter/store/outbox.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "limiter/store/codec.h"
 
 namespace deferd {
@@ -19,6 +22,14 @@ absl::string_view DeliveryStateName(DeliveryState state) {
   return "dead";
 }
 
+std::string NewNoticeSecret() {
+  char random[16];
+  // Without random bytes none of its mail is known as deferd's own, and it is delivered all the
+  // same.
+  if (getrandom(random, sizeof(random), 0) != static_cast<ssize_t>(sizeof(random))) return "";
+  return absl::BytesToHexString(absl::string_view(random, sizeof(random)));
+}
+
 std::string NoticeText(const Notice& notice) {
   using codec::Micros;
   codec::Json deliveries = codec::Json::object();
@@ -27,7 +38,8 @@ std::string NoticeText(const Notice& notice) {
                         {"attempts", one.attempts},
                         {"next_try", Micros(one.next_try)},
                         {"done_at", Micros(one.done_at)},
-                        {"error", one.error}};
+                        {"error", one.error},
+                        {"left", one.left}};
   }
   return codec::Bytes({{"kind", std::string(InfoOf(notice.kind).name)},
                        {"time", Micros(notice.time)},
@@ -36,6 +48,7 @@ std::string NoticeText(const Notice& notice) {
                        {"thread", notice.thread},
                        {"facts", notice.facts},
                        {"routed", notice.routed},
+                       {"secret", notice.secret},
                        {"deliveries", std::move(deliveries)}});
 }
 
@@ -52,6 +65,7 @@ absl::StatusOr<Notice> ParseNotice(absl::string_view id, absl::string_view text)
     notice.thread = json.value("thread", "");
     notice.facts = json.value("facts", "");
     notice.routed = json.value("routed", false);
+    notice.secret = json.value("secret", "");
     for (const auto& [sink, one] : json.at("deliveries").items()) {
       NoticeDelivery& delivery = notice.deliveries[sink];
       delivery.state = codec::EnumOf<DeliveryState>(one.at("state"), kDeliveryStates);
@@ -59,6 +73,7 @@ absl::StatusOr<Notice> ParseNotice(absl::string_view id, absl::string_view text)
       delivery.next_try = codec::TimeAt(one, "next_try", absl::InfinitePast());
       delivery.done_at = codec::TimeAt(one, "done_at", absl::InfiniteFuture());
       delivery.error = one.value("error", "");
+      delivery.left = one.value("left", "");
     }
     return notice;
   });
@@ -72,17 +87,19 @@ bool Outbox::IsFinished(const Notice& notice) {
 
 void Outbox::Changed(const std::string& id) { changed_.insert(id); }
 
-void Outbox::SetPending(const std::string& sink, const std::string& id,
-                        const NoticeDelivery* before, const NoticeDelivery* after) {
+void Outbox::SetPending(const std::string& sink, const Notice& notice, const NoticeDelivery* before,
+                        const NoticeDelivery* after) {
   if (before != nullptr && before->state == DeliveryState::kPending) {
-    pending_[sink].erase({before->next_try, id});
+    pending_[sink].erase({before->next_try, notice.id});
+    pending_since_.erase(pending_since_.find(notice.time));
     --stats_.pending;
   } else if (before != nullptr && before->state == DeliveryState::kDead) {
     --stats_.dead;
   }
   if (after == nullptr) return;
   if (after->state == DeliveryState::kPending) {
-    pending_[sink].insert({after->next_try, id});
+    pending_[sink].insert({after->next_try, notice.id});
+    pending_since_.insert(notice.time);
     ++stats_.pending;
   } else if (after->state == DeliveryState::kDead) {
     ++stats_.dead;
@@ -99,7 +116,10 @@ void Outbox::Add(Notice notice) {
     return;
   }
   const std::string id = notice.id;
-  for (const auto& [sink, delivery] : notice.deliveries) SetPending(sink, id, nullptr, &delivery);
+  if (notice.secret.empty()) notice.secret = NewNoticeSecret();
+  for (const auto& [sink, delivery] : notice.deliveries) {
+    SetPending(sink, notice, nullptr, &delivery);
+  }
   entries_[id].notice = std::move(notice);
   Changed(id);
 }
@@ -159,7 +179,7 @@ absl::Status Outbox::Restore(const StoredText& stored) {
   MutexLock lock(&mutex_);
   const std::string& id = stored.name;
   for (const auto& [sink, delivery] : notice->deliveries) {
-    SetPending(sink, id, nullptr, &delivery);
+    SetPending(sink, *notice, nullptr, &delivery);
   }
   if (!notice->routed) unrouted_.insert(id);
   if (IsFinished(*notice)) finished_.insert({notice->time, id});
@@ -180,7 +200,7 @@ void Outbox::Route(absl::FunctionRef<std::vector<std::string>(const Notice&)> si
     Notice& notice = found->second.notice;
     for (const std::string& sink : sinks_of(notice)) {
       const auto [it, is_new] = notice.deliveries.try_emplace(sink);
-      if (is_new) SetPending(sink, id, nullptr, &it->second);
+      if (is_new) SetPending(sink, notice, nullptr, &it->second);
     }
     notice.routed = true;
     Changed(id);
@@ -216,7 +236,11 @@ void Outbox::SetDelivery(const std::string& id, const std::string& sink,
   if (found == entries_.end()) return;
   Notice& notice = found->second.notice;
   const auto [it, is_new] = notice.deliveries.try_emplace(sink);
-  SetPending(sink, id, is_new ? nullptr : &it->second, &delivery);
+  if (!is_new && delivery.attempts > it->second.attempts &&
+      delivery.state != DeliveryState::kDelivered) {
+    ++stats_.failed;
+  }
+  SetPending(sink, notice, is_new ? nullptr : &it->second, &delivery);
   it->second = delivery;
   Changed(id);
   if (IsFinished(notice)) finished_.insert({notice.time, id});
@@ -230,8 +254,9 @@ int Outbox::Retry(absl::string_view id, absl::Time now) {
     if (!id.empty() && name != id) continue;
     for (auto& [sink, delivery] : entry.notice.deliveries) {
       if (delivery.state != DeliveryState::kDead) continue;
-      const NoticeDelivery again = {.next_try = now, .error = delivery.error};
-      SetPending(sink, name, &delivery, &again);
+      const NoticeDelivery again = {
+          .next_try = now, .error = delivery.error, .left = delivery.left};
+      SetPending(sink, entry.notice, &delivery, &again);
       delivery = again;
       finished_.erase({entry.notice.time, name});
       Changed(name);
@@ -245,7 +270,7 @@ void Outbox::Forget(const std::string& id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;
   for (const auto& [sink, delivery] : found->second.notice.deliveries) {
-    SetPending(sink, id, &delivery, nullptr);
+    SetPending(sink, found->second.notice, &delivery, nullptr);
   }
   finished_.erase({found->second.notice.time, id});
   entries_.erase(found);
@@ -259,6 +284,20 @@ void Outbox::ForgetFinished(absl::Time now) {
   }
 }
 
+int64_t Outbox::ForgetNamed(absl::FunctionRef<bool(const Notice&)> names, bool only_count) {
+  MutexLock lock(&mutex_);
+  std::vector<std::string> ids;
+  for (const auto& [id, entry] : entries_) {
+    if (names(entry.notice)) ids.push_back(id);
+  }
+  if (only_count) return static_cast<int64_t>(ids.size());
+  for (const std::string& id : ids) {
+    unrouted_.erase(id);
+    Forget(id);
+  }
+  return static_cast<int64_t>(ids.size());
+}
+
 std::vector<Notice> Outbox::List() const {
   MutexLock lock(&mutex_);
   std::vector<Notice> all;
@@ -270,7 +309,9 @@ std::vector<Notice> Outbox::List() const {
 
 Outbox::Stats Outbox::stats() const {
   MutexLock lock(&mutex_);
-  return stats_;
+  Stats stats = stats_;
+  if (!pending_since_.empty()) stats.oldest = *pending_since_.begin();
+  return stats;
 }
 
 }  // namespace deferd

@@ -43,6 +43,7 @@ struct NoticeDelivery {
   absl::Time next_try = absl::InfinitePast();
   absl::Time done_at = absl::InfiniteFuture();  // delivered, or given up
   std::string error;                            // of the last attempt
+  std::string left;  // of several recipients, those that have not heard it; empty: all
 
   friend bool operator==(const NoticeDelivery&, const NoticeDelivery&) = default;
 };
@@ -56,10 +57,16 @@ struct Notice {
   std::string thread;   // notices of one trouble share it
   std::string facts;    // JSON: the numbers and texts that the message is made of
   bool routed = false;  // it is known which sinks must hear it
+  // Known to deferd and, once it is delivered, to who hears it: deferd knows its own mail by it
+  // (exporter/notice/own_mail.h). Outbox::Add makes one up.
+  std::string secret;
   std::map<std::string, NoticeDelivery> deliveries;  // by sink
 
   friend bool operator==(const Notice&, const Notice&) = default;
 };
+
+// As Outbox::Add makes it up: 128 random bits.
+std::string NewNoticeSecret();
 
 std::string NoticeText(const Notice& notice);
 absl::StatusOr<Notice> ParseNotice(absl::string_view id, absl::string_view text);
@@ -100,14 +107,21 @@ class Outbox {
   // Makes dead deliveries pending again: of the notice `id`, or of all if it is empty. How many.
   int Retry(absl::string_view id, absl::Time now) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // All, oldest first; with `state` only those with a delivery in that state.
+  // Forgets what `names` says yes to, whoever has not heard it yet. How many; `only_count`: forgets
+  // nothing.
+  int64_t ForgetNamed(absl::FunctionRef<bool(const Notice&)> names, bool only_count)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // All, oldest first.
   std::vector<Notice> List() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   struct Stats {
     int64_t pending = 0;  // deliveries, as are the next two
     int64_t dead = 0;
-    int64_t delivered = 0;  // since the start
-    int64_t lost = 0;       // notices, because there were too many
+    int64_t delivered = 0;                       // since the start, as are the next two
+    int64_t failed = 0;                          // attempts, of which some are tried again
+    int64_t lost = 0;                            // notices, because there were too many
+    absl::Time oldest = absl::InfiniteFuture();  // of those pending
   };
   Stats stats() const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -119,7 +133,7 @@ class Outbox {
 
   static bool IsFinished(const Notice& notice);
   void Changed(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SetPending(const std::string& sink, const std::string& id, const NoticeDelivery* before,
+  void SetPending(const std::string& sink, const Notice& notice, const NoticeDelivery* before,
                   const NoticeDelivery* after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetFinished(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -133,6 +147,8 @@ class Outbox {
   std::map<std::string, absl::btree_set<std::pair<absl::Time, std::string>>> pending_
       ABSL_GUARDED_BY(mutex_);
   absl::btree_set<std::pair<absl::Time, std::string>> finished_ ABSL_GUARDED_BY(mutex_);
+  // Of each pending delivery, when its notice was made.
+  absl::btree_multiset<absl::Time> pending_since_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> wake_ ABSL_GUARDED_BY(mutex_);
   Stats stats_ ABSL_GUARDED_BY(mutex_);
 };
