@@ -121,6 +121,10 @@ constexpr Entry kTable[] = {
      "Notices by sink that are not delivered: `pending` ones are tried again, `dead` ones wait for "
      "`deferctl notice retry`."},
     {"deferd_notices_delivered_total", MetricType::Counter, "", "Notices that a sink accepted."},
+    {"deferd_notices_failed_total", MetricType::Counter, "",
+     "Attempts of notices that a sink did not accept; most are tried again."},
+    {"deferd_notices_oldest_seconds", MetricType::Gauge, "",
+     "How long the oldest pending notice has waited; 0: none is pending."},
     {"deferd_notices_lost_total", MetricType::Counter, "",
      "Notices that were not kept, because too many were waiting."},
     {"deferd_ledger_rows", MetricType::Gauge, "", "Searchable rows of the ledger."},
@@ -442,6 +446,8 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
     page.Add("deferd_notices", gauges.notices->pending, "pending");
     page.Add("deferd_notices", gauges.notices->dead, "dead");
     page.Add("deferd_notices_delivered_total", gauges.notices->delivered);
+    page.Add("deferd_notices_failed_total", gauges.notices->failed);
+    page.Add("deferd_notices_oldest_seconds", absl::ToDoubleSeconds(gauges.notices->oldest));
     page.Add("deferd_notices_lost_total", gauges.notices->lost);
   }
   page.Add("deferd_ledger_rows", gauges.ledger_rows);

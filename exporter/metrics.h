@@ -78,8 +78,10 @@ struct Gauges {
   struct NoticeGauges {
     int64_t pending = 0;
     int64_t dead = 0;
-    int64_t delivered = 0;  // since the start, as is the next
+    int64_t delivered = 0;  // since the start, as are the next two
+    int64_t failed = 0;
     int64_t lost = 0;
+    absl::Duration oldest = absl::ZeroDuration();  // how long the oldest pending one has waited
   };
   std::optional<NoticeGauges> notices;  // nullopt: nobody is notified
   bool unchecked = false;

@@ -345,6 +345,16 @@ Fault FaultOf(const Symptoms& symptoms) {
   return {};
 }
 
+std::vector<absl::string_view> FaultTexts() {
+  std::vector<absl::string_view> texts;
+  for (const Row& row : kTable) {
+    for (absl::string_view one : {row.sentence, row.remedy, row.then}) {
+      if (!one.empty()) texts.push_back(one);
+    }
+  }
+  return texts;
+}
+
 const AnswerWords& WordsOf(ReplyClass reply_class) {
   return kClasses[static_cast<size_t>(reply_class)].words;
 }

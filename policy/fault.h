@@ -97,6 +97,9 @@ struct Fault {
 
 Fault FaultOf(const Symptoms& symptoms);
 
+// All sentences and remedies that FaultOf can give: those who translate them need each.
+std::vector<absl::string_view> FaultTexts();
+
 // What such answers say of `count` deliveries, in the words of people: "27 addresses do not exist".
 // `reason` is the same in two words: "unknown address".
 struct AnswerWords {

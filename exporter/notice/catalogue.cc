@@ -4,7 +4,7 @@ namespace deferd {
 
 namespace {
 
-constexpr Catalogue kCatalogues[] = {
+const Catalogue kCatalogues[] = {
     {.language = "en",
      .titles = {"{subject}: close to its limit", "{subject}: mail stopped",
                 "{subject}: still stopped", "{subject}: mail flows again",
@@ -34,7 +34,17 @@ constexpr Catalogue kCatalogues[] = {
      .not_known = "not known",
      .sent_of = "{name}: {bad} of {sent} failed or deferred",
      .footer = "Sent by deferd, which limits failing mail on this server. Answers are not read.",
-     .troubles = {}},
+     .kinds = {"Close to a limit", "Stopped", "Prolonged", "Free again", "Waiting for a decision",
+               "Failing servers", "Servers that work again", "This server refused by",
+               "Could not count", "Mail server did not ask", "Could not save", "Could not share",
+               "Policies refused", "Recovered", "Summaries", "Tests"},
+     .top = "Most failed",
+     .top_text = "{subject}: {bad} of {sent}",
+     .classes = "Answers",
+     .class_text = "{count} {answer} (a week before: {before})",
+     .held_text = "{count} messages, the oldest since {since}",
+     .more_names = "{names} and {count} more",
+     .translations = {}},
     {.language = "de",
      .titles = {"{subject}: kurz vor der Grenze", "{subject}: Mailversand angehalten",
                 "{subject}: weiterhin angehalten", "{subject}: Mailversand wieder frei",
@@ -58,7 +68,7 @@ constexpr Catalogue kCatalogues[] = {
      .limit_text =
          "{bad} von {of} Zustellungen schlugen fehl oder wurden verzögert ({percent} %); erlaubt "
          "sind weniger als {min_bad} oder {percent_limit} %",
-     .count_text = "{bad}; erlaubt sind weniger als {min_bad}",
+     .count_text = "{bad} {counted}; erlaubt sind weniger als {min_bad}",
      .more = "und {count} weitere dazu",
      .storm_title = "{count} Meldungen auf einmal",
      .dropped = "und {count} weitere, die hier nicht aufgeführt sind",
@@ -66,41 +76,30 @@ constexpr Catalogue kCatalogues[] = {
      .sent_of = "{name}: {bad} von {sent} fehlgeschlagen oder verzögert",
      .footer = "Gesendet von deferd, das fehlschlagende Mail auf diesem Server begrenzt. Antworten "
                "werden nicht gelesen.",
-     .troubles = {{{"keine fehlgeschlagene Zustellung ist bekannt", ""},
-                   {"wahrscheinlich ein gestohlenes Passwort", "das Passwort sofort ändern"},
-                   {"die Mail wird als Spam oder Virus abgelehnt",
-                    "den Inhalt und den Zugang prüfen, das Passwort ändern"},
-                   {"Adressen der Empfänger gibt es nicht", "die Empfängerliste bereinigen"},
-                   {"eine Adresse gibt es nicht, und es wird immer wieder versucht",
-                    "die Adresse berichtigen"},
-                   {"die Domain des Empfängers gibt es nicht", "die Adresse berichtigen"},
-                   {"dieser Server lehnte Empfänger ab, die es nicht gibt",
-                    "die Empfängerliste bereinigen"},
-                   {"das Postfach des Empfängers ist voll", "später erneut senden"},
-                   {"der Empfänger lässt neue Absender warten (Greylisting)", "abwarten"},
-                   {"es wird zu schnell gesendet", "langsamer senden"},
-                   {"die IP-Adresse dieses Servers wird abgelehnt",
-                    "der Betreiber des Servers muss handeln"},
-                   {"die Domain des Absenders steht auf einer Sperrliste",
-                    "die Ursache beheben und die Austragung beantragen"},
-                   {"SPF, DKIM oder DMARC stimmen nicht",
-                    "die DNS-Einträge der Domain berichtigen"},
-                   {"die Absenderadresse wird nicht anerkannt", "die Absenderadresse berichtigen"},
-                   {"der Zielserver leitet nicht weiter", "die Adresse und das MX prüfen"},
-                   {"eine Regel des Empfängers verbietet die Mail", "den Empfänger fragen"},
-                   {"die Mail ist zu groß", "Anhänge verkleinern"},
-                   {"der Server des Empfängers ist gestört", "abwarten"},
-                   {"dieser Server erreicht keinen anderen", "der Betreiber muss handeln"},
-                   {"die Verschlüsselung scheitert", "TLS-Einstellungen prüfen"},
-                   {"die Mail läuft im Kreis", "Weiterleitungen prüfen"},
-                   {"die Mail ist falsch aufgebaut", "das sendende Programm berichtigen"},
-                   {"dieser Server hat die Mail selbst angehalten",
-                    "der Betreiber muss die Einstellungen prüfen"},
-                   {"die Antworten nennen keinen Grund", "die Antworten lesen"},
-                   {"mehrere Ursachen zugleich", "die Antworten einzeln lesen"}}}},
+     .kinds = {"Kurz vor einer Grenze", "Angehalten", "Verlängert", "Wieder frei",
+               "Wartet auf eine Entscheidung", "Gestörte Server", "Server, die wieder annehmen",
+               "Dieser Server abgelehnt von", "Nicht gezählt", "Mailserver fragte nicht",
+               "Nicht gespeichert", "Nicht abgeglichen", "Abgelehnte Regeldateien",
+               "Wieder in Ordnung", "Tagesberichte", "Tests"},
+     .top = "Meiste Fehlschläge",
+     .top_text = "{subject}: {bad} von {sent}",
+     .classes = "Antworten",
+     .class_text = "{count} {answer} (eine Woche zuvor: {before})",
+     .held_text = "{count} Nachrichten, die älteste seit {since}",
+     .more_names = "{names} und {count} weitere",
+     .translations = GermanTexts()},
 };
 
 }  // namespace
+
+absl::Span<const Catalogue> Catalogues() { return kCatalogues; }
+
+absl::string_view Translated(const Catalogue& words, absl::string_view english) {
+  for (const Translation& one : words.translations) {
+    if (one.english == english) return one.text;
+  }
+  return english;
+}
 
 const Catalogue& CatalogueOf(absl::string_view language) {
   for (const Catalogue& one : kCatalogues) {

@@ -1,5 +1,5 @@
-// The words of notices, by language. To add a language: one table in catalogue.cc, and its name in
-// limiter/config/notice_config.cc. Pure.
+// The words of notices, by language. To add a language: one table in catalogue.cc, one of
+// translations as german.cc, and its name in limiter/config/notice_config.cc. Pure.
 
 #ifndef DEFERD_EXPORTER_NOTICE_CATALOGUE_H_
 #define DEFERD_EXPORTER_NOTICE_CATALOGUE_H_
@@ -7,15 +7,15 @@
 #include <array>
 
 #include "absl/strings/string_view.h"
-#include "policy/fault.h"
+#include "absl/types/span.h"
 #include "policy/notice_kind.h"
 
 namespace deferd {
 
-// What is said of a trouble, where the English words of fault.h do not do; both may be empty.
-struct TroubleWords {
-  absl::string_view fault;
-  absl::string_view remedy;
+// A sentence that other parts write in English (policy/fault.h): causes, remedies, answers.
+struct Translation {
+  absl::string_view english;
+  absl::string_view text;
 };
 
 struct Catalogue {
@@ -30,11 +30,26 @@ struct Catalogue {
   absl::string_view not_known;
   absl::string_view sent_of;  // "{name}: {bad} of {sent} failed"
   absl::string_view footer;   // whom to ask
-  std::array<TroubleWords, kTroubles> troubles;
+  // Of the digest.
+  std::array<absl::string_view, kNoticeKinds>
+      kinds;                                   // what of each kind is listed under: "Stopped"
+  absl::string_view top;                       // most failed
+  absl::string_view top_text;                  // "{subject}: {bad} of {sent}"
+  absl::string_view classes;                   // answers
+  absl::string_view class_text;                // "{count} {answer} (a week before: {before})"
+  absl::string_view held_text;                 // "{count} messages, the oldest since {since}"
+  absl::string_view more_names;                // "{names} and {count} more"
+  absl::Span<const Translation> translations;  // empty: the English itself
 };
 
 // English if there is no such language.
 const Catalogue& CatalogueOf(absl::string_view language);
+absl::Span<const Catalogue> Catalogues();
+
+// The sentence in this language, or as it is if nobody has translated it.
+absl::string_view Translated(const Catalogue& words, absl::string_view english);
+
+absl::Span<const Translation> GermanTexts();  // german.cc
 
 }  // namespace deferd
 

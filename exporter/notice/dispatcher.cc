@@ -31,22 +31,112 @@ int MinuteOf(absl::Time t, absl::TimeZone zone) {
 
 NoticeDispatcher::NoticeDispatcher(std::vector<NoticeSink> sinks, Parts parts,
                                    const NewSinkFunction& new_sink)
-    : parts_(std::move(parts)) {
+    : parts_(std::move(parts)), new_sink_(new_sink) {
+  auto workers = std::make_shared<Workers>();
   for (NoticeSink& one : sinks) {
-    auto worker = std::make_unique<Worker>();
-    worker->config = std::move(one);
-    worker->sink = new_sink(worker->config, parts_.sink);
-    const std::string name = worker->config.name;
-    workers_[name] = std::move(worker);
+    std::shared_ptr<Worker> worker = NewWorker(std::move(one));
+    (*workers)[worker->config.name] = std::move(worker);
   }
+  MutexLock lock(&mutex_);
+  workers_ = std::move(workers);
+}
+
+std::shared_ptr<NoticeDispatcher::Worker> NoticeDispatcher::NewWorker(NoticeSink config) const {
+  auto worker = std::make_shared<Worker>();
+  worker->config = std::move(config);
+  worker->sink = new_sink_(worker->config, parts_.sink);
+  return worker;
+}
+
+std::shared_ptr<const NoticeDispatcher::Workers> NoticeDispatcher::workers() const {
+  MutexLock lock(&mutex_);
+  return workers_;
+}
+
+std::vector<std::string> NoticeDispatcher::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, worker] : *workers()) names.push_back(name);
+  return names;
+}
+
+void NoticeDispatcher::StartWorker(const std::shared_ptr<Worker>& worker) {
+  worker->thread = std::thread([this, one = worker.get()] { Run(one); });
 }
 
 void NoticeDispatcher::Start() {
-  RememberSent();
+  const std::shared_ptr<const Workers> all = workers();
+  RememberSent(*all);
+  GiveUpUnknown(*all);
   parts_.outbox->OnStored([this] { Wake(); });
-  for (auto& [name, worker] : workers_) {
-    worker->thread = std::thread([this, one = worker.get()] { Run(one); });
+  for (const auto& [name, worker] : *all) StartWorker(worker);
+  MutexLock lock(&mutex_);
+  started_ = true;
+}
+
+void NoticeDispatcher::SetSinks(std::vector<NoticeSink> sinks) {
+  const std::shared_ptr<const Workers> before = workers();
+  auto next = std::make_shared<Workers>();
+  std::vector<std::shared_ptr<Worker>> added, retired;
+  for (NoticeSink& one : sinks) {
+    const auto known = before->find(one.name);
+    if (known != before->end() && known->second->config == one) {
+      (*next)[one.name] = known->second;
+      continue;
+    }
+    std::shared_ptr<Worker> worker = NewWorker(std::move(one));
+    if (known != before->end()) worker->before = known->second;
+    (*next)[worker->config.name] = worker;
+    added.push_back(std::move(worker));
   }
+  for (const auto& [name, worker] : *before) {
+    const auto kept = next->find(name);
+    if (kept != next->end() && kept->second == worker) continue;
+    worker->retired.store(true);
+    retired.push_back(worker);
+  }
+  bool started = false;
+  {
+    MutexLock lock(&mutex_);
+    workers_ = next;
+    retired_.insert(retired_.end(), retired.begin(), retired.end());
+    started = started_ && !stopping_;
+    ++wakes_;
+    changed_.NotifyAll();
+  }
+  GiveUpUnknown(*next);
+  if (!started) return;
+  for (const std::shared_ptr<Worker>& one : added) StartWorker(one);
+}
+
+// On the new worker's thread.
+void NoticeDispatcher::AwaitBefore(Worker* worker) const {
+  const std::shared_ptr<Worker> before = std::exchange(worker->before, nullptr);
+  if (before == nullptr) return;
+  if (before->thread.joinable()) before->thread.join();
+  // A reload gives nobody more messages.
+  worker->sent = std::move(before->sent);
+  worker->sent_of = std::move(before->sent_of);
+}
+
+void NoticeDispatcher::GiveUpUnknown(const Workers& workers) {
+  const absl::Time now = parts_.clock->Now();
+  // Nobody else would ever look at what was made while there were sinks.
+  if (workers.empty()) {
+    parts_.outbox->Route([](const Notice&) { return std::vector<std::string>(); });
+  }
+  bool any = workers.empty();
+  for (const Notice& notice : parts_.outbox->List()) {
+    for (const auto& [name, delivery] : notice.deliveries) {
+      if (delivery.state != DeliveryState::kPending || workers.contains(name)) continue;
+      NoticeDelivery dead = delivery;
+      dead.state = DeliveryState::kDead;
+      dead.done_at = now;
+      dead.error = absl::StrCat("there is no [notice.", name, "] any more");
+      parts_.outbox->SetDelivery(notice.id, name, dead, now);
+      any = true;
+    }
+  }
+  if (any) parts_.save();
 }
 
 void NoticeDispatcher::Wake() {
@@ -55,20 +145,37 @@ void NoticeDispatcher::Wake() {
   changed_.NotifyAll();
 }
 
+void NoticeDispatcher::TryNow() {
+  const std::shared_ptr<const Workers> all = workers();
+  for (const auto& [name, worker] : *all) worker->try_now.store(true);
+  Wake();
+}
+
 void NoticeDispatcher::Stop() {
+  std::vector<std::shared_ptr<Worker>> all;
   {
     MutexLock lock(&mutex_);
     stopping_ = true;
     changed_.NotifyAll();
+    for (const auto& [name, worker] : *workers_) all.push_back(worker);
   }
   parts_.outbox->OnStored(nullptr);
-  for (auto& [name, worker] : workers_) {
-    if (worker->thread.joinable()) worker->thread.join();
+  // These first: they join those before them.
+  for (const std::shared_ptr<Worker>& one : all) {
+    if (one->thread.joinable()) one->thread.join();
+  }
+  {
+    MutexLock lock(&mutex_);
+    all = std::exchange(retired_, {});
+  }
+  // The newest first, for the same reason.
+  for (auto one = all.rbegin(); one != all.rend(); ++one) {
+    if ((*one)->thread.joinable()) (*one)->thread.join();
   }
 }
 
 // A restart gives nobody more messages.
-void NoticeDispatcher::RememberSent() {
+void NoticeDispatcher::RememberSent(const Workers& workers) const {
   const absl::Time now = parts_.clock->Now();
   std::map<std::string, std::map<std::string, std::vector<absl::Time>>> sent;
   for (const Notice& notice : parts_.outbox->List()) {
@@ -78,8 +185,8 @@ void NoticeDispatcher::RememberSent() {
     }
   }
   for (auto& [name, of_subjects] : sent) {
-    const auto worker = workers_.find(name);
-    if (worker == workers_.end()) continue;
+    const auto worker = workers.find(name);
+    if (worker == workers.end()) continue;
     std::vector<absl::Time> all;
     for (auto& [subject, times] : of_subjects) {
       absl::c_sort(times);
@@ -97,7 +204,8 @@ std::vector<std::string> NoticeDispatcher::SinksOf(const Notice& notice) const {
   std::vector<std::string> names;
   // Digests and tests name their sink.
   if (notice.kind == NoticeKind::kDigest || notice.kind == NoticeKind::kTest) return names;
-  for (const auto& [name, worker] : workers_) {
+  const std::shared_ptr<const Workers> all = workers();
+  for (const auto& [name, worker] : *all) {
     const NoticeSink& config = worker->config;
     if (!absl::c_linear_search(config.on, notice.kind)) continue;
     if (!notice.subject.empty()) {
@@ -117,11 +225,12 @@ std::vector<std::string> NoticeDispatcher::SinksOf(const Notice& notice) const {
 }
 
 void NoticeDispatcher::Run(Worker* worker) {
+  AwaitBefore(worker);
   while (true) {
     int64_t seen = 0;
     {
       MutexLock lock(&mutex_);
-      if (stopping_) return;
+      if (stopping_ || worker->retired.load()) return;
       seen = wakes_;
     }
     const absl::Time next = TurnOf(worker, parts_.clock->Now());
@@ -133,13 +242,18 @@ void NoticeDispatcher::Run(Worker* worker) {
 }
 
 absl::Time NoticeDispatcher::Turn(const std::string& name, absl::Time now) {
-  return TurnOf(workers_.at(name).get(), now);
+  return TurnOf(workers()->at(name).get(), now);
 }
 
 absl::Time NoticeDispatcher::TurnOf(Worker* worker, absl::Time now) {
   const std::string& name = worker->config.name;
   parts_.outbox->Route([this](const Notice& notice) { return SinksOf(notice); });
   AddDigests(worker, now);
+  if (worker->try_now.exchange(false)) worker->closed_until = absl::InfinitePast();
+  // No pause is longer; a later time is of a clock that was set back since.
+  if (worker->closed_until > now && worker->closed_until <= now + kHour) {
+    return worker->closed_until;
+  }
   Round due = parts_.outbox->Due(name, now, kMostDue);
   if (!due.empty()) {
     const absl::Time first = absl::c_min_element(due, [](const Notice& a, const Notice& b) {
@@ -152,7 +266,11 @@ absl::Time NoticeDispatcher::TurnOf(Worker* worker, absl::Time now) {
     due = LeaveOut(worker, std::move(due), now);
   }
   std::map<std::string, Round> by_key;
-  for (Notice& one : due) by_key[worker->sink->KeyOf(one)].push_back(std::move(one));
+  for (Notice& one : due) {
+    const std::string& left = one.deliveries.at(name).left;
+    const std::string key = left.empty() ? worker->sink->KeyOf(one) : left;
+    by_key[key].push_back(std::move(one));
+  }
   bool reachable = true;
   for (auto& [key, notices] : by_key) {
     if (!reachable) break;
@@ -171,7 +289,7 @@ absl::Time NoticeDispatcher::TurnOf(Worker* worker, absl::Time now) {
     for (const Round& message : messages) {
       {
         MutexLock lock(&mutex_);
-        if (stopping_) return now;
+        if (stopping_ || worker->retired.load()) return now;
       }
       reachable = SendOne(worker, key, message, now);
       if (!reachable) break;
@@ -187,11 +305,14 @@ NoticeDispatcher::Round NoticeDispatcher::LeaveOut(Worker* worker, Round due, ab
   Round left, quiet;
   for (Notice& one : due) {
     const NoticeDelivery& delivery = one.deliveries.at(name);
-    if (one.time + worker->config.expire <= now && delivery.attempts > 0) {
+    // What waits behind others that fail has no attempt of its own.
+    if (one.time + worker->config.expire <= now &&
+        (delivery.attempts > 0 || worker->failures > 0)) {
       NoticeDelivery dead = delivery;
       dead.state = DeliveryState::kDead;
       dead.done_at = now;
-      dead.error = absl::StrCat("expired: ", delivery.error);
+      dead.error =
+          absl::StrCat("expired: ", delivery.attempts > 0 ? delivery.error : worker->last_error);
       parts_.outbox->SetDelivery(one.id, name, dead, now);
       spdlog::error("notice {} for [notice.{}] was given up: {}", one.id, name, dead.error);
     } else if (quiet_until > now && InfoOf(one.kind).severity != Severity::kCritical) {
@@ -214,13 +335,15 @@ bool NoticeDispatcher::SendOne(Worker* worker, const std::string& key, const Rou
     Postpone(worker, message, again, now);
     return true;
   }
-  const absl::Status sent = worker->sink->Send(key, message, now);
+  std::string left;
+  const absl::Status sent = worker->sink->Send(key, message, now, &left);
   const bool for_good = absl::IsInvalidArgument(sent);
   int attempts = 0;
   for (const Notice& one : message) {
     NoticeDelivery delivery = one.deliveries.at(name);
     attempts = ++delivery.attempts;
     delivery.error = std::string(sent.message());
+    if (!left.empty()) delivery.left = left;
     delivery.state = sent.ok()  ? DeliveryState::kDelivered
                      : for_good ? DeliveryState::kDead
                                 : DeliveryState::kPending;
@@ -234,6 +357,7 @@ bool NoticeDispatcher::SendOne(Worker* worker, const std::string& key, const Rou
   // At once: what was delivered is not delivered again after a crash.
   parts_.save();
   if (sent.ok()) {
+    worker->failures = 0;
     worker->sent.push_back(now);
     if (worker->sent_of.size() > kMostSubjects) worker->sent_of.clear();
     worker->sent_of[subject].push_back(now);
@@ -247,9 +371,10 @@ bool NoticeDispatcher::SendOne(Worker* worker, const std::string& key, const Rou
     spdlog::warn("[notice.{}] {} is tried again later: {}", name, message.back().id,
                  sent.message());
   }
-  if (!absl::IsUnavailable(sent)) return true;
+  if (!absl::IsUnavailable(sent) || !left.empty()) return true;
   // The rest waits with it, without an attempt of its own.
-  Postpone(worker, parts_.outbox->Due(name, now, kMostDue), now + Pause(attempts), now);
+  worker->closed_until = now + Pause(++worker->failures);
+  worker->last_error = std::string(sent.message());
   return false;
 }
 
@@ -318,8 +443,9 @@ void NoticeDispatcher::AddDigests(Worker* worker, absl::Time now) {
 }
 
 absl::Status NoticeDispatcher::Test(const std::string& name) {
-  const auto worker = workers_.find(name);
-  if (worker == workers_.end()) {
+  const std::shared_ptr<const Workers> all = workers();
+  const auto worker = all->find(name);
+  if (worker == all->end()) {
     return absl::NotFoundError(absl::StrCat("there is no [notice.", name, "] in deferd.toml"));
   }
   const absl::Time now = parts_.clock->Now();
@@ -329,10 +455,12 @@ absl::Status NoticeDispatcher::Test(const std::string& name) {
                          .subject = "",
                          .domain = parts_.sink.host,
                          .thread = absl::StrCat("test-", name),
-                         .facts = "{}"};
+                         .facts = "{}",
+                         .secret = NewNoticeSecret()};
   // A sink of its own: the worker's belongs to its thread.
   const std::unique_ptr<Sink> sink = NewSink(worker->second->config, parts_.sink);
-  return sink->Send(sink->KeyOf(notice), {notice}, now);
+  std::string left;
+  return sink->Send(sink->KeyOf(notice), {notice}, now, &left);
 }
 
 absl::Duration NoticeDispatcher::Pause(int attempts) {

@@ -7,11 +7,16 @@
 // again with growing pauses until it expires; what is refused for good is dead at once. During
 // quiet hours only what is critical goes out.
 //
+// The sinks can be replaced while it runs. One whose settings stay goes on; one that changes, or is
+// gone, ends its present attempt first, so that nothing is sent twice. What a sink that is gone has
+// not sent is dead.
+//
 // Stop waits for the present attempts (each has a time-out).
 
 #ifndef DEFERD_EXPORTER_NOTICE_DISPATCHER_H_
 #define DEFERD_EXPORTER_NOTICE_DISPATCHER_H_
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -60,8 +65,14 @@ class NoticeDispatcher {
   void Start();
   void Stop();
 
+  // Replaces the sinks.
+  void SetSinks(std::vector<NoticeSink> sinks);
+  std::vector<std::string> names() const;
+
   // Looks at the outbox now.
   void Wake();
+  // And does not wait for the end of any sink's pause.
+  void TryNow();
 
   // Sends a test notice by one sink, now. NotFound if there is no such sink.
   absl::Status Test(const std::string& name);
@@ -80,12 +91,24 @@ class NoticeDispatcher {
     NoticeSink config;
     std::unique_ptr<Sink> sink;
     std::thread thread;
+    std::atomic<bool> retired{false};
+    std::atomic<bool> try_now{false};
+    std::shared_ptr<Worker> before;  // whose present attempt is waited for; until it has ended
     // Messages sent within the last hour; confined to the thread.
     std::deque<absl::Time> sent;
     std::map<std::string, std::deque<absl::Time>> sent_of;  // by subject
+    // While the sink takes nothing: how often in a row, why, and when the next attempt is made.
+    int failures = 0;
+    std::string last_error;
+    absl::Time closed_until = absl::InfinitePast();
   };
   using Round = std::vector<Notice>;
+  using Workers = std::map<std::string, std::shared_ptr<Worker>>;  // by the sink's name
 
+  std::shared_ptr<const Workers> workers() const ABSL_LOCKS_EXCLUDED(mutex_);
+  std::shared_ptr<Worker> NewWorker(NoticeSink config) const;
+  void StartWorker(const std::shared_ptr<Worker>& worker);
+  void AwaitBefore(Worker* worker) const;
   void Run(Worker* worker);
   absl::Time TurnOf(Worker* worker, absl::Time now);
   void AddDigests(Worker* worker, absl::Time now);
@@ -94,11 +117,16 @@ class NoticeDispatcher {
   void Postpone(Worker* worker, const Round& notices, absl::Time until, absl::Time now);
   bool MaySend(Worker* worker, const std::string& subject, absl::Time now, absl::Time* again) const;
   absl::Time QuietUntil(const NoticeSink& config, absl::Time now) const;
-  void RememberSent();
+  // Of the workers that are not running yet.
+  void RememberSent(const Workers& workers) const;
+  void GiveUpUnknown(const Workers& workers);
 
   const Parts parts_;
-  std::map<std::string, std::unique_ptr<Worker>> workers_;
-  Mutex mutex_;
+  const NewSinkFunction new_sink_;
+  mutable Mutex mutex_;
+  std::shared_ptr<const Workers> workers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Worker>> retired_ ABSL_GUARDED_BY(mutex_);  // and perhaps not ended
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;
   CondVar changed_;
   int64_t wakes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -71,11 +71,14 @@ std::string HeaderText(absl::string_view text) {
   return words;
 }
 
+std::string MessageIdOf(const NoticeMessage& message, const MailFrame& frame) {
+  const std::string text = absl::StrCat(message.id, "\n", frame.to, "\n", message.secret);
+  return absl::StrCat("deferd.", Digest(text), "@", PrintableAscii(frame.host, 255));
+}
+
 std::string MailText(const NoticeMessage& message, const MailFrame& frame, absl::Time now) {
   const std::string thread = absl::StrCat("<deferd.thread.", Digest(message.thread), "@",
                                           PrintableAscii(frame.host, 255), ">");
-  const std::string id = absl::StrCat("<deferd.", Digest(absl::StrCat(message.id, "\n", frame.to)),
-                                      "@", PrintableAscii(frame.host, 255), ">");
   const std::string boundary =
       absl::StrCat("=_deferd_", Digest(absl::StrCat(message.id, absl::ToUnixMicros(now))));
   const auto part = [&](absl::string_view type, const std::string& text) {
@@ -87,7 +90,8 @@ std::string MailText(const NoticeMessage& message, const MailFrame& frame, absl:
       "From: deferd <", frame.from, ">\r\nTo: ", frame.to,
       "\r\nSubject: ", HeaderText(frame.title.empty() ? message.title : frame.title),
       "\r\nDate: ", absl::FormatTime("%a, %d %b %Y %H:%M:%S +0000", now, absl::UTCTimeZone()),
-      "\r\nMessage-ID: ", id, "\r\nIn-Reply-To: ", thread, "\r\nReferences: ", thread,
+      "\r\nMessage-ID: <", MessageIdOf(message, frame), ">\r\nIn-Reply-To: ", thread,
+      "\r\nReferences: ", thread,
       "\r\nAuto-Submitted: auto-generated\r\nX-Auto-Response-Suppress: All\r\nX-Deferd-Severity: ",
       SeverityName(message.severity), "\r\nMIME-Version: 1.0\r\nContent-Language: ", frame.language,
       "\r\nContent-Type: multipart/alternative; boundary=\"", boundary, "\"\r\n\r\n",

@@ -19,6 +19,10 @@ struct MailFrame {
   std::string title;  // the Subject:
 };
 
+// Of the Message-ID header, without its brackets. Nobody who does not know the notice's secret can
+// guess it.
+std::string MessageIdOf(const NoticeMessage& message, const MailFrame& frame);
+
 // With CRLF. Mails of one thread refer to the same Message-ID; a mail that is sent again because
 // its first delivery was in doubt has the same Message-ID.
 std::string MailText(const NoticeMessage& message, const MailFrame& frame, absl::Time now);

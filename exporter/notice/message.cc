@@ -60,15 +60,20 @@ std::string Who(const Json& why, const Catalogue& words) {
   return absl::StrJoin(items, "; ");
 }
 
-std::string What(const Json& why) {
+// "27 addresses do not exist", in this language.
+std::string Answered(int64_t count, absl::string_view reply_class, const Catalogue& words) {
+  const AnswerWords& answer =
+      WordsOf(ParseReplyClass(reply_class).value_or(ReplyClass::kUnclassified));
+  return count == 1 ? std::string(Translated(words, answer.one))
+                    : absl::StrCat(count, " ", Translated(words, answer.many));
+}
+
+std::string What(const Json& why, const Catalogue& words) {
   std::vector<std::pair<int64_t, std::string>> ranked;
   for (const Json& one : ListAt(At(why, "causes"), "answers")) {
     const int64_t count = Number(one, "count");
     if (count == 0) continue;
-    const AnswerWords& words =
-        WordsOf(ParseReplyClass(Field(one, "class")).value_or(ReplyClass::kUnclassified));
-    ranked.emplace_back(-count,
-                        count == 1 ? std::string(words.one) : absl::StrCat(count, " ", words.many));
+    ranked.emplace_back(-count, Answered(count, Field(one, "class"), words));
   }
   std::sort(ranked.begin(), ranked.end());
   if (ranked.size() > kMaxNamed) ranked.resize(kMaxNamed);
@@ -76,37 +81,67 @@ std::string What(const Json& why) {
                        [](std::string* out, const auto& one) { absl::StrAppend(out, one.second); });
 }
 
-// Of the operator's words about `trouble` in this language.
-const TroubleWords* WordsOfTrouble(const Catalogue& words, const std::string& name) {
-  for (int i = 0; i < kTroubles; ++i) {
-    if (TroubleName(static_cast<Trouble>(i)) != name) continue;
-    return words.troubles[static_cast<size_t>(i)].fault.empty()
-               ? nullptr
-               : &words.troubles[static_cast<size_t>(i)];
-  }
-  return nullptr;
-}
-
 void AddWhy(const Json& why, const Catalogue& words, NoticeMessage* message) {
   const auto add = [&](absl::string_view label, const std::string& text) {
     if (!text.empty()) message->lines.emplace_back(std::string(label), Clean(text));
   };
   add(words.who, Who(why, words));
-  add(words.what, What(why));
+  add(words.what, What(why, words));
   const Json& fault = At(why, "fault");
   const std::string trouble = Field(fault, "trouble");
   if (trouble.empty() || trouble == "none") return;
-  if (const TroubleWords* own = WordsOfTrouble(words, trouble)) {
-    add(words.fault, std::string(own->fault));
-    add(words.remedy, std::string(own->remedy));
-    return;
-  }
-  add(words.fault, Field(fault, "fault"));
+  add(words.fault, std::string(Translated(words, Field(fault, "fault"))));
   std::vector<std::string> remedies;
   for (const Json& one : ListAt(fault, "remedies")) {
-    if (one.is_string()) remedies.push_back(one.get<std::string>());
+    if (one.is_string()) remedies.emplace_back(Translated(words, one.get<std::string>()));
   }
   add(words.remedy, absl::StrJoin(remedies, "; "));
+}
+
+// The facts of RunningDaemon::Digest.
+void AddDigest(const Json& facts, const Catalogue& words, NoticeMessage* message) {
+  const auto add = [&](absl::string_view label, const std::string& text) {
+    if (!text.empty()) message->lines.emplace_back(std::string(label), Clean(text));
+  };
+  const Json& kinds = At(facts, "kinds");
+  for (int i = 0; i < kNoticeKinds; ++i) {
+    const auto kind = static_cast<NoticeKind>(i);
+    const Json& listed = At(kinds, std::string(InfoOf(kind).name).c_str());
+    std::vector<std::string> names;
+    for (const Json& one : ListAt(listed, "names")) {
+      if (one.is_string()) names.push_back(one.get<std::string>());
+    }
+    std::string text = absl::StrJoin(names, ", ");
+    if (const int64_t more = Number(listed, "more"); more > 0) {
+      text = Fill(words.more_names, {{"names", text}, {"count", absl::StrCat(more)}});
+    }
+    add(words.kinds[static_cast<size_t>(i)], text);
+  }
+  const Json& held = At(facts, "held");
+  if (Number(held, "messages") > 0) {
+    add(words.held, Fill(words.held_text, {{"count", absl::StrCat(Number(held, "messages"))},
+                                           {"since", Field(held, "since")}}));
+  }
+  std::vector<std::string> top, classes;
+  for (const Json& one : ListAt(facts, "top")) {
+    top.push_back(Fill(words.top_text, {{"subject", Field(one, "subject")},
+                                        {"bad", absl::StrCat(Number(one, "bad"))},
+                                        {"sent", absl::StrCat(Number(one, "sent"))}}));
+  }
+  add(words.top, absl::StrJoin(top, ", "));
+  for (const Json& one : ListAt(facts, "classes")) {
+    const int64_t count = Number(one, "count");
+    const std::string answered = Answered(count, Field(one, "class"), words);
+    // "{count} {answer}" is one phrase where the count is 1.
+    classes.push_back(
+        Fill(words.class_text,
+             {{"count", absl::StrCat(count)},
+              {"answer", answered.substr(std::min(answered.size(), answered.find(' ') + 1))},
+              {"before", one.contains("before") && one["before"].is_number_integer()
+                             ? absl::StrCat(Number(one, "before"))
+                             : std::string(words.not_known)}}));
+  }
+  add(words.classes, absl::StrJoin(classes, "; "));
 }
 
 }  // namespace
@@ -120,6 +155,7 @@ NoticeMessage MessageOf(const Notice& notice, const Json& why, int folded,
   message.severity = InfoOf(notice.kind).severity;
   message.thread = notice.thread;
   message.id = notice.id;
+  message.secret = notice.secret;
   message.footer = std::string(words.footer);
   const auto add = [&](absl::string_view label, const std::string& text) {
     if (!text.empty()) message.lines.emplace_back(std::string(label), Clean(text));
@@ -133,7 +169,7 @@ NoticeMessage MessageOf(const Notice& notice, const Json& why, int folded,
     for (const char* name : {"bad", "of", "percent", "min_bad", "percent_limit"}) {
       values[name] = absl::StrCat(Number(facts, name));
     }
-    values["counted"] = Field(facts, "counted");
+    values["counted"] = std::string(Translated(words, Field(facts, "counted")));
     const bool share = Field(facts, "measure") == "bad" && Number(facts, "percent_limit") > 0;
     add(words.limit, Fill(share ? words.limit_text : words.count_text, values));
   }
@@ -146,7 +182,8 @@ NoticeMessage MessageOf(const Notice& notice, const Json& why, int folded,
   add(words.answer, Field(facts, "reply"));
   add(words.reason, Field(facts, "ended_reason"));
   add(words.what, Field(facts, "what"));
-  add(words.remedy, Field(facts, "remedy"));
+  add(words.remedy, std::string(Translated(words, Field(facts, "remedy"))));
+  if (notice.kind == NoticeKind::kDigest) AddDigest(facts, words, &message);
   for (const Json& one : ListAt(facts, "lines")) {
     if (one.is_array() && one.size() == 2 && one[0].is_string() && one[1].is_string()) {
       add(Clean(one[0].get<std::string>()), one[1].get<std::string>());
@@ -164,6 +201,7 @@ NoticeMessage StormMessage(const std::vector<Notice>& notices, absl::string_view
   for (const Notice& one : notices) {
     message.severity = std::max(message.severity, InfoOf(one.kind).severity);
     message.id = one.id;
+    message.secret = one.secret;
     if (message.lines.size() >= kStormLines) continue;
     message.lines.emplace_back(absl::FormatTime("%H:%M UTC", one.time, absl::UTCTimeZone()),
                                Title(one, FactsOf(one), words));

@@ -23,7 +23,8 @@ struct NoticeMessage {
   std::vector<std::pair<std::string, std::string>> lines;  // label and text
   std::string footer;
   std::string thread;
-  std::string id;  // of the newest notice in it
+  std::string id;      // of the newest notice in it
+  std::string secret;  // and its secret
 };
 
 // One notice with what is known of it. `why`: as WhyJson gives it; null if it is about no sender.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -41,6 +42,7 @@ struct Transfer {
   size_t received = 0;
   bool allow_private = true;
   bool refused_private = false;
+  const std::function<void(const std::string& ip, int port)>* on_local = nullptr;
   char error[CURL_ERROR_SIZE] = {};
 };
 
@@ -58,6 +60,44 @@ size_t Discard(char*, size_t size, size_t count, void* data) {
   return transfer->received > kMaxAnswer ? 0 : size * count;
 }
 
+// Gives the connection to a server of this machine a port of its own: what is bound without
+// SO_REUSEADDR is shared with nobody, not even for another server.
+void BindLocal(int fd, const sockaddr* server, const Transfer& transfer) {
+  char ip[INET6_ADDRSTRLEN] = {};
+  sockaddr_storage own = {};
+  socklen_t size = 0;
+  if (server->sa_family == AF_INET) {
+    sockaddr_in in;
+    std::memcpy(&in, server, sizeof(in));
+    if (ntohl(in.sin_addr.s_addr) >> 24 != 127) return;
+    sockaddr_in here = {};
+    here.sin_family = AF_INET;
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    std::memcpy(&own, &here, size = sizeof(here));
+    inet_ntop(AF_INET, &here.sin_addr, ip, sizeof(ip));
+  } else if (server->sa_family == AF_INET6) {
+    sockaddr_in6 in;
+    std::memcpy(&in, server, sizeof(in));
+    if (!IN6_IS_ADDR_LOOPBACK(&in.sin6_addr)) return;
+    sockaddr_in6 here = {};
+    here.sin6_family = AF_INET6;
+    here.sin6_addr = in6addr_loopback;
+    std::memcpy(&own, &here, size = sizeof(here));
+    inet_ntop(AF_INET6, &here.sin6_addr, ip, sizeof(ip));
+  } else {
+    return;
+  }
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&own), size) != 0 ||
+      getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) != 0) {
+    return;
+  }
+  in_port_t port = 0;
+  const size_t at = server->sa_family == AF_INET ? offsetof(sockaddr_in, sin_port)
+                                                 : offsetof(sockaddr_in6, sin6_port);
+  std::memcpy(&port, reinterpret_cast<const char*>(&own) + at, sizeof(port));
+  (*transfer.on_local)(ip, ntohs(port));
+}
+
 // Looks at the address that the name resolved to, right before the connection is made.
 curl_socket_t OpenSocket(void* data, curlsocktype, curl_sockaddr* address) {
   auto* transfer = static_cast<Transfer*>(data);
@@ -65,7 +105,11 @@ curl_socket_t OpenSocket(void* data, curlsocktype, curl_sockaddr* address) {
     transfer->refused_private = true;
     return CURL_SOCKET_BAD;
   }
-  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (fd >= 0 && transfer->on_local != nullptr && *transfer->on_local) {
+    BindLocal(fd, &address->addr, *transfer);
+  }
+  return fd;
 }
 
 absl::StatusOr<Curl> NewCurl(Transfer* transfer, absl::Duration timeout) {
@@ -133,7 +177,7 @@ absl::Status SendMail(const SmtpOptions& options, const std::string& to, const s
   if (!plain || to.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(Quoted(to), " is not a mail address"));
   }
-  Transfer transfer{.left = text};
+  Transfer transfer{.left = text, .on_local = &options.on_local};
   absl::StatusOr<Curl> curl = NewCurl(&transfer, options.timeout);
   if (!curl.ok()) return curl.status();
   CURL* const c = curl->get();

@@ -8,6 +8,7 @@
 
 #include <sys/socket.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct SmtpOptions {
   std::string user;
   std::string password;
   absl::Duration timeout = absl::Seconds(15);
+  // Of a server on this machine (a loopback address): called before the connection is made, with
+  // the address and the port that it comes from. Nobody else can have this port meanwhile.
+  std::function<void(const std::string& ip, int port)> on_local;
 };
 // With the null sender: nobody is told of a bounce, and no bounce is answered.
 absl::Status SendMail(const SmtpOptions& options, const std::string& to, const std::string& text);

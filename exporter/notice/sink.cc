@@ -41,10 +41,13 @@ class MailSink : public Sink {
 
   size_t MostTogether() const override { return 100'000; }
 
-  absl::Status Send(const std::string& key, const std::vector<Notice>& notices,
-                    absl::Time now) override {
+  absl::Status Send(const std::string& key, const std::vector<Notice>& notices, absl::Time now,
+                    std::string* left) override {
     absl::Status sent;
+    std::vector<absl::string_view> without;
+    size_t lines = 0;
     for (absl::string_view line : absl::StrSplit(key, '\n')) {
+      ++lines;
       const std::pair<std::string, std::string> to = absl::StrSplit(line, absl::MaxSplits(' ', 1));
       const std::string& language = to.second.empty() ? config_.language : to.second;
       const Notice& newest = notices.back();
@@ -67,20 +70,40 @@ class MailSink : public Sink {
              {"severity", std::string(SeverityName(message.severity))},
              {"host", parts_.host}});
       }
-      const absl::Status one = SendMail({.host = config_.host,
-                                         .helo = parts_.host,
-                                         .tls = config_.tls,
-                                         .user = config_.user,
-                                         .password = config_.password,
-                                         .timeout = config_.timeout},
-                                        to.first, MailText(message, frame, now));
-      // The next one may accept it; what is tried again has the same Message-ID.
-      if (!one.ok() && (sent.ok() || absl::IsInvalidArgument(sent))) sent = one;
+      const absl::Status one = SendOne(message, frame, now);
+      if (one.ok()) continue;
+      // The next one may accept it.
+      without.push_back(line);
+      if (sent.ok() || absl::IsInvalidArgument(sent)) sent = one;
     }
+    if (without.size() < lines) *left = absl::StrJoin(without, "\n");
     return sent;
   }
 
  private:
+  absl::Status SendOne(const NoticeMessage& message, const MailFrame& frame, absl::Time now) {
+    OwnMail* const own = parts_.own_mail;
+    std::vector<std::pair<std::string, int>> connections;
+    SmtpOptions options = {.host = config_.host,
+                           .helo = parts_.host,
+                           .tls = config_.tls,
+                           .user = config_.user,
+                           .password = config_.password,
+                           .timeout = config_.timeout,
+                           .on_local = nullptr};
+    if (own != nullptr) {
+      options.on_local = [&](const std::string& ip, int port) {
+        // What an earlier version stored has no secret: anybody could guess it.
+        if (!message.secret.empty()) own->Expect(MessageIdOf(message, frame), now);
+        own->Opened(ip, port);
+        connections.emplace_back(ip, port);
+      };
+    }
+    absl::Status sent = SendMail(options, frame.to, MailText(message, frame, now));
+    for (const auto& [ip, port] : connections) own->Closed(ip, port);
+    return sent;
+  }
+
   NoticeSink config_;
   const SinkParts parts_;
 };
@@ -93,8 +116,8 @@ class WebhookSink : public Sink {
   std::string KeyOf(const Notice&) const override { return config_.url; }
   size_t MostTogether() const override { return kStormLines; }
 
-  absl::Status Send(const std::string&, const std::vector<Notice>& notices,
-                    absl::Time now) override {
+  absl::Status Send(const std::string&, const std::vector<Notice>& notices, absl::Time now,
+                    std::string*) override {
     const bool one_thread = OneThread(notices);
     Json events = Json::array();
     for (size_t i = one_thread ? notices.size() - 1 : 0; i < notices.size(); ++i) {
@@ -137,7 +160,8 @@ class CommandSink : public Sink {
   std::string KeyOf(const Notice& notice) const override { return notice.id; }
   size_t MostTogether() const override { return 1; }
 
-  absl::Status Send(const std::string&, const std::vector<Notice>& notices, absl::Time) override {
+  absl::Status Send(const std::string&, const std::vector<Notice>& notices, absl::Time,
+                    std::string*) override {
     const Notice& one = notices.back();
     const Json event =
         EventJson(one, one.subject.empty() ? Json() : parts_.why(one.subject), parts_.node);

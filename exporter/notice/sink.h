@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "exporter/notice/own_mail.h"
 #include "limiter/config/notice_config.h"
 #include "limiter/localrpc/json.h"
 #include "limiter/store/outbox.h"
@@ -21,6 +22,8 @@ struct SinkParts {
   std::string host;  // this machine's name
   // The page of a subject, as WhyJson gives it; null if nothing is known of it.
   std::function<Json(const std::string& subject)> why;
+  // Where mail is marked as deferd's own; null: nowhere.
+  OwnMail* own_mail = nullptr;
 };
 
 class Sink {
@@ -34,8 +37,9 @@ class Sink {
   // Sends one message: notices of one thread, of which the last is the newest, or many that go
   // together. InvalidArgument: refused for good.
   // Unavailable: nothing can be sent now. Anything else: try this one again.
+  // `left`: if it is for several and some have it, the key of those who have not.
   virtual absl::Status Send(const std::string& key, const std::vector<Notice>& notices,
-                            absl::Time now) = 0;
+                            absl::Time now, std::string* left) = 0;
 };
 
 std::unique_ptr<Sink> NewSink(const NoticeSink& config, SinkParts parts);

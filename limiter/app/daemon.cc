@@ -238,6 +238,7 @@ absl::Status RunningDaemon::Reload(bool force) {
   Keep(config_.state_dir, *config, *policy);
   const std::vector<Case> open = cases_.Open();
   Apply(settings);
+  if (SetNoticeSinks(config->notices)) changes.push_back("[notice]: other sinks are in force");
   if (config->text != text_before || lists_watch_.Changed()) BeginCharging();
   for (std::string& change : EndedByPolicy(open, cases_)) changes.push_back(std::move(change));
   if (changes.empty()) changes.push_back("nothing has changed");

@@ -97,11 +97,19 @@ absl::Status RunningDaemon::OpenDoors() {
   return absl::OkStatus();
 }
 
+// Of a notice that is being sent now: nobody else has this connection.
+bool RunningDaemon::IsOwnMail(const Question& question) const {
+  const Identity& who = question.identity;
+  return question.port != 0 && who.sender.empty() && who.login.empty() && who.user.empty() &&
+         own_mail_.HasConnection(who.host, question.port);
+}
+
 absl::Status RunningDaemon::OpenHook() {
   if (config_.hook_exim.empty() && config_.hook_postfix.empty()) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
   if (!server.ok()) return server.status();
   auto answer = [this](const Question& question) {
+    if (IsOwnMail(question)) return Answer{.source = question.source};
     GateAnswer found = question.subject.has_value()
                            ? gate_.Check(*question.subject, question.source)
                            : gate_.Check(question.identity, question.source, question.id);

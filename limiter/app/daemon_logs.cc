@@ -38,13 +38,15 @@ void RunningDaemon::FollowLogs() {
     return NewEximReader({.zone = config_.zone,
                           .open_messages = true,
                           .own_hosts = config_.charge.internal_hosts,
-                          .relay_hosts = config_.charge.relay_hosts});
+                          .relay_hosts = config_.charge.relay_hosts,
+                          .own_mail = OwnMailTestOf(&own_mail_)});
   };
   const LogSet::NewReader new_postfix = [this] {
     return NewPostfixReader({.zone = config_.zone,
                              .open_messages = true,
                              .own_hosts = config_.charge.internal_hosts,
-                             .relay_hosts = config_.charge.relay_hosts});
+                             .relay_hosts = config_.charge.relay_hosts,
+                             .own_mail = OwnMailTestOf(&own_mail_)});
   };
   const Follower::Sink submit = [this](std::unique_ptr<EventBatch> batch) {
     return recorder_->Submit(std::move(batch));

@@ -1,8 +1,12 @@
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "exporter/notice/message.h"
 #include "limiter/admin/why.h"
 #include "limiter/app/running_daemon.h"
 #include "limiter/localrpc/json.h"
@@ -16,6 +20,62 @@ namespace {
 constexpr size_t kListed = 200;      // notices that `notice list` shows
 constexpr size_t kDigestLines = 20;  // of each kind
 constexpr absl::Duration kDay = absl::Hours(24);
+constexpr size_t kClassRows = 50'000;  // of the ledger, of a day
+constexpr size_t kClassLines = 5;
+
+Json KindsJson(std::map<NoticeKind, std::vector<std::string>> seen) {
+  Json kinds = Json::object();
+  for (auto& [kind, names] : seen) {
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    const size_t all = names.size();
+    names.resize(std::min(all, kDigestLines));
+    Json listed = Json::object();
+    listed["names"] = names;
+    listed["more"] = all - names.size();
+    kinds[std::string(InfoOf(kind).name)] = std::move(listed);
+  }
+  return kinds;
+}
+
+// Bad deliveries by the class of the answer; nullopt: the ledger does not reach back, or is none.
+std::optional<std::map<std::string, int64_t>> ClassesOf(LedgerReader& reader,
+                                                        const std::string& domain, absl::Time since,
+                                                        absl::Time until) {
+  const absl::StatusOr<LedgerPage> page =
+      reader.Search({.domain = domain,
+                     .outcomes = {Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired},
+                     .since = since,
+                     .until = until,
+                     .limit = kClassRows});
+  if (!page.ok()) return std::nullopt;
+  const absl::StatusOr<absl::Time> oldest = reader.OldestTime();
+  if (!oldest.ok() || *oldest > since) return std::nullopt;
+  std::map<std::string, int64_t> classes;
+  for (const LedgerRow& row : page->rows) {
+    if (!row.reply_class.empty()) ++classes[row.reply_class];
+  }
+  return classes;
+}
+
+Json ClassesJson(const std::optional<std::map<std::string, int64_t>>& today,
+                 const std::optional<std::map<std::string, int64_t>>& before) {
+  Json list = Json::array();
+  if (!today.has_value()) return list;
+  std::vector<std::pair<int64_t, std::string>> ranked;
+  for (const auto& [name, count] : *today) ranked.emplace_back(-count, name);
+  std::sort(ranked.begin(), ranked.end());
+  for (const auto& [count, name] : ranked) {
+    if (list.size() == kClassLines) break;
+    Json one = {{"class", name}, {"count", -count}, {"before", nullptr}};
+    if (before.has_value()) {
+      const auto found = before->find(name);
+      one["before"] = found == before->end() ? 0 : found->second;
+    }
+    list.push_back(std::move(one));
+  }
+  return list;
+}
 
 Json DeliveriesJson(const Notice& notice) {
   Json deliveries = Json::array();
@@ -46,7 +106,7 @@ Json NoticeJson(const Notice& notice) {
 }  // namespace
 
 void RunningDaemon::StartNotices() {
-  if (config_.notices.empty()) return;
+  notice_maker_.SetListeners(!config_.notices.empty());
   notice_reader_ = store_->NewReader();
   NoticeDispatcher::Parts parts;
   parts.outbox = &outbox_;
@@ -54,7 +114,8 @@ void RunningDaemon::StartNotices() {
   parts.zone = config_.zone;
   parts.sink = {.node = state_dir_->node(),
                 .host = HostName(),
-                .why = [this](const std::string& subject) { return WhyOf(subject); }};
+                .why = [this](const std::string& subject) { return WhyOf(subject); },
+                .own_mail = &own_mail_};
   parts.save = [this] { committer_.Commit().IgnoreError(); };
   parts.has_tag = [this](const std::string& subject, const std::string& domain,
                          const std::string& tag) {
@@ -70,6 +131,15 @@ void RunningDaemon::StartNotices() {
   parts.digest_domains = [this] { return DigestDomains(); };
   dispatcher_ = std::make_unique<NoticeDispatcher>(config_.notices, std::move(parts));
   dispatcher_->Start();
+}
+
+// True: they were others.
+bool RunningDaemon::SetNoticeSinks(const std::vector<NoticeSink>& sinks) {
+  if (dispatcher_ == nullptr || sinks == notice_sinks_) return false;
+  notice_sinks_ = sinks;
+  notice_maker_.SetListeners(!sinks.empty());
+  dispatcher_->SetSinks(sinks);
+  return true;
 }
 
 Json RunningDaemon::WhyOf(const std::string& subject) const {
@@ -146,7 +216,7 @@ std::vector<StandingTrouble> RunningDaemon::StandingTroubles(
 }
 
 void RunningDaemon::WatchTroubles(const std::vector<FollowerStatus>& sources) {
-  if (dispatcher_ == nullptr) return;
+  if (dispatcher_ == nullptr || !notice_maker_.listeners()) return;
   for (Notice& notice : trouble_watch_.Look(StandingTroubles(sources), clock_.Now())) {
     // That nothing can be stored cannot wait until it is.
     if (committer_.status().problem.empty()) {
@@ -179,41 +249,34 @@ Json RunningDaemon::Digest(const std::string& domain) const {
     const std::string name = one.subject.empty() ? Field(facts, "where") : one.subject;
     seen[one.kind].push_back(name.empty() ? Field(facts, "what") : name);
   }
-  Json lines = Json::array();
-  for (auto& [kind, names] : seen) {
-    std::sort(names.begin(), names.end());
-    names.erase(std::unique(names.begin(), names.end()), names.end());
-    std::string text;
-    for (size_t i = 0; i < std::min(names.size(), kDigestLines); ++i) {
-      absl::StrAppend(&text, i == 0 ? "" : ", ", names[i]);
-    }
-    if (names.size() > kDigestLines) {
-      absl::StrAppend(&text, " (+", names.size() - kDigestLines, ")");
-    }
-    lines.push_back({std::string(InfoOf(kind).name), text});
-  }
+  Json digest = Json::object();
+  if (!seen.empty()) digest["kinds"] = KindsJson(std::move(seen));
   if (queue_keeper_ != nullptr && domain.empty()) {
-    if (const int64_t held = queue_keeper_->numbers().held; held > 0) {
-      lines.push_back({"held", absl::StrCat(held, " messages")});
+    const QueueKeeper::Numbers held = queue_keeper_->numbers();
+    if (held.held > 0) {
+      digest["held"] = {{"messages", held.held}, {"since", FormatUtc(held.oldest)}};
     }
   }
-  if (lines.empty()) return nullptr;
+  if (digest.empty()) return nullptr;
   if (domain.empty()) {
-    std::string top;
+    Json top = Json::array();
     for (const SubjectCounts& one : limiter_.Top(5)) {
       if (one.counts.bad() == 0) continue;
-      absl::StrAppend(&top, top.empty() ? "" : ", ", one.subject.ToString(), ": ", one.counts.bad(),
-                      "/", one.counts.total());
+      top.push_back({{"subject", one.subject.ToString()},
+                     {"bad", one.counts.bad()},
+                     {"sent", one.counts.total()}});
     }
-    if (!top.empty()) lines.push_back({"top", top});
+    if (!top.empty()) digest["top"] = std::move(top);
   }
-  Json digest = Json::object();
-  digest["lines"] = std::move(lines);
+  Json classes = ClassesJson(ClassesOf(*notice_reader_, domain, now - kDay, now),
+                             ClassesOf(*notice_reader_, domain, now - 8 * kDay, now - 7 * kDay));
+  if (!classes.empty()) digest["classes"] = std::move(classes);
   return digest;
 }
 
 absl::StatusOr<Json> RunningDaemon::NoticeVerb(const Json& args) {
-  if (dispatcher_ == nullptr) {
+  if (Field(args, "do") == "schema") return EventSchema();
+  if (dispatcher_ == nullptr || !notice_maker_.listeners()) {
     return absl::FailedPreconditionError(
         "deferd.toml has no [notice.NAME]; the manual's page on notices shows how to write one");
   }
@@ -232,7 +295,7 @@ absl::StatusOr<Json> RunningDaemon::NoticeVerb(const Json& args) {
                                             : absl::StrCat(id, ": no dead notice of that id"));
     }
     committer_.Commit(/*durable=*/true).IgnoreError();
-    dispatcher_->Wake();
+    dispatcher_->TryNow();
     Json result = Json::object();
     result["retried"] = retried;
     return result;
@@ -247,7 +310,7 @@ absl::StatusOr<Json> RunningDaemon::NoticeVerb(const Json& args) {
     }
     return absl::NotFoundError(absl::StrCat(id, ": no such notice"));
   }
-  if (action != "list") return absl::InvalidArgumentError("do: list, show, test or retry");
+  if (action != "list") return absl::InvalidArgumentError("do: list, show, schema, test or retry");
   Json list = Json::array();
   for (auto it = all.rbegin(); it != all.rend() && list.size() < kListed; ++it) {
     list.push_back(NoticeJson(*it));
@@ -256,14 +319,17 @@ absl::StatusOr<Json> RunningDaemon::NoticeVerb(const Json& args) {
 }
 
 Json RunningDaemon::NoticesJson() const {
-  if (config_.notices.empty()) return nullptr;
+  if (dispatcher_ == nullptr || !notice_maker_.listeners()) return nullptr;
   const Outbox::Stats stats = outbox_.stats();
   Json sinks = Json::array();
-  for (const NoticeSink& one : config_.notices) sinks.push_back(one.name);
+  for (const std::string& name : dispatcher_->names()) sinks.push_back(name);
   return {{"sinks", std::move(sinks)},
           {"pending", stats.pending},
           {"dead", stats.dead},
           {"delivered", stats.delivered},
+          {"failed", stats.failed},
+          {"oldest",
+           stats.oldest == absl::InfiniteFuture() ? Json(nullptr) : Json(FormatUtc(stats.oldest))},
           {"lost", stats.lost}};
 }
 

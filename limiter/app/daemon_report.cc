@@ -1,5 +1,6 @@
 #include "limiter/app/daemon_report.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -159,9 +160,14 @@ Gauges RunningDaemon::ReadGauges() const {
   std::error_code unknown;
   const std::filesystem::space_info room = std::filesystem::space(config_.state_dir, unknown);
   if (!unknown) gauges.store_available_bytes = static_cast<int64_t>(room.available);
-  if (!config_.notices.empty()) {
+  if (notice_maker_.listeners()) {
     const Outbox::Stats notices = outbox_.stats();
-    gauges.notices = {notices.pending, notices.dead, notices.delivered, notices.lost};
+    gauges.notices = {.pending = notices.pending,
+                      .dead = notices.dead,
+                      .delivered = notices.delivered,
+                      .failed = notices.failed,
+                      .lost = notices.lost,
+                      .oldest = std::max(absl::ZeroDuration(), clock_.Now() - notices.oldest)};
   }
   gauges.started = started_;
   gauges.version = kVersion;

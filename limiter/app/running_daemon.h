@@ -97,7 +97,7 @@ class RunningDaemon : public Daemon {
                           if (sharing_ != nullptr) sharing_->PutReceipt(record, receipt.rows);
                         },
                     .observers = Observers(),
-                    .notices = config_.notices.empty() ? nullptr : &notice_maker_},
+                    .notices = &notice_maker_},
                    &limiter_, store_.get(), &clock_),
         api_({.limiter = &limiter_,
               .committer = &committer_,
@@ -140,6 +140,9 @@ class RunningDaemon : public Daemon {
   absl::Status Share();
   absl::Status OpenDoors();
   void StartNotices();
+  bool SetNoticeSinks(const std::vector<NoticeSink>& sinks)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);
+  bool IsOwnMail(const Question& question) const;
   void FollowLogs();
   void Run() override;
 
@@ -215,6 +218,7 @@ class RunningDaemon : public Daemon {
   Config loaded_ ABSL_GUARDED_BY(reload_mutex_);  // result of the last load; its lists are in force
   FileWatch lists_watch_ ABSL_GUARDED_BY(reload_mutex_);
   bool lists_failed_ ABSL_GUARDED_BY(reload_mutex_) = false;  // policy_error_ is about the lists
+  std::vector<NoticeSink> notice_sinks_ ABSL_GUARDED_BY(reload_mutex_) = config_.notices;
   mutable Mutex policy_mutex_;
   LoadedPolicy policy_ ABSL_GUARDED_BY(policy_mutex_);
   absl::Time policy_loaded_ ABSL_GUARDED_BY(policy_mutex_);
@@ -257,8 +261,9 @@ class RunningDaemon : public Daemon {
   std::unique_ptr<Console> console_;
   std::unique_ptr<Sharing> sharing_;  // null: one machine; set before the sockets open
 
+  OwnMail own_mail_;
   std::unique_ptr<LedgerReader> notice_reader_;   // of the dispatcher's threads
-  std::unique_ptr<NoticeDispatcher> dispatcher_;  // null: no [notice.NAME]
+  std::unique_ptr<NoticeDispatcher> dispatcher_;  // null until StartNotices
   std::unique_ptr<Recorder> recorder_;
   mutable Mutex logs_mutex_;
   std::vector<std::unique_ptr<LogSet>> logs_ ABSL_GUARDED_BY(logs_mutex_);  // by MTA

@@ -462,7 +462,6 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
   if (running.queue_helpers != loaded.queue_helpers) changed.push_back("[queue]");
   if (running.redis != loaded.redis || running.node_name != loaded.node_name)
     changed.push_back("[shared]");
-  if (running.notices != loaded.notices) changed.push_back("[notice]");
   const LedgerOptions& a = running.ledger;
   const LedgerOptions& b = loaded.ledger;
   if (a.enabled != b.enabled || a.keep != b.keep || a.max_bytes != b.max_bytes ||

@@ -54,6 +54,8 @@ std::string SentPage(const Json& result) {
   return absl::StrCat("[notice.", Field(result, "sent"), "] accepted a test notice\n");
 }
 
+std::string SchemaPage(const Json& result) { return DumpPretty(result); }
+
 std::string RetriedPage(const Json& result) {
   return absl::StrCat(Number(result, "retried"), " tried again now: deferctl notice list\n");
 }
@@ -99,6 +101,8 @@ void AddNoticeVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
        [args] { return Call(*args, Request("show", "id", args->id), NoticePage); })
       ->add_option("ID", args->id, "as in notice list")
       ->required();
+  verb("schema", "print the JSON schema of an event, for webhooks and commands",
+       [args] { return Call(*args, Request("schema"), SchemaPage); });
   verb("retry", "send dead notices again", [args] {
     return Call(*args, Request("retry", "id", args->id), RetriedPage);
   })->add_option("ID", args->id, "one of them; without it, all");

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -72,9 +73,10 @@ struct Fields {
   Field id{"id"};
   Field source{"source"};
   Field domain{"domain"};
+  Field port{"port"};
 
   Field* Find(absl::string_view name) {
-    for (Field* known : {&sender, &login, &user, &host, &id, &source, &domain}) {
+    for (Field* known : {&sender, &login, &user, &host, &id, &source, &domain, &port}) {
       if (known->name == name) return known;
     }
     return nullptr;
@@ -109,6 +111,7 @@ struct Fields {
   // where they can only come from an older snippet.
   void ReadSender(absl::string_view rest) {
     sender.named = true;
+    port.named = true;  // behind the sender it is not the snippet's
     const bool first = !login.named && !user.named && !host.named && !source.named;
     const size_t end = EndOfAddress(rest, first);
     if (end == absl::string_view::npos || !AreFields(rest.substr(end + 1))) {
@@ -188,6 +191,7 @@ absl::StatusOr<Question> ParseEximQuestion(absl::string_view line) {
   identity.sender_vouched =
       fields.sender.named && !fields.login.named && !fields.user.named && !fields.host.named;
   question.id = std::string(fields.id.value);
+  if (!absl::SimpleAtoi(fields.port.value, &question.port)) question.port = 0;
   return question;
 }
 

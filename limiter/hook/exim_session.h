@@ -1,6 +1,7 @@
 // The line protocol for Exim's ${readsocket{...}} (Exim specification, chapter 11).
 //
-//   question  check TAB FIELD=VALUE TAB ... LF      FIELD: sender login user host id source domain
+//   question  check TAB FIELD=VALUE TAB ... LF      FIELD: sender login user host id source
+//                                                 domain port
 //             check SUBJECT LF                      SUBJECT: example.com, login:bob@..
 //   answer    WORD SPACE TEXT LF                    WORD: pass hold reject discard error
 //             pass LF                               no text
@@ -22,6 +23,7 @@
 //     source=local;
 //   - domain= is the sending domain according to the MTA's configuration, if the MTA also logs it
 //     (hosting panels: "Sender identification ... D=");
+//   - port= is of the client's connection, and is read in front of sender= only;
 //   - a login ends where the log shows its end: before a blank or a colon;
 //   - without source= the mail is a submission.
 //

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "policy/text.h"
@@ -71,7 +72,7 @@ void PostfixSession::ReadAttribute(absl::string_view line) {
   }
   for (Request::Attribute* known :
        {&request_.request, &request_.sasl_username, &request_.sender, &request_.client_address,
-        &request_.instance, &request_.queue_id}) {
+        &request_.instance, &request_.queue_id, &request_.client_port}) {
     if (line.substr(0, equals) != known->name) continue;
     const absl::string_view text = line.substr(equals + 1);
     if (!known->given) known->value.assign(text.data(), text.size());
@@ -119,6 +120,8 @@ Question PostfixSession::MakeQuestion(const std::string& login, const std::strin
   question.identity.host = host;
   question.source = login.empty() ? Source::kRelay : Source::kSubmission;
   question.id = request_.queue_id.value;
+  const Request::Attribute& port = request_.client_port;
+  if (port.value != port.last || !absl::SimpleAtoi(port.value, &question.port)) question.port = 0;
   return question;
 }
 

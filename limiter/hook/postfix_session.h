@@ -68,6 +68,7 @@ class PostfixSession : public QuestionSession {
     Attribute client_address{"client_address"};
     Attribute instance{"instance"};
     Attribute queue_id{"queue_id"};
+    Attribute client_port{"client_port"};
     int lines = 0;
     bool malformed = false;
   };

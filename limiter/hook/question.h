@@ -22,6 +22,7 @@ struct Question {
   Identity identity;
   Source source = Source::kSubmission;
   std::string id;                  // message id, if the MTA has assigned one
+  int port = 0;                    // of the client's connection; 0: not said
   std::optional<Subject> subject;  // named directly; the identity is empty then
 };
 

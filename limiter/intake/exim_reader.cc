@@ -329,13 +329,15 @@ class EximReader : public JoiningReader {
     const Identity& who = first->identity;
     Identity& identity = next->identity;
     if (identity.login == who.login && identity.user == who.user && identity.host == who.host &&
-        identity.identified_domain == who.identified_domain) {
+        identity.identified_domain == who.identified_domain &&
+        identity.made_by_mta == who.made_by_mta) {
       return;
     }
     identity.login = who.login;
     identity.user = who.user;
     identity.host = who.host;
     identity.identified_domain = who.identified_domain;
+    identity.made_by_mta = who.made_by_mta;
     hand_overs_.Identify(new_id, identity);
     if (!tell_all_) return;
     AddMessageEvent(LogEvent::Kind::kIdentified, last_stamp_, new_id, next, batch)
@@ -397,9 +399,12 @@ class EximReader : public JoiningReader {
     identity.sender_vouched = false;
     message->origin = OriginOf(line);
     if (!identity.made_by_mta && !line.doubtful) {
+      const bool own_mail = IsOwnMail(identity, line.message_id);
+      identity.made_by_mta = own_mail;
       hand_overs_.Arrive(line.id, line.message_id, /*recipients=*/0,
                          message->origin == ArrivedMessage::Origin::kOwnHost, last_stamp_,
                          &identity);
+      identity.made_by_mta |= own_mail;  // whatever it looks like a copy of
     }
     if (tell_all_) {
       Attempt* arrived =

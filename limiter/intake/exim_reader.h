@@ -31,6 +31,7 @@ struct EximReaderOptions {
   bool open_messages = false;
   HostList own_hosts;    // [charge] internal_hosts
   HostList relay_hosts;  // [charge] relay_hosts
+  OwnMailTest own_mail;  // empty: there is no mail of deferd's own
 };
 
 std::unique_ptr<LogReader> NewEximReader(const EximReaderOptions& options);

@@ -187,6 +187,8 @@ bool HandOvers::Inherit(int64_t number, First* as_first, Identity* identity) {
     identity->user = who.user;
     identity->host = who.host;
     identity->identified_domain = who.identified_domain;
+    // Where nothing was ever given to a filter, nobody hands back a copy of deferd's own mail.
+    identity->made_by_mta = who.made_by_mta && IsFilter(copy.host);
   }
   // A proven sender pays for all of it.
   const bool proven = !who.login.empty() || !who.user.empty() || !who.identified_domain.empty();

@@ -16,6 +16,12 @@ bool JoiningReader::IsOwn(absl::string_view ip) const {
   return IsLoopbackHost(ip) || own_hosts_.ContainsAddress(ip) || relay_hosts_.ContainsAddress(ip);
 }
 
+bool JoiningReader::IsOwnMail(const Identity& identity, absl::string_view message_id) const {
+  return own_mail_ != nullptr && identity.sender.empty() && identity.login.empty() &&
+         identity.user.empty() && IsLoopbackHost(identity.host) &&
+         own_mail_(message_id, last_stamp_);
+}
+
 ReaderState JoiningReader::CommonState() const {
   return {.stamps = stamps_.state(),
           .last_stamp = last_stamp_,

@@ -46,6 +46,7 @@ class JoiningReader : public LogReader {
       : tell_all_(options.open_messages),
         own_hosts_(options.own_hosts),
         relay_hosts_(options.relay_hosts),
+        own_mail_(options.own_mail),
         stamps_(options.zone),
         messages_(options.max_open_messages) {}
 
@@ -59,9 +60,13 @@ class JoiningReader : public LogReader {
   // A host that may hand back mail. A customer's host is not trusted to name an id.
   bool IsOwn(absl::string_view ip) const;
 
+  // deferd itself has sent it: it is charged to nobody, as what the MTA creates.
+  bool IsOwnMail(const Identity& identity, absl::string_view message_id) const;
+
   const bool tell_all_;  // all kinds of events, not only attempts and completions
   const HostList own_hosts_;
   const HostList relay_hosts_;
+  const OwnMailTest own_mail_;
   LogUnwrapper unwrapper_;
   StampReader stamps_;
   OpenMessages messages_;

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,10 @@
 #include "policy/open_message.h"
 
 namespace deferd {
+
+// Whether a message that arrived then, from this host and without a login, is one that deferd
+// itself has sent. Called on the reader's thread, once for each arrival that may be one.
+using OwnMailTest = std::function<bool(absl::string_view message_id, absl::Time arrival)>;
 
 class LogReader {
  public:

@@ -147,7 +147,11 @@ class PostfixReader : public JoiningReader {
         break;
       case PostfixLineKind::kMessageId:
         // Postfix created or forwarded the message: no client.
-        if (messages_.Find(line.id) == nullptr) Arrive(line, batch);
+        if (ArrivedMessage* message = messages_.Find(line.id); message == nullptr) {
+          Arrive(line, batch);
+        } else if (!message->active && IsOwnMail(message->identity, line.message_id)) {
+          message->identity.made_by_mta = true;
+        }
         hand_overs_.Name(line.id, line.message_id);
         break;
       case PostfixLineKind::kActive:
@@ -251,6 +255,8 @@ class PostfixReader : public JoiningReader {
     message->active = true;
     Identity& identity = message->identity;
     Assign(line.sender, &identity.sender);
+    // deferd's own mail has no sender either.
+    if (!line.sender.empty() && !IsDoubleBounce(line.sender)) identity.made_by_mta = false;
     if (message->origin == ArrivedMessage::Origin::kMta &&
         (line.sender.empty() || IsDoubleBounce(line.sender))) {
       identity.made_by_mta = true;
@@ -276,9 +282,11 @@ class PostfixReader : public JoiningReader {
       return;
     }
     Identity& identity = message->identity;
+    const bool own_mail = identity.made_by_mta;
     const bool own = IsBroughtByOwn(identity);
     ProxySession* session = own ? SessionInDoubtOf(line.id) : nullptr;
     const bool inherited = hand_overs_.Arrive(line.id, "", line.nrcpt, own, last_stamp_, &identity);
+    identity.made_by_mta |= own_mail;  // whatever it looks like a copy of
     if (session == nullptr) return;
     if (inherited) {
       session->doubtful.clear();
@@ -420,7 +428,7 @@ class PostfixReader : public JoiningReader {
               EventBatch* batch) {
     Identity& identity = next->identity;
     if (identity.login == first.login && identity.user == first.user &&
-        identity.host == first.host) {
+        identity.host == first.host && identity.made_by_mta == first.made_by_mta) {
       return;
     }
     identity.login = first.login;

@@ -36,6 +36,7 @@ struct PostfixReaderOptions {
   bool open_messages = false;            // as in EximReaderOptions
   HostList own_hosts;                    // [charge] internal_hosts
   HostList relay_hosts;                  // [charge] relay_hosts
+  OwnMailTest own_mail;                  // as in EximReaderOptions
   // The name of a local user id; empty if there is none. Default: this machine's users.
   std::function<std::string(int64_t uid)> user_name;
 };

@@ -283,6 +283,7 @@ void Holder::DecideHeld(const QueuedMail& mail, const std::optional<Case>& by, c
   if (!known) subject.waits_for = "its sender is no longer known";
   subject.blocked |= by.has_value();
   ++subject.messages;
+  subject.oldest = std::min(subject.oldest, since->second);
   // MTAs sent no question about mail that was queued before.
   const bool asked_about = known && mail.arrival >= record->since - kBeforeCase;
   if (counted_.insert(mail.id).second && asked_about) ++arrived_[record->subject];

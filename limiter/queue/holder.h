@@ -58,8 +58,9 @@ struct QueueOrders {
 struct HeldSubject {
   Subject subject;
   int64_t messages = 0;
-  int64_t overdue = 0;    // held for over hold_max and cannot be returned
-  bool blocked = false;   // the subject's case is open
+  int64_t overdue = 0;                         // held for over hold_max and cannot be returned
+  bool blocked = false;                        // the subject's case is open
+  absl::Time oldest = absl::InfiniteFuture();  // since when the first of them is held
   std::string waits_for;  // why a person has to decide; empty: it is released automatically
 };
 

@@ -303,6 +303,7 @@ QueueKeeper::Numbers QueueKeeper::numbers() const {
   for (const HeldSubject& one : held_) {
     numbers.held += one.messages;
     numbers.overdue += one.overdue;
+    numbers.oldest = std::min(numbers.oldest, one.oldest);
   }
   return numbers;
 }

@@ -62,7 +62,8 @@ class QueueKeeper : public Observer {
 
   struct Numbers {
     int64_t held = 0;
-    int64_t overdue = 0;   // held for over hold_max and cannot be returned
+    int64_t overdue = 0;                         // held for over hold_max and cannot be returned
+    absl::Time oldest = absl::InfiniteFuture();  // since when the first of them is held
     int64_t not_done = 0;  // messages whose last order the mail server did not carry out
     int64_t failures = 0;  // orders not carried out since the start
   };

@@ -30,8 +30,9 @@ class FakeSink : public Sink {
     return command_ ? notice.id : notice.domain.empty() ? "admins" : notice.domain;
   }
   size_t MostTogether() const override { return command_ ? 1 : 1000; }
-  absl::Status Send(const std::string& key, const std::vector<Notice>& notices,
-                    absl::Time) override {
+  absl::Status Send(const std::string& key, const std::vector<Notice>& notices, absl::Time,
+                    std::string* left) override {
+    if (key == "admins" && answer_->message() == "one has it") *left = "second";
     Sent& one = sent_->emplace_back();
     one.key = key;
     for (const Notice& notice : notices) one.ids.push_back(notice.id);
@@ -55,6 +56,7 @@ class DispatcherTest : public testing::Test {
     NoticeDispatcher::Parts parts;
     parts.outbox = &outbox_;
     parts.clock = &clock_;
+    parts.zone = zone_;
     parts.save = [this] { Save(); };
     parts.has_tag = [](const std::string&, const std::string& domain, const std::string& tag) {
       return domain == absl::StrCat(tag, ".example");
@@ -71,6 +73,7 @@ class DispatcherTest : public testing::Test {
   void Save() {
     std::vector<StoredText> batch;
     outbox_.Collect(&batch);
+    written_ += batch.size();
     outbox_.Saved(true);
   }
 
@@ -96,6 +99,8 @@ class DispatcherTest : public testing::Test {
   }
 
   absl::Time now_ = kNoon;
+  absl::TimeZone zone_ = absl::UTCTimeZone();
+  size_t written_ = 0;  // rows of the outbox, to the disk
   ManualClock clock_{kNoon};
   Outbox outbox_;
   std::vector<Sent> sent_;
@@ -204,6 +209,116 @@ TEST_F(DispatcherTest, QuietHoursLetOnlyWhatIsCriticalThrough) {
   Pass(absl::Minutes(35), absl::Minutes(1));
   ASSERT_THAT(sent_, SizeIs(2));
   EXPECT_THAT(sent_[1].ids, ElementsAre("soft"));
+}
+
+TEST_F(DispatcherTest, QuietHoursGoOverMidnightAndOverTheClocksChange) {
+  ASSERT_TRUE(absl::LoadTimeZone("Europe/Berlin", &zone_));
+  NoticeSink config;
+  config.quiet_from = 22 * 60;
+  config.quiet_until = 7 * 60;
+  Make(config);
+  // The night in which 02:00 comes twice, and the one in which it is left out.
+  for (const absl::CivilSecond evening :
+       {absl::CivilSecond(2026, 10, 24, 23, 30, 0), absl::CivilSecond(2027, 3, 27, 23, 30, 0)}) {
+    sent_.clear();
+    now_ = absl::FromCivil(evening, zone_);
+    clock_.Set(now_);
+    Add(absl::StrCat("soft", absl::ToUnixSeconds(now_)), "other.example", "case-2",
+        NoticeKind::kUnblocked);
+    const absl::Time morning = absl::FromCivil(absl::CivilSecond(evening + 7 * 3600 + 1800), zone_);
+    Pass(morning - absl::Minutes(1) - now_, absl::Minutes(1));
+    EXPECT_THAT(sent_, IsEmpty());
+    Pass(absl::Minutes(2), absl::Minutes(1));
+    EXPECT_THAT(sent_, SizeIs(1));
+  }
+}
+
+TEST_F(DispatcherTest, OfSeveralRecipientsOnlyThoseWhoHaveNotHeardItAreTriedAgain) {
+  Make({});
+  answer_ = absl::UnavailableError("one has it");
+  Add("a", "", "case-1");
+  Pass(absl::Seconds(10));
+  ASSERT_THAT(sent_, SizeIs(1));
+  EXPECT_EQ(sent_[0].key, "admins");
+  answer_ = absl::OkStatus();
+  Pass(absl::Minutes(1));
+  ASSERT_THAT(sent_, SizeIs(2));
+  EXPECT_EQ(sent_[1].key, "second");
+  EXPECT_EQ(outbox_.stats().pending, 0);
+}
+
+TEST_F(DispatcherTest, TenThousandBehindASinkThatTakesNothingCostOneAttemptAtATime) {
+  NoticeSink config;
+  config.expire = absl::Hours(48);
+  Make(config);
+  answer_ = absl::UnavailableError("it hangs");
+  for (int i = 0; i < 10'000; ++i) {
+    outbox_.Add({.id = absl::StrCat("n", i),
+                 .kind = NoticeKind::kBlocked,
+                 .time = now_,
+                 .subject = absl::StrCat("d", i % 3, ".example"),
+                 .domain = absl::StrCat("d", i % 3, ".example"),
+                 .thread = absl::StrCat("t", i),
+                 .facts = "{}"});
+  }
+  Save();
+  Pass(absl::Seconds(5));
+  written_ = 0;
+  Pass(absl::Hours(1));
+  EXPECT_LT(sent_.size(), 12u);
+  // Not each of them again with each attempt.
+  EXPECT_LT(written_, 50'000u);
+  answer_ = absl::OkStatus();
+  sent_.clear();
+  Pass(absl::Hours(1), absl::Minutes(1));
+  EXPECT_EQ(outbox_.stats().pending, 0);
+  EXPECT_LT(sent_.size(), 40u);
+}
+
+TEST_F(DispatcherTest, WhatWaitsBehindASinkThatTakesNothingExpiresToo) {
+  NoticeSink config;
+  config.expire = absl::Hours(2);
+  Make(config);
+  answer_ = absl::UnavailableError("it hangs");
+  for (int i = 0; i < 20; ++i) {
+    Add(absl::StrCat("n", i), absl::StrCat("d", i, ".example"), absl::StrCat("c", i));
+  }
+  Pass(absl::Hours(4), absl::Minutes(1));
+  EXPECT_EQ(outbox_.stats().dead, 20);
+  EXPECT_EQ(outbox_.stats().pending, 0);
+  for (const Notice& one : outbox_.List()) {
+    EXPECT_EQ(one.deliveries.at("s").error, "expired: it hangs") << one.id;
+  }
+}
+
+TEST_F(DispatcherTest, AChangedSinkGoesOnWithWhatWaits) {
+  Make({});
+  answer_ = absl::UnavailableError("wrong host");
+  Add("a", "shop.example", "case-1");
+  Pass(absl::Seconds(10));
+  EXPECT_EQ(outbox_.stats().pending, 1);
+  NoticeSink changed;
+  changed.name = "s";
+  changed.host = "mx2.example:25";
+  changed.on = {NoticeKind::kBlocked};
+  answer_ = absl::OkStatus();
+  dispatcher_->SetSinks({changed});
+  Pass(absl::Minutes(1));
+  EXPECT_EQ(outbox_.stats().pending, 0);
+  EXPECT_EQ(outbox_.stats().delivered, 1);
+}
+
+TEST_F(DispatcherTest, WhatASinkHasNotSentThatIsGoneIsDead) {
+  Make({});
+  answer_ = absl::UnavailableError("refused");
+  Add("a", "shop.example", "case-1");
+  Pass(absl::Seconds(10));
+  NoticeSink other;
+  other.name = "other";
+  dispatcher_->SetSinks({other});
+  EXPECT_THAT(dispatcher_->names(), ElementsAre("other"));
+  EXPECT_EQ(outbox_.stats().dead, 1);
+  EXPECT_EQ(outbox_.stats().pending, 0);
 }
 
 TEST_F(DispatcherTest, ASinkHearsOnlyOfWhatItIsFor) {

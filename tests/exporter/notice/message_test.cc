@@ -3,17 +3,22 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "exporter/notice/catalogue.h"
 #include "exporter/notice/mail_text.h"
 #include "exporter/notice/send.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "policy/fault.h"
+#include "policy/reply/reply_class.h"
 
 namespace deferd {
 namespace {
@@ -69,23 +74,139 @@ TEST(NoticeMessageTest, ABlockNamesCauseCulpritAndRemedy) {
 }
 
 TEST(NoticeMessageTest, TheOwnersLanguage) {
-  const NoticeMessage message = MessageOf(Blocked(), Why(), 0, "de");
+  Json why = Why();
+  why["fault"]["fault"] = "this mailbox: an old address list, or a stolen password";
+  why["fault"]["remedies"] = {"ask its owner; was it not them: change its password",
+                              "remove these addresses from its list"};
+  const NoticeMessage message = MessageOf(Blocked(), why, 0, "de");
   EXPECT_EQ(message.title, "shop.example: Mailversand angehalten");
-  EXPECT_THAT(message.lines, Contains(Pair("Zu tun", "die Empfängerliste bereinigen")));
+  EXPECT_THAT(message.lines, Contains(Pair("Was", "7 Adressen gibt es nicht")));
+  EXPECT_THAT(
+      message.lines,
+      Contains(
+          Pair("Ursache", "dieses Postfach: eine alte Adressliste oder ein gestohlenes Passwort")));
+  EXPECT_THAT(message.lines,
+              Contains(Pair("Zu tun",
+                            "den Besitzer fragen; war er es nicht: das Passwort ändern; diese "
+                            "Adressen aus seiner Liste streichen")));
 }
 
-TEST(NoticeMessageTest, EachLanguageHasWordsForEverything) {
-  for (const char* language : {"en", "de"}) {
-    const Catalogue& words = CatalogueOf(language);
-    EXPECT_EQ(words.language, language);
-    for (absl::string_view title : words.titles) EXPECT_FALSE(title.empty());
-    for (absl::string_view text : {words.until, words.limit, words.who, words.what, words.fault,
-                                   words.remedy, words.more, words.storm_title, words.footer}) {
-      EXPECT_FALSE(text.empty());
-    }
-    if (absl::string_view(language) == "en") continue;
-    for (const TroubleWords& one : words.troubles) EXPECT_FALSE(one.fault.empty());
+// All texts of a language, by a name for each.
+std::map<std::string, absl::string_view> TextsOf(const Catalogue& words) {
+  std::map<std::string, absl::string_view> texts = {
+      {"until", words.until},
+      {"limit", words.limit},
+      {"who", words.who},
+      {"what", words.what},
+      {"fault", words.fault},
+      {"remedy", words.remedy},
+      {"reason", words.reason},
+      {"server", words.server},
+      {"where", words.where},
+      {"held", words.held},
+      {"answer", words.answer},
+      {"limit_text", words.limit_text},
+      {"count_text", words.count_text},
+      {"more", words.more},
+      {"storm_title", words.storm_title},
+      {"dropped", words.dropped},
+      {"not_known", words.not_known},
+      {"sent_of", words.sent_of},
+      {"footer", words.footer},
+      {"top", words.top},
+      {"top_text", words.top_text},
+      {"classes", words.classes},
+      {"class_text", words.class_text},
+      {"held_text", words.held_text},
+      {"more_names", words.more_names},
+  };
+  for (size_t i = 0; i < words.titles.size(); ++i) {
+    texts[absl::StrCat("title ", i)] = words.titles[i];
+    texts[absl::StrCat("kind ", i)] = words.kinds[i];
   }
+  return texts;
+}
+
+std::set<std::string> PlaceholdersOf(absl::string_view text) {
+  std::set<std::string> names;
+  for (size_t at = text.find('{'); at != absl::string_view::npos; at = text.find('{', at + 1)) {
+    names.emplace(text.substr(at, text.find('}', at) - at + 1));
+  }
+  return names;
+}
+
+TEST(NoticeMessageTest, EachLanguageHasWordsForEverythingWithTheSamePlaceholders) {
+  const std::map<std::string, absl::string_view> english = TextsOf(CatalogueOf("en"));
+  ASSERT_THAT(Catalogues(), testing::SizeIs(2));
+  for (const Catalogue& words : Catalogues()) {
+    const std::map<std::string, absl::string_view> texts = TextsOf(words);
+    for (const auto& [name, text] : english) {
+      EXPECT_FALSE(texts.at(name).empty()) << words.language << " " << name;
+      EXPECT_EQ(PlaceholdersOf(texts.at(name)), PlaceholdersOf(text))
+          << words.language << " " << name;
+    }
+  }
+}
+
+TEST(NoticeMessageTest, EachCauseRemedyAndAnswerIsTranslatedAndNothingElse) {
+  std::set<absl::string_view> wanted;
+  for (absl::string_view one : FaultTexts()) wanted.insert(one);
+  for (int i = 0; i < kReplyClasses; ++i) {
+    const AnswerWords& words = WordsOf(static_cast<ReplyClass>(i));
+    wanted.insert(words.one);
+    wanted.insert(words.many);
+  }
+  for (const Catalogue& words : Catalogues()) {
+    if (words.language == "en") continue;
+    std::set<absl::string_view> known;
+    for (const Translation& one : words.translations) {
+      EXPECT_FALSE(one.text.empty()) << one.english;
+      EXPECT_TRUE(known.insert(one.english).second) << one.english << " is there twice";
+    }
+    for (absl::string_view one : wanted) {
+      EXPECT_TRUE(known.contains(one)) << words.language << " has no words for: " << one;
+    }
+    // What rules count, and the daemon's own troubles: no table lists them.
+    constexpr size_t kOthers = 4 + 3;
+    EXPECT_EQ(known.size(), wanted.size() + kOthers) << "sentences that nobody says any more";
+  }
+}
+
+TEST(NoticeMessageTest, TheDigestListsWhatHappenedAndComparesWithAWeekBefore) {
+  Notice notice = Blocked();
+  notice.kind = NoticeKind::kDigest;
+  notice.facts = Dump({{"kinds",
+                        {{"blocked", {{"names", {"a.example", "b.example"}}, {"more", 3}}},
+                         {"own_address_refused", {{"names", {"gmx.net"}}, {"more", 0}}}}},
+                       {"held", {{"messages", 12}, {"since", "2026-11-28T08:00:00Z"}}},
+                       {"top", {{{"subject", "a.example"}, {"bad", 7}, {"sent", 9}}}},
+                       {"classes",
+                        {{{"class", "invalid_recipient"}, {"count", 27}, {"before", 3}},
+                         {{"class", "mailbox_full"}, {"count", 1}, {"before", nullptr}}}}});
+  const NoticeMessage english = MessageOf(notice, Json(), 0, "en");
+  EXPECT_THAT(english.lines, Contains(Pair("Stopped", "a.example, b.example and 3 more")));
+  EXPECT_THAT(english.lines, Contains(Pair("This server refused by", "gmx.net")));
+  EXPECT_THAT(english.lines,
+              Contains(Pair("Held", "12 messages, the oldest since 2026-11-28T08:00:00Z")));
+  EXPECT_THAT(english.lines, Contains(Pair("Most failed", "a.example: 7 of 9")));
+  EXPECT_THAT(english.lines,
+              Contains(Pair("Answers",
+                            "27 addresses do not exist (a week before: 3); 1 mailbox is full (a "
+                            "week before: not known)")));
+  EXPECT_THAT(MessageOf(notice, Json(), 0, "de").lines,
+              Contains(Pair("Angehalten", "a.example, b.example und 3 weitere")));
+}
+
+TEST(NoticeMessageTest, NobodyGuessesAMessageId) {
+  MailFrame frame = {.from = "", .to = "o@x.example", .host = "mx.example", .language = "en"};
+  Notice first = Blocked(), second = Blocked();
+  first.secret = NewNoticeSecret();
+  second.secret = NewNoticeSecret();
+  EXPECT_THAT(first.secret, testing::SizeIs(32));
+  EXPECT_NE(MessageIdOf(MessageOf(first, Json(), 0, "en"), frame),
+            MessageIdOf(MessageOf(second, Json(), 0, "en"), frame));
+  // And nobody who gets the event reads the secret.
+  EXPECT_THAT(Dump(EventJson(first, Why(), "n1")), Not(HasSubstr(first.secret)));
 }
 
 TEST(NoticeMessageTest, HostileTextStaysTextInHeadersHtmlAndJson) {

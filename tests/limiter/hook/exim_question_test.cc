@@ -106,10 +106,24 @@ TEST(EximQuestion, FirstOfTwoEqualFieldsCounts) {
   }
 }
 
+// By its port deferd knows its own mail: a client must not name one.
+TEST(EximQuestion, ThePortIsTheSnippetsAlone) {
+  EXPECT_EQ(Parsed("check\thost=127.0.0.1\tport=40001\tid=\tdomain=\tsender=").port, 40001);
+  EXPECT_EQ(Parsed("check\thost=127.0.0.1\tport=40001\tport=2\tsender=").port, 40001);
+  for (const char* line :
+       {"check\thost=127.0.0.1\tport=\tsender=", "check\thost=127.0.0.1\tport=x\tsender=",
+        "check\thost=127.0.0.1\tsender=<>\tport=40001",
+        "check\tsender=<>\thost=127.0.0.1\tport=40001",
+        "check\thost=127.0.0.1\tport=\tsender=<>\tport=40001"}) {
+    EXPECT_EQ(Parsed(line).port, 0) << line;
+  }
+}
+
 // Whatever a client writes, of all shipped snippets, of this version and those before: it is its
 // own sender, and names nothing.
 TEST(EximQuestion, NoSenderNamesAField) {
   const char* const kSnippets[] = {
+      "check\tsource=relay\tlogin=\tuser=\thost=192.0.2.7\tport=4000\tid=\tdomain=",
       "check\tsource=relay\tlogin=\tuser=\thost=192.0.2.7\tid=\tdomain=",
       "check\tsource=relay\tlogin=\tuser=\thost=192.0.2.7",
       "check\tsource=local\tuser=www\tid=1a2b3c-000001-Xy",

@@ -61,6 +61,16 @@ TEST_F(PostfixSessionTest, AsksForWhoIsCharged) {
   EXPECT_EQ(questions_[0].source, Source::kSubmission);
 }
 
+TEST_F(PostfixSessionTest, NamesThePortOfTheClient) {
+  Ask(kRequest);
+  Ask(With("client_port=50124", "client_port=unknown"));
+  Ask(With("client_port=50124", "client_port=50124\nclient_port=2"));
+  ASSERT_THAT(questions_, SizeIs(3));
+  EXPECT_EQ(questions_[0].port, 50124);
+  EXPECT_EQ(questions_[1].port, 0);
+  EXPECT_EQ(questions_[2].port, 0);
+}
+
 TEST_F(PostfixSessionTest, MailFromOutsideProvesNothing) {
   Ask(With("sasl_username=bob@a.example", "sasl_username="));
   EXPECT_EQ(questions_[0].identity.login, "");

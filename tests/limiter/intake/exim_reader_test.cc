@@ -178,6 +178,33 @@ TEST(EximReader, OnlyBouncesAreMadeByTheMta) {
   EXPECT_FALSE(made_by_mta("<= <> H=(c) [192.0.2.1] P=esmtpa A=plain:joe S=1"));
 }
 
+// A notice: charged to nobody. Its Message-ID in mail of anybody else does nothing.
+TEST(EximReader, WhatDeferdSentItselfIsAsTheMtas) {
+  std::vector<std::string> asked;
+  const auto made_by_mta = [&](absl::string_view arrival) {
+    return LogText({.zone = absl::UTCTimeZone(),
+                    .own_mail =
+                        [&](absl::string_view message_id, absl::Time) {
+                          asked.emplace_back(message_id);
+                          return message_id == "deferd.1@mx";
+                        }})
+        .Line(At("00:00:00", arrival))
+        .Line(At("00:00:01", kDelivery))
+        .Take()
+        .attempts[0]
+        .identity.made_by_mta;
+  };
+  EXPECT_TRUE(made_by_mta("<= <> H=(mx) [127.0.0.1] P=esmtp S=1 id=deferd.1@mx"));
+  EXPECT_TRUE(made_by_mta("<= <> H=localhost (mx) [::1] P=esmtp S=1 id=deferd.1@mx"));
+  EXPECT_FALSE(made_by_mta("<= <> H=(mx) [127.0.0.1] P=esmtp S=1 id=deferd.2@mx"));
+  EXPECT_EQ(asked.size(), 3u);
+  EXPECT_FALSE(made_by_mta("<= <> H=(mx) [192.0.2.1] P=esmtp S=1 id=deferd.1@mx"));
+  EXPECT_FALSE(made_by_mta("<= a@s.example H=(mx) [127.0.0.1] P=esmtp S=1 id=deferd.1@mx"));
+  EXPECT_FALSE(made_by_mta("<= <> H=(mx) [127.0.0.1] P=esmtpa A=p:joe S=1 id=deferd.1@mx"));
+  EXPECT_FALSE(made_by_mta("<= <> U=www P=local S=1 id=deferd.1@mx"));
+  EXPECT_EQ(asked.size(), 3u);
+}
+
 TEST(EximReader, Outcomes) {
   struct {
     const char* rest;

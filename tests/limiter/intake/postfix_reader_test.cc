@@ -136,6 +136,32 @@ TEST_F(PostfixReaderTest, WhatPostfixMakesIsItsOwn) {
   EXPECT_FALSE(Attempts()[2].identity.made_by_mta);
 }
 
+TEST_F(PostfixReaderTest, WhatDeferdSentItselfIsAsPostfixs) {
+  std::vector<std::string> asked;
+  reader_ = NewPostfixReader({.zone = absl::UTCTimeZone(),
+                              .open_messages = true,
+                              .own_mail = [&](absl::string_view message_id, absl::Time) {
+                                asked.emplace_back(message_id);
+                                return message_id == "<deferd.1@mx>";
+                              }});
+  const auto send = [&](const std::string& id, const std::string& client,
+                        const std::string& message_id, const std::string& sender) {
+    Read({Line("smtpd", absl::StrCat(id, ": client=", client)),
+          Line("cleanup", absl::StrCat(id, ": message-id=<", message_id, ">")), Active(id, sender),
+          To(id, "owner@far.example", "bounced (no such user)")});
+    return Attempts().back().identity.made_by_mta;
+  };
+  EXPECT_TRUE(send("4F01B1", "localhost[127.0.0.1]", "deferd.1@mx", ""));
+  EXPECT_FALSE(send("4F01B2", "localhost[127.0.0.1]", "deferd.2@mx", ""));
+  // The envelope is logged after the Message-ID.
+  EXPECT_FALSE(send("4F01B3", "localhost[127.0.0.1]", "deferd.1@mx", "a@s.example"));
+  EXPECT_EQ(asked.size(), 3u);
+  EXPECT_FALSE(send("4F01B4", "pc[192.0.2.1]", "deferd.1@mx", ""));
+  EXPECT_FALSE(send("4F01B5", "localhost[127.0.0.1], sasl_method=PLAIN, sasl_username=bob",
+                    "deferd.1@mx", ""));
+  EXPECT_EQ(asked.size(), 3u);
+}
+
 TEST_F(PostfixReaderTest, ProbesAreNoAttempts) {
   Read({Line("cleanup", "4F01AB: message-id=<4F01AB@mx>"), Active("4F01AB", "double-bounce@mx"),
         To("4F01AB", "ann@far.example", "deliverable (250 ok)"),
