@@ -65,6 +65,26 @@ class NumberingStore : public ForwardingStore {
   const std::function<void(const StoreBatch&, bool)> after_;
 };
 
+// Who hears of notices: outside of the process that dies.
+class Ear : public Sink {
+ public:
+  Ear(const int* trouble, std::map<std::string, int>* heard) : trouble_(trouble), heard_(heard) {}
+  std::string KeyOf(const Notice&) const override { return "admins"; }
+  size_t MostTogether() const override { return 1000; }
+  absl::Status Send(const std::string&, const std::vector<Notice>& notices, absl::Time,
+                    std::string*) override {
+    if (*trouble_ == 1) return absl::UnavailableError("no answer in time");
+    if (*trouble_ == 2) return absl::InvalidArgumentError("no such mailbox");
+    if (*trouble_ == 3) return absl::AbortedError("no room now");
+    for (const Notice& one : notices) ++(*heard_)[one.id];
+    return absl::OkStatus();
+  }
+
+ private:
+  const int* const trouble_;
+  std::map<std::string, int>* const heard_;
+};
+
 }  // namespace
 
 SimNode::SimNode(int number, const Story& story, const std::string& folder, Settings settings,
@@ -119,16 +139,31 @@ absl::Status SimNode::TryToStart() {
   freshness_watch_ = std::make_unique<FreshnessWatch>(freshness_.get());
   held_ = std::make_unique<HeldMail>();
   gate_ = std::make_unique<Gate>(cases_.get(), freshness_.get(), clock_, settings_, held_.get());
+  outbox_ = std::make_unique<Outbox>();
+  notice_maker_ = std::make_unique<NoticeMaker>(name_, clock_, outbox_.get());
   committer_ = std::make_unique<Committer>(
       CommitterOptions{.on_receipt =
                            [this](const Case& record, const Receipt& receipt) {
                              if (publisher_ != nullptr)
                                publisher_->PutReceipt(record, receipt.rows);
                            },
-                       .observers = {this}},
+                       .observers = {this},
+                       .notices = notice_maker_.get()},
       limiter_.get(), store_.get(), clock_);
   if (absl::Status loaded = committer_->Load(); !loaded.ok()) return loaded;
   BringModelBack();
+  NoticeSink sink;
+  sink.name = "s";
+  sink.on = {NoticeKind::kBlocked};
+  NoticeDispatcher::Parts parts;
+  parts.outbox = outbox_.get();
+  parts.clock = clock_;
+  parts.save = [this] { committer_->Commit().IgnoreError(); };
+  dispatcher_ =
+      std::make_unique<NoticeDispatcher>(std::vector<NoticeSink>{std::move(sink)}, std::move(parts),
+                                         [this](const NoticeSink&, SinkParts) {
+                                           return std::make_unique<Ear>(&sink_trouble, &heard_);
+                                         });
   if (shares) {
     const SharedStoreOptions options = {.node = name_};
     const std::string session = absl::StrCat(name_, "-", incarnation_);
@@ -198,7 +233,10 @@ void SimNode::Stop() {
   publisher_.reset();
   case_follower_.reset();
   holder_.reset();
+  dispatcher_.reset();
   committer_.reset();
+  notice_maker_.reset();
+  outbox_.reset();
   gate_.reset();
   limiter_.reset();
   cases_.reset();
@@ -206,6 +244,7 @@ void SimNode::Stop() {
 }
 
 void SimNode::Kill() {
+  ++deaths_;
   must_have_ = last_good_;  // what a commit stored survives the process
   disk_->Die(folder_);
   Stop();
@@ -214,6 +253,7 @@ void SimNode::Kill() {
 }
 
 void SimNode::LosePower(uint64_t choice) {
+  ++deaths_;
   must_have_ = saved_.begin()->first;
   disk_->Die(folder_);
   Stop();
@@ -286,9 +326,29 @@ void SimNode::Tick() {
     committer_->Tick(kSlack);
     model_.Tick(clock_->Now() - kSlack);
   }
+  dispatcher_->Turn("s", clock_->Now());
   const bool unchecked = gate_->Check(DomainOf(-1), Source::kQueued).unchecked;
   if (!committer_->status().problem.empty() && !unchecked) {
     Wrong("counts cannot be saved, and a pass is not unchecked");
+  }
+}
+
+void SimNode::CheckHeard() {
+  std::map<std::string, bool> dead;
+  for (const Notice& one : outbox_->List()) {
+    for (const auto& [sink, delivery] : one.deliveries) {
+      if (delivery.state == DeliveryState::kDead) dead[one.id] = true;
+    }
+  }
+  std::vector<Case> cases = cases_->Open();
+  for (Case& one : cases_->Closed(CaseTable::kMaxHistory)) cases.push_back(std::move(one));
+  for (const Case& one : cases) {
+    const std::string id = absl::StrCat(one.id, ":blocked");
+    if (one.shadow || one.history || heard_.contains(id) || dead.contains(id)) continue;
+    Wrong(absl::StrCat(id, " of ", one.subject.ToString(), " was not heard and is not dead"));
+  }
+  for (const auto& [id, times] : heard_) {
+    if (times > 1 + deaths_) Wrong(absl::StrCat(id, " was heard ", times, " times"));
   }
 }
 

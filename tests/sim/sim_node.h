@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "exporter/notice/dispatcher.h"
 #include "limiter/app/freshness_watch.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/cases/freshness.h"
@@ -112,6 +113,13 @@ class SimNode : private Observer {
   NodeClock& clock() { return *clock_; }
   bool mta_down = false;
   bool mta_hangs = false;
+  int sink_trouble = 0;  // as Verb::kSink says
+
+  // Notices that wait to be heard.
+  int64_t unheard() const { return outbox_->stats().pending; }
+  // Each block that is known has been heard of, or is a dead letter; nobody hears of one more often
+  // than deferd has died.
+  void CheckHeard();
 
   // Cases that a rule opened here since the last call.
   std::vector<Case> TakeOpened() { return std::exchange(opened_, {}); }
@@ -147,6 +155,8 @@ class SimNode : private Observer {
     int message;
   };
   std::map<std::string, Queued> queue_;
+  std::map<std::string, int> heard_;  // ids of notices, and how often
+  int deaths_ = 0;
 
   // Of a run.
   std::unique_ptr<LocalStore> store_;
@@ -156,7 +166,10 @@ class SimNode : private Observer {
   std::unique_ptr<FreshnessWatch> freshness_watch_;
   std::unique_ptr<HeldMail> held_;
   std::unique_ptr<Gate> gate_;
+  std::unique_ptr<Outbox> outbox_;
+  std::unique_ptr<NoticeMaker> notice_maker_;
   std::unique_ptr<Committer> committer_;
+  std::unique_ptr<NoticeDispatcher> dispatcher_;
   std::unique_ptr<Holder> holder_;
   std::unique_ptr<SteppedFollower> follower_;
   std::unique_ptr<CaseFollower> case_follower_;

@@ -12,11 +12,11 @@ namespace deferd::sim {
 namespace {
 
 constexpr std::array<absl::string_view, kVerbs> kNames = {
-    "advance",   "step",      "mail",      "retry", "submit",      "rotate", "reopen",
-    "compress",  "half-line", "ahead",     "look",  "commit",      "tick",   "queue",
-    "block",     "unblock",   "kill",      "power", "restart",     "disk",   "heal",
-    "mta",       "flip",      "share",     "redis", "lose-answer", "flush",  "replicate",
-    "fail-over", "split",     "heal-split"};
+    "advance",   "step",      "mail",  "retry",     "submit",  "rotate",      "reopen",
+    "compress",  "half-line", "ahead", "look",      "commit",  "tick",        "queue",
+    "block",     "unblock",   "kill",  "power",     "restart", "disk",        "heal",
+    "mta",       "flip",      "sink",  "share",     "redis",   "lose-answer", "flush",
+    "replicate", "fail-over", "split", "heal-split"};
 
 // How often a step of each kind is drawn. A story draws its own weights besides, so that some have
 // many crashes and some have none.
@@ -48,6 +48,7 @@ constexpr Weight kWeights[] = {{Verb::kAdvance, 200},
                                {Verb::kHeal, 20},
                                {Verb::kMtaDown, 10},
                                {Verb::kFlip, 4},
+                               {Verb::kSink, 12},
                                {Verb::kShare, 250, true},
                                {Verb::kRedis, 30, true},
                                {Verb::kLoseAnswer, 25, true},
@@ -125,6 +126,9 @@ Step Filled(Verb verb, const Story& story, bool calm, Draw* draw) {
       break;
     case Verb::kMtaDown:
       step.a = draw->UpTo(3);
+      break;
+    case Verb::kSink:
+      step.a = draw->UpTo(4);
       break;
     case Verb::kFlip:
       step.a = draw->UpTo(1 << 30);

@@ -47,6 +47,7 @@ enum class Verb : uint8_t {
   kHeal,     // the disk is well again
   kMtaDown,  // A is 1: the MTA refuses orders; 2: listing its queue hangs; 0: it is well
   kFlip,     // stopped, bit A of the database flips, started again
+  kSink,     // A is 0: who hears of notices takes them; 1: hangs; 2: refuses for good; 3: for now
   // Sharing.
   kShare,       // the publisher and the case follower work
   kRedis,       // A is the SharedTrouble that every call meets, 0: none
@@ -57,7 +58,7 @@ enum class Verb : uint8_t {
   kSplit,       // nodes from A on reach only the other half, which becomes a master of its own
   kHealSplit,   // all nodes reach the first half; the other one's data is lost
 };
-inline constexpr int kVerbs = 31;
+inline constexpr int kVerbs = 32;
 
 enum RotateWay { kRename, kRenameKeepWriting, kCopyTruncate, kDated, kRotateWays };
 

@@ -62,6 +62,7 @@ class World {
     if (FirstWrong().empty()) Settle();
     if (FirstWrong().empty()) CheckQuiet();
     if (FirstWrong().empty()) Drain();
+    if (FirstWrong().empty() && nodes_.size() == 1) Hear();
     return {FirstWrong(), story_.steps.size()};
   }
 
@@ -153,6 +154,9 @@ class World {
       case Verb::kMtaDown:
         node.mta_down = step.a == 1;
         node.mta_hangs = step.a == 2;
+        break;
+      case Verb::kSink:
+        node.sink_trouble = step.a;
         break;
       case Verb::kFlip:
         node.Flip(static_cast<uint64_t>(step.a));
@@ -264,6 +268,7 @@ class World {
     for (auto& node : nodes_) {
       disk_.Heal(node->disk_prefix());
       node->mta_down = node->mta_hangs = false;
+      node->sink_trouble = 0;
       node->line().until_lost = 0;
       node->log().FinishLine();
       node->log().Reopen();
@@ -436,6 +441,17 @@ class World {
                                  absl::StrJoin(node->HeldInSilence(), " ")));
       }
     }
+  }
+
+  // The sink takes everything again: in the time of the longest pause each notice is heard.
+  void Hear() {
+    SimNode& node = *nodes_[0];
+    for (int i = 0; i < 100 && node.unheard() > 0; ++i) {
+      clock_.Advance(absl::Minutes(20));
+      node.Tick();
+    }
+    if (node.unheard() > 0) node.Wrong(absl::StrCat(node.unheard(), " notices are not sent"));
+    node.CheckHeard();
   }
 
   static constexpr int kWhole = 1'000;
