@@ -50,6 +50,18 @@ absl::StatusOr<Case> FromShared(const SharedCase& shared, absl::Duration offset,
   return record;
 }
 
+// A version before rules of other measures writes a case on without what it does not know: the same
+// judgement, so what is known here of it stays.
+void KeepJudgement(const Case& mine, Case* theirs) {
+  const bool same = theirs->id == mine.id && theirs->rule == mine.rule &&
+                    theirs->extended == mine.extended && theirs->min_bad == mine.min_bad;
+  if (!same || theirs->measure != Measure() || theirs->min_recipients != 0) return;
+  if (mine.measure == Measure() && mine.min_recipients == 0) return;
+  static_cast<Judgement&>(*theirs) = mine;
+  theirs->counts_by_node = mine.counts_by_node;
+  theirs->soft = mine.soft && theirs->action == mine.action;
+}
+
 bool IsOpen(const Case& record) { return record.state != CaseState::kClosed; }
 
 // Their word that `record`, a person's too, contradicts.
@@ -165,6 +177,7 @@ Adoption CaseExchange::PutOnTop(Known* known, const Case& theirs) {
   if (known->person && !IsOpen(record)) {
     const bool holds = !IsOpen(theirs) && theirs.cleared_at >= record.cleared_at;
     Case ended = theirs;
+    KeepJudgement(record, &ended);
     if (!holds) {
       ended.state = CaseState::kClosed;
       ended.closed_at = record.closed_at;
@@ -228,6 +241,7 @@ std::optional<Adoption> CaseExchange::Merge(const SharedCase& theirs, absl::Dura
 Adoption CaseExchange::Adopt(const Name& name, Case theirs) {
   const auto& [subject, shadow] = name;
   Known& known = known_[name];
+  KeepJudgement(known.record, &theirs);
   const absl::Time cleared_at =
       std::max(known.record.cleared_at, clearings_->After(subject, shadow));
   const int64_t seen = theirs.rev;

@@ -136,6 +136,12 @@ class Cluster {
     }
   }
 
+  // One more, whose store or policy may differ from the others'.
+  Node& Add(const Node::StoreMaker& make, const std::string& policy, absl::Time now) {
+    nodes_.push_back(std::make_unique<Node>(static_cast<int>(nodes_.size()), make, policy, now));
+    return *nodes_.back();
+  }
+
   Node& operator[](size_t i) { return *nodes_[i]; }
   size_t size() const { return nodes_.size(); }
 
