@@ -1,5 +1,6 @@
 // What a question costs: SocketServer with EximSession, answering from a table of 100,000 domains,
-// beside a bare epoll loop that answers without looking (question_floor.h), in turns in one run.
+// beside a bare epoll loop that answers without looking (question_floor.h) and the same made of
+// libevent's bufferevents (question_buffers.h), in turns in one run.
 // Ratios hold between machines, the numbers do not. Takes about half a minute.
 
 #include <sys/eventfd.h>
@@ -20,6 +21,7 @@
 #include "limiter/port/listener.h"
 #include "limiter/port/mutex.h"
 #include "limiter/port/socket_server.h"
+#include "tests/bench/question_buffers.h"
 #include "tests/bench/question_client.h"
 #include "tests/bench/question_floor.h"
 
@@ -105,11 +107,12 @@ Result Measure(const LoadOptions& options, const std::vector<std::string>& quest
           .cpu_micros = cpu * 1e6 / load.answers};
 }
 
-Result MeasureFloor(const LoadOptions& options, const std::vector<std::string>& questions) {
+Result MeasureFloor(const LoadOptions& options, const std::vector<std::string>& questions,
+                    void (*serve)(int listen_fd, int stop_fd)) {
   const Listener listener = OpenOrDie(options.path);
   const int stop_fd = eventfd(0, EFD_CLOEXEC);
   const Result result = Measure(
-      options, questions, [&] { ServeFloor(listener.fd(), stop_fd); },
+      options, questions, [&] { serve(listener.fd(), stop_fd); },
       [&] { eventfd_write(stop_fd, 1); });
   close(stop_fd);
   return result;
@@ -162,14 +165,17 @@ int Run() {
   for (const auto& [connections, kept] :
        {std::pair(1, true), std::pair(8, true), std::pair(64, true), std::pair(8, false)}) {
     const LoadOptions options{.path = folder + "/q.sock", .connections = connections, .kept = kept};
-    std::vector<Result> floor, deferd;
+    std::vector<Result> floor, buffers, deferd;
     for (int i = 0; i < kRounds; ++i) {
-      floor.push_back(MeasureFloor(options, questions));
+      floor.push_back(MeasureFloor(options, questions, ServeFloor));
+      buffers.push_back(MeasureFloor(options, questions, ServeBuffers));
       deferd.push_back(MeasureDeferd(options, questions, table));
     }
     const Result bare = Median(floor);
     const Result ours = Median(deferd);
     Print("floor", options, bare, 1);
+    const Result buffered = Median(buffers);
+    Print("buffers", options, buffered, buffered.per_second / bare.per_second);
     Print("deferd", options, ours, ours.per_second / bare.per_second);
   }
   std::filesystem::remove_all(folder);
