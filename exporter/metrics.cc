@@ -66,6 +66,10 @@ constexpr Entry kTable[] = {
      "Questions of MTAs, by the verdict in the answer."},
     {"deferd_shadow_verdicts_total", MetricType::Counter, "verdict",
      "Questions by the verdict that a shadow rule would have answered if it were enforced."},
+    {"deferd_rule_verdicts_total", MetricType::Counter, "rule,mode",
+     "Questions that a rule answered with another verdict than pass (mode enforce), or would have "
+     "answered if it were enforced (mode shadow). The first 50 rules that decide are named, the "
+     "rest is rule=\"other\"; rule=\"(person)\" is a person's block."},
     {"deferd_questions_unchecked_total", MetricType::Counter, "",
      "Questions answered pass because deferd did not know enough."},
     {"deferd_questions_malformed_total", MetricType::Counter, "",
@@ -337,9 +341,12 @@ void Metrics::OnAnswer(Verdict verdict, bool unchecked, absl::Duration took) {
 
 void Metrics::OnMalformedQuestion() { Count(&malformed_questions_); }
 
-void Metrics::OnShadowVerdict(Verdict verdict) {
+void Metrics::OnShadowVerdict(Verdict verdict, absl::string_view rule) {
   Count(&shadow_verdicts_[static_cast<size_t>(verdict)]);
+  rules_.Count(rule, /*shadow=*/true);
 }
+
+void Metrics::OnRuleVerdict(absl::string_view rule) { rules_.Count(rule, /*shadow=*/false); }
 
 std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
   Page page;
@@ -392,6 +399,10 @@ std::string Metrics::Text(const Gauges& gauges, absl::Time now) const {
     const auto verdict = static_cast<Verdict>(i);
     if (verdict == Verdict::kPass) continue;
     page.Add("deferd_shadow_verdicts_total", shadow_verdicts_[i], VerdictName(verdict));
+  }
+  for (const auto& [rule, verdicts] : rules_.all()) {
+    page.Add("deferd_rule_verdicts_total", verdicts.enforced, rule, "enforce");
+    page.Add("deferd_rule_verdicts_total", verdicts.shadow, rule, "shadow");
   }
   page.Add("deferd_questions_unchecked_total", unchecked_);
   page.Add("deferd_questions_malformed_total", malformed_questions_);

@@ -4,7 +4,8 @@
 // a scrape turns one snapshot of them, together with what the app reads off at that moment
 // (Gauges), into the Prometheus text format. Names, types and help texts stand in one table in
 // metrics.cc, from which the manual's table is made. No label has more values than the code has
-// words, but for `subject`, which is switched on by [http] subject_series and bounded by it.
+// words, but for `rule` (rule_tally.h) and `subject`, which is switched on by [http]
+// subject_series; both are bounded.
 //
 // Safe from any thread.
 
@@ -21,7 +22,9 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "exporter/rule_tally.h"
 #include "limiter/events.h"
 #include "limiter/port/mutex.h"
 #include "policy/counts.h"
@@ -135,7 +138,9 @@ class Metrics : public Observer {
   void OnAnswer(Verdict verdict, bool unchecked, absl::Duration took);
   void OnMalformedQuestion();
   // What a rule in shadow would have answered, had it been enforced.
-  void OnShadowVerdict(Verdict verdict);
+  void OnShadowVerdict(Verdict verdict, absl::string_view rule);
+  // The rule that decided an answer other than pass; empty: a person did.
+  void OnRuleVerdict(absl::string_view rule);
 
   // The text exposition format, version 0.0.4; `now` is used for ages.
   std::string Text(const Gauges& gauges, absl::Time now) const;
@@ -154,8 +159,9 @@ class Metrics : public Observer {
   std::array<std::atomic<int64_t>, kLeftOutReasons> left_out_{};
   std::array<std::atomic<int64_t>, kReplyClasses> classes_{};
   std::array<std::atomic<int64_t>, kCaseChanges> case_changes_{};
-  std::array<std::atomic<int64_t>, 4> answers_{};            // by Verdict
-  std::array<std::atomic<int64_t>, 4> shadow_verdicts_{};    // likewise
+  std::array<std::atomic<int64_t>, 4> answers_{};          // by Verdict
+  std::array<std::atomic<int64_t>, 4> shadow_verdicts_{};  // likewise
+  RuleTally rules_;
   std::array<std::atomic<int64_t>, 2> exemption_changes_{};  // began, ended
   std::array<std::atomic<int64_t>, 2> warnings_{};           // enforce, shadow
   std::atomic<int64_t> unchecked_{0};

@@ -120,7 +120,12 @@ absl::Status RunningDaemon::OpenHook() {
     }
     if (found.verdict == Verdict::kPass && !found.unchecked) NoteAccepted(question);
     const bool trial = question.identity.sender == kTrialSender;
-    if (!trial && found.shadow != Verdict::kPass) metrics_.OnShadowVerdict(found.shadow);
+    if (!trial && found.shadow != Verdict::kPass) {
+      metrics_.OnShadowVerdict(found.shadow, found.shadow_rule);
+    }
+    if (!trial && found.cause.has_value()) {
+      metrics_.OnRuleVerdict(found.cause->manual ? "" : found.cause->rule);
+    }
     return Answer{.verdict = found.verdict,
                   .unchecked = found.unchecked,
                   .trial = trial,

@@ -115,7 +115,11 @@ GateAnswer Gate::Judge(const Settings& settings, absl::Span<const Charged> charg
     for (const Charged& one : charged) {
       CaseTable::InForce found = cases_->FindInForce(one.subject, now);
       if (found.watched.has_value() && !exemption().has_value()) {
-        answer.shadow = std::max(answer.shadow, VerdictOf(*found.watched, source));
+        const Verdict verdict = VerdictOf(*found.watched, source);
+        if (verdict > answer.shadow) {
+          answer.shadow = verdict;
+          answer.shadow_rule = found.watched->rule;
+        }
       }
       for (Case& block : found.blocks) {
         Verdict verdict = VerdictOf(block, source);

@@ -35,6 +35,7 @@ struct GateAnswer {
   std::optional<Case> cause;  // the case that decided
   // The verdict if shadow cases were enforced; kPass: the same verdict.
   Verdict shadow = Verdict::kPass;
+  std::string shadow_rule;    // the rule of that shadow case
   bool hold_is_full = false;  // rejected because the limit of held messages is reached
 };
 

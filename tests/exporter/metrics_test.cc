@@ -370,8 +370,32 @@ TEST_F(MetricsTest, SubjectsAreNamedOnlyWhereThatIsSwitchedOn) {
   EXPECT_EQ(Value("deferd_subjects_unlisted"), 41);
 }
 
+TEST_F(MetricsTest, VerdictsAreCountedByRuleUpToALimit) {
+  metrics_.OnRuleVerdict("ratio");
+  metrics_.OnRuleVerdict("ratio");
+  metrics_.OnShadowVerdict(Verdict::kReject, "ratio");
+  metrics_.OnShadowVerdict(Verdict::kHold, "spam");
+  metrics_.OnRuleVerdict("");  // a person's
+  EXPECT_EQ(Value("deferd_rule_verdicts_total{rule=\"ratio\",mode=\"enforce\"}"), 2);
+  EXPECT_EQ(Value("deferd_rule_verdicts_total{rule=\"ratio\",mode=\"shadow\"}"), 1);
+  EXPECT_EQ(Value("deferd_rule_verdicts_total{rule=\"spam\",mode=\"enforce\"}"), 0);
+  EXPECT_EQ(Value("deferd_rule_verdicts_total{rule=\"spam\",mode=\"shadow\"}"), 1);
+  EXPECT_EQ(Value("deferd_rule_verdicts_total{rule=\"(person)\",mode=\"enforce\"}"), 1);
+  // A policy may have a rule for each of 100,000 domains.
+  for (int i = 0; i < 1'000; ++i) metrics_.OnRuleVerdict(absl::StrCat("d", i));
+  const std::string text = metrics_.Text(gauges_, absl::UnixEpoch());
+  size_t series = 0;
+  for (size_t at = text.find("deferd_rule_verdicts_total{"); at != std::string::npos;
+       at = text.find("deferd_rule_verdicts_total{", at + 1)) {
+    ++series;
+  }
+  EXPECT_EQ(series, 2 * (RuleTally::kMostRules + 1));
+  EXPECT_EQ(Value("deferd_rule_verdicts_total{rule=\"other\",mode=\"enforce\"}"),
+            1'000 - (static_cast<int>(RuleTally::kMostRules) - 3));
+}
+
 TEST_F(MetricsTest, ShadowVerdictsAndUnchargedAttemptsAreCounted) {
-  metrics_.OnShadowVerdict(Verdict::kReject);
+  metrics_.OnShadowVerdict(Verdict::kReject, "ratio");
   gauges_.uncharged = {{"untrusted_host", 12}};
   EXPECT_EQ(Value("deferd_shadow_verdicts_total{verdict=\"reject\"}"), 1);
   EXPECT_EQ(Value("deferd_shadow_verdicts_total{verdict=\"pass\"}"), -1) << "that is no news";
