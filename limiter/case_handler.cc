@@ -193,7 +193,7 @@ void CaseHandler::Clear(const Subject& subject, absl::Time at, bool enforced, bo
 std::optional<Case> CaseHandler::ExemptionOf(const Subject& subject) const {
   if (parts_->case_table->CountExemptions() == 0) return std::nullopt;
   return parts_->case_table->FindExemption(subject, parts_->culprit.WithinOf(subject),
-                                           *parts_->settings.policy);
+                                           *parts_->settings.policy, parts_->now);
 }
 
 // Whoever opened them: that node may not know of the exemption yet.

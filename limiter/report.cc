@@ -66,7 +66,7 @@ SubjectReport ReportOf(const LimiterParts& parts, const Subject& asked) {
     report.rules.push_back({rule, counts, recent, decision.percent, decision.tripped, shadow});
   }
   report.within = parts.culprit.WithinOf(subject);
-  report.exemption = parts.case_table->FindExemption(subject, report.within, policy);
+  report.exemption = parts.case_table->FindExemption(subject, report.within, policy, now);
   report.exempt = report.exemption.has_value() || policy.Exempts(subject, now) ||
                   std::any_of(report.within.begin(), report.within.end(),
                               [&](const Subject& domain) { return policy.Exempts(domain, now); });

@@ -61,14 +61,17 @@ std::optional<Case> CaseTable::FindEnforced(const Subject& subject, absl::Time n
 }
 
 std::optional<Case> CaseTable::FindExemption(const Subject& subject,
-                                             absl::Span<const Subject> within,
-                                             const Policy& policy) const {
+                                             absl::Span<const Subject> within, const Policy& policy,
+                                             absl::Time now) const {
   if (CountExemptions() == 0) return std::nullopt;
   std::vector<Subject> domains(within.begin(), within.end());
   const absl::string_view part = subject.DomainPart();
   if (!part.empty()) domains.push_back({SubjectKind::kDomain, std::string(part)});
   MutexLock lock(&mutex_);
-  const auto exempts = [](const Case* record) { return record != nullptr && record->exempts(); };
+  // One whose time is over, and which nobody has closed yet, does not hide a wider one.
+  const auto exempts = [&](const Case* record) {
+    return record != nullptr && record->exempts() && record->Enforced(now);
+  };
   const Case* found = FindIn(subject);
   for (size_t i = 0; !exempts(found) && i < domains.size(); ++i) found = FindIn(domains[i]);
   for (auto tag = exempt_tags_.begin(); !exempts(found) && tag != exempt_tags_.end(); ++tag) {

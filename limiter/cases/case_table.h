@@ -58,10 +58,10 @@ class CaseTable {
   // The strictest of these blocks.
   std::optional<Case> FindEnforced(const Subject& subject, absl::Time now) const;
   std::optional<Case> FindOpen(const Subject& subject, bool shadow) const;
-  // The open exemption of the subject, of a domain that it is charged inside of, of a tag that
-  // lists it, or of a name with "*.": the narrowest. Without the lock when there are none.
+  // The exemption in force at `now` of the subject, of a domain that it is charged inside of, of a
+  // tag that lists it, or of a name with "*.": the narrowest. Without the lock when there are none.
   std::optional<Case> FindExemption(const Subject& subject, absl::Span<const Subject> within,
-                                    const Policy& policy) const;
+                                    const Policy& policy, absl::Time now) const;
 
   // Opens `record`, or replaces the open one with the same subject and `shadow`. A closed `record`
   // leaves the open ones and joins the history.

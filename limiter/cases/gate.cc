@@ -77,8 +77,8 @@ std::optional<Case> Gate::ExemptionOf(const Settings& settings, absl::Span<const
     if (one.subject.kind == SubjectKind::kDomain) domains.push_back(one.subject);
   }
   for (const Charged& one : charged) {
-    std::optional<Case> found = cases_->FindExemption(one.subject, domains, *settings.policy);
-    if (!found.has_value() || !found->Enforced(now)) continue;
+    std::optional<Case> found = cases_->FindExemption(one.subject, domains, *settings.policy, now);
+    if (!found.has_value()) continue;
     if (!narrowest.has_value() || NarrownessOf(found->subject) > NarrownessOf(narrowest->subject)) {
       narrowest = std::move(found);
     }

@@ -114,6 +114,18 @@ TEST_F(ExemptionsTest, ARuleBlocksAgainOnceItIsRemovedOrOver) {
   EXPECT_FALSE(committer_->EndExemption(Named("b.example"), "root", "").ok());
 }
 
+// Between its end and the tick that closes it, which may be a while in a quiet log.
+TEST_F(ExemptionsTest, OneThatIsOverHidesNoWiderOne) {
+  Block("*.example");
+  Exempt("*.a.example");
+  Exempt("x.a.example", absl::Minutes(30));
+  EXPECT_TRUE(Passes("x.a.example"));
+  clock_.Advance(absl::Minutes(31));
+  ASSERT_EQ(cases_->CountExemptions(), 2u) << "not closed yet";
+  EXPECT_TRUE(Passes("x.a.example"));
+  EXPECT_EQ(Told("b.example"), Verdict::kReject);
+}
+
 TEST_F(ExemptionsTest, SurviveARestart) {
   Exempt("*.a.example", absl::Hours(48));
   Block("*.spam.example");
