@@ -91,28 +91,33 @@ void Counter::UseAsked(absl::Time now) {
   }
 }
 
-void Counter::AddSide(const Asked& asked, int64_t step, int64_t now_step, const Contribution& one,
-                      SideWindows* side) {
-  if (asked.recipients) side->recipients.Add(step, RecipientNumber(one.recipient), now_step);
-  if (!one.reply_class.has_value() || !asked.classes.Has(*one.reply_class)) return;
-  side->counted.Of(*one.reply_class)->Add(step, one.outcome, now_step);
-  if (asked.recipients_of.Has(*one.reply_class)) {
+void Counter::AddSide(const Asked& asked, absl::Time dated, int64_t step, int64_t now_step,
+                      const Contribution& one, SideWindows* side) {
+  if (asked.recipients && dated > asked.recipients_since) {
+    side->recipients.Add(step, RecipientNumber(one.recipient), now_step);
+  }
+  if (!one.reply_class.has_value()) return;
+  const auto number = static_cast<size_t>(*one.reply_class);
+  if (asked.classes.Has(*one.reply_class) && dated > asked.classes_since[number]) {
+    side->counted.Of(*one.reply_class)->Add(step, one.outcome, now_step);
+  }
+  if (asked.recipients_of.Has(*one.reply_class) && dated > asked.recipients_of_since[number]) {
     side->recipients_by_class.Add(step, RecipientNumber(one.recipient, *one.reply_class), now_step);
   }
 }
 
 void Counter::RemoveSide(const Asked& asked, absl::Time dated, int64_t step,
                          const Contribution& one, SideWindows* side) {
-  if (asked.recipients && dated >= asked.recipients_since) {
+  if (asked.recipients && dated > asked.recipients_since) {
     side->recipients.Remove(step, RecipientNumber(one.recipient));
   }
   if (!one.reply_class.has_value()) return;
   const auto number = static_cast<size_t>(*one.reply_class);
-  if (asked.classes.Has(*one.reply_class) && dated >= asked.classes_since[number]) {
+  if (asked.classes.Has(*one.reply_class) && dated > asked.classes_since[number]) {
     Window* const window = side->counted.Find(*one.reply_class);
     if (window != nullptr) window->Remove(step, one.outcome);
   }
-  if (asked.recipients_of.Has(*one.reply_class) && dated >= asked.recipients_of_since[number]) {
+  if (asked.recipients_of.Has(*one.reply_class) && dated > asked.recipients_of_since[number]) {
     side->recipients_by_class.Remove(step, RecipientNumber(one.recipient, *one.reply_class));
   }
 }
@@ -221,6 +226,10 @@ bool Counter::Tracks(const ChargedSubjects& all, const Charged& one) const {
   return tracked_alone_[kind] && StandsAlone(*settings_->lists, one.subject, all.back().subject.id);
 }
 
+bool Counter::InKind(const ChargedSubjects& all, const Charged& one, absl::Time dated) const {
+  return &one == &all.back() || dated > tracked_since_[static_cast<int>(one.subject.kind)];
+}
+
 bool Counter::LiveSomewhere(absl::Time t) const {
   for (size_t i = 0; i < lengths_.size(); ++i) {
     if (lengths_[i].Live(lengths_[i].StepOf(t), now_step(i))) return true;
@@ -231,16 +240,16 @@ bool Counter::LiveSomewhere(absl::Time t) const {
 void Counter::Add(const ChargedSubjects& charged, absl::Time dated, const Contribution& added,
                   std::vector<Contributed>* told) {
   for (const Charged& one : charged) {
-    if (!Tracks(charged, one)) continue;
+    if (!Tracks(charged, one) || !InKind(charged, one, dated)) continue;
     State& state = StateOf(one.subject);
     for (size_t i = 0; i < lengths_.size(); ++i) {
       const int64_t step = lengths_[i].StepOf(dated);
-      if (!lengths_[i].Live(step, now_step(i))) continue;
+      if (dated <= since_[i] || !lengths_[i].Live(step, now_step(i))) continue;
       state.windows[i].Add(step, added.outcome, now_step(i), added.count);
       Changed(one.subject, &state);
       if (i == 0 && told != nullptr) told->push_back({one.subject, added.outcome, +1});
       if (!added.bad() || !asked_[i].Wants(added)) continue;
-      AddSide(asked_[i], step, now_step(i), added, SideOf(&state, i));
+      AddSide(asked_[i], dated, step, now_step(i), added, SideOf(&state, i));
     }
   }
 }
@@ -248,16 +257,13 @@ void Counter::Add(const ChargedSubjects& charged, absl::Time dated, const Contri
 void Counter::TakeOut(const ChargedSubjects& charged, absl::Time dated, const Contribution& taken,
                       std::vector<Contributed>* told) {
   for (const Charged& one : charged) {
-    if (!Tracks(charged, one)) continue;
-    // What was added before a reload brought this kind or this window is not in it.
-    const bool widest = &one == &charged.back();
-    if (!widest && dated < tracked_since_[static_cast<int>(one.subject.kind)]) continue;
+    if (!Tracks(charged, one) || !InKind(charged, one, dated)) continue;
     auto found = subjects_.find(one.subject);
     if (found == subjects_.end()) continue;
     State& state = found->second;
     for (size_t i = 0; i < lengths_.size(); ++i) {
       const int64_t step = lengths_[i].StepOf(dated);
-      if (dated < since_[i] || !lengths_[i].Live(step, now_step(i))) continue;
+      if (dated <= since_[i] || !lengths_[i].Live(step, now_step(i))) continue;
       if (!state.windows[i].Remove(step, taken.outcome)) continue;
       Changed(one.subject, &state);
       if (i == 0 && told != nullptr) told->push_back({one.subject, taken.outcome, -1});

@@ -153,8 +153,9 @@ class Counter {
     bool stored = false;                             // the store has a copy
   };
 
-  // The side windows that rules require, and since when: a contribution from before then is not in
-  // them and is not taken out of them.
+  // The side windows that rules require, and since when. Their counts begin after that time: stamps
+  // are whole seconds, so of a contribution of the same second nobody could tell whether it was
+  // added. The same holds for since_ and tracked_since_.
   struct Asked {
     absl::Duration window;
     ClassSet classes;
@@ -172,10 +173,12 @@ class Counter {
 
   void UseRules(absl::Time now);
   void UseAsked(absl::Time now);
-  static void AddSide(const Asked& asked, int64_t step, int64_t now_step, const Contribution& one,
-                      SideWindows* side);
+  static void AddSide(const Asked& asked, absl::Time dated, int64_t step, int64_t now_step,
+                      const Contribution& one, SideWindows* side);
   static void RemoveSide(const Asked& asked, absl::Time dated, int64_t step,
                          const Contribution& one, SideWindows* side);
+  // Whether a contribution of that time is counted for `one`, by its kind.
+  bool InKind(const ChargedSubjects& all, const Charged& one, absl::Time dated) const;
   SideWindows* SideOf(State* state, size_t window);
   State& StateOf(const Subject& subject);
   void Changed(const Subject& subject, State* state);

@@ -254,6 +254,29 @@ TEST_F(ClassRules, AClassThatAReloadBringsBeginsAnew) {
   EXPECT_EQ(Judged().recipients, 0);
 }
 
+// Stamps are whole seconds: what bears the reload's second may have come before it.
+TEST_F(ClassRules, WhatBearsTheSecondOfAReloadWasBeforeIt) {
+  settings_.policy = ParsedPolicy("[rule.any]\nmin_bad = 100\npercent = 50\nwindow = \"10m\"\n");
+  committer_->SetSettings(settings_);
+  Answer(kSpam, absl::Seconds(61), "m1", Outcome::kDeferred);
+  settings_.policy = ParsedPolicy(
+      "[rule.spam]\nclasses = [\"content\"]\nmin_bad = 100\nmin_recipients = 50\n"
+      "window = \"10m\"\n[rule.login]\nkind = \"login\"\nmin_bad = 100\npercent = 50\n"
+      "window = \"5m\"\n");
+  committer_->SetSettings(settings_);
+  Answer(kSpam, absl::Seconds(62), "m2", Outcome::kDeferred, "r@x");
+  const Subject login = {SubjectKind::kLogin, "bob@shop.example"};
+  ASSERT_EQ(Judged().classed, 1);
+  ASSERT_EQ(Judged().recipients, 1);
+  ASSERT_EQ(limiter_->Report(login).rules.at(0).counts.deferred, 1);
+  // It is delivered after all, and takes away nothing of the other one.
+  Answer("", absl::Seconds(63), "m1", Outcome::kDelivered);
+  EXPECT_EQ(Judged().classed, 1);
+  EXPECT_EQ(Judged().recipients, 1);
+  EXPECT_EQ(limiter_->Report(login).rules.at(0).counts.deferred, 1);
+  EXPECT_EQ(limiter_->Report(login).rules.at(0).counts.delivered, 1);
+}
+
 // What may be discarded for it has to be sure by the same measure as the block itself.
 TEST_F(ClassRules, SureIsWhatTripsOnSureAnswersAlone) {
   constexpr char kGuess[] = "550 hrm wotsit hrm";
