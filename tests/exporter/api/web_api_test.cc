@@ -300,10 +300,11 @@ TEST_F(WebApiTest, WithoutReadableTokensItSaysWhy) {
 }
 
 TEST_F(WebApiTest, ARequestThatWaitedIsOfATokenThatMayStill) {
-  const HttpReply reply = api_->Answer({.method = "POST",
-                                        .path = "/api/v1/reload",
-                                        .authorization = "Bearer " + AddToken("a", TokenRole::kAdmin),
-                                        .content_type = "application/json"});
+  const HttpReply reply =
+      api_->Answer({.method = "POST",
+                    .path = "/api/v1/reload",
+                    .authorization = "Bearer " + AddToken("a", TokenRole::kAdmin),
+                    .content_type = "application/json"});
   ASSERT_TRUE(reply.work);
   ASSERT_THAT(tokens_->Revoke("a"), IsOk());
   EXPECT_EQ(reply.work().code, 401);
