@@ -61,8 +61,15 @@ class PagesTest : public ConsoleFixture {
         {"incidents", {{{"scope", "ip"}, {"where", bad}, {"reply", bad}}}},
         {"policy", {{"stale", true}, {"error", bad}}},
         {"store", {{"problem", bad}}},
+        {"shared", {{"nodes", {{{"node", bad}}, {{"node", "mx2"}, {"live", true}}}}}},
         {"queue",
          {{"problem", bad}, {"held", {{{"subject", bad}, {"messages", 2}, {"waits_for", bad}}}}}}};
+    answers_["events"] = Json::array({Json{{"type", "warning"},
+                                           {"subject", bad + "2"},
+                                           {"rule", bad},
+                                           {"time", bad},
+                                           {"expected", bad},
+                                           {"percent_limit", 5}}});
     answers_["queue"] = Json::array({Json{{"id", bad},
                                           {"state", bad},
                                           {"subject", bad},
@@ -143,6 +150,9 @@ TEST_F(PagesTest, HostileTextsStayText) {
       {"/message", "id=" + text},
       {"/queue", "subject=" + text + "&by=" + text},
       {"/queue", "by=subject"},
+      {"/queue", "by=reason"},
+      {"/", "node=mx2"},
+      {"/", "node=" + text},
       {"/destinations", "since=" + text},
       {"/explain", "text=" + text},
       {"/policy", ""},
@@ -189,6 +199,113 @@ TEST_F(PagesTest, ShowsWhatTheTokenMayDo) {
   EXPECT_THAT(PageText(scoped, "/subject", "name=b.example"), HasSubstr("is for other domains"));
   EXPECT_THAT(PageText(scoped, "/track"), HasSubstr("Name one of your domains"));
   EXPECT_TRUE(called_.empty());
+}
+
+TEST_F(PagesTest, NowShowsWhoIsNearALimitOnceAndNobodyBlocked) {
+  const auto warning = [](const char* subject, int bad) {
+    return Json{
+        {"type", "warning"}, {"subject", subject}, {"rule", "few"}, {"bad", bad}, {"min_bad", 10}};
+  };
+  answers_["events"] = Json::array({warning("near.example", 7), warning("stopped.example", 8),
+                                    Json{{"type", "case"}, {"subject", "other.example"}},
+                                    warning("near.example", 9)});
+  answers_["blocks"] = Json::array({Json{{"subject", "stopped.example"}, {"state", "blocked"}}});
+  const std::string page = PageText(cookie_, "/");
+  const size_t table = page.find("Near a limit");
+  ASSERT_NE(table, std::string::npos);
+  EXPECT_THAT(page.substr(table), HasSubstr("9 of 10"));
+  EXPECT_THAT(page.substr(table), Not(HasSubstr("7 of 10")));
+  EXPECT_THAT(page.substr(table), Not(HasSubstr("stopped.example")));
+  EXPECT_THAT(page, Not(HasSubstr("other.example")));
+}
+
+TEST_F(PagesTest, NowShowsOneNodeOfSeveral) {
+  const auto counts = [](int bad) { return Json{{"bad", bad}, {"failed", bad}}; };
+  answers_["status"] = Json{{"shared",
+                             {{"nodes",
+                               {{{"node", "mx1"}, {"here", true}, {"live", true}},
+                                {{"node", "mx2"}, {"live", false}}}}}}};
+  answers_["top"] =
+      Json::array({Json{{"subject", "a.example"}, {"bad", 9}, {"by_node", {{"mx1", counts(9)}}}},
+                   Json{{"subject", "b.example"}, {"bad", 4}, {"by_node", {{"mx2", counts(4)}}}}});
+  answers_["blocks"] = Json::array(
+      {Json{{"subject", "c.example"}, {"state", "blocked"}, {"by_node", {{"mx1", counts(9)}}}},
+       Json{{"subject", "d.example"}, {"state", "blocked"}, {"manual", true}}});
+  const std::string all = PageText(cookie_, "/"), one = PageText(cookie_, "/", "node=mx2");
+  EXPECT_EQ(called_.back().verb, "events");
+  for (const char* name : {"a.example", "b.example", "c.example", "d.example"}) {
+    EXPECT_THAT(all, HasSubstr(name));
+  }
+  EXPECT_THAT(all, HasSubstr("href=\"/?node=mx2\""));
+  EXPECT_THAT(one, Not(HasSubstr("a.example")));
+  EXPECT_THAT(one, HasSubstr("b.example"));
+  EXPECT_THAT(one, Not(HasSubstr("c.example")));
+  EXPECT_THAT(one, HasSubstr("d.example")) << "a person's block holds on each node";
+  EXPECT_THAT(PageText(cookie_, "/", "node=mx3"), HasSubstr("a.example"))
+      << "there is no such node";
+}
+
+TEST_F(PagesTest, QueueSaysWhatMayGoAndWhen) {
+  answers_["queue"] = Json::array({Json{{"name", "mailbox_full"}, {"messages", 3}, {"held", 0}},
+                                   Json{{"name", "held"}, {"messages", 2}, {"held", 2}}});
+  answers_["status"] = Json{
+      {"queue",
+       {{"held",
+         {{{"subject", "a.example"}, {"messages", 2}, {"blocked", true}},
+          {{"subject", "b.example"}, {"messages", 40}, {"waits_for", "more than 20 messages"}}}}}}};
+  answers_["blocks"] = Json::array({Json{{"subject", "a.example"}, {"permanent", true}}});
+  const std::string page = PageText(cookie_, "/queue", "by=reason");
+  EXPECT_EQ(called_[0].args["by"], "reason");
+  EXPECT_THAT(page, HasSubstr("when its block ends: a person unblocks it"));
+  EXPECT_THAT(page, HasSubstr("when a person releases it: more than 20 messages"));
+  EXPECT_THAT(page, HasSubstr("held by deferd"));
+  EXPECT_THAT(page, Not(HasSubstr("mailbox_full"))) << "in words";
+}
+
+TEST_F(PagesTest, AMessageInTheQueueHasTheButtonsOfItsRole) {
+  answers_["track"] = Json::array({Json{{"id", "A1XXXX"}, {"state", "deferred"}}});
+  const std::string support = Login(AddToken("support", TokenRole::kSupport));
+  const std::string viewer = Login(AddToken("viewer", TokenRole::kViewer));
+  EXPECT_THAT(PageText(cookie_, "/message", "id=A1XXXX"), Not(HasSubstr("action=\"/act\"")))
+      << "it is not in the queue";
+  answers_["queue"] = Json::array({Json{{"id", "A1XXXX"}, {"state", "queued"}}});
+  const std::string admin_page = PageText(cookie_, "/message", "id=A1XXXX");
+  for (const char* button : {"requeue", "redirect", "discard"}) {
+    EXPECT_THAT(admin_page, HasSubstr(absl::StrCat("value=\"", button, "\"")));
+  }
+  const std::string page = PageText(support, "/message", "id=A1XXXX");
+  EXPECT_THAT(page, HasSubstr("value=\"requeue\""));
+  EXPECT_THAT(page, Not(HasSubstr("value=\"redirect\"")));
+  EXPECT_THAT(page, Not(HasSubstr("value=\"discard\"")));
+  EXPECT_THAT(PageText(viewer, "/message", "id=A1XXXX"), Not(HasSubstr("action=\"/act\"")));
+
+  const std::string redirect =
+      absl::StrCat("do=redirect&id=A1XXXX&address=ann%40new.example&csrf=", Csrf(cookie_));
+  EXPECT_EQ(HeaderOf(Post("/act", redirect, cookie_), "Location"), "/message?id=A1XXXX&done=1");
+  EXPECT_EQ(called_.back().args,
+            (Json{{"do", "redirect"}, {"id", "A1XXXX"}, {"address", "ann@new.example"}}));
+}
+
+TEST_F(PagesTest, APolicyIsTriedByAFormAlone) {
+  answers_["policy"] =
+      Json{{"toml", "[rule.few]\nmin_bad = 5"},
+           {"rules", {{{"name", "few"}, {"change", "changed"}}}},
+           {"newly_blocked", 2},
+           {"whole", true},
+           {"subjects", {{{"subject", "a.example"}, {"change", "newly blocked"}}}}};
+  const std::string page = PageText(cookie_, "/policy", "toml=x");
+  EXPECT_THAT(page, HasSubstr(">\n[rule.few]\nmin_bad = 5</textarea>"));
+  EXPECT_EQ(called_.size(), 1u) << "an address runs no trial";
+  const HttpReply tried =
+      Post("/policy", absl::StrCat("toml=a%0D%0Ab&csrf=", Csrf(cookie_)), cookie_);
+  EXPECT_EQ(called_.back().args, (Json{{"do", "diff"}, {"toml", "a\nb"}}));
+  EXPECT_THAT(tried.body, HasSubstr("Newly blocked"));
+  EXPECT_THAT(tried.body, HasSubstr("href=\"/subject?name=a.example\""));
+  EXPECT_THAT(tried.body, HasSubstr(">\na\nb</textarea>")) << "what was written stays";
+  ExpectWellFormed(tried.body, "/policy");
+  EXPECT_EQ(Post("/policy", "toml=a", cookie_).code, 403) << "without the session's secret";
+  const std::string support = Login(AddToken("support", TokenRole::kSupport));
+  EXPECT_THAT(PageText(support, "/policy"), Not(HasSubstr("textarea")));
 }
 
 TEST_F(PagesTest, FiltersReachTheVerb) {

@@ -43,7 +43,7 @@ class QueueFixture : public testing::Test {
   // A line of the ledger about the message.
   void Logged(const std::string& id, Outcome outcome, const std::string& recipient,
               const std::string& reply = "", LeftOut left_out = LeftOut::kCounts,
-              const std::string& mail_subject = "") {
+              const std::string& mail_subject = "", const std::string& reply_class = "") {
     LedgerRow row;
     row.time = At(absl::Seconds(++rows_));
     row.row = LedgerRowKey(row.time, rows_);
@@ -53,6 +53,7 @@ class QueueFixture : public testing::Test {
     row.reply = reply;
     row.left_out = left_out;
     row.mail_subject = mail_subject;
+    row.reply_class = reply_class;
     StoreBatch batch;
     batch.ledger.push_back(row);
     Commit(batch);

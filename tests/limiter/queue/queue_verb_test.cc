@@ -75,6 +75,43 @@ TEST_F(QueueVerbTest, GroupsHaveTheLargestFirst) {
   EXPECT_THAT(Error({{"do", "list"}, {"by", "colour"}}), HasSubstr("colour"));
 }
 
+TEST_F(QueueVerbTest, GroupsByReasonAndAge) {
+  Queue("A1XXXX", "bob@shop.example", /*held=*/true);
+  Queue("A2XXXX", "joe@shop.example");
+  Queue("A3XXXX", "");
+  Logged("A2XXXX", Outcome::kDeferred, "ann@far.example", "450 later", LeftOut::kCounts, "",
+         "greylisting");
+  Logged("A2XXXX", Outcome::kDeferred, "ann@far.example", "452 full", LeftOut::kCounts, "",
+         "mailbox_full");
+  const auto reasons = Call({{"do", "list"}, {"by", "reason"}});
+  ASSERT_THAT(reasons, IsOk());
+  EXPECT_EQ(*reasons, Json::parse(R"([{"name": "", "messages": 1, "held": 0},
+                                      {"name": "held", "messages": 1, "held": 1},
+                                      {"name": "mailbox_full", "messages": 1, "held": 0}])"));
+  Arrived("A2XXXX", {.sender = "joe@shop.example"}, -absl::Hours(30));
+  const auto ages = Call({{"do", "list"}, {"by", "age"}});
+  ASSERT_THAT(ages, IsOk());
+  EXPECT_EQ(*ages, Json::parse(R"([{"name": "less than 1 hour", "messages": 1, "held": 1},
+                                   {"name": "1 to 5 days", "messages": 1, "held": 0},
+                                   {"name": "", "messages": 1, "held": 0}])"));
+}
+
+TEST_F(QueueVerbTest, DiscardsAndRedirectsOneMessageAndRecordsIt) {
+  Queue("A1XXXX", "bob@shop.example");
+  Queue("A2XXXX", "bob@shop.example");
+  ASSERT_THAT(Call({{"do", "redirect"}, {"id", "A1XXXX"}, {"address", "ann@new.example"}}), IsOk());
+  ASSERT_THAT(Call({{"do", "discard"}, {"id", "A2XXXX"}}), IsOk());
+  EXPECT_THAT(Ordered(), ElementsAre("redirect A1XXXX", "discard A2XXXX"));
+  EXPECT_THAT(Recorded(), ElementsAre("A1XXXX queued: redirected to ann@new.example by root",
+                                      "A2XXXX discarded: discarded by root"));
+  Refuse("A2XXXX", "postsuper: busy");
+  EXPECT_THAT(Error({{"do", "discard"}, {"id", "A2XXXX"}}), HasSubstr("postsuper: busy"));
+  EXPECT_THAT(Error({{"do", "discard"}, {"id", "A9XXXX"}}), HasSubstr("not in the queue"));
+  EXPECT_THAT(Error({{"do", "discard"}, {"subject", "shop.example"}}), HasSubstr("name the"));
+  EXPECT_THAT(Error({{"do", "redirect"}, {"id", "A1XXXX"}}), HasSubstr("and the address"));
+  EXPECT_EQ(Recorded().size(), 2u) << "what was refused is not recorded";
+}
+
 TEST_F(QueueVerbTest, ReleasesOnlyWhatDeferdHolds) {
   Block("shop.example");
   Queue("A1XXXX", "bob@shop.example", /*held=*/true);

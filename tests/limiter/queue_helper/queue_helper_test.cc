@@ -68,6 +68,23 @@ TEST(QueueHelperTest, ReturningMailCanBeDenied) {
   EXPECT_THAT(helper.Handle("release", Ids(), {.uid = kDeferd}).status(), IsOk());
 }
 
+TEST(QueueHelperTest, DeferdDiscardsOnlyWhereBothFlagsAllowIt) {
+  for (const bool discard : {false, true}) {
+    for (const bool deferd : {false, true}) {
+      QueueHelper::Options options = Options();
+      options.allow_discard = discard;
+      options.allow_deferd = deferd;
+      QueueHelper helper(options);
+      const bool refused =
+          absl::IsPermissionDenied(helper.Handle("discard", Ids(), {.uid = kDeferd}).status());
+      EXPECT_EQ(refused, !(discard && deferd)) << discard << deferd;
+      // The other one has a flag of its own.
+      EXPECT_TRUE(absl::IsPermissionDenied(
+          helper.Handle("redirect", Json::object(), {.uid = kDeferd}).status()));
+    }
+  }
+}
+
 TEST(QueueHelperTest, ADaemonGoneWildIsSlowedDownAndRootIsNot) {
   ManualClock clock(absl::FromUnixSeconds(1'900'000'000));
   QueueHelper helper(Options(), &clock);
