@@ -5,10 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "exporter/api/token_book.h"
 #include "tests/fuzz/fuzzing.h"
@@ -16,14 +14,12 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const int fd = memfd_create("token_file_fuzz", MFD_CLOEXEC);
   deferd::Require(fd >= 0 && write(fd, data, size) == static_cast<ssize_t>(size));
-  const absl::StatusOr<std::unique_ptr<deferd::TokenBook>> book =
-      deferd::TokenBook::Load(absl::StrCat("/proc/self/fd/", fd));
-  close(fd);
-  if (!book.ok()) return 0;
-  for (const deferd::Token& token : (*book)->List()) {
+  const deferd::TokenBook book(absl::StrCat("/proc/self/fd/", fd));
+  for (const deferd::Token& token : book.List()) {
     deferd::Require(!token.name.empty() && token.hash.size() == 64);
-    deferd::Require((*book)->FindByHash(token.hash).has_value());
+    deferd::Require(book.FindByHash(token.hash).has_value());
     token.Sees({deferd::SubjectKind::kLogin, "a@b.example"});
   }
+  close(fd);
   return 0;
 }

@@ -32,12 +32,13 @@ namespace {
 class Server {
  public:
   Server() {
-    const std::string path = absl::StrCat("/tmp/web_request_fuzz.", getpid());
+    // The book looks at its file again, so this stays until the end.
+    static const std::string path = absl::StrCat("/tmp/web_request_fuzz.", getpid());
     unlink(path.c_str());
-    tokens_ = *TokenBook::Load(path);
+    std::atexit([] { unlink(path.c_str()); });
+    tokens_ = std::make_unique<TokenBook>(path);
     secret_ = *tokens_->Add("all", TokenRole::kAdmin, {}, clock_.Now(), "fuzz");
     narrow_ = *tokens_->Add("one", TokenRole::kViewer, {"a.example"}, clock_.Now(), "fuzz");
-    unlink(path.c_str());
   }
 
   void Ask(HttpRequest request) {
@@ -54,10 +55,16 @@ class Server {
   // Of a session that is logged in.
   std::string Cookie(const std::string& secret) {
     clock_.Advance(absl::Seconds(1));
-    const HttpReply reply = console_.Answer({.method = "POST",
-                                             .path = "/login",
-                                             .content_type = "application/x-www-form-urlencoded",
-                                             .body = absl::StrCat("token=", secret)});
+    const std::string key = CookieOf(console_.Answer({.path = "/login"}));
+    return CookieOf(console_.Answer({
+        .method = "POST",
+        .path = "/login",
+        .content_type = "application/x-www-form-urlencoded",
+        .body = absl::StrCat("key=", key.substr(key.find('=') + 1), "&token=", secret),
+        .cookie = key,
+    }));
+  }
+  static std::string CookieOf(const HttpReply& reply) {
     for (const auto& [name, value] : reply.headers) {
       if (name == "Set-Cookie") return value.substr(0, value.find(';'));
     }
@@ -68,7 +75,8 @@ class Server {
     Check(api_.Answer(request));
     Check(console_.Answer(request));
   }
-  static void Check(const HttpReply& reply) {
+  static void Check(HttpReply reply) {
+    if (reply.work) reply = reply.work();
     Require(reply.code >= 200 && reply.code < 600);
     for (const auto& [name, value] : reply.headers) {
       Require(name.find_first_of("\r\n") == std::string::npos);

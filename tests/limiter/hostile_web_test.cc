@@ -70,19 +70,20 @@ class HostileWebTest : public HostileTest {
         }) {
     const std::string path = testing::TempDir() + "/hostile_tokens.json";
     std::filesystem::remove(path);
-    tokens_ = *TokenBook::Load(path);
+    tokens_ = std::make_unique<TokenBook>(path);
     secret_ = *tokens_->Add("all", TokenRole::kAdmin, {}, clock_.Now(), "test");
     web_ = std::make_unique<WebApi>(WebApi::Parts{
         .tokens = tokens_.get(), .clock = &clock_, .caller = &caller_, .version = "1"});
     console_ = std::make_unique<Console>(
         Console::Parts{.tokens = tokens_.get(), .clock = &clock_, .caller = &caller_});
-    const HttpReply reply = console_->Answer({.method = "POST",
-                                              .path = "/login",
-                                              .content_type = "application/x-www-form-urlencoded",
-                                              .body = absl::StrCat("token=", secret_)});
-    for (const auto& [name, value] : reply.headers) {
-      if (name == "Set-Cookie") cookie_ = value.substr(0, value.find(';'));
-    }
+    const std::string key = CookieOf(console_->Answer({.path = "/login"}));
+    cookie_ = CookieOf(Done(console_->Answer({
+        .method = "POST",
+        .path = "/login",
+        .content_type = "application/x-www-form-urlencoded",
+        .body = absl::StrCat("key=", key.substr(key.find('=') + 1), "&token=", secret_),
+        .cookie = key,
+    })));
   }
 
   HttpReply Api(const std::string& method, const std::string& path, const std::string& query,
@@ -97,7 +98,15 @@ class HostileWebTest : public HostileTest {
   HttpReply Page(const std::string& path, const std::string& query) {
     return Checked(console_->Answer({.path = path, .query = query, .cookie = cookie_}));
   }
+  static HttpReply Done(HttpReply reply) { return reply.work ? reply.work() : reply; }
+  static std::string CookieOf(const HttpReply& reply) {
+    for (const auto& [name, value] : reply.headers) {
+      if (name == "Set-Cookie") return value.substr(0, value.find(';'));
+    }
+    return "";
+  }
   HttpReply Checked(HttpReply reply) {
+    reply = Done(std::move(reply));
     clock_.Advance(absl::Milliseconds(100));  // a token may ask 20 times a second
     for (const auto& [name, value] : reply.headers) {
       EXPECT_EQ(WhyUnsafe(value, /*lines=*/false), "") << name;
