@@ -148,6 +148,7 @@ TEST_F(MetricsTest, TextAndTableNameTheSameMetrics) {
   std::set<std::string> with_series, families;
   gauges_.subject_series = Gauges::SubjectSeries{.listed = {{"shop.example", {}, true}}};
   gauges_.notices = Gauges::NoticeGauges{};
+  metrics_.OnRuleVerdict("ratio");
   const std::string text = Text();
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     if (absl::ConsumePrefix(&line, "# TYPE ")) {

@@ -58,6 +58,9 @@ class HostileTest : public testing::TestWithParam<HostileString> {
                   [this] {
                     return Json{{"path", hostile_}, {"toml", hostile_}, {"hash", hostile_}};
                   },
+              .try_policy = [](const std::string& toml) -> absl::StatusOr<Json> {
+                return absl::InvalidArgumentError(absl::StrCat("mistake: ", toml));
+              },
               .reload =
                   [this](bool) {
                     return absl::FailedPreconditionError(absl::StrCat("mistake: ", hostile_));

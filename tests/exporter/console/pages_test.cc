@@ -283,7 +283,7 @@ TEST_F(PagesTest, AMessageInTheQueueHasTheButtonsOfItsRole) {
       absl::StrCat("do=redirect&id=A1XXXX&address=ann%40new.example&csrf=", Csrf(cookie_));
   EXPECT_EQ(HeaderOf(Post("/act", redirect, cookie_), "Location"), "/message?id=A1XXXX&done=1");
   EXPECT_EQ(called_.back().args,
-            (Json{{"do", "redirect"}, {"id", "A1XXXX"}, {"address", "ann@new.example"}}));
+            (Json{{"id", "A1XXXX"}, {"address", "ann@new.example"}, {"do", "redirect"}}));
 }
 
 TEST_F(PagesTest, APolicyIsTriedByAFormAlone) {
@@ -298,7 +298,7 @@ TEST_F(PagesTest, APolicyIsTriedByAFormAlone) {
   EXPECT_EQ(called_.size(), 1u) << "an address runs no trial";
   const HttpReply tried =
       Post("/policy", absl::StrCat("toml=a%0D%0Ab&csrf=", Csrf(cookie_)), cookie_);
-  EXPECT_EQ(called_.back().args, (Json{{"do", "diff"}, {"toml", "a\nb"}}));
+  EXPECT_EQ(called_.back().args, (Json{{"toml", "a\nb"}, {"do", "diff"}}));
   EXPECT_THAT(tried.body, HasSubstr("Newly blocked"));
   EXPECT_THAT(tried.body, HasSubstr("href=\"/subject?name=a.example\""));
   EXPECT_THAT(tried.body, HasSubstr(">\na\nb</textarea>")) << "what was written stays";

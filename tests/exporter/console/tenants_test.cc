@@ -108,10 +108,10 @@ class TenantsTest : public testing::Test, protected LimiterFixture {
       other.reply = "550 5.1.1 victim is unknown";
       Feed(other);
     }
-    // One message of both: a queue id of two servers behind one log.
+    // Deferred messages of both.
     Feed(MakeAttempt(kOwn, At(absl::Minutes(1)), Outcome::kDeferred, "shared-000001",
                      "otto@far.example"));
-    Feed(MakeAttempt(kForeign, At(absl::Minutes(1)), Outcome::kDeferred, "shared-000001",
+    Feed(MakeAttempt(kForeign, At(absl::Minutes(1)), Outcome::kDeferred, "shared-000002",
                      "victim2@far.example"));
     Feed("echo.hosted.example", absl::Minutes(1), Outcome::kFailed);
     committer_->Block(*Subject::Parse("*.hosted.example"), absl::Hours(1), "bravo's boss",
@@ -164,7 +164,7 @@ class TenantsTest : public testing::Test, protected LimiterFixture {
   static std::vector<std::string> QueriesOf(const Resource& resource) {
     const std::vector<std::pair<std::string, std::vector<std::string>>> kValues = {
         {"what", {kForeign, "victim%40far.example", "bravo-1"}},
-        {"id", {"bravo-1", "own-1", "shared-000001", "none-000001"}},
+        {"id", {"bravo-1", "own-1", "shared-000001", "shared-000002", "none-000001"}},
         {"text", {"550+5.1.1+unknown"}},
         {"by", {"subject", "sender", "login"}},
         {"limit", {"0", "1", "1000"}},
@@ -359,9 +359,11 @@ TEST_F(TenantsTest, NoPageOfAScopedSessionHoldsAByteOfTheOther) {
         {"/subject", "name=echo.hosted.example"},
         {"/track", "subject=alpha.hosted.example"},
         {"/track", "subject=alpha.hosted.example&id=shared-000001"},
+        {"/track", "subject=alpha.hosted.example&id=shared-000002"},
         {"/track.csv", "subject=alpha.hosted.example"},
         {"/track.csv", ""},
         {"/message", "id=shared-000001"},
+        {"/message", "id=shared-000002"},
         {"/message", "id=own-1"},
         {"/queue", ""},
         {"/destinations", ""},
