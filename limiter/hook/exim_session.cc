@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -191,7 +190,7 @@ absl::StatusOr<Question> ParseEximQuestion(absl::string_view line) {
   identity.sender_vouched =
       fields.sender.named && !fields.login.named && !fields.user.named && !fields.host.named;
   question.id = std::string(fields.id.value);
-  if (!absl::SimpleAtoi(fields.port.value, &question.port)) question.port = 0;
+  question.port = ClientPort(fields.port.value);
   return question;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "policy/text.h"
@@ -121,7 +120,7 @@ Question PostfixSession::MakeQuestion(const std::string& login, const std::strin
   question.source = login.empty() ? Source::kRelay : Source::kSubmission;
   question.id = request_.queue_id.value;
   const Request::Attribute& port = request_.client_port;
-  if (port.value != port.last || !absl::SimpleAtoi(port.value, &question.port)) question.port = 0;
+  if (port.value == port.last) question.port = ClientPort(port.value);
   return question;
 }
 

@@ -2,9 +2,15 @@
 
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/time/time.h"
 
 namespace deferd {
+
+int ClientPort(absl::string_view text) {
+  int port = 0;
+  return absl::SimpleAtoi(text, &port) && port > 0 && port < 65'536 ? port : 0;
+}
 
 QuestionSession::QuestionSession(size_t max_line, Answerer answerer, AnswerSeen answered,
                                  MalformedSeen malformed)

@@ -17,6 +17,9 @@
 
 namespace deferd {
 
+// The port that `text` names; 0 if it names none.
+int ClientPort(absl::string_view text);
+
 class QuestionSession : public Session {
  public:
   static constexpr int kMaxMalformed = 20;
