@@ -185,11 +185,14 @@ def name_keys():
             for table in tables.get(key, ["[exempt.NAME]", "[rule.NAME]", "[tag.NAME]"])}
 
 
-def notice_keys():
-    """The keys of [notice.NAME], which have a reader of their own."""
-    source = (ROOT / "limiter/config/notice_config.cc").read_text()
-    return {f"[notice.NAME] {key}"
-            for key in re.findall(r'(?:table_->\w+|ReadSecret)\("(\w+)"', source)}
+def keys_of_readers():
+    """The keys of the tables that have a reader of their own."""
+    keys = set()
+    for name, table in (("notice", "[notice.NAME]"), ("shared", "[shared]")):
+        source = (ROOT / f"limiter/config/{name}_config.cc").read_text()
+        keys |= {f"{table} {key}"
+                 for key in re.findall(r'(?:table_->\w+|ReadSecret|ReadPath)\("(\w+)"', source)}
+    return keys
 
 
 def bad_keys(page, source, prefix_of, besides):
@@ -236,7 +239,7 @@ def main():
         note(page, generated(page, name, text, args.write))
     note(DOC / "configuration.md",
          bad_keys(DOC / "configuration.md", "limiter/config/config.cc", config_prefix,
-                  notice_keys()))
+                  keys_of_readers()))
     note(DOC / "policy.md",
          bad_keys(DOC / "policy.md", "policy/policy_file.cc", policy_prefix,
                   name_keys() | {"[classes] CLASS", "[rule.NAME] action"}))
