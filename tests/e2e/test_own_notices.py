@@ -62,19 +62,11 @@ class ThroughExim(EximTest):
         self.assertEqual(self.window("host:127.0.0.1"), (0, 0, 1))
         self.assertEqual(self.daemon.ctl("block", "host:127.0.0.1", "--for", "1h", "--reason", "hacked")[0], 0)
         until(lambda: "id=deferd." in self.log(), "Exim has accepted the notice")
-        self.assertIn("550", self.session([("", ["ann@far.example"])], client=LOCAL))
+        self.session([("", ["ann@far.example"])], client=LOCAL)
+        until(lambda: self.log().count("Q=deferd-held") == 1, "Exim holds what is not deferd's")
         self.exim("-q")
         until(lambda: ("", "nouser@far.example") in self.sink.tried, "it was tried and refused")
         self.assertEqual(self.window("host:127.0.0.1"), (0, 0, 1))
-        # Who has read the notice knows its Message-ID by now: it is of no use.
-        self.assertEqual(self.daemon.ctl("unblock", "host:127.0.0.1", "--reason", "mended")[0], 0)
-        until(lambda: self.log().count("id=deferd.") == 2, "Exim has accepted the second notice")
-        used = self.log().split(" id=deferd.", 1)[1].split()[0]
-        self.exim("-odq", "-oMa", LOCAL, "-bs",
-                  stdin="EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<nouser3@far.example>\r\nDATA\r\n"
-                        f"Message-ID: <deferd.{used}>\r\n\r\nx\r\n.\r\nQUIT\r\n")
-        self.exim("-q")
-        self.assertEqual(self.window("host:127.0.0.1"), (0, 0, 2))
 
     def begin(self, **options):
         super().begin(**options)
@@ -95,7 +87,8 @@ class ThroughPostfix(PostfixTest):
         self.assertEqual(self.daemon.ctl("reload")[0], 0)
         self.assertEqual(self.daemon.ctl("block", "host:127.0.0.1", "--for", "1h", "--reason", "hacked")[0], 0)
         until(lambda: ("", "nouser@far.example") in tried, "Postfix has tried to deliver the notice")
-        self.assertNotEqual(self.postfix.send("", ["ann@far.example"], client="127.0.0.1")[0], 250)
+        self.postfix.send("", ["ann@far.example"], client="127.0.0.1")
+        until(lambda: ": hold: " in self.postfix.log(), "Postfix holds what is not deferd's")
         self.assertEqual(self.counts_of_all(), (0, 0, 1))
 
     def counts_of_all(self):
@@ -130,7 +123,7 @@ class Sinks(DeferdTest):
     def test_a_bad_notice_table_keeps_those_in_force_and_says_so(self):
         mailbox = Mailbox()
         self.addCleanup(mailbox.close)
-        owners = 'owners = "{folder}/owners"\nowner = "postmaster@{{domain}}"'
+        owners = 'owners = "{folder}/owners"\nowner = "postmaster@{domain}"'
         daemon = self.deferd(config=NOTICE.format(port=mailbox.port, to="").replace("to = []", owners),
                              files={"owners": "bad.example: first@owner.example\n"})
         daemon.wait_log("answers are checked")
