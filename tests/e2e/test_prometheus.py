@@ -97,7 +97,10 @@ class Run(DeferdTest):
         self.redis = Redis()
         self.addCleanup(self.redis.remove)
         # subject_series belongs to [http], the last table before what is added.
-        self.daemon = self.deferd(f'subject_series = 20\n[shared]\nredis = "{self.redis.url}"\n',
+        # A sink that has nothing to say, so that the series of notices are there.
+        self.daemon = self.deferd(f'subject_series = 20\n[shared]\nredis = "{self.redis.url}"\n'
+                                  '[notice.nobody]\ntype = "webhook"\nurl = "http://127.0.0.1:9/"\n'
+                                  'allow_private = true\non = ["waiting"]\n',
                                   logs=("mainlog", "second"), wait=False)
         self.daemon.write("second", "")
         self.daemon.wait_log("answers are checked")
