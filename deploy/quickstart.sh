@@ -159,14 +159,17 @@ pids+=($!)
 exec 8<"$work/log"
 
 # Shows deferd's own log until a line holds the text, for at most so many seconds.
+half=
 show_until() {
   local text=$1 line
   local -i end=$((SECONDS + $2))
   while [ $SECONDS -lt $end ]; do
+    line=
     if IFS= read -r -t 1 line <&8; then
+      line=$half$line half=
       printf '   %s\n' "$line"
       case $line in *"$text"*) return 0 ;; esac
-    elif ! kill -0 "${pids[0]}" 2>/dev/null; then
+    elif half+=$line && ! kill -0 "${pids[0]}" 2>/dev/null; then  # what came of a line in time
       return 1
     fi
   done
