@@ -31,12 +31,7 @@ namespace {
 // A server whose daemon gives the arguments back. One for all inputs: its rates are part of it.
 class Server {
  public:
-  Server() {
-    // The book looks at its file again, so this stays until the end.
-    static const std::string path = absl::StrCat("/tmp/web_request_fuzz.", getpid());
-    unlink(path.c_str());
-    std::atexit([] { unlink(path.c_str()); });
-    tokens_ = std::make_unique<TokenBook>(path);
+  Server() : tokens_(std::make_unique<TokenBook>(TokenFile())) {
     secret_ = *tokens_->Add("all", TokenRole::kAdmin, {}, clock_.Now(), "fuzz");
     narrow_ = *tokens_->Add("one", TokenRole::kViewer, {"a.example"}, clock_.Now(), "fuzz");
   }
@@ -52,6 +47,14 @@ class Server {
   }
 
  private:
+  // The book looks at its file again, so this stays until the end.
+  static const std::string& TokenFile() {
+    static const auto* const path =
+        new std::string(absl::StrCat("/tmp/web_request_fuzz.", getpid()));
+    unlink(path->c_str());
+    std::atexit([] { unlink(path->c_str()); });
+    return *path;
+  }
   // Of a session that is logged in.
   std::string Cookie(const std::string& secret) {
     clock_.Advance(absl::Seconds(1));
