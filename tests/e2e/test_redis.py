@@ -246,7 +246,7 @@ class Trouble(SharingTest):
                 redis.cli(*begin)
                 self.bad_mail(one, 1)
                 one.wait_log(f"redis: {name}")
-                self.assertEqual(self.shared(one)["trouble"], name)
+                until(lambda name=name: self.shared(one)["trouble"] == name, f"status names {name}")
                 code, body = one.http("/metrics")
                 self.assertEqual(code, 200)
                 self.assertRegex(body, f'deferd_shared_troubles_total{{trouble="{name}"}} [1-9]')
