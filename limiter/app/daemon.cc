@@ -159,6 +159,15 @@ std::vector<Observer*> RunningDaemon::Observers() {
   return observers;
 }
 
+LastDay RunningDaemon::LastDayOf(const ChargeLists* lists, LedgerReader* reader,
+                                 absl::Duration at_most) const {
+  const auto enough = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(at_most);
+  return {.lists = lists,
+          .search = [reader](const LedgerQuery& query) { return reader->Search(query); },
+          .now = clock_.Now(),
+          .out_of_time = [enough] { return std::chrono::steady_clock::now() > enough; }};
+}
+
 absl::Status RunningDaemon::Guard(const Config& config, const LoadedPolicy& policy) {
   std::shared_ptr<const Policy> before;
   {
@@ -169,14 +178,8 @@ absl::Status RunningDaemon::Guard(const Config& config, const LoadedPolicy& poli
     return absl::OkStatus();
   }
   const std::unique_ptr<LedgerReader> reader = store_->NewReader();
-  const auto enough =
-      std::chrono::steady_clock::now() + absl::ToChronoSeconds(ReloadGuard::kAtMost);
-  const ReloadGuard guard = {
-      .percent = *config.reload_guard,
-      .lists = &config.charge,
-      .search = [&](const LedgerQuery& query) { return reader->Search(query); },
-      .now = clock_.Now(),
-      .out_of_time = [&] { return std::chrono::steady_clock::now() > enough; }};
+  const ReloadGuard guard = {.percent = *config.reload_guard,
+                             .day = LastDayOf(&config.charge, reader.get(), ReloadGuard::kAtMost)};
   std::string unknown;
   absl::Status allowed = guard.Check(before, policy.policy, &unknown);
   if (!unknown.empty()) spdlog::warn("reload_guard: the last day is not known whole: {}", unknown);
@@ -191,13 +194,7 @@ absl::StatusOr<Json> RunningDaemon::TryPolicy(const std::string& toml) const {
   }
   const std::shared_ptr<const ChargeLists> lists = limiter_.settings().lists;
   const std::unique_ptr<LedgerReader> reader = store_->NewReader();
-  const auto enough =
-      std::chrono::steady_clock::now() + absl::ToChronoSeconds(PolicyTrial::kAtMost);
-  const PolicyTrial trial = {
-      .lists = lists.get(),
-      .search = [&](const LedgerQuery& query) { return reader->Search(query); },
-      .now = clock_.Now(),
-      .out_of_time = [&] { return std::chrono::steady_clock::now() > enough; }};
+  const PolicyTrial trial = {.day = LastDayOf(lists.get(), reader.get(), PolicyTrial::kAtMost)};
   return trial.Diff(before, toml);
 }
 

@@ -5,8 +5,6 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/config/config.h"
-#include "limiter/ctl/ledger_input.h"
-#include "limiter/ctl/policy_diff.h"
 #include "policy/policy_file.h"
 
 namespace deferd {
@@ -40,22 +38,11 @@ absl::StatusOr<Json> PolicyTrial::Diff(const std::shared_ptr<const Policy>& befo
                                        const std::string& text) const {
   absl::StatusOr<Policy> after = Parsed(*before, text);
   if (!after.ok()) return after.status();
-  ReplayOptions options;
-  options.policy = before;
-  options.lists = *lists;
-  options.lists.local = true;  // what the ledger gives did count
-  LedgerInput ledger([&](const Json& request) { return Track(search, request, now); },
-                     now - kLookedAt, now);
-  bool whole = true;
-  absl::StatusOr<Json> diff = DiffPolicies(options, std::make_shared<Policy>(*std::move(after)),
-                                           [&](EventBatch* batch) -> absl::StatusOr<bool> {
-                                             whole = !out_of_time();
-                                             if (whole) return ledger.Next(batch);
-                                             batch->Clear();
-                                             return false;
-                                           });
-  if (diff.ok()) (*diff)["whole"] = whole;
-  return diff;
+  absl::StatusOr<LastDay::Counted> counted =
+      day.Count(before, std::make_shared<Policy>(*std::move(after)), PolicyModes::kEnforce);
+  if (!counted.ok()) return counted.status();
+  counted->diff["whole"] = counted->whole;
+  return std::move(counted->diff);
 }
 
 }  // namespace deferd

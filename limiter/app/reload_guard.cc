@@ -6,8 +6,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "limiter/ctl/ledger_input.h"
-#include "limiter/ctl/policy_diff.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -35,38 +33,27 @@ void AddNames(const Json& diff, const char* change, std::string* text) {
 absl::Status ReloadGuard::Check(const std::shared_ptr<const Policy>& before,
                                 const std::shared_ptr<const Policy>& after,
                                 std::string* unknown) const {
-  ReplayOptions options;
-  options.policy = before;
-  options.lists = *lists;
-  options.lists.local = true;  // what the ledger gives did count
-  LedgerInput ledger([&](const Json& request) { return Track(search, request, now); },
-                     now - kLookedAt, now);
-  bool cut_short = false;
-  absl::StatusOr<Json> diff = DiffPolicies(
-      options, after,
-      [&](EventBatch* batch) -> absl::StatusOr<bool> {
-        cut_short = out_of_time();
-        if (!cut_short) return ledger.Next(batch);
-        batch->Clear();
-        return false;
-      },
-      PolicyModes::kAsWritten);
-  if (!diff.ok()) {
-    *unknown = std::string(diff.status().message());
+  const absl::StatusOr<LastDay::Counted> counted =
+      day.Count(before, after, PolicyModes::kAsWritten);
+  if (!counted.ok()) {
+    *unknown = std::string(counted.status().message());
     return absl::OkStatus();
   }
-  if (cut_short) *unknown = absl::StrCat("only ", Number(*diff, "attempts"), " attempts in time");
-  const double altered = diff->value("altered_percent", 0.0);
+  const Json& diff = counted->diff;
+  if (!counted->whole) {
+    *unknown = absl::StrCat("only ", Number(diff, "attempts"), " attempts in time");
+  }
+  const double altered = diff.value("altered_percent", 0.0);
   if (altered <= percent) return absl::OkStatus();
   std::string names;
   for (const char* change : {"newly blocked", "newly free", "longer", "shorter"}) {
-    AddNames(*diff, change, &names);
+    AddNames(diff, change, &names);
   }
   return absl::FailedPreconditionError(absl::StrFormat(
       "reload_guard: the new policy %s would have altered %.1f%% of the %d subjects of the last "
       "day, more than %g%%: %s. The policy before stays in force. deferctl policy diff shows why; "
       "deferctl reload --force takes it all the same",
-      after->path, altered, Number(*diff, "judged"), percent, names));
+      after->path, altered, Number(diff, "judged"), percent, names));
 }
 
 }  // namespace deferd

@@ -36,6 +36,7 @@
 #include "limiter/app/file_watch.h"
 #include "limiter/app/freshness_watch.h"
 #include "limiter/app/journal.h"
+#include "limiter/app/last_day.h"
 #include "limiter/app/reader_pool.h"
 #include "limiter/app/sharing.h"
 #include "limiter/app/totals.h"
@@ -171,6 +172,7 @@ class RunningDaemon : public Daemon {
   absl::Status OpenHttp();
   absl::Status OpenApi();
   absl::Status Reload(bool force);
+  LastDay LastDayOf(const ChargeLists* lists, LedgerReader* reader, absl::Duration at_most) const;
   // FailedPrecondition if reload_guard refuses the policy.
   absl::Status Guard(const Config& config, const LoadedPolicy& policy)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);

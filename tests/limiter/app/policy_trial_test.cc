@@ -30,10 +30,10 @@ class PolicyTrialTest : public testing::Test, public LimiterFixture {
   }
   absl::StatusOr<Json> Try(const std::string& text, bool out_of_time = false) {
     const PolicyTrial trial = {
-        .lists = &lists_,
-        .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
-        .now = clock_.Now(),
-        .out_of_time = [&] { return out_of_time; }};
+        .day = {.lists = &lists_,
+                .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
+                .now = clock_.Now(),
+                .out_of_time = [&] { return out_of_time; }}};
     return trial.Diff(ParsedPolicy(Limit(100)), text);
   }
 

@@ -30,10 +30,10 @@ class ReloadGuardTest : public testing::Test, public LimiterFixture {
                      bool out_of_time = false) {
     const ReloadGuard guard = {
         .percent = percent,
-        .lists = &lists_,
-        .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
-        .now = clock_.Now(),
-        .out_of_time = [&] { return out_of_time; }};
+        .day = {.lists = &lists_,
+                .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
+                .now = clock_.Now(),
+                .out_of_time = [&] { return out_of_time; }}};
     unknown_.clear();
     return guard.Check(ParsedPolicy(before), ParsedPolicy(after), &unknown_);
   }
