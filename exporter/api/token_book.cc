@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <set>
 #include <utility>
@@ -18,6 +17,7 @@
 #include "exporter/api/secret.h"
 #include "limiter/admin/track_args.h"
 #include "limiter/port/log.h"
+#include "limiter/port/replace_file.h"
 #include "policy/domain_name.h"
 #include "policy/json_limits.h"
 #include "policy/text.h"
@@ -252,23 +252,11 @@ absl::Status TokenBook::Write(const std::vector<Token>& tokens) {
     list.push_back(std::move(json));
   }
   const std::string text = DumpPretty({{"tokens", std::move(list)}});
-  const std::string temporary = path_ + ".new";
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return FileTrouble(temporary, "write");
-  absl::Cleanup close_fd = [fd] { close(fd); };
-  if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size()) || fsync(fd) != 0) {
-    return FileTrouble(temporary, "write");
+  // A token that was revoked must not be back after a power cut.
+  if (const std::optional<ReplaceFailure> failure = ReplaceFile(path_, text, 0600)) {
+    return FileTrouble(failure->path, failure->what);
   }
-  if (std::rename(temporary.c_str(), path_.c_str()) != 0) return FileTrouble(path_, "rename");
   unwritten_ = false;
-  // The name too: a token that was revoked must not be back after a power cut.
-  const size_t slash = path_.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
-  const int folder_fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_fd >= 0) {
-    fsync(folder_fd);
-    close(folder_fd);
-  }
   return absl::OkStatus();
 }
 

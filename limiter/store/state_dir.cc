@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -18,6 +19,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "limiter/port/replace_file.h"
 
 namespace deferd {
 
@@ -29,17 +31,9 @@ absl::Status Trouble(const std::string& path, absl::string_view what) {
                    "; state_dir must be a directory that deferd's user may write"));
 }
 
-// Atomic: writes a temporary file, syncs it and renames it.
 absl::Status WriteFile(const std::string& path, const std::string& text) {
-  const std::string temporary = path + ".new";
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-  if (fd < 0) return Trouble(temporary, "write");
-  absl::Cleanup close_fd = [fd] { close(fd); };
-  if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size()) || fsync(fd) != 0) {
-    return Trouble(temporary, "write");
-  }
-  if (rename(temporary.c_str(), path.c_str()) != 0) return Trouble(path, "rename");
-  return absl::OkStatus();
+  const std::optional<ReplaceFailure> failure = ReplaceFile(path, text, 0640);
+  return failure.has_value() ? Trouble(failure->path, failure->what) : absl::OkStatus();
 }
 
 // The text of a small file without surrounding blanks; "" if there is no file.
