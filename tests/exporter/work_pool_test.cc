@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -84,21 +84,21 @@ TEST_F(WorkPoolTest, WhatHasNotBegunCanBeCancelled) {
 }
 
 TEST_F(WorkPoolTest, EndsWithoutWhatWaits) {
-  auto done = std::make_shared<std::atomic<int>>(0);
+  std::atomic<bool> go{false}, begun{false};  // outlive the pool, whose threads look at them
+  std::atomic<int> done{0};
   {
     WorkPool pool({.threads = 1, .of_one = 1, .waiting = 9, .waiting_of_one = 9}, [] {});
-    std::atomic<bool> go{false}, begun{false};
     pool.Submit("a", [&] {
       begun = true;
       while (!go) std::this_thread::yield();
-      ++*done;
+      ++done;
     });
     EXPECT_TRUE(Eventually([&] { return begun.load(); }));
-    for (int i = 0; i < 5; ++i) pool.Submit("a", [done] { ++*done; });
+    for (int i = 0; i < 5; ++i) pool.Submit("a", [&] { ++done; });
     go = true;
   }
-  EXPECT_GE(*done, 1);
-  EXPECT_LE(*done, 6);
+  EXPECT_GE(done, 1);
+  EXPECT_LE(done, 6);
 }
 
 }  // namespace
