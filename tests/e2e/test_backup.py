@@ -1,12 +1,15 @@
 """Backup and restore with a running deferd, and who may write state.db."""
 
 import glob
+import json
 import os
 import re
 import shutil
 import unittest
 
 from deferd_process import DEFERCTL, DEFERD, ASK, DeferdTest, message, run
+from notice_sinks import Webhook
+from redis_server import until
 
 
 def open_for_writing(pid, path):
@@ -136,6 +139,31 @@ class Backup(DeferdTest):
         self.assertEqual(status["node"], node)
         self.assertGreater(status["incarnation"], 100)
         self.assertEqual(daemon.json("why", "bad.example")["window"]["failed"], 5)
+
+    def test_a_notice_that_nobody_has_read_yet(self):
+        hook = Webhook()
+        self.addCleanup(hook.close)
+        hook.status = 503
+        daemon = self.blocked(config=f"""
+[notice.hook]
+type = "webhook"
+url = "{hook.url}"
+allow_private = true
+batch = "1s"
+on = ["blocked"]
+""")
+        until(lambda: hook.requests, "the first attempt")
+        file = self.backup(daemon)
+        daemon.stop()
+        shutil.rmtree(daemon.path("state"))
+        os.mkdir(daemon.path("state"))
+        self.assertEqual(self.offline(daemon, "restore", file)[0], 0)
+        hook.requests.clear()
+        hook.status = 200
+        daemon.start()
+        until(lambda: daemon.json("status")["notices"]["delivered"] == 1, "it is delivered")
+        (event,) = (event for _, body in hook.requests for event in json.loads(body)["events"])
+        self.assertEqual(event["subject"], "bad.example")
 
     def test_through_pipes(self):
         daemon = self.blocked()
