@@ -99,6 +99,8 @@ Committer::Committer(CommitterOptions options, Limiter* limiter, LocalStore* sto
       clock_(clock),
       uncommitted_({.ledger = options_.ledger, .mail_subjects = options_.mail_subjects}) {}
 
+Committer::~Committer() = default;
+
 absl::Status Committer::Load() {
   Visitor visitor(this);
   absl::Status loaded = store_->Load(&visitor);

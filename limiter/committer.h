@@ -78,6 +78,7 @@ class Committer : public Exchange {
  public:
   // `limiter`, `store`, `clock` and the observers must outlive it.
   Committer(CommitterOptions options, Limiter* limiter, LocalStore* store, const Clock* clock);
+  ~Committer() override;
 
   // Fills the limiter from the store, and reads the sources' positions. DataLoss if a stored value
   // is damaged. Call it once, before anything else.

@@ -71,42 +71,31 @@ class Observer {
   virtual void OnAnnounce(const Case& record) { (void)record; }
 };
 
+// What is large is defined in events.cc, or each file that sees an Events would compile it again.
 class Events {
  public:
-  void AddLines(const LineCounts& counts) { list_.emplace_back(counts); }
+  Events();
+  ~Events();
+  Events(Events&& other) noexcept;
+  Events& operator=(Events&& other) noexcept;
+
+  void AddLines(const LineCounts& counts);
   void AddAttempt(const Attempt* attempt, const ChargedSubjects& charged, LeftOut left_out,
-                  const Classification* answer) {
-    list_.emplace_back(OfAttempt{attempt, charged, left_out, Copy(answer)});
-  }
-  void AddMessage(const LogEvent* event, ChargedSubjects charged, const Classification* answer) {
-    list_.emplace_back(OfMessage{event, nullptr, std::move(charged), Copy(answer)});
-  }
+                  const Classification* answer);
+  void AddMessage(const LogEvent* event, ChargedSubjects charged, const Classification* answer);
   // An event that differs from the one in the batch, so Events owns it.
-  void AddMessage(LogEvent event, ChargedSubjects charged, const Classification* answer) {
-    auto own = std::make_unique<LogEvent>(std::move(event));
-    const LogEvent* const at = own.get();
-    list_.emplace_back(OfMessage{at, std::move(own), std::move(charged), Copy(answer)});
-  }
+  void AddMessage(LogEvent event, ChargedSubjects charged, const Classification* answer);
   // Moves the entries of `list`, which is left empty with its capacity.
-  void AddContributed(std::vector<Contributed>* list) {
-    for (Contributed& one : *list) list_.emplace_back(std::move(one));
-    list->clear();
-  }
-  void AddCase(CaseChange change, const Case& record) {
-    list_.emplace_back(std::make_unique<OfCase>(OfCase{change, record}));
-  }
-  void AddJudgedAgain(const Case& record) {
-    list_.emplace_back(std::make_unique<OfCase>(OfCase{std::nullopt, record}));
-  }
-  void AddIncident(const Incident& incident) {
-    list_.emplace_back(std::make_unique<Incident>(incident));
-  }
-  void AddWarning(Warning warning) {
-    list_.emplace_back(std::make_unique<Warning>(std::move(warning)));
-  }
-  void AddAnnouncement(const Case& record) { list_.emplace_back(std::make_unique<Case>(record)); }
+  void AddContributed(std::vector<Contributed>* list);
+  void AddCase(CaseChange change, const Case& record);
+  void AddJudgedAgain(const Case& record);
+  void AddIncident(const Incident& incident);
+  void AddWarning(Warning warning);
+  void AddAnnouncement(const Case& record);
 
   bool empty() const { return list_.empty(); }
+  size_t size() const { return list_.size(); }
+  void Reserve(size_t events);
   // Adds the events that happened after these.
   void Append(Events next);
   // Keeps the policy alive that the classifications refer to.
@@ -136,10 +125,6 @@ class Events {
   using One =
       std::variant<LineCounts, OfAttempt, OfMessage, Contributed, std::unique_ptr<OfCase>,
                    std::unique_ptr<Incident>, std::unique_ptr<Warning>, std::unique_ptr<Case>>;
-
-  static std::optional<Classification> Copy(const Classification* answer) {
-    return answer == nullptr ? std::nullopt : std::optional<Classification>(*answer);
-  }
 
   std::vector<One> list_;
   std::vector<std::shared_ptr<const Policy>> policies_;

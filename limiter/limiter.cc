@@ -15,6 +15,8 @@ Limiter::Limiter(const LimiterOptions& options, Settings settings, const Clock* 
       nodes_(&mutex_, &parts_, &cases_),
       stored_(&mutex_, &parts_, &cases_, &time_, &accounts_) {}
 
+Limiter::~Limiter() = default;
+
 Events Limiter::Record(const EventBatch& batch) {
   MutexLock lock(&mutex_);
   attempts_.Record(batch);

@@ -49,6 +49,7 @@ class Limiter {
 
   // `clock` and `cases` must outlive it.
   Limiter(const LimiterOptions& options, Settings settings, const Clock* clock, CaseTable* cases);
+  ~Limiter();
 
   // The batch must outlive the Events, which the caller passes to the observers.
   [[nodiscard]] Events Record(const EventBatch& batch);

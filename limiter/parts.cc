@@ -9,6 +9,8 @@ namespace {
 
 // So long closed cases are told to others.
 constexpr absl::Duration kTellClosed = absl::Hours(7 * 24);
+// Room for the events of the next batch, at most.
+constexpr size_t kReserved = 4096;
 
 }  // namespace
 
@@ -32,6 +34,8 @@ LimiterParts::LimiterParts(const LimiterOptions& limiter_options, Settings chose
       counts(&counter, &clearings, &culprit, rows.get()),
       judge(&settings, &culprit, &counts),
       batch_clock(clock->Now()) {}
+
+LimiterParts::~LimiterParts() = default;
 
 absl::Time LimiterParts::ShownNow() const { return std::max(clock->Now(), now); }
 
@@ -79,7 +83,10 @@ void LimiterParts::KeepWithin(const ChargeLists& next) {
 
 Events LimiterParts::TakeEvents() {
   Events events = std::exchange(happened, Events());
-  if (!events.empty()) events.Keep(settings.policy);
+  if (!events.empty()) {
+    events.Keep(settings.policy);
+    happened.Reserve(std::min(events.size(), kReserved));  // the next batch is as large as this one
+  }
   return events;
 }
 

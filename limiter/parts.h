@@ -61,6 +61,7 @@ struct LimiterParts {
   // `clock` and `case_table` must outlive it.
   LimiterParts(const LimiterOptions& options, Settings settings, const Clock* clock,
                CaseTable* case_table);
+  ~LimiterParts();
   LimiterParts(const LimiterParts&) = delete;  // parts point at each other
   LimiterParts& operator=(const LimiterParts&) = delete;
 

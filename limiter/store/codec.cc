@@ -60,6 +60,12 @@ std::string Bytes(const Json& json) {
   return text;
 }
 
+Json FromBytes(absl::string_view text) { return Json::from_msgpack(text.begin(), text.end()); }
+
+Json FromText(absl::string_view text) {
+  return Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+}
+
 bool HasFraction(const Json& json) {
   if (json.is_number_float()) return true;
   return json.is_structured() && std::any_of(json.begin(), json.end(), HasFraction);

@@ -66,11 +66,16 @@ Counts CountsOf(const Json& json);
 std::string Bytes(const Json& json);  // MessagePack
 std::string Line(const Json& json);   // a log's bytes may be no UTF-8: these are replaced
 
+// What the templates need, compiled once. Json::exception if it is none.
+Json FromBytes(absl::string_view text);
+// Discarded if it is none.
+Json FromText(absl::string_view text);
+
 template <typename T>
 absl::StatusOr<T> Parse(absl::string_view text, const char* what,
                         const std::function<T(const Json&)>& read) {
   try {
-    return read(Json::from_msgpack(text.begin(), text.end()));
+    return read(FromBytes(text));
   } catch (const std::exception& error) {
     return absl::DataLossError(absl::StrCat("stored ", what, " is damaged: ", error.what()));
   }
@@ -86,7 +91,7 @@ absl::StatusOr<T> ParseShared(absl::string_view text, const char* what, const Js
   if (!JsonWithinLimits(text, limits)) {
     return absl::DataLossError(absl::StrCat(what, ": too large or nested too deeply"));
   }
-  const Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  const Json json = FromText(text);
   if (json.is_discarded() || HasFraction(json)) {
     return absl::DataLossError(absl::StrCat(what, ": no JSON of a deferd"));
   }
