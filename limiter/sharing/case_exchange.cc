@@ -16,6 +16,9 @@ namespace {
 
 // Nodes' clocks are less apart than this; what is later was not decided yet.
 constexpr absl::Duration kAhead = absl::Hours(1);
+// Two readings of the shared store's clock differ by less than this, but for a clock that was set.
+constexpr absl::Duration kBlur = absl::Milliseconds(100);
+constexpr absl::Duration kSet = absl::Seconds(2);
 
 void Move(Case* record, absl::Duration by) {
   if (record->decided_at.has_value()) *record->decided_at += by;
@@ -64,6 +67,14 @@ void KeepJudgement(const Case& mine, Case* theirs) {
 
 bool IsOpen(const Case& record) { return record.state != CaseState::kClosed; }
 
+// When a person who knew `known` decided, `now` by this clock: later than what was known, whatever
+// the readings of the clocks say. One far ahead shows that this clock was set back: then the shared
+// clock tells the order.
+absl::Time DecidedAt(const Case& known, absl::Time now) {
+  const absl::Time before = StandingOf(known).decided_at.value_or(absl::InfinitePast());
+  return before > now - kBlur && before < now + kSet ? before + kBlur : now;
+}
+
 // Their word that `record`, a person's too, contradicts.
 std::optional<PersonsWord> Contradicted(const std::optional<PersonsWord>& word,
                                         const Case& record) {
@@ -90,7 +101,8 @@ void CaseExchange::Stamp(CaseChange change, absl::Time now, Case* record) {
   const bool by_person = change == CaseChange::kBlockedByPerson ||
                          change == CaseChange::kUnblocked ||
                          (change == CaseChange::kEnded && record->ending == Ending::kPerson);
-  record->decided_at = by_person ? now : StandingOf(known.record).decided_at;
+  record->decided_at =
+      by_person ? DecidedAt(known.record, now) : StandingOf(known.record).decided_at;
   record->overruled.reset();
   known.person = by_person || (known.person && (known.waits || known.unsaved));
   known.announce =

@@ -609,6 +609,35 @@ TEST(Sharing, AClockThatTremblesPutsNothingAgain) {
   EXPECT_NEAR(absl::ToDoubleSeconds(nodes[0].publisher_->status().offset), -30, 1);
 }
 
+// Orders in quick succession, each in knowledge of the one before, while the nodes' readings of the
+// shared clock tremble.
+TEST(Sharing, TheLastOfAPersonsOrdersHolds) {
+  std::mt19937 random(7);
+  const auto upto = [&](unsigned n) { return random() % n; };
+  MemoryCluster nodes(3);
+  bool blocked = false;
+  for (int order = 0; order < 200; ++order) {
+    nodes.Advance(absl::Milliseconds(upto(300)));
+    Node& node = nodes[upto(3)];
+    const absl::Duration apart = absl::Milliseconds(static_cast<int>(upto(60)) - 30);
+    node.clock_.Advance(apart);
+    if (upto(2) == 0) nodes.Sync();  // the reading is as wrong as the clock
+    if (blocked) {
+      ASSERT_THAT(node.Unblock(kBad), IsOk());
+    } else {
+      node.Block(kBad);
+    }
+    blocked = !blocked;
+    const bool now = upto(2) == 0;
+    if (now) node.clock_.Advance(-apart);
+    nodes.Sync();
+    if (!now) node.clock_.Advance(-apart);
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_EQ(nodes[i].Blocked(kBad), blocked) << "order " << order << ", node " << i;
+    }
+  }
+}
+
 TEST(Sharing, AnEndedCaseStaysEndedThoughItsRowRemains) {
   MemoryCluster nodes(2);
   nodes[1].Fail(kBad, 4);
