@@ -20,4 +20,5 @@ export DEFERD_POSTFIX
 DEFERD_POSTFIX=$("$root/tests/e2e/unpack_postfix.sh" "$build/postfix")
 cmake -S "$root" -B "$build" -G Ninja -DDEFERD_TESTS=ON -DDEFERD_WERROR=ON
 cmake --build "$build"
-ctest --test-dir "$build" --output-on-failure -j"$(nproc)" "$@"
+# One more than there are cores: the programs' tests mostly wait for mail servers.
+ctest --test-dir "$build" --output-on-failure -j"$(($(nproc) + 1))" "$@"
