@@ -76,9 +76,11 @@ constexpr TomlKeyInfo kKeys[] = {
     {"[api]", "mode", "string", "`\"0660\"`", "File mode of the API's socket."},
     {"[api]", "group", "string", "", "Group of the API's socket: that of the proxy before it."},
     {"[shared]", "redis", "URL or list", "",
-     "`redis://USER:PASSWORD@HOST:PORT`, `redis+unix:///PATH` or "
-     "`redis+sentinel://HOST:26379,HOST:26379/MASTER`; with TLS `rediss://` and "
-     "`rediss+sentinel://`. A list: [shards](sharing.md#shards). See [Sharing](sharing.md)."},
+     "`redis://USER:PASSWORD@HOST:PORT`, `redis+unix:///PATH`, "
+     "`redis+sentinel://HOST:26379,HOST:26379/MASTER` or "
+     "[`redis+cluster://HOST:6379,HOST:6379`](sharing.md#redis-cluster); with TLS `rediss://`, "
+     "`rediss+sentinel://` and `rediss+cluster://`. A list: [shards](sharing.md#shards). See "
+     "[Sharing](sharing.md)."},
     {"[shared]", "password_file", "path", "",
      "A file with the password, in place of one in `redis`. Read at each connection."},
     {"[shared]", "tls_ca_file", "path", "the system's authorities",

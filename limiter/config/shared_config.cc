@@ -54,7 +54,8 @@ class SharedReader {
       reader_->Error(table_->PlaceOf(key),
                      absl::StrCat(key,
                                   " has no effect, since the connection to redis is not encrypted; "
-                                  "write rediss:// or rediss+sentinel://, or leave the key out"));
+                                  "write rediss://, rediss+sentinel:// or rediss+cluster://, or "
+                                  "leave the key out"));
     }
   }
 

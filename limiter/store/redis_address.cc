@@ -20,9 +20,10 @@ constexpr int kSentinelPort = 26379;
 absl::Status Expected(absl::string_view what) {
   return absl::InvalidArgumentError(
       absl::StrCat(what,
-                   "; write redis://USER:PASSWORD@HOST:6379/0, redis+unix:///PATH, or "
-                   "redis+sentinel://HOST:26379,HOST:26379/MASTER; with TLS rediss://HOST:6379 or "
-                   "rediss+sentinel://HOST:26379/MASTER"));
+                   "; write redis://USER:PASSWORD@HOST:6379/0, redis+unix:///PATH, "
+                   "redis+sentinel://HOST:26379,HOST:26379/MASTER, or "
+                   "redis+cluster://HOST:6379,HOST:6379; with TLS rediss://HOST:6379, "
+                   "rediss+sentinel://HOST:26379/MASTER, or rediss+cluster://HOST:6379"));
 }
 
 std::optional<std::string> Unescaped(absl::string_view text) {
@@ -70,15 +71,31 @@ bool ParseDb(absl::string_view text, int* db) {
   return absl::SimpleAtoi(text, db) && *db >= 0 && *db < 1'000'000;
 }
 
-std::string EndpointText(const RedisEndpoint& endpoint) {
-  const bool v6 = absl::StrContains(endpoint.host, ':');
-  return absl::StrCat(v6 ? "[" : "", endpoint.host, v6 ? "]" : "", ":", endpoint.port);
+absl::Status ParseEndpoints(absl::string_view text, int default_port,
+                            std::vector<RedisEndpoint>* endpoints) {
+  for (absl::string_view one : absl::StrSplit(text, ',')) {
+    std::optional<RedisEndpoint> endpoint = ParseEndpoint(one, default_port);
+    if (!endpoint.has_value()) return Expected(absl::StrCat(Quoted(one), " is no HOST:PORT"));
+    endpoints->push_back(*std::move(endpoint));
+  }
+  return absl::OkStatus();
+}
+
+std::string EndpointsText(const std::vector<RedisEndpoint>& endpoints) {
+  return absl::StrJoin(endpoints, ",", [](std::string* out, const RedisEndpoint& one) {
+    absl::StrAppend(out, one.ToString());
+  });
 }
 
 }  // namespace
 
+std::string RedisEndpoint::ToString() const {
+  const bool v6 = absl::StrContains(host, ':');
+  return absl::StrCat(v6 ? "[" : "", host, v6 ? "]" : "", ":", port);
+}
+
 absl::StatusOr<RedisAddress> RedisAddress::Parse(absl::string_view text, Password in) {
-  enum { kServer, kUnix, kSentinel } form = kServer;
+  enum { kServer, kUnix, kSentinel, kCluster } form = kServer;
   RedisAddress address;
   if (absl::ConsumePrefix(&text, "redis+unix://")) {
     form = kUnix;
@@ -86,6 +103,11 @@ absl::StatusOr<RedisAddress> RedisAddress::Parse(absl::string_view text, Passwor
     form = kSentinel;
   } else if (absl::ConsumePrefix(&text, "rediss+sentinel://")) {
     form = kSentinel;
+    address.tls.emplace();
+  } else if (absl::ConsumePrefix(&text, "redis+cluster://")) {
+    form = kCluster;
+  } else if (absl::ConsumePrefix(&text, "rediss+cluster://")) {
+    form = kCluster;
     address.tls.emplace();
   } else if (absl::ConsumePrefix(&text, "rediss://")) {
     address.tls.emplace();
@@ -128,17 +150,23 @@ absl::StatusOr<RedisAddress> RedisAddress::Parse(absl::string_view text, Passwor
     return address;
   }
   const std::vector<absl::string_view> parts = absl::StrSplit(text, '/');
+  if (form == kCluster) {
+    // A cluster has one database.
+    if (parts.size() > 2 || (parts.size() == 2 && !parts[1].empty())) {
+      return Expected("there is too much after the servers of a cluster");
+    }
+    absl::Status status = ParseEndpoints(parts[0], kRedisPort, &address.cluster);
+    if (!status.ok()) return status;
+    return address;
+  }
   size_t db_at = 1;
   if (form == kServer) {
     std::optional<RedisEndpoint> server = ParseEndpoint(parts[0], kRedisPort);
     if (!server.has_value()) return Expected(absl::StrCat(Quoted(parts[0]), " is no HOST:PORT"));
     address.server = *std::move(server);
   } else {
-    for (absl::string_view one : absl::StrSplit(parts[0], ',')) {
-      std::optional<RedisEndpoint> sentinel = ParseEndpoint(one, kSentinelPort);
-      if (!sentinel.has_value()) return Expected(absl::StrCat(Quoted(one), " is no HOST:PORT"));
-      address.sentinels.push_back(*std::move(sentinel));
-    }
+    absl::Status status = ParseEndpoints(parts[0], kSentinelPort, &address.sentinels);
+    if (!status.ok()) return status;
     if (parts.size() < 2 || parts[1].empty()) return Expected("the master's name is missing");
     address.master = std::string(parts[1]);
     db_at = 2;
@@ -156,13 +184,9 @@ std::string RedisAddress::ToString() const {
     return absl::StrCat("redis+unix://", path,
                         db == 0 ? "" : "?db=", db == 0 ? "" : absl::StrCat(db));
   const char* scheme = tls.has_value() ? "rediss" : "redis";
-  if (sentinels.empty()) return absl::StrCat(scheme, "://", EndpointText(server), db_text);
-  return absl::StrCat(scheme, "+sentinel://",
-                      absl::StrJoin(sentinels, ",",
-                                    [](std::string* out, const RedisEndpoint& one) {
-                                      absl::StrAppend(out, EndpointText(one));
-                                    }),
-                      "/", master, db_text);
+  if (!cluster.empty()) return absl::StrCat(scheme, "+cluster://", EndpointsText(cluster));
+  if (sentinels.empty()) return absl::StrCat(scheme, "://", server.ToString(), db_text);
+  return absl::StrCat(scheme, "+sentinel://", EndpointsText(sentinels), "/", master, db_text);
 }
 
 }  // namespace deferd

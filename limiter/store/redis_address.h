@@ -3,10 +3,11 @@
 //   redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]
 //   redis+unix://[USER[:PASSWORD]@]/PATH[?db=DB]
 //   redis+sentinel://[USER[:PASSWORD]@]HOST[:PORT],HOST[:PORT].../MASTER[/DB]
+//   redis+cluster://[USER[:PASSWORD]@]HOST[:PORT],HOST[:PORT]...
 //
-// With TLS, to the sentinels too: rediss://... and rediss+sentinel://... USER may be left out
-// (":PASSWORD@"), and PASSWORD if it stands in a file; both may hold %XX. IPv6 addresses stand in
-// []. User and password are for Redis, not for the sentinels. A plain value.
+// With TLS, to the sentinels too: rediss://..., rediss+sentinel://... and rediss+cluster://... USER
+// may be left out (":PASSWORD@"), and PASSWORD if it stands in a file; both may hold %XX. IPv6
+// addresses stand in []. User and password are for Redis, not for the sentinels. A plain value.
 
 #ifndef DEFERD_LIMITER_STORE_REDIS_ADDRESS_H_
 #define DEFERD_LIMITER_STORE_REDIS_ADDRESS_H_
@@ -23,6 +24,8 @@ namespace deferd {
 struct RedisEndpoint {
   std::string host;
   int port = 0;
+
+  std::string ToString() const;  // HOST:PORT, [HOST]:PORT
 
   friend bool operator==(const RedisEndpoint&, const RedisEndpoint&) = default;
 };
@@ -48,6 +51,7 @@ struct RedisAddress {
   RedisEndpoint server;                  // one server, or
   std::vector<RedisEndpoint> sentinels;  // who know where the master is
   std::string master;                    // as the sentinels name it
+  std::vector<RedisEndpoint> cluster;    // some servers of a Redis Cluster, who know the others
 
   enum class Password { kInText, kInFile };
 

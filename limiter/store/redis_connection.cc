@@ -7,8 +7,10 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "limiter/store/redis_scripts.h"
 #include "limiter/store/shared_trouble.h"
 
 namespace deferd {
@@ -71,13 +73,14 @@ absl::Status RedisConnection::LogIn(const RedisAddress& address) {
                                             : RedisCommand{"AUTH", address.user, password});
   }
   if (address.db != 0) commands.push_back({"SELECT", absl::StrCat(address.db)});
-  commands.push_back({"ROLE"});
+  commands.push_back({address.cluster.empty() ? "ROLE" : "PING"});
   absl::StatusOr<std::vector<RedisReply>> replies = Run(commands);
   if (!replies.ok()) return replies.status();
   absl::Status status;
   for (const RedisReply& reply : *replies) status.Update(reply.status());
   const RedisReply& role = replies->back();
-  if (status.ok() && (role.list.empty() || role.list[0].text != "master")) {
+  if (status.ok() && address.cluster.empty() &&
+      (role.list.empty() || role.list[0].text != "master")) {
     status = TroubleStatus(SharedTrouble::kReadOnly, "it is a replica, not the master");
   }
   return status;
@@ -94,6 +97,36 @@ absl::StatusOr<RedisReply> RedisConnection::Run(const RedisCommand& command, abs
   absl::Status status = replies->front().status();
   if (!status.ok()) return status;
   return std::move(replies->front());
+}
+
+absl::StatusOr<std::vector<RedisReply>> RedisConnection::RunScripts(
+    absl::Span<const RedisCommand> commands, absl::Duration wait) {
+  absl::StatusOr<std::vector<RedisReply>> replies = Run(commands, wait);
+  if (!replies.ok()) return replies.status();
+  std::vector<size_t> again;
+  for (size_t i = 0; i < replies->size(); ++i) {
+    const RedisReply& reply = (*replies)[i];
+    if (reply.kind == RedisReply::Kind::kError && absl::StartsWith(reply.text, "NOSCRIPT")) {
+      again.push_back(i);
+    }
+  }
+  if (again.empty()) return replies;
+  std::vector<RedisCommand> load;
+  for (absl::string_view text : RedisScriptTexts()) {
+    load.push_back({"SCRIPT", "LOAD", std::string(text)});
+  }
+  absl::StatusOr<std::vector<RedisReply>> loaded = Run(load);
+  if (!loaded.ok()) return loaded.status();
+  for (const RedisReply& reply : *loaded) {
+    absl::Status status = reply.status();
+    if (!status.ok()) return status;
+  }
+  std::vector<RedisCommand> retried;
+  for (size_t i : again) retried.push_back(commands[i]);
+  absl::StatusOr<std::vector<RedisReply>> second = Run(retried, wait);
+  if (!second.ok()) return second.status();
+  for (size_t i = 0; i < again.size(); ++i) (*replies)[again[i]] = std::move((*second)[i]);
+  return replies;
 }
 
 absl::StatusOr<RedisEndpoint> AskSentinels(const RedisAddress& address, absl::Duration deadline) {

@@ -1,5 +1,6 @@
 // A link (redis_link.h) to the Redis that may be written to: found through the sentinels, if there
-// are any, logged in, with its database selected, and certainly a master.
+// are any, logged in, with its database selected, and certainly a master. Of a cluster, to any of
+// its servers: it says itself what it does not take.
 //
 // Calls block for at most the deadline (by answer); the connection is closed with the first that
 // is late or broken. Statuses carry their trouble, and never hold a password. Confined to one
@@ -28,7 +29,8 @@ class RedisConnection {
   ~RedisConnection();
 
   // Connects, logs in, selects the database, and makes sure that it is a master that answers.
-  // Through sentinels: to the one that the first of them that answers names.
+  // Through sentinels: to the one that the first of them that answers names. Of a cluster: to
+  // address.server, whose role is not asked for.
   absl::Status Open(const RedisAddress& address, absl::Duration deadline);
   void Close();
   bool open() const { return link_.open(); }
@@ -43,6 +45,11 @@ class RedisConnection {
   // One; an error that Redis answers is a status too.
   absl::StatusOr<RedisReply> Run(const RedisCommand& command,
                                  absl::Duration wait = absl::ZeroDuration());
+
+  // As Run; a script of ours (redis_scripts.h) that the server does not know is loaded, and the
+  // command sent again.
+  absl::StatusOr<std::vector<RedisReply>> RunScripts(absl::Span<const RedisCommand> commands,
+                                                     absl::Duration wait = absl::ZeroDuration());
 
  private:
   absl::Status LogIn(const RedisAddress& address);

@@ -65,6 +65,8 @@ absl::Status NoRowKey(absl::string_view text) {
 
 }  // namespace
 
+std::string GenerationKeyOf(int number) { return absl::StrCat("deferd1:{nodes-", number, "}:gen"); }
+
 std::string SlotOf(const Subject& subject) {
   const absl::string_view domain = subject.DomainPart();
   if (!domain.empty()) return std::string(domain);

@@ -10,6 +10,7 @@
 //   deferd1:{cases}:log                    stream: the cases as they were put
 //   deferd1:{nodes}                        hash: who is there, by node
 //   deferd1:{nodes}:gen                    string: random, made when none is there
+//   deferd1:{nodes-NUMBER}:gen             the same of one master of a Redis Cluster
 //
 // `deferd1` is the version of all formats. What stands in braces decides the slot of a Redis
 // cluster: one for all of a domain, one for all cases; and, of several servers, which has the rows
@@ -37,6 +38,7 @@ inline constexpr char kCasesKey[] = "deferd1:{cases}";
 inline constexpr char kCaseLogKey[] = "deferd1:{cases}:log";
 inline constexpr char kNodesKey[] = "deferd1:{nodes}";
 inline constexpr char kGenerationKey[] = "deferd1:{nodes}:gen";
+std::string GenerationKeyOf(int number);
 
 // A row outlives its last cell by this.
 inline constexpr absl::Duration kRowGrace = absl::Hours(1);

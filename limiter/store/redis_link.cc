@@ -60,8 +60,10 @@ bool AnswersWithoutTls(const RedisEndpoint& server, absl::Duration deadline) {
 }  // namespace
 
 absl::Status RedisReply::status() const {
-  if (kind != Kind::kError) return absl::OkStatus();
-  return TroubleStatus(TroubleOfRedisError(text), text);
+  if (!failed.ok() || kind != Kind::kError) return failed;
+  const bool moved = absl::StartsWith(text, "MOVED ");
+  return TroubleStatus(TroubleOfRedisError(text),
+                       absl::StrCat(text, moved ? " (of a Redis Cluster: redis+cluster://)" : ""));
 }
 
 void RedisLink::Free::operator()(redisContext* context) const { redisFree(context); }

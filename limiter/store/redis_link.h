@@ -38,8 +38,10 @@ struct RedisReply {
   int64_t integer = 0;
   std::string text;  // of kText, and of kError
   std::vector<RedisReply> list;
+  absl::Status
+      failed;  // of one of several servers: its name, and why it gave no answer or an error
 
-  // The status of an error; ok of everything else.
+  // `failed`, or the status of an error; ok of everything else.
   absl::Status status() const;
 };
 

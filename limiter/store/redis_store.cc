@@ -11,9 +11,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "limiter/store/redis_connection.h"
 #include "limiter/store/redis_keys.h"
 #include "limiter/store/redis_scripts.h"
+#include "limiter/store/redis_servers.h"
 #include "limiter/store/sharded_store.h"
 #include "policy/text.h"
 
@@ -24,7 +24,6 @@ namespace {
 constexpr size_t kMaxPipeline = 1 << 20;  // bytes of commands
 constexpr int kMostFollowed = 500;        // cases of one answer
 constexpr size_t kMostDamaged = 1'000;    // cases remembered until they are taken
-constexpr int kBeatsPerSentinels = 3;     // how often the sentinels are asked again
 
 std::string Seconds(absl::Duration duration) {
   return absl::StrCat(absl::ToInt64Seconds(duration));
@@ -80,7 +79,7 @@ RowAnswer ToRows(const RedisReply& reply) {
 class RedisStore : public SharedStore {
  public:
   RedisStore(const RedisAddress& address, const SharedStoreOptions& options)
-      : address_(address), options_(options) {
+      : options_(options), servers_(NewRedisServers(address, options.deadline)) {
     const auto texts = RedisScriptTexts();
     for (int i = 0; i < kRedisScripts; ++i) {
       unsigned char digest[EVP_MAX_MD_SIZE];
@@ -90,11 +89,8 @@ class RedisStore : public SharedStore {
     }
   }
 
-  absl::Status Connect() override {
-    beats_ = 0;
-    return connection_.Open(address_, options_.deadline);
-  }
-  bool connected() const override { return connection_.open(); }
+  absl::Status Connect() override { return servers_->Open(); }
+  bool connected() const override { return servers_->open(); }
 
   absl::StatusOr<std::vector<RowAnswer>> PutRows(absl::Span<const RowPut> puts) override {
     return RowsOf(puts.size(), [&](size_t i) {
@@ -114,34 +110,21 @@ class RedisStore : public SharedStore {
 
   absl::Status ForEachKey(absl::Duration window,
                           absl::FunctionRef<void(std::vector<RowKey>)> tell) override {
-    std::string cursor = "0";
-    do {
-      absl::StatusOr<RedisReply> reply = connection_.Run(
-          {"SCAN", cursor, "MATCH", RowKeyPattern(window), "COUNT", "1000", "TYPE", "hash"});
-      if (!reply.ok()) return reply.status();
-      if (reply->list.size() != 2) return Unexpected("SCAN");
-      cursor = reply->list[0].text;
-      std::vector<RowKey> keys;
-      for (const RedisReply& text : reply->list[1].list) {
-        absl::StatusOr<RowKey> key = ParseRowKey(text.text);
-        if (key.ok() && key->window == window) keys.push_back(*std::move(key));
-      }
-      if (!keys.empty()) tell(std::move(keys));
-    } while (cursor != "0");
-    return absl::OkStatus();
+    return servers_->ForEach(
+        [&](RedisConnection& server) { return ForEachKeyOf(server, window, tell); });
   }
 
   absl::Status DropOtherRows(const RowKey& key, const std::vector<std::string>& nodes) override {
     RedisCommand command = Script(RedisScript::kDropRows, {RowKeyText(key)}, nodes);
-    return RunScript(std::move(command), kLongAnswer).status();
+    return Run(command, kLongAnswer).status();
   }
 
   absl::StatusOr<CasePutAnswer> PutCase(const SharedCase& record) override {
     const std::string field = CaseField(record.subject, record.shadow);
-    absl::StatusOr<RedisReply> reply = RunScript(
-        Script(RedisScript::kPutCase, {kCasesKey, kCaseLogKey},
-               {field, absl::StrCat(record.rev), record.manual ? "1" : "0", CaseValue(record),
-                Seconds(kCasesLife), absl::StrCat(record.seen), absl::StrCat(kMostRev)}));
+    absl::StatusOr<RedisReply> reply =
+        Run(Script(RedisScript::kPutCase, {kCasesKey, kCaseLogKey},
+                   {field, absl::StrCat(record.rev), record.manual ? "1" : "0", CaseValue(record),
+                    Seconds(kCasesLife), absl::StrCat(record.seen), absl::StrCat(kMostRev)}));
     if (!reply.ok()) return reply.status();
     if (reply->list.size() != 2) return Unexpected("put_case");
     absl::StatusOr<SharedCase> now = ParseCaseEntry(field, reply->list[1].text);
@@ -150,7 +133,7 @@ class RedisStore : public SharedStore {
   }
 
   absl::StatusOr<std::vector<SharedCase>> ReadCases() override {
-    absl::StatusOr<RedisReply> reply = connection_.Run({"HGETALL", kCasesKey}, kLongAnswer);
+    absl::StatusOr<RedisReply> reply = Run({"HGETALL", kCasesKey}, kLongAnswer);
     if (!reply.ok()) return reply.status();
     std::vector<SharedCase> cases;
     for (size_t i = 0; i + 1 < reply->list.size(); i += 2) {
@@ -162,14 +145,13 @@ class RedisStore : public SharedStore {
   std::vector<SharedCase> TakeDamagedCases() override { return std::exchange(damaged_, {}); }
 
   absl::Status DropCase(const Subject& subject, bool shadow, int64_t rev) override {
-    return RunScript(Script(RedisScript::kDropCase, {kCasesKey},
-                            {CaseField(subject, shadow), absl::StrCat(rev)}))
+    return Run(Script(RedisScript::kDropCase, {kCasesKey},
+                      {CaseField(subject, shadow), absl::StrCat(rev)}))
         .status();
   }
 
   absl::StatusOr<std::string> LastCase() override {
-    absl::StatusOr<RedisReply> reply =
-        connection_.Run({"XREVRANGE", kCaseLogKey, "+", "-", "COUNT", "1"});
+    absl::StatusOr<RedisReply> reply = Run({"XREVRANGE", kCaseLogKey, "+", "-", "COUNT", "1"});
     if (!reply.ok()) return reply.status();
     if (reply->list.empty()) return std::string("0-0");
     if (reply->list[0].list.size() != 2) return Unexpected("XREVRANGE");
@@ -182,7 +164,7 @@ class RedisStore : public SharedStore {
     const int64_t ms = absl::ToInt64Milliseconds(wait);
     if (ms > 0) command.insert(command.end(), {"BLOCK", absl::StrCat(ms)});
     command.insert(command.end(), {"STREAMS", kCaseLogKey, std::string(last)});
-    absl::StatusOr<RedisReply> reply = connection_.Run(command, wait + kLongAnswer);
+    absl::StatusOr<RedisReply> reply = Run(command, wait + kLongAnswer);
     if (!reply.ok()) return reply.status();
     CasesFollowed followed;
     followed.last = std::string(last);
@@ -203,7 +185,7 @@ class RedisStore : public SharedStore {
     const std::string key = ReceiptKeyText(subject, case_id);
     const std::vector<RedisCommand> commands = {{"HSET", key, options_.node, std::string(text)},
                                                 {"EXPIRE", key, Seconds(keep)}};
-    absl::StatusOr<std::vector<RedisReply>> replies = connection_.Run(commands);
+    absl::StatusOr<std::vector<RedisReply>> replies = servers_->Run(commands, absl::ZeroDuration());
     if (!replies.ok()) return replies.status();
     absl::Status status;
     for (const RedisReply& reply : *replies) status.Update(reply.status());
@@ -212,24 +194,23 @@ class RedisStore : public SharedStore {
 
   absl::StatusOr<std::vector<SharedRow>> ReadReceipt(const Subject& subject,
                                                      absl::string_view case_id) override {
-    absl::StatusOr<RedisReply> reply =
-        connection_.Run({"HGETALL", ReceiptKeyText(subject, case_id)});
+    absl::StatusOr<RedisReply> reply = Run({"HGETALL", ReceiptKeyText(subject, case_id)});
     if (!reply.ok()) return reply.status();
     return ToRows(*reply).rows;
   }
 
   absl::StatusOr<Beat> SayBeat(const NodeClaim& claim) override {
-    absl::Status still = StillTheMaster();
+    absl::Status still = servers_->Check();
     if (!still.ok()) return still;
     uint64_t random[2] = {};
     if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
       return absl::InternalError("no random numbers");
     }
+    const std::string generation = absl::StrFormat("%016x%016x", random[0], random[1]);
     absl::StatusOr<RedisReply> reply =
-        RunScript(Script(RedisScript::kSayBeat, {kNodesKey, kGenerationKey},
-                         {options_.node, claim.session, claim.holder, JsonList(claim.logs),
-                          claim.record, absl::StrFormat("%016x%016x", random[0], random[1]),
-                          Seconds(kLive), Seconds(kCasesLife)}));
+        Run(Script(RedisScript::kSayBeat, {kNodesKey, kGenerationKey},
+                   {options_.node, claim.session, claim.holder, JsonList(claim.logs), claim.record,
+                    generation, Seconds(kLive), Seconds(kCasesLife)}));
     if (!reply.ok()) return reply.status();
     const std::vector<RedisReply>& list = reply->list;
     if (list.size() == 3 && list[0].integer == 0) {
@@ -244,20 +225,21 @@ class RedisStore : public SharedStore {
     // The cases live as long as any node is there.
     const std::vector<RedisCommand> keep = {{"EXPIRE", kCasesKey, Seconds(kCasesLife)},
                                             {"EXPIRE", kCaseLogKey, Seconds(kCasesLife)}};
-    absl::StatusOr<std::vector<RedisReply>> kept = connection_.Run(keep);
+    absl::StatusOr<std::vector<RedisReply>> kept = servers_->Run(keep, absl::ZeroDuration());
     if (!kept.ok()) return kept.status();
     Beat beat;
+    for (const RedisReply& one : *kept) beat.missing.Update(one.failed);
     beat.server_time = absl::FromUnixMicros(micros);
     beat.generation = list[2].text;
     for (size_t i = 3; i + 1 < list.size(); i += 2) {
       beat.nodes.push_back({list[i].text, SeenOf(list[i + 1].text), list[i + 1].text});
     }
+    servers_->AddTo(&beat, generation);
     return beat;
   }
 
   absl::Status SayEnd(absl::string_view session) override {
-    return RunScript(
-               Script(RedisScript::kSayEnd, {kNodesKey}, {options_.node, std::string(session)}))
+    return Run(Script(RedisScript::kSayEnd, {kNodesKey}, {options_.node, std::string(session)}))
         .status();
   }
 
@@ -282,48 +264,35 @@ class RedisStore : public SharedStore {
     return command;
   }
 
-  static bool NoScript(const RedisReply& reply) {
-    return reply.kind == RedisReply::Kind::kError && reply.text.rfind("NOSCRIPT", 0) == 0;
-  }
-
-  absl::Status LoadScripts() {
-    std::vector<RedisCommand> commands;
-    for (absl::string_view text : RedisScriptTexts()) {
-      commands.push_back({"SCRIPT", "LOAD", std::string(text)});
-    }
-    absl::StatusOr<std::vector<RedisReply>> replies = connection_.Run(commands);
+  // One; an error that Redis answers is a status too.
+  absl::StatusOr<RedisReply> Run(const RedisCommand& command,
+                                 absl::Duration wait = absl::ZeroDuration()) {
+    absl::StatusOr<std::vector<RedisReply>> replies =
+        servers_->Run(absl::MakeConstSpan(&command, 1), wait);
     if (!replies.ok()) return replies.status();
-    absl::Status status;
-    for (const RedisReply& reply : *replies) status.Update(reply.status());
+    absl::Status status = replies->front().status();
+    if (status.ok()) return std::move(replies->front());
+    if (replies->front().kind != RedisReply::Kind::kError) servers_->Close();  // no answer
     return status;
   }
 
-  absl::StatusOr<std::vector<RedisReply>> RunScripts(const std::vector<RedisCommand>& commands,
-                                                     absl::Duration wait = absl::ZeroDuration()) {
-    absl::StatusOr<std::vector<RedisReply>> replies = connection_.Run(commands, wait);
-    if (!replies.ok()) return replies.status();
-    std::vector<size_t> again;
-    for (size_t i = 0; i < replies->size(); ++i) {
-      if (NoScript((*replies)[i])) again.push_back(i);
-    }
-    if (again.empty()) return replies;
-    absl::Status loaded = LoadScripts();
-    if (!loaded.ok()) return loaded;
-    std::vector<RedisCommand> retried;
-    for (size_t i : again) retried.push_back(commands[i]);
-    absl::StatusOr<std::vector<RedisReply>> second = connection_.Run(retried, wait);
-    if (!second.ok()) return second.status();
-    for (size_t i = 0; i < again.size(); ++i) (*replies)[again[i]] = std::move((*second)[i]);
-    return replies;
-  }
-
-  absl::StatusOr<RedisReply> RunScript(RedisCommand command,
-                                       absl::Duration wait = absl::ZeroDuration()) {
-    absl::StatusOr<std::vector<RedisReply>> replies = RunScripts({std::move(command)}, wait);
-    if (!replies.ok()) return replies.status();
-    absl::Status status = replies->front().status();
-    if (!status.ok()) return status;
-    return std::move(replies->front());
+  static absl::Status ForEachKeyOf(RedisConnection& server, absl::Duration window,
+                                   absl::FunctionRef<void(std::vector<RowKey>)> tell) {
+    std::string cursor = "0";
+    do {
+      absl::StatusOr<RedisReply> reply = server.Run(
+          {"SCAN", cursor, "MATCH", RowKeyPattern(window), "COUNT", "1000", "TYPE", "hash"});
+      if (!reply.ok()) return reply.status();
+      if (reply->list.size() != 2) return Unexpected("SCAN");
+      cursor = reply->list[0].text;
+      std::vector<RowKey> keys;
+      for (const RedisReply& text : reply->list[1].list) {
+        absl::StatusOr<RowKey> key = ParseRowKey(text.text);
+        if (key.ok() && key->window == window) keys.push_back(*std::move(key));
+      }
+      if (!keys.empty()) tell(std::move(keys));
+    } while (cursor != "0");
+    return absl::OkStatus();
   }
 
   // Of `count` commands, each answered with a hash of rows.
@@ -337,7 +306,8 @@ class RedisStore : public SharedStore {
       commands.push_back(command_of(i));
       for (const std::string& argument : commands.back()) bytes += argument.size() + 16;
       if (i + 1 < count && bytes < kMaxPipeline) continue;
-      absl::StatusOr<std::vector<RedisReply>> replies = RunScripts(commands);
+      absl::StatusOr<std::vector<RedisReply>> replies =
+          servers_->Run(commands, absl::ZeroDuration());
       if (!replies.ok()) return replies.status();
       for (const RedisReply& reply : *replies) answers.push_back(ToRows(reply));
       commands.clear();
@@ -346,24 +316,10 @@ class RedisStore : public SharedStore {
     return answers;
   }
 
-  // A master that a failover left behind may not know of it for a while, and take what is lost
-  // then.
-  absl::Status StillTheMaster() {
-    if (address_.sentinels.empty() || !connected()) return absl::OkStatus();
-    if (beats_++ % kBeatsPerSentinels != 0) return absl::OkStatus();
-    absl::StatusOr<RedisEndpoint> master = AskSentinels(address_, options_.deadline);
-    // Sentinels that are gone do not take the master away.
-    if (!master.ok() || *master == connection_.server()) return absl::OkStatus();
-    connection_.Close();
-    return TroubleStatus(SharedTrouble::kGone, "the sentinels name another master now");
-  }
-
-  const RedisAddress address_;
   const SharedStoreOptions options_;
+  const std::unique_ptr<RedisServers> servers_;
   std::array<std::string, kRedisScripts> shas_;
-  RedisConnection connection_;
   std::vector<SharedCase> damaged_;
-  int beats_ = 0;
 };
 
 }  // namespace

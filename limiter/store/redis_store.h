@@ -1,6 +1,6 @@
-// The shared store that is a Redis (7.0 or newer, alone or watched by sentinels).
+// The shared store that is a Redis (7.0 or newer): alone, watched by sentinels, or a cluster.
 //
-// Keys and scripts: redis_keys.h, the .lua files. A script that the server does not know, after a
+// Keys and scripts: redis_keys.h, the .lua files. A script that a server does not know, after a
 // restart or a failover, is loaded and the command sent again. Pipelines hold at most 1 MiB.
 
 #ifndef DEFERD_LIMITER_STORE_REDIS_STORE_H_

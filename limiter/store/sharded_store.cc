@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "limiter/store/redis_keys.h"
 
 namespace deferd {
@@ -127,14 +126,8 @@ class ShardedStore : public SharedStore {
 
   SharedStore& home() { return *parts_[0].shard.store; }
 
-  // With the store's name in the text.
   static absl::Status Named(const Part& part, const absl::Status& status) {
-    const SharedTrouble trouble = TroubleOf(status);
-    if (trouble == SharedTrouble::kNone) return status;
-    return TroubleStatus(
-        trouble, absl::StrCat(part.shard.name, ": ",
-                              absl::StripPrefix(status.message(),
-                                                absl::StrCat(SharedTroubleName(trouble), ": "))));
+    return TroubleAt(part.shard.name, status);
   }
 
   size_t PartOf(const RowKey& key) const {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "policy/text.h"
 
 namespace deferd {
@@ -77,6 +78,15 @@ SharedTrouble TroubleOf(const absl::Status& status) {
   return SharedTrouble::kUnexpected;
 }
 
+absl::Status TroubleAt(absl::string_view name, const absl::Status& status) {
+  const SharedTrouble trouble = TroubleOf(status);
+  if (trouble == SharedTrouble::kNone) return status;
+  return TroubleStatus(
+      trouble, absl::StrCat(name, ": ",
+                            absl::StripPrefix(status.message(),
+                                              absl::StrCat(SharedTroubleName(trouble), ": "))));
+}
+
 SharedTrouble TroubleOfRedisError(absl::string_view text) {
   static constexpr struct {
     const char* word;
@@ -88,6 +98,8 @@ SharedTrouble TroubleOfRedisError(absl::string_view text) {
       {"WRONGTYPE", SharedTrouble::kWrongType},  {"MISCONF", SharedTrouble::kNotSaving},
       {"NOREPLICAS", SharedTrouble::kNotSaving}, {"BUSY", SharedTrouble::kSlow},
       {"MASTERDOWN", SharedTrouble::kReadOnly},  {"UNBLOCKED", SharedTrouble::kReadOnly},
+      {"CLUSTERDOWN", SharedTrouble::kNoMaster}, {"TRYAGAIN", SharedTrouble::kNoMaster},
+      {"MOVED", SharedTrouble::kNoMaster},       {"ASK", SharedTrouble::kNoMaster},
   };
   const absl::string_view first = text.substr(0, text.find(' '));
   for (const auto& known : kWords) {

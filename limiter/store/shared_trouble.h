@@ -23,7 +23,7 @@ enum class SharedTrouble : uint8_t {
   kPassword,    // wrong user or password, or a command that the user may not give
   kWrongType,   // a key of ours holds something else
   kNotSaving,   // it takes no writes since it cannot save, or has too few replicas
-  kNoMaster,    // the sentinels name none that answers as one
+  kNoMaster,    // the sentinels name none that answers as one, or a cluster has none for a key
   kClaimed,     // another daemon has this node's name or log
   kUnexpected,  // an answer that no version known to us gives
   kTls,         // no encrypted connection: a certificate, a name, or a server without TLS
@@ -39,6 +39,9 @@ absl::Status TroubleStatus(SharedTrouble trouble, absl::string_view what);
 
 // kNone of an ok status, kUnexpected of one that carries none.
 SharedTrouble TroubleOf(const absl::Status& status);
+
+// The same with "NAME: " of one of several servers at the beginning of its text.
+absl::Status TroubleAt(absl::string_view name, const absl::Status& status);
 
 // By the text of an error that Redis answered.
 SharedTrouble TroubleOfRedisError(absl::string_view text);

@@ -53,15 +53,31 @@ int FreePort() {
 
 absl::StatusOr<std::unique_ptr<RedisServer>> RedisServer::StartOnPort(
     Port port, const std::vector<std::string>& arguments) {
+  return StartOnPorts(port, false, arguments);
+}
+
+absl::StatusOr<std::unique_ptr<RedisServer>> RedisServer::StartForCluster(
+    Port port, const std::vector<std::string>& arguments) {
+  return StartOnPorts(port, true, arguments);
+}
+
+absl::StatusOr<std::unique_ptr<RedisServer>> RedisServer::StartOnPorts(
+    Port port, bool of_cluster, const std::vector<std::string>& arguments) {
   absl::StatusOr<std::unique_ptr<RedisServer>> server = absl::UnavailableError("no free port");
   // Another test may take the port in between.
   for (int attempt = 0; attempt < 5 && !server.ok(); ++attempt) {
     const int number = FreePort();
     std::vector<std::string> all = {port == Port::kTls ? "--tls-port" : "--port",
                                     absl::StrCat(number), "--bind", "127.0.0.1"};
+    const int bus = of_cluster ? FreePort() : 0;
+    if (of_cluster) {
+      all.insert(all.end(), {"--cluster-enabled", "yes", "--cluster-port", absl::StrCat(bus)});
+    }
     all.insert(all.end(), arguments.begin(), arguments.end());
     server = Start(all);
-    if (server.ok()) (*server)->port_ = number;
+    if (!server.ok()) continue;
+    (*server)->port_ = number;
+    (*server)->bus_port_ = bus;
   }
   return server;
 }
@@ -147,6 +163,7 @@ RedisReply RedisServer::Cli(const RedisCommand& command) {
   RedisAddress where = address();
   where.user = admin_.user;
   where.password = admin_.password;
+  where.cluster.emplace_back();  // so that its role is not asked for
   absl::Status opened = connection.Open(where, absl::Seconds(30));
   RedisReply failed;
   failed.kind = RedisReply::Kind::kError;

@@ -25,15 +25,20 @@ class RedisServer {
   enum class Port { kPlain, kTls };
   static absl::StatusOr<std::unique_ptr<RedisServer>> StartOnPort(
       Port port, const std::vector<std::string>& arguments = {});
+  // The same, as one that can be a part of a cluster.
+  static absl::StatusOr<std::unique_ptr<RedisServer>> StartForCluster(
+      Port port, const std::vector<std::string>& arguments = {});
   ~RedisServer();
 
   RedisAddress address() const;
-  RedisEndpoint endpoint() const { return {"127.0.0.1", port_}; }  // of StartOnPort
+  RedisEndpoint endpoint() const { return {"127.0.0.1", port_}; }  // of the last two
+  int bus_port() const { return bus_port_; }                       // of StartForCluster
   // Whom Cli logs in as, where the server has users.
   void SetAdmin(const std::string& user, const std::string& password);
   pid_t pid() const { return pid_; }
 
-  // As redis-cli does; the answer, an error too. Waits for as long as it takes.
+  // As redis-cli does, whatever the server's role is; the answer, an error too. Waits for as long
+  // as it takes.
   RedisReply Cli(const RedisCommand& command);
 
   void Signal(int signal);  // SIGSTOP, SIGCONT
@@ -43,10 +48,13 @@ class RedisServer {
 
  private:
   RedisServer() = default;
+  static absl::StatusOr<std::unique_ptr<RedisServer>> StartOnPorts(
+      Port port, bool of_cluster, const std::vector<std::string>& arguments);
   absl::Status Spawn();
 
   std::string folder_;
   int port_ = 0;
+  int bus_port_ = 0;
   RedisAddress admin_;  // its user and password
   std::vector<std::string> arguments_;
   pid_t pid_ = -1;

@@ -79,14 +79,40 @@ TEST(RedisAddressTest, ReadsWhatOperatorsWrite) {
   EXPECT_EQ(address.master, "mymaster");
   EXPECT_EQ(address.db, 1);
   EXPECT_EQ(address.ToString(), "redis+sentinel://s1:1,s2:26379,[::1]:3/mymaster/1");
+
+  address = *RedisAddress::Parse("redis+cluster://u:p@c1:7000,c2,[::1]:3/");
+  EXPECT_EQ(address.cluster, (std::vector<RedisEndpoint>{{"c1", 7000}, {"c2", 6379}, {"::1", 3}}));
+  EXPECT_EQ(address.user, "u");
+  EXPECT_FALSE(address.tls.has_value());
+  EXPECT_EQ(address.ToString(), "redis+cluster://c1:7000,c2:6379,[::1]:3");
+  address = *RedisAddress::Parse("rediss+cluster://c1");
+  EXPECT_TRUE(address.tls.has_value());
+  EXPECT_EQ(address.ToString(), "rediss+cluster://c1:6379");
 }
 
 TEST(RedisAddressTest, SaysWhatIsWrong) {
-  for (const char* text :
-       {"", "localhost:6379", "http://h", "redis://", "redis://h:", "redis://h:0",
-        "redis://h:65536", "redis://h/x", "redis://h/1/2", "redis://user@h", "redis://u:%zz@h",
-        "redis+unix://run/x", "redis+unix:///x?db=y", "redis+sentinel://s1", "redis+sentinel://s1/",
-        "redis://[::1", "redis+sentinel://s1,/m", "redis://h/-1"}) {
+  for (const char* text : {"",
+                           "localhost:6379",
+                           "http://h",
+                           "redis://",
+                           "redis://h:",
+                           "redis://h:0",
+                           "redis://h:65536",
+                           "redis://h/x",
+                           "redis://h/1/2",
+                           "redis://user@h",
+                           "redis://u:%zz@h",
+                           "redis+unix://run/x",
+                           "redis+unix:///x?db=y",
+                           "redis+sentinel://s1",
+                           "redis+sentinel://s1/",
+                           "redis://[::1",
+                           "redis+sentinel://s1,/m",
+                           "redis://h/-1",
+                           "redis+cluster://",
+                           "redis+cluster://a,",
+                           "redis+cluster://a/1",
+                           "redis+cluster://a/0"}) {
     EXPECT_FALSE(RedisAddress::Parse(text).ok()) << text;
   }
 }

@@ -1,4 +1,5 @@
-// What every shared store must do: Redis, plain, encrypted and several, and the one in memory.
+// What every shared store must do: Redis, plain, encrypted, several and a cluster, and the one in
+// memory.
 
 #include <signal.h>
 
@@ -18,6 +19,7 @@
 #include "limiter/store/window_row.h"
 #include "tests/limiter/store/certificates.h"
 #include "tests/limiter/store/memory_shared_store.h"
+#include "tests/limiter/store/redis_cluster.h"
 #include "tests/limiter/store/redis_server.h"
 #include "tests/status_matchers.h"
 #include "tests/testdata.h"
@@ -70,11 +72,14 @@ class PrivateRedis : public Server {
   std::unique_ptr<RedisServer> server_;
 };
 
-// Encrypted, with a certificate on both sides, and as the user of deploy/redis/deferd.conf, with
-// the commands that it is given there and no more.
-class EncryptedRedis : public Server {
+// A certificate on both sides, and the users of deploy/redis/deferd.conf, with the commands that
+// they are given there and no more.
+class Encryption {
  public:
-  EncryptedRedis() {
+  static constexpr char kAdmin[] = "admin";
+  static constexpr char kAdminPassword[] = "CHANGE-ME-ADMIN";
+
+  std::vector<std::string> ServerArguments() {
     const Authority::Files theirs = authority_.Sign();
     std::vector<std::string> arguments = {
         "--tls-cert-file",    theirs.cert,          "--tls-key-file",     theirs.key,
@@ -86,30 +91,86 @@ class EncryptedRedis : public Server {
       arguments.push_back("--user");
       arguments.insert(arguments.end(), words.begin() + 1, words.end());
     }
+    return arguments;
+  }
+
+  std::unique_ptr<SharedStore> NewStore(RedisAddress address, const std::string& node) {
+    const Authority::Files mine = authority_.Sign();
+    address.user = "deferd";
+    address.password = "CHANGE-ME";
+    address.tls = RedisTls{.ca_file = authority_.ca_file(),
+                           .cert_file = mine.cert,
+                           .key_file = mine.key,
+                           .server_name = ""};
+    return NewRedisStore(address, {.node = node, .deadline = absl::Seconds(20)});
+  }
+
+ private:
+  Authority authority_;
+};
+
+class EncryptedRedis : public Server {
+ public:
+  EncryptedRedis() {
     absl::StatusOr<std::unique_ptr<RedisServer>> started =
-        RedisServer::StartOnPort(RedisServer::Port::kTls, arguments);
+        RedisServer::StartOnPort(RedisServer::Port::kTls, encryption_.ServerArguments());
     EXPECT_TRUE(started.ok()) << started.status();
     if (!started.ok()) return;
     server_ = *std::move(started);
-    server_->SetAdmin("admin", "CHANGE-ME-ADMIN");
-    const Authority::Files mine = authority_.Sign();
-    address_.server = server_->endpoint();
-    address_.user = "deferd";
-    address_.password = "CHANGE-ME";
-    address_.tls = RedisTls{.ca_file = authority_.ca_file(),
-                            .cert_file = mine.cert,
-                            .key_file = mine.key,
-                            .server_name = ""};
+    server_->SetAdmin(Encryption::kAdmin, Encryption::kAdminPassword);
   }
   std::unique_ptr<SharedStore> NewStore(const std::string& node) override {
-    return NewRedisStore(address_, {.node = node, .deadline = absl::Seconds(20)});
+    RedisAddress address;
+    address.server = server_->endpoint();
+    return encryption_.NewStore(address, node);
   }
   void Flush() override { server_->Cli({"FLUSHALL"}); }
 
  private:
-  Authority authority_;
+  Encryption encryption_;
   std::unique_ptr<RedisServer> server_;
-  RedisAddress address_;
+};
+
+// It takes seconds until a cluster's servers know one another: one serves all tests, emptied.
+class PrivateCluster : public Server {
+ public:
+  PrivateCluster() { Flush(); }
+  std::unique_ptr<SharedStore> NewStore(const std::string& node) override {
+    return NewRedisStore(Cluster().address(), {.node = node, .deadline = absl::Seconds(20)});
+  }
+  void Flush() override { Cluster().Flush(); }
+
+ private:
+  static TestRedisCluster& Cluster() {
+    static const std::unique_ptr<TestRedisCluster> cluster = TestRedisCluster::Start({});
+    return *cluster;
+  }
+};
+
+class EncryptedCluster : public Server {
+ public:
+  EncryptedCluster() { Flush(); }
+  std::unique_ptr<SharedStore> NewStore(const std::string& node) override {
+    return Keys().NewStore(Cluster().address(), node);
+  }
+  void Flush() override { Cluster().Flush(); }
+
+ private:
+  static Encryption& Keys() {
+    static Encryption encryption;
+    return encryption;
+  }
+  static TestRedisCluster& Cluster() {
+    static const std::unique_ptr<TestRedisCluster> cluster = [] {
+      std::vector<std::string> arguments = Keys().ServerArguments();
+      arguments.insert(arguments.end(), {"--tls-cluster", "yes"});
+      return TestRedisCluster::Start({.port = RedisServer::Port::kTls,
+                                      .arguments = std::move(arguments),
+                                      .user = Encryption::kAdmin,
+                                      .password = Encryption::kAdminPassword});
+    }();
+    return *cluster;
+  }
 };
 
 class RedisShards : public Server {
@@ -402,7 +463,10 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Backend{"memory", [] { return std::make_unique<MemoryServer>(); }},
                       Backend{"redis", [] { return std::make_unique<PrivateRedis>(); }},
                       Backend{"redis_tls", [] { return std::make_unique<EncryptedRedis>(); }},
-                      Backend{"redis_shards", [] { return std::make_unique<RedisShards>(); }}),
+                      Backend{"redis_shards", [] { return std::make_unique<RedisShards>(); }},
+                      Backend{"redis_cluster", [] { return std::make_unique<PrivateCluster>(); }},
+                      Backend{"redis_cluster_tls",
+                              [] { return std::make_unique<EncryptedCluster>(); }}),
     [](const auto& each) { return each.param.name; });
 
 }  // namespace
