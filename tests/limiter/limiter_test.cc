@@ -1,6 +1,7 @@
 #include "limiter/limiter.h"
 
 #include "gmock/gmock.h"
+#include "policy/policy_file.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/status_matchers.h"
 

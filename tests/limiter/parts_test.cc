@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "policy/policy_file.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/limiter/sharing/cluster.h"
 
