@@ -36,7 +36,7 @@ const pages = {
 async function open(role, options = {}) {
   const context = await browser.newContext({ timezoneId: "Asia/Tokyo", viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(20000);
+  page.setDefaultTimeout(60000);
   page.troubles = [];
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) page.troubles.push(message.text());

@@ -191,7 +191,7 @@ class ConsoleBrowserTest(DeferdTest):
             tokens[name] = json.loads(deferd.ctl("--json", "token", "add", name, *arguments)[1])["token"]
         done = subprocess.run(
             ["node", os.path.join(SOURCE, "tests", "e2e", "console_stories.mjs")], capture_output=True, text=True,
-            timeout=200,
+            timeout=800,
             env={**os.environ, "CONSOLE_MODULES": folder, "CONSOLE_URL": f"http://{address}",
                  "CONSOLE_TOKENS": json.dumps(tokens), "CONSOLE_MESSAGES": json.dumps(ids),
                  "CONSOLE_CHROMIUM": shutil.which("chromium") or "", "CONSOLE_DEFERCTL": DEFERCTL,
