@@ -15,9 +15,11 @@ std::unique_ptr<TestRedisCluster> TestRedisCluster::Start(const Options& options
   cluster->masters_ = static_cast<size_t>(options.masters);
   const int servers =
       options.masters + options.without_slots + (options.replicas ? options.masters : 0);
+  std::vector<std::string> arguments = options.arguments;
+  arguments.insert(arguments.end(), {"--repl-diskless-sync-delay", "0"});
   for (int i = 0; i < servers; ++i) {
     absl::StatusOr<std::unique_ptr<RedisServer>> server =
-        RedisServer::StartForCluster(options.port, options.arguments);
+        RedisServer::StartForCluster(options.port, arguments);
     if (!server.ok()) {
       ADD_FAILURE() << server.status();
       return nullptr;
@@ -49,13 +51,18 @@ bool TestRedisCluster::Form(const Options& options) {
   for (size_t i = 0; i < masters_; ++i) {
     RedisServer& replica = *servers_[ReplicaOf(i)];
     const std::string master = Id(i);
-    const bool replicated = Until(
-        [&] {
-          replica.Cli({"CLUSTER", "REPLICATE", master});
-          return absl::StrContains(replica.Cli({"INFO", "replication"}).text,
-                                   "master_link_status:up");
-        },
-        "replicated");
+    const bool replicated =
+        Until(
+            [&] {
+              return replica.Cli({"CLUSTER", "REPLICATE", master}).text == "OK";
+            },
+            "the replica knows its master") &&
+        Until(
+            [&] {
+              return absl::StrContains(replica.Cli({"INFO", "replication"}).text,
+                                       "master_link_status:up");
+            },
+            "replicated");
     if (!replicated) return false;
   }
   return true;
