@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -185,4 +186,7 @@ int Run() {
 }  // namespace
 }  // namespace deferd
 
-int main() { return deferd::Run(); }
+int main() {
+  std::signal(SIGPIPE, SIG_IGN);  // bufferevents write to clients that are gone
+  return deferd::Run();
+}
