@@ -1,11 +1,16 @@
 // Several nodes over a real Redis Cluster whose slots move, and whose masters die.
 
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
+#include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "limiter/port/clock.h"
 #include "limiter/store/redis_keys.h"
 #include "limiter/store/redis_slots.h"
 #include "limiter/store/redis_store.h"
@@ -190,6 +195,32 @@ TEST_F(SharingCluster, AMasterThatDiesOrHandsOverIsFollowed) {
       },
       "the replica takes over"));
   for (int i = 0; i < 20; ++i) FeedSome();
+  Settle();
+  ExpectTheTruth();
+  ExpectTheCases();
+}
+
+TEST_F(SharingCluster, AClusterThatIsDownIsNamedAndFilledAgain) {
+  Start({.arguments = {"--cluster-node-timeout", "1000"}});
+  BlockOrUnblock(0, "before.example");
+  for (int i = 0; i < 50; ++i) FeedSome();
+  Settle();
+  const size_t dead = servers_->MasterOf(kNodesKey);
+  const size_t other = (dead + 1) % 3;
+  (*servers_)[dead].Kill();
+  ASSERT_TRUE(servers_->Until([&] { return servers_->Says(other, "cluster_state:fail"); },
+                              "the cluster is down"));
+  std::set<SharedTrouble> troubles;
+  for (int i = 0; i < 50; ++i) {
+    FeedSome();
+    nodes_->Advance(Publisher::kBeat);
+    Node& node = NodeAt(static_cast<size_t>(i) % 3);
+    node.publisher_->Round();
+    troubles.insert(node.publisher_->status().trouble);
+  }
+  EXPECT_FALSE(troubles.contains(SharedTrouble::kNone));
+  EXPECT_FALSE(troubles.contains(SharedTrouble::kUnexpected));
+  ASSERT_THAT((*servers_)[dead].Restart(), IsOk());
   Settle();
   ExpectTheTruth();
   ExpectTheCases();
