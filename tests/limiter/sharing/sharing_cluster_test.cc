@@ -112,7 +112,7 @@ class SharingCluster : public testing::Test {
 };
 
 TEST_F(SharingCluster, SlotsThatMoveUnderLoadLoseAndDoubleNothing) {
-  Start({.without_slots = 1});
+  ASSERT_NO_FATAL_FAILURE(Start({.without_slots = 1}));
   std::set<int> moving = {RedisSlotOf(kCasesKey), RedisSlotOf(kNodesKey)};
   for (int i = 0; i < kDomains; ++i) {
     moving.insert(RedisSlotOf(RowKeyText({Node::Domain(DomainAt(i)), absl::Hours(1)})));
@@ -158,7 +158,8 @@ TEST_F(SharingCluster, SlotsThatMoveUnderLoadLoseAndDoubleNothing) {
 }
 
 TEST_F(SharingCluster, AMasterThatDiesOrHandsOverIsFollowed) {
-  Start({.replicas = true, .arguments = {"--cluster-node-timeout", "1000"}});
+  ASSERT_NO_FATAL_FAILURE(
+      Start({.replicas = true, .arguments = {"--cluster-node-timeout", "1000"}}));
   NodeAt(0).Block("before.example");
   cases_["before.example"] = true;
   for (int i = 0; i < 50; ++i) FeedSome();
@@ -201,7 +202,7 @@ TEST_F(SharingCluster, AMasterThatDiesOrHandsOverIsFollowed) {
 }
 
 TEST_F(SharingCluster, AClusterThatIsDownIsNamedAndFilledAgain) {
-  Start({.arguments = {"--cluster-node-timeout", "1000"}});
+  ASSERT_NO_FATAL_FAILURE(Start({.arguments = {"--cluster-node-timeout", "1000"}}));
   BlockOrUnblock(0, "before.example");
   for (int i = 0; i < 50; ++i) FeedSome();
   Settle();
