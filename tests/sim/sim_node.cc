@@ -319,15 +319,16 @@ void SimNode::Look(bool commit_each) {
 void SimNode::Commit(bool durable) { committer_->Commit(durable).IgnoreError(); }
 
 void SimNode::Tick() {
-  const bool caught_up =
-      freshness_watch_->Look({follower_->status()}, true, committer_->status().problem,
-                             absl::Seconds(story_.window), clock_->Now());
+  // What fails in this tick itself is seen with the next one.
+  const std::string problem = committer_->status().problem;
+  const bool caught_up = freshness_watch_->Look({follower_->status()}, true, problem,
+                                                absl::Seconds(story_.window), clock_->Now());
   if (caught_up) {
     committer_->Tick(kSlack);
     model_.Tick(clock_->Now() - kSlack);
   }
   const bool unchecked = gate_->Check(DomainOf(-1), Source::kQueued).unchecked;
-  if (!committer_->status().problem.empty() && !unchecked) {
+  if (!problem.empty() && !unchecked) {
     Wrong("counts cannot be saved, and a pass is not unchecked");
   }
   // Behind that look: what this cannot save is seen by the next one.
