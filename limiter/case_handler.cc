@@ -158,8 +158,12 @@ void CaseHandler::EndOrExtend(const Case& record) {
         parts_->judge.Decide(record.subject, at, after, record.shadow);
     const Decision* again = Strictest(*parts_->settings.policy, decisions, record.shadow);
     if (again != nullptr) {
-      Changed(CaseChange::kExtended, at,
-              Casebook::Extended(record, *again->rule, parts_->batch_clock));
+      const Case extended = Casebook::Extended(record, *again->rule, parts_->batch_clock);
+      Changed(CaseChange::kExtended, at, extended);
+      // Found when it was over, it stops mail from now on only.
+      if (record.history && !extended.history && !parts_->Shares(record.subject)) {
+        parts_->happened.AddAnnouncement(extended);
+      }
       return;
     }
   }

@@ -105,8 +105,10 @@ void CaseExchange::Stamp(CaseChange change, absl::Time now, Case* record) {
       by_person ? DecidedAt(known.record, now) : StandingOf(known.record).decided_at;
   record->overruled.reset();
   known.person = by_person || (known.person && (known.waits || known.unsaved));
+  // One that was over when it was found is not known before something extends it.
   known.announce =
-      change == CaseChange::kOpened || (known.announce && change == CaseChange::kExtended);
+      change == CaseChange::kOpened ||
+      (change == CaseChange::kExtended && (known.announce || known.record.id != record->id));
   known.record = *record;
   known.unsaved = true;
 }

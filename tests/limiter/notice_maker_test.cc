@@ -82,6 +82,24 @@ TEST_F(NoticeMakerTest, WhatIsInShadowOrLongOverIsToldToNobody) {
   EXPECT_THAT(Kinds(), IsEmpty());
 }
 
+// A log that is read late: the block was over when it was found, and what came after it prolongs
+// it.
+TEST_F(NoticeMakerTest, OneThatWasOverAndIsProlongedIsToldOnce) {
+  settings_.policy = ParsedPolicy("[rule.r]\nmin_bad = 3\npercent = 50\nblock_for = \"3m\"\n");
+  Restart();
+  clock_.Set(At(absl::Minutes(6)));
+  Trip();
+  EXPECT_THAT(Kinds(), IsEmpty());
+  FeedMany(3, "a.example", absl::Minutes(3), Outcome::kFailed);
+  Feed("b.example", absl::Minutes(5), Outcome::kDelivered);
+  ASSERT_TRUE(OpenCase("a.example").has_value());
+  EXPECT_THAT(Kinds(), testing::UnorderedElementsAre("blocked", "extended"));
+  FeedMany(3, "a.example", absl::Minutes(6), Outcome::kFailed);
+  clock_.Set(At(absl::Minutes(9)));
+  Feed("b.example", absl::Minutes(9), Outcome::kDelivered);
+  EXPECT_THAT(Kinds(), testing::UnorderedElementsAre("blocked", "extended", "extended"));
+}
+
 TEST_F(NoticeMakerTest, APersonsBlockIsOne) {
   committer_->Block({SubjectKind::kDomain, "b.example"}, absl::Hours(1), "ann", "spam");
   ASSERT_THAT(outbox_->List(), SizeIs(1));
