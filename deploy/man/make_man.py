@@ -30,11 +30,12 @@ PAGES = {
          ("OPERATION", "operating.md"), ("SECURITY", "security.md"), ("LIMITS", "limits.md")]),
     "deferctl.1": (
         "controls deferd and queries its state",
-        "**deferctl** [**\\--json**] [**\\--utc**] [**\\--socket** *PATH*] *VERB* [*ARGUMENT*...]",
+        "**deferctl** [**\\--json**] [**\\--utc**] [**\\--socket** *PATH* | **\\--url** *URL*] *VERB* [*ARGUMENT*...]",
         [("DESCRIPTION", "verbs.md"),
          ("EXIT STATUS", "text:0: done. 1: failed; the reason is on standard error. 2: wrong usage."),
          ("ENVIRONMENT", "text:`DEFERD_SOCKET` names deferd's admin socket "
-                         "(`/run/deferd/admin.sock`).")]),
+                         "(`/run/deferd/admin.sock`). `DEFERD_URL`, `DEFERD_TOKEN_FILE` and `DEFERD_CA_FILE` stand "
+                         "for `--url`, `--token-file` and `--ca-file`.")]),
     "deferd-notify.8": (
         "run a command for events of deferd",
         "**deferd-notify** [*OPTION*...] *COMMAND* [*ARGUMENT*...]",

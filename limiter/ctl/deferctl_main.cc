@@ -27,6 +27,7 @@
 #include "limiter/ctl/policy_verbs.h"
 #include "limiter/ctl/progress.h"
 #include "limiter/ctl/queue_verbs.h"
+#include "limiter/ctl/remote.h"
 #include "limiter/ctl/replay.h"
 #include "limiter/ctl/replay_arguments.h"
 #include "limiter/ctl/reply_verbs.h"
@@ -71,6 +72,8 @@ int Print(const std::string& text) {
 // What the command line said.
 struct Arguments {
   std::string socket = kAdminSocket;
+  RemoteDaemon remote;
+  AskDaemon ask;
   bool json = false;
   bool utc = false;
   std::string subject;
@@ -108,7 +111,7 @@ using PageOf = std::function<std::string(const Json&)>;
 // A verb that the daemon answers: its result as JSON or as a page.
 int CallAndPrint(const Arguments& args, const std::string& verb, const Json& request,
                  const PageOf& page) {
-  absl::StatusOr<Json> result = CallDaemon(args.socket, verb, request, kDaemonLimit);
+  absl::StatusOr<Json> result = args.ask(verb, request, kDaemonLimit);
   if (!result.ok()) return Fail(result.status());
   return Print(args.json ? DumpPretty(*result) : page(*result));
 }
@@ -166,7 +169,7 @@ int RunTrack(const Arguments& args) {
                         {"limit", t.limit},
                         {"recipients", !args.json && !t.attempts},
                         {"before", t.before}};
-  absl::StatusOr<Json> rows = CallDaemon(args.socket, "track", request, kDaemonLimit);
+  absl::StatusOr<Json> rows = args.ask("track", request, kDaemonLimit);
   if (!rows.ok()) return Fail(rows.status());
   if (args.json) return Print(DumpPretty(*rows));
   if (rows->empty()) return Print(NothingFound(request));
@@ -352,6 +355,11 @@ int RunPolicyCheck(const Arguments& args) {
   return Print(out);
 }
 
+// Of the verbs that the HTTP API does not have: whether deferd must be here.
+bool NeedsDaemon(absl::string_view verb) {
+  return verb != "explain" && verb != "replay" && verb != "completion";
+}
+
 // A verb's place on the command line.
 using Run = int (*)(const Arguments&);
 
@@ -363,10 +371,20 @@ int Main(int argc, char** argv) {
   CLI::App app{"deferctl asks and tells deferd. Subjects: example.com, login:bob@example.com, ...",
                "deferctl"};
   app.set_version_flag("--version", std::string("deferctl ") + DEFERD_VERSION);
-  const CLI::Option* const socket =
+  CLI::Option* const socket =
       app.add_option("--socket", args.socket, "deferd's admin socket, or the readers' socket")
           ->envname("DEFERD_SOCKET")
           ->capture_default_str();
+  app.add_option("--url", args.remote.url,
+                 "use the HTTP API of another server's deferd, such as https://mail.example.net")
+      ->envname("DEFERD_URL")
+      ->excludes(socket);
+  app.add_option("--token-file", args.remote.token_file, "a file with the token for --url")
+      ->envname("DEFERD_TOKEN_FILE");
+  app.add_option("--ca-file", args.remote.ca_file,
+                 "who may have signed the certificate of --url (PEM); default: the system's "
+                 "authorities")
+      ->envname("DEFERD_CA_FILE");
   app.add_flag("--json", args.json, "print JSON");
   app.add_flag("--utc", args.utc,
                "show and accept times in UTC instead of this machine's time zone");
@@ -466,13 +484,14 @@ int Main(int argc, char** argv) {
       "false: local (a delivery on this host), made_by_mta, completed (last attempt of the "
       "message).");
   Verb page_verb;
-  AddExemptVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
-  AddShadowVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
-  AddQueueVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
-  AddNoticeVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
-  AddStateVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
-  AddTokenVerbs(&app, {.socket = &args.socket, .json = &args.json}, &page_verb);
-  AddToolVerbs(&app, {.socket = &args.socket, .json = &args.json}, DEFERD_VERSION, &page_verb);
+  const VerbOptions options = {.socket = &args.socket, .ask = &args.ask, .json = &args.json};
+  AddExemptVerbs(&app, options, &page_verb);
+  AddShadowVerbs(&app, options, &page_verb);
+  AddQueueVerbs(&app, options, &page_verb);
+  AddNoticeVerbs(&app, options, &page_verb);
+  AddStateVerbs(&app, options, DEFERD_VERSION, &page_verb);
+  AddTokenVerbs(&app, options, &page_verb);
+  AddToolVerbs(&app, options, DEFERD_VERSION, &page_verb);
   CLI::App* doctor =
       verb(&app, "doctor", "check this installation and advise what to do", RunDoctor);
   doctor->add_option("--exim", args.doctor.exim, "path of the Exim binary, if not the usual one");
@@ -513,7 +532,7 @@ int Main(int argc, char** argv) {
   CLI::App* policy_check =
       verb(policy, "check", "report all errors of a policy file", RunPolicyCheck);
   policy_check->add_option("FILE", args.file, "policy file; -: standard input")->required();
-  AddPolicyVerbs(policy, {.socket = &args.socket, .json = &args.json}, &page_verb);
+  AddPolicyVerbs(policy, options, &page_verb);
   verb(&app, "reload", "reload configuration and policy", RunReload)
       ->add_flag("--force", args.force, "also if reload_guard refuses the change");
 
@@ -530,6 +549,14 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
   if (socket->count() == 0) args.socket = UsualSocket();
+  const std::string chosen = app.get_subcommands().front()->get_name();
+  if (!args.remote.url.empty() && !IsRemoteVerb(chosen) && NeedsDaemon(chosen)) {
+    return FailUsage(absl::StrCat(chosen, ": works on the server itself only, without --url"));
+  }
+  args.ask = [&args](const std::string& verb_name, const Json& request, absl::Duration limit) {
+    return args.remote.url.empty() ? CallDaemon(args.socket, verb_name, request, limit)
+                                   : CallRemote(args.remote, verb_name, request, limit);
+  };
   const absl::TimeZone zone = args.utc ? absl::UTCTimeZone() : absl::LocalTimeZone();
   ShowTimesIn(zone, SystemClock().Now());
   ShowPagesAs(StyleOfOutput(STDOUT_FILENO));
@@ -539,9 +566,10 @@ int Main(int argc, char** argv) {
     absl::StatusOr<std::string> page = page_verb();
     return page.ok() ? Print(*page) : Fail(page.status());
   } catch (const Json::exception&) {
-    return Fail(absl::FailedPreconditionError(absl::StrCat(
-        args.socket, ": the answer does not have the format of this deferctl version (",
-        DEFERD_VERSION, "); is deferd of the same version?")));
+    return Fail(absl::FailedPreconditionError(
+        absl::StrCat(args.remote.url.empty() ? args.socket : args.remote.url,
+                     ": the answer does not have the format of this deferctl version (",
+                     DEFERD_VERSION, "); is deferd of the same version?")));
   }
 }
 

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "limiter/ctl/page_text.h"
-#include "limiter/localrpc/admin_client.h"
 #include "limiter/port/clock.h"
 #include "limiter/queue/mail_queue.h"
 #include "policy/text.h"
@@ -33,7 +32,7 @@ struct QueueArguments {
 
 absl::StatusOr<Json> CallQueue(const QueueArguments& args, const std::string& what, Json request) {
   request["do"] = what;
-  return CallDaemon(*args.options.socket, "queue", request, kPatience);
+  return (*args.options.ask)("queue", request, kPatience);
 }
 
 // "45s", "12m", "3h", "5d".

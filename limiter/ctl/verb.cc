@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "limiter/localrpc/admin_client.h"
-
 namespace deferd {
 
 CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& help, Verb run,
@@ -20,7 +18,7 @@ CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& 
 Verb DaemonVerb(const VerbOptions& options, const std::string& verb, std::function<Json()> request,
                 std::string (*page)(const Json&)) {
   return [=, request = std::move(request)]() -> absl::StatusOr<std::string> {
-    absl::StatusOr<Json> done = CallDaemon(*options.socket, verb, request(), kDaemonLimit);
+    absl::StatusOr<Json> done = (*options.ask)(verb, request(), kDaemonLimit);
     if (!done.ok()) return done.status();
     return *options.json ? DumpPretty(*done) : page(*done);
   };

@@ -20,9 +20,14 @@ namespace deferd {
 // How long deferd may take to answer.
 inline constexpr absl::Duration kDaemonLimit = absl::Seconds(30);
 
+// Asks deferd, here or on another machine.
+using AskDaemon = std::function<absl::StatusOr<Json>(const std::string& verb, const Json& args,
+                                                     absl::Duration limit)>;
+
 // deferctl's own options. The targets must outlive the call of the verb.
 struct VerbOptions {
   const std::string* socket = nullptr;  // deferd's admin socket
+  const AskDaemon* ask = nullptr;       // of verbs that the HTTP API has (remote.h)
   const bool* json = nullptr;
 };
 

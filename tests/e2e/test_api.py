@@ -7,7 +7,7 @@ import socket
 import stat
 import unittest
 
-from deferd_process import LIMIT, DeferdTest
+from deferd_process import DEFERCTL, LIMIT, DeferdTest, run
 
 API = """
 [api]
@@ -82,6 +82,42 @@ class ApiTest(DeferdTest):
         self.assertNotIn("help-desk", deferd.ctl("token", "list")[1])
         for secret in (admin, support, viewer):
             self.assertNotIn(secret, "".join(deferd.lines))
+
+    def test_deferctl_controls_another_server(self):
+        deferd = self.deferd(config='[api]\nlisten = "127.0.0.1:0"\n')
+        address = deferd.json("status")["listening"]["api"]
+
+        def remote(role, *arguments, url=f"http://{address}"):
+            return run(DEFERCTL, "--url", url, "--token-file", deferd.path(role), *arguments)
+
+        for role in ("admin", "viewer"):
+            deferd.write(role, self.token(deferd, role, "--role", role) + "\n")
+        deferd.write("stranger", "deferd_unknown\n")
+        self.assertEqual(remote("admin", "block", "bad.example", "--for", "1h", "--reason", "a test")[0], 0)
+        self.assertEqual(deferd.json("blocks")[0]["by"], "token:admin")
+        for arguments in (("status",), ("why", "bad.example"), ("blocks", "--all"), ("top",), ("stats",), ("exempt", "list"),
+                          ("incidents",), ("check", "bad.example"), ("track", "bad.example"), ("shadow", "report")):
+            status, out, err = remote("viewer", *arguments)
+            self.assertEqual((status, err), (0, ""), arguments)
+            if arguments[0] in ("top", "exempt", "incidents", "track"):
+                self.assertEqual(out, deferd.ctl(*arguments)[1])
+        status, out, _ = remote("viewer", "--json", "check", "bad.example")
+        self.assertEqual((status, json.loads(out)["verdict"]), (0, "reject"))
+        for role, arguments, words in (
+                ("viewer", ("unblock", "bad.example"), "needs a token with role support"),
+                ("stranger", ("status",), "is refused: this token is not known"),
+                ("admin", ("block", "bad", "--for", "1h", "--reason", "x"), "is not a domain that deferd has seen"),
+                ("admin", ("queue", "list"), "does not see the mail queue"),
+                ("admin", ("doctor",), "works on the server itself only"),
+                ("admin", ("token", "list"), "works on the server itself only")):
+            status, out, err = remote(role, *arguments)
+            self.assertIn(words, err)
+            self.assertEqual((status != 0, out), (True, ""), arguments)
+        status, _, err = remote("admin", "status", url=f"https://{address}")
+        self.assertEqual(status, 1)
+        self.assertIn("TLS failed", err)
+        deferd.stop()
+        self.assertIn("cannot be reached", remote("admin", "status")[2])
 
     def test_a_damaged_file_of_tokens_stops_the_api_alone(self):
         deferd = self.deferd(config=API)
