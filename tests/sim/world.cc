@@ -338,7 +338,9 @@ class World {
       if (last.at == absl::InfinitePast() || last.blocked || !open.has_value()) continue;
       int64_t since = 0;
       for (auto& one : nodes_) {
-        since += one->model().EverBad(domain, one->Here(last.at), one->Now());
+        // A clock that was ahead when they came was set back since.
+        const absl::Time shown = std::max(one->Now(), one->model().now());
+        since += one->model().EverBad(domain, one->Here(last.at), shown);
       }
       if (open->manual || open->bad() > since) {
         node->Wrong(absl::StrCat(subject.id, ": an unblock did not win: ", open->bad(),
