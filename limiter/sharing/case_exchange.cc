@@ -89,8 +89,8 @@ void CaseExchange::Refuse(const Subject& subject, absl::string_view why) {
 }
 
 void CaseExchange::Stamp(CaseChange change, absl::Time now, Case* record) {
-  // Over before it was found: nothing that others must know.
-  if (record->history && !record->manual) return;
+  // Over before it was found: nothing that others must know, but for a person's order.
+  if (record->history && !record->manual && change != CaseChange::kUnblocked) return;
   Known& known = known_[{record->subject, record->shadow}];
   record->rev = NextRev(known.record.rev);
   record->cleared_at =

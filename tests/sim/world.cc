@@ -339,8 +339,8 @@ class World {
       int64_t since = 0;
       for (auto& one : nodes_) {
         // A clock that was ahead when they came was set back since.
-        const absl::Time shown = std::max(one->Now(), one->model().now());
-        since += one->model().EverBad(domain, one->Here(last.at), shown);
+        const absl::Time newest = std::max(one->Now(), one->model().now());
+        since += one->model().EverBad(domain, one->Here(last.at), newest);
       }
       if (open->manual || open->bad() > since) {
         node->Wrong(absl::StrCat(subject.id, ": an unblock did not win: ", open->bad(),
