@@ -141,7 +141,14 @@ bool NodeExchange::Adopt(const Adoption& adoption) {
   if (!adoption.gives_way.empty()) parts_->casebook.Forget(adoption.gives_way);
   if (!adoption.changes) return false;
   cases_->Changed(CaseChange::kAdopted, parts_->batch_clock, record);
-  if (record.state == CaseState::kClosed) return false;
+  if (record.state == CaseState::kClosed) {
+    // What opened this node's own may have come after theirs was over.
+    if (!adoption.gives_way.empty()) {
+      const absl::Time now = parts_->ShownNow();
+      cases_->JudgeSubject(record.subject, now, now, /*newest=*/false, Basis::kAny);
+    }
+    return false;
+  }
   // The node that opened it may not know of the exemption yet.
   if (!record.exempts()) cases_->CloseIfExempt(record);
   return record.exempts();

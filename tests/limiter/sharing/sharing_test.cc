@@ -638,6 +638,21 @@ TEST(Sharing, TheLastOfAPersonsOrdersHolds) {
   }
 }
 
+TEST(Sharing, ACaseThatIsOverEndsNoLaterOne) {
+  MemoryCluster nodes(2);
+  nodes[1].Fail(kBad, 5);
+  nodes[1].publisher_->Round();
+  nodes.Advance(absl::Minutes(65));
+  nodes[1].Tick();
+  nodes[1].publisher_->Round();
+  ASSERT_FALSE(nodes[1].Blocked(kBad));
+  nodes[0].Fail(kBad, 5);  // it has not heard of that case
+  ASSERT_TRUE(nodes[0].Blocked(kBad));
+  nodes.Sync();
+  EXPECT_TRUE(nodes[0].Blocked(kBad));
+  EXPECT_TRUE(nodes[1].Blocked(kBad));
+}
+
 TEST(Sharing, AnEndedCaseStaysEndedThoughItsRowRemains) {
   MemoryCluster nodes(2);
   nodes[1].Fail(kBad, 4);
