@@ -141,17 +141,16 @@ bool NodeExchange::Adopt(const Adoption& adoption) {
   if (!adoption.gives_way.empty()) parts_->casebook.Forget(adoption.gives_way);
   if (!adoption.changes) return false;
   cases_->Changed(CaseChange::kAdopted, parts_->batch_clock, record);
-  if (record.state == CaseState::kClosed) {
-    // What opened this node's own may have come after theirs was over.
-    if (!adoption.gives_way.empty()) {
-      const absl::Time now = parts_->ShownNow();
-      cases_->JudgeSubject(record.subject, now, now, /*newest=*/false, Basis::kAny);
-    }
-    return false;
-  }
+  const bool open = record.state != CaseState::kClosed;
   // The node that opened it may not know of the exemption yet.
-  if (!record.exempts()) cases_->CloseIfExempt(record);
-  return record.exempts();
+  if (open && !record.exempts()) cases_->CloseIfExempt(record);
+  // What opened this node's own may have come after theirs was over.
+  if (!adoption.gives_way.empty()) {
+    const absl::Time now = parts_->ShownNow();
+    if (open && record.until <= now) cases_->EndDue(record.until);
+    cases_->JudgeSubject(record.subject, now, now, /*newest=*/false, Basis::kAny);
+  }
+  return open && record.exempts();
 }
 
 bool NodeExchange::CaseWaits(const Subject& subject) const {

@@ -58,7 +58,7 @@ std::string Row(double version, std::mt19937* random) {
   uint32_t step = 30'000'000 + (*random)() % 3;
   for (int i = 0; i < kAttempts; ++i, step += 1 + (*random)() % 4) {
     WindowCell cell = {.step = step, .counts = {.delivered = 1}};
-    if ((*random)() % 10 == 0) cell = {.step = step, .deferred = 1};
+    if ((*random)() % 10 == 0) cell = {.step = step, .counts = {.deferred = 1}};
     row.cells.push_back(cell);
   }
   return EncodeWindowRow(row);
