@@ -264,7 +264,7 @@ void SimNode::LosePower(uint64_t choice) {
 }
 
 // The promise: a damaged value is never believed. Either the start fails with DataLoss, or all that
-// is loaded is as it was written.
+// is loaded is as it was written. What a later commit finds damaged, it says.
 void SimNode::Flip(uint64_t bit) {
   Commit(/*durable=*/true);
   if (!committer_->status().problem.empty()) return;
@@ -277,7 +277,10 @@ void SimNode::Flip(uint64_t bit) {
   damaged[bit / 8 % damaged.size()] ^= static_cast<char>(1 << (bit % 8));
   Overwrite(path, damaged);
   const absl::Status started = TryToStart();
-  if (started.ok()) return Check();
+  if (started.ok()) {
+    flipped_ = true;
+    return Check();
+  }
   // Where SQLite keeps whose file it is, a flip may as well be another program's name.
   if (!absl::IsDataLoss(started) && !absl::StrContains(started.message(), "or damaged")) {
     return Wrong(absl::StrCat("a flipped bit is taken for something else: ", started.ToString()));

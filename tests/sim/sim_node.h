@@ -116,6 +116,8 @@ class SimNode : private Observer {
   int sink_trouble = 0;  // as Verb::kSink says
 
   // Notices that wait to be heard.
+  // A start did not notice the damage.
+  bool flipped() const { return flipped_; }
   int64_t unheard() const { return outbox_->stats().pending; }
   // Each block that is known has been heard of, or is a dead letter; nobody hears of one more often
   // than deferd has died.
@@ -157,6 +159,7 @@ class SimNode : private Observer {
   std::map<std::string, Queued> queue_;
   std::map<std::string, int> heard_;  // ids of notices, and how often
   int deaths_ = 0;
+  bool flipped_ = false;
 
   // Of a run.
   std::unique_ptr<LocalStore> store_;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "limiter/port/clock.h"
@@ -301,8 +302,10 @@ class World {
         node->Wrong(
             absl::StrCat(node->model().lines, " lines were read of ", node->log().truth().size()));
       }
-      if (!node->committer().status().problem.empty()) {
-        node->Wrong("counts cannot be saved though the disk is well");
+      const std::string problem = node->committer().status().problem;
+      const bool damage = node->flipped() && absl::StrContains(problem, "malformed");
+      if (!problem.empty() && !damage) {
+        node->Wrong(absl::StrCat("counts cannot be saved though the disk is well: ", problem));
       }
     }
     for (int domain = 0; domain < story_.domains; ++domain) CheckDomain(domain);
