@@ -303,7 +303,7 @@ class World {
             absl::StrCat(node->model().lines, " lines were read of ", node->log().truth().size()));
       }
       const std::string problem = node->committer().status().problem;
-      const bool damage = node->flipped() && absl::StrContains(problem, "malformed");
+      const bool damage = node->flipped() && absl::StrContains(problem, "is damaged");
       if (!problem.empty() && !damage) {
         node->Wrong(absl::StrCat("counts cannot be saved though the disk is well: ", problem));
       }
