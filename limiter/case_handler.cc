@@ -143,6 +143,11 @@ void CaseHandler::EndDue(absl::Time t) {
   while (const std::optional<Case> record = parts_->casebook.NextDue(t)) EndOrExtend(*record);
 }
 
+void CaseHandler::EndIfOver(const Case& record, absl::Time t) {
+  const std::optional<Case> open = parts_->case_table->FindOpen(record.subject, record.shadow);
+  if (open.has_value() && open->id == record.id && open->until <= t) EndOrExtend(*open);
+}
+
 // At `until` only what came after the block took hold is judged: the block's own consequences, and
 // the burst that caused it, do not prolong it.
 void CaseHandler::EndOrExtend(const Case& record) {

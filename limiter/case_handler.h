@@ -35,6 +35,8 @@ class CaseHandler {
   void JudgeAll(const ChargedSubjects& charged, absl::Time since, Basis basis);
 
   void EndDue(absl::Time t);
+  // An open one, if its time is over by what the log has reached, `t`.
+  void EndIfOver(const Case& record, absl::Time t);
   void CloseWhatIsNotEnforced();
   // The clock ran ahead and was set back to `now`: cases with a later start begin now.
   void BringBackTo(absl::Time now);

@@ -147,8 +147,13 @@ bool NodeExchange::Adopt(const Adoption& adoption) {
   // What opened this node's own may have come after theirs was over.
   if (!adoption.gives_way.empty()) {
     const absl::Time now = parts_->ShownNow();
-    if (open && record.until <= now) cases_->EndDue(record.until);
+    if (open) cases_->EndIfOver(record, parts_->now);
     cases_->JudgeSubject(record.subject, now, now, /*newest=*/false, Basis::kAny);
+    if (parts_->rows->AwaitsConfirmation(record.subject)) {
+      parts_->ShareSubject(record.subject);
+      parts_->rows->SetBad(record.subject);
+      parts_->Wake();
+    }
   }
   return open && record.exempts();
 }

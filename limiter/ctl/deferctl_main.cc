@@ -375,10 +375,12 @@ int Main(int argc, char** argv) {
       app.add_option("--socket", args.socket, "deferd's admin socket, or the readers' socket")
           ->envname("DEFERD_SOCKET")
           ->capture_default_str();
-  app.add_option("--url", args.remote.url,
-                 "use the HTTP API of another server's deferd, such as https://mail.example.net")
-      ->envname("DEFERD_URL")
-      ->excludes(socket);
+  CLI::Option* const url =
+      app.add_option(
+             "--url", args.remote.url,
+             "use the HTTP API of another server's deferd, such as https://mail.example.net")
+          ->envname("DEFERD_URL")
+          ->excludes(socket);
   app.add_option("--token-file", args.remote.token_file, "a file with the token for --url")
       ->envname("DEFERD_TOKEN_FILE");
   app.add_option("--ca-file", args.remote.ca_file,
@@ -484,7 +486,8 @@ int Main(int argc, char** argv) {
       "false: local (a delivery on this host), made_by_mta, completed (last attempt of the "
       "message).");
   Verb page_verb;
-  const VerbOptions options = {.socket = &args.socket, .ask = &args.ask, .json = &args.json};
+  const VerbOptions options = {
+      .socket = &args.socket, .ask = &args.ask, .url = &args.remote.url, .json = &args.json};
   AddExemptVerbs(&app, options, &page_verb);
   AddShadowVerbs(&app, options, &page_verb);
   AddQueueVerbs(&app, options, &page_verb);
@@ -550,6 +553,8 @@ int Main(int argc, char** argv) {
   }
   if (socket->count() == 0) args.socket = UsualSocket();
   const std::string chosen = app.get_subcommands().front()->get_name();
+  // An empty variable of a script must not mean this server.
+  if (url->count() > 0 && args.remote.url.empty()) return FailUsage("--url: is empty");
   if (!args.remote.url.empty() && !IsRemoteVerb(chosen) && NeedsDaemon(chosen)) {
     return FailUsage(absl::StrCat(chosen, ": works on the server itself only, without --url"));
   }

@@ -118,6 +118,13 @@ absl::StatusOr<std::string> Release(const QueueArguments& args) {
       " not yet, deferd tries again: ", Field(stuck[0], "id"), ": ", Field(stuck[0], "not_done")));
 }
 
+// The helper below acts on this machine's queue, whatever server listed the messages.
+absl::Status OnlyHere(const QueueArguments& args) {
+  if (args.options.url == nullptr || args.options.url->empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "this is done by root on the server itself: call deferctl there, without --url");
+}
+
 // By the helper, and then written down: of those that the mail server has done, which are added to
 // `done`. `problem` says why it has not done others.
 absl::Status DoAsRoot(const QueueArguments& args, const std::string& verb, const Json& request,
@@ -147,6 +154,9 @@ absl::Status DoAsRoot(const QueueArguments& args, const std::string& verb, const
 }
 
 absl::StatusOr<std::string> Discard(const QueueArguments& args) {
+  if (!args.dry_run) {
+    if (absl::Status here = OnlyHere(args); !here.ok()) return here;
+  }
   absl::StatusOr<Json> messages = CallQueue(args, "list", args.Choice());
   if (!messages.ok()) return messages.status();
   Json discarded = Json::array();
@@ -177,6 +187,7 @@ absl::StatusOr<std::string> Discard(const QueueArguments& args) {
 }
 
 absl::StatusOr<std::string> Redirect(const QueueArguments& args) {
+  if (absl::Status here = OnlyHere(args); !here.ok()) return here;
   absl::StatusOr<Json> messages = CallQueue(args, "list", {{"id", args.id}});
   if (!messages.ok()) return messages.status();
   if (messages->empty()) {

@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <fstream>
 #include <limits>
 #include <memory>
@@ -49,8 +50,6 @@ constexpr Route kRoutes[] = {
     {"queue", "list", "GET", "/queue"},
     {"queue", "release", "POST", "/queue/release"},
     {"queue", "requeue", "POST", "/queue/requeue"},
-    {"queue", "redirect", "POST", "/queue/redirect"},
-    {"queue", "discard", "POST", "/queue/discard"},
     {"queue", "flush", "POST", "/queue/flush"},
 };
 
@@ -68,6 +67,12 @@ bool SaysNothing(const Json& value) {
 
 // For everybody else on the way could read the token.
 absl::Status CheckUrl(absl::string_view url) {
+  // "http://localhost:80@other.example" is a name and password for other.example.
+  if (absl::StrContains(url, '@') || absl::StrContains(url, '\\') || absl::StrContains(url, '?') ||
+      absl::StrContains(url, '#')) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(url, ": has more than a host, a port and a path"));
+  }
   absl::string_view host = url;
   if (absl::ConsumePrefix(&host, "https://")) return absl::OkStatus();
   if (absl::ConsumePrefix(&host, "http://")) {
@@ -95,10 +100,7 @@ absl::StatusOr<std::string> TokenOf(const std::string& path) {
     return absl::NotFoundError(absl::StrCat(path, ": cannot be read, or is empty"));
   }
   token = std::string(absl::StripAsciiWhitespace(token));
-  for (const char c : token) {
-    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) token.clear();
-  }
-  if (token.empty()) {
+  if (token.empty() || !std::all_of(token.begin(), token.end(), absl::ascii_isgraph)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": its first line is not a token"));
   }
   return token;
@@ -239,7 +241,10 @@ absl::StatusOr<Json> CallRemote(const RemoteDaemon& daemon, const std::string& v
   curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
   curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, Take);
   curl_easy_setopt(c, CURLOPT_WRITEDATA, &answer);
-  if (!daemon.ca_file.empty()) curl_easy_setopt(c, CURLOPT_CAINFO, daemon.ca_file.c_str());
+  if (!daemon.ca_file.empty()) {
+    curl_easy_setopt(c, CURLOPT_CAINFO, daemon.ca_file.c_str());
+    curl_easy_setopt(c, CURLOPT_CAPATH, nullptr);  // these authorities, and no others
+  }
   if (request->method == "POST") {
     curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request->body.size()));
     curl_easy_setopt(c, CURLOPT_POSTFIELDS, request->body.c_str());

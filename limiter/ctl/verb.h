@@ -28,6 +28,7 @@ using AskDaemon = std::function<absl::StatusOr<Json>(const std::string& verb, co
 struct VerbOptions {
   const std::string* socket = nullptr;  // deferd's admin socket
   const AskDaemon* ask = nullptr;       // of verbs that the HTTP API has (remote.h)
+  const std::string* url = nullptr;     // of the server that is asked; empty: this one
   const bool* json = nullptr;
 };
 

@@ -16,9 +16,9 @@ namespace {
 
 // Nodes' clocks are less apart than this; what is later was not decided yet.
 constexpr absl::Duration kAhead = absl::Hours(1);
-// Two readings of the shared store's clock differ by less than this, but for a clock that was set.
-constexpr absl::Duration kBlur = absl::Milliseconds(100);
-constexpr absl::Duration kSet = absl::Seconds(2);
+// What two nodes take the shared store's clock for differs by less, but for a clock that was set
+// (RowExchange::SetOffset).
+constexpr absl::Duration kSet = absl::Seconds(5);
 
 void Move(Case* record, absl::Duration by) {
   if (record->decided_at.has_value()) *record->decided_at += by;
@@ -68,11 +68,10 @@ void KeepJudgement(const Case& mine, Case* theirs) {
 bool IsOpen(const Case& record) { return record.state != CaseState::kClosed; }
 
 // When a person who knew `known` decided, `now` by this clock: later than what was known, whatever
-// the readings of the clocks say. One far ahead shows that this clock was set back: then the shared
-// clock tells the order.
+// the clocks say. One far ahead shows that this clock was set back: then the shared one tells.
 absl::Time DecidedAt(const Case& known, absl::Time now) {
   const absl::Time before = StandingOf(known).decided_at.value_or(absl::InfinitePast());
-  return before > now - kBlur && before < now + kSet ? before + kBlur : now;
+  return before < now + kSet ? std::max(now, before + absl::Milliseconds(1)) : now;
 }
 
 // Their word that `record`, a person's too, contradicts.
@@ -125,7 +124,8 @@ bool CaseExchange::Saved(const Case& record) {
 void CaseExchange::Restore(const std::vector<Case>& cases) {
   for (const Case& record : cases) {
     const bool open = IsOpen(record);
-    if (record.history || (record.rev == 0 && !open) || IsLoopbackHost(record.subject)) continue;
+    const bool nobodys = record.history && !PersonDecided(record);
+    if (nobodys || (record.rev == 0 && !open) || IsLoopbackHost(record.subject)) continue;
     Case& known = known_[{record.subject, record.shadow}].record;
     if (known.rev > record.rev || (known.rev == record.rev && known.rev > 0 && !open)) continue;
     known = record;

@@ -98,6 +98,9 @@ TEST(Remote, ATokenIsNeededAndGoesOverTlsOnly) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("TLS")));
   EXPECT_THAT(call({.url = "http://localhost.example.net", .token_file = good}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("TLS")));
+  // A name and a password for another host.
+  EXPECT_THAT(call({.url = "http://localhost:80@other.example", .token_file = good}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("more than a host")));
   EXPECT_THAT(call({.url = "mail.example.net", .token_file = good}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not an address")));
   EXPECT_THAT(call({.url = "https://mail.example.net"}),

@@ -638,6 +638,24 @@ TEST(Sharing, TheLastOfAPersonsOrdersHolds) {
   }
 }
 
+TEST(Sharing, AnUnblockOfWhatWasOverOutlivesARestart) {
+  for (bool restart : {false, true}) {
+    MemoryCluster nodes(2);
+    nodes[1].Fail(kBad, 5);
+    ASSERT_TRUE(nodes[1].Blocked(kBad));
+    const absl::Time then = nodes[0].clock_.Now() - absl::Minutes(61);
+    for (int i = 0; i < 5; ++i) {
+      nodes[0].Record(LimiterFixture::MakeAttempt(kBad, then, Outcome::kFailed));
+    }
+    nodes.Advance(absl::Seconds(1));
+    ASSERT_THAT(nodes[0].Unblock(kBad), IsOk());
+    if (restart) nodes[0].Start();
+    nodes.Sync();
+    EXPECT_FALSE(nodes[0].Blocked(kBad)) << restart;
+    EXPECT_FALSE(nodes[1].Blocked(kBad)) << restart;
+  }
+}
+
 // The others' record says so, or nobody has noticed yet.
 TEST(Sharing, ACaseThatIsOverEndsNoLaterOne) {
   for (bool noticed : {true, false}) {
