@@ -34,16 +34,30 @@ def libraries(program):
     return sorted({os.path.realpath(path) for path in found})
 
 
-def package_of(path):
-    """(package, version, source package) of a file, or None."""
+def packages_of(paths):
+    """By path: (package, version, source package, architecture), where a package has it. dpkg reads
+    its lists of files once for all."""
     # On a merged /usr, dpkg may know the file under its old name.
-    for name in (path, path.removeprefix("/usr")):
-        owner = output("dpkg-query", "--search", name).partition(": ")[0].split(",")[0]
-        if owner:
-            known = output("dpkg-query", "--show", "--showformat",
-                           "${Package}\\t${Version}\\t${source:Package}\\t${Architecture}", owner)
-            return tuple(known.split("\t"))
-    return None
+    names = [name for path in paths for name in (path, path.removeprefix("/usr"))]
+    found = subprocess.run(["dpkg-query", "--search", *names], capture_output=True, text=True, check=False,
+                           env={**os.environ, "LC_ALL": "C"}).stdout
+    owners = {}
+    for line in found.splitlines():
+        owner, _, name = line.partition(": ")
+        owners[name] = owner.split(",")[0]
+    known = {}
+    shown = output("dpkg-query", "--show", "--showformat",
+                   "${binary:Package}\\t${Package}\\t${Version}\\t${source:Package}\\t${Architecture}\\n",
+                   *sorted(set(owners.values())))
+    for line in shown.splitlines():
+        package, *rest = line.split("\t")
+        known[package] = known[package.partition(":")[0]] = tuple(rest)
+    by_path = {}
+    for path in paths:
+        owner = owners.get(path) or owners.get(path.removeprefix("/usr"))
+        if owner in known:
+            by_path[path] = known[owner]
+    return by_path
 
 
 def sha256(path):
@@ -57,6 +71,8 @@ def spdx_id(text):
 
 def bill(programs):
     packages, relations, seen = [], [], {}
+    loaded = {program: libraries(program) for program in programs}
+    known = packages_of(sorted({path for paths in loaded.values() for path in paths}))
     for program in programs:
         name = os.path.basename(program)
         version = output(program, "--version").split()[-1:] or ["unknown"]
@@ -67,8 +83,8 @@ def bill(programs):
                          "checksums": [{"algorithm": "SHA256", "checksumValue": sha256(program)}]})
         relations.append({"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES",
                           "relatedSpdxElement": ident})
-        for path in libraries(program):
-            found = package_of(path) or (os.path.basename(path), "unknown", "", "")
+        for path in loaded[program]:
+            found = known.get(path) or (os.path.basename(path), "unknown", "", "")
             library = seen.get(found)
             if library is None:
                 library = seen[found] = spdx_id(f"package-{found[0]}")
