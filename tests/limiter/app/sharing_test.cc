@@ -145,7 +145,7 @@ TEST_F(SharingTest, KeepsItsBlocksAndSaysForHowLongTheStoreIsUnreachable) {
   store_clock_.Advance(Sharing::kSilence + absl::Seconds(2));
   EXPECT_THAT(
       node.sharing_->Causes(),
-      testing::Contains(AllOf(StartsWith("redis: not shared for 12 s: "), HasSubstr("on cue"))));
+      testing::Contains(AllOf(StartsWith("redis: not shared for 12 s: "), HasSubstr("gone: "))));
   EXPECT_TRUE(node.Blocked("spam.example"));
   EXPECT_EQ(node.sharing_->ReadGauges().silent_seconds, 12);
 
