@@ -16,6 +16,7 @@
 #include "limiter/store/redis_slots.h"
 #include "limiter/store/redis_store.h"
 #include "limiter/store/window_row.h"
+#include "tests/limiter/store/many_rows.h"
 #include "tests/limiter/store/redis_cluster.h"
 #include "tests/status_matchers.h"
 
@@ -26,7 +27,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr int kDomains = 30;
 const RedisEndpoint kFrom = {"192.0.2.9", 7009};
 
 RedisReply Integer(int64_t integer) {
@@ -190,21 +190,6 @@ class RedisClusterTest : public ::testing::Test {
     auto store = NewRedisStore(cluster_->address(), {.node = "aaaaaaaa", .deadline = deadline});
     EXPECT_THAT(store->Connect(), IsOk());
     return store;
-  }
-  static RowKey KeyOf(int i) {
-    return {{SubjectKind::kDomain, absl::StrCat("domain-", i, ".example")}, absl::Hours(1)};
-  }
-  static std::vector<RowAnswer> PutAll(SharedStore* store, double version) {
-    std::vector<RowPut> puts;
-    for (int i = 0; i < kDomains; ++i) {
-      WindowRow row;
-      row.version = version;
-      row.cells.push_back({.step = 100, .counts = {.failed = i + 1}});
-      puts.push_back({KeyOf(i), version, EncodeWindowRow(row)});
-    }
-    absl::StatusOr<std::vector<RowAnswer>> answers = store->PutRows(puts);
-    EXPECT_THAT(answers.status(), IsOk());
-    return answers.ok() ? *answers : std::vector<RowAnswer>(kDomains);
   }
   static Beat Beaten(SharedStore* store) {
     absl::StatusOr<Beat> beat = store->SayBeat({"session", "holder", {"log"}, "{}"});

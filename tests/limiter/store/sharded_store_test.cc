@@ -11,6 +11,7 @@
 #include "limiter/port/clock.h"
 #include "limiter/store/redis_keys.h"
 #include "limiter/store/window_row.h"
+#include "tests/limiter/store/many_rows.h"
 #include "tests/limiter/store/memory_shared_store.h"
 #include "tests/status_matchers.h"
 
@@ -49,9 +50,6 @@ TEST(ShardOfTest, SpreadsEvenlyAndMovesLittle) {
 
 class ShardedStoreTest : public ::testing::Test {
  protected:
-  static RowKey KeyOf(int i) {
-    return {{SubjectKind::kDomain, absl::StrCat("domain-", i, ".example")}, absl::Hours(1)};
-  }
   static size_t ShardOfKey(int i) { return ShardOf(SlotOf(KeyOf(i).subject), 3); }
 
   std::unique_ptr<SharedStore> Store(const std::string& node) {
@@ -62,20 +60,6 @@ class ShardedStoreTest : public ::testing::Test {
     auto store = NewShardedStore(std::move(shards));
     EXPECT_THAT(store->Connect(), IsOk());
     return store;
-  }
-
-  // Of 30 domains, in one call.
-  static std::vector<RowAnswer> PutAll(SharedStore* store, double version) {
-    std::vector<RowPut> puts;
-    for (int i = 0; i < 30; ++i) {
-      WindowRow row;
-      row.version = version;
-      row.cells.push_back({.step = 100, .counts = {.failed = i + 1}});
-      puts.push_back({KeyOf(i), version, EncodeWindowRow(row)});
-    }
-    absl::StatusOr<std::vector<RowAnswer>> answers = store->PutRows(puts);
-    EXPECT_THAT(answers.status(), IsOk());
-    return answers.ok() ? *answers : std::vector<RowAnswer>(30);
   }
 
   static NodeClaim Claim() { return {"session", "holder", {"log"}, "{}"}; }
