@@ -332,12 +332,11 @@ void SimNode::Tick() {
     committer_->Tick(kSlack);
     model_.Tick(clock_->Now() - kSlack);
   }
+  dispatcher_->Turn("s", clock_->Now());
   const bool unchecked = gate_->Check(DomainOf(-1), Source::kQueued).unchecked;
   if (!problem.empty() && !unchecked) {
     Wrong("counts cannot be saved, and a pass is not unchecked");
   }
-  // Behind that look: what this cannot save is seen by the next one.
-  dispatcher_->Turn("s", clock_->Now());
 }
 
 void SimNode::CheckHeard() {
