@@ -554,7 +554,8 @@ int Main(int argc, char** argv) {
   if (socket->count() == 0) args.socket = UsualSocket();
   const std::string chosen = app.get_subcommands().front()->get_name();
   // An empty variable of a script must not mean this server.
-  if (url->count() > 0 && args.remote.url.empty()) return FailUsage("--url: is empty");
+  if (url->count() > 0 && args.remote.url.empty())
+    return FailUsage("--url: is empty; leave it out for this server");
   if (!args.remote.url.empty() && !IsRemoteVerb(chosen) && NeedsDaemon(chosen)) {
     return FailUsage(absl::StrCat(chosen, ": works on the server itself only, without --url"));
   }

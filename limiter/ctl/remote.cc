@@ -3,7 +3,6 @@
 #include <curl/curl.h>
 
 #include <algorithm>
-#include <fstream>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "limiter/config/config.h"
 #include "policy/json_limits.h"
 #include "policy/text.h"
 
@@ -71,7 +71,9 @@ absl::Status CheckUrl(absl::string_view url) {
   if (absl::StrContains(url, '@') || absl::StrContains(url, '\\') || absl::StrContains(url, '?') ||
       absl::StrContains(url, '#')) {
     return absl::InvalidArgumentError(
-        absl::StrCat(url, ": has more than a host, a port and a path"));
+        absl::StrCat(url,
+                     ": has more than a host, a port and a path; use an address such as "
+                     "https://mail.example.net"));
   }
   absl::string_view host = url;
   if (absl::ConsumePrefix(&host, "https://")) return absl::OkStatus();
@@ -94,12 +96,9 @@ absl::StatusOr<std::string> TokenOf(const std::string& path) {
     return absl::InvalidArgumentError(
         "--url needs a token: give --token-file FILE, with what deferctl token add printed");
   }
-  std::ifstream file(path);
-  std::string token;
-  if (!file || !std::getline(file, token)) {
-    return absl::NotFoundError(absl::StrCat(path, ": cannot be read, or is empty"));
-  }
-  token = std::string(absl::StripAsciiWhitespace(token));
+  absl::StatusOr<std::string> text = ReadTextFile(path);
+  if (!text.ok()) return text.status();
+  const std::string token(absl::StripAsciiWhitespace(text->substr(0, text->find('\n'))));
   if (token.empty() || !std::all_of(token.begin(), token.end(), absl::ascii_isgraph)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": its first line is not a token"));
   }

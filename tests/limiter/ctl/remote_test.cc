@@ -1,14 +1,18 @@
 #include "limiter/ctl/remote.h"
 
 #include <fstream>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_replace.h"
+#include "exporter/api/resources.h"
 #include "tests/status_matchers.h"
 
 namespace deferd {
 namespace {
 
+using testing::Contains;
 using testing::HasSubstr;
 
 RemoteRequest RequestOf(const std::string& verb, const Json& args) {
@@ -73,6 +77,28 @@ TEST(Remote, AVerbIsARequestOfTheApi) {
     EXPECT_EQ(request.path, one.path);
     EXPECT_EQ(request.body, one.body) << one.path;
   }
+}
+
+// The API's own table says what there is.
+TEST(Remote, EachRequestIsAResourceOfTheApi) {
+  std::set<std::string> resources;
+  for (const Resource& one : Resources()) {
+    resources.insert(absl::StrCat(one.method, " ", kApiRoot, one.path));
+  }
+  int requests = 0;
+  for (const Resource& one : Resources()) {
+    Json args = Json::object();
+    if (*one.action != '\0') args["do"] = one.action;
+    if (one.names_subject()) args["subject"] = args["domain"] = "{subject}";
+    const absl::StatusOr<RemoteRequest> request = RemoteRequestOf(one.verb, args);
+    if (!request.ok()) continue;
+    ++requests;
+    const std::string path = request->path.substr(0, request->path.find('?'));
+    EXPECT_THAT(resources, Contains(absl::StrCat(
+                               request->method, " ",
+                               absl::StrReplaceAll(path, {{"%7Bsubject%7D", "{subject}"}}))));
+  }
+  EXPECT_GE(requests, 20);
 }
 
 TEST(Remote, WhatTheApiLacksIsForTheServerItself) {
