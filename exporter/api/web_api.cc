@@ -32,6 +32,12 @@ HttpReply Problem(int status, absl::string_view title, absl::string_view detail)
                               {"detail", std::string(detail)}})};
 }
 
+HttpReply NoSuchResource() {
+  return Problem(404, "Not Found",
+                 absl::StrCat("the API has nothing at this address; ", kApiRoot,
+                              "/openapi.json says what it has"));
+}
+
 HttpReply ProblemOf(const absl::Status& status) {
   const absl::string_view detail = status.message();
   switch (status.code()) {
@@ -243,7 +249,7 @@ HttpReply WebApi::RefuseStranger(const HttpRequest& request) {
 HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
   absl::string_view path = request.path;
   if (!absl::ConsumePrefix(&path, kApiRoot)) {
-    return Problem(404, "Not Found", absl::StrCat("see ", kApiRoot, "/openapi.json"));
+    return NoSuchResource();
   }
   std::string allowed;
   for (const Resource& resource : Resources()) {
@@ -292,7 +298,7 @@ HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
     reply.headers.emplace_back("Allow", allowed);
     return reply;
   }
-  return Problem(404, "Not Found", absl::StrCat("see ", kApiRoot, "/openapi.json"));
+  return NoSuchResource();
 }
 
 HttpReply WebApi::StreamEvents(const HttpRequest& request, const Token& token,
