@@ -333,8 +333,13 @@ std::optional<Files> UnseenRotated(const std::string& path, const std::vector<Si
     }
     std::string head = file->Head();
     // Empty, or a copy still being made: the original cannot be determined yet. While no file is at
-    // the path, nobody makes a copy of it, but a writer may still use the file that was there.
-    if (head.empty() && current != nullptr) continue;
+    // the path, nobody makes a copy of it, but a writer may still use the file that was there; and
+    // what is being compressed may have any name.
+    const bool begun = !file->packed() && head.size() < kGzipMagic.size();
+    if (absl::EndsWith(it->path, ".gz") ? begun || head.empty()
+                                        : head.empty() && current != nullptr) {
+      continue;
+    }
     if (std::any_of(heads.begin(), heads.end(),
                     [&](const std::string& other) { return BeginAlike(head, other); })) {
       continue;

@@ -241,6 +241,34 @@ TEST(Restart, AFileRotatedWhileEmptyIsReadAsLongAsNothingIsAtThePath) {
   EXPECT_THAT(log.numbers(), ElementsAre(1, 2));
 }
 
+// Compressing is under way, and no file is at the path: what is there of the compressed file is not
+// another log.
+TEST(Restart, AFileThatIsBeingCompressedIsNotAFileOfItsOwn) {
+  std::string whole;
+  for (size_t written = 0; written == 0 || written <= whole.size(); ++written) {
+    SCOPED_TRACE(absl::StrCat(written, " bytes are written"));
+    LogStation log;
+    log.Append(LogStation::Line(1));
+    log.RunToEnd();
+    log.Append(LogStation::Line(2));
+    log.Rotate();
+    if (whole.empty()) {
+      std::filesystem::copy_file(log.Path("mainlog.1"), log.Path("copy"));
+      log.Compress("copy");
+      std::ifstream in(log.Path("copy.gz"), std::ios::binary);
+      whole.assign(std::istreambuf_iterator<char>(in), {});
+      ASSERT_GT(whole.size(), 40u);
+    }
+    log.Append(whole.substr(0, written), "mainlog.1.gz");
+    log.RunToEnd();
+    log.Compress("mainlog.1");
+    log.Append(LogStation::Line(3));
+    log.RunToEnd();
+    EXPECT_EQ(log.numbers(), LogStation::Range(1, 3));
+    EXPECT_EQ(log.gaps(), 0);
+  }
+}
+
 TEST(Restart, GapsAreCarriedOn) {
   LogStation log;
   log.Append(LogStation::Lines(1, 3));
