@@ -100,7 +100,7 @@ say "1. Packages and build (a few minutes the first time)"
 if [ ! -e "$build/build.ninja" ]; then
   [ -e "$build" ] || echo "# build folder" >>"$record"
   # For a look at it: compiled fast, not for speed. --package builds what is installed.
-  cmake -S "$root" -B "$build" -G Ninja -DDEFERD_TESTS=OFF -DCMAKE_BUILD_TYPE=Debug \
+  cmake -S "$root" -B "$build" -G Ninja -DDEFERD_TESTS=OFF -DDEFERD_UNITY=ON -DCMAKE_BUILD_TYPE=Debug \
     -DCMAKE_CXX_FLAGS_DEBUG=-O0 >/dev/null
 fi
 NINJA_STATUS='[%f/%t, %e s] ' cmake --build "$build" --target deferd deferctl

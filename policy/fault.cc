@@ -24,7 +24,7 @@ struct Row {
 
 constexpr std::nullopt_t kAny = std::nullopt;
 
-constexpr Row kTable[] = {
+constexpr Row kFaultTable[] = {
     {T::kNone, kAny, "none: no delivery of it failed in this time", "", ""},
 
     {T::kStolen, C::kLogin, "this mailbox: probably a stolen password", "change its password", ""},
@@ -280,10 +280,10 @@ Weights WeightsOf(const Symptoms& symptoms, int64_t* total) {
 
 }  // namespace
 
-CulpritKind CulpritOf(const std::vector<Culprit>& culprits) {
+CulpritKind CulpritOf(const std::vector<Suspect>& culprits) {
   int64_t all = 0;
-  const Culprit* most = nullptr;
-  for (const Culprit& one : culprits) {
+  const Suspect* most = nullptr;
+  for (const Suspect& one : culprits) {
     all += one.bad;
     if (one.bad > 0 && (most == nullptr || one.bad > most->bad)) most = &one;
   }
@@ -330,7 +330,7 @@ Trouble TroubleOf(const Symptoms& symptoms) {
 
 Fault FaultOf(const Symptoms& symptoms) {
   const Trouble trouble = TroubleOf(symptoms);
-  for (const Row& row : kTable) {
+  for (const Row& row : kFaultTable) {
     if (row.trouble != trouble) continue;
     if (row.culprit.has_value() && *row.culprit != symptoms.culprit) continue;
     Fault fault;
@@ -347,7 +347,7 @@ Fault FaultOf(const Symptoms& symptoms) {
 
 std::vector<absl::string_view> FaultTexts() {
   std::vector<absl::string_view> texts;
-  for (const Row& row : kTable) {
+  for (const Row& row : kFaultTable) {
     for (absl::string_view one : {row.sentence, row.remedy, row.then}) {
       if (!one.empty()) texts.push_back(one);
     }

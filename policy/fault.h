@@ -28,13 +28,13 @@ enum class CulpritKind : uint8_t {
 };
 
 // One who sent, with what became of it.
-struct Culprit {
+struct Suspect {
   CulpritKind kind = CulpritKind::kUnknown;
   int64_t bad = 0;
 };
 
 // The one that caused two thirds or more of all, kMany if none did, kUnknown if there is none.
-CulpritKind CulpritOf(const std::vector<Culprit>& culprits);
+CulpritKind CulpritOf(const std::vector<Suspect>& culprits);
 
 struct AnsweredClass {
   ReplyClass reply_class = ReplyClass::kUnclassified;

@@ -9,19 +9,11 @@
 #include "policy/on_this_host.h"
 #include "policy/refusal_text.h"
 #include "policy/reply/reply_wrapping.h"
+#include "policy/text.h"
 
 namespace deferd {
 
 namespace {
-
-bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
-
-bool ConsumeDigits(absl::string_view* text) {
-  size_t digits = 0;
-  while (digits < text->size() && IsDigit((*text)[digits])) ++digits;
-  text->remove_prefix(digits);
-  return digits > 0;
-}
 
 // Blanks and line ends, also the two characters "\n" that Exim writes for one.
 bool ConsumeGap(absl::string_view* text) {

@@ -48,12 +48,6 @@ std::string Ending(const Policy& policy, const Refusal& refusal, Verdict verdict
   return absl::StrCat("Message rejected, try again after ", UntilText(refusal.until), ".");
 }
 
-bool ConsumeDigits(absl::string_view* text) {
-  const size_t digits = std::min(text->find_first_not_of("0123456789"), text->size());
-  text->remove_prefix(digits);
-  return digits > 0;
-}
-
 bool ConsumeKind(absl::string_view* text) {
   for (int kind = 0; kind < kSubjectKinds; ++kind) {
     if (absl::ConsumePrefix(text, RefusalKindWord(static_cast<SubjectKind>(kind)))) return true;

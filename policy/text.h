@@ -11,12 +11,26 @@
 #include <string>
 #include <string_view>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/string_view.h"
 
 namespace deferd {
 
 inline std::string_view ToStd(absl::string_view text) { return {text.data(), text.size()}; }
 inline absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
+
+// ASCII, whatever the locale.
+inline bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+inline bool IsAlnum(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
+inline bool IsBlank(char c) { return c == ' ' || c == '\t'; }
+
+// Takes the digits off the front of `text`. False if it begins with none.
+inline bool ConsumeDigits(absl::string_view* text) {
+  size_t digits = 0;
+  while (digits < text->size() && IsDigit((*text)[digits])) ++digits;
+  text->remove_prefix(digits);
+  return digits > 0;
+}
 
 // `text` with every byte outside printable ASCII replaced by '?', cut to `max_size` bytes, for
 // lines that an MTA or a terminal shows.

@@ -8,7 +8,9 @@
 namespace deferd {
 namespace {
 
-int64_t At(const std::vector<int64_t>& list, size_t i) { return i < list.size() ? list[i] : 0; }
+int64_t ValueAt(const std::vector<int64_t>& list, size_t i) {
+  return i < list.size() ? list[i] : 0;
+}
 
 int64_t Sum(const std::vector<int64_t>& list) {
   int64_t sum = 0;
@@ -52,7 +54,7 @@ void Label(Html* html, Literal anchor, double x, double y, absl::string_view tex
 
 size_t Series::size() const { return std::max({delivered.size(), deferred.size(), failed.size()}); }
 
-int64_t Series::bad(size_t step) const { return At(deferred, step) + At(failed, step); }
+int64_t Series::bad(size_t step) const { return ValueAt(deferred, step) + ValueAt(failed, step); }
 
 void WriteSparkline(Html* html, const Series& series) {
   constexpr double kBar = 3, kHeight = 20;
@@ -81,7 +83,8 @@ void WriteDayPlot(Html* html, const Series& series, absl::Time since, absl::Time
   constexpr double kLeft = 48, kTop = 12, kPlot = 140, kWidth = 720;
   const size_t size = series.size();
   int64_t most = 0;
-  for (size_t i = 0; i < size; ++i) most = std::max(most, At(series.delivered, i) + series.bad(i));
+  for (size_t i = 0; i < size; ++i)
+    most = std::max(most, ValueAt(series.delivered, i) + series.bad(i));
   const int64_t top = RoundUp(std::max<int64_t>(most, 1));
   const auto height = [&](int64_t count) {
     return kPlot * static_cast<double>(count) / static_cast<double>(top);
@@ -106,9 +109,9 @@ void WriteDayPlot(Html* html, const Series& series, absl::Time since, absl::Time
       y -= height(count);
       Rect(html, css_class, x, y, bar - 2, height(count));
     };
-    stack("good", At(series.delivered, i));
-    stack("waiting", At(series.deferred, i));
-    stack("bad", At(series.failed, i));
+    stack("good", ValueAt(series.delivered, i));
+    stack("waiting", ValueAt(series.deferred, i));
+    stack("bad", ValueAt(series.failed, i));
   }
   constexpr int kTimes = 4;
   for (int i = 0; i <= kTimes; ++i) {

@@ -33,7 +33,7 @@ CulpritKind CulpritOf(const Subject& subject, const Json& who) {
     case SubjectKind::kDomain:
       break;
   }
-  std::vector<Culprit> culprits;
+  std::vector<Suspect> culprits;
   for (const Json& one : who) culprits.push_back({KindOf(one), Number(one, "bad")});
   return deferd::CulpritOf(culprits);
 }

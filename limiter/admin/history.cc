@@ -20,19 +20,19 @@ namespace deferd {
 namespace {
 
 constexpr size_t kPage = 5'000;
-constexpr size_t kMaxLooked = 50'000;
+constexpr size_t kMaxHistoryLooked = 50'000;
 constexpr int64_t kMaxSteps = 240;
 constexpr size_t kMaxSubjects = 100;
-constexpr size_t kMaxSample = 300;
+constexpr size_t kMaxHistorySample = 300;
 
 constexpr Outcome kBad[] = {Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
 
-// Calls `look` for each row, the newest first; false: there were more than kMaxLooked, with those
-// that were looked at before.
+// Calls `look` for each row, the newest first; false: there were more than kMaxHistoryLooked, with
+// those that were looked at before.
 absl::StatusOr<bool> LookAtAll(const LedgerSearch& search, LedgerQuery query, size_t* looked,
                                const std::function<void(const LedgerRow&)>& look) {
   query.limit = kPage;
-  while (*looked < kMaxLooked) {
+  while (*looked < kMaxHistoryLooked) {
     absl::StatusOr<LedgerPage> page = search(query);
     if (!page.ok()) return page.status();
     for (const LedgerRow& row : page->rows) look(row);
@@ -63,14 +63,14 @@ struct Steps {
   std::vector<int64_t> delivered, deferred, failed;
 };
 
-struct Answers {
+struct AnswersSeen {
   int64_t count = 0;
   std::string sample;
 };
 
 struct Destination {
   Counts counts;
-  std::map<std::string, Answers> answers;  // by class
+  std::map<std::string, AnswersSeen> answers;  // by class
 };
 
 bool NamesUs(const std::string& class_name) {
@@ -202,9 +202,9 @@ absl::StatusOr<Json> Destinations(const LedgerSearch& search, const Json& args, 
     Destination& one = destinations[OrganisationOf(row.host.empty() ? row.host_ip : row.host)];
     one.counts.Add(CountedAs(row.outcome));
     if (row.outcome == Outcome::kDelivered || row.reply_class.empty()) return;
-    Answers& answers = one.answers[row.reply_class];
+    AnswersSeen& answers = one.answers[row.reply_class];
     ++answers.count;
-    if (answers.sample.empty()) answers.sample = std::string(CutUtf8(row.reply, kMaxSample));
+    if (answers.sample.empty()) answers.sample = std::string(CutUtf8(row.reply, kMaxHistorySample));
   });
   if (!whole.ok()) return whole.status();
   std::vector<std::pair<const std::string*, const Destination*>> ranked;

@@ -17,8 +17,8 @@ namespace deferd {
 
 namespace {
 
-constexpr size_t kMaxRows = 200'000;
-constexpr size_t kPage = 5'000;
+constexpr size_t kMaxStatsRows = 200'000;
+constexpr size_t kStatsPage = 5'000;
 
 struct Totals {
   absl::flat_hash_set<std::string> messages;
@@ -80,7 +80,7 @@ absl::StatusOr<Json> Stats(const LedgerSearch& search, const CaseTable& cases, c
                     Outcome::kFailed, Outcome::kExpired,   Outcome::kRejectedRecipient};
   query.since = span->since == absl::InfinitePast() ? now - absl::Hours(24) : span->since;
   query.until = span->until;
-  query.limit = kPage;
+  query.limit = kStatsPage;
 
   absl::btree_map<std::string, Totals> totals;
   size_t read = 0;
@@ -95,7 +95,7 @@ absl::StatusOr<Json> Stats(const LedgerSearch& search, const CaseTable& cases, c
     }
     read += page->rows.size();
     if (page->next == 0) break;
-    if (read >= kMaxRows) {
+    if (read >= kMaxStatsRows) {
       all = false;
       break;
     }

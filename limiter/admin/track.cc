@@ -29,7 +29,7 @@ namespace {
 
 constexpr size_t kMaxLimit = 10'000;
 constexpr size_t kLifeLimit = 1'000;
-constexpr size_t kMaxLooked = 2'000;
+constexpr size_t kMaxTrackLooked = 2'000;
 
 constexpr Outcome kAllOutcomes[] = {
     Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed,           Outcome::kExpired,
@@ -228,11 +228,11 @@ absl::StatusOr<bool> Passes(const LedgerSearch& search, const OutcomeFilter& fil
   return page->rows.empty();
 }
 
-// Up to query.limit rows. Where a filter has to look at each row, at most kMaxLooked are.
+// Up to query.limit rows. Where a filter has to look at each row, at most kMaxTrackLooked are.
 absl::Status Find(const LedgerSearch& search, const OutcomeFilter& filter, LedgerQuery query,
                   std::vector<LedgerRow>* rows) {
   const size_t wanted = rows->size() + query.limit;
-  for (size_t looked = 0; looked < kMaxLooked;) {
+  for (size_t looked = 0; looked < kMaxTrackLooked;) {
     absl::StatusOr<LedgerPage> page = search(query);
     if (!page.ok()) return page.status();
     for (LedgerRow& row : page->rows) {

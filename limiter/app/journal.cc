@@ -11,7 +11,7 @@ namespace deferd {
 
 namespace {
 
-std::string Clock(absl::Time t) { return absl::FormatTime("%H:%M:%S", t, absl::UTCTimeZone()); }
+std::string TimeOfDay(absl::Time t) { return absl::FormatTime("%H:%M:%S", t, absl::UTCTimeZone()); }
 
 std::string Reason(const std::string& reason) {
   return reason.empty() ? "no reason given" : PrintableUtf8(reason);
@@ -29,7 +29,7 @@ void Journal::OnCase(CaseChange change, const Case& record) {
                  PrintableUtf8(opens ? record.by : CloserOf(record)),
                  !opens               ? std::string()
                  : record.permanent() ? std::string(" until it is removed")
-                                      : absl::StrCat(" until ", Clock(record.until), " UTC"),
+                                      : absl::StrCat(" until ", TimeOfDay(record.until), " UTC"),
                  Reason(opens ? record.reason : record.closed_reason), id);
     return;
   }
@@ -39,7 +39,7 @@ void Journal::OnCase(CaseChange change, const Case& record) {
     case CaseChange::kExtended:
       if (record.history) return;
       spdlog::warn("{}: still over the limits, {} until {} UTC [{}]", subject,
-                   record.shadow ? "in shadow" : "blocked", Clock(record.until), id);
+                   record.shadow ? "in shadow" : "blocked", TimeOfDay(record.until), id);
       break;
     case CaseChange::kEnded:
       if (record.history) return;
@@ -51,7 +51,7 @@ void Journal::OnCase(CaseChange change, const Case& record) {
     case CaseChange::kBlockedByPerson:
       spdlog::warn("{}: BLOCKED by {} {}: {} [{}]", subject, PrintableUtf8(record.by),
                    record.permanent() ? std::string("permanently")
-                                      : absl::StrCat("until ", Clock(record.until), " UTC"),
+                                      : absl::StrCat("until ", TimeOfDay(record.until), " UTC"),
                    Reason(record.reason), id);
       break;
     case CaseChange::kUnblocked:
@@ -61,7 +61,7 @@ void Journal::OnCase(CaseChange change, const Case& record) {
     case CaseChange::kAdopted:
       spdlog::info("{}: {} on another node until {} UTC [{}]", subject,
                    record.state == CaseState::kClosed ? "unblocked" : "blocked",
-                   Clock(record.until), id);
+                   TimeOfDay(record.until), id);
       break;
   }
 }
@@ -105,13 +105,13 @@ void Journal::OnAnnounce(const Case& record) {
   if (record.measure.sent()) {
     spdlog::warn("{}: {} by rule {}: {} {}, limit {}; until {} UTC [{}]", subject, what,
                  PrintableUtf8(record.rule), record.bad(), record.measure.Words(), record.min_bad,
-                 Clock(record.until), PrintableUtf8(record.id));
+                 TimeOfDay(record.until), PrintableUtf8(record.id));
     return;
   }
   const std::string line = absl::StrFormat(
       "%s: %s by rule %s: %d %s of %d (%d%%), limits %d and %d%%; until %s UTC [%s]", subject, what,
       PrintableUtf8(record.rule), record.bad(), record.measure.Words(), record.bad_of(),
-      record.percent, record.min_bad, record.percent_limit, Clock(record.until),
+      record.percent, record.min_bad, record.percent_limit, TimeOfDay(record.until),
       PrintableUtf8(record.id));
   spdlog::warn("{}", line);
 }

@@ -12,7 +12,7 @@ namespace deferd {
 
 namespace {
 
-constexpr size_t kNamed = 5;
+constexpr size_t kSubjectsNamed = 5;
 
 // "3 newly blocked (a.example, b.example, c.example)"
 void AddNames(const Json& diff, const char* change, std::string* text) {
@@ -20,12 +20,12 @@ void AddNames(const Json& diff, const char* change, std::string* text) {
   std::string names;
   for (const Json& one : diff["subjects"]) {
     if (Field(one, "change") != change) continue;
-    if (++count > kNamed) continue;
+    if (++count > kSubjectsNamed) continue;
     absl::StrAppend(&names, names.empty() ? "" : ", ", PrintableUtf8(Field(one, "subject")));
   }
   if (count == 0) return;
   absl::StrAppend(text, text->empty() ? "" : ", ", count, " ", change, " (", names,
-                  count > kNamed ? ", ..." : "", ")");
+                  count > kSubjectsNamed ? ", ..." : "", ")");
 }
 
 }  // namespace

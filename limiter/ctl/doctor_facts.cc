@@ -29,7 +29,7 @@ namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(10);
+constexpr absl::Duration kFactsPatience = absl::Seconds(10);
 constexpr timeval kAnswerTime = {.tv_sec = 2, .tv_usec = 0};  // as long as MTAs wait
 
 bool Exists(const char* path) {
@@ -127,7 +127,7 @@ DoctorFacts Gather(const DoctorOptions& options, absl::Time now) {
   DoctorFacts facts;
   facts.now = now;
   LookAtMachine(options, &facts);
-  absl::StatusOr<Json> status = CallDaemon(socket, "status", Json::object(), kPatience);
+  absl::StatusOr<Json> status = CallDaemon(socket, "status", Json::object(), kFactsPatience);
   if (!status.ok()) {
     facts.unreachable = std::string(status.status().message());
     return facts;
@@ -148,9 +148,10 @@ DoctorFacts Gather(const DoctorOptions& options, absl::Time now) {
     }
   }
   facts.hook_problem = TryHook(facts.status);
-  facts.blocks = CallDaemon(socket, "blocks", Json::object(), kPatience).value_or(Json(nullptr));
+  facts.blocks =
+      CallDaemon(socket, "blocks", Json::object(), kFactsPatience).value_or(Json(nullptr));
   facts.attempts =
-      CallDaemon(socket, "track", {{"limit", 1000}, {"outcome", "delivered"}}, kPatience)
+      CallDaemon(socket, "track", {{"limit", 1000}, {"outcome", "delivered"}}, kFactsPatience)
           .value_or(Json::array());
   return facts;
 }

@@ -24,14 +24,14 @@ namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(20);
+constexpr absl::Duration kInstancesPatience = absl::Seconds(20);
 constexpr char kPostfixFolder[] = "/usr/sbin";
 
 bool IsProgram(const std::string& path) { return access(path.c_str(), X_OK) == 0; }
 
 // The output; else *problem says what the program said.
 std::string Output(const std::vector<std::string>& argv, std::string* problem) {
-  absl::StatusOr<Commands::Ended> ended = Commands().RunAnyhow(argv, "", kPatience);
+  absl::StatusOr<Commands::Ended> ended = Commands().RunAnyhow(argv, "", kInstancesPatience);
   if (!ended.ok()) {
     *problem = std::string(ended.status().message());
     return "";

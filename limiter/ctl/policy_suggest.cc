@@ -25,7 +25,7 @@ namespace deferd {
 namespace {
 
 constexpr std::array<int64_t, 7> kMinBad = {3, 5, 10, 20, 50, 100, 200};
-constexpr std::array<int, 8> kPercent = {10, 20, 30, 40, 50, 60, 70, 80};
+constexpr std::array<int, 8> kPercents = {10, 20, 30, 40, 50, 60, 70, 80};
 constexpr int64_t kStep = 60;  // seconds; sixty of them are the window
 constexpr int64_t kSteps = 60;
 constexpr int64_t kLiftedWithin = 24 * kSteps;  // of a block
@@ -211,7 +211,7 @@ absl::StatusOr<Json> SuggestLimits(const ReplayOptions& options, SubjectKind kin
 
   std::vector<Cell> cells;
   for (const int64_t min_bad : kMinBad) {
-    for (const int percent : kPercent) cells.push_back({.min_bad = min_bad, .percent = percent});
+    for (const int percent : kPercents) cells.push_back({.min_bad = min_bad, .percent = percent});
   }
   absl::flat_hash_map<Subject, std::vector<int64_t>> lifted_at;
   if (lifted != nullptr) {
@@ -252,13 +252,13 @@ std::string SuggestPage(const Json& suggestion) {
       "of the bad deliveries behind them that was refused as spam or for reputation.\n\n%5s",
       Number(suggestion, "attempts"), Number(suggestion, "subjects"), Field(suggestion, "kind"),
       suggestion["days"].get<double>(), "N");
-  for (const int percent : kPercent) absl::StrAppendFormat(&out, "%8d%%", percent);
+  for (const int percent : kPercents) absl::StrAppendFormat(&out, "%8d%%", percent);
   std::string plot = "\n";
   size_t i = 0;
   for (const int64_t min_bad : kMinBad) {
     absl::StrAppendFormat(&out, "\n%5d", min_bad);
     absl::StrAppendFormat(&plot, "%5d  ", min_bad);
-    for (size_t column = 0; column < kPercent.size(); ++column, ++i) {
+    for (size_t column = 0; column < kPercents.size(); ++column, ++i) {
       const Json& cell = cells[i];
       const auto per_day = cell["per_day"].get<double>();
       const Json& spam = cell["spam_percent"];
@@ -281,8 +281,8 @@ std::string SuggestPage(const Json& suggestion) {
                   [](const Json& cell) { return cell["lifted_percent"].is_number(); })) {
     out += "\n\nOf these blocks the share, in percent, that a person lifted within a day:\n";
     for (size_t j = 0; j < cells.size(); ++j) {
-      if (j % kPercent.size() == 0) {
-        absl::StrAppendFormat(&out, "\n%5d", kMinBad[j / kPercent.size()]);
+      if (j % kPercents.size() == 0) {
+        absl::StrAppendFormat(&out, "\n%5d", kMinBad[j / kPercents.size()]);
       }
       const Json& share = cells[j]["lifted_percent"];
       absl::StrAppendFormat(
@@ -290,7 +290,7 @@ std::string SuggestPage(const Json& suggestion) {
     }
   }
   absl::StrAppend(&plot, "       ");
-  for (const int percent : kPercent) absl::StrAppendFormat(&plot, "%3d%%", percent);
+  for (const int percent : kPercents) absl::StrAppendFormat(&plot, "%3d%%", percent);
   return absl::StrCat(out, "\n", plot, "\n");
 }
 

@@ -16,14 +16,14 @@ namespace deferd {
 
 namespace {
 
-using Values = std::map<std::string, std::string, std::less<>>;
+using PostfixValues = std::map<std::string, std::string, std::less<>>;
 
 constexpr absl::string_view kAsk = "check_policy_service";
 constexpr absl::string_view kLists[] = {
     "smtpd_client_restrictions",      "smtpd_helo_restrictions",      "smtpd_sender_restrictions",
     "smtpd_relay_restrictions",       "smtpd_recipient_restrictions", "smtpd_data_restrictions",
     "smtpd_end_of_data_restrictions", "smtpd_etrn_restrictions"};
-constexpr int kNesting = 10;  // of $names
+constexpr int kPostfixNesting = 10;  // of $names
 
 constexpr absl::string_view kBlanks = " \t\n";
 constexpr absl::string_view kBlanksAndCommas = ", \t\n";
@@ -52,10 +52,10 @@ std::vector<std::string> Words(absl::string_view text, absl::string_view parted_
 }
 
 // $name, $(name) and ${name} replaced; a conditional ${...} stays as it is.
-std::string Expand(absl::string_view text, const Values& values, int depth = 0) {
+std::string Expand(absl::string_view text, const PostfixValues& values, int depth = 0) {
   std::string out;
   while (!text.empty()) {
-    if (text[0] != '$' || depth > kNesting) {
+    if (text[0] != '$' || depth > kPostfixNesting) {
       out.push_back(text[0]);
       text.remove_prefix(1);
       continue;
@@ -81,8 +81,8 @@ std::string Expand(absl::string_view text, const Values& values, int depth = 0) 
   return out;
 }
 
-Values MainValues(absl::string_view main) {
-  Values values;
+PostfixValues MainValues(absl::string_view main) {
+  PostfixValues values;
   for (absl::string_view line : absl::StrSplit(main, '\n')) {
     const size_t equals = line.find('=');
     if (equals == line.npos) continue;
@@ -92,14 +92,14 @@ Values MainValues(absl::string_view main) {
   return values;
 }
 
-struct Listener {
+struct PostfixListener {
   std::string name;
   bool chroot = false;
   bool as_root = false;
-  Values overrides;
+  PostfixValues overrides;
 };
 
-void Override(absl::string_view option, Listener* listener) {
+void Override(absl::string_view option, PostfixListener* listener) {
   const size_t equals = option.find('=');
   if (equals == option.npos) return;
   listener->overrides[std::string(absl::StripAsciiWhitespace(option.substr(0, equals)))] =
@@ -126,18 +126,18 @@ std::vector<std::vector<std::string>> Services(absl::string_view master) {
 }
 
 // Where mail may come in with a login: smtpd that is reached from outside this host.
-std::vector<Listener> Listeners(absl::string_view master, bool chroot_by_default) {
-  std::vector<Listener> listeners;
+std::vector<PostfixListener> Listeners(absl::string_view master, bool chroot_by_default) {
+  std::vector<PostfixListener> listeners;
   for (const std::vector<std::string>& words : Services(master)) {
     if (words[7] != "smtpd" || (words[1] != "inet" && words[1] != "pass")) continue;
     if (absl::StartsWith(words[0], "127.") || absl::StartsWith(words[0], "localhost:") ||
         absl::StartsWith(words[0], "[::1]") || absl::StartsWith(words[0], "::1:")) {
       continue;
     }
-    Listener listener = {.name = words[0],
-                         .chroot = words[4] == "-" ? chroot_by_default : words[4] == "y",
-                         .as_root = words[3] == "n",
-                         .overrides = {}};
+    PostfixListener listener = {.name = words[0],
+                                .chroot = words[4] == "-" ? chroot_by_default : words[4] == "y",
+                                .as_root = words[3] == "n",
+                                .overrides = {}};
     for (size_t i = 8; i < words.size(); ++i) {
       if (words[i] == "-o" && i + 1 < words.size()) Override(words[++i], &listener);
     }
@@ -157,10 +157,10 @@ bool IsAccessTable(absl::string_view word) {
 }
 
 // How one listener asks.
-class Look {
+class PostfixLook {
  public:
-  Look(const Listener& listener, const Values& main, absl::string_view master,
-       const std::vector<std::string>& doors)
+  PostfixLook(const PostfixListener& listener, const PostfixValues& main, absl::string_view master,
+              const std::vector<std::string>& doors)
       : listener_(listener), main_(main), values_(main), master_(master), doors_(doors) {
     for (const auto& [name, value] : listener.overrides) values_[name] = value;
     for (const std::string& name : Words(Value("smtpd_restriction_classes"), kBlanksAndCommas)) {
@@ -213,7 +213,7 @@ class Look {
         Say(absl::StrCat("refuses mail with a server error: ", way->list,
                          " has the unknown restriction ", word),
             absl::StrCat("write check_policy_service, as deploy/postfix/ask.cf does"));
-      } else if (IsClass(word) && depth < kNesting) {
+      } else if (IsClass(word) && depth < kPostfixNesting) {
         const std::string outer = std::exchange(way->of_class, word);
         Follow(Value(word), way, depth + 1);
         way->of_class = outer;
@@ -360,9 +360,9 @@ class Look {
     return "";
   }
 
-  const Listener& listener_;
-  const Values& main_;
-  Values values_;
+  const PostfixListener& listener_;
+  const PostfixValues& main_;
+  PostfixValues values_;
   const absl::string_view master_;
   const std::vector<std::string>& doors_;
   std::vector<std::string> classes_;
@@ -377,12 +377,12 @@ class Look {
 
 Wiring PostfixWiring(const PostfixConfig& config, const std::vector<std::string>& doors) {
   Wiring wiring;
-  const Values main = MainValues(config.main);
+  const PostfixValues main = MainValues(config.main);
   const auto level = main.find("compatibility_level");
   const bool chroot_by_default = level != main.end() && level->second == "0";
   std::vector<WiringFault> without_logins;
-  for (const Listener& listener : Listeners(config.master, chroot_by_default)) {
-    const Look look(listener, main, config.master, doors);
+  for (const PostfixListener& listener : Listeners(config.master, chroot_by_default)) {
+    const PostfixLook look(listener, main, config.master, doors);
     const auto named = [&](const WiringFault& fault) {
       return WiringFault{absl::StrCat("Postfix's listener ", listener.name, " ", fault.what),
                          fault.remedy};

@@ -14,7 +14,7 @@ namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(40);
+constexpr absl::Duration kQueuePatience = absl::Seconds(40);
 constexpr size_t kAtOnce = 50;  // messages of one request, which is a line
 const char* const kUsualHelper = "/run/deferd-queue/queue.sock";
 
@@ -32,7 +32,7 @@ struct QueueArguments {
 
 absl::StatusOr<Json> CallQueue(const QueueArguments& args, const std::string& what, Json request) {
   request["do"] = what;
-  return (*args.options.ask)("queue", request, kPatience);
+  return (*args.options.ask)("queue", request, kQueuePatience);
 }
 
 // "45s", "12m", "3h", "5d".

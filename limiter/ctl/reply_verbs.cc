@@ -29,7 +29,7 @@ namespace {
 
 constexpr size_t kMaxWordings = 100'000;
 
-absl::Status Trouble(const std::string& path, absl::string_view what) {
+absl::Status ReplyFileTrouble(const std::string& path, absl::string_view what) {
   return absl::UnavailableError(absl::StrCat(path, ": cannot ", what, ": ", std::strerror(errno)));
 }
 
@@ -90,7 +90,7 @@ absl::Status AddCorrection(const Correction& correction) {
     if (!old.ok()) return old.status();
     text = *std::move(old);
   } else if (errno != ENOENT) {
-    return Trouble(correction.path, "be read");
+    return ReplyFileTrouble(correction.path, "be read");
   }
   if (!text.empty()) absl::StrAppend(&text, text.back() == '\n' ? "\n" : "\n\n");
   text += correction.table;
@@ -99,14 +99,14 @@ absl::Status AddCorrection(const Correction& correction) {
 
   const std::string temporary = correction.path + ".new";
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-  if (fd < 0) return Trouble(temporary, "be written");
+  if (fd < 0) return ReplyFileTrouble(temporary, "be written");
   absl::Cleanup close_fd = [fd] { close(fd); };
   if (fchmod(fd, mode) != 0 ||
       write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size()) || fsync(fd) != 0) {
-    return Trouble(temporary, "be written");
+    return ReplyFileTrouble(temporary, "be written");
   }
   if (rename(temporary.c_str(), correction.path.c_str()) != 0) {
-    return Trouble(correction.path, "be replaced");
+    return ReplyFileTrouble(correction.path, "be replaced");
   }
   return absl::OkStatus();
 }

@@ -21,7 +21,7 @@ namespace {
 
 // First line of the file. A text is "N\n", its N bytes, "\n"; a file that is not there is "-\n".
 constexpr absl::string_view kHead = "deferctl setup journal 1\n";
-constexpr absl::string_view kEnd = "end\n";
+constexpr absl::string_view kListEnd = "end\n";
 
 std::string Stored(absl::string_view text) { return absl::StrCat(text.size(), "\n", text, "\n"); }
 
@@ -86,7 +86,7 @@ absl::Status SetupJournal::Begin(const Begun& begun) {
     absl::StrAppend(&text, Stored(absl::string_view(path)), Stored(edit.before),
                     Stored(edit.after));
   }
-  absl::StrAppend(&text, kEnd);
+  absl::StrAppend(&text, kListEnd);
   SetupPlan own;
   own.edits.push_back({.path = Path(), .before = FileText(Path()), .after = std::move(text)});
   return SetupMachine().Write(own);
@@ -115,7 +115,7 @@ absl::StatusOr<std::optional<SetupJournal::Begun>> SetupJournal::Interrupted() c
   }
   begun.mta = *mta;
   begun.mta_config = *mta_config;
-  while (rest != kEnd) {
+  while (rest != kListEnd) {
     std::optional<std::string> path;
     FileEdit edit;
     if (!Take(&rest, &path) || !path.has_value() || !absl::StartsWith(*path, "/") ||

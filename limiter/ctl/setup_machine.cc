@@ -22,9 +22,9 @@ namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kPatience = absl::Minutes(1);
+constexpr absl::Duration kCommandPatience = absl::Minutes(1);
 
-absl::Status Trouble(const std::string& path) {
+absl::Status WriteTrouble(const std::string& path) {
   return absl::FailedPreconditionError(
       absl::StrCat(path, ": cannot be written: ", std::strerror(errno),
                    errno == EACCES || errno == EPERM ? "; run this as root" : ""));
@@ -59,31 +59,31 @@ absl::Status Stage(const std::string& target, absl::string_view text) {
   // The folder may be another user's, who may have put a link there.
   unlink(beside.c_str());
   const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0) return Trouble(target);
+  if (fd < 0) return WriteTrouble(target);
   absl::Cleanup done = [&] { close(fd); };
   while (!text.empty()) {
     const ssize_t n = write(fd, text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return Trouble(target);
+    if (n <= 0) return WriteTrouble(target);
     text.remove_prefix(static_cast<size_t>(n));
   }
-  if (there && fchown(fd, old.st_uid, old.st_gid) != 0) return Trouble(target);
-  if (fchmod(fd, there ? old.st_mode & 07777 : 0644) != 0) return Trouble(target);
+  if (there && fchown(fd, old.st_uid, old.st_gid) != 0) return WriteTrouble(target);
+  if (fchmod(fd, there ? old.st_mode & 07777 : 0644) != 0) return WriteTrouble(target);
   if (there) CopyAttributes(target, fd);
-  return fsync(fd) == 0 ? absl::OkStatus() : Trouble(target);
+  return fsync(fd) == 0 ? absl::OkStatus() : WriteTrouble(target);
 }
 
 // What is staged becomes the file, or (no text) the file goes; durably.
 absl::Status Commit(const std::string& target, bool text) {
   if (text ? rename(Beside(target).c_str(), target.c_str()) != 0
            : unlink(target.c_str()) != 0 && errno != ENOENT) {
-    return Trouble(target);
+    return WriteTrouble(target);
   }
   const std::string folder = FolderOfPath(target);
   const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return absl::OkStatus();  // a folder that cannot be read can be written all the same
   absl::Cleanup done = [&] { close(fd); };
-  return fsync(fd) == 0 ? absl::OkStatus() : Trouble(target);
+  return fsync(fd) == 0 ? absl::OkStatus() : WriteTrouble(target);
 }
 
 }  // namespace
@@ -124,12 +124,12 @@ std::vector<std::string> FilesLike(const std::string& pattern) {
 }
 
 std::string SetupMachine::Output(const std::vector<std::string>& argv, absl::string_view input) {
-  absl::StatusOr<Commands::Ended> ended = commands_.RunAnyhow(argv, input, kPatience);
+  absl::StatusOr<Commands::Ended> ended = commands_.RunAnyhow(argv, input, kCommandPatience);
   return ended.ok() ? ended->output : "";
 }
 
 absl::Status SetupMachine::Run(const std::vector<std::string>& argv, absl::string_view input) {
-  absl::StatusOr<Commands::Ended> ended = commands_.RunAnyhow(argv, input, kPatience);
+  absl::StatusOr<Commands::Ended> ended = commands_.RunAnyhow(argv, input, kCommandPatience);
   if (!ended.ok()) return ended.status();
   if (ended->ok()) return absl::OkStatus();
   std::string said = absl::StrCat(ended->error, ended->output);

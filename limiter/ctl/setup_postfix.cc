@@ -26,14 +26,14 @@ constexpr char kPostconf[] = "/usr/sbin/postconf";
 constexpr char kPostmulti[] = "/usr/sbin/postmulti";
 constexpr char kPostqueue[] = "/usr/sbin/postqueue";
 constexpr absl::string_view kSenders = "hash:/var/lib/deferd-queue/senders";
-constexpr absl::string_view kAsk = "smtpd_data_restrictions";
+constexpr absl::string_view kAskPostfix = "smtpd_data_restrictions";
 constexpr absl::string_view kMaps = "sender_dependent_default_transport_maps";
 // Every Postfix accepts it from its own host; the name alone would skip the restrictions.
 constexpr char kRecipient[] = "postmaster@[127.0.0.1]";
 constexpr int kSmtpPort = 25;
 constexpr int kProbes = 3;
 constexpr absl::Duration kProbePatience = absl::Seconds(10);
-constexpr int kPolls = 50;  // of 100 ms, for a master that reads its configuration again
+constexpr int kPostfixPolls = 50;  // of 100 ms, for a master that reads its configuration again
 
 std::string Trimmed(absl::string_view text) {
   return std::string(absl::StripAsciiWhitespace(text));
@@ -79,7 +79,7 @@ absl::Status PostfixSetup::Find() {
           absl::StrCat(folder, "/main.cf: Postfix cannot read it: ",
                        machine_->Run({kPostconf, "-c", folder, "queue_directory"}).message()));
     }
-    one.data_restrictions = Value(folder, std::string(kAsk));
+    one.data_restrictions = Value(folder, std::string(kAskPostfix));
     one.sender_maps = Value(folder, std::string(kMaps));
     one.maillog_file = Value(folder, "maillog_file");
     one.runs = machine_->Run({kPostfix, "-c", folder, "status"}).ok();
@@ -90,7 +90,7 @@ absl::Status PostfixSetup::Find() {
     }
     for (absl::string_view line :
          absl::StrSplit(machine_->Output({kPostconf, "-c", folder, "-P"}), '\n')) {
-      if (absl::StrContains(line, absl::StrCat("/", kAsk, " "))) {
+      if (absl::StrContains(line, absl::StrCat("/", kAskPostfix, " "))) {
         one.overriding.push_back(std::string(line.substr(0, line.find('/'))));
       }
     }
@@ -222,12 +222,12 @@ absl::Status PostfixSetup::Plan(const std::vector<std::string>& doors, bool held
       plan->notes.push_back(absl::StrCat(
           one.config, ": Postfix asks deferd already, by a line that ",
           "somebody put there: it stays; deferctl doctor says ", "whether it is right"));
-    } else if (absl::Status status = PlanMain(one, "ask", kAsk, ask, plan); !status.ok()) {
+    } else if (absl::Status status = PlanMain(one, "ask", kAskPostfix, ask, plan); !status.ok()) {
       return status;
     }
     for (const std::string& service : one.overriding) {
       plan->notes.push_back(absl::StrCat(
-          one.config, "/master.cf: the service ", service, " has an -o ", kAsk,
+          one.config, "/master.cf: the service ", service, " has an -o ", kAskPostfix,
           " of its own and does not ask; put the check_policy_service in front of its value"));
     }
     if (!held || one.config != found_.front().config) continue;
@@ -325,7 +325,7 @@ absl::Status PostfixSetup::IsWell() {
   for (const PostfixFound& one : found_) {
     if (!one.runs) continue;
     absl::Status status;
-    for (int i = 0; i < kPolls; ++i) {
+    for (int i = 0; i < kPostfixPolls; ++i) {
       status = machine_->Run({kPostfix, "-c", one.config, "status"});
       if (status.ok()) break;
       absl::SleepFor(absl::Milliseconds(100));

@@ -17,9 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uintmax_t kLargest = 1 << 20;  // of a file that is copied; larger ones are maps
-constexpr int kDeepest = 16;             // folders; a link may lead to a folder above it
+constexpr int kDeepestLayout = 16;       // folders; a link may lead to a folder above it
 
-absl::Status Trouble(const fs::path& path, const std::error_code& error) {
+absl::Status CopyTrouble(const fs::path& path, const std::error_code& error) {
   return absl::UnavailableError(
       absl::StrCat(path.string(), ": cannot be copied: ", error.message()));
 }
@@ -29,7 +29,7 @@ absl::Status Trouble(const fs::path& path, const std::error_code& error) {
 absl::Status CopyTree(const fs::path& from, const fs::path& to, int depth) {
   std::error_code error;
   fs::create_directories(to, error);
-  if (error) return Trouble(to, error);
+  if (error) return CopyTrouble(to, error);
   fs::permissions(to, fs::perms::owner_all, fs::perm_options::add, error);
   fs::directory_iterator entries(from, error);
   for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
@@ -38,7 +38,7 @@ absl::Status CopyTree(const fs::path& from, const fs::path& to, int depth) {
     std::error_code unknown;  // a link that leads nowhere is no file
     const fs::file_status status = fs::status(path, unknown);
     if (fs::is_directory(status)) {
-      if (depth >= kDeepest) continue;
+      if (depth >= kDeepestLayout) continue;
       if (absl::Status done = CopyTree(path, copy, depth + 1); !done.ok()) return done;
     } else if (fs::is_regular_file(status)) {
       if (fs::file_size(path, unknown) > kLargest) {
@@ -46,10 +46,10 @@ absl::Status CopyTree(const fs::path& from, const fs::path& to, int depth) {
       } else {
         fs::copy_file(path, copy, error);
       }
-      if (error) return Trouble(path, error);
+      if (error) return CopyTrouble(path, error);
     }
   }
-  return error ? Trouble(from, error) : absl::OkStatus();
+  return error ? CopyTrouble(from, error) : absl::OkStatus();
 }
 
 }  // namespace
@@ -70,7 +70,7 @@ absl::StatusOr<SetupRehearsal> SetupRehearsal::Make(const std::string& folder,
   SetupRehearsal copy(root, folder);
   std::error_code error;
   fs::create_directory(copy.folder(), error);
-  if (error) return Trouble(copy.folder(), error);
+  if (error) return CopyTrouble(copy.folder(), error);
   if (!folder.empty()) {
     if (absl::Status done = CopyTree(folder, copy.folder(), 0); !done.ok()) return done;
   }

@@ -32,7 +32,7 @@ namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(5);
+constexpr absl::Duration kSetupPatience = absl::Seconds(5);
 constexpr size_t kHeldShown = 40;  // lines
 
 void Say(absl::string_view text) {
@@ -75,7 +75,7 @@ absl::StatusOr<Config> CheckedConfig(const std::string& text) {
 }
 
 std::string ShadowPage(const std::string& socket) {
-  const absl::StatusOr<Json> status = CallDaemon(socket, "status", Json::object(), kPatience);
+  const absl::StatusOr<Json> status = CallDaemon(socket, "status", Json::object(), kSetupPatience);
   if (!status.ok()) {
     return "deferd does not run yet: systemctl enable --now deferd, or deferd --config FILE\n";
   }
@@ -84,7 +84,7 @@ std::string ShadowPage(const std::string& socket) {
   if (mode != "shadow") {
     return absl::StrCat("deferd's policy is in mode ", mode, ", as it was before.\n");
   }
-  const absl::StatusOr<Json> blocks = CallDaemon(socket, "blocks", {{"all", true}}, kPatience);
+  const absl::StatusOr<Json> blocks = CallDaemon(socket, "blocks", {{"all", true}}, kSetupPatience);
   int64_t would = 0;
   std::string named;
   if (blocks.ok() && blocks->is_array()) {

@@ -14,7 +14,7 @@
 namespace deferd {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(30);
+constexpr absl::Duration kTokenPatience = absl::Seconds(30);
 
 struct TokenArguments {
   VerbOptions options;
@@ -55,7 +55,7 @@ std::string RevokedPage(const Json& token) {
 absl::StatusOr<std::string> Call(const TokenArguments& args, const char* what, Json request,
                                  std::string (*page)(const Json&)) {
   request["do"] = what;
-  absl::StatusOr<Json> answer = CallDaemon(*args.options.socket, "token", request, kPatience);
+  absl::StatusOr<Json> answer = CallDaemon(*args.options.socket, "token", request, kTokenPatience);
   if (!answer.ok()) return answer.status();
   return *args.options.json ? DumpPretty(*answer) : page(*answer);
 }

@@ -15,7 +15,7 @@ namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(5);
+constexpr absl::Duration kToolPatience = absl::Seconds(5);
 
 struct ToolArguments {
   VerbOptions options;
@@ -24,7 +24,7 @@ struct ToolArguments {
 
 absl::StatusOr<std::string> RunVersion(const ToolArguments& args) {
   const absl::StatusOr<Json> status =
-      CallDaemon(*args.options.socket, "status", Json::object(), kPatience);
+      CallDaemon(*args.options.socket, "status", Json::object(), kToolPatience);
   const std::string running = status.ok() ? Field(*status, "version") : "";
   if (*args.options.json) {
     return DumpPretty(

@@ -185,11 +185,11 @@ std::string CausesText(const Json& causes) {
   std::string out;
   const std::string problem = Field(causes, "problem");
   if (!problem.empty()) return absl::StrCat("\n", Wrapped("causes:   ", problem));
-  const std::pair<const char*, const char*> kLists[] = {{"senders", "  senders "},
-                                                        {"logins", "  logins  "},
-                                                        {"users", "  users   "},
-                                                        {"claimed", "  claimed "}};
-  for (const auto& [key, label] : kLists) {
+  const std::pair<const char*, const char*> kPeople[] = {{"senders", "  senders "},
+                                                         {"logins", "  logins  "},
+                                                         {"users", "  users   "},
+                                                         {"claimed", "  claimed "}};
+  for (const auto& [key, label] : kPeople) {
     const std::string names = Names(causes.value(key, Json::array()));
     if (!names.empty()) absl::StrAppend(&out, Wrapped(label, names));
   }
@@ -227,17 +227,17 @@ std::string AttemptsText(const Json& why) {
   if (attempts.empty()) return "";
   std::string out = record.is_null() ? "\nThe bad attempts that count (newest first)\n"
                                      : "\nThe attempts that caused it (newest first)\n";
-  constexpr int64_t kShown = 10;
+  constexpr int64_t kLinesShown = 10;
   int64_t shown = 0;
   for (const Json& one : attempts) {
-    if (shown++ == kShown) break;
+    if (shown++ == kLinesShown) break;
     absl::StrAppend(&out, "  ", ShortTime(Field(one, "time")), "  ", Field(one, "outcome"), "  ",
                     CutUtf8(Field(one, "recipient"), 48), "\n");
     const std::string reply = Field(one, "reply");
     if (!reply.empty()) absl::StrAppend(&out, Wrapped("      ", reply));
   }
-  if (total > kShown) {
-    absl::StrAppend(&out, "  and ", total - kShown, " more: --json, or deferctl track\n");
+  if (total > kLinesShown) {
+    absl::StrAppend(&out, "  and ", total - kLinesShown, " more: --json, or deferctl track\n");
   }
   return out;
 }

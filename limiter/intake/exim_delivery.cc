@@ -10,7 +10,7 @@
 namespace deferd {
 namespace {
 
-constexpr size_t kNone = absl::string_view::npos;
+constexpr size_t kNoPlace = absl::string_view::npos;
 
 // Text that may follow an address: "R=remote", " defer (-1)", ": text".
 bool IsAddressOver(absl::string_view in) {
@@ -44,7 +44,7 @@ bool IsUnquotedForm(absl::string_view plain, absl::string_view quoted) {
 // Exim prints an address with a quoted local part without the quotes, then again in full. The first
 // form may contain anything, even blanks and fields; only the second form is safe.
 bool TakeUnquotedForm(absl::string_view* in, EximLine* line) {
-  for (size_t open = in->find('<'); open != kNone; open = in->find('<', open + 1)) {
+  for (size_t open = in->find('<'); open != kNoPlace; open = in->find('<', open + 1)) {
     if (open < 2 || (*in)[open - 1] != ' ' || !absl::StartsWith(in->substr(open), "<\"")) continue;
     absl::string_view rest = in->substr(open);
     absl::string_view quoted;
@@ -62,7 +62,7 @@ bool TakeUnquotedForm(absl::string_view* in, EximLine* line) {
 bool TakeWithOriginal(absl::string_view* in, EximLine* line) {
   const bool words = (*in)[0] != '|' && (*in)[0] != '/' && (*in)[0] != '>';
   const absl::string_view head = words ? in->substr(0, in->find(": ")) : *in;
-  for (size_t open = head.find(" <"); open != kNone; open = head.find(" <", open + 1)) {
+  for (size_t open = head.find(" <"); open != kNoPlace; open = head.find(" <", open + 1)) {
     absl::string_view rest = in->substr(open + 1);
     if (!TakeBracketed(&rest, &line->original) || !IsAddressOver(rest)) continue;
     line->recipient = in->substr(0, open);
@@ -81,11 +81,11 @@ void TakeParents(absl::string_view* in, EximLine* line) {
   absl::string_view rest = *in;
   if (absl::StartsWith(rest, " (")) {
     size_t close = rest.find(')');
-    while (close != kNone && !absl::StartsWith(rest.substr(close + 1), " <") &&
+    while (close != kNoPlace && !absl::StartsWith(rest.substr(close + 1), " <") &&
            !IsAddressOver(rest.substr(close + 1))) {
       close = rest.find(')', close + 1);
     }
-    if (close == kNone) return;
+    if (close == kNoPlace) return;
     rest.remove_prefix(close + 1);
     *in = rest;
   }
@@ -106,12 +106,12 @@ bool TakeRecipient(absl::string_view* in, EximLine* line, bool* local) {
     return IsAddressOver(*in);
   }
   size_t size = AddressEnd(*in, ' ');
-  if (size == kNone) return false;
+  if (size == kNoPlace) return false;
   if (size > 0 && (*in)[size - 1] == ':') --size;
   if (size == 0) return false;
   const absl::string_view address = in->substr(0, size);
   const size_t at = address.rfind('@');
-  const bool qualified = at != kNone;
+  const bool qualified = at != kNoPlace;
   if (at == 0 || at + 1 == address.size()) return false;
   const bool shell_like = address[0] == '|' || address[0] == '/';  // also legal in an address
   rest = in->substr(size);
@@ -143,7 +143,7 @@ void TakeHostAddress(absl::string_view* in, EximLine* line) {
   TakePrefix(&rest, " DS");
   if (!TakePrefix(&rest, " [")) return;
   const size_t close = rest.find(']');
-  if (close == kNone) return;
+  if (close == kNoPlace) return;
   line->host_ip = rest.substr(0, close);
   *in = rest.substr(close + 1);
 }
@@ -184,7 +184,8 @@ class FieldParser {
   // "-46)", then possibly ": Connection timed out H=.." if the code is a system error.
   bool TakeCode() {
     const size_t close = in_.find(')');
-    if (close == kNone || !absl::SimpleAtoi(in_.substr(0, close), &line_->defer_code)) return false;
+    if (close == kNoPlace || !absl::SimpleAtoi(in_.substr(0, close), &line_->defer_code))
+      return false;
     has_code_ = true;
     in_.remove_prefix(close + 1);
     if (line_->defer_code <= 0) return true;
@@ -192,7 +193,7 @@ class FieldParser {
     if (!TakePrefix(&rest, ": ")) return true;
     const absl::string_view reason = rest.substr(0, rest.find(':'));
     const size_t host = reason.find(" H=");
-    if (host == kNone) return true;
+    if (host == kNoPlace) return true;
     line_->text = reason.substr(0, host);  // unless more text follows the host
     in_ = rest.substr(host);
     return true;
@@ -267,9 +268,9 @@ class FieldParser {
 // The time that +deliver_time adds after the text of a failure.
 absl::string_view WithoutTime(absl::string_view text) {
   const size_t blank = text.rfind(' ');
-  if (blank == kNone || !absl::StartsWith(text.substr(blank), " DT=")) return text;
+  if (blank == kNoPlace || !absl::StartsWith(text.substr(blank), " DT=")) return text;
   const absl::string_view time = text.substr(blank + 4);
-  if (time.find_first_not_of("0123456789.wdhms") != kNone) return text;
+  if (time.find_first_not_of("0123456789.wdhms") != kNoPlace) return text;
   return text.substr(0, blank);
 }
 

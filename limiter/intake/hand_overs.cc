@@ -22,21 +22,21 @@ constexpr size_t kMaxFilters = 64;
 constexpr size_t kMaxLate = 2'000;
 
 // FNV-1a. The hashes are stored, so they must not change between runs.
-uint64_t HashOf(absl::string_view text, uint64_t hash = 0xcbf29ce484222325) {
+uint64_t HashOfText(absl::string_view text, uint64_t hash = 0xcbf29ce484222325) {
   for (const char c : text) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   }
   return hash;
 }
 
-uint64_t HashOfLower(absl::string_view text) { return HashOf(absl::AsciiStrToLower(text)); }
+uint64_t HashOfLower(absl::string_view text) { return HashOfText(absl::AsciiStrToLower(text)); }
 
 // 0: no hash.
 uint64_t HashOfMessageId(absl::string_view text) {
   text = absl::StripAsciiWhitespace(text);
   absl::ConsumePrefix(&text, "<");
   absl::ConsumeSuffix(&text, ">");
-  return text.empty() ? 0 : HashOf(text) | 1;
+  return text.empty() ? 0 : HashOfText(text) | 1;
 }
 
 template <typename T, typename Of>

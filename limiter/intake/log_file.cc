@@ -18,13 +18,13 @@
 namespace deferd {
 namespace {
 
-constexpr size_t kChunk = 256 << 10;
-constexpr size_t kHead = 64 << 10;
+constexpr size_t kLogChunk = 256 << 10;
+constexpr size_t kLogHead = 64 << 10;
 
 // Bytes of a descriptor, with a buffer of its own.
 class RawBytes {
  public:
-  RawBytes(int fd, std::string name) : fd_(fd), name_(std::move(name)), buffer_(kChunk) {}
+  RawBytes(int fd, std::string name) : fd_(fd), name_(std::move(name)), buffer_(kLogChunk) {}
   ~RawBytes() {
     if (fd_ != STDIN_FILENO) close(fd_);
   }
@@ -68,10 +68,10 @@ class OpenedFile : public LogFile {
   absl::string_view head() override {
     if (!started_) {
       started_ = true;
-      while (head_.size() < kHead && NextChunk()) head_.append(chunk_.data(), chunk_.size());
+      while (head_.size() < kLogHead && NextChunk()) head_.append(chunk_.data(), chunk_.size());
       chunk_ = head_;
     }
-    return absl::string_view(head_).substr(0, kHead);
+    return absl::string_view(head_).substr(0, kLogHead);
   }
 
   absl::StatusOr<bool> Read(LogReader* reader, size_t max_events, EventBatch* batch) override {

@@ -178,7 +178,7 @@ PostfixLine Queue(string_view text, PostfixLine line) {
 }
 
 // The last id in "... queued as ID" or "forwarded as ID", optionally followed by ")" or ".".
-string_view QueuedAs(string_view text) {
+string_view QueuedAsIn(string_view text) {
   while (!text.empty() && absl::StrContains(").,;\"' ", text.substr(text.size() - 1))) {
     text.remove_suffix(1);
   }
@@ -218,7 +218,7 @@ PostfixLine Delivery(string_view text, PostfixLine line) {
   text.remove_prefix(blank == string_view::npos ? text.size() : blank + 1);
   if (absl::ConsumePrefix(&text, "(")) absl::ConsumeSuffix(&text, ")");
   line.text = text;
-  line.queued_as = QueuedAs(text);
+  line.queued_as = QueuedAsIn(text);
   if (line.host_ip.empty() && !IsOneOf(line.agent, kLocalAgents)) TakeHostOfSentence(text, &line);
   if (line.host == "none") line.host = "";
   return line;
@@ -270,7 +270,7 @@ PostfixLine Proxied(bool accepted, string_view text, PostfixLine line) {
   line.text = text.substr(0, end);
   line.kind = accepted ? PostfixLineKind::kProxyAccept : PostfixLineKind::kRejected;
   line.action = "proxy-reject";
-  line.queued_as = QueuedAs(line.text);
+  line.queued_as = QueuedAsIn(line.text);
   if (end == string_view::npos) return line;
   string_view rest = text.substr(end + 7);
   if (TakeAddress(&rest, &line.sender) && absl::ConsumePrefix(&rest, " to=")) {

@@ -83,10 +83,10 @@ std::optional<absl::CivilSecond> DateMinute(absl::string_view text) {
 
 // 1..12, or 0.
 int Month(absl::string_view text) {
-  constexpr char kNames[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  constexpr char kEnglishMonths[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
   if (text.size() < 3) return 0;
   for (int i = 0; i < 12; ++i) {
-    if (std::memcmp(text.data(), kNames + 3 * i, 3) == 0) return i + 1;
+    if (std::memcmp(text.data(), kEnglishMonths + 3 * i, 3) == 0) return i + 1;
   }
   return 0;
 }

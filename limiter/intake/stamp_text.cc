@@ -7,6 +7,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/civil_time.h"
 #include "limiter/intake/month_names.h"
+#include "policy/text.h"
 
 namespace deferd {
 namespace {
@@ -14,9 +15,6 @@ namespace {
 using absl::string_view;
 
 constexpr size_t kLongestWord = 32;
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsBlank(char c) { return c == ' ' || c == '\t'; }
 
 // Part of a word in any language.
 bool IsLetter(char c) { return absl::ascii_isalpha(static_cast<unsigned char>(c)) || c < 0; }

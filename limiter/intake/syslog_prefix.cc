@@ -10,6 +10,7 @@
 #include "limiter/intake/exim_line.h"
 #include "limiter/intake/postfix_line.h"
 #include "policy/message_id.h"
+#include "policy/text.h"
 
 namespace deferd {
 namespace {
@@ -20,9 +21,6 @@ constexpr int kMaxHeaders = 4;  // nested headers
 constexpr int kMaxWords = 8;    // between a stamp and its tag
 constexpr int kMaxHosts = 2;
 constexpr size_t kLongestName = 128;
-
-bool IsBlank(char c) { return c == ' ' || c == '\t'; }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 bool AllDigits(string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), IsDigit);
@@ -294,10 +292,10 @@ void SkipBehindTag(string_view* in) {
 
 // `{host="mx", job="mail"} `, the labels of a stream that Loki prints.
 bool TakeLabels(string_view* in) {
-  constexpr size_t kLongest = 1024;
+  constexpr size_t kLongestPrefix = 1024;
   if (!absl::StartsWith(*in, "{")) return false;
   bool quoted = false;
-  for (size_t i = 1; i < in->size() && i < kLongest; ++i) {
+  for (size_t i = 1; i < in->size() && i < kLongestPrefix; ++i) {
     const char c = (*in)[i];
     if (quoted && c == '\\') {
       ++i;

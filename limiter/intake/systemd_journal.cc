@@ -30,14 +30,14 @@ absl::Status Error(int error, absl::string_view doing) {
   return absl::UnavailableError(absl::StrCat(doing, ": ", std::strerror(-error)));
 }
 
-struct Files {
+struct JournalFiles {
   int readable = 0;
   std::string denied;  // one that we may not read
 };
 
 // Of the journal files in `directory`, those whose names begin with `begin`. Of this machine's
 // journal only the system's count: a user's own may always be read by that user.
-void LookForFiles(const std::string& directory, absl::string_view begin, Files* files) {
+void LookForFiles(const std::string& directory, absl::string_view begin, JournalFiles* files) {
   DIR* open = opendir(directory.c_str());
   if (open == nullptr) {
     if (errno == EACCES) files->denied = directory;
@@ -61,7 +61,7 @@ void LookForFiles(const std::string& directory, absl::string_view begin, Files* 
 
 // sd_journal_open(3) gives an empty journal both where there is none and where it may not be read.
 absl::Status SystemdJournal::Check(const std::string& directory) {
-  Files files;
+  JournalFiles files;
   sd_id128_t machine;
   char id[SD_ID128_STRING_MAX];
   if (!directory.empty()) {

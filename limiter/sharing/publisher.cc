@@ -17,7 +17,7 @@ constexpr int kBatchesARound = 50;       // then cases and beats have their turn
 constexpr int kRest = 3;
 constexpr absl::Duration kLongestRest = absl::Milliseconds(50);
 constexpr absl::Duration kDueSoon = absl::Seconds(5);
-constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
+constexpr absl::Duration kFirstRetryPause = absl::Milliseconds(50);
 constexpr absl::Duration kExactBeat = absl::Milliseconds(200);  // a slower one tells no offset
 
 }  // namespace
@@ -106,7 +106,7 @@ Publisher::Pause Publisher::Round() {
     return AfterGoodRound();
   }
   failures_ = std::min(failures_ + 1, 10);
-  absl::Duration pause = std::min(kFirstPause * (1 << failures_), kLongestPause);
+  absl::Duration pause = std::min(kFirstRetryPause * (1 << failures_), kLongestPause);
   jitter_ = jitter_ * 1664525 + 1013904223;  // so that many nodes do not come back at once
   pause = pause / 2 + pause / 2 * ((jitter_ >> 16) / 65536.0);
   return {pause, false};

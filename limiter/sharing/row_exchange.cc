@@ -15,7 +15,7 @@ namespace deferd {
 namespace {
 
 // Others' clocks may be a little ahead; a window can hold as many steps more than are live.
-constexpr int64_t kAhead = 3;
+constexpr int64_t kVersionsAhead = 3;
 
 // More than a domain can send in a step: a damaged row.
 constexpr int64_t kMostInACell = 1'000'000'000;
@@ -44,8 +44,9 @@ bool Sane(const WindowRow& row) {
 }
 
 // What may make a rule trip, by step, of a window's live steps and those ahead.
-std::array<int64_t, StepClock::kSteps + kAhead> BadByStep(const Window& window, int64_t now_step) {
-  std::array<int64_t, StepClock::kSteps + kAhead> sums = {};
+std::array<int64_t, StepClock::kSteps + kVersionsAhead> BadByStep(const Window& window,
+                                                                  int64_t now_step) {
+  std::array<int64_t, StepClock::kSteps + kVersionsAhead> sums = {};
   window.ForEach([&](int64_t step, CountedOutcome outcome, int64_t count) {
     const int64_t at = step - now_step + StepClock::kSteps - 1;
     const bool bad = outcome != CountedOutcome::kDelivered && outcome != CountedOutcome::kSurplus;
@@ -198,7 +199,7 @@ RowExchange::News RowExchange::SetRows(const RowKey& key, const StepClock& steps
     if (key.IsOfRecipients()) {
       NodeWindow one = {shared.node, {}, {}};
       const absl::Status read = ReadRecipients(shared.row, now_step - StepClock::kSteps + 1,
-                                               now_step + kAhead, shift, &one.recipients);
+                                               now_step + kVersionsAhead, shift, &one.recipients);
       if (!read.ok()) Refuse(key, shared.node, read.message());
       if (read.ok() && !one.empty()) nodes.push_back(std::move(one));
       continue;
@@ -212,7 +213,7 @@ RowExchange::News RowExchange::SetRows(const RowKey& key, const StepClock& steps
     NodeWindow one = {shared.node, {}, {}};
     for (const WindowCell& cell : row->cells) {
       const int64_t step = int64_t{cell.step} - shift;
-      if (step <= now_step - StepClock::kSteps || step > now_step + kAhead) continue;
+      if (step <= now_step - StepClock::kSteps || step > now_step + kVersionsAhead) continue;
       RestoreCell(cell, step, &one.window);
     }
     if (!one.empty()) nodes.push_back(std::move(one));
@@ -224,7 +225,7 @@ RowExchange::News RowExchange::SetRows(const RowKey& key, const StepClock& steps
     for (const NodeWindow& old : *before) known_windows[old.node] = &old;
   }
   for (const NodeWindow& one : nodes) {
-    std::array<int64_t, StepClock::kSteps + kAhead> known = {};
+    std::array<int64_t, StepClock::kSteps + kVersionsAhead> known = {};
     auto old = known_windows.find(one.node);
     if (old != known_windows.end()) known = BadByStep(old->second->window, now_step);
     if (old == known_windows.end() || old->second->recipients.entries() != one.recipients.entries())

@@ -33,16 +33,16 @@ constexpr int64_t kStartsSince = 1'000;
 // The rest of the work is to check the copy.
 constexpr double kCopyShare = 0.7;
 
-absl::Status Trouble(const std::string& path, absl::string_view what) {
+absl::Status FileTrouble(const std::string& path, absl::string_view what) {
   const std::string said = std::strerror(errno);
   return absl::FailedPreconditionError(absl::StrCat(path, ": cannot ", what, ": ", said));
 }
 
 absl::Status SyncPath(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return Trouble(path, "open");
+  if (fd < 0) return FileTrouble(path, "open");
   absl::Cleanup close_fd = [fd] { close(fd); };
-  return fsync(fd) == 0 ? absl::OkStatus() : Trouble(path, "sync");
+  return fsync(fd) == 0 ? absl::OkStatus() : FileTrouble(path, "sync");
 }
 
 std::string FolderOf(const std::string& path) {
@@ -122,7 +122,7 @@ class Input {
     input.fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (input.fd_ >= 0) return input;
     const bool missing = errno == ENOENT;
-    const absl::Status trouble = Trouble(path, "read");
+    const absl::Status trouble = FileTrouble(path, "read");
     return missing ? absl::NotFoundError(trouble.message()) : trouble;
   }
   Input(Input&& other) noexcept
@@ -136,18 +136,18 @@ class Input {
     struct stat file = {};
     const int64_t total = fstat(fd_, &file) == 0 ? file.st_size : 0;
     const int out = open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    if (out < 0) return Trouble(to, "write");
+    if (out < 0) return FileTrouble(to, "write");
     absl::Cleanup close_out = [out] { close(out); };
     std::string buffer(1 << 20, '\0');
     int64_t done = 0;
     while (true) {
       const ssize_t size = read(fd_, buffer.data(), buffer.size());
       if (size < 0 && errno == EINTR) continue;
-      if (size < 0) return Trouble(path_, "read");
+      if (size < 0) return FileTrouble(path_, "read");
       if (size == 0) break;
       for (ssize_t at = 0; at < size;) {
         const ssize_t written = write(out, buffer.data() + at, static_cast<size_t>(size - at));
-        if (written < 0 && errno != EINTR) return Trouble(to, "write");
+        if (written < 0 && errno != EINTR) return FileTrouble(to, "write");
         if (written > 0) at += written;
       }
       done += size;
@@ -156,7 +156,7 @@ class Input {
                  std::min(1.0, static_cast<double>(done) / static_cast<double>(total)));
       }
     }
-    return fsync(out) == 0 ? absl::OkStatus() : Trouble(to, "write");
+    return fsync(out) == 0 ? absl::OkStatus() : FileTrouble(to, "write");
   }
 
  private:
@@ -194,7 +194,7 @@ absl::Status Link(const std::string& from, const std::string& to) {
   if (errno == EEXIST) {
     return absl::AlreadyExistsError(absl::StrCat(to, ": is there already; name another file"));
   }
-  return Trouble(to, "write");
+  return FileTrouble(to, "write");
 }
 
 // While it lives, root works as the owner of the directory: that user, whom the internet's bytes
@@ -204,12 +204,12 @@ class AsOwnerOf {
   static absl::StatusOr<AsOwnerOf> Begin(const std::string& state_dir) {
     AsOwnerOf owner;
     struct stat dir = {};
-    if (stat(state_dir.c_str(), &dir) != 0) return Trouble(state_dir, "read");
+    if (stat(state_dir.c_str(), &dir) != 0) return FileTrouble(state_dir, "read");
     if (geteuid() != 0 || dir.st_uid == 0) return owner;
     owner.group_ = getegid();
-    if (setegid(dir.st_gid) != 0) return Trouble(state_dir, "become its group");
+    if (setegid(dir.st_gid) != 0) return FileTrouble(state_dir, "become its group");
     owner.changed_ = true;
-    if (seteuid(dir.st_uid) != 0) return Trouble(state_dir, "become its owner");
+    if (seteuid(dir.st_uid) != 0) return FileTrouble(state_dir, "become its owner");
     return owner;
   }
   AsOwnerOf(AsOwnerOf&& other) noexcept
@@ -254,16 +254,16 @@ absl::StatusOr<std::string> Replace(const std::string& copy, const std::string& 
   std::string kept = absl::StrCat(state, ".before-restore-",
                                   absl::FormatTime("%Y%m%dT%H%M%SZ", now, absl::UTCTimeZone()));
   if (link(state.c_str(), kept.c_str()) != 0) {
-    if (errno != ENOENT) return Trouble(kept, "write");
+    if (errno != ENOENT) return FileTrouble(kept, "write");
     kept.clear();
   }
   for (const char* suffix : {"-wal", "-shm"}) {
     const std::string from = state + suffix;
     const int moved =
         kept.empty() ? unlink(from.c_str()) : rename(from.c_str(), (kept + suffix).c_str());
-    if (moved != 0 && errno != ENOENT) return Trouble(from, "move aside");
+    if (moved != 0 && errno != ENOENT) return FileTrouble(from, "move aside");
   }
-  if (rename(copy.c_str(), state.c_str()) != 0) return Trouble(state, "replace");
+  if (rename(copy.c_str(), state.c_str()) != 0) return FileTrouble(state, "replace");
   absl::Status synced = SyncPath(state_dir);
   if (!synced.ok()) return synced;
   return kept;
@@ -278,7 +278,7 @@ absl::StatusOr<BackupInfo> WriteBackup(const std::string& state_dir, const std::
   if (access(file.c_str(), F_OK) == 0) {
     return absl::AlreadyExistsError(absl::StrCat(file, ": is there already; name another file"));
   }
-  if (access(state.c_str(), R_OK) != 0) return Trouble(state, "read");
+  if (access(state.c_str(), R_OK) != 0) return FileTrouble(state, "read");
   absl::StatusOr<NodeIdentity> identity = ReadIdentity(state_dir, node_name);
   if (!identity.ok()) return identity.status();
   const std::string part = absl::StrCat(file, ".part-", getpid());
@@ -286,7 +286,7 @@ absl::StatusOr<BackupInfo> WriteBackup(const std::string& state_dir, const std::
   absl::Cleanup remove = [&part] { RemoveDatabase(part); };
   // Addresses are in it: for nobody else, whatever the mask.
   const int fd = open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return Trouble(part, "write");
+  if (fd < 0) return FileTrouble(part, "write");
   close(fd);
   {
     absl::StatusOr<std::unique_ptr<Database>> db = OpenForReading(state);

@@ -20,7 +20,7 @@ constexpr off_t kHeaderBytes = 100;  // of each SQLite file; a shorter one it ta
 constexpr int64_t kApplicationId = 0x64667264;  // "dfrd"
 
 // Comments stay in the file: `.schema` shows them.
-constexpr char kTables[] = R"sql(
+constexpr char kCreateTables[] = R"sql(
 CREATE TABLE log (  -- how far each log is read
   source TEXT PRIMARY KEY,
   reader TEXT NOT NULL,
@@ -119,7 +119,7 @@ ALTER TABLE log ADD COLUMN cursor TEXT NOT NULL DEFAULT '';  -- of the journal's
 // deferd would take for as many messages.
 
 // An older deferd ignores this table, so it needs no format of its own.
-constexpr char kNoticeTable[] =
+constexpr char kCreateNotices[] =
     "CREATE TABLE IF NOT EXISTS notice "
     "(name TEXT PRIMARY KEY, text TEXT NOT NULL, crc INTEGER) WITHOUT ROWID;";
 
@@ -160,11 +160,11 @@ absl::Status MakeTables(Database* db) {
   status = format.status();
   if (status.ok() && *format < kStoreFormat) {
     status = db->Execute(absl::StrCat(
-        *format < 1 ? kTables : "", *format < 2 ? kTablesOfFormat2 : "",
+        *format < 1 ? kCreateTables : "", *format < 2 ? kTablesOfFormat2 : "",
         *format < 3 ? kTablesOfFormat3 : "", *format < 4 ? AddChecksums() : "",
         "PRAGMA application_id = ", kApplicationId, "; PRAGMA user_version = ", kStoreFormat));
   }
-  if (status.ok()) status = db->Execute(kNoticeTable);
+  if (status.ok()) status = db->Execute(kCreateNotices);
   if (status.ok()) status = db->Execute("COMMIT");
   if (!status.ok()) db->Rollback();
   return status;

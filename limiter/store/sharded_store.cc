@@ -14,8 +14,8 @@ namespace {
 using Steady = std::chrono::steady_clock;
 
 // A store that does not answer costs a deadline at each try.
-constexpr auto kRetry = std::chrono::milliseconds(1900);  // about a beat
-constexpr auto kRetryOfSlow = std::chrono::milliseconds(9900);
+constexpr auto kShardRetry = std::chrono::milliseconds(1900);  // about a beat
+constexpr auto kSlowShardRetry = std::chrono::milliseconds(9900);
 
 uint64_t Mixed(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -147,11 +147,11 @@ class ShardedStore : public SharedStore {
       ++part.connections;
       // Should it break at once, that is found out with the next beat.
       part.trouble = Named(part, TroubleStatus(SharedTrouble::kGone, "the connection broke"));
-      part.retry_at = now + kRetry;
+      part.retry_at = now + kShardRetry;
       return absl::OkStatus();
     }
     const bool slow = TroubleOf(part.trouble) == SharedTrouble::kSlow;
-    part.retry_at = Steady::now() + (slow ? kRetryOfSlow : kRetry);
+    part.retry_at = Steady::now() + (slow ? kSlowShardRetry : kShardRetry);
     return part.trouble;
   }
 

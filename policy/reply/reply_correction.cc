@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "policy/reply/reply_text.h"
+#include "policy/text.h"
 #include "re2/re2.h"
 
 namespace deferd {
@@ -18,7 +19,6 @@ namespace {
 constexpr size_t kMaxPattern = 400;  // bytes of the reply that are enough to know it by
 constexpr int kMinWords = 2;
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsAlpha(char c) { return absl::ascii_isalpha(static_cast<unsigned char>(c)); }
 bool IsWord(char c) {
   return IsDigit(c) || IsAlpha(c) || c == '_' || c == '-' || c == '.' || c == '/' || c == ':' ||

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "policy/text.h"
 
 namespace deferd {
 
@@ -21,7 +22,6 @@ constexpr size_t kMaxConceptsOfWord = 6;  // bounds the pairs
 constexpr int kPairDistance = 4;
 constexpr int kLongest = 6;  // bucket of lengths, each of four words
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsForeign(char c) { return static_cast<uint8_t>(c) >= 0x80; }
 bool BeginsWord(char c) {
   return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '@' || c == '#' ||

@@ -28,7 +28,7 @@ RE2::Options BytesOptions() {
   return options;
 }
 
-bool IsWord(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+bool IsWordByte(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
 // Reads what of RE2's language is a set of literals: characters, "[ab]", "(a|b)", "(?:a|b)" and
 // "?".
@@ -202,8 +202,8 @@ std::optional<PlainPattern> PlainPatternOf(absl::string_view pattern) {
   for (const std::string& literal : *literals) {
     if (literal.empty() || literal.size() > 255) return std::nullopt;
     // Beside another character "\b" asks for a word there, not for none.
-    if (plain.word_begins && !IsWord(literal.front())) return std::nullopt;
-    if (plain.word_ends && !IsWord(literal.back())) return std::nullopt;
+    if (plain.word_begins && !IsWordByte(literal.front())) return std::nullopt;
+    if (plain.word_ends && !IsWordByte(literal.back())) return std::nullopt;
   }
   plain.literals = *std::move(literals);
   return plain;
@@ -331,8 +331,8 @@ ReplyPatterns::Found ReplyPatterns::Search(absl::string_view text) const {
     for (const Bounded& bounded : literal.bounded) {
       if (bounded.part >= first) continue;
       const size_t begin = end - literal.size;
-      if (bounded.word_begins && begin > 0 && IsWord(text[begin - 1])) continue;
-      if (bounded.word_ends && end < text.size() && IsWord(text[end])) continue;
+      if (bounded.word_begins && begin > 0 && IsWordByte(text[begin - 1])) continue;
+      if (bounded.word_ends && end < text.size() && IsWordByte(text[end])) continue;
       first = bounded.part;
     }
   });

@@ -17,7 +17,7 @@ namespace deferd {
 namespace {
 
 // Takes the first word off `line`.
-absl::string_view TakeWord(absl::string_view* line) {
+absl::string_view TakeField(absl::string_view* line) {
   const size_t end = line->find_first_of(" \t");
   const absl::string_view word = line->substr(0, end);
   line->remove_prefix(word.size());
@@ -36,7 +36,7 @@ std::string ParseRule(absl::string_view id, absl::string_view rest, ReplyRule* r
            .reply_class = *reply_class,
            .scope = info.scope,
            .permanence = info.permanence};
-  absl::string_view scope = TakeWord(&rest);
+  absl::string_view scope = TakeField(&rest);
   rule->certain = absl::ConsumeSuffix(&scope, "!");
   rule->firm = absl::EndsWith(scope, "/P") || absl::EndsWith(scope, "/T");
   if (absl::ConsumeSuffix(&scope, "/p") || absl::ConsumeSuffix(&scope, "/P")) {
@@ -65,7 +65,7 @@ absl::StatusOr<ReplyRules> ParseReplyRules(absl::string_view text) {
     ++number;
     line = absl::StripAsciiWhitespace(line);
     if (line.empty() || line[0] == '#') continue;
-    const absl::string_view id = TakeWord(&line);
+    const absl::string_view id = TakeField(&line);
     std::string problem;
     if (id == "+") {
       if (parsed.rules.empty() || parsed.rules.back().patterns.empty() || line.empty()) {
@@ -80,8 +80,8 @@ absl::StatusOr<ReplyRules> ParseReplyRules(absl::string_view text) {
         parsed.rules.back().patterns.emplace_back(line);
       }
     } else if (id == "provider") {
-      ReplyProvider provider = {.name = std::string(TakeWord(&line))};
-      while (!line.empty()) provider.tokens.emplace_back(TakeWord(&line));
+      ReplyProvider provider = {.name = std::string(TakeField(&line))};
+      while (!line.empty()) provider.tokens.emplace_back(TakeField(&line));
       if (provider.tokens.empty()) problem = "a provider needs a name and tokens";
       parsed.providers.push_back(std::move(provider));
     } else {

@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "policy/reply/reply_wrapping.h"
+#include "policy/text.h"
 
 namespace deferd {
 
@@ -14,8 +15,6 @@ namespace {
 
 constexpr size_t kMaxAddress = 320;  // RFC 5321 4.5.3.1: 64 + 1 + 255
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsAlnum(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
 uint8_t Byte(absl::string_view text, size_t i) {
   return i < text.size() ? static_cast<uint8_t>(text[i]) : 0;
 }

@@ -7,15 +7,13 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
+#include "policy/text.h"
 
 namespace deferd {
 
 namespace {
 
 constexpr size_t kMaxLogPrefix = 1024;  // of a log line, before the answer
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsAlnum(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
 
 // The names under which MTAs tell after which command an answer came, and ours.
 struct StageName {

@@ -13,11 +13,11 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
 
-constexpr char kPolicy[] = "[rule.r]\nmin_bad = 3\npercent = 50\n";
+constexpr char kCommitterPolicy[] = "[rule.r]\nmin_bad = 3\npercent = 50\n";
 
 class CommitterTest : public testing::Test, public LimiterFixture {
  protected:
-  CommitterTest() : LimiterFixture(kPolicy, At(absl::Minutes(12))) {}
+  CommitterTest() : LimiterFixture(kCommitterPolicy, At(absl::Minutes(12))) {}
 
   // One event of a message of the source "log".
   void Tell(LogEvent::Kind kind, const std::string& id, int64_t offset) {
@@ -229,7 +229,7 @@ TEST_F(CommitterTest, SettingsThatChangedWhileItWasDown) {
   Start();
   EXPECT_EQ(CountsNow("a.example"), Counts());
   ASSERT_THAT(committer_->Commit(), IsOk());
-  settings_.policy = ParsedPolicy(kPolicy);
+  settings_.policy = ParsedPolicy(kCommitterPolicy);
   Start();
   EXPECT_EQ(CountsNow("a.example"), Counts());
 }

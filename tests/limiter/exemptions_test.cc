@@ -13,7 +13,7 @@
 namespace deferd {
 namespace {
 
-constexpr char kPolicy[] = R"(
+constexpr char kExemptionsPolicy[] = R"(
 [tag.news]
 domains = ["n.example", "*.letters.example"]
 [rule.logins]
@@ -27,7 +27,9 @@ percent = 50
 
 class Daemon : public LimiterFixture {
  public:
-  Daemon() : LimiterFixture(kPolicy, At(absl::Minutes(10))) { freshness_.Set({}, clock_.Now()); }
+  Daemon() : LimiterFixture(kExemptionsPolicy, At(absl::Minutes(10))) {
+    freshness_.Set({}, clock_.Now());
+  }
 
   static Subject Named(const std::string& text) {
     if (text.rfind("tag:", 0) == 0) return {SubjectKind::kDomain, text};

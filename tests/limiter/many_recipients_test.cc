@@ -21,7 +21,7 @@ using testing::AllOf;
 using testing::Ge;
 using testing::Le;
 
-constexpr char kPolicy[] = "[rule.r]\nmin_bad = 1000000\npercent = 50\n";
+constexpr char kManyPolicy[] = "[rule.r]\nmin_bad = 1000000\npercent = 50\n";
 
 // Notes how much a commit stores of contributions.
 class CountingStore : public ForwardingStore {
@@ -42,7 +42,7 @@ class CountingStore : public ForwardingStore {
 };
 
 // What becomes of the recipients of one message: a plain account, from the contract alone.
-class Oracle {
+class ManyOracle {
  public:
   void Feed(const Attempt& attempt) {
     Outcome& now = outcomes_.try_emplace(attempt.recipient, Outcome::kQueued).first->second;
@@ -78,7 +78,7 @@ class Oracle {
 
 class ManyRecipients : public testing::Test, public LimiterFixture {
  protected:
-  ManyRecipients() : LimiterFixture(kPolicy, At(absl::Minutes(50)), /*ledger=*/false) {
+  ManyRecipients() : LimiterFixture(kManyPolicy, At(absl::Minutes(50)), /*ledger=*/false) {
     auto counting = std::make_unique<CountingStore>(NewMemoryStore("0badcafe", {}));
     counting_ = counting.get();
     store_ = std::make_unique<FaultyStore>(std::move(counting));
@@ -104,7 +104,7 @@ TEST_F(ManyRecipients, CountsAreThoseOfTheOracleWhateverTheBatchesAndRestarts) {
       SCOPED_TRACE(absl::StrCat("batches of ", batch_size, restarts ? ", restarts" : ""));
       store_ = std::make_unique<FaultyStore>(NewMemoryStore("0badcafe", {}));
       Start();
-      Oracle oracle;
+      ManyOracle oracle;
       std::mt19937 random(7);
       constexpr int kAttempts = 2'000;
       for (int i = 0; i < kAttempts; i += batch_size) {

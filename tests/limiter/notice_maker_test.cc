@@ -12,11 +12,11 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr char kPolicy[] = "[rule.r]\nmin_bad = 3\npercent = 50\n";
+constexpr char kNoticePolicy[] = "[rule.r]\nmin_bad = 3\npercent = 50\n";
 
 class NoticeMakerTest : public testing::Test, public LimiterFixture {
  protected:
-  NoticeMakerTest() : LimiterFixture(kPolicy, At(absl::Minutes(12))) { Restart(); }
+  NoticeMakerTest() : LimiterFixture(kNoticePolicy, At(absl::Minutes(12))) { Restart(); }
 
   // The process dies and another one loads what is stored.
   void Restart() {
@@ -75,7 +75,7 @@ TEST_F(NoticeMakerTest, WhatIsInShadowOrLongOverIsToldToNobody) {
   Trip();
   EXPECT_TRUE(OpenCase("a.example", /*shadow=*/true).has_value());
   EXPECT_THAT(Kinds(), IsEmpty());
-  settings_.policy = ParsedPolicy(kPolicy);
+  settings_.policy = ParsedPolicy(kNoticePolicy);
   Restart();
   clock_.Advance(absl::Hours(48));
   Trip();

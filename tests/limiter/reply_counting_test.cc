@@ -16,7 +16,7 @@ using testing::Pair;
 constexpr char kThreeBadHalf[] = "[rule.r]\nmin_bad = 3\npercent = 50\n";
 constexpr char kGreylisted[] = "451 4.7.1 Greylisted, please try again in 300 seconds";
 constexpr char kFull[] = "452 4.2.2 The recipient's mailbox is full";
-constexpr char kUnknown[] = "550 5.1.1 No such user here";
+constexpr char kUnknownUser[] = "550 5.1.1 No such user here";
 constexpr char kIpListed[] =
     "554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using zen.spamhaus.org";
 
@@ -65,7 +65,7 @@ TEST_F(ReplyCounting, AFailureOfTheSameClassCounts) {
 
 TEST_F(ReplyCounting, LeftOutCountsAreInNoShare) {
   Start(kThreeBadHalf);
-  for (int i = 0; i < 3; ++i) Feed(Minutes(20), Outcome::kFailed, kUnknown);
+  for (int i = 0; i < 3; ++i) Feed(Minutes(20), Outcome::kFailed, kUnknownUser);
   for (int i = 0; i < 50; ++i) Feed(Minutes(21), Outcome::kDeferred, kGreylisted);
   EXPECT_EQ(Report().counts, (Counts{.failed = 3}));
   EXPECT_EQ(Report().counts.percent(), 100);
@@ -146,7 +146,7 @@ TEST_F(ReplyCounting, ThePolicyChoosesForEachClass) {
         "mailbox_full = { failed = \"left_out\" }\nreputation = \"counts\"\n");
   Feed(Minutes(20), Outcome::kDeferred, kGreylisted);
   EXPECT_EQ(Report().counts, (Counts{.deferred = 1}));
-  Feed(Minutes(20), Outcome::kFailed, kUnknown);
+  Feed(Minutes(20), Outcome::kFailed, kUnknownUser);
   Feed(Minutes(20), Outcome::kFailed, "552 5.2.2 mailbox full");
   Feed(Minutes(20), Outcome::kDeferred, kFull);  // as by default
   EXPECT_EQ(Report().counts, (Counts{.deferred = 1}));

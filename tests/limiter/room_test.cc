@@ -13,7 +13,7 @@ namespace {
 using absl::Minutes;
 using absl::Seconds;
 
-constexpr char kPolicy[] = "[rule.r]\nmin_bad = 10\npercent = 50\nblock_for = \"1h\"\n";
+constexpr char kRoomPolicy[] = "[rule.r]\nmin_bad = 10\npercent = 50\nblock_for = \"1h\"\n";
 
 class RoomTest : public testing::Test {
  protected:
@@ -30,7 +30,7 @@ class RoomTest : public testing::Test {
   }
 
   int next_ = 0;
-  LimiterFixture f_{kPolicy, At(Minutes(30))};
+  LimiterFixture f_{kRoomPolicy, At(Minutes(30))};
 };
 
 TEST_F(RoomTest, CountsNearALimitAreExactHoweverManySubjectsCome) {

@@ -20,7 +20,7 @@
 namespace deferd {
 namespace {
 
-constexpr char kPolicy[] = R"(
+constexpr char kSentLogPolicy[] = R"(
 [rule.messages]
 max_sent = 100000
 window = "24h"
@@ -34,7 +34,7 @@ constexpr char kBob[] = "bob@shop.example";
 
 class SentLog : public testing::Test {
  protected:
-  SentLog() : f_(kPolicy, kMorning) {
+  SentLog() : f_(kSentLogPolicy, kMorning) {
     auto lists = std::make_shared<ChargeLists>();
     EXPECT_TRUE(lists->relay_hosts.Add("127.0.0.1").ok());
     f_.settings_.lists = lists;

@@ -20,7 +20,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr char kPolicy[] = R"(
+constexpr char kSentPolicy[] = R"(
 [rule.hourly]
 max_sent = 5
 window = "1h"
@@ -37,7 +37,7 @@ action = "reject"
 
 class SentRules : public testing::Test, protected LimiterFixture {
  protected:
-  explicit SentRules(const std::string& policy = kPolicy)
+  explicit SentRules(const std::string& policy = kSentPolicy)
       : LimiterFixture(policy, At(absl::Minutes(5))) {}
 
   void Tell(LogEvent::Kind kind, const std::string& id, const std::string& login, absl::Duration at,

@@ -18,7 +18,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-Subject Of(absl::string_view text) { return Subject::Parse(text).value(); }
+Subject SubjectOf(absl::string_view text) { return Subject::Parse(text).value(); }
 
 Policy Read(absl::string_view text, ReadListFile read_file = {}) {
   absl::StatusOr<Policy> policy = ParsePolicy(text, "p.toml", std::move(read_file));
@@ -33,7 +33,7 @@ std::vector<std::string> Names(const RuleList& rules) {
 }
 
 std::vector<std::string> For(const Policy& policy, absl::string_view subject) {
-  return Names(RulesFor(policy, Of(subject)));
+  return Names(RulesFor(policy, SubjectOf(subject)));
 }
 
 constexpr absl::string_view kNewsletters = R"(
@@ -65,9 +65,10 @@ TEST(RulesFor, ARuleStandsInForAnotherForThoseThatItSelects) {
 TEST(RulesFor, LooserLimitsReallyAreLooser) {
   const Policy policy = Read(kNewsletters);
   const auto strictest = [&](absl::string_view subject) {
-    const std::vector<Decision> decisions = EvaluateAll(policy, Of(subject), [](const Rule&) {
-      return Counts{50, 25, 25};
-    });
+    const std::vector<Decision> decisions =
+        EvaluateAll(policy, SubjectOf(subject), [](const Rule&) {
+          return Counts{50, 25, 25};
+        });
     const Decision* decision = Strictest(policy, decisions, /*shadow=*/false);
     return decision == nullptr ? "" : decision->rule->name;
   };
@@ -85,7 +86,8 @@ domains = ["news.example"]
 instead_of = "ratio"
 )");
   EXPECT_THAT(For(policy, "news.example"), ElementsAre("ratio", "newsletter"));
-  EXPECT_EQ(RuleReasons(policy, Of("news.example"))[1].why, "it is off: it gives no percent");
+  EXPECT_EQ(RuleReasons(policy, SubjectOf("news.example"))[1].why,
+            "it is off: it gives no percent");
 }
 
 TEST(RulesFor, AnEmptyListNamesNobodyAndNoListEverybody) {
@@ -130,20 +132,20 @@ percent = 1
   EXPECT_THAT(For(policy, "ann@example.com"), IsEmpty());
   EXPECT_THAT(For(policy, "eve@example.com"), ElementsAre("domain"));
   EXPECT_THAT(For(policy, "example.com"), IsEmpty());
-  EXPECT_THAT(Names(RulesFor(policy, Of("login:smtpout"), false, "example.com")),
+  EXPECT_THAT(Names(RulesFor(policy, SubjectOf("login:smtpout"), false, "example.com")),
               ElementsAre("domain"));
 }
 
 TEST(RulesFor, ReasonsSayWhyNot) {
   const Policy policy = Read(kNewsletters);
-  const std::vector<RuleReason> reasons = RuleReasons(policy, Of("news.example"));
+  const std::vector<RuleReason> reasons = RuleReasons(policy, SubjectOf("news.example"));
   ASSERT_EQ(reasons.size(), 3u);
   EXPECT_FALSE(reasons[0].judges);
   EXPECT_EQ(reasons[0].why, "rule newsletter judges it instead (instead_of)");
   EXPECT_TRUE(reasons[2].judges);
   EXPECT_EQ(reasons[2].rule->line, 11);
-  EXPECT_EQ(RuleReasons(policy, Of("bob@news.example"))[0].why, "it judges kind domain");
-  EXPECT_EQ(RuleReasons(policy, Of("shop.example"))[2].why,
+  EXPECT_EQ(RuleReasons(policy, SubjectOf("bob@news.example"))[0].why, "it judges kind domain");
+  EXPECT_EQ(RuleReasons(policy, SubjectOf("shop.example"))[2].why,
             "its domains, logins and tags do not list it");
 }
 
@@ -161,15 +163,15 @@ logins = ["robot@example.com"]
 reason = "until the move"
 by = "anna"
 )");
-  EXPECT_TRUE(policy.Exempts(Of("old.example"), absl::UnixEpoch()));
-  EXPECT_TRUE(policy.Exempts(Of("gateway.example"), absl::UnixEpoch()));
-  EXPECT_TRUE(policy.Exempts(Of("a.relay.example"), absl::UnixEpoch()));
-  EXPECT_TRUE(policy.Exempts(Of("bob@a.relay.example"), absl::UnixEpoch()));
-  EXPECT_FALSE(policy.Exempts(Of("lost.relay.example"), absl::UnixEpoch()));
-  EXPECT_TRUE(policy.Exempts(Of("robot@example.com"), absl::UnixEpoch()));
-  EXPECT_FALSE(policy.Exempts(Of("example.com"), absl::UnixEpoch()));
-  EXPECT_FALSE(policy.Exempts(Of("bob@example.com"), absl::UnixEpoch()));
-  EXPECT_TRUE(policy.Exempts(Of("account:web1"), absl::UnixEpoch(), "gateway.example"));
+  EXPECT_TRUE(policy.Exempts(SubjectOf("old.example"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(SubjectOf("gateway.example"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(SubjectOf("a.relay.example"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(SubjectOf("bob@a.relay.example"), absl::UnixEpoch()));
+  EXPECT_FALSE(policy.Exempts(SubjectOf("lost.relay.example"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(SubjectOf("robot@example.com"), absl::UnixEpoch()));
+  EXPECT_FALSE(policy.Exempts(SubjectOf("example.com"), absl::UnixEpoch()));
+  EXPECT_FALSE(policy.Exempts(SubjectOf("bob@example.com"), absl::UnixEpoch()));
+  EXPECT_TRUE(policy.Exempts(SubjectOf("account:web1"), absl::UnixEpoch(), "gateway.example"));
 }
 
 // Random policies: the index finds what a plain look at every rule finds; and rules in shadow
@@ -222,7 +224,7 @@ TEST_P(RandomPolicyTest, TheIndexFindsWhatAPlainLookFinds) {
     Policy plain = policy;
     plain.index = nullptr;
     for (int i = 0; i < 10; ++i) {
-      const Subject subject = Of(SomeDomain());
+      const Subject subject = SubjectOf(SomeDomain());
       const RuleList indexed = RulesFor(policy, subject);
       EXPECT_EQ(Names(indexed), Names(RulesFor(plain, subject)));
       std::vector<std::string> reasons;
@@ -245,7 +247,7 @@ TEST_P(RandomPolicyTest, ShadowNeverChangesWhatIsEnforced) {
     enforced.index = nullptr;
     std::erase_if(enforced.rules, [](const Rule& rule) { return rule.shadow; });
     for (int i = 0; i < 10; ++i) {
-      const Subject subject = Of(SomeDomain());
+      const Subject subject = SubjectOf(SomeDomain());
       const Counts counts = SomeCounts();
       const auto name = [&](const Policy& judged) {
         const std::vector<Decision> decisions =

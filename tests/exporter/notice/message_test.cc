@@ -28,12 +28,12 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::Pair;
 
-const absl::Time kNoon = absl::FromUnixSeconds(1'790'000'000);
+const absl::Time kMessageTime = absl::FromUnixSeconds(1'790'000'000);
 
 Notice Blocked() {
   return {.id = "n1-1-7:blocked",
           .kind = NoticeKind::kBlocked,
-          .time = kNoon,
+          .time = kMessageTime,
           .subject = "shop.example",
           .domain = "shop.example",
           .thread = "n1-1-7",
@@ -226,7 +226,7 @@ TEST(NoticeMessageTest, HostileTextStaysTextInHeadersHtmlAndJson) {
                                      .host = "mx.example",
                                      .language = "en",
                                      .title = evil},
-                                    kNoon);
+                                    kMessageTime);
   const std::string head = mail.substr(0, mail.find("\r\n\r\n"));
   for (absl::string_view line : absl::StrSplit(head, "\r\n")) {
     EXPECT_LE(line.size(), 998u);
@@ -249,10 +249,10 @@ TEST(NoticeMessageTest, AMailIsMarkedAsAutomaticAndThreaded) {
   Notice later = Blocked();
   later.id = "n1-1-7:unblocked";
   later.kind = NoticeKind::kUnblocked;
-  const std::string first = MailText(MessageOf(Blocked(), Json(), 0, "en"), frame, kNoon);
+  const std::string first = MailText(MessageOf(Blocked(), Json(), 0, "en"), frame, kMessageTime);
   const std::string again =
-      MailText(MessageOf(Blocked(), Json(), 0, "en"), frame, kNoon + absl::Hours(1));
-  const std::string second = MailText(MessageOf(later, Json(), 0, "en"), frame, kNoon);
+      MailText(MessageOf(Blocked(), Json(), 0, "en"), frame, kMessageTime + absl::Hours(1));
+  const std::string second = MailText(MessageOf(later, Json(), 0, "en"), frame, kMessageTime);
   const auto header = [](const std::string& mail, const std::string& name) {
     const size_t at = mail.find("\r\n" + name + ": ");
     return at == std::string::npos ? "" : mail.substr(at, mail.find("\r\n", at + 2) - at);

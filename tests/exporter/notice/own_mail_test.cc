@@ -16,26 +16,26 @@
 namespace deferd {
 namespace {
 
-const absl::Time kNoon = absl::FromUnixSeconds(1'790'000'000);
+const absl::Time kBounceTime = absl::FromUnixSeconds(1'790'000'000);
 
 TEST(OwnMailTest, AnArrivalIsTakenOnceAndOnlyAboutTheTimeOfSending) {
   OwnMail own;
-  EXPECT_FALSE(own.TakeArrival("deferd.a@mx", kNoon));
-  own.Expect("deferd.a@mx", kNoon);
-  EXPECT_FALSE(own.TakeArrival("<deferd.b@mx>", kNoon));
-  EXPECT_FALSE(own.TakeArrival("deferd.a@mx", kNoon - OwnMail::kBefore - absl::Seconds(1)));
-  EXPECT_FALSE(own.TakeArrival("deferd.a@mx", kNoon + OwnMail::kAfter + absl::Seconds(1)));
-  EXPECT_TRUE(own.TakeArrival("<deferd.a@mx>", kNoon + absl::Seconds(2)));
+  EXPECT_FALSE(own.TakeArrival("deferd.a@mx", kBounceTime));
+  own.Expect("deferd.a@mx", kBounceTime);
+  EXPECT_FALSE(own.TakeArrival("<deferd.b@mx>", kBounceTime));
+  EXPECT_FALSE(own.TakeArrival("deferd.a@mx", kBounceTime - OwnMail::kBefore - absl::Seconds(1)));
+  EXPECT_FALSE(own.TakeArrival("deferd.a@mx", kBounceTime + OwnMail::kAfter + absl::Seconds(1)));
+  EXPECT_TRUE(own.TakeArrival("<deferd.a@mx>", kBounceTime + absl::Seconds(2)));
   // Whoever has read the notice knows its Message-ID by now.
-  EXPECT_FALSE(own.TakeArrival("deferd.a@mx", kNoon + absl::Seconds(3)));
+  EXPECT_FALSE(own.TakeArrival("deferd.a@mx", kBounceTime + absl::Seconds(3)));
 }
 
 TEST(OwnMailTest, TheOldestAreForgotten) {
   OwnMail own;
-  own.Expect("first@mx", kNoon);
-  for (size_t i = 0; i < OwnMail::kMost; ++i) own.Expect(absl::StrCat(i, "@mx"), kNoon);
-  EXPECT_FALSE(own.TakeArrival("first@mx", kNoon));
-  EXPECT_TRUE(own.TakeArrival("0@mx", kNoon));
+  own.Expect("first@mx", kBounceTime);
+  for (size_t i = 0; i < OwnMail::kMost; ++i) own.Expect(absl::StrCat(i, "@mx"), kBounceTime);
+  EXPECT_FALSE(own.TakeArrival("first@mx", kBounceTime));
+  EXPECT_TRUE(own.TakeArrival("0@mx", kBounceTime));
 }
 
 // A server that says nothing, and where its client comes from.

@@ -126,10 +126,10 @@ TEST(Stops, CheckAndWhyNeverDisagree) {
   }
 }
 
-constexpr char kPolicy[] = "[rule.r]\nmin_bad = 4\npercent = 50\n";
+constexpr char kStopsPolicy[] = "[rule.r]\nmin_bad = 4\npercent = 50\n";
 
 TEST(Stops, ADomainsPageNamesItsLoginsThatAreBlocked) {
-  World world(kPolicy);
+  World world(kStopsPolicy);
   world.Feed("a.example", Minutes(50), Outcome::kDelivered);
   world.Put("login:bob@a.example", Minutes(90), false, false);
   world.Put("login:eve@a.example", Minutes(90), false, true);
@@ -173,7 +173,7 @@ TEST(Stops, WhatABlockedLoginDidIsLeftOutOfItsDomainsNumbers) {
 }
 
 TEST(Stops, ALoginsPageNamesItsDomainsBlock) {
-  World world(kPolicy);
+  World world(kStopsPolicy);
   world.Put("a.example", Minutes(90), true, false);
   const std::string page = WhyPage(world.Ask("why", "login:bob@a.example"), /*all=*/true);
   EXPECT_THAT(page, HasSubstr("login:bob@a.example CANNOT SEND"));
@@ -182,7 +182,7 @@ TEST(Stops, ALoginsPageNamesItsDomainsBlock) {
 }
 
 TEST(Stops, HeldMailAndWhomItWaitsFor) {
-  World world(kPolicy);
+  World world(kStopsPolicy);
   world.held_ = {{{"subject", "login:bob@a.example"},
                   {"messages", 12},
                   {"overdue", 0},
@@ -197,7 +197,7 @@ TEST(Stops, HeldMailAndWhomItWaitsFor) {
 }
 
 TEST(Stops, WhatKeepsADomainFromBeingBlockedIsSaidAndNothingIsForecast) {
-  World world(absl::StrCat(kPolicy, "[exempt]\ndomains = [\"a.example\"]\n"));
+  World world(absl::StrCat(kStopsPolicy, "[exempt]\ndomains = [\"a.example\"]\n"));
   ChargeLists lists;
   lists.hosted.push_back(*DomainPattern::Parse("a.example"));
   world.Use(lists);

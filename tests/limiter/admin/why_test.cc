@@ -22,11 +22,11 @@ using absl::Minutes;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr char kPolicy[] = "[rule.r]\nmin_bad = 4\npercent = 50\n";
+constexpr char kWhyPolicy[] = "[rule.r]\nmin_bad = 4\npercent = 50\n";
 
 class WhyTest : public testing::Test, public LimiterFixture {
  protected:
-  WhyTest() : LimiterFixture(kPolicy, At(Minutes(30))) {}
+  WhyTest() : LimiterFixture(kWhyPolicy, At(Minutes(30))) {}
 
   void Send(absl::Duration at, Outcome outcome, const std::string& reply,
             const std::string& login = "shop@a.example", const std::string& message = "",

@@ -11,14 +11,14 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string Limit(int min_bad, const std::string& mode = "enforce") {
+std::string LimitOf(int min_bad, const std::string& mode = "enforce") {
   return absl::StrCat("mode = \"", mode, "\"\n[rule.r]\nmin_bad = ", min_bad, "\npercent = 50\n");
 }
 
 // Ten domains, one message each at least; d0 and d1 have five failures.
 class ReloadGuardTest : public testing::Test, public LimiterFixture {
  protected:
-  ReloadGuardTest() : LimiterFixture(Limit(100), At(absl::Hours(3))) {
+  ReloadGuardTest() : LimiterFixture(LimitOf(100), At(absl::Hours(3))) {
     for (int i = 0; i < 10; ++i) {
       const std::string domain = absl::StrCat("d", i, ".example");
       FeedMany(i < 2 ? 5 : 1, domain, absl::Minutes(i),
@@ -44,24 +44,24 @@ class ReloadGuardTest : public testing::Test, public LimiterFixture {
 };
 
 TEST_F(ReloadGuardTest, RefusesWhatAltersMoreOfTheSubjectsAndSaysWhom) {
-  EXPECT_THAT(Check(50, Limit(100), Limit(5)), IsOk());
-  const absl::Status refused = Check(5, Limit(100), Limit(5));
+  EXPECT_THAT(Check(50, LimitOf(100), LimitOf(5)), IsOk());
+  const absl::Status refused = Check(5, LimitOf(100), LimitOf(5));
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(refused.message(), HasSubstr("2 newly blocked (d0.example, d1.example)"));
   EXPECT_THAT(refused.message(), HasSubstr("--force"));
-  EXPECT_THAT(Check(5, Limit(5), Limit(100)).message(), HasSubstr("2 newly free"));
-  EXPECT_THAT(Check(0, Limit(5), Limit(4)), IsOk()) << "the same are blocked, for as long";
+  EXPECT_THAT(Check(5, LimitOf(5), LimitOf(100)).message(), HasSubstr("2 newly free"));
+  EXPECT_THAT(Check(0, LimitOf(5), LimitOf(4)), IsOk()) << "the same are blocked, for as long";
   EXPECT_EQ(unknown_, "");
 }
 
 TEST_F(ReloadGuardTest, TheModeIsPartOfTheChange) {
-  EXPECT_THAT(Check(5, Limit(100), Limit(5, "shadow")), IsOk());
-  EXPECT_THAT(Check(5, Limit(5, "shadow"), Limit(5)).message(), HasSubstr("2 newly blocked"));
-  EXPECT_THAT(Check(5, Limit(5), Limit(5, "shadow")).message(), HasSubstr("2 newly free"));
+  EXPECT_THAT(Check(5, LimitOf(100), LimitOf(5, "shadow")), IsOk());
+  EXPECT_THAT(Check(5, LimitOf(5, "shadow"), LimitOf(5)).message(), HasSubstr("2 newly blocked"));
+  EXPECT_THAT(Check(5, LimitOf(5), LimitOf(5, "shadow")).message(), HasSubstr("2 newly free"));
 }
 
 TEST_F(ReloadGuardTest, WhatIsOutOfTimeRefusesNothingAndIsSaid) {
-  EXPECT_THAT(Check(5, Limit(100), Limit(5), /*out_of_time=*/true), IsOk());
+  EXPECT_THAT(Check(5, LimitOf(100), LimitOf(5), /*out_of_time=*/true), IsOk());
   EXPECT_THAT(unknown_, HasSubstr("only 0 attempts"));
 }
 

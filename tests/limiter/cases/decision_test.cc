@@ -14,7 +14,7 @@
 namespace deferd {
 namespace {
 
-constexpr char kBad[] = "bad.example";
+constexpr char kDecided[] = "bad.example";
 
 TEST(WhichWins, Table) {
   const absl::Time early = kMorning;
@@ -122,7 +122,7 @@ class CutOff : public MemoryCluster {
 
 std::vector<std::string> Changes(const Node& node) {
   std::vector<std::string> changes;
-  for (const CaseEvent& event : node.cases_->EventsOf(Node::Domain(kBad), 50)) {
+  for (const CaseEvent& event : node.cases_->EventsOf(Node::Domain(kDecided), 50)) {
     changes.push_back(std::string(CaseChangeName(event.change)));
   }
   return changes;
@@ -130,18 +130,18 @@ std::vector<std::string> Changes(const Node& node) {
 
 TEST(Decisions, AnOlderUnsharedUnblockDoesNotBeatALaterBlock) {
   CutOff nodes(2);
-  nodes[0].Block(kBad);
+  nodes[0].Block(kDecided);
   nodes.Sync();
-  ASSERT_TRUE(nodes[1].Blocked(kBad));
+  ASSERT_TRUE(nodes[1].Blocked(kDecided));
   nodes.Advance(absl::Minutes(1));
-  ASSERT_TRUE(nodes[0].Unblock(kBad).ok());  // cut off: not shared
+  ASSERT_TRUE(nodes[0].Unblock(kDecided).ok());  // cut off: not shared
   nodes.Advance(absl::Minutes(1));
-  nodes[1].Block(kBad);
+  nodes[1].Block(kDecided);
   nodes.SyncOnly({1});
   nodes.Sync();
   for (size_t i : {0, 1}) {
-    EXPECT_TRUE(nodes[i].Blocked(kBad)) << i;
-    const std::optional<Case> open = nodes[i].cases_->FindOpen(Node::Domain(kBad), false);
+    EXPECT_TRUE(nodes[i].Blocked(kDecided)) << i;
+    const std::optional<Case> open = nodes[i].cases_->FindOpen(Node::Domain(kDecided), false);
     ASSERT_TRUE(open.has_value());
     ASSERT_TRUE(open->overruled.has_value()) << "both are shown, on node " << i;
     EXPECT_FALSE(open->overruled->blocked);
@@ -151,50 +151,50 @@ TEST(Decisions, AnOlderUnsharedUnblockDoesNotBeatALaterBlock) {
 
 TEST(Decisions, AnOlderUnsharedBlockDoesNotBeatALaterUnblock) {
   CutOff nodes(2);
-  nodes[0].Block(kBad);
+  nodes[0].Block(kDecided);
   nodes.Sync();
   nodes.Advance(absl::Minutes(1));
-  nodes[0].Block(kBad);
-  nodes[0].Block(kBad);  // whatever the revision
+  nodes[0].Block(kDecided);
+  nodes[0].Block(kDecided);  // whatever the revision
   nodes.Advance(absl::Minutes(1));
-  ASSERT_TRUE(nodes[1].Unblock(kBad).ok());
+  ASSERT_TRUE(nodes[1].Unblock(kDecided).ok());
   nodes.SyncOnly({1});
   nodes.Sync();
-  for (size_t i : {0, 1}) EXPECT_FALSE(nodes[i].Blocked(kBad)) << i;
+  for (size_t i : {0, 1}) EXPECT_FALSE(nodes[i].Blocked(kDecided)) << i;
   EXPECT_THAT(Changes(nodes[0]), testing::Contains("blocked"));
 }
 
 TEST(Decisions, ALaterUnsharedOneHolds) {
   CutOff nodes(2);
-  nodes[0].Block(kBad);
+  nodes[0].Block(kDecided);
   nodes.Sync();
   nodes.Advance(absl::Minutes(1));
-  for (int i = 0; i < 3; ++i) nodes[1].Block(kBad);
+  for (int i = 0; i < 3; ++i) nodes[1].Block(kDecided);
   nodes.SyncOnly({1});
   nodes.Advance(absl::Minutes(1));
-  ASSERT_TRUE(nodes[0].Unblock(kBad).ok());
+  ASSERT_TRUE(nodes[0].Unblock(kDecided).ok());
   nodes.Sync();
-  for (size_t i : {0, 1}) EXPECT_FALSE(nodes[i].Blocked(kBad)) << i;
+  for (size_t i : {0, 1}) EXPECT_FALSE(nodes[i].Blocked(kDecided)) << i;
 }
 
 TEST(Decisions, WhatARuleDidMeanwhileBeatsNoPerson) {
   CutOff nodes(2);
   nodes.Sync();
-  nodes[0].Fail(kBad, 5);
-  ASSERT_TRUE(nodes[0].Blocked(kBad));
+  nodes[0].Fail(kDecided, 5);
+  ASSERT_TRUE(nodes[0].Blocked(kDecided));
   nodes.Advance(absl::Minutes(61));
-  nodes[0].Fail(kBad, 5);
+  nodes[0].Fail(kDecided, 5);
   nodes[0].Tick();  // extended or opened anew: more revisions
-  nodes[1].Block(kBad);
-  ASSERT_TRUE(nodes[1].Unblock(kBad).ok());
+  nodes[1].Block(kDecided);
+  ASSERT_TRUE(nodes[1].Unblock(kDecided).ok());
   nodes.SyncOnly({1});
   nodes.Sync();
-  for (size_t i : {0, 1}) EXPECT_FALSE(nodes[i].Blocked(kBad)) << i;
+  for (size_t i : {0, 1}) EXPECT_FALSE(nodes[i].Blocked(kDecided)) << i;
 }
 
 TEST(Decisions, ANodeOfTheVersionBeforeIsUnderstood) {
   CutOff nodes(1);
-  nodes[0].Block(kBad);
+  nodes[0].Block(kDecided);
   nodes.Sync();
   auto old = nodes.server_.NewStore({.node = "cccccccc"});
   ASSERT_TRUE(old->Connect().ok());
@@ -216,7 +216,7 @@ TEST(Decisions, ANodeOfTheVersionBeforeIsUnderstood) {
   replace("\"closed_at\":null", absl::StrCat("\"closed_at\":", absl::ToUnixMicros(at)));
   ASSERT_TRUE(old->PutCase(ended)->written);
   nodes.Sync();
-  EXPECT_FALSE(nodes[0].Blocked(kBad));
+  EXPECT_FALSE(nodes[0].Blocked(kDecided));
   EXPECT_EQ(*old->ReadCases(), std::vector<SharedCase>{ended}) << "nothing is put against it";
 }
 
@@ -235,15 +235,15 @@ TEST(Decisions, AfterAnyCutsTheLastPersonsWordHoldsEverywhere) {
       switch (random() % 5) {
         case 0:
         case 1:
-          nodes[who].Block(kBad, absl::Hours(48));
+          nodes[who].Block(kDecided, absl::Hours(48));
           last = true;
           break;
         case 2:
         case 3:
-          if (nodes[who].Unblock(kBad).ok()) last = false;
+          if (nodes[who].Unblock(kDecided).ok()) last = false;
           break;
         case 4:
-          if (!last.has_value()) nodes[who].Fail(kBad, 5);
+          if (!last.has_value()) nodes[who].Fail(kDecided, 5);
           if (random() % 3 == 0) nodes[who].Start();
           break;
       }
@@ -262,7 +262,7 @@ TEST(Decisions, AfterAnyCutsTheLastPersonsWordHoldsEverywhere) {
     nodes.SyncOnly(all);
     nodes.SyncOnly(all);
     for (size_t i : all) {
-      EXPECT_EQ(nodes[i].Blocked(kBad), *last) << "node " << i;
+      EXPECT_EQ(nodes[i].Blocked(kDecided), *last) << "node " << i;
       EXPECT_EQ(nodes[i].limiter_->nodes().stats().waiting_cases, 0u) << "settled";
     }
   }

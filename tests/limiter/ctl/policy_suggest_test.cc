@@ -16,7 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 
-ReplayOptions BySender(const std::string& policy) {
+ReplayOptions ChargedBySender(const std::string& policy) {
   ReplayOptions options;
   options.paths = {TestData("exim/exim-default.log")};
   absl::StatusOr<Policy> parsed = ParsePolicy(policy, "p.toml");
@@ -29,13 +29,13 @@ ReplayOptions BySender(const std::string& policy) {
 
 // A replay with the one rule is the truth of each cell.
 TEST(SuggestLimits, EachCellIsWhatAReplayWithThatRuleBlocks) {
-  absl::StatusOr<Json> suggestion = SuggestLimits(BySender(""), SubjectKind::kDomain);
+  absl::StatusOr<Json> suggestion = SuggestLimits(ChargedBySender(""), SubjectKind::kDomain);
   ASSERT_THAT(suggestion, IsOk());
   int compared = 0, blocked = 0;
   for (const Json& cell : (*suggestion)["cells"]) {
     const int percent = cell["percent"];
     if (percent % 20 != 10) continue;
-    absl::StatusOr<Json> replay = Replay(BySender(absl::StrCat(
+    absl::StatusOr<Json> replay = Replay(ChargedBySender(absl::StrCat(
         "[rule.one]\nmin_bad = ", cell["min_bad"].get<int64_t>(), "\npercent = ", percent, "\n")));
     ASSERT_THAT(replay, IsOk());
     int64_t subjects = 0;
@@ -67,7 +67,7 @@ TEST(SuggestLimits, TellsWhichBlocksAPersonLifted) {
                    block("d.example", "2026-11-22T11:00:00Z", "root", /*manual=*/true),
                    Json{{"subject", "e.example"}, {"manual", false}, {"shadow", false}}}));
   ASSERT_EQ(lifted.size(), 2u) << "of rules' blocks, by people";
-  ReplayOptions options = BySender("");
+  ReplayOptions options = ChargedBySender("");
   options.lists = ChargeLists();
   options.lists.local = true;
   const auto next = [&](EventBatch* batch) -> absl::StatusOr<bool> {
@@ -96,7 +96,7 @@ TEST(SuggestLimits, TellsWhichBlocksAPersonLifted) {
 }
 
 TEST(SuggestLimits, FewerBlocksTheHigherTheLimits) {
-  absl::StatusOr<Json> suggestion = SuggestLimits(BySender(""), SubjectKind::kDomain);
+  absl::StatusOr<Json> suggestion = SuggestLimits(ChargedBySender(""), SubjectKind::kDomain);
   ASSERT_THAT(suggestion, IsOk());
   const Json& cells = (*suggestion)["cells"];
   for (size_t i = 1; i < cells.size(); ++i) {

@@ -16,7 +16,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-constexpr char kId[] = "1hIAif-00H7J4-Lb";
+constexpr char kLineId[] = "1hIAif-00H7J4-Lb";
 
 absl::string_view KindName(EximLineKind kind) {
   switch (kind) {
@@ -50,7 +50,7 @@ absl::string_view KindName(EximLineKind kind) {
   return "?";
 }
 
-void AppendIf(absl::string_view name, absl::string_view value, std::string* to) {
+void AppendField(absl::string_view name, absl::string_view value, std::string* to) {
   if (!value.empty()) absl::StrAppend(to, " ", name, "=", value);
 }
 
@@ -60,22 +60,22 @@ std::string Describe(absl::string_view text) {
   const EximLine line = ParseEximLine(text);
   std::string said(KindName(line.kind));
   if (line.kind == EximLineKind::kRejected) return said;  // see DescribeRefusal
-  AppendIf("rcpt", line.recipient, &said);
-  AppendIf("orig", line.original, &said);
-  AppendIf("R", line.router, &said);
-  AppendIf("T", line.transport, &said);
-  AppendIf("host", line.host, &said);
-  AppendIf("ip", line.host_ip, &said);
+  AppendField("rcpt", line.recipient, &said);
+  AppendField("orig", line.original, &said);
+  AppendField("R", line.router, &said);
+  AppendField("T", line.transport, &said);
+  AppendField("host", line.host, &said);
+  AppendField("ip", line.host_ip, &said);
   if (line.kind == EximLineKind::kDeferred) absl::StrAppend(&said, " code=", line.defer_code);
   if (line.has_host) absl::StrAppend(&said, " remote");
-  AppendIf("text", line.text, &said);
-  AppendIf("account", line.account, &said);
-  AppendIf("domain", line.identified_domain, &said);
+  AppendField("text", line.text, &said);
+  AppendField("account", line.account, &said);
+  AppendField("domain", line.identified_domain, &said);
   return said;
 }
 
 std::string DescribeWithId(absl::string_view rest) {
-  return Describe(absl::StrCat(kId, " ", rest));
+  return Describe(absl::StrCat(kLineId, " ", rest));
 }
 
 TEST(EximLine, Ids) {
@@ -307,12 +307,12 @@ std::string DescribeRefusal(absl::string_view text) {
   const EximLine line = ParseEximLine(text);
   if (line.kind != EximLineKind::kRejected) return "none";
   std::string said(line.refused);
-  AppendIf("sender", line.sender, &said);
-  AppendIf("login", line.login, &said);
-  AppendIf("host", line.host, &said);
-  AppendIf("ip", line.host_ip, &said);
-  AppendIf("rcpt", line.recipient, &said);
-  AppendIf("text", line.text, &said);
+  AppendField("sender", line.sender, &said);
+  AppendField("login", line.login, &said);
+  AppendField("host", line.host, &said);
+  AppendField("ip", line.host_ip, &said);
+  AppendField("rcpt", line.recipient, &said);
+  AppendField("text", line.text, &said);
   return said;
 }
 

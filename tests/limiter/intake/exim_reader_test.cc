@@ -10,7 +10,7 @@
 namespace deferd {
 namespace {
 
-constexpr char kId[] = "1hIAif-00H7J4-Lb";
+constexpr char kReaderId[] = "1hIAif-00H7J4-Lb";
 
 absl::Time Utc(const std::string& text) {
   absl::Time time;
@@ -19,10 +19,10 @@ absl::Time Utc(const std::string& text) {
 }
 
 std::string At(absl::string_view clock, absl::string_view rest) {
-  return absl::StrCat("2026-11-22 ", clock, " ", kId, " ", rest);
+  return absl::StrCat("2026-11-22 ", clock, " ", kReaderId, " ", rest);
 }
 
-constexpr char kArrival[] =
+constexpr char kReaderArrival[] =
     "<= a@s.example H=(c) [192.0.2.1] P=esmtpsa A=plain:joe@s.example S=337 id=m@x";
 constexpr char kDelivery[] = "=> r@d.example R=r1 T=t1 H=mx [192.0.2.9] C=\"250 2.0.0 \\\"ok\\\"\"";
 
@@ -46,7 +46,7 @@ std::string Class(absl::string_view line) {
 
 TEST(EximReader, JoinsADeliveryWithItsArrival) {
   const Reading reading = LogText()
-                              .Line(At("00:15:04", kArrival))
+                              .Line(At("00:15:04", kReaderArrival))
                               .Line(At("00:15:05.5", kDelivery))
                               .Line(At("00:15:06", "Completed"))
                               .Take();
@@ -54,7 +54,7 @@ TEST(EximReader, JoinsADeliveryWithItsArrival) {
   ASSERT_EQ(reading.attempts.size(), 1u);
   const Attempt& attempt = reading.attempts[0];
   EXPECT_EQ(attempt.time, Utc("2026-11-22 00:15:05") + absl::Milliseconds(500));
-  EXPECT_EQ(attempt.message, (MessageKey{kId, Utc("2026-11-22 00:15:04")}));
+  EXPECT_EQ(attempt.message, (MessageKey{kReaderId, Utc("2026-11-22 00:15:04")}));
   EXPECT_EQ(attempt.identity,
             (Identity{.sender = "a@s.example", .login = "joe@s.example", .host = "192.0.2.1"}));
   EXPECT_EQ(attempt.recipient, "r@d.example");
@@ -77,12 +77,12 @@ TEST(EximReader, ArrivalNeverSeenGivesNoIdentity) {
   ASSERT_EQ(reading.attempts.size(), 1u);
   EXPECT_FALSE(reading.attempts[0].attributed());
   EXPECT_EQ(reading.attempts[0].identity, Identity{});
-  EXPECT_EQ(reading.completed[0], (MessageKey{kId, absl::InfinitePast()}));
+  EXPECT_EQ(reading.completed[0], (MessageKey{kReaderId, absl::InfinitePast()}));
 }
 
 TEST(EximReader, SlotsOfABatchKeepNothingOld) {
   LogText log;
-  log.Line(At("00:15:04", kArrival))
+  log.Line(At("00:15:04", kReaderArrival))
       .Line(At("00:15:05", "** x@y <o@y> R=r1 T=t1 H=h [192.0.2.1]: no"))
       .Line(At("00:15:05", "Completed"))
       .Take();
@@ -97,7 +97,7 @@ TEST(EximReader, SlotsOfABatchKeepNothingOld) {
 
 TEST(EximReader, IdUsedAgainIsANewMessage) {
   LogText log;
-  log.Line(At("00:15:04", kArrival)).Line(At("01:00:00", "<= b@t.example U=b P=local S=1"));
+  log.Line(At("00:15:04", kReaderArrival)).Line(At("01:00:00", "<= b@t.example U=b P=local S=1"));
   const Reading reading = log.Line(At("01:00:01", kDelivery)).Take();
   EXPECT_EQ(reading.attempts[0].message.arrival, Utc("2026-11-22 01:00:00"));
   EXPECT_EQ(reading.attempts[0].identity, (Identity{.sender = "b@t.example", .user = "b"}));
@@ -120,7 +120,7 @@ TEST(EximReader, WithoutAnArrivalTheSenderIsThatOfTheDelivery) {
     EXPECT_FALSE(reading.attempts[i].attributed());
   }
   // Whose arrival is known is not what a delivery says.
-  log.Line(At("00:16:00", kArrival));
+  log.Line(At("00:16:00", kReaderArrival));
   const std::string sender = log.Line(At("00:16:01", kDelivery)).Take().attempts[0].identity.sender;
   EXPECT_EQ(log.Line(At("00:16:02", "=> z@y F=<e@w.example> R=r T=t H=h [192.0.2.1]"))
                 .Take()
@@ -131,7 +131,7 @@ TEST(EximReader, WithoutAnArrivalTheSenderIsThatOfTheDelivery) {
 
 TEST(EximReader, CompletedMessageIsForgotten) {
   LogText log;
-  log.Line(At("00:15:04", kArrival)).Line(At("00:15:05", "Completed QT=0.1s"));
+  log.Line(At("00:15:04", kReaderArrival)).Line(At("00:15:05", "Completed QT=0.1s"));
   EXPECT_EQ(log.reader().open_messages(), 0u);
   const Reading reading = log.Line(At("00:15:06", kDelivery)).Take();
   EXPECT_FALSE(reading.attempts[0].attributed());
@@ -153,12 +153,12 @@ TEST(EximReader, OldestMessageIsForgottenWhenThereAreTooMany) {
 
 TEST(EximReader, SenderIdentificationNamesTheDomain) {
   LogText log;
-  log.Line(At("00:00:00", kArrival))
+  log.Line(At("00:00:00", kReaderArrival))
       .Line(At("00:00:00", "Sender identification U=acct D=main.example S=joe@s.example"))
       .Line(At("00:00:00", "Sender identification U=-remote- D=-system- S=joe@s.example"))
       .Line(At("00:00:01", kDelivery));
   EXPECT_EQ(log.Take().attempts[0].identity.identified_domain, "main.example");
-  log.Line(At("00:01:00", kArrival)).Line(At("00:01:01", kDelivery));
+  log.Line(At("00:01:00", kReaderArrival)).Line(At("00:01:01", kDelivery));
   EXPECT_EQ(log.Take().attempts[0].identity.identified_domain, "");
 }
 
@@ -253,7 +253,7 @@ TEST(EximReader, CutthroughDeliveryIsLoggedBeforeItsArrival) {
   log.Line(At("00:00:00", ">> r@d.example R=r T=t H=mx [192.0.2.9] C=\"250 ok\""));
   EXPECT_EQ(log.Take().counts, Counts(1, 0, 0, 0));
   const Reading reading =
-      log.Line(At("00:00:01", kArrival)).Line(At("00:00:01", "Completed")).Take();
+      log.Line(At("00:00:01", kReaderArrival)).Line(At("00:00:01", "Completed")).Take();
   EXPECT_EQ(reading.counts, Counts(0, 2, 0, 0));
   ASSERT_EQ(reading.attempts.size(), 1u);
   EXPECT_EQ(reading.attempts[0].time, Utc("2026-11-22 00:00:00"));
@@ -346,10 +346,10 @@ TEST(EximReader, SkippedLineIsMalformed) {
 
 TEST(EximReader, EximsOwnStampWinsOverSyslogs) {
   LogText log;
-  log.Line("2026-11-21T20:00:00Z vm exim[1]: 2026-11-21 19:24:39.361 [1] " + std::string(kId) +
-           " => r@d R=r");
+  log.Line("2026-11-21T20:00:00Z vm exim[1]: 2026-11-21 19:24:39.361 [1] " +
+           std::string(kReaderId) + " => r@d R=r");
   EXPECT_EQ(log.Take().attempts[0].time, Utc("2026-11-21 19:24:39") + absl::Milliseconds(361));
-  log.Line("2026-11-21T20:00:00Z vm exim[1]: " + std::string(kId) + " => r@d R=r");
+  log.Line("2026-11-21T20:00:00Z vm exim[1]: " + std::string(kReaderId) + " => r@d R=r");
   EXPECT_EQ(log.Take().attempts[0].time, Utc("2026-11-21 20:00:00"));
   EXPECT_EQ(log.reader().last_stamp(), Utc("2026-11-21 20:00:00"));
 }
@@ -357,9 +357,10 @@ TEST(EximReader, EximsOwnStampWinsOverSyslogs) {
 // Whatever wrote the file, these are the same three entries.
 TEST(EximReader, ThePrefixesOfOthers) {
   const std::string entries[] = {
-      absl::StrCat(kId, " <= bob@s.example H=pc [192.0.2.1] P=esmtpsa A=plain:bob@s.example S=1"),
-      absl::StrCat(kId, " ** r@d.example R=r T=t H=mx [192.0.2.9]: SMTP error: 550 no"),
-      absl::StrCat(kId, " Completed")};
+      absl::StrCat(kReaderId,
+                   " <= bob@s.example H=pc [192.0.2.1] P=esmtpsa A=plain:bob@s.example S=1"),
+      absl::StrCat(kReaderId, " ** r@d.example R=r T=t H=mx [192.0.2.9]: SMTP error: 550 no"),
+      absl::StrCat(kReaderId, " Completed")};
   for (const char* prefix :
        {"2026-11-21 19:24:39 ", "2026-11-21 19:24:39.361 +0000 [7] ",
         "Nov 21 19:24:39 vm exim[7]: ", "2026-11-21T19:24:39Z vm exim[7]: 2026-11-21 19:24:39 ",
@@ -389,7 +390,7 @@ TEST(EximReader, ThePrefixesOfOthers) {
 TEST(EximReader, WhatSyslogCountsIsAsManyAttempts) {
   LogText log;
   log.reader().set_latest(Utc("2026-12-01 00:00:00"));
-  log.Line(absl::StrCat("Nov 21 19:24:39 vm exim[7]: message repeated 2 times: [ ", kId,
+  log.Line(absl::StrCat("Nov 21 19:24:39 vm exim[7]: message repeated 2 times: [ ", kReaderId,
                         " == r@d R=r T=t H=mx [192.0.2.9] defer (-44): 450 no]"));
   const Reading reading = log.Take();
   EXPECT_EQ(reading.attempts.size(), 2u);
@@ -398,7 +399,7 @@ TEST(EximReader, WhatSyslogCountsIsAsManyAttempts) {
 
 // What a client may have Exim write behind its own stamp, or any program behind syslog's.
 TEST(EximReader, NoPrefixIsReadOutOfATextOfStrangers) {
-  const std::string forged = absl::StrCat(kId, " <= x@victim.example U=victim P=local S=1");
+  const std::string forged = absl::StrCat(kReaderId, " <= x@victim.example U=victim P=local S=1");
   {
     LogText log;
     log.Line("2026-11-21 19:24:38 1hIAif-00H7J4-Aa Completed");

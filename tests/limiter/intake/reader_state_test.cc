@@ -134,14 +134,14 @@ TEST(EximReaderEvents, TheLifeOfAMessage) {
   reader->ReadLine("2026-11-22 00:00:03 1hIAif-00H7J4-Lb Message is frozen", &batch);
   reader->ReadLine("2026-11-22 00:00:04 1hIAif-00H7J4-Lb Completed", &batch);
   ASSERT_EQ(batch.size(), 4u);
-  using Kind = LogEvent::Kind;
-  EXPECT_EQ(batch[0].kind, Kind::kArrived);
+  using EventKind = LogEvent::Kind;
+  EXPECT_EQ(batch[0].kind, EventKind::kArrived);
   EXPECT_EQ(batch[0].attempt.mail_subject, "a \"b\"");
-  EXPECT_EQ(batch[1].kind, Kind::kIdentified);
+  EXPECT_EQ(batch[1].kind, EventKind::kIdentified);
   EXPECT_EQ(batch[1].attempt.identity.identified_domain, "s.example");
-  EXPECT_EQ(batch[2].kind, Kind::kShown);
+  EXPECT_EQ(batch[2].kind, EventKind::kShown);
   EXPECT_EQ(batch[2].attempt.outcome, Outcome::kHeld);
-  EXPECT_EQ(batch[3].kind, Kind::kCompleted);
+  EXPECT_EQ(batch[3].kind, EventKind::kCompleted);
   for (size_t i = 0; i < batch.size(); ++i) {
     EXPECT_EQ(batch[i].attempt.identity.login, "joe");
     EXPECT_EQ(batch[i].attempt.message, batch[0].attempt.message);

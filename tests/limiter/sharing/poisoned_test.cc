@@ -16,7 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr char kBad[] = "bad.example";
+constexpr char kPoisonBad[] = "bad.example";
 
 // One poisoned value of another node (or of nobody) is refused, shown, and healed by its owner.
 
@@ -38,18 +38,19 @@ TEST(Poisoned, ACaseOfAnAbsurdRevisionOrTextIsReplacedByWhoKnowsTheTrueOne) {
                                     std::string(1 << 20, ' '), std::string("\xff\xfe")}) {
       SCOPED_TRACE(absl::StrCat(rev, " ", text.substr(0, 20)));
       MemoryCluster nodes(2);
-      nodes[0].Block(kBad);
+      nodes[0].Block(kPoisonBad);
       nodes.Sync();
       auto poisoner = nodes.server_.NewStore({.node = "cccccccc"});
       ASSERT_THAT(poisoner->Connect(), IsOk());
-      ASSERT_TRUE(poisoner->PutCase({Node::Domain(kBad), false, rev, true, text, rev})->written);
+      ASSERT_TRUE(
+          poisoner->PutCase({Node::Domain(kPoisonBad), false, rev, true, text, rev})->written);
       nodes.Advance(absl::Minutes(1));
-      ASSERT_THAT(nodes[1].Unblock(kBad), IsOk());
+      ASSERT_THAT(nodes[1].Unblock(kPoisonBad), IsOk());
       nodes.Sync();
       nodes.Advance(absl::Seconds(31));
       nodes.Sync();
       for (size_t i : {0, 1}) {
-        EXPECT_FALSE(nodes[i].Blocked(kBad)) << i;
+        EXPECT_FALSE(nodes[i].Blocked(kPoisonBad)) << i;
         EXPECT_EQ(nodes[i].limiter_->nodes().stats().waiting_cases, 0u) << i;
       }
       EXPECT_GE(nodes[0].limiter_->nodes().stats().unreadable_cases +
@@ -65,7 +66,7 @@ TEST(Poisoned, ACaseOfAnAbsurdRevisionOrTextIsReplacedByWhoKnowsTheTrueOne) {
 
 TEST(Poisoned, ACaseThatReadsWellButIsOfNoTimeIsRefused) {
   MemoryCluster nodes(1);
-  nodes[0].Block(kBad);
+  nodes[0].Block(kPoisonBad);
   nodes.Sync();
   const SharedCase good = CaseOf(nodes[0]);
   const absl::Time far = nodes.clock_.Now() + absl::Hours(24 * 365 * 20);
@@ -101,43 +102,43 @@ TEST(Poisoned, ARowUnderANodesNameIsReplacedByThatNode) {
     for (const char* name : {"000000a0", "000000a1"}) {
       SCOPED_TRACE(absl::StrCat(version, " ", name));
       MemoryCluster nodes(2);
-      nodes[0].Fail(kBad, 1);
-      nodes[1].Fail(kBad, 1);
+      nodes[0].Fail(kPoisonBad, 1);
+      nodes[1].Fail(kPoisonBad, 1);
       nodes.Sync();
       auto poisoner = nodes.server_.NewStore({.node = name});
       ASSERT_THAT(poisoner->Connect(), IsOk());
-      const RowKey key = {Node::Domain(kBad), absl::Hours(1)};
+      const RowKey key = {Node::Domain(kPoisonBad), absl::Hours(1)};
       std::string row = EncodeWindowRow({.version = version});
       ASSERT_THAT(poisoner->PutRows({{key, 1e16, row}}).status(), IsOk());
-      nodes[0].Fail(kBad, 2);
-      nodes[1].Fail(kBad, 1);
+      nodes[0].Fail(kPoisonBad, 2);
+      nodes[1].Fail(kPoisonBad, 1);
       for (int i = 0; i < 3; ++i) {
         nodes.Advance(absl::Seconds(3));
         nodes.Sync();
       }
       // A node reads the others' rows when it puts its own.
-      nodes[0].Deliver(kBad);
-      nodes[1].Deliver(kBad);
+      nodes[0].Deliver(kPoisonBad);
+      nodes[1].Deliver(kPoisonBad);
       nodes.Sync();
-      nodes[0].Deliver(kBad);
+      nodes[0].Deliver(kPoisonBad);
       nodes.Sync();
-      for (size_t i : {0, 1}) EXPECT_EQ(nodes[i].CountsOf(kBad).bad(), 5) << i;
-      nodes[1].Block(kBad);
+      for (size_t i : {0, 1}) EXPECT_EQ(nodes[i].CountsOf(kPoisonBad).bad(), 5) << i;
+      nodes[1].Block(kPoisonBad);
       nodes.Sync();
-      EXPECT_TRUE(nodes[0].Blocked(kBad));
-      ASSERT_THAT(nodes[0].Unblock(kBad), IsOk());
+      EXPECT_TRUE(nodes[0].Blocked(kPoisonBad));
+      ASSERT_THAT(nodes[0].Unblock(kPoisonBad), IsOk());
       nodes.Sync();
-      EXPECT_FALSE(nodes[1].Blocked(kBad));
+      EXPECT_FALSE(nodes[1].Blocked(kPoisonBad));
     }
   }
 }
 
 TEST(Poisoned, RowsOfMoreNodesThanThereCanBeAreTakenOut) {
   MemoryCluster nodes(2);
-  nodes[0].Fail(kBad, 2);
-  nodes[1].Fail(kBad, 2);
+  nodes[0].Fail(kPoisonBad, 2);
+  nodes[1].Fail(kPoisonBad, 2);
   nodes.Sync();
-  const RowKey key = {Node::Domain(kBad), absl::Hours(1)};
+  const RowKey key = {Node::Domain(kPoisonBad), absl::Hours(1)};
   WindowRow row;
   row.version = 5;
   row.cells.push_back(
@@ -148,12 +149,12 @@ TEST(Poisoned, RowsOfMoreNodesThanThereCanBeAreTakenOut) {
     ASSERT_THAT(stranger->Connect(), IsOk());
     ASSERT_THAT(stranger->PutRows({{key, 5, EncodeWindowRow(row)}}).status(), IsOk());
   }
-  nodes[0].Deliver(kBad, 1);
+  nodes[0].Deliver(kPoisonBad, 1);
   for (int i = 0; i < 4; ++i) {
     nodes.Advance(absl::Seconds(3));
     nodes.Sync();
   }
-  EXPECT_EQ(nodes[0].CountsOf(kBad).bad(), 4);
+  EXPECT_EQ(nodes[0].CountsOf(kPoisonBad).bad(), 4);
   EXPECT_THAT(nodes[0].limiter_->nodes().stats().refused_last, HasSubstr("more rows than"));
   auto store = nodes.server_.NewStore({.node = "cccccccc"});
   ASSERT_THAT(store->Connect(), IsOk());

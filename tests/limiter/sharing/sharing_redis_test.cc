@@ -18,8 +18,8 @@
 namespace deferd {
 namespace {
 
-constexpr char kBad[] = "bad.example";
-constexpr char kNeverTrips[] = "[rule.r]\nmin_bad = 1000000\npercent = 100\n";
+constexpr char kBadDomain[] = "bad.example";
+constexpr char kNeverTripsHere[] = "[rule.r]\nmin_bad = 1000000\npercent = 100\n";
 
 class SharingRedis : public testing::Test {
  protected:
@@ -68,7 +68,7 @@ class SharingRedis : public testing::Test {
 
 // Contract, oracle 5.
 TEST_F(SharingRedis, AfterAStormOfPausesEachRowIsItsNodesMemory) {
-  Cluster nodes = Nodes(2, kNeverTrips, absl::Milliseconds(5));
+  Cluster nodes = Nodes(2, kNeverTripsHere, absl::Milliseconds(5));
   std::mt19937 random(5);
   std::map<std::pair<int, int>, int64_t> fed;  // by domain and node
   for (int round = 0; round < 1000; ++round) {
@@ -107,30 +107,30 @@ TEST_F(SharingRedis, AfterAStormOfPausesEachRowIsItsNodesMemory) {
 // stream ends before the place that the followers are at.
 TEST_F(SharingRedis, ARestoredDumpIsSetRightByEveryNode) {
   Cluster nodes = Nodes(3, kFivePolicy);
-  nodes[0].Fail(kBad, 6);
+  nodes[0].Fail(kBadDomain, 6);
   nodes[2].Fail("sum.example", 2);
   nodes.Sync();
-  ASSERT_TRUE(nodes[1].Blocked(kBad));
+  ASSERT_TRUE(nodes[1].Blocked(kBadDomain));
   const auto yesterday = Dump();
   nodes.Advance(absl::Minutes(1));
-  ASSERT_THAT(nodes[0].Unblock(kBad), IsOk());
+  ASSERT_THAT(nodes[0].Unblock(kBadDomain), IsOk());
   nodes[1].Block("manual.example");
   nodes[1].Fail("sum.example", 2);
   nodes.Sync();
-  ASSERT_FALSE(nodes[1].Blocked(kBad));
+  ASSERT_FALSE(nodes[1].Blocked(kBadDomain));
   Restore(yesterday);
   // The generation is that of before, so only the full merge tells.
   nodes.Advance(CaseFollower::kMergeEvery);
   nodes.Sync();
   nodes.Sync();
   for (int i = 0; i < 3; ++i) {
-    EXPECT_FALSE(nodes[i].Blocked(kBad)) << i;
+    EXPECT_FALSE(nodes[i].Blocked(kBadDomain)) << i;
     EXPECT_TRUE(nodes[i].Blocked("manual.example")) << i;
   }
   nodes[0].Start();  // who knows only what the store has
   nodes.Sync();
   EXPECT_TRUE(nodes[0].Blocked("manual.example"));
-  EXPECT_FALSE(nodes[0].Blocked(kBad));
+  EXPECT_FALSE(nodes[0].Blocked(kBadDomain));
   // The row that was set back comes again with the next change of its node.
   nodes[1].Fail("sum.example", 1);
   nodes.Sync();
@@ -139,7 +139,7 @@ TEST_F(SharingRedis, ARestoredDumpIsSetRightByEveryNode) {
 
 // Contract, oracle 7.
 TEST_F(SharingRedis, EmptiedEvictingAndKilledUnderLoadTheSumsAreRight) {
-  Cluster nodes = Nodes(3, kNeverTrips);
+  Cluster nodes = Nodes(3, kNeverTripsHere);
   std::mt19937 random(7);
   std::map<std::string, int64_t> fed;
   for (int round = 0; round < 300; ++round) {
@@ -186,10 +186,10 @@ TEST_F(SharingRedis, ThreadsShareByThemselves) {
     nodes[i].publisher_->Start();
     nodes[i].follower_->Start();
   }
-  nodes[0].Fail(kBad, 3);
-  nodes[1].Fail(kBad, 3);
+  nodes[0].Fail(kBadDomain, 3);
+  nodes[1].Fail(kBadDomain, 3);
   for (int i = 0; i < 2; ++i) {
-    while (!nodes[i].Blocked(kBad)) std::this_thread::yield();  // ctest has the time limit
+    while (!nodes[i].Blocked(kBadDomain)) std::this_thread::yield();  // ctest has the time limit
   }
   nodes[0].Block("manual.example");
   EXPECT_THAT(nodes[0].publisher_->WaitForCase(Node::Domain("manual.example"), absl::Seconds(60)),

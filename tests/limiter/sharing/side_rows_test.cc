@@ -15,7 +15,7 @@
 namespace deferd {
 namespace {
 
-constexpr char kPolicy[] = R"(
+constexpr char kSidePolicy[] = R"(
 [rule.spam]
 classes = ["content"]
 min_bad = 100000
@@ -36,7 +36,7 @@ window = "10m"
 
 constexpr char kName[] = "shop.example";
 
-struct Entry {
+struct SideEntry {
   absl::Time at;
   bool sent = false;
   bool content = false;
@@ -46,16 +46,16 @@ struct Entry {
 TEST(SideRows, OfFourNodesEqualAPlainList) {
   constexpr size_t kNodes = 4;
   for (uint32_t seed = 1; seed <= 8; ++seed) {
-    MemoryCluster nodes(kNodes, kPolicy);
+    MemoryCluster nodes(kNodes, kSidePolicy);
     std::mt19937 random(seed);
     const auto upto = [&](unsigned n) { return random() % n; };
-    std::vector<Entry> entries;
+    std::vector<SideEntry> entries;
     absl::Time cleared = absl::InfinitePast();
     int number = 0;
     for (int i = 0; i < 400; ++i) {
       Node& node = nodes[upto(kNodes)];
       const absl::Time now = node.clock_.Now();
-      Entry one = {now, upto(3) == 0, upto(2) == 0, absl::StrCat("r", upto(25), "@x")};
+      SideEntry one = {now, upto(3) == 0, upto(2) == 0, absl::StrCat("r", upto(25), "@x")};
       if (one.sent) {
         EventBatch batch;
         LogEvent* event = batch.Add();
@@ -94,7 +94,7 @@ TEST(SideRows, OfFourNodesEqualAPlainList) {
     const auto step_of = [](absl::Time t) { return absl::ToUnixSeconds(t) / 10; };
     int64_t sent = 0, content = 0;
     std::set<std::string> recipients, of_content;
-    for (const Entry& one : entries) {
+    for (const SideEntry& one : entries) {
       const int64_t step = step_of(one.at);
       if (step <= step_of(nodes[0].clock_.Now()) - 60) continue;
       if (cleared != absl::InfinitePast() && step <= step_of(cleared)) continue;

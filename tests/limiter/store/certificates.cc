@@ -12,6 +12,14 @@
 
 namespace deferd {
 
+struct FreeOpenSsl {
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+  void operator()(X509* certificate) const { X509_free(certificate); }
+  void operator()(X509_EXTENSION* extension) const { X509_EXTENSION_free(extension); }
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using Key = std::unique_ptr<EVP_PKEY, FreeOpenSsl>;
+
 namespace {
 
 void Must(bool done, const char* what) {
@@ -20,18 +28,11 @@ void Must(bool done, const char* what) {
   std::abort();
 }
 
-struct Free {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(X509_EXTENSION* extension) const { X509_EXTENSION_free(extension); }
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using Key = std::unique_ptr<EVP_PKEY, Free>;
-using Certificate = std::unique_ptr<X509, Free>;
-using File = std::unique_ptr<std::FILE, Free>;
+using Certificate = std::unique_ptr<X509, FreeOpenSsl>;
+using File = std::unique_ptr<std::FILE, FreeOpenSsl>;
 
 void Extend(X509* certificate, int kind, const std::string& value) {
-  const std::unique_ptr<X509_EXTENSION, Free> extension(
+  const std::unique_ptr<X509_EXTENSION, FreeOpenSsl> extension(
       X509V3_EXT_conf_nid(nullptr, nullptr, kind, value.c_str()));
   Must(extension != nullptr && X509_add_ext(certificate, extension.get(), -1) == 1, "an extension");
 }

@@ -7,7 +7,7 @@
 namespace deferd {
 namespace {
 
-LedgerRow Row() {
+LedgerRow FilterRow() {
   LedgerRow row;
   row.row = 1;
   row.sender = "Shop@a.example";
@@ -19,14 +19,14 @@ LedgerRow Row() {
   return row;
 }
 
-bool Finds(const LedgerQuery& query) { return LedgerFilter(query, "").Matches(Row()); }
+bool Finds(const LedgerQuery& query) { return LedgerFilter(query, "").Matches(FilterRow()); }
 
 TEST(LedgerFilter, ARecipientIsFoundByEitherOfItsAddresses) {
   EXPECT_TRUE(Finds({.recipient = "Ann.Miller@far.example"}));
   EXPECT_TRUE(Finds({.recipient = "sales@A.example"}));
   EXPECT_FALSE(Finds({.recipient = "miller@far.example"}));
   LedgerKeys keys;
-  KeysOf(Row(), &keys);
+  KeysOf(FilterRow(), &keys);
   const LedgerFilter filter({.recipient = "SALES@a.example"}, "");
   ASSERT_EQ(filter.keys().size(), 1u);
   EXPECT_NE(std::find(keys.begin(), keys.end(), filter.keys()[0][0]), keys.end());

@@ -33,7 +33,7 @@ using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
 const Subject kBad = {SubjectKind::kDomain, "bad.example"};
-const RowKey kBadHour = {kBad, absl::Hours(1)};
+const RowKey kBadHours = {kBad, absl::Hours(1)};
 
 // One place that stores can be opened on.
 class Server {
@@ -208,7 +208,7 @@ class SharedStoreTest : public ::testing::TestWithParam<Backend> {
     return store;
   }
 
-  static RowPut Put(double version, int64_t failed = 1, const RowKey& key = kBadHour) {
+  static RowPut Put(double version, int64_t failed = 1, const RowKey& key = kBadHours) {
     WindowRow row;
     row.version = version;
     row.cells.push_back({.step = 100, .counts = {.failed = failed}});
@@ -252,7 +252,7 @@ TEST_P(SharedStoreTest, TheNewestRowOfEachNodeIsGivenBack) {
 TEST_P(SharedStoreTest, SubjectsAndWindowsAreApart) {
   auto a = Store("aaaaaaaa");
   const std::vector<RowKey> keys = {
-      kBadHour,
+      kBadHours,
       {kBad, absl::Hours(24)},
       {{SubjectKind::kLogin, "bob@bad.example"}, absl::Hours(1)},
       {{SubjectKind::kLogin, "bob"}, absl::Hours(1)},

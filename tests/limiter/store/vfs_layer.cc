@@ -18,13 +18,15 @@ int Close(sqlite3_file* file) {
 int Read(sqlite3_file* file, void* to, int size, sqlite3_int64 at) {
   return Real(file)->pMethods->xRead(Real(file), to, size, at);
 }
-int Write(sqlite3_file* file, const void* from, int size, sqlite3_int64 at) {
+int WriteReal(sqlite3_file* file, const void* from, int size, sqlite3_int64 at) {
   return Real(file)->pMethods->xWrite(Real(file), from, size, at);
 }
-int Truncate(sqlite3_file* file, sqlite3_int64 size) {
+int TruncateReal(sqlite3_file* file, sqlite3_int64 size) {
   return Real(file)->pMethods->xTruncate(Real(file), size);
 }
-int Sync(sqlite3_file* file, int flags) { return Real(file)->pMethods->xSync(Real(file), flags); }
+int SyncReal(sqlite3_file* file, int flags) {
+  return Real(file)->pMethods->xSync(Real(file), flags);
+}
 int FileSize(sqlite3_file* file, sqlite3_int64* size) {
   return Real(file)->pMethods->xFileSize(Real(file), size);
 }
@@ -61,9 +63,9 @@ sqlite3_io_methods ForwardingMethods() {
   return {2,
           Close,
           Read,
-          Write,
-          Truncate,
-          Sync,
+          WriteReal,
+          TruncateReal,
+          SyncReal,
           FileSize,
           Lock,
           Unlock,
