@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "limiter/cases/case_table.h"
 #include "limiter/ctl/page_text.h"
+#include "limiter/ctl/read_ahead.h"
 #include "limiter/ctl/replay_input.h"
 #include "limiter/events.h"
 #include "limiter/limiter.h"
@@ -180,9 +181,10 @@ absl::StatusOr<Json> DiffPolicies(const ReplayOptions& options,
   reading.arrivals = after->JudgesSent();
   absl::StatusOr<std::unique_ptr<ReplayInput>> input = ReplayInput::Open(reading);
   if (!input.ok()) return input.status();
+  ReadAhead ahead(input->get());
   return DiffPolicies(options, after, [&](EventBatch* batch) {
-    absl::StatusOr<bool> more = (*input)->Next(batch);
-    if (options.progress) options.progress((*input)->done());
+    absl::StatusOr<bool> more = ahead.Next(batch);
+    if (options.progress) options.progress(ahead.done());
     return more;
   });
 }

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "limiter/cases/case_table.h"
+#include "limiter/ctl/read_ahead.h"
 #include "limiter/ctl/replay_input.h"
 #include "limiter/events.h"
 #include "limiter/limiter.h"
@@ -174,11 +175,12 @@ std::vector<LiftedBlock> LiftedBlocks(const Json& blocks) {
 absl::StatusOr<Json> SuggestLimits(const ReplayOptions& options, SubjectKind kind) {
   absl::StatusOr<std::unique_ptr<ReplayInput>> input = ReplayInput::Open(options);
   if (!input.ok()) return input.status();
+  ReadAhead ahead(input->get());
   return SuggestLimits(
       options, kind,
       [&](EventBatch* batch) {
-        absl::StatusOr<bool> more = (*input)->Next(batch);
-        if (options.progress) options.progress((*input)->done());
+        absl::StatusOr<bool> more = ahead.Next(batch);
+        if (options.progress) options.progress(ahead.done());
         return more;
       },
       nullptr);

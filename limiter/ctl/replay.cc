@@ -13,6 +13,7 @@
 #include "limiter/ctl/admin_pages.h"
 #include "limiter/ctl/case_words.h"
 #include "limiter/ctl/page_text.h"
+#include "limiter/ctl/read_ahead.h"
 #include "limiter/ctl/replay_input.h"
 #include "limiter/events.h"
 #include "limiter/limiter.h"
@@ -204,13 +205,14 @@ absl::StatusOr<Json> Replay(const ReplayOptions& options) {
   Tally tally(*options.policy);
   Limiter limiter({.node = "replay", .max_messages = 10'000'000, .max_recipients = 40'000'000},
                   {options.policy, std::make_shared<ChargeLists>(options.lists)}, &clock, &cases);
+  ReadAhead ahead(input->get());
   EventBatch batch;
   for (bool more = true; more;) {
-    absl::StatusOr<bool> read = (*input)->Next(&batch);
+    absl::StatusOr<bool> read = ahead.Next(&batch);
     if (!read.ok()) return read.status();
     more = *read;
     limiter.Record(batch).Notify(&tally);
-    if (options.progress) options.progress((*input)->done());
+    if (options.progress) options.progress(ahead.done());
   }
   Json result = tally.Result();
   Json files = Json::array();

@@ -26,7 +26,7 @@ namespace deferd {
 
 class ReplayInput {
  public:
-  // Opens all files; errors are LogFile::Open's.
+  // Opens all files; errors are LogFile::Open's. `options` must outlive the input.
   static absl::StatusOr<std::unique_ptr<ReplayInput>> Open(const ReplayOptions& options);
 
   // The next events into `*batch`; false: these were the last. Errors are LogFile::Read's.

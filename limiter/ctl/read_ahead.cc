@@ -1,0 +1,69 @@
+#include "limiter/ctl/read_ahead.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/time/time.h"
+
+namespace deferd {
+namespace {
+
+constexpr size_t kChunks = 4;    // one is counted, one is read, the others even things out
+constexpr size_t kEvents = 512;  // in a chunk; more would fall out of the cache on the way
+
+template <typename T>
+std::optional<T> PopOrClosed(BoundedQueue<T>* queue) {
+  std::optional<T> item;
+  do {
+    item = queue->Pop(absl::Seconds(60));
+  } while (!item.has_value() && !queue->closed());
+  return item;
+}
+
+}  // namespace
+
+ReadAhead::ReadAhead(ReplayInput* input) : input_(input), full_(kChunks), empty_(kChunks) {
+  for (size_t i = 1; i < kChunks; ++i) empty_.Push({});  // the first is chunk_
+  thread_ = std::thread([this] { Read(); });
+}
+
+ReadAhead::~ReadAhead() {
+  full_.Close();
+  empty_.Close();
+  thread_.join();
+}
+
+void ReadAhead::Read() {
+  for (bool more = true; more;) {
+    std::optional<Chunk> chunk = PopOrClosed(&empty_);
+    if (!chunk.has_value()) return;
+    Fill(&*chunk);
+    more = chunk->more.ok() && *chunk->more;
+    if (!full_.Push(*std::move(chunk))) return;
+  }
+}
+
+void ReadAhead::Fill(Chunk* chunk) {
+  chunk->size = 0;
+  chunk->more = true;
+  for (size_t events = 0; events < kEvents && chunk->more.ok() && *chunk->more;) {
+    if (chunk->size == chunk->batches.size()) chunk->batches.emplace_back();
+    EventBatch* batch = &chunk->batches[chunk->size++];
+    chunk->more = input_->Next(batch);
+    events += batch->size();
+  }
+  chunk->done = input_->done();
+}
+
+absl::StatusOr<bool> ReadAhead::Next(EventBatch* batch) {
+  if (next_ == chunk_.size) {
+    empty_.Push(std::move(chunk_));
+    chunk_ = PopOrClosed(&full_).value();
+    next_ = 0;
+  }
+  std::swap(*batch, chunk_.batches[next_++]);
+  if (next_ < chunk_.size) return true;
+  return chunk_.more;
+}
+
+}  // namespace deferd
