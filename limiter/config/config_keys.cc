@@ -83,6 +83,9 @@ constexpr TomlKeyInfo kKeys[] = {
      "[Sharing](sharing.md)."},
     {"[shared]", "password_file", "path", "",
      "A file with the password, in place of one in `redis`. Read at each connection."},
+    {"[shared]", "sentinel_password_file", "path", "",
+     "A file with the sentinels' own password (`requirepass` in theirs), if they want one."},
+    {"[shared]", "sentinel_user", "string", "", "The sentinels' user of that password."},
     {"[shared]", "tls_ca_file", "path", "the system's authorities",
      "Who may have signed Redis' certificate (PEM). This and the next two are read at each "
      "connection."},

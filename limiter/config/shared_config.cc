@@ -27,7 +27,10 @@ class SharedReader {
     }
     const auto password_file = table_->String("password_file");
     const std::optional<RedisTls> tls = ReadTls();
+    const auto sentinel_file = table_->String("sentinel_password_file");
+    const auto sentinel_user = table_->String("sentinel_user");
     bool encrypted = false;
+    bool has_sentinels = false;
     std::vector<std::string> names;
     for (const TomlText& redis : table_->Strings("redis")) {
       absl::StatusOr<RedisAddress> address = RedisAddress::Parse(
@@ -39,6 +42,11 @@ class SharedReader {
       }
       if (password_file.has_value()) address->password_file = password_file->text;
       encrypted = encrypted || address->tls.has_value();
+      has_sentinels = has_sentinels || !address->sentinels.empty();
+      if (!address->sentinels.empty()) {
+        if (sentinel_file.has_value()) address->sentinel_password_file = sentinel_file->text;
+        if (sentinel_user.has_value()) address->sentinel_user = sentinel_user->text;
+      }
       if (address->tls.has_value() && tls.has_value()) address->tls = tls;
       const std::string name = address->ToString();
       if (std::find(names.begin(), names.end(), name) != names.end()) {
@@ -47,7 +55,19 @@ class SharedReader {
       names.push_back(name);
       config_->redis.push_back(*std::move(address));
     }
-    if (password_file.has_value()) CheckPasswordFile(*password_file);
+    if (password_file.has_value()) CheckPasswordFile("password_file", *password_file);
+    if (sentinel_file.has_value()) CheckPasswordFile("sentinel_password_file", *sentinel_file);
+    if (sentinel_user.has_value() && !sentinel_file.has_value()) {
+      reader_->Error(sentinel_user->place,
+                     "sentinel_user needs sentinel_password_file, a file with its password");
+    }
+    for (const char* key : {"sentinel_password_file", "sentinel_user"}) {
+      if (has_sentinels || config_->redis.empty() || !table_->Has(key)) continue;
+      reader_->Error(table_->PlaceOf(key),
+                     absl::StrCat(key,
+                                  " has no effect, since redis names no sentinels; write "
+                                  "redis+sentinel:// or rediss+sentinel://, or leave the key out"));
+    }
     if (encrypted || config_->redis.empty()) return;
     for (const char* key : {"tls_ca_file", "tls_cert_file", "tls_key_file", "tls_server_name"}) {
       if (!table_->Has(key)) continue;
@@ -98,13 +118,13 @@ class SharedReader {
     if (!usable.ok()) reader_->Error(text.place, usable.message());
   }
 
-  void CheckPasswordFile(const TomlText& path) {
+  void CheckPasswordFile(absl::string_view key, const TomlText& path) {
     absl::StatusOr<std::string> text = ReadTextFile(path.text);
     if (!text.ok()) {
-      reader_->Error(path.place, absl::StrCat("password_file: ", text.status().message()));
+      reader_->Error(path.place, absl::StrCat(key, ": ", text.status().message()));
     } else if (absl::StripAsciiWhitespace(*text).empty()) {
-      reader_->Error(path.place, absl::StrCat("password_file: ", path.text,
-                                              ": is empty; write the password into it"));
+      reader_->Error(path.place,
+                     absl::StrCat(key, ": ", path.text, ": is empty; write the password into it"));
     }
   }
 

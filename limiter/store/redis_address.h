@@ -7,7 +7,8 @@
 //
 // With TLS, to the sentinels too: rediss://..., rediss+sentinel://... and rediss+cluster://... USER
 // may be left out (":PASSWORD@"), and PASSWORD if it stands in a file; both may hold %XX. IPv6
-// addresses stand in []. User and password are for Redis, not for the sentinels. A plain value.
+// addresses stand in []. User and password are for Redis; the sentinels have others, or none. A plain
+// value.
 
 #ifndef DEFERD_LIMITER_STORE_REDIS_ADDRESS_H_
 #define DEFERD_LIMITER_STORE_REDIS_ADDRESS_H_
@@ -51,6 +52,8 @@ struct RedisAddress {
   RedisEndpoint server;                  // one server, or
   std::vector<RedisEndpoint> sentinels;  // who know where the master is
   std::string master;                    // as the sentinels name it
+  std::string sentinel_user;             // of the sentinels' own
+  std::string sentinel_password_file;    // read at each connection; empty: they want no password
   std::vector<RedisEndpoint> cluster;    // some servers of a Redis Cluster, who know the others
 
   enum class Password { kInText, kInFile };

@@ -17,21 +17,46 @@ namespace deferd {
 
 namespace {
 
-absl::StatusOr<std::string> ReadPassword(const std::string& path) {
+// `key` names the file in messages.
+absl::StatusOr<std::string> ReadPassword(absl::string_view key, const std::string& path) {
   errno = 0;
   std::ifstream file(path);
   std::stringstream text;
   text << file.rdbuf();
   if (!file.is_open() || file.bad()) {
     return TroubleStatus(SharedTrouble::kPassword,
-                         absl::StrCat("password_file ", path, ": ", std::strerror(errno)));
+                         absl::StrCat(key, " ", path, ": ", std::strerror(errno)));
   }
   std::string password(absl::StripAsciiWhitespace(text.str()));
   if (password.empty()) {
-    return TroubleStatus(SharedTrouble::kPassword,
-                         absl::StrCat("password_file ", path, ": is empty"));
+    return TroubleStatus(SharedTrouble::kPassword, absl::StrCat(key, " ", path, ": is empty"));
   }
   return password;
+}
+
+RedisCommand Auth(const std::string& user, const std::string& password) {
+  return user.empty() ? RedisCommand{"AUTH", password} : RedisCommand{"AUTH", user, password};
+}
+
+// The answer of one of them.
+absl::StatusOr<RedisReply> AskSentinel(const RedisEndpoint& sentinel, const RedisAddress& address,
+                                       absl::Duration deadline) {
+  std::vector<RedisCommand> commands;
+  if (!address.sentinel_password_file.empty()) {
+    absl::StatusOr<std::string> password =
+        ReadPassword("sentinel_password_file", address.sentinel_password_file);
+    if (!password.ok()) return password.status();
+    commands.push_back(Auth(address.sentinel_user, *password));
+  }
+  commands.push_back({"SENTINEL", "get-master-addr-by-name", address.master});
+  RedisLink link;
+  absl::Status status = link.Connect(sentinel, address.tls, deadline);
+  if (!status.ok()) return status;
+  absl::StatusOr<std::vector<RedisReply>> replies = link.Run(commands, deadline);
+  if (!replies.ok()) return replies.status();
+  for (const RedisReply& reply : *replies) status.Update(reply.status());
+  if (!status.ok()) return status;
+  return std::move(replies->back());
 }
 
 }  // namespace
@@ -63,14 +88,13 @@ absl::Status RedisConnection::Open(const RedisAddress& address, absl::Duration d
 absl::Status RedisConnection::LogIn(const RedisAddress& address) {
   std::string password = address.password;
   if (!address.password_file.empty()) {
-    absl::StatusOr<std::string> read = ReadPassword(address.password_file);
+    absl::StatusOr<std::string> read = ReadPassword("password_file", address.password_file);
     if (!read.ok()) return read.status();
     password = *std::move(read);
   }
   std::vector<RedisCommand> commands;
   if (!password.empty()) {
-    commands.push_back(address.user.empty() ? RedisCommand{"AUTH", password}
-                                            : RedisCommand{"AUTH", address.user, password});
+    commands.push_back(Auth(address.user, password));
   }
   if (address.db != 0) commands.push_back({"SELECT", absl::StrCat(address.db)});
   commands.push_back({address.cluster.empty() ? "ROLE" : "PING"});
@@ -131,31 +155,26 @@ absl::StatusOr<std::vector<RedisReply>> RedisConnection::RunScripts(
 
 absl::StatusOr<RedisEndpoint> AskSentinels(const RedisAddress& address, absl::Duration deadline) {
   std::string troubles;
-  const RedisCommand question = {"SENTINEL", "get-master-addr-by-name", address.master};
   for (const RedisEndpoint& sentinel : address.sentinels) {
-    RedisLink link;
-    absl::Status status = link.Connect(sentinel, address.tls, deadline);
-    std::vector<RedisReply> replies;
-    if (status.ok()) {
-      absl::StatusOr<std::vector<RedisReply>> ran =
-          link.Run(absl::MakeConstSpan(&question, 1), deadline);
-      status = ran.status();
-      if (ran.ok()) replies = *std::move(ran);
-    }
-    if (status.ok()) status = replies.front().status();
+    absl::StatusOr<RedisReply> reply = AskSentinel(sentinel, address, deadline);
     RedisEndpoint master;
-    if (status.ok() && replies.front().list.size() == 2 &&
-        absl::SimpleAtoi(replies.front().list[1].text, &master.port)) {
-      master.host = replies.front().list[0].text;
+    if (reply.ok() && reply->list.size() == 2 &&
+        absl::SimpleAtoi(reply->list[1].text, &master.port)) {
+      master.host = reply->list[0].text;
       return master;
     }
     absl::StrAppend(&troubles, troubles.empty() ? "" : "; ", sentinel.host, ":", sentinel.port);
-    if (status.ok()) {
+    if (reply.ok()) {
       absl::StrAppend(&troubles, " knows no such master");
-    } else if (TroubleOf(status) == SharedTrouble::kGone) {
+    } else if (TroubleOf(reply.status()) == SharedTrouble::kGone) {
       absl::StrAppend(&troubles, " does not answer");
     } else {
-      absl::StrAppend(&troubles, ": ", std::string(status.message()));
+      absl::StrAppend(&troubles, ": ", std::string(reply.status().message()));
+    }
+    if (TroubleOf(reply.status()) == SharedTrouble::kPassword) {
+      absl::StrAppend(&troubles,
+                      " (sentinels have a user and password of their own: [shared] "
+                      "sentinel_user and sentinel_password_file)");
     }
   }
   return TroubleStatus(SharedTrouble::kNoMaster, troubles);

@@ -354,6 +354,33 @@ class Sentinels(SharingTest):
             self.assertIn("(5/5 (100%))", self.wait_answer(daemon, "reject"))
 
 
+    def test_sentinels_that_want_a_password(self):
+        master = self.redis(port=free_port())
+        watched = (f"sentinel monitor mails 127.0.0.1 {master.port} 1\n"
+                   "user default off\nuser watcher on >watch-secret ~* &* +@all\n")
+        sentinel = self.redis(port=free_port(), program="redis-sentinel", config=watched)
+        line = f'[shared]\nredis = "redis+sentinel://127.0.0.1:{sentinel.port}/mails"\n'
+        outside = self.deferd(line)
+        self.assertIn("sentinel_password_file", outside.wait_log("redis: "))
+        self.assertIn("sentinel_password_file", self.shared(outside)["problem"])
+        password = os.path.join(sentinel.folder, "password")
+        line += f'sentinel_user = "watcher"\nsentinel_password_file = "{password}"\n'
+        with open(password, "w", encoding="ascii") as file:
+            file.write("wrong-secret\n")
+        one = self.deferd(line)
+        self.assertIn("WRONGPASS", one.wait_log("redis: "))
+        with open(password, "w", encoding="ascii") as file:
+            file.write("watch-secret\n")  # read at each connection: no restart
+        one.wait_log("shared again")
+        two = self.deferd(line)
+        two.wait_log("answers are checked")
+        self.bad_mail(one, 5)
+        for daemon in (one, two):
+            self.assertIn("(5/5 (100%))", self.wait_answer(daemon, "reject"))
+        for text in ("".join(one.lines), "".join(two.lines), one.ctl("status", "--json")[1]):
+            self.assertNotIn("secret", text)
+
+
 class Shards(SharingTest):
     def domains_in(self, redis):
         """The domains whose rows this server has."""

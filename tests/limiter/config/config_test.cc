@@ -327,13 +327,16 @@ TEST(Config, TheConnectionToRedisIsEncrypted) {
   const std::string text = absl::StrCat(
       "[shared]\nredis = \"rediss+sentinel://deferd@s1,s2/mails\"\npassword_file = \"", password,
       "\"\ntls_ca_file = \"", authority.ca_file(), "\"\ntls_cert_file = \"", mine.cert,
-      "\"\ntls_key_file = \"", mine.key, "\"\ntls_server_name = \"redis.example\"\n");
+      "\"\ntls_key_file = \"", mine.key, "\"\ntls_server_name = \"redis.example\"\n",
+      "sentinel_user = \"watcher\"\nsentinel_password_file = \"", password, "\"\n");
   absl::StatusOr<Config> config = LoadConfig(WriteFile("tls", text));
   ASSERT_THAT(config, IsOk());
   EXPECT_EQ(config->redis[0].ToString(), "rediss+sentinel://s1:26379,s2:26379/mails");
   EXPECT_EQ(config->redis[0].user, "deferd");
   EXPECT_EQ(config->redis[0].password, "");
   EXPECT_EQ(config->redis[0].password_file, password);
+  EXPECT_EQ(config->redis[0].sentinel_user, "watcher");
+  EXPECT_EQ(config->redis[0].sentinel_password_file, password);
   EXPECT_EQ(config->redis[0].tls, (RedisTls{.ca_file = authority.ca_file(),
                                             .cert_file = mine.cert,
                                             .key_file = mine.key,
@@ -363,6 +366,7 @@ TEST(Config, MistakesInTheKeysOfRedisHaveTheirPlaceAndRemedy) {
   const std::string password = WriteFile("password", "secret\n");
   const std::string empty = WriteFile("empty", "\n");
   const std::string tls = "redis = \"rediss://h\"\n";
+  const std::string sentinels = "redis = \"redis+sentinel://h/mails\"\n";
   auto key = [](absl::string_view name, absl::string_view value) {
     return absl::StrCat(name, " = \"", value, "\"\n");
   };
@@ -387,6 +391,9 @@ TEST(Config, MistakesInTheKeysOfRedisHaveTheirPlaceAndRemedy) {
       {key("redis", "rediss://deferd@h"), 2, "[shared] password_file"},
       {tls + key("password_file", "/nowhere/password"), 3, "/nowhere/password"},
       {tls + key("password_file", empty), 3, "is empty; write the password into it"},
+      {sentinels + key("sentinel_password_file", empty), 3, "is empty; write the password into it"},
+      {sentinels + key("sentinel_user", "deferd"), 3, "needs sentinel_password_file"},
+      {tls + key("sentinel_password_file", password), 3, "redis names no sentinels"},
   };
   for (const auto& each : kCases) {
     const std::string path = WriteFile("bad-tls", "[shared]\n" + each.text);
