@@ -18,7 +18,8 @@ DEFERD_EXIM=$("$root/tests/e2e/unpack_exim.sh" "$build/exim")
 export DEFERD_EXIM_CONFIG=$build/exim
 export DEFERD_POSTFIX
 DEFERD_POSTFIX=$("$root/tests/e2e/unpack_postfix.sh" "$build/postfix")
-cmake -S "$root" -B "$build" -G Ninja -DDEFERD_TESTS=ON -DDEFERD_UNITY=ON -DDEFERD_WERROR=ON
+cmake -S "$root" -B "$build" -G Ninja -DDEFERD_TESTS=ON -DDEFERD_BENCH=ON -DDEFERD_UNITY=ON \
+  -DDEFERD_WERROR=ON
 cmake --build "$build"
 # One more than there are cores: the programs' tests mostly wait for mail servers.
 ctest --test-dir "$build" --output-on-failure -j"$(($(nproc) + 1))" "$@"

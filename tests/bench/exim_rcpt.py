@@ -26,9 +26,10 @@ from deferd_process import SOURCE, Deferd  # noqa: E402
 from redis_server import free_port, until  # noqa: E402
 
 EXIM = os.environ.get("DEFERD_EXIM", "/usr/sbin/exim4")
-ROUNDS = int(os.environ.get("ROUNDS", "9"))
+SHORT = os.environ.get("DEFERD_BENCH_SHORT")
+ROUNDS = int(os.environ.get("ROUNDS", "1" if SHORT else "9"))
 SESSIONS = 2
-SECONDS = 1.0  # a turn
+SECONDS = 0.1 if SHORT else 1.0  # a turn
 BATCH = 40     # MAIL + RCPT + RSET in one piece
 
 CONFIG = """

@@ -25,13 +25,15 @@
 #include "tests/bench/question_buffers.h"
 #include "tests/bench/question_client.h"
 #include "tests/bench/question_floor.h"
+#include "tests/bench/short.h"
 
 namespace deferd {
 namespace {
 
 constexpr int kDomains = 100'000;
 constexpr int kQuestions = 4096;
-constexpr int kRounds = 3;
+const int kRounds = ShortRun() ? 1 : 3;
+const std::chrono::milliseconds kTurn(ShortRun() ? 30 : 1000);
 
 std::string DomainOf(int i) { return absl::StrCat("customer-", i, ".example.com"); }
 
@@ -165,7 +167,8 @@ int Run() {
   std::printf("server  conns                   req/s   p50 us   p99 us  cpu us/q   ratio\n");
   for (const auto& [connections, kept] :
        {std::pair(1, true), std::pair(8, true), std::pair(64, true), std::pair(8, false)}) {
-    const LoadOptions options{.path = folder + "/q.sock", .connections = connections, .kept = kept};
+    const LoadOptions options{
+        .path = folder + "/q.sock", .connections = connections, .kept = kept, .length = kTurn};
     std::vector<Result> floor, buffers, deferd;
     for (int i = 0; i < kRounds; ++i) {
       floor.push_back(MeasureFloor(options, questions, ServeFloor));

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-LINES = 600_000
+LINES = 6_000 if os.environ.get("DEFERD_BENCH_SHORT") else 600_000
 
 
 def log_text(first, messages):
@@ -32,7 +32,7 @@ def log_text(first, messages):
 def ask(client, seconds, until=None):
     took = []
     end = time.monotonic() + seconds
-    while time.monotonic() < end and (until is None or not until()):
+    while not took or (time.monotonic() < end and (until is None or not until())):
         for _ in range(200):
             begin = time.perf_counter_ns()
             client.sendall(b"check\tlogin=u@d1.example\tsource=submission\n")

@@ -25,6 +25,7 @@
 #include "limiter/store/window_row.h"
 #include "policy/policy_file.h"
 #include "spdlog/spdlog.h"
+#include "tests/bench/short.h"
 #include "tests/limiter/store/memory_store.h"
 #include "tests/limiter/store/redis_server.h"
 
@@ -165,7 +166,7 @@ class BenchNode {
 };
 
 void MeasureAttempts(int nodes, double zipf, const char* name) {
-  constexpr int kEach = 200'000;
+  const int kEach = ShortRun() ? 2'000 : 200'000;
   constexpr int kDomains = 10'000;
   auto server = RedisServer::Start();
   if (!server.ok()) std::abort();
@@ -191,6 +192,7 @@ void MeasureAttempts(int nodes, double zipf, const char* name) {
 
 // A script for each attempt: adds to the step's field, keeps it alive, gives all steps back.
 void MeasureFloor() {
+  const int kFloorAttempts = ShortRun() ? 2'000 : 200'000;
   auto server = RedisServer::Start();
   if (!server.ok()) std::abort();
   const std::string sha =
@@ -202,12 +204,12 @@ void MeasureFloor() {
   std::printf("floor, redis-benchmark, 50 connections, a window script an attempt:\n");
   std::fflush(stdout);
   const std::string command = absl::StrCat(
-      "redis-benchmark -s ", (*server)->address().path, " -n 200000 -c 50 -r 10000 -q evalsha ",
-      sha, " 1 w:__rand_int__ 29999999d | tr '\\r' '\\n' | tail -1");
+      "redis-benchmark -s ", (*server)->address().path, " -n ", kFloorAttempts,
+      " -c 50 -r 10000 -q evalsha ", sha, " 1 w:__rand_int__ 29999999d | tr '\\r' '\\n' | tail -1");
   const double before = CpuSeconds(server->get());
   if (std::system(command.c_str()) != 0) std::abort();
   std::printf("that is %.0f attempts a second of Redis's time\n",
-              200'000 / (CpuSeconds(server->get()) - before));
+              kFloorAttempts / (CpuSeconds(server->get()) - before));
 }
 
 int Main(int argc, char** argv) {
