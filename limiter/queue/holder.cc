@@ -91,7 +91,9 @@ bool HeldByDeferd(const QueuedMail& mail, const Case& record, const HeldMail& he
     return false;
   }
   // A message older than the block is held by it only if an MTA got the answer `hold`.
-  return mail.arrival >= record.since || held.AnyOnItsWay(record.subject);
+  // Postfix gives arrivals in whole seconds: a message of the block's first second seems older.
+  const absl::Time first_second = absl::FromUnixSeconds(absl::ToUnixSeconds(record.since));
+  return mail.arrival >= first_second || held.AnyOnItsWay(record.subject);
 }
 
 std::optional<Case> LastCaseOf(const QueuedMail& mail, const CaseTable& cases) {

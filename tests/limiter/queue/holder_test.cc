@@ -616,6 +616,20 @@ TEST_F(HolderTest, WhatWasHeldAMomentBeforeTheBlockIsOursOnlyIfSomebodyWasAnswer
   }
 }
 
+// Postfix gives arrivals in whole seconds; deferd was restarted since it answered.
+TEST_F(HolderTest, MailOfTheBlocksFirstSecondIsDeferds) {
+  Case record = Open("shop.example", absl::Milliseconds(900));
+  record.action.by_source.fill(Verdict::kHold);
+  cases_.Put(CaseChange::kOpened, record.since, record);
+  Queue("first", "bob@shop.example", absl::ZeroDuration(), true);
+  Queue("before", "bob@shop.example", -absl::Seconds(1), true);
+  EXPECT_TRUE(HeldByDeferd(queue_["first"], record, held_));
+  EXPECT_FALSE(HeldByDeferd(queue_["before"], record, held_));
+  Look();
+  EXPECT_TRUE(held_.WasHeld("first"));
+  EXPECT_FALSE(held_.WasHeld("before"));
+}
+
 TEST_F(HolderTest, AfterARestartHeldMailIsFoundByItsCase) {
   const Case record = Open("bad.example");
   Queue("m1", "bob@bad.example", absl::Seconds(-10), true);
