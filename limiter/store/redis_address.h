@@ -7,8 +7,8 @@
 //
 // With TLS, to the sentinels too: rediss://..., rediss+sentinel://... and rediss+cluster://... USER
 // may be left out (":PASSWORD@"), and PASSWORD if it stands in a file; both may hold %XX. IPv6
-// addresses stand in []. User and password are for Redis; the sentinels have others, or none. A plain
-// value.
+// addresses stand in []. User and password are for Redis; the sentinels have others, or none. A
+// plain value.
 
 #ifndef DEFERD_LIMITER_STORE_REDIS_ADDRESS_H_
 #define DEFERD_LIMITER_STORE_REDIS_ADDRESS_H_
