@@ -360,6 +360,16 @@ std::vector<RowKey> Committer::RowKeysOf(const Subject& subject) const {
   return limiter_->nodes().RowKeysOf(subject);
 }
 
+void Committer::SetNodes(absl::Span<const NodeRecord> nodes, absl::Time at) {
+  limiter_->nodes().SetNodes(nodes, at);
+}
+
+std::vector<RowKey> Committer::TakeRowsToCheck() { return limiter_->nodes().TakeRowsToCheck(); }
+
+void Committer::RowsChecked(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) {
+  limiter_->nodes().RowsChecked(keys, answers);
+}
+
 std::vector<RowKey> Committer::TakeCrowdedRows() { return limiter_->nodes().TakeCrowdedRows(); }
 
 std::vector<SharedCase> Committer::TakeCasesToPut() { return limiter_->nodes().TakeCasesToPut(); }

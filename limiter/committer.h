@@ -155,6 +155,9 @@ class Committer : public Exchange {
   bool RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers) override;
   void RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) override;
   std::vector<RowKey> RowKeysOf(const Subject& subject) const override;
+  void SetNodes(absl::Span<const NodeRecord> nodes, absl::Time at) override;
+  std::vector<RowKey> TakeRowsToCheck() override;
+  void RowsChecked(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) override;
   std::vector<RowKey> TakeCrowdedRows() override;
   std::vector<SharedCase> TakeCasesToPut() override;
   bool CasePut(const SharedCase& sent, const CasePutAnswer& answer) override;

@@ -95,6 +95,24 @@ bool NodeExchange::TakeWantsCases() {
   return std::exchange(parts_->wants_cases, false);
 }
 
+void NodeExchange::SetNodes(absl::Span<const NodeRecord> nodes, absl::Time at) {
+  MutexLock lock(mutex_);
+  parts_->rows->SetNodes(nodes, at);
+}
+
+std::vector<RowKey> NodeExchange::TakeRowsToCheck() {
+  MutexLock lock(mutex_);
+  return parts_->row_check->Take(parts_->ShownNow(),
+                                 [&](const Subject& subject) { return parts_->Shares(subject); });
+}
+
+void NodeExchange::RowsChecked(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) {
+  MutexLock lock(mutex_);
+  for (const Subject& subject : parts_->row_check->Answered(keys, answers)) {
+    parts_->ShareSubject(subject);
+  }
+}
+
 std::vector<RowKey> NodeExchange::TakeCrowdedRows() {
   MutexLock lock(mutex_);
   return parts_->rows->TakeCrowded();
@@ -186,7 +204,8 @@ ExchangeStats NodeExchange::stats() const {
           .waiting_cases = parts_->shared_cases->waiting(),
           .unreadable_rows = parts_->refused.rows,
           .unreadable_cases = parts_->refused.cases,
-          .refused_last = parts_->refused.last};
+          .refused_last = parts_->refused.last,
+          .lost_subjects = parts_->row_check->lost()};
 }
 
 }  // namespace deferd

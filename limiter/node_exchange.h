@@ -43,6 +43,9 @@ class NodeExchange {
   bool RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers, Events* events);
   void RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers);
   std::vector<RowKey> RowKeysOf(const Subject& subject) const;
+  void SetNodes(absl::Span<const NodeRecord> nodes, absl::Time at);
+  std::vector<RowKey> TakeRowsToCheck();
+  void RowsChecked(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers);
   std::vector<RowKey> TakeCrowdedRows();
   std::vector<SharedCase> TakeCasesToPut();
   bool CasePut(const SharedCase& sent, const CasePutAnswer& answer, Events* events);

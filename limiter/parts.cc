@@ -29,6 +29,8 @@ LimiterParts::LimiterParts(const LimiterOptions& limiter_options, Settings chose
       rows(options.shared ? std::make_unique<RowExchange>(options.node, options.incarnation,
                                                           &counter, &refused)
                           : nullptr),
+      row_check(options.shared ? std::make_unique<RowCheck>(options.node, &counter, rows.get())
+                               : nullptr),
       shared_cases(options.shared ? std::make_unique<CaseExchange>(table, &clearings, &refused)
                                   : nullptr),
       counts(&counter, &clearings, &culprit, rows.get()),

@@ -29,6 +29,7 @@
 #include "limiter/judging/warnings.h"
 #include "limiter/port/clock.h"
 #include "limiter/sharing/case_exchange.h"
+#include "limiter/sharing/row_check.h"
 #include "limiter/sharing/row_exchange.h"
 #include "policy/settings.h"
 #include "policy/subject.h"
@@ -101,6 +102,7 @@ struct LimiterParts {
   Refused refused;
   Warnings warnings;
   const std::unique_ptr<RowExchange> rows;           // null: one machine
+  const std::unique_ptr<RowCheck> row_check;         // likewise
   const std::unique_ptr<CaseExchange> shared_cases;  // likewise
   // Views of the parts above; they keep nothing.
   LiveCounts counts;

@@ -242,6 +242,7 @@ Json Sharing::StatusJson() const {
           {"cases_put", published.cases_won},
           {"cases_adopted", published.cases_lost + followed.followed},
           {"unreadable", stats.unreadable_rows + stats.unreadable_cases},
+          {"lost_subjects", stats.lost_subjects},
           {"refused_last", stats.refused_last.empty() ? Json(nullptr) : Json(stats.refused_last)},
           {"nodes", std::move(nodes)}};
 }

@@ -26,7 +26,8 @@ struct ExchangeStats {
   size_t waiting_cases = 0;
   int64_t unreadable_rows = 0;  // of other nodes, in a form that this deferd does not know
   int64_t unreadable_cases = 0;
-  std::string refused_last;  // what the last of them was, for people
+  std::string refused_last;   // what the last of them was, for people
+  int64_t lost_subjects = 0;  // whose rows the store had lost: they were put again
 };
 
 class Exchange {
@@ -55,6 +56,12 @@ class Exchange {
   virtual void RowsRead(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) = 0;
   // The keys of a subject's rows.
   virtual std::vector<RowKey> RowKeysOf(const Subject& subject) const = 0;
+  // The list of nodes at a heartbeat, and the store's time then.
+  virtual void SetNodes(absl::Span<const NodeRecord> nodes, absl::Time at) = 0;
+  // Keys of this node's rows, some at each heartbeat, to be read; and the answers. Rows that are
+  // gone wait to be put again.
+  virtual std::vector<RowKey> TakeRowsToCheck() = 0;
+  virtual void RowsChecked(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) = 0;
   // Keys with more rows than there can be nodes: the caller removes the rows of unknown nodes.
   virtual std::vector<RowKey> TakeCrowdedRows() = 0;
 

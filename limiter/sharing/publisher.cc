@@ -134,6 +134,8 @@ absl::Status Publisher::DoRound() {
   if (!claimed_ || now - last_beat_ >= kBeat || now < last_beat_) {
     absl::Status said = SayBeat();
     if (!said.ok()) return said;
+    absl::Status checked = CheckRows();
+    if (!checked.ok()) return checked;
   }
   // What a person waits for first. One thing that cannot be put does not hold up the others.
   absl::Status status = missing_;
@@ -172,6 +174,7 @@ absl::Status Publisher::SayBeat() {
     exchange_->ShareAll();
     if (options_.on_new_store) options_.on_new_store();
   }
+  exchange_->SetNodes(beat->nodes, beat->server_time);
   exchange_->ShareCasesDue(kDueSoon);
   TellRefused();
   MutexLock lock(&mutex_);
@@ -180,6 +183,17 @@ absl::Status Publisher::SayBeat() {
   status_.generation = generation_;
   status_.nodes = std::move(beat->nodes);
   status_.nodes_at = beat->server_time;
+  return absl::OkStatus();
+}
+
+// Rows that the store has forgotten are put again, in this round.
+absl::Status Publisher::CheckRows() {
+  const std::vector<RowKey> keys = exchange_->TakeRowsToCheck();
+  if (keys.empty()) return absl::OkStatus();
+  absl::StatusOr<std::vector<RowAnswer>> answers = store_->ReadRows(keys);
+  if (!answers.ok()) return answers.status();
+  exchange_->RowsChecked(keys, *answers);
+  TellLost();
   return absl::OkStatus();
 }
 
@@ -291,6 +305,19 @@ void Publisher::TellRefused() {
                stats.refused_last);
   refused_told_ = refused;
   refused_at_ = now;
+}
+
+// Likewise.
+void Publisher::TellLost() {
+  const int64_t lost = exchange_->stats().lost_subjects;
+  const absl::Time now = clock_->Now();
+  if (lost == lost_told_ || absl::AbsDuration(now - lost_at_) < absl::Minutes(1)) return;
+  spdlog::warn(
+      "redis: the rows of {} subjects were missing and are written again; check that "
+      "maxmemory-policy is noeviction",
+      lost - lost_told_);
+  lost_told_ = lost;
+  lost_at_ = now;
 }
 
 void Publisher::PutReceipt(const Case& record, const std::vector<LedgerRow>& rows) {

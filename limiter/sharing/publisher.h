@@ -98,12 +98,14 @@ class Publisher {
   absl::Status DoRound();
   Pause AfterGoodRound();
   absl::Status SayBeat();
+  absl::Status CheckRows();
   absl::Status PutCases();
   absl::Status PutRows(bool* more);
   absl::Status PutReceipts();
   absl::Status DropCases();
   absl::Status DropStrangers();
   void TellRefused();
+  void TellLost();
   void Heard(const absl::Status& status);
 
   const PublisherOptions options_;
@@ -123,6 +125,8 @@ class Publisher {
   std::vector<std::pair<CaseExchange::Name, int64_t>> to_drop_;
   int64_t refused_told_ = 0;
   absl::Time refused_at_ = absl::InfinitePast();
+  int64_t lost_told_ = 0;
+  absl::Time lost_at_ = absl::InfinitePast();
 
   struct Receipt {
     Subject subject;

@@ -186,12 +186,22 @@ bool RowExchange::OwnRowIsForeign(const RowKey& key, absl::string_view bytes) {
   return true;
 }
 
+// Whether this node has put a row of the key, as far as it knows.
+bool RowExchange::ShouldHaveRow(const RowKey& key) const {
+  if (!counter_->Has(key.subject) || Waits(key.subject)) return false;
+  const std::optional<size_t> window = counter_->IndexOf(key.window);
+  return key.counter.empty() ||
+         (window.has_value() && counter_->FindSide(key.subject, *window) != nullptr);
+}
+
 RowExchange::News RowExchange::SetRows(const RowKey& key, const StepClock& steps, int64_t now_step,
-                                       const std::vector<SharedRow>& rows) {
+                                       const std::vector<SharedRow>& rows, bool judged) {
   const int64_t shift = ShiftOf(steps);
   News news;
   std::vector<NodeWindow> nodes;
+  absl::flat_hash_set<absl::string_view> stored;
   for (const SharedRow& shared : rows) {
+    stored.insert(shared.node);
     if (shared.node == node_) {
       news.put_again = OwnRowIsForeign(key, shared.row) || news.put_again;
       continue;
@@ -232,6 +242,15 @@ RowExchange::News RowExchange::SetRows(const RowKey& key, const StepClock& steps
       news.worse = news.worse || !one.recipients.empty();
     const auto now = BadByStep(one.window, now_step);
     for (size_t i = 0; i < now.size(); ++i) news.worse = news.worse || now[i] > known[i];
+  }
+
+  // Others may have judged without this node's row. So their new bad deliveries must be news when
+  // it is put again, which is when they are judged here.
+  if (!judged && news.worse && !stored.contains(node_) && ShouldHaveRow(key)) return news;
+  if (before != nullptr) {
+    for (const NodeWindow& old : *before) {
+      if (!stored.contains(old.node) && there_.contains(old.node)) nodes.push_back(old);
+    }
   }
 
   if (nodes.empty() && before == nullptr) return news;
@@ -412,7 +431,7 @@ std::vector<Subject> RowExchange::Put(absl::Span<const RowPut> puts,
       if (bad) SetBad(key.subject);
       continue;
     }
-    const News news = SetRows(key, answers[i], now);
+    const News news = SetRows(key, answers[i], now, /*judged=*/true);
     if ((news.worse || bad) && known.insert(key.subject).second) {
       (key.subject.kind == SubjectKind::kDomain ? wide : narrow).push_back(key.subject);
     }
@@ -427,11 +446,13 @@ void RowExchange::Read(absl::Span<const RowKey> keys, absl::Span<const RowAnswer
                        absl::Time now) {
   for (size_t i = 0; i < keys.size() && i < answers.size(); ++i) {
     if (!answers[i].status.ok()) continue;
-    if (SetRows(keys[i], answers[i], now).put_again) to_retry_.push_back(keys[i].subject);
+    const News news = SetRows(keys[i], answers[i], now, /*judged=*/false);
+    if (news.put_again) to_retry_.push_back(keys[i].subject);
   }
 }
 
-RowExchange::News RowExchange::SetRows(const RowKey& key, const RowAnswer& answer, absl::Time now) {
+RowExchange::News RowExchange::SetRows(const RowKey& key, const RowAnswer& answer, absl::Time now,
+                                       bool judged) {
   if (answer.crowded) {  // what is known of the others stays
     if (crowded_.size() < kMostCrowded && crowded_.insert(key.subject).second) {
       Refuse(key, "", "more rows than there can be nodes");
@@ -441,7 +462,23 @@ RowExchange::News RowExchange::SetRows(const RowKey& key, const RowAnswer& answe
   const std::optional<size_t> window = counter_->IndexOf(key.window);
   if (!window.has_value()) return {};
   const StepClock& steps = counter_->lengths()[*window];
-  return SetRows(key, steps, steps.StepOf(now), answer.rows);
+  return SetRows(key, steps, steps.StepOf(now), answer.rows, judged);
+}
+
+void RowExchange::SetNodes(absl::Span<const NodeRecord> nodes, absl::Time at) {
+  // While the store was away, nobody could say to be there.
+  if (absl::AbsDuration(at - listed_) >= SharedStore::kLive) {
+    for (auto& [node, seen] : there_) seen = at;
+  }
+  listed_ = at;
+  for (const NodeRecord& one : nodes) {
+    auto [known, added] = there_.try_emplace(one.node, one.seen);
+    known->second = std::max(known->second, one.seen);
+  }
+  // Not who is missing from the list: that may have been lost too, and is filled within a beat.
+  absl::erase_if(there_, [&](const auto& entry) {
+    return absl::AbsDuration(at - entry.second) >= SharedStore::kLive;
+  });
 }
 
 bool RowExchange::TakeConfirming(const Subject& domain) {

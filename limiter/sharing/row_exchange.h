@@ -111,6 +111,13 @@ class RowExchange : public OtherNodes {
   std::vector<Subject> TakeToRetry() { return std::exchange(to_retry_, {}); }
   // Keys with more rows than there can be nodes, to be cleaned.
   std::vector<RowKey> TakeCrowded();
+  // The list of nodes at a heartbeat, and the store's time then. A row of a node that is there, but
+  // is missing from the store, was lost there, and its node will put it again: what is known of it
+  // stays. What nobody will put again is gone.
+  void SetNodes(absl::Span<const NodeRecord> nodes, absl::Time at);
+  bool Waits(const Subject& subject) const {
+    return waiting_.contains(subject) || being_put_.contains(subject);
+  }
 
   // Sets the store's clock minus this one, if it differs by over a second from the value known.
   // True if that changes the shift of any window's steps: then everything is to be put and read
@@ -154,10 +161,11 @@ class RowExchange : public OtherNodes {
   std::vector<Subject> TakeGroup(
       absl::FunctionRef<const std::vector<Subject>*(const Subject& domain)> apart);
   // Takes over all rows of a key from the store. Rows of an unknown or damaged format are ignored
-  // and counted.
-  News SetRows(const RowKey& key, const RowAnswer& answer, absl::Time now);
+  // and counted. `judged`: what becomes worse is judged.
+  News SetRows(const RowKey& key, const RowAnswer& answer, absl::Time now, bool judged);
   News SetRows(const RowKey& key, const StepClock& steps, int64_t now_step,
-               const std::vector<SharedRow>& rows);
+               const std::vector<SharedRow>& rows, bool judged);
+  bool ShouldHaveRow(const RowKey& key) const;
   bool OwnRowIsForeign(const RowKey& key, absl::string_view bytes);
   void Refuse(const RowKey& key, absl::string_view node, absl::string_view why);
   const std::vector<NodeWindow>* Find(const Subject& subject, absl::Duration window,
@@ -173,6 +181,8 @@ class RowExchange : public OtherNodes {
   Refused* const refused_;
   absl::Duration offset_;
   absl::flat_hash_map<Subject, std::vector<OfLength>> others_;
+  absl::flat_hash_map<std::string, absl::Time> there_;  // the nodes that are, and when last seen
+  absl::Time listed_ = absl::InfinitePast();            // the last list of nodes
 
   absl::flat_hash_map<Subject, Waiting> waiting_;
   absl::flat_hash_map<Subject, Waiting> being_put_;

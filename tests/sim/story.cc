@@ -12,11 +12,11 @@ namespace deferd::sim {
 namespace {
 
 constexpr std::array<absl::string_view, kVerbs> kNames = {
-    "advance",   "step",      "mail",  "retry",     "submit",  "rotate",      "reopen",
-    "compress",  "half-line", "ahead", "look",      "commit",  "tick",        "queue",
-    "block",     "unblock",   "kill",  "power",     "restart", "disk",        "heal",
-    "mta",       "flip",      "sink",  "share",     "redis",   "lose-answer", "flush",
-    "replicate", "fail-over", "split", "heal-split"};
+    "advance",   "step",      "mail",  "retry",      "submit",  "rotate",      "reopen",
+    "compress",  "half-line", "ahead", "look",       "commit",  "tick",        "queue",
+    "block",     "unblock",   "kill",  "power",      "restart", "disk",        "heal",
+    "mta",       "flip",      "sink",  "share",      "redis",   "lose-answer", "flush",
+    "replicate", "fail-over", "split", "heal-split", "evict"};
 
 // How often a step of each kind is drawn. A story draws its own weights besides, so that some have
 // many crashes and some have none.
@@ -151,6 +151,17 @@ Step Filled(Verb verb, const Story& story, bool calm, Draw* draw) {
   return step;
 }
 
+// Drawn apart, so that every other step of a seed stays what it is.
+void AddEvictions(Story* story) {
+  Draw draw(story->seed * 0x9E3779B97F4A7C15u + 2);
+  if (story->nodes == 1 || draw.OneIn(4)) return;
+  for (int left = draw.UpTo(8); left > 0; --left) {
+    const int at = draw.UpTo(static_cast<int>(story->steps.size()) + 1);
+    const Step step = {.verb = Verb::kEvict, .a = draw.UpTo(1000)};
+    story->steps.insert(story->steps.begin() + at, step);
+  }
+}
+
 }  // namespace
 
 Story MakeStory(uint64_t seed, const StoryShape& shape) {
@@ -190,6 +201,7 @@ Story MakeStory(uint64_t seed, const StoryShape& shape) {
       break;
     }
   }
+  AddEvictions(&story);
   return story;
 }
 

@@ -57,8 +57,9 @@ enum class Verb : uint8_t {
   kFailOver,    // the replica becomes the master: what came since kReplicate is lost
   kSplit,       // nodes from A on reach only the other half, which becomes a master of its own
   kHealSplit,   // all nodes reach the first half; the other one's data is lost
+  kEvict,       // Redis forgets its key number A (counted around)
 };
-inline constexpr int kVerbs = 32;
+inline constexpr int kVerbs = 33;
 
 enum RotateWay { kRename, kRenameKeepWriting, kCopyTruncate, kDated, kRotateWays };
 

@@ -191,6 +191,11 @@ class World {
       case Verb::kHealSplit:
         HealSplit();
         break;
+      case Verb::kEvict: {
+        const std::vector<std::string> keys = server_.Keys();
+        if (!keys.empty()) server_.Forget(keys[static_cast<size_t>(step.a) % keys.size()]);
+        break;
+      }
     }
   }
 

@@ -292,4 +292,30 @@ void MemorySharedServer::Flush() {
   ++generation_;
 }
 
+std::vector<std::string> MemorySharedServer::Keys() const {
+  MutexLock lock(&mutex_);
+  std::vector<std::string> keys;
+  for (const auto& [key, hash] : hashes_) keys.push_back(key);
+  if (!cases_.empty()) keys.push_back(kCasesKey);
+  if (!log_.empty()) keys.push_back(kCaseLogKey);
+  if (!nodes_.empty()) keys.insert(keys.end(), {kNodesKey, kGenerationKey});
+  return keys;
+}
+
+void MemorySharedServer::Forget(const std::string& key) {
+  MutexLock lock(&mutex_);
+  hashes_.erase(key);
+  if (key == kCasesKey) cases_.clear();
+  if (key == kCaseLogKey) log_.clear();
+  if (key == kNodesKey) nodes_.clear();
+  if (key == kGenerationKey) ++generation_;
+}
+
+void MemorySharedServer::Forget(const std::string& key, const std::string& field) {
+  MutexLock lock(&mutex_);
+  if (auto hash = hashes_.find(key); hash != hashes_.end()) hash->second.erase(field);
+  if (key == kCasesKey) cases_.erase(field);
+  if (key == kNodesKey) nodes_.erase(field);
+}
+
 }  // namespace deferd

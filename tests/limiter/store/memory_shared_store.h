@@ -31,6 +31,12 @@ class MemorySharedServer {
   void SetTrouble(SharedTrouble trouble);
   // Everything is forgotten, as after FLUSHALL.
   void Flush();
+  // The keys that there are, as Redis would name them.
+  std::vector<std::string> Keys() const;
+  // One key is forgotten, as when Redis evicts it; with `field`, that of a hash alone, as after
+  // HDEL.
+  void Forget(const std::string& key);
+  void Forget(const std::string& key, const std::string& field);
   // Ends all connections and has what the other one has, as a replica that took over.
   void TakeOver(const MemorySharedServer& other);
   // Has what the other one has, for TakeOver.
