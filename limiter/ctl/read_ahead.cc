@@ -38,7 +38,7 @@ void ReadAhead::Read() {
     std::optional<Chunk> chunk = PopOrClosed(&empty_);
     if (!chunk.has_value()) return;
     Fill(&*chunk);
-    more = chunk->more.ok() && *chunk->more;
+    more = chunk->more;
     if (!full_.Push(*std::move(chunk))) return;
   }
 }
@@ -46,10 +46,12 @@ void ReadAhead::Read() {
 void ReadAhead::Fill(Chunk* chunk) {
   chunk->size = 0;
   chunk->more = true;
-  for (size_t events = 0; events < kEvents && chunk->more.ok() && *chunk->more;) {
+  for (size_t events = 0; events < kEvents && chunk->more;) {
     if (chunk->size == chunk->batches.size()) chunk->batches.emplace_back();
     EventBatch* batch = &chunk->batches[chunk->size++];
-    chunk->more = input_->Next(batch);
+    const absl::StatusOr<bool> more = input_->Next(batch);
+    chunk->status = more.status();
+    chunk->more = more.ok() && *more;
     events += batch->size();
   }
   chunk->done = input_->done();
@@ -63,6 +65,7 @@ absl::StatusOr<bool> ReadAhead::Next(EventBatch* batch) {
   }
   std::swap(*batch, chunk_.batches[next_++]);
   if (next_ < chunk_.size) return true;
+  if (!chunk_.status.ok()) return chunk_.status;
   return chunk_.more;
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "limiter/ctl/replay_input.h"
 #include "limiter/port/bounded_queue.h"
@@ -35,8 +36,9 @@ class ReadAhead {
   // What goes from one thread to the other at a time, and comes back to be filled again.
   struct Chunk {
     std::vector<EventBatch> batches;
-    size_t size = 0;                   // batches of this time
-    absl::StatusOr<bool> more = true;  // what the last of them was read with
+    size_t size = 0;      // batches of this time
+    absl::Status status;  // of reading the last of them
+    bool more = true;     // false: it was the last of all
     double done = 0;
   };
 
