@@ -43,35 +43,38 @@ class Oracle {
       now_ = time;
     }
     if (!counts || !Live(StepOf(time), StepOf(now_))) return;
+    std::vector<Entry>& entries = entries_[domain];
     if (once_) {
       // The newest of this recipient's counted attempts decides.
-      for (const Entry& e : entries_) {
+      for (const Entry& e : entries) {
         if (e.message == message && e.recipient == recipient && e.last > time) return;
       }
       Entry* current = nullptr;
-      for (Entry& e : entries_) {
+      for (Entry& e : entries) {
         if (e.message == message && e.recipient == recipient && e.current) current = &e;
       }
       if (current != nullptr) {
         current->last = time;
         if (current->outcome == outcome) return;
         current->current = false;
-        if (Live(StepOf(current->dated), StepOf(now_))) current->taken_out = true;
+        if (Live(current->step, StepOf(now_))) current->taken_out = true;
       }
     }
     // All recipients are of one domain: so many of one message dilute.
     int64_t diluting = 0;
-    for (const Entry& e : entries_) {
+    for (const Entry& e : entries) {
       if (e.message == message && e.outcome == 0) ++diluting;
     }
     const bool surplus = outcome == 0 && diluting >= Dilution::kMost;
-    entries_.push_back({domain, message, recipient, time, time, outcome, true, false, surplus});
+    entries.push_back({message, recipient, StepOf(time), time, outcome, true, false, surplus});
     if (outcome != 0) Judge(domain, time);
   }
 
   void Forget(const std::string& message) {
-    for (Entry& e : entries_) {
-      if (e.message == message) e.message = absl::StrCat("forgotten ", e.message);
+    for (auto& [domain, entries] : entries_) {
+      for (Entry& e : entries) {
+        if (e.message == message) e.message = absl::StrCat("forgotten ", e.message);
+      }
     }
   }
 
@@ -102,8 +105,9 @@ class Oracle {
 
  private:
   struct Entry {
-    std::string domain, message, recipient;
-    absl::Time dated, last;
+    std::string message, recipient;
+    int64_t step;  // of the time that it is dated
+    absl::Time last;
     int outcome;  // 0 delivered, 1 deferred, 2 failed
     bool current;
     bool taken_out;
@@ -117,9 +121,11 @@ class Oracle {
     auto it = cleared_.find(domain);
     if (it != cleared_.end()) after = std::max(after, it->second);
     Counts counts;
-    for (const Entry& e : entries_) {
-      if (e.domain != domain || e.taken_out || !Live(StepOf(e.dated), StepOf(now))) continue;
-      if (StepOf(e.dated) <= StepOf(after)) continue;
+    const auto entries = entries_.find(domain);
+    if (entries == entries_.end()) return counts;
+    const int64_t now_step = StepOf(now), after_step = StepOf(after);
+    for (const Entry& e : entries->second) {
+      if (e.taken_out || !Live(e.step, now_step) || e.step <= after_step) continue;
       if (e.outcome == 0) ++counts.delivered;
       if (e.surplus) ++counts.surplus;
       if (e.outcome == 1) ++counts.deferred;
@@ -164,7 +170,7 @@ class Oracle {
   const int percent_;
   const absl::Duration block_for_;
   absl::Time now_ = absl::InfinitePast();
-  std::vector<Entry> entries_;
+  std::map<std::string, std::vector<Entry>> entries_;  // by domain; a message is of one
   std::map<std::string, absl::Time> cleared_;
   std::vector<Block> blocks_;
 };
