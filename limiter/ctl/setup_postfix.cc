@@ -298,7 +298,12 @@ absl::Status PostfixSetup::Rehearse(const SetupPlan& plan) {
 absl::Status PostfixSetup::Activate() {
   for (const PostfixFound& one : found_) {
     if (!one.runs) continue;
-    absl::Status status = machine_->Run({kPostfix, "-c", one.config, "reload"});
+    const std::vector<std::string> look = {kPostfix, "-c", one.config, "status"};
+    // A value that Postfix cannot use ends its master; after that, it has to be started.
+    const bool ended = !machine_->Run(look).ok();
+    absl::Status status = machine_->Run({kPostfix, "-c", one.config, ended ? "start" : "reload"});
+    // The default instance starts all, and reports those that run already.
+    if (ended && machine_->Run(look).ok()) status = absl::OkStatus();
     if (!status.ok()) return status;
   }
   return absl::OkStatus();

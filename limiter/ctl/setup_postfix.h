@@ -47,8 +47,9 @@ class PostfixSetup {
 
   // Each instance would take the plan's changes, as a copy of its folder shows.
   absl::Status Rehearse(const SetupPlan& plan);
-  absl::Status Check();     // postfix check, of each instance
-  absl::Status Activate();  // postfix reload, of each that runs
+  absl::Status Check();  // postfix check, of each instance
+  // postfix reload, of each that ran; postfix start, if it has ended since.
+  absl::Status Activate();
   // Before anything is written: whether each instance takes mail.
   void LookBefore();
   // Each that ran still runs, and takes mail if it did.
