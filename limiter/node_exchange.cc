@@ -102,8 +102,9 @@ void NodeExchange::SetNodes(absl::Span<const NodeRecord> nodes, absl::Time at) {
 
 std::vector<RowKey> NodeExchange::TakeRowsToCheck() {
   MutexLock lock(mutex_);
-  return parts_->row_check->Take(parts_->ShownNow(),
-                                 [&](const Subject& subject) { return parts_->Shares(subject); });
+  const LimiterParts* const parts = parts_;
+  return parts_->row_check->Take(
+      parts_->ShownNow(), [parts](const Subject& subject) { return parts->Shares(subject); });
 }
 
 void NodeExchange::RowsChecked(absl::Span<const RowKey> keys, absl::Span<const RowAnswer> answers) {
