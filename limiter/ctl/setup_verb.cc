@@ -34,6 +34,7 @@ namespace {
 
 constexpr absl::Duration kSetupPatience = absl::Seconds(5);
 constexpr size_t kHeldShown = 40;  // lines
+constexpr char kHelperSocket[] = "/run/deferd-queue/queue.sock";
 
 void Say(absl::string_view text) {
   std::printf("%s\n", std::string(text).c_str());
@@ -55,8 +56,8 @@ std::vector<WantedKey> CommonKeys(const std::vector<std::string>& local_domains,
     edit->after = text.Text();
   }
   if (!panel.note.empty()) plan->notes.push_back(panel.note);
-  if (PathExists("/run/deferd-queue/queue.sock")) {
-    keys.push_back({"queue", "helper", "\"/run/deferd-queue/queue.sock\""});
+  if (PathExists(kHelperSocket)) {
+    keys.push_back({"queue", "helper", absl::StrCat("\"", kHelperSocket, "\"")});
   }
   return keys;
 }
@@ -96,8 +97,13 @@ std::string ShadowPage(const std::string& socket) {
   absl::StrAppend(&page, "deferd is in shadow mode: nobody is refused. It would have blocked ",
                   would, would == 1 ? " subject so far" : " subjects so far",
                   would > 0 ? ":\n" : ".\n", named,
-                  "Look for some days (deferctl blocks --all, deferctl why SUBJECT). Then this "
-                  "enforces:\n"
+                  "Look for some days (deferctl blocks --all, deferctl why SUBJECT).\n",
+                  PathExists(kHelperSocket)
+                      ? ""
+                      : "deferd-queue does not run. Install and start it and run this again before "
+                        "you enforce: without it\nnobody releases the mail that is held, not even "
+                        "when the block has ended.\n",
+                  "Then this enforces:\n"
                   "  sed -i 's/^mode = .*/mode = \"enforce\"/' /etc/deferd/policy.toml && deferctl "
                   "reload\n");
   return page;

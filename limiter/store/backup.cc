@@ -25,6 +25,8 @@ namespace deferd {
 
 namespace {
 
+constexpr int kMostOfASecond = 100;  // restores
+
 constexpr char kInfoTable[] =
     "CREATE TABLE deferd_backup (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
 // A node whose identity was lost with its disk may have started again since the backup, and other
@@ -251,11 +253,18 @@ absl::StatusOr<NodeIdentity> IdentityAfter(const BackupInfo& info, const std::st
 absl::StatusOr<std::string> Replace(const std::string& copy, const std::string& state_dir,
                                     absl::Time now) {
   const std::string state = StatePath(state_dir);
-  std::string kept = absl::StrCat(state, ".before-restore-",
-                                  absl::FormatTime("%Y%m%dT%H%M%SZ", now, absl::UTCTimeZone()));
-  if (link(state.c_str(), kept.c_str()) != 0) {
+  const std::string name = absl::StrCat(
+      state, ".before-restore-", absl::FormatTime("%Y%m%dT%H%M%SZ", now, absl::UTCTimeZone()));
+  std::string kept = name;
+  // Another restore of this second has a name of its own.
+  for (int n = 2; link(state.c_str(), kept.c_str()) != 0; ++n) {
+    if (errno == EEXIST && n < kMostOfASecond) {
+      kept = absl::StrCat(name, "-", n);
+      continue;
+    }
     if (errno != ENOENT) return FileTrouble(kept, "write");
     kept.clear();
+    break;
   }
   for (const char* suffix : {"-wal", "-shm"}) {
     const std::string from = state + suffix;

@@ -132,6 +132,20 @@ TEST_F(BackupTest, TheFormerStateIsKept) {
   EXPECT_EQ(ContentsOf(kept->get()), later);
 }
 
+TEST_F(BackupTest, RestoresOfOneSecondKeepAStateEach) {
+  SetIdentity(from_.path(), kNode, 1);
+  auto store = Filled(from_.path(), 5);
+  ASSERT_THAT(Backup(from_.path(), file_), IsOk());
+  store.reset();
+  const std::string first = from_.File("state.db.before-restore-20261122T120000Z");
+  for (const std::string& kept : {first, first + "-2", first + "-3"}) {
+    absl::StatusOr<RestoredBackup> restored = Restore(file_, from_.path());
+    ASSERT_THAT(restored, IsOk());
+    EXPECT_EQ(restored->kept, kept);
+    EXPECT_THAT(OpenSqliteStore(kept, kNode, {}), IsOk());
+  }
+}
+
 // What a killed daemon left in its log of changes is part of its state.
 TEST_F(BackupTest, TheFormerStateIsKeptWithItsLogOfChanges) {
   SetIdentity(from_.path(), kNode, 1);
