@@ -350,7 +350,9 @@ class Storm:
                     until(lambda n=node, d=domain, o=order: self.blocked(n, d) == (o == "block"),
                           "order", WAIT)
                 except AssertionError:
-                    self.wrong.append(f"{node.folder}: the last order for {domain} was {order}")
+                    case = json.dumps(node.json("why", domain)["case"])
+                    self.wrong.append(f"{node.folder}: the last order for {domain} was {order}, "
+                                      f"and its case is {case}")
 
     def all_tried(self):
         self.run_queue()  # what a queue run left because another had it
