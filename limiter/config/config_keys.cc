@@ -84,8 +84,10 @@ constexpr TomlKeyInfo kKeys[] = {
     {"[shared]", "password_file", "path", "",
      "A file with the password, in place of one in `redis`. Read at each connection."},
     {"[shared]", "sentinel_password_file", "path", "",
-     "A file with the sentinels' own password (`requirepass` in theirs), if they want one."},
-    {"[shared]", "sentinel_user", "string", "", "The sentinels' user of that password."},
+     "A file with the sentinels' own password (`requirepass` in their configuration), if they "
+     "require one. Read at each connection."},
+    {"[shared]", "sentinel_user", "string", "",
+     "The user of that password; without it, the default user."},
     {"[shared]", "tls_ca_file", "path", "the system's authorities",
      "Who may have signed Redis' certificate (PEM). This and the next two are read at each "
      "connection."},

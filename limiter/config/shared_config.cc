@@ -1,6 +1,7 @@
 #include "limiter/config/shared_config.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <utility>
@@ -61,25 +62,28 @@ class SharedReader {
       reader_->Error(sentinel_user->place,
                      "sentinel_user needs sentinel_password_file, a file with its password");
     }
-    for (const char* key : {"sentinel_password_file", "sentinel_user"}) {
-      if (has_sentinels || config_->redis.empty() || !table_->Has(key)) continue;
-      reader_->Error(table_->PlaceOf(key),
-                     absl::StrCat(key,
-                                  " has no effect, since redis names no sentinels; write "
-                                  "redis+sentinel:// or rediss+sentinel://, or leave the key out"));
+    if (config_->redis.empty()) return;
+    if (!has_sentinels) {
+      RefuseUnused({"sentinel_password_file", "sentinel_user"},
+                   "redis names no sentinels; write redis+sentinel:// or rediss+sentinel://");
     }
-    if (encrypted || config_->redis.empty()) return;
-    for (const char* key : {"tls_ca_file", "tls_cert_file", "tls_key_file", "tls_server_name"}) {
-      if (!table_->Has(key)) continue;
-      reader_->Error(table_->PlaceOf(key),
-                     absl::StrCat(key,
-                                  " has no effect, since the connection to redis is not encrypted; "
-                                  "write rediss://, rediss+sentinel:// or rediss+cluster://, or "
-                                  "leave the key out"));
+    if (!encrypted) {
+      RefuseUnused(
+          {"tls_ca_file", "tls_cert_file", "tls_key_file", "tls_server_name"},
+          "the connection to redis is not encrypted; write rediss://, rediss+sentinel:// or "
+          "rediss+cluster://");
     }
   }
 
  private:
+  void RefuseUnused(std::initializer_list<absl::string_view> keys, absl::string_view why) {
+    for (absl::string_view key : keys) {
+      if (!table_->Has(key)) continue;
+      reader_->Error(table_->PlaceOf(key),
+                     absl::StrCat(key, " has no effect, since ", why, ", or leave the key out"));
+    }
+  }
+
   std::optional<TomlText> ReadPath(absl::string_view key, std::string* path) {
     std::optional<TomlText> text = table_->String(key);
     if (!text.has_value()) return text;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "limiter/ctl/page_text.h"
+#include "limiter/localrpc/queue_list.h"
 #include "limiter/port/clock.h"
 #include "limiter/queue/mail_queue.h"
 #include "policy/text.h"
@@ -16,7 +17,6 @@ namespace {
 
 constexpr absl::Duration kQueuePatience = absl::Seconds(40);
 constexpr size_t kAtOnce = 50;  // messages of one request, which is a line
-const char* const kUsualHelper = "/run/deferd-queue/queue.sock";
 
 struct QueueArguments {
   VerbOptions options;
@@ -133,7 +133,7 @@ absl::Status DoAsRoot(const QueueArguments& args, const std::string& verb, const
   const std::string listed_by = messages.empty() ? "" : Field(messages[0], "helper");
   const std::string helper = !args.helper.empty() ? args.helper
                              : !listed_by.empty() ? listed_by
-                                                  : std::string(kUsualHelper);
+                                                  : std::string(kQueueHelperSocket);
   absl::StatusOr<Json> answer = CallQueueHelper(helper, verb, request);
   if (!answer.ok()) return answer.status();
   const Json not_done = answer->value("not_done", Json::object());

@@ -3,22 +3,11 @@
 #include <optional>
 #include <utility>
 
-#include "absl/time/time.h"
-
 namespace deferd {
 namespace {
 
 constexpr size_t kChunks = 4;    // one is counted, one is read, the others even things out
 constexpr size_t kEvents = 512;  // in a chunk; more would fall out of the cache on the way
-
-template <typename T>
-std::optional<T> PopOrClosed(BoundedQueue<T>* queue) {
-  std::optional<T> item;
-  do {
-    item = queue->Pop(absl::Seconds(60));
-  } while (!item.has_value() && !queue->closed());
-  return item;
-}
 
 }  // namespace
 
@@ -35,7 +24,7 @@ ReadAhead::~ReadAhead() {
 
 void ReadAhead::Read() {
   for (bool more = true; more;) {
-    std::optional<Chunk> chunk = PopOrClosed(&empty_);
+    std::optional<Chunk> chunk = empty_.Pop();
     if (!chunk.has_value()) return;
     Fill(&*chunk);
     more = chunk->more;
@@ -60,7 +49,7 @@ void ReadAhead::Fill(Chunk* chunk) {
 absl::StatusOr<bool> ReadAhead::Next(EventBatch* batch) {
   if (next_ == chunk_.size) {
     empty_.Push(std::move(chunk_));
-    chunk_ = PopOrClosed(&full_).value();
+    chunk_ = full_.Pop().value();
     next_ = 0;
   }
   std::swap(*batch, chunk_.batches[next_++]);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "limiter/ctl/setup_exim.h"
 #include "limiter/ctl/setup_postfix.h"
+#include "limiter/localrpc/queue_list.h"
 
 namespace deferd {
 
@@ -63,7 +64,7 @@ SetupServer PostfixServer(SetupMachine* machine, const SetupArguments& args) {
           .find = [postfix] { return postfix->Find(); },
           .plan =
               [postfix](const Config& config, SetupPlan* plan) {
-                const bool held = PathExists("/run/deferd-queue/queue.sock") &&
+                const bool held = PathExists(kQueueHelperSocket) &&
                                   PathExists("/var/lib/deferd-queue/senders.db");
                 return postfix->Plan(config.hook_postfix, held, plan);
               },

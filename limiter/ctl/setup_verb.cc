@@ -27,6 +27,7 @@
 #include "limiter/ctl/setup_server.h"
 #include "limiter/localrpc/admin_client.h"
 #include "limiter/localrpc/json.h"
+#include "limiter/localrpc/queue_list.h"
 
 namespace deferd {
 
@@ -34,7 +35,6 @@ namespace {
 
 constexpr absl::Duration kSetupPatience = absl::Seconds(5);
 constexpr size_t kHeldShown = 40;  // lines
-constexpr char kHelperSocket[] = "/run/deferd-queue/queue.sock";
 
 void Say(absl::string_view text) {
   std::printf("%s\n", std::string(text).c_str());
@@ -56,8 +56,8 @@ std::vector<WantedKey> CommonKeys(const std::vector<std::string>& local_domains,
     edit->after = text.Text();
   }
   if (!panel.note.empty()) plan->notes.push_back(panel.note);
-  if (PathExists(kHelperSocket)) {
-    keys.push_back({"queue", "helper", absl::StrCat("\"", kHelperSocket, "\"")});
+  if (PathExists(kQueueHelperSocket)) {
+    keys.push_back({"queue", "helper", absl::StrCat("\"", kQueueHelperSocket, "\"")});
   }
   return keys;
 }
@@ -94,18 +94,18 @@ std::string ShadowPage(const std::string& socket) {
       if (++would <= 5) absl::StrAppend(&named, "  ", Field(one, "subject"), "\n");
     }
   }
-  absl::StrAppend(&page, "deferd is in shadow mode: nobody is refused. It would have blocked ",
-                  would, would == 1 ? " subject so far" : " subjects so far",
-                  would > 0 ? ":\n" : ".\n", named,
-                  "Look for some days (deferctl blocks --all, deferctl why SUBJECT).\n",
-                  PathExists(kHelperSocket)
-                      ? ""
-                      : "deferd-queue does not run. Install and start it and run this again before "
-                        "you enforce: without it\nnobody releases the mail that is held, not even "
-                        "when the block has ended.\n",
-                  "Then this enforces:\n"
-                  "  sed -i 's/^mode = .*/mode = \"enforce\"/' /etc/deferd/policy.toml && deferctl "
-                  "reload\n");
+  absl::StrAppend(
+      &page, "deferd is in shadow mode: nobody is refused. It would have blocked ", would,
+      would == 1 ? " subject so far" : " subjects so far", would > 0 ? ":\n" : ".\n", named,
+      "Look for some days (deferctl blocks --all, deferctl why SUBJECT).\n",
+      PathExists(kQueueHelperSocket)
+          ? ""
+          : "deferd-queue is not running. Before you enforce, install and start it, and "
+            "run this command again:\nwithout it, held mail is not released, not even "
+            "after the block ends.\n",
+      "Then this enforces:\n"
+      "  sed -i 's/^mode = .*/mode = \"enforce\"/' /etc/deferd/policy.toml && deferctl "
+      "reload\n");
   return page;
 }
 

@@ -333,13 +333,11 @@ std::optional<Files> UnseenRotated(const std::string& path, const std::vector<Si
     }
     std::string head = file->Head();
     // Empty, or a copy still being made: the original cannot be determined yet. While no file is at
-    // the path, nobody makes a copy of it, but a writer may still use the file that was there; and
-    // what is being compressed may have any name.
-    const bool begun = !file->packed() && head.size() < kGzipMagic.size();
-    if (absl::EndsWith(it->path, ".gz") ? begun || head.empty()
-                                        : head.empty() && current != nullptr) {
-      continue;
-    }
+    // the path, nobody makes a copy of it, but a writer may still use the file that was there.
+    if (head.empty() && current != nullptr) continue;
+    // Compressing has only begun; any file may be the original.
+    const bool begun = head.empty() || (!file->packed() && head.size() < kGzipMagic.size());
+    if (begun && absl::EndsWith(it->path, ".gz")) continue;
     if (std::any_of(heads.begin(), heads.end(),
                     [&](const std::string& other) { return BeginAlike(head, other); })) {
       continue;

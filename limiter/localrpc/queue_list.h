@@ -15,6 +15,9 @@
 
 namespace deferd {
 
+// Where deferd-queue listens unless it is told otherwise.
+inline constexpr char kQueueHelperSocket[] = "/run/deferd-queue/queue.sock";
+
 // Maximum number of listed recipients per message.
 inline constexpr size_t kMaxRecipients = 100;
 

@@ -44,11 +44,14 @@ class BoundedQueue {
   std::optional<T> Pop(absl::Duration timeout) {
     MutexLock lock(&mutex_);
     if (items_.empty() && !closed_) not_empty_.WaitFor(&mutex_, timeout);
-    if (items_.empty()) return std::nullopt;
-    T item = std::move(items_.front());
-    items_.pop_front();
-    not_full_.NotifyOne();
-    return item;
+    return PopFront();
+  }
+
+  // Waits for an item; nullopt: closed, and all were popped.
+  std::optional<T> Pop() {
+    MutexLock lock(&mutex_);
+    while (items_.empty() && !closed_) not_empty_.Wait(&mutex_);
+    return PopFront();
   }
 
   void Close() {
@@ -69,6 +72,14 @@ class BoundedQueue {
   }
 
  private:
+  std::optional<T> PopFront() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (items_.empty()) return std::nullopt;
+    T item = std::move(items_.front());
+    items_.pop_front();
+    not_full_.NotifyOne();
+    return item;
+  }
+
   const size_t capacity_;
   mutable Mutex mutex_;
   CondVar not_empty_;

@@ -23,6 +23,9 @@ constexpr absl::string_view kReleasedName =
 constexpr absl::string_view kPlanName = "queue_plan:";  // plus the case id: the portion
 constexpr int64_t kForPerson = 0;                       // in place of a portion
 
+// MTAs log whole seconds.
+absl::Time AsLogged(absl::Time t) { return absl::FromUnixSeconds(absl::ToUnixSeconds(t)); }
+
 // The source that the question about the message had.
 Source SourceOf(const QueuedMail& mail) {
   if (!mail.identity.login.empty()) return Source::kSubmission;
@@ -91,9 +94,8 @@ bool HeldByDeferd(const QueuedMail& mail, const Case& record, const HeldMail& he
     return false;
   }
   // A message older than the block is held by it only if an MTA got the answer `hold`.
-  // Postfix gives arrivals in whole seconds: a message of the block's first second seems older.
-  const absl::Time first_second = absl::FromUnixSeconds(absl::ToUnixSeconds(record.since));
-  return mail.arrival >= first_second || held.AnyOnItsWay(record.subject);
+  // A message of the block's first second seems older than the block in Postfix's queue.
+  return mail.arrival >= AsLogged(record.since) || held.AnyOnItsWay(record.subject);
 }
 
 std::optional<Case> LastCaseOf(const QueuedMail& mail, const CaseTable& cases) {
@@ -343,7 +345,7 @@ void Holder::ReleaseFor(const Case& record, const Group& group, const Policy& po
     plan.out.push_back(mail->id);
     orders->release.push_back(mail->id);
   }
-  plan.out_since = absl::FromUnixSeconds(absl::ToUnixSeconds(now));  // MTAs log whole seconds
+  plan.out_since = AsLogged(now);
 }
 
 Holder::Judgement Holder::JudgePortion(const Case& record, absl::Time now, Plan* plan) const {

@@ -158,7 +158,7 @@ int Main(int argc, char** argv) {
       "releases them and returns them to their senders. It runs as root and accepts requests from "
       "deferd and deferctl.",
       "deferd-queue"};
-  std::string socket = "/run/deferd-queue/queue.sock";
+  std::string socket = kQueueHelperSocket;
   std::string user = "deferd";
   std::string table_path = "/var/lib/deferd-queue/senders";
   bool empty_table = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "limiter/port/log.h"
@@ -295,29 +296,28 @@ absl::Status Publisher::DropStrangers() {
   return absl::OkStatus();
 }
 
-// What other nodes put and nobody can have meant is said, at most once a minute.
-void Publisher::TellRefused() {
-  const ExchangeStats stats = exchange_->stats();
-  const int64_t refused = stats.unreadable_rows + stats.unreadable_cases;
+int64_t Publisher::ToTell(int64_t count, Told* told) const {
   const absl::Time now = clock_->Now();
-  if (refused == refused_told_ || absl::AbsDuration(now - refused_at_) < absl::Minutes(1)) return;
-  spdlog::warn("redis: {} values refused, the last: {}", refused - refused_told_,
-               stats.refused_last);
-  refused_told_ = refused;
-  refused_at_ = now;
+  if (count == told->count || absl::AbsDuration(now - told->at) < absl::Minutes(1)) return 0;
+  told->at = now;
+  return count - std::exchange(told->count, count);
 }
 
-// Likewise.
+// What other nodes put and nobody can have meant.
+void Publisher::TellRefused() {
+  const ExchangeStats stats = exchange_->stats();
+  const int64_t refused = ToTell(stats.unreadable_rows + stats.unreadable_cases, &refused_told_);
+  if (refused == 0) return;
+  spdlog::warn("redis: {} values refused, the last: {}", refused, stats.refused_last);
+}
+
 void Publisher::TellLost() {
-  const int64_t lost = exchange_->stats().lost_subjects;
-  const absl::Time now = clock_->Now();
-  if (lost == lost_told_ || absl::AbsDuration(now - lost_at_) < absl::Minutes(1)) return;
+  const int64_t lost = ToTell(exchange_->stats().lost_subjects, &lost_told_);
+  if (lost == 0) return;
   spdlog::warn(
       "redis: the rows of {} subjects were missing and are written again; check that "
       "maxmemory-policy is noeviction",
-      lost - lost_told_);
-  lost_told_ = lost;
-  lost_at_ = now;
+      lost);
 }
 
 void Publisher::PutReceipt(const Case& record, const std::vector<LedgerRow>& rows) {

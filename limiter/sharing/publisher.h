@@ -104,6 +104,13 @@ class Publisher {
   absl::Status PutReceipts();
   absl::Status DropCases();
   absl::Status DropStrangers();
+  // What the log has said of a count.
+  struct Told {
+    int64_t count = 0;
+    absl::Time at = absl::InfinitePast();
+  };
+  // What is new of it, if the log says it now: once a minute at most. Otherwise 0.
+  int64_t ToTell(int64_t count, Told* told) const;
   void TellRefused();
   void TellLost();
   void Heard(const absl::Status& status);
@@ -123,10 +130,8 @@ class Publisher {
   int failures_ = 0;      // in a row
   uint32_t jitter_ = 1;
   std::vector<std::pair<CaseExchange::Name, int64_t>> to_drop_;
-  int64_t refused_told_ = 0;
-  absl::Time refused_at_ = absl::InfinitePast();
-  int64_t lost_told_ = 0;
-  absl::Time lost_at_ = absl::InfinitePast();
+  Told refused_told_;
+  Told lost_told_;
 
   struct Receipt {
     Subject subject;

@@ -20,9 +20,6 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-// A server that does not answer costs a deadline at each try.
-constexpr auto kRetry = std::chrono::milliseconds(1900);  // about a beat
-constexpr auto kRetryOfSlow = std::chrono::milliseconds(9900);
 constexpr auto kRefreshPause = std::chrono::milliseconds(500);
 constexpr int kMostRounds = 5;  // a command is sent, while each answer says that it moved
 
@@ -143,8 +140,7 @@ class RedisCluster : public RedisServers {
       server->connected = ++connections_;
       return absl::OkStatus();
     }
-    const bool slow = TroubleOf(server->trouble) == SharedTrouble::kSlow;
-    server->retry_at = Steady::now() + (slow ? kRetryOfSlow : kRetry);
+    server->retry_at = Steady::now() + RetryPause(TroubleOf(server->trouble));
     return server->trouble;
   }
 

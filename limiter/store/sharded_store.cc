@@ -13,10 +13,6 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-// A store that does not answer costs a deadline at each try.
-constexpr auto kShardRetry = std::chrono::milliseconds(1900);  // about a beat
-constexpr auto kSlowShardRetry = std::chrono::milliseconds(9900);
-
 uint64_t Mixed(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
@@ -147,11 +143,10 @@ class ShardedStore : public SharedStore {
       ++part.connections;
       // Should it break at once, that is found out with the next beat.
       part.trouble = Named(part, TroubleStatus(SharedTrouble::kGone, "the connection broke"));
-      part.retry_at = now + kShardRetry;
+      part.retry_at = now + RetryPause(SharedTrouble::kNone);
       return absl::OkStatus();
     }
-    const bool slow = TroubleOf(part.trouble) == SharedTrouble::kSlow;
-    part.retry_at = Steady::now() + (slow ? kSlowShardRetry : kShardRetry);
+    part.retry_at = Steady::now() + RetryPause(TroubleOf(part.trouble));
     return part.trouble;
   }
 

@@ -87,6 +87,10 @@ absl::Status TroubleAt(absl::string_view name, const absl::Status& status) {
                                               absl::StrCat(SharedTroubleName(trouble), ": "))));
 }
 
+std::chrono::milliseconds RetryPause(SharedTrouble trouble) {
+  return std::chrono::milliseconds(trouble == SharedTrouble::kSlow ? 9900 : 1900);
+}
+
 SharedTrouble TroubleOfRedisError(absl::string_view text) {
   static constexpr struct {
     const char* word;

@@ -6,6 +6,7 @@
 #ifndef DEFERD_LIMITER_STORE_SHARED_TROUBLE_H_
 #define DEFERD_LIMITER_STORE_SHARED_TROUBLE_H_
 
+#include <chrono>
 #include <cstdint>
 
 #include "absl/status/status.h"
@@ -42,6 +43,10 @@ SharedTrouble TroubleOf(const absl::Status& status);
 
 // The same with "NAME: " of one of several servers at the beginning of its text.
 absl::Status TroubleAt(absl::string_view name, const absl::Status& status);
+
+// How long a server with this trouble is left alone: about a beat, and longer if each try costs a
+// deadline.
+std::chrono::milliseconds RetryPause(SharedTrouble trouble);
 
 // By the text of an error that Redis answered.
 SharedTrouble TroubleOfRedisError(absl::string_view text);

@@ -3,13 +3,10 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "limiter/intake/exim_line.h"
+#include "tests/limiter/intake/log_text.h"
 
 namespace deferd {
 namespace {
-
-void AppendIf(absl::string_view name, absl::string_view value, std::string* to) {
-  if (!value.empty()) absl::StrAppend(to, " ", name, "=", value);
-}
 
 // "<SENDER> login=.. user=.. ip=.. of=.. local", without what is empty.
 std::string Arrival(absl::string_view rest) {

@@ -50,27 +50,23 @@ absl::string_view KindName(EximLineKind kind) {
   return "?";
 }
 
-void AppendField(absl::string_view name, absl::string_view value, std::string* to) {
-  if (!value.empty()) absl::StrAppend(to, " ", name, "=", value);
-}
-
 // "deferred rcpt=r@d orig=.. R=.. T=.. host=.. ip=.. code=-44 remote text=.." without what is
 // empty.
 std::string Describe(absl::string_view text) {
   const EximLine line = ParseEximLine(text);
   std::string said(KindName(line.kind));
   if (line.kind == EximLineKind::kRejected) return said;  // see DescribeRefusal
-  AppendField("rcpt", line.recipient, &said);
-  AppendField("orig", line.original, &said);
-  AppendField("R", line.router, &said);
-  AppendField("T", line.transport, &said);
-  AppendField("host", line.host, &said);
-  AppendField("ip", line.host_ip, &said);
+  AppendIf("rcpt", line.recipient, &said);
+  AppendIf("orig", line.original, &said);
+  AppendIf("R", line.router, &said);
+  AppendIf("T", line.transport, &said);
+  AppendIf("host", line.host, &said);
+  AppendIf("ip", line.host_ip, &said);
   if (line.kind == EximLineKind::kDeferred) absl::StrAppend(&said, " code=", line.defer_code);
   if (line.has_host) absl::StrAppend(&said, " remote");
-  AppendField("text", line.text, &said);
-  AppendField("account", line.account, &said);
-  AppendField("domain", line.identified_domain, &said);
+  AppendIf("text", line.text, &said);
+  AppendIf("account", line.account, &said);
+  AppendIf("domain", line.identified_domain, &said);
   return said;
 }
 
@@ -307,12 +303,12 @@ std::string DescribeRefusal(absl::string_view text) {
   const EximLine line = ParseEximLine(text);
   if (line.kind != EximLineKind::kRejected) return "none";
   std::string said(line.refused);
-  AppendField("sender", line.sender, &said);
-  AppendField("login", line.login, &said);
-  AppendField("host", line.host, &said);
-  AppendField("ip", line.host_ip, &said);
-  AppendField("rcpt", line.recipient, &said);
-  AppendField("text", line.text, &said);
+  AppendIf("sender", line.sender, &said);
+  AppendIf("login", line.login, &said);
+  AppendIf("host", line.host, &said);
+  AppendIf("ip", line.host_ip, &said);
+  AppendIf("rcpt", line.recipient, &said);
+  AppendIf("text", line.text, &said);
   return said;
 }
 

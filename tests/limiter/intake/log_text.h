@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "limiter/intake/exim_reader.h"
@@ -29,6 +30,11 @@ inline absl::TimeZone Zone(const std::string& name) {
   absl::TimeZone zone;
   if (!absl::LoadTimeZone(name, &zone)) return absl::FixedTimeZone(-1);
   return zone;
+}
+
+// " name=value", unless the value is empty.
+inline void AppendIf(absl::string_view name, absl::string_view value, std::string* to) {
+  if (!value.empty()) absl::StrAppend(to, " ", name, "=", value);
 }
 
 // What a reader made of some lines.

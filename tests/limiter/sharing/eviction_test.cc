@@ -33,6 +33,14 @@ void Beats(MemoryCluster* nodes, int count) {
   }
 }
 
+// Three failures at the first node, one at the second; each knows of the other's.
+void FailOnBoth(MemoryCluster* nodes) {
+  (*nodes)[0].Fail(kEvicted, 3);
+  nodes->Sync();
+  (*nodes)[1].Fail(kEvicted, 1);
+  nodes->Sync();
+}
+
 TEST(Eviction, DeliveriesOfANodeThatIsThereStillDiluteThoughItsRowIsGone) {
   MemoryCluster nodes(2);
   nodes[0].Deliver(kEvicted, 100);
@@ -51,10 +59,7 @@ TEST(Eviction, BadMailOfANodeThatIsThereCountsThoughItsRowIsGone) {
   for (const bool whole_key : {false, true}) {
     SCOPED_TRACE(whole_key);
     MemoryCluster nodes(2);
-    nodes[0].Fail(kEvicted, 3);
-    nodes.Sync();
-    nodes[1].Fail(kEvicted, 1);
-    nodes.Sync();
+    FailOnBoth(&nodes);
     if (whole_key) {
       nodes.server_.Forget(EvictedKey());
     } else {
@@ -138,10 +143,7 @@ TEST(Eviction, WhatWasNeverPutIsNotLost) {
 // Who is gone for good puts nothing again: a row that somebody took out stays out.
 TEST(Eviction, TheRowOfANodeThatIsGoneStaysOutOnceItIsTakenOut) {
   MemoryCluster nodes(2);
-  nodes[0].Fail(kEvicted, 3);
-  nodes.Sync();
-  nodes[1].Fail(kEvicted, 1);
-  nodes.Sync();
+  FailOnBoth(&nodes);
   nodes[0].publisher_->Stop();
   for (absl::Duration gone; gone < SharedStore::kLive; gone += Publisher::kBeat) {
     nodes.Advance(Publisher::kBeat);
@@ -245,10 +247,7 @@ TEST(Eviction, CasesComeAgainWithTheNextFullMerge) {
 
 TEST(Eviction, WithoutTheGenerationEverythingIsPutAgainAndCountsOnce) {
   MemoryCluster nodes(2);
-  nodes[0].Fail(kEvicted, 3);
-  nodes.Sync();
-  nodes[1].Fail(kEvicted, 1);
-  nodes.Sync();
+  FailOnBoth(&nodes);
   nodes[0].Deliver(kEvicted);
   nodes.Sync();
   nodes.server_.Forget(EvictedKey());
@@ -263,10 +262,7 @@ TEST(Eviction, ANodeWhoseEntryIsGoneIsThereStill) {
   for (const bool whole_key : {false, true}) {
     SCOPED_TRACE(whole_key);
     MemoryCluster nodes(2);
-    nodes[0].Fail(kEvicted, 3);
-    nodes.Sync();
-    nodes[1].Fail(kEvicted, 1);
-    nodes.Sync();
+    FailOnBoth(&nodes);
     nodes.server_.Forget(EvictedKey());
     if (whole_key) {
       nodes.server_.Forget(kNodesKey);
