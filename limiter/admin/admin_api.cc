@@ -337,7 +337,7 @@ absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const
   Json held = parts_.held.of ? parts_.held.of(*subject) : Json(nullptr);
   absl::StatusOr<Case> ended =
       parts_.committer->Unblock(*subject, PersonName(peer), *reason, *order);
-  if (!ended.ok()) return ended.status();
+  if (!ended.ok()) return NothingToEnd(*subject, ended.status());
   if (held.is_object()) {
     const int64_t messages = held["messages"].is_number() ? held["messages"].get<int64_t>() : 0;
     held["order"] = *order == HeldOrder::kRelease ? "release"
@@ -348,6 +348,25 @@ absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const
   Json answer = Saved(*ended);
   answer["held"] = std::move(held);
   return answer;
+}
+
+// That there is nothing to end is the answer only if neither a restart nor another node's word
+// brings it.
+absl::Status AdminApi::NothingToEnd(const Subject& subject, absl::Status nothing) const {
+  if (!absl::IsNotFound(nothing)) return nothing;
+  if (!parts_.save().ok()) {
+    return absl::UnavailableError(
+        absl::StrCat(subject.ToString(),
+                     ": nothing to end now, but the state cannot be saved, so a restart may ",
+                     "bring back what ended before; deferctl status says why"));
+  }
+  if (parts_.cases_known && !parts_.cases_known()) {
+    return absl::UnavailableError(
+        absl::StrCat(subject.ToString(),
+                     ": nothing to end here, but what other nodes have decided is not known ",
+                     "yet; try again, or do it on another node; deferctl status says why"));
+  }
+  return nothing;
 }
 
 // {"do": "add", "remove" or "list"}.
@@ -369,7 +388,7 @@ absl::StatusOr<Json> AdminApi::Exempt(const Json& args, const Peer& peer) const 
     if (!reason.ok()) return reason.status();
     absl::StatusOr<Case> ended =
         parts_.committer->EndExemption(*subject, PersonName(peer), *reason);
-    if (!ended.ok()) return ended.status();
+    if (!ended.ok()) return NothingToEnd(*subject, ended.status());
     return Saved(*ended, PersonsExemptionJson(*ended));
   }
   if (*what != "add") return absl::InvalidArgumentError("do: expected add, remove or list");

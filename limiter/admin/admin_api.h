@@ -83,9 +83,11 @@ class AdminApi {
     // What changed after the event of that number, oldest first; empty: nothing keeps that.
     std::function<Json(int64_t after)> events;
     HeldParts held;
-    // Where nodes share; both may be empty. Waits a moment until other nodes can know of the
+    // Where nodes share; all three may be empty. Waits a moment until other nodes can know of the
     // subject's case; an error is no failure of the verb, the answer says so.
     std::function<absl::Status(const Subject&)> share;
+    // Whether the other nodes' cases have been read since the start.
+    std::function<bool()> cases_known;
     // Reads all nodes' counts of the subject, of all subjects where it is null.
     std::function<void(const Subject*)> refresh;
   };
@@ -141,6 +143,7 @@ class AdminApi {
   absl::Status CheckBlockable(const Subject& subject, const Peer& peer) const;
   WhyParts PartsOfWhy() const;
   Json AsCharged(const Json& args) const;
+  absl::Status NothingToEnd(const Subject& subject, absl::Status nothing) const;
   // Adds not_saved and not_shared to what is told of the case.
   Json Saved(const Case& record, Json json) const;
   // The case as JSON, once it is stored, or with `not_saved` saying why it is not.

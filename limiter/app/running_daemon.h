@@ -130,6 +130,7 @@ class RunningDaemon : public Daemon {
                             : [this](int64_t after) { return event_log_.After(after); },
               .held = MakeHeldParts(),
               .share = [this](const Subject& subject) { return WaitShared(subject); },
+              .cases_known = [this] { return sharing_ == nullptr || sharing_->CasesKnown(); },
               .refresh =
                   [this](const Subject* subject) {
                     if (sharing_ != nullptr) sharing_->Refresh(subject);

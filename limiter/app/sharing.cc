@@ -145,6 +145,8 @@ std::vector<std::string> Sharing::Causes() const {
   return causes;
 }
 
+bool Sharing::CasesKnown() const { return follower_->status().merges > 0; }
+
 absl::Status Sharing::WaitShared(const Subject& subject) {
   return publisher_->WaitForCase(subject, kPersonWaits);
 }

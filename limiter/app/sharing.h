@@ -64,6 +64,9 @@ class Sharing {
   // may still answer within kPatience.
   std::vector<std::string> Causes() const;
 
+  // Whether all nodes' cases have been read since the start.
+  bool CasesKnown() const;
+
   // Blocks until all nodes can know the subject's case; after a second, the reason why not.
   absl::Status WaitShared(const Subject& subject);
 

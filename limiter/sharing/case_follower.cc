@@ -50,29 +50,15 @@ absl::Status CaseFollower::Round(absl::Duration wait) {
 }
 
 absl::Status CaseFollower::DoRound(absl::Duration wait) {
-  bool merge = resync_.exchange(false);
-  if (merge || !store_->connected()) {
-    absl::Status connected = store_->Connect();
-    if (!connected.ok()) {
-      resync_.store(true);
-      return connected;
-    }
-    merge = true;
-  }
+  const bool anew = resync_.exchange(false) || !store_->connected();
   const absl::Time now = clock_->Now();
-  if (merge || now - merged_ >= kMergeEvery || now < merged_) {
-    // The end of the stream first: what is put between the two is read twice, not never.
-    absl::StatusOr<std::string> last = store_->LastCase();
-    if (!last.ok()) return last.status();
-    absl::StatusOr<std::vector<SharedCase>> cases = store_->ReadCases();
-    if (!cases.ok()) return cases.status();
-    AddDamaged(&*cases);
-    exchange_->MergeCases(*cases, /*all=*/true);
-    last_ = *std::move(last);
-    merged_ = now;
-    MutexLock lock(&mutex_);
-    ++status_.merges;
-    status_.heard = now;
+  if (anew || now - merged_ >= kMergeEvery || now < merged_) {
+    absl::Status merged = anew ? ConnectAndMerge() : MergeAll();
+    if (!merged.ok()) {
+      // The place in the stream may be that of another store.
+      if (anew) resync_.store(true);
+      return merged;
+    }
   }
   absl::StatusOr<CasesFollowed> followed = store_->FollowCases(last_, wait);
   if (!followed.ok()) return followed.status();
@@ -82,6 +68,42 @@ absl::Status CaseFollower::DoRound(absl::Duration wait) {
   exchange_->MergeCases(followed->cases, /*all=*/false);
   MutexLock lock(&mutex_);
   status_.followed += static_cast<int64_t>(followed->cases.size());
+  return absl::OkStatus();
+}
+
+absl::Status CaseFollower::ConnectAndMerge() {
+  absl::Status connected = store_->Connect();
+  if (!connected.ok()) return connected;
+  absl::Status measured = MeasureOffset();
+  if (!measured.ok()) return measured;
+  return MergeAll();
+}
+
+absl::Status CaseFollower::MergeAll() {
+  // The end of the stream first: what is put between the two is read twice, not never.
+  absl::StatusOr<std::string> last = store_->LastCase();
+  if (!last.ok()) return last.status();
+  absl::StatusOr<std::vector<SharedCase>> cases = store_->ReadCases();
+  if (!cases.ok()) return cases.status();
+  AddDamaged(&*cases);
+  exchange_->MergeCases(*cases, /*all=*/true);
+  last_ = *std::move(last);
+  merged_ = clock_->Now();
+  MutexLock lock(&mutex_);
+  ++status_.merges;
+  status_.heard = merged_;
+  return absl::OkStatus();
+}
+
+// Not left to the publisher, which may not be able to write just then.
+absl::Status CaseFollower::MeasureOffset() {
+  const absl::Time before = clock_->Now();
+  absl::StatusOr<absl::Time> time = store_->ReadTime();
+  if (!time.ok()) return time.status();
+  const ClockOffset measured(before, *time, clock_->Now());
+  if (measured.exact || !std::exchange(measured_, true)) {
+    exchange_->SetClockOffset(measured.offset);
+  }
   return absl::OkStatus();
 }
 

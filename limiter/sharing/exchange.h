@@ -30,6 +30,16 @@ struct ExchangeStats {
   int64_t lost_subjects = 0;  // whose rows the store had lost: they were put again
 };
 
+// The store's clock minus this one, from its time that was read between `before` and `after`.
+struct ClockOffset {
+  ClockOffset(absl::Time before, absl::Time store, absl::Time after)
+      : offset(store - (before + (after - before) / 2)),
+        exact(after >= before && after - before <= absl::Milliseconds(200)) {}
+
+  absl::Duration offset;
+  bool exact;  // false: it took too long, or this clock was set meanwhile
+};
+
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -37,7 +47,8 @@ class Exchange {
   // `wake` is called, with the limiter's lock held, when something begins to wait; it must be quick
   // and must not call back.
   virtual void SetWake(std::function<void()> wake) = 0;
-  // The store's clock minus this one.
+  // The store's clock minus this one. Before any case is put or merged, since their times are by
+  // the store's clock.
   virtual void SetClockOffset(absl::Duration offset) = 0;
 
   // Makes everything live wait to be put, since the store may have lost it.

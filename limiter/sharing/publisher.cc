@@ -19,7 +19,6 @@ constexpr int kRest = 3;
 constexpr absl::Duration kLongestRest = absl::Milliseconds(50);
 constexpr absl::Duration kDueSoon = absl::Seconds(5);
 constexpr absl::Duration kFirstRetryPause = absl::Milliseconds(50);
-constexpr absl::Duration kExactBeat = absl::Milliseconds(200);  // a slower one tells no offset
 
 }  // namespace
 
@@ -161,10 +160,9 @@ absl::Status Publisher::SayBeat() {
   const absl::Time after = clock_->Now();
   last_beat_ = after;
   missing_ = beat->missing;
-  const absl::Duration took = after - before;
-  const absl::Duration offset = beat->server_time - (before + took / 2);
-  const bool exact = took >= absl::ZeroDuration() && took <= kExactBeat;
-  if (exact) exchange_->SetClockOffset(offset);
+  const ClockOffset measured(before, beat->server_time, after);
+  const bool tells = measured.exact || !std::exchange(measured_, true);
+  if (tells) exchange_->SetClockOffset(measured.offset);
   const bool another = beat->generation != generation_;
   if (another && !generation_.empty()) {
     spdlog::warn("redis: it was emptied, is another one, or is back: everything is put again");
@@ -180,7 +178,7 @@ absl::Status Publisher::SayBeat() {
   TellRefused();
   MutexLock lock(&mutex_);
   if (missing_.ok()) status_.heard = after;
-  if (exact) status_.offset = offset;
+  if (tells) status_.offset = measured.offset;
   status_.generation = generation_;
   status_.nodes = std::move(beat->nodes);
   status_.nodes_at = beat->server_time;

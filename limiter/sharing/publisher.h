@@ -121,7 +121,8 @@ class Publisher {
   const Clock* const clock_;
 
   // Of the publisher's thread (of Claim's caller before Start).
-  bool claimed_ = false;  // the connection's first heartbeat succeeded
+  bool measured_ = false;  // an offset of the clocks, however roughly
+  bool claimed_ = false;   // the connection's first heartbeat succeeded
   bool reconnect_ = false;
   bool more_ = false;
   absl::Time last_beat_ = absl::InfinitePast();

@@ -10,8 +10,8 @@
 
 namespace deferd {
 
-enum class RedisScript { kPutRow, kPutCase, kDropCase, kDropRows, kSayBeat, kSayEnd };
-inline constexpr int kRedisScripts = 6;
+enum class RedisScript { kPutRow, kPutCase, kDropCase, kDropRows, kSayBeat, kSayEnd, kReadTime };
+inline constexpr int kRedisScripts = 7;
 
 // By RedisScript.
 std::array<absl::string_view, kRedisScripts> RedisScriptTexts();

@@ -150,6 +150,14 @@ class RedisStore : public SharedStore {
         .status();
   }
 
+  absl::StatusOr<absl::Time> ReadTime() override {
+    absl::StatusOr<RedisReply> reply = Run(Script(RedisScript::kReadTime, {kCasesKey}, {}));
+    if (!reply.ok()) return reply.status();
+    int64_t micros = 0;
+    if (!absl::SimpleAtoi(reply->text, &micros)) return Unexpected("read_time");
+    return absl::FromUnixMicros(micros);
+  }
+
   absl::StatusOr<std::string> LastCase() override {
     absl::StatusOr<RedisReply> reply = Run({"XREVRANGE", kCaseLogKey, "+", "-", "COUNT", "1"});
     if (!reply.ok()) return reply.status();

@@ -70,6 +70,7 @@ class ShardedStore : public SharedStore {
   absl::Status DropCase(const Subject& subject, bool shadow, int64_t rev) override {
     return home().DropCase(subject, shadow, rev);
   }
+  absl::StatusOr<absl::Time> ReadTime() override { return home().ReadTime(); }
   absl::StatusOr<std::string> LastCase() override { return home().LastCase(); }
   absl::StatusOr<CasesFollowed> FollowCases(absl::string_view last, absl::Duration wait) override {
     return home().FollowCases(last, wait);

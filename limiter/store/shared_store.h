@@ -162,6 +162,9 @@ class SharedStore {
   // Takes it out unless there is a greater rev.
   virtual absl::Status DropCase(const Subject& subject, bool shadow, int64_t rev) = 0;
 
+  // What the clock of the server that has the cases says. Works also where nothing may be written.
+  virtual absl::StatusOr<absl::Time> ReadTime() = 0;
+
   // Where the stream of cases ends now.
   virtual absl::StatusOr<std::string> LastCase() = 0;
   // The cases that were put after `last`; waits for the first up to `wait`.

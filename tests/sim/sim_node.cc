@@ -224,6 +224,9 @@ void SimNode::BringModelBack() {
   if (found == saved_.end() || has < must_have_) {
     return Wrong(absl::StrCat("the disk has commit ", has, ", but ", must_have_, " was stored"));
   }
+  for (size_t i = found->second.words.size(); i < model_.words.size(); ++i) {
+    unsaved_words_.push_back(model_.words[i]);
+  }
   model_ = found->second;
   saved_.erase(std::next(found), saved_.end());
   commit_ = last_good_ = has;

@@ -98,6 +98,8 @@ class SimNode : private Observer {
   const std::string& disk_prefix() const { return folder_; }
   MtaLog& log() { return log_; }
   const Model& model() const { return model_; }
+  // Orders that a death of this node forgot: other nodes may have heard of them all the same.
+  const std::vector<Model::Word>& unsaved_words() const { return unsaved_words_; }
   Limiter& limiter() { return *limiter_; }
   CaseTable& cases() { return *cases_; }
   Committer& committer() { return *committer_; }
@@ -146,6 +148,7 @@ class SimNode : private Observer {
   Model model_;
   // By the number of the commit: from the last durable one on, any may be on the disk.
   std::map<int64_t, Model> saved_;
+  std::vector<Model::Word> unsaved_words_;
   int64_t commit_ = 0;     // the last one that was tried
   int64_t last_good_ = 0;  // the last one that succeeded
   int64_t must_have_ = 0;  // what the next start has to find, or a later one

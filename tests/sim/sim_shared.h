@@ -54,6 +54,9 @@ class SimShared : public SharedStore {
   absl::Status DropCase(const Subject& subject, bool shadow, int64_t rev) override {
     return Answer([&] { return store_->DropCase(subject, shadow, rev); });
   }
+  absl::StatusOr<absl::Time> ReadTime() override {
+    return Answer([&] { return store_->ReadTime(); });
+  }
   absl::StatusOr<std::string> LastCase() override {
     return Answer([&] { return store_->LastCase(); });
   }

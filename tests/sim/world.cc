@@ -320,21 +320,26 @@ class World {
     const Subject subject = {SubjectKind::kDomain, DomainName(domain)};
     Model::Word last = {.at = absl::InfinitePast()};
     const SimNode* by = nullptr;
-    bool at_once = false;  // by two people, on two nodes: either may win
+    bool either = false;  // by two people at once, on two nodes, or one of them not saved
     for (auto& node : nodes_) {
       for (const Model::Word& word : node->model().words) {
         const absl::Time at = node->Truly(word.at);
         // Of one machine the order holds, whatever its clock said.
         if (word.domain != domain || (at < last.at && by != node.get())) continue;
-        at_once = at == last.at && (at_once || by != node.get());
+        either = at == last.at && (either || by != node.get());
         last = word;
         last.at = at;
         last.until = node->Truly(word.until);
         by = node.get();
       }
     }
+    for (auto& node : nodes_) {
+      for (const Model::Word& word : node->unsaved_words()) {
+        either = either || (word.domain == domain && node->Truly(word.at) >= last.at);
+      }
+    }
     if (nodes_.size() > 1) CheckShared(domain, subject);
-    if (at_once) return;
+    if (either) return;
     for (auto& node : nodes_) {
       const std::optional<Case> open = node->Enforced(domain);
       // A block ends by the clock or by the log, whichever is ahead.

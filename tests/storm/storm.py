@@ -199,13 +199,15 @@ class Storm:
             self.end.wait(0.1)
 
     def order(self, node, domain, word):
-        """Again and again until the node says that it is done: an answer may be lost with a kill."""
+        """Again and again until the node says that it is done and saved: an answer may be lost with a
+        kill, and what is done while the disk is full does not outlive one."""
         words = ["unblock", domain] if word == "unblock" else ["block", domain, "--for", "6h"]
         limit = time.monotonic() + 120
         while time.monotonic() < limit:
-            done = subprocess.run([DEFERCTL, "--socket", node.admin, *words, "--reason", "storm"],
+            done = subprocess.run([DEFERCTL, "--json", "--socket", node.admin, *words, "--reason", "storm"],
                                   capture_output=True, text=True, timeout=60, check=False)
-            if done.returncode == 0 or (word == "unblock" and "no block to end" in done.stderr):
+            saved = done.returncode == 0 and json.loads(done.stdout)["not_saved"] is None
+            if saved or (word == "unblock" and "no block to end" in done.stderr):
                 self.orders[domain] = word
                 self.done["orders of the person"] += 1
                 return

@@ -36,14 +36,19 @@ class AdminApiTest : public testing::Test, public LimiterFixture {
                   },
               .reload = [this](bool force) { return force ? absl::OkStatus() : reload_; },
               .search = [this](const LedgerQuery& query) { return reader_->Search(query); },
-              .save = [this] { return committer_->Commit(/*durable=*/true); },
+              .save =
+                  [this] {
+                    absl::Status saved = committer_->Commit(/*durable=*/true);
+                    return save_.ok() ? saved : save_;
+                  },
               .receipt = [this](const Case& record) { return committer_->ReceiptOf(record); },
               .ledger = reader_.get(),
               .record =
                   [this](const EventBatch& batch) {
                     committer_->Record(batch);
                     return committer_->Commit(/*durable=*/true);
-                  }}) {
+                  },
+              .cases_known = [this] { return cases_known_; }}) {
     freshness_.Set({}, clock_.Now());
   }
 
@@ -56,6 +61,8 @@ class AdminApiTest : public testing::Test, public LimiterFixture {
   Freshness freshness_{kMorning};
   Gate gate_;
   absl::Status reload_;
+  absl::Status save_;
+  bool cases_known_ = true;
   AdminApi api_;
 };
 
@@ -302,6 +309,30 @@ TEST_F(AdminApiTest, BadArgumentsAreSaid) {
     absl::StatusOr<Json> result = Ask(c.verb, c.args);
     EXPECT_FALSE(result.ok()) << c.verb << " " << Dump(c.args);
     EXPECT_THAT(std::string(result.status().message()), HasSubstr(c.error));
+  }
+}
+
+// A script that gives an order until it is done takes this for "done".
+TEST_F(AdminApiTest, NothingToEndIsSaidOnlyIfNothingCanBringItBack) {
+  const struct {
+    const char* verb;
+    Json args;
+    const char* error;
+  } kOrders[] = {
+      {"unblock", {{"subject", "c.example"}}, "c.example: no block to end"},
+      {"exempt", {{"do", "remove"}, {"subject", "c.example"}}, "no person's exemption"},
+  };
+  for (const auto& order : kOrders) {
+    save_ = absl::UnavailableError("the disk is full");
+    EXPECT_THAT(Ask(order.verb, order.args),
+                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("a restart may bring back")));
+    save_ = absl::OkStatus();
+    cases_known_ = false;
+    EXPECT_THAT(Ask(order.verb, order.args),
+                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("other nodes have decided")));
+    cases_known_ = true;
+    EXPECT_THAT(Ask(order.verb, order.args),
+                StatusIs(absl::StatusCode::kNotFound, HasSubstr(order.error)));
   }
 }
 

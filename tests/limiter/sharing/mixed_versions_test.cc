@@ -78,6 +78,7 @@ class OlderStore : public SharedStore {
   absl::Status DropCase(const Subject& subject, bool shadow, int64_t rev) override {
     return store_->DropCase(subject, shadow, rev);
   }
+  absl::StatusOr<absl::Time> ReadTime() override { return store_->ReadTime(); }
   absl::StatusOr<std::string> LastCase() override { return store_->LastCase(); }
   absl::StatusOr<CasesFollowed> FollowCases(absl::string_view last, absl::Duration wait) override {
     absl::StatusOr<CasesFollowed> followed = store_->FollowCases(last, wait);

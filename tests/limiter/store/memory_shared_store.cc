@@ -144,6 +144,13 @@ class MemorySharedStore : public SharedStore {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<absl::Time> ReadTime() override {
+    MutexLock lock(&server_->mutex_);
+    absl::Status ready = Ready(/*writes=*/false);
+    if (!ready.ok()) return ready;
+    return server_->clock_->Now();
+  }
+
   absl::StatusOr<std::string> LastCase() override {
     MutexLock lock(&server_->mutex_);
     absl::Status ready = Ready(/*writes=*/false);

@@ -410,6 +410,18 @@ TEST_P(SharedStoreTest, ReceiptsHaveAPartOfEachNode) {
               UnorderedElementsAre(SharedRow{"aaaaaaaa", "[1]"}, SharedRow{"bbbbbbbb", "[2]"}));
 }
 
+TEST_P(SharedStoreTest, TheTimeIsThatOfHeartbeats) {
+  auto a = Store("aaaaaaaa");
+  absl::StatusOr<Beat> before = a->SayBeat(Claim("s1", "h1", {}));
+  absl::StatusOr<absl::Time> time = a->ReadTime();
+  absl::StatusOr<Beat> after = a->SayBeat(Claim("s1", "h1", {}));
+  ASSERT_THAT(before.status(), IsOk());
+  ASSERT_THAT(time.status(), IsOk());
+  ASSERT_THAT(after.status(), IsOk());
+  EXPECT_LE(before->server_time, *time);
+  EXPECT_LE(*time, after->server_time);
+}
+
 TEST_P(SharedStoreTest, NodesSayThatTheyAreThere) {
   auto a = Store("aaaaaaaa");
   auto b = Store("bbbbbbbb");
