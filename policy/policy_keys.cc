@@ -21,7 +21,7 @@ constexpr TomlKeyInfo kKeys[] = {
      "If more messages than this are held when a block ends, they wait for a person."},
     {"", "text", "string", "",
      "The refusal\'s wording, one line. Replaced: `{kind}`, `{subject}`, `{bad}`, `{min_bad}`, "
-     "`{percent}`, `{until}`, `{ending}`."},
+     "`{percent}`, `{until}`, `{ending}`, `{case}`. See [Wording](#wording-of-the-refusal)."},
     {"[rule.NAME]", "min_bad", "integer", "",
      "N: least number of bad deliveries. Required with `percent` or `any_share`."},
     {"[rule.NAME]", "min_rejected_recipients", "integer", "",

@@ -23,8 +23,8 @@ constexpr size_t kMaxSubject = 253;
 // A template that tells less could be any text.
 constexpr int kMinSpecificity = 10;
 
-constexpr absl::string_view kPlaceholders[] = {"kind",    "subject", "bad",   "min_bad",
-                                               "percent", "until",   "ending"};
+constexpr absl::string_view kPlaceholders[] = {"kind",    "subject", "bad",    "min_bad",
+                                               "percent", "until",   "ending", "case"};
 
 std::string UntilText(absl::Time until) {
   return absl::FormatTime("%H:%M UTC", until, absl::UTCTimeZone());
@@ -214,7 +214,8 @@ std::string RefusalText(const Policy& policy, const Refusal& refusal, Verdict ve
                                              {"{min_bad}", absl::StrCat(refusal.min_bad)},
                                              {"{percent}", absl::StrCat(refusal.percent)},
                                              {"{until}", UntilText(refusal.until)},
-                                             {"{ending}", ending}});
+                                             {"{ending}", ending},
+                                             {"{case}", refusal.case_id}});
   }
   return PrintableAscii(text, kMaxRefusalText);
 }

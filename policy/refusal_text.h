@@ -51,6 +51,7 @@ struct Refusal {
   Measure measure;         // what `bad` counts
   bool soft = false;       // held only until more is sent (Rule::cutoff)
   absl::Duration window = absl::Hours(1);
+  std::string case_id;  // Case::id, for the policy's own `text`
 };
 
 // "Domain D has exceeded the max defers and failures per hour (A/B (C%)) allowed. Message rejected,
@@ -79,7 +80,7 @@ struct SaidRefusal {
 std::optional<SaidRefusal> FindRefusal(absl::string_view reply);
 
 // Checks a policy's `text`: placeholders {kind} {subject} {bad} {min_bad} {percent} {until}
-// {ending}, one line. InvalidArgument says what is wrong.
+// {ending} {case}, one line. InvalidArgument says what is wrong.
 absl::Status CheckRefusalTemplate(absl::string_view text);
 
 }  // namespace deferd

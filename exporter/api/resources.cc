@@ -110,7 +110,8 @@ constexpr Resource kResources[] = {
      "",
      kAdmin,
      kSubject,
-     "Why the subject is blocked or not: counts, rules, case, evidence.",
+     "Why the subject is blocked or not: counts, rules, case, evidence. A token for all "
+     "subjects may give the id of a case in place of the subject.",
      {}},
     {"GET", "/subjects/{subject}/check", "check", "", kAdmin, kSubject,
      "The answer that an MTA would get.", kCheck},

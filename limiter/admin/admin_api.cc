@@ -244,6 +244,10 @@ WhyParts AdminApi::PartsOfWhy() const {
 
 absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
   absl::StatusOr<Subject> subject = SubjectArg(args);
+  // A refusal can name its case in place of the subject ({case} in a policy's text).
+  if (const std::optional<Case> named = parts_.cases->FindById(Field(args, "subject"))) {
+    subject = named->subject;
+  }
   if (!subject.ok()) return subject.status();
   if (parts_.refresh) parts_.refresh(&*subject);
   const WhyParts parts = PartsOfWhy();

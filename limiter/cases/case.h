@@ -106,7 +106,7 @@ struct Case : Judgement {
   }
   Refusal ToRefusal() const {
     return {subject, bad(),   min_bad, percent, permanent() ? absl::InfiniteFuture() : until,
-            manual,  measure, soft,    window};
+            manual,  measure, soft,    window,  id};
   }
 };
 

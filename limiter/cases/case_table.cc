@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -203,6 +204,21 @@ std::vector<Case> CaseTable::Closed(size_t limit) const {
   MutexLock lock(&mutex_);
   size_t n = std::min(limit, closed_.size());
   return std::vector<Case>(closed_.begin(), closed_.begin() + n);
+}
+
+std::optional<Case> CaseTable::FindById(absl::string_view id) const {
+  // Ids end in a number, domains do not: most names are told apart without a search.
+  if (id.empty() || !absl::ascii_isdigit(static_cast<unsigned char>(id.back()))) {
+    return std::nullopt;
+  }
+  MutexLock lock(&mutex_);
+  for (const auto& [key, record] : open_) {
+    if (absl::EqualsIgnoreCase(record.id, id)) return record;
+  }
+  for (const Case& record : closed_) {
+    if (absl::EqualsIgnoreCase(record.id, id)) return record;
+  }
+  return std::nullopt;
 }
 
 std::vector<CaseEvent> CaseTable::EventsOf(const Subject& subject, size_t limit) const {

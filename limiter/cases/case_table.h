@@ -86,6 +86,8 @@ class CaseTable {
   std::vector<Case> Open() const;
   // Closed ones, newest first, at most `limit`.
   std::vector<Case> Closed(size_t limit) const;
+  // The newest record of the case with this id, whatever its letters' case.
+  std::optional<Case> FindById(absl::string_view id) const;
   // The record of one subject, newest first, at most `limit`.
   std::vector<CaseEvent> EventsOf(const Subject& subject, size_t limit) const;
 

@@ -406,7 +406,9 @@ int Main(int argc, char** argv) {
   check->add_option("--source", args.source, "submission (default), local, queued or relay");
   CLI::App* why =
       verb(&app, "why", "show who caused a block, whose fault it is and what to do", RunWhy);
-  why->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
+  why->add_option("SUBJECT", args.subject,
+                  "example.com, login:bob@example.com, ..., or the id of a case")
+      ->required();
   why->add_flag("--all", args.all, "also show the evidence, answers, counts and record");
   why->add_flag("--verify", args.verify, "count the block's evidence again from the ledger");
   CLI::App* blocks = verb(&app, "blocks", "list blocked subjects", RunBlocks);

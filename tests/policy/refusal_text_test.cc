@@ -96,6 +96,14 @@ TEST_F(RefusalTextTest, ThePolicysTextTakesItsPlace) {
             "Domain example.com: 7 of 5, 20 %, 14:05 UTC. Message held until it recovers.");
 }
 
+TEST_F(RefusalTextTest, TheTextMayNameTheCaseAlone) {
+  refusal_.case_id = "web1-3-17";
+  policy_.text = "Too many failed deliveries. Ask support about case {case}. {ending}";
+  EXPECT_EQ(Text(Verdict::kHold),
+            "Too many failed deliveries. Ask support about case web1-3-17. Message held until it "
+            "recovers.");
+}
+
 TEST_F(RefusalTextTest, InsertedValuesAreNotExpandedAgain) {
   refusal_.subject = {SubjectKind::kLogin, "{ending}{bad}"};
   policy_.text = "{subject}";
@@ -120,7 +128,8 @@ TEST_F(RefusalTextTest, ALongSubjectDoesNotPushTheEndingOut) {
 TEST_F(RefusalTextTest, EverySentenceIsKnownAgain) {
   for (const char* text :
        {"", "{kind} {subject}: {bad} of {min_bad}, {percent} %, {until}. {ending}",
-        "Stop sending, {subject}", "{ending} Ask support about {subject}."}) {
+        "Stop sending, {subject}", "Refused, see case {case}. {ending}",
+        "{ending} Ask support about {subject}."}) {
     policy_.text = text;
     for (Profile profile : {Profile::kFair, Profile::kCpanel}) {
       policy_.profile = profile;
@@ -211,9 +220,9 @@ TEST(IsRefusalText, LongTextsAreReadInLinearTime) {
 
 TEST(RefusalTemplate, KnowsItsPlaceholders) {
   EXPECT_THAT(CheckRefusalTemplate("Stop."), IsOk());
-  EXPECT_THAT(
-      CheckRefusalTemplate("{kind}{subject} {bad}/{min_bad} {percent}% {until} {ending}{ending}"),
-      IsOk());
+  EXPECT_THAT(CheckRefusalTemplate(
+                  "{kind}{subject} {bad}/{min_bad} {percent}% {until} {ending}{ending} {case}"),
+              IsOk());
 }
 
 TEST(RefusalTemplate, SaysWhatIsWrong) {

@@ -265,6 +265,10 @@ TEST_F(AdminApiTest, WhyHasCountsRulesCaseAndRecord) {
   EXPECT_EQ((*why)["rules"][0]["tripped"], true);
   EXPECT_EQ((*why)["case"]["receipt"]["window_end"], "2026-11-22T08:01:00Z");
   EXPECT_EQ((*why)["events"][0]["change"], "opened");
+  const std::string id = (*why)["case"]["id"];
+  why = Ask("why", {{"subject", id}});
+  ASSERT_THAT(why, IsOk());
+  EXPECT_EQ((*why)["subject"], "a.example") << "a refusal may name its case alone";
   why = Ask("why", {{"subject", "b.example"}});
   EXPECT_EQ((*why)["state"], "ok");
   EXPECT_TRUE((*why)["case"].is_null());

@@ -50,6 +50,22 @@ TEST(CaseTable, AClosedCaseJoinsTheHistory) {
   EXPECT_TRUE(table.EventsOf({SubjectKind::kDomain, "b.example"}, 10).empty());
 }
 
+TEST(CaseTable, FindsACaseByItsIdOpenAndClosed) {
+  CaseTable table;
+  Case record = Blocked(kSubject);
+  record.id = "Web1-3-17";
+  EXPECT_FALSE(table.FindById("web1-3-17").has_value());
+  table.Put(CaseChange::kOpened, kNow, record);
+  ASSERT_TRUE(table.FindById("web1-3-17").has_value());
+  EXPECT_EQ(table.FindById("web1-3-17")->state, CaseState::kBlocked);
+  record.state = CaseState::kClosed;
+  table.Put(CaseChange::kEnded, kNow, record);
+  ASSERT_TRUE(table.FindById("Web1-3-17").has_value());
+  EXPECT_EQ(table.FindById("Web1-3-17")->state, CaseState::kClosed);
+  EXPECT_FALSE(table.FindById("web1-3-1").has_value());
+  EXPECT_FALSE(table.FindById("").has_value());
+}
+
 TEST(CaseTable, HistoryIsBounded) {
   CaseTable table;
   Case record = Blocked(kSubject);

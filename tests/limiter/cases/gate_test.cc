@@ -63,6 +63,12 @@ TEST_F(GateTest, RefusesTheChargedDomainWithTheSentence) {
             "allowed. Message rejected, try again after 09:30 UTC.");
 }
 
+TEST_F(GateTest, ThePolicysTextCanNameTheCase) {
+  Block({SubjectKind::kDomain, "a.example"});
+  gate_.SetSettings(MakeSettings("text = \"Refused, see case {case}.\"\n"));
+  EXPECT_EQ(AskLogin("bob@a.example").text, "Refused, see case n-1-1.");
+}
+
 TEST_F(GateTest, TheSourceChoosesTheVerdict) {
   Block({SubjectKind::kDomain, "a.example"});
   EXPECT_EQ(AskLogin("bob@a.example", Source::kQueued).verdict, Verdict::kHold);
