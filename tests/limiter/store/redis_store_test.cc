@@ -381,7 +381,8 @@ TEST(RedisStoreTest, ReplicaOutOfMemoryAndLoadingHaveTheirNames) {
   ASSERT_THAT(store->Connect(), IsOk());
   server->Cli({"CONFIG", "SET", "maxmemory", "1"});
   EXPECT_EQ(PutTrouble(store.get()), SharedTrouble::kFull);
-  EXPECT_THAT(store->ReadTime().status(), IsOk()) << "cases are read, so their times are to be known";
+  EXPECT_THAT(store->ReadTime().status(), IsOk())
+      << "cases are read, so their times are to be known";
   EXPECT_TRUE(store->connected());
   server->Cli({"CONFIG", "SET", "maxmemory", "0"});
   EXPECT_EQ(PutTrouble(store.get()), SharedTrouble::kNone) << "it goes on by itself";
