@@ -116,6 +116,7 @@ class RedisCluster : public RedisServers {
     bool has_slots = false;
     int generation_number = -1;
     std::string generation;  // as of the last beat that it answered
+    bool moves_on = false;   // the number is another one since: its generation is kept under that
   };
 
   static absl::Status NotOpen() {
@@ -257,17 +258,27 @@ class RedisCluster : public RedisServers {
     }
     for (auto& [name, server] : servers_) server.has_slots = false;
     for (int slot = 0; slot < kRedisSlots; ++slot) {
-      if (slots_[slot] == nullptr || std::exchange(slots_[slot]->has_slots, true)) continue;
-      slots_[slot]->generation_number = GenerationNumbers()[slot];
+      Server* const server = slots_[slot];
+      if (server == nullptr || std::exchange(server->has_slots, true)) continue;
+      if (HasGenerationKey(server)) continue;
+      server->moves_on = server->generation_number >= 0;
+      server->generation_number = GenerationNumbers()[slot];
     }
     std::erase_if(servers_, [](const auto& entry) { return !entry.second.has_slots; });
+  }
+
+  bool HasGenerationKey(const Server* server) const {
+    const int number = server->generation_number;
+    return number >= 0 && slots_[RedisSlotOf(GenerationKeyOf(number))] == server;
   }
 
   // Each master has a generation of its own: it may be emptied alone.
   absl::Status Hear(Server* server, const std::string& random) {
     const std::string key = GenerationKeyOf(server->generation_number);
     const std::string life = absl::StrCat(absl::ToInt64Seconds(kCasesLife));
-    const std::vector<RedisCommand> commands = {{"SET", key, random, "NX", "GET", "EX", life},
+    const std::string& text =
+        server->moves_on && !server->generation.empty() ? server->generation : random;
+    const std::vector<RedisCommand> commands = {{"SET", key, text, "NX", "GET", "EX", life},
                                                 {"EXPIRE", key, life}};
     absl::StatusOr<std::vector<RedisReply>> replies = RunAt(server, commands, absl::ZeroDuration());
     if (!replies.ok()) return replies.status();
@@ -275,7 +286,8 @@ class RedisCluster : public RedisServers {
     // Its slot moves: the next beat finds another key.
     if (ParseRedirect(before, server->endpoint).has_value()) return absl::OkStatus();
     if (!before.status().ok()) return TroubleAt(server->name, before.status());
-    server->generation = before.kind == RedisReply::Kind::kText ? before.text : random;
+    server->generation = before.kind == RedisReply::Kind::kText ? before.text : text;
+    server->moves_on = false;
     return absl::OkStatus();
   }
 

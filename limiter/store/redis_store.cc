@@ -115,8 +115,7 @@ class RedisStore : public SharedStore {
   }
 
   absl::Status DropOtherRows(const RowKey& key, const std::vector<std::string>& nodes) override {
-    RedisCommand command = Script(RedisScript::kDropRows, {RowKeyText(key)}, nodes);
-    return Run(command, kLongAnswer).status();
+    return RunOfDomain(Script(RedisScript::kDropRows, {RowKeyText(key)}, nodes)).status();
   }
 
   absl::StatusOr<CasePutAnswer> PutCase(const SharedCase& record) override {
@@ -202,7 +201,7 @@ class RedisStore : public SharedStore {
 
   absl::StatusOr<std::vector<SharedRow>> ReadReceipt(const Subject& subject,
                                                      absl::string_view case_id) override {
-    absl::StatusOr<RedisReply> reply = Run({"HGETALL", ReceiptKeyText(subject, case_id)});
+    absl::StatusOr<RedisReply> reply = RunOfDomain({"HGETALL", ReceiptKeyText(subject, case_id)});
     if (!reply.ok()) return reply.status();
     return ToRows(*reply).rows;
   }
@@ -272,16 +271,31 @@ class RedisStore : public SharedStore {
     return command;
   }
 
-  // One; an error that Redis answers is a status too.
+  // One of the cases or of the nodes; an error that Redis answers is a status too. Without an
+  // answer nothing is open any more: their stream has to be read anew.
   absl::StatusOr<RedisReply> Run(const RedisCommand& command,
                                  absl::Duration wait = absl::ZeroDuration()) {
+    bool answered = false;
+    absl::StatusOr<RedisReply> reply = RunOne(command, wait, &answered);
+    if (!answered) servers_->Close();
+    return reply;
+  }
+
+  // One of a domain; that its server is silent is no trouble of the others.
+  absl::StatusOr<RedisReply> RunOfDomain(const RedisCommand& command) {
+    bool answered = false;
+    return RunOne(command, kLongAnswer, &answered);
+  }
+
+  absl::StatusOr<RedisReply> RunOne(const RedisCommand& command, absl::Duration wait,
+                                    bool* answered) {
     absl::StatusOr<std::vector<RedisReply>> replies =
         servers_->Run(absl::MakeConstSpan(&command, 1), wait);
     if (!replies.ok()) return replies.status();
     absl::Status status = replies->front().status();
-    if (status.ok()) return std::move(replies->front());
-    if (replies->front().kind != RedisReply::Kind::kError) servers_->Close();  // no answer
-    return status;
+    *answered = status.ok() || replies->front().kind == RedisReply::Kind::kError;
+    if (!status.ok()) return status;
+    return std::move(replies->front());
   }
 
   static absl::Status ForEachKeyOf(RedisConnection& server, absl::Duration window,

@@ -72,6 +72,49 @@ class Certificates:
         shutil.rmtree(self.folder)
 
 
+class RedisCluster:
+    """Masters who have all slots in equal shares, each with a replica."""
+
+    def __init__(self, masters=3):
+        self.masters = masters
+        self.servers = []
+        for _ in range(2 * masters):
+            port, bus = free_port(), free_port()
+            server = Redis("--cluster-enabled", "yes", "--cluster-port", str(bus),
+                           "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0",
+                           port=port)
+            server.bus = bus
+            self.servers.append(server)
+        for number, server in enumerate(self.servers):
+            server.cli("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+            if number < masters:
+                first, end = (16384 * n // masters for n in (number, number + 1))
+                server.cli("CLUSTER", "ADDSLOTSRANGE", str(first), str(end - 1))
+        for server in self.servers[1:]:
+            self.servers[0].cli("CLUSTER", "MEET", "127.0.0.1", str(server.port), str(server.bus))
+        until(lambda: all(f"cluster_known_nodes:{2 * masters}" in said and "cluster_state:ok" in said
+                          for said in (one.cli("CLUSTER", "INFO") for one in self.servers)),
+              "the servers know one another")
+        for master, replica in zip(self.servers, self.servers[masters:]):
+            name = master.cli("CLUSTER", "MYID").strip()
+            until(lambda r=replica, n=name: "OK" in r.cli("CLUSTER", "REPLICATE", n),
+                  "the replica knows its master")
+            until(lambda r=replica: "master_link_status:up" in r.cli("INFO", "replication"),
+                  "replicated")
+        self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{one.port}" for one in self.servers[:3])
+
+    def master_of(self, key):
+        slot = int(self.servers[0].cli("CLUSTER", "KEYSLOT", key))
+        return self.servers[next(n for n in range(self.masters) if slot < 16384 * (n + 1) // self.masters)]
+
+    def replica_of(self, master):
+        return self.servers[self.masters + self.servers.index(master)]
+
+    def remove(self):
+        for server in self.servers:
+            server.remove()
+
+
 class Redis:
     """One server. `port` 0: a unix socket alone. `program`: redis-sentinel for a sentinel. `tls`:
     the authority of its certificate; the port is encrypted then."""

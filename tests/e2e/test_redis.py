@@ -7,7 +7,7 @@ import time
 import unittest
 
 from deferd_process import ASK, DEFERCTL, DEFERD, SOURCE, DeferdTest, message, run
-from redis_server import Certificates, Redis, free_port, until
+from redis_server import Certificates, Redis, RedisCluster, free_port, until
 
 
 class SharingTest(DeferdTest):
@@ -415,6 +415,39 @@ class Shards(SharingTest):
         second.start()
         one.wait_log("shared again")
         until(lambda: self.domains_in(second) == there, "everything is put again")
+
+
+class Cluster(SharingTest):
+    def test_two_nodes_share_through_a_cluster_and_follow_a_failover(self):
+        cluster = RedisCluster()
+        self.addCleanup(cluster.remove)
+        one, two = self.nodes(cluster.url)
+        self.bad_mail(one, 3)
+        until(lambda: self.counted(two) == 3, "the other node shows the counts of both")
+        self.bad_mail(two, 2)
+        for daemon in (one, two):
+            self.assertIn("(5/5 (100%))", self.wait_answer(daemon, "reject"))
+
+        # The master that has the cases dies; its replica takes over.
+        of_cases = cluster.master_of("deferd1:{cases}")
+        replica = cluster.replica_of(of_cases)
+        until(lambda: "deferd1:{cases}" in replica.cli("KEYS", "*"), "replicated")
+        of_cases.kill()
+        self.assertEqual(one.ctl("unblock", "bad.example", "--reason", "form fixed")[0], 0)
+        until(lambda: "role:master" in replica.cli("INFO", "replication"), "the replica took over")
+        self.wait_answer(two, "pass")
+        two.ctl("block", "ok.example", "--for", "2h", "--reason", "abuse 4711")
+        self.wait_answer(one, "reject", "check ok.example")
+        for daemon in (one, two):
+            until(lambda d=daemon: self.shared(d)["problem"] in (None, ""), "shared again")
+        domains = {f"d{number}.example" for number in range(12)}  # rows on every master
+        for domain in domains:
+            self.bad_mail(one, 3, f"bob@{domain}")
+            self.bad_mail(two, 2, f"bob@{domain}")
+        for domain in domains:
+            for daemon in (one, two):
+                self.wait_answer(daemon, "reject", f"check {domain}")
+                self.assertEqual(self.counted(daemon, domain), 5)
 
 
 class Encrypted(SharingTest):

@@ -283,6 +283,38 @@ TEST_F(RedisClusterTest, AMasterThatWasEmptiedIsAnotherGeneration) {
   EXPECT_NE(Beaten(store.get()).generation, generation);
 }
 
+// Else everything would be put again with each slot.
+TEST_F(RedisClusterTest, SlotsThatMoveLeaveTheGenerationAsItIs) {
+  auto store = Store();
+  auto other =
+      NewRedisStore(cluster_->address(), {.node = "bbbbbbbb", .deadline = absl::Seconds(20)});
+  ASSERT_THAT(other->Connect(), IsOk());
+  const auto beaten_too = [&] {
+    return other->SayBeat({"session2", "holder2", {"log2"}, "{}"})->generation;
+  };
+  const size_t from = OneOfRowsAlone();
+  const size_t to = cluster_->MasterOf(kCasesKey);
+  const std::string generation = Beaten(store.get()).generation;
+  const std::string of_other = beaten_too();
+  // The first of them has the key of the generation at first, the second one does afterwards.
+  const int first = static_cast<int>(kRedisSlots * from / 3);
+  std::vector<std::pair<int, std::pair<size_t, size_t>>> moves;
+  for (int slot : {first + 5, first, first + 1}) moves.push_back({slot, {from, to}});
+  for (int slot : {first, first + 5, first + 1}) moves.push_back({slot, {to, from}});
+  for (const auto& [slot, way] : moves) {
+    cluster_->BeginMove(slot, way.first, way.second);
+    EXPECT_EQ(Beaten(store.get()).generation, generation) << slot;
+    while (cluster_->MoveKey(slot, way.first, way.second)) continue;
+    cluster_->EndMove(slot, way.second);
+    for (int beat = 0; beat < 3; ++beat) {
+      EXPECT_EQ(Beaten(store.get()).generation, generation) << slot;
+    }
+    EXPECT_EQ(beaten_too(), of_other) << slot;
+  }
+  (*cluster_)[from].Cli({"FLUSHALL"});
+  EXPECT_NE(Beaten(store.get()).generation, generation) << "emptied";
+}
+
 TEST_F(RedisClusterTest, ScriptsThatAMasterForgotAreLoadedAgain) {
   auto store = Store();
   PutAll(store.get(), 1);
@@ -316,6 +348,16 @@ TEST_F(RedisClusterTest, WithoutOneMasterItsDomainsAloneHaveTrouble) {
                 HasSubstr(absl::StrCat("slow: ", server.endpoint().ToString(), ": ")));
     EXPECT_EQ(beat.generation, generation);
   }
+  int asked = 0;
+  for (int i = 0; i < kDomains && asked == 0; ++i) {
+    if (cluster_->MasterOf(RowKeyText(KeyOf(i))) != stopped) continue;
+    ++asked;
+    EXPECT_EQ(TroubleOf(store->DropOtherRows(KeyOf(i), {"aaaaaaaa"})), SharedTrouble::kSlow);
+    EXPECT_EQ(TroubleOf(store->ReadReceipt(KeyOf(i).subject, "a-1-1").status()),
+              SharedTrouble::kSlow);
+    EXPECT_TRUE(store->connected()) << "the others' connections stay";
+  }
+  EXPECT_EQ(asked, 1);
   server.Signal(SIGCONT);
   ASSERT_THAT(store->Connect(), IsOk()) << "a slow one is else tried after ten seconds";
   const Beat beat = Beaten(store.get());
