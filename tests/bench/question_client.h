@@ -11,10 +11,14 @@
 namespace deferd {
 
 struct LoadOptions {
-  std::string path;  // of the server's unix socket
+  std::string path;  // of the server's unix socket, or a port of this machine
   int connections = 1;
+  int idle = 0;      // more connections, that ask nothing
   bool kept = true;  // false: a connection for each question, half-closed as readsocket does
   std::chrono::milliseconds length{1000};
+  // How an answer begins, and ends; no end: with the connection, which is not half-closed then.
+  std::string answer = "pass\n";
+  std::string answer_end = "\n";
 };
 
 struct Load {
@@ -22,7 +26,7 @@ struct Load {
   double seconds = 0;
   double p50_micros = 0;
   double p99_micros = 0;
-  bool failed = false;  // the server hung up or answered otherwise than "pass"
+  bool failed = false;  // the server hung up or answered otherwise
 };
 
 Load AskInALoop(const LoadOptions& options, const std::vector<std::string>& questions);

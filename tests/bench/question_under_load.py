@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Questions while the recorder is saturated, and while the disk is full: DEFERD_BIN=FOLDER of deferd.
+"""Questions while deferd has other things to do: DEFERD_BIN=FOLDER of deferd.
 
 One kept connection asks one question after the other; the figures are the client's own (Python, so
-tens of microseconds are its floor). Quiet, then while a log of 600,000 lines is read, then the same
-on a full disk (a limit on file sizes). Ends by itself, leaves nothing.
+tens of microseconds are its floor). Quiet; while the policy is loaded again and again; while Redis, which
+it shares through, is stopped; while a log of 600,000 lines is read; the same on a full disk (a limit on
+file sizes). Ends by itself, leaves nothing.
 """
 
 import os
 import resource
+import signal
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 LINES = 6_000 if os.environ.get("DEFERD_BENCH_SHORT") else 600_000
@@ -42,22 +45,35 @@ def ask(client, seconds, until=None):
     return len(took), took[len(took) // 2] / 1000, took[len(took) * 99 // 100] / 1000
 
 
+def again_and_again(command, end):
+    """Runs it until `end`; how often."""
+    times = 0
+    while not end.is_set():
+        subprocess.run(command, capture_output=True, check=True)
+        times += 1
+    print(f"{' '.join(command[-1:])}: {times} times")
+
+
 def main():
     folder = tempfile.mkdtemp(prefix="deferd-bench-")
     log, hook = os.path.join(folder, "mainlog"), os.path.join(folder, "exim.sock")
     open(log, "w", encoding="utf-8").close()
+    store = os.path.join(folder, "redis.sock")
+    redis = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", store, "--save", "", "--dir", folder],
+                             stdout=subprocess.DEVNULL)
     config = os.path.join(folder, "deferd.toml")
     with open(config, "w", encoding="utf-8") as file:
         file.write(f'state_dir = "{folder}/state"\n[intake]\nexim = ["{log}"]\n'
-                   f'[hook]\nexim = "unix:{hook}"\n[admin]\nsocket = "{folder}/admin.sock"\n')
+                   f'[hook]\nexim = "unix:{hook}"\n[admin]\nsocket = "{folder}/admin.sock"\n'
+                   f'[shared]\nredis = "redis+unix://{store}"\n')
     bin_folder = os.environ["DEFERD_BIN"]
     daemon = subprocess.Popen([os.path.join(bin_folder, "deferd"), "--config", config],
                               stderr=subprocess.DEVNULL)
 
+    ctl = [os.path.join(bin_folder, "deferctl"), "--socket", f"{folder}/admin.sock", "--json"]
+
     def read_lines():
-        out = subprocess.run([os.path.join(bin_folder, "deferctl"), "--socket",
-                              f"{folder}/admin.sock", "--json", "status"], capture_output=True,
-                             text=True, check=False).stdout
+        out = subprocess.run([*ctl, "status"], capture_output=True, text=True, check=False).stdout
         at = out.find('"lines": {')
         return int(out[at:].split('"lines":')[2].split(",")[0]) if at >= 0 else 0
 
@@ -66,7 +82,17 @@ def main():
             time.sleep(0.01)
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         client.connect(hook)
-        results = [("quiet", *ask(client, 5))]
+        length = 0.3 if LINES < 10_000 else 5
+        results = [("quiet", *ask(client, length))]
+        end = threading.Event()
+        reloading = threading.Thread(target=again_and_again, args=([*ctl, "reload"], end))
+        reloading.start()
+        results.append(("policy being loaded", *ask(client, length)))
+        end.set()
+        reloading.join()
+        redis.send_signal(signal.SIGSTOP)
+        results.append(("redis stopped", *ask(client, length)))
+        redis.send_signal(signal.SIGCONT)
         messages = LINES // 3
         for number, name in enumerate(["log being read", "log being read, disk full"]):
             text = log_text(number * messages, messages)
@@ -89,8 +115,9 @@ def main():
             print(f"{name:30} {n:8} questions, median {median:7.1f} us, p99 {p99:8.1f} us, "
                   f"p99 {p99 / results[0][3]:.2f} of quiet")
     finally:
-        daemon.kill()
-        daemon.wait()
+        for process in (daemon, redis):
+            process.kill()
+            process.wait()
         shutil.rmtree(folder)
 
 

@@ -1,9 +1,11 @@
 // What sharing costs, beside its floors in the same run, on a private redis-server.
 //
 // Rows: microseconds of putting one and reading all nodes' back, and Redis's bytes of a domain,
-// with one to thirty nodes; the floor is the same bytes with HSET and HGETALL, without a script.
-// Attempts: how many a second one Redis takes in, from nodes that count, commit and share; the
-// floor is redis-benchmark running a window script for each attempt. `redis_bench [DOMAINS]`.
+// with one to a thousand nodes that have it; the floor is the same bytes with HSET and HGETALL,
+// without a script. Fleets: the same where each domain is on four of many nodes, and what their
+// heartbeats take. Attempts: how many a second one Redis takes in, from nodes that count, commit
+// and share; the floor is redis-benchmark running a window script for each attempt. `redis_bench
+// [DOMAINS]`.
 
 #include <cmath>
 #include <cstdio>
@@ -107,6 +109,55 @@ void MeasureRows(int domains, int nodes) {
   std::printf(
       "%2d nodes, %d domains: put_row %.1f us, HSET+EXPIRE+HGETALL %.1f us; %.0f bytes a domain\n",
       nodes, domains, last_us, absl::ToDoubleMicroseconds(spent) / domains, bytes);
+}
+
+// Each domain is on four nodes. The time is Redis's own, of puts by the last nodes, when the others
+// are there.
+void MeasureFleet(int nodes) {
+  const int domains = ShortRun() ? 100 : 20'000;
+  constexpr int kEach = 4;
+  auto server = RedisServer::Start();
+  if (!server.ok()) std::abort();
+  std::mt19937 random(1);
+  std::vector<std::vector<RowPut>> puts(nodes);
+  for (int d = 0; d < domains; ++d) {
+    for (int i = 0; i < kEach; ++i) {
+      puts[(d + i * std::max(1, nodes / kEach)) % nodes].push_back(
+          {{{SubjectKind::kDomain, Domain(d)}, absl::Hours(1)}, 1, Row(1, &random)});
+    }
+  }
+  const std::string record(100, 'x');
+  double rows_before = 0, rows = 0;
+  int64_t put = 0;
+  std::unique_ptr<SharedStore> store;
+  NodeClaim claim;
+  for (int node = 0; node < nodes; ++node) {
+    if (node == nodes * 3 / 4) rows_before = CpuSeconds(server->get());
+    const std::string name = absl::StrFormat("%08x", node);
+    store = NewRedisStore((*server)->address(), {.node = name, .deadline = absl::Seconds(30)});
+    if (!store->Connect().ok() || !store->PutRows(puts[node]).ok()) std::abort();
+    if (node >= nodes * 3 / 4) put += static_cast<int64_t>(puts[node].size());
+  }
+  rows = CpuSeconds(server->get()) - rows_before;
+  for (int node = 0; node < nodes; ++node) {
+    const std::string name = absl::StrFormat("%08x", node);
+    store = NewRedisStore((*server)->address(), {.node = name, .deadline = absl::Seconds(30)});
+    claim = {name,
+             name,
+             {absl::StrCat("/var/log/exim4/mainlog@", name)},
+             absl::StrCat("{\"at\":\"", record, "\"}")};
+    if (!store->Connect().ok() || !store->SayBeat(claim).ok()) std::abort();
+  }
+  constexpr int kBeats = 50;
+  const double beats_before = CpuSeconds(server->get());
+  for (int i = 0; i < kBeats; ++i) {
+    if (!store->SayBeat(claim).ok()) std::abort();
+  }
+  const double beat = (CpuSeconds(server->get()) - beats_before) / kBeats;
+  std::printf(
+      "%4d nodes, each domain on %d: a put takes %.1f us of Redis, a heartbeat %.2f ms; all "
+      "heartbeats %.2f of its core\n",
+      nodes, kEach, rows * 1e6 / static_cast<double>(put), beat * 1e3, beat * nodes / 2);
 }
 
 // A node without a log and a disk: it counts, commits to memory, and shares.
@@ -217,6 +268,9 @@ int Main(int argc, char** argv) {
   const int domains = argc > 1 ? std::atoi(argv[1]) : 100'000;
   for (int nodes : {1, 4}) MeasureRows(domains, nodes);
   MeasureRows(std::max(1, domains / 10), 30);
+  MeasureRows(std::max(1, domains / 200), 300);
+  MeasureRows(std::max(1, domains / 1'000), 1'000);
+  for (int nodes : {4, 30, 300, 1'000}) MeasureFleet(nodes);
   MeasureFloor();
   for (int nodes : {1, 2, 4}) {
     MeasureAttempts(nodes, 1.0, "Zipf");

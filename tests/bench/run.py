@@ -28,6 +28,7 @@ PROGRAMS = {
     "policy_bench": ("a policy of 100,000 rules", [], []),
     "memory_bench": ("memory", ["300000"], ["5000"]),
     "ledger_bench": ("commits and searches", ["1000000", "200000"], ["20000", "20000"]),
+    "start_bench": ("a start with open messages", ["1", "1000000"], ["2", "1000"]),
     "redis_bench": ("sharing", ["100000"], ["500"]),
     "long_run": ("an hour of ever-new names", ["500", "120"], ["20", "20"]),
 }
@@ -35,6 +36,7 @@ SCRIPTS = {
     "exim_rcpt.py": ("questions of a real Exim", ["{build}/tests/bench/floor_server"]),
     "question_under_load.py": ("questions under load", []),
     "notice_latency.py": ("questions while notices go out", []),
+    "peers.py": ("other programs", []),
     "shared_latency.py": ("from one node's log to another node's answer", []),
 }
 
@@ -70,7 +72,7 @@ def main():
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are "
                      f"{', '.join([*PROGRAMS, *SCRIPTS])}")
     env = {**os.environ, "DEFERD_BIN": f"{build}/limiter/app", "DEFERD_SOURCE": str(ROOT),
-           "PYTHONDONTWRITEBYTECODE": "1"}
+           "PYTHONDONTWRITEBYTECODE": "1", "QUESTION_LOAD": f"{build}/{HERE}/question_load"}
     if options.short:
         env["DEFERD_BENCH_SHORT"] = "1"
     report = ["# Benchmarks", "", machine(), ""]
