@@ -136,19 +136,31 @@ class PlainReader {
   bool good_ = true;
 };
 
-// How often `text` is in what rules look for: a guess at how often it is in answers.
-int Commonness(const std::string& text, absl::string_view words) {
-  int count = 0;
-  for (size_t at = words.find(text); at != absl::string_view::npos; at = words.find(text, at + 1)) {
-    ++count;
+// How often a text is in what rules look for: a guess at how often it is in answers. Many patterns
+// ask for the same texts.
+class Commonness {
+ public:
+  explicit Commonness(std::string patterns) : patterns_(std::move(patterns)) {}
+
+  int Of(const std::string& text) {
+    const auto [known, added] = counts_.try_emplace(text);
+    if (!added) return known->second;
+    for (size_t at = patterns_.find(text); at != std::string::npos;
+         at = patterns_.find(text, at + 1)) {
+      ++known->second;
+    }
+    return known->second;
   }
-  return count;
-}
+
+ private:
+  const std::string patterns_;
+  absl::flat_hash_map<std::string, int> counts_;
+};
 
 // Sets of literals: any text that `pattern` matches has at least one of each set. At most two, of
-// literals as rare as will do; none if RE2 cannot tell. `words` is the text of all patterns.
+// literals as rare as will do; none if RE2 cannot tell.
 std::vector<std::vector<std::string>> NeededLiterals(const std::string& pattern,
-                                                     absl::string_view words) {
+                                                     Commonness* commonness) {
   re2::FilteredRE2 filter(kMinLiteral);
   int index = 0;
   if (filter.Add(pattern, BytesOptions(), &index) != RE2::NoError) return {};
@@ -162,7 +174,7 @@ std::vector<std::vector<std::string>> NeededLiterals(const std::string& pattern,
   std::vector<std::pair<int, int>> by_commonness;
   for (size_t id = 0; id < literals.size(); ++id) {
     const std::string word(absl::StripAsciiWhitespace(literals[id]));
-    by_commonness.emplace_back(-Commonness(word, words), static_cast<int>(id));
+    by_commonness.emplace_back(-commonness->Of(word), static_cast<int>(id));
   }
   absl::c_sort(by_commonness);
 
@@ -248,8 +260,7 @@ ReplyPatterns::Literal& ReplyPatterns::LiteralOf(const std::string& text) {
   return literals_[it->second];
 }
 
-void ReplyPatterns::AddNeeds(int part, absl::string_view words) {
-  const auto needed = NeededLiterals(parts_[part].re2->pattern(), words);
+void ReplyPatterns::AddNeeds(int part, const std::vector<std::vector<std::string>>& needed) {
   const uint64_t bit = uint64_t{1} << (part % 64);
   for (uint32_t set = 0; set < kNeededSets; ++set) {
     const uint32_t word = part / 64 * kNeededSets + set;
@@ -268,10 +279,11 @@ void ReplyPatterns::AddNeeds(int part, absl::string_view words) {
 
 absl::Status ReplyPatterns::Compile(const ReplyRules& rules) {
   std::string problems;
-  std::string words;
+  std::string all;
   for (const ReplyRule& rule : rules.rules) {
-    for (const std::string& pattern : rule.patterns) absl::StrAppend(&words, pattern, "\n");
+    for (const std::string& pattern : rule.patterns) absl::StrAppend(&all, pattern, "\n");
   }
+  Commonness commonness(std::move(all));
   for (size_t i = 0; i < rules.rules.size(); ++i) {
     const ReplyRule& rule = rules.rules[i];
     for (size_t j = 0; j < rule.patterns.size(); ++j) {
@@ -286,7 +298,7 @@ absl::Status ReplyPatterns::Compile(const ReplyRules& rules) {
         const std::optional<PlainPattern> plain = PlainPatternOf(text);
         if (!plain) {
           parts_.back().re2 = std::make_unique<RE2>(text, BytesOptions());
-          AddNeeds(part, words);
+          AddNeeds(part, NeededLiterals(text, &commonness));
           continue;
         }
         for (const std::string& one : plain->literals) {

@@ -80,7 +80,8 @@ class ReplyPatterns {
   };
 
   Literal& LiteralOf(const std::string& text);
-  void AddNeeds(int part, absl::string_view words);
+  // Sets of literals of which any text that the part matches has at least one each.
+  void AddNeeds(int part, const std::vector<std::vector<std::string>>& needed);
 
   std::vector<Part> parts_;  // in the table's order
   std::vector<Literal> literals_;
