@@ -19,6 +19,7 @@
 #include "limiter/port/log.h"
 #include "limiter/port/replace_file.h"
 #include "policy/domain_name.h"
+#include "policy/duration.h"
 #include "policy/json_limits.h"
 #include "policy/text.h"
 
@@ -27,6 +28,7 @@ namespace {
 
 constexpr size_t kMaxName = 40;
 constexpr size_t kMaxDomains = 1000;
+constexpr absl::Duration kLongest = absl::Hours(24 * 3653);  // until a token expires
 constexpr size_t kMaxFile = 32 << 20;  // of kMaxTokens with kMaxDomains each, and to spare
 constexpr char kPrefix[] = "deferd_";  // lets secret scanners recognise a leaked token
 
@@ -51,7 +53,9 @@ Json TokenJson(const Token& token) {
           {"role", std::string(TokenRoleName(token.role))},
           {"domains", token.domains},
           {"created", token.created},
-          {"by", token.by}};
+          {"by", token.by},
+          {"expires", token.expires == absl::InfiniteFuture() ? Json(nullptr)
+                                                              : Json(FormatUtc(token.expires))}};
 }
 
 absl::StatusOr<std::vector<std::string>> TextList(const Json& json, const char* name) {
@@ -68,6 +72,28 @@ absl::StatusOr<std::vector<std::string>> TextList(const Json& json, const char* 
   return list;
 }
 
+// Argument `expires`: "90d" from now on, or a time; absent or empty: never.
+absl::StatusOr<absl::Time> ExpiryOf(const Json& args, absl::Time now) {
+  absl::StatusOr<std::string> text = TextArg(args, "expires");
+  if (!text.ok()) return text.status();
+  if (text->empty()) return absl::InfiniteFuture();
+  absl::StatusOr<absl::Duration> length = ParseDuration(*text);
+  absl::StatusOr<absl::Time> end =
+      length.ok() ? absl::StatusOr<absl::Time>(now + *length) : ParseWhen(*text, now);
+  if (!end.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("expires: ", Quoted(text->substr(0, kMaxName)),
+                     " is neither a duration nor a time (examples: 90d, 2027-01-31)"));
+  }
+  if (*end > now + kLongest) {
+    return absl::InvalidArgumentError(
+        "expires: at most 10 years; leave it out for a token without "
+        "an end");
+  }
+  // As the file keeps it.
+  return absl::FromUnixSeconds(absl::ToUnixSeconds(*end));
+}
+
 // nullopt if a field is missing or malformed: a token that is half read could allow too much.
 std::optional<Token> TokenOf(const Json& json) {
   if (!json.is_object() || !At(json, "domains").is_array()) return std::nullopt;
@@ -81,6 +107,14 @@ std::optional<Token> TokenOf(const Json& json) {
     return std::nullopt;
   }
   token.role = *role;
+  // Older files lack it. Anything but a time is damage, and must not mean "never".
+  if (const Json& expires = At(json, "expires"); !expires.is_null()) {
+    std::string error;
+    if (!expires.is_string() ||
+        !absl::ParseTime(absl::RFC3339_full, expires.get<std::string>(), &token.expires, &error)) {
+      return std::nullopt;
+    }
+  }
   for (const std::string& text : *domains) {
     absl::StatusOr<DomainName> domain = DomainName::Parse(text);
     if (!domain.ok()) return std::nullopt;
@@ -262,15 +296,20 @@ absl::Status TokenBook::Write(const std::vector<Token>& tokens) {
 
 absl::StatusOr<std::string> TokenBook::Add(absl::string_view name, TokenRole role,
                                            const std::vector<std::string>& domains, absl::Time now,
-                                           absl::string_view by) {
+                                           absl::string_view by, absl::Time expires) {
   if (absl::Status valid = CheckName(name); !valid.ok()) return valid;
+  if (expires <= now) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("expires: ", FormatUtc(expires), " is not in the future"));
+  }
   if (domains.size() > kMaxDomains) {
     return absl::InvalidArgumentError(absl::StrCat("domains: more than ", kMaxDomains));
   }
   Token token{.name = std::string(name),
               .role = role,
               .created = FormatUtc(absl::FromUnixSeconds(absl::ToUnixSeconds(now))),
-              .by = std::string(by)};
+              .by = std::string(by),
+              .expires = expires};
   for (const std::string& text : domains) {
     absl::StatusOr<DomainName> domain = DomainName::Parse(text);
     if (!domain.ok()) return domain.status();
@@ -332,11 +371,23 @@ absl::Status TokenBook::Revoke(absl::string_view name) {
 
 std::vector<Token> TokenBook::List() const { return Now()->tokens; }
 
-std::optional<Token> TokenBook::Find(absl::string_view secret) const {
-  return FindByHash(Sha256Hex(secret));
+std::optional<Token> TokenBook::Find(absl::string_view secret, absl::Time now) const {
+  return FindByHash(Sha256Hex(secret), now);
 }
 
-std::optional<Token> TokenBook::FindByHash(absl::string_view hash) const {
+std::optional<Token> TokenBook::FindByHash(absl::string_view hash, absl::Time now) const {
+  std::optional<Token> token = FindAny(hash);
+  if (token.has_value() && token->Expired(now)) token.reset();
+  return token;
+}
+
+std::optional<Token> TokenBook::FindExpired(absl::string_view secret, absl::Time now) const {
+  std::optional<Token> token = FindAny(Sha256Hex(secret));
+  if (token.has_value() && !token->Expired(now)) token.reset();
+  return token;
+}
+
+std::optional<Token> TokenBook::FindAny(absl::string_view hash) const {
   if (hash.empty()) return std::nullopt;
   const Token* found = nullptr;
   const std::shared_ptr<const Contents> contents = Now();
@@ -354,7 +405,11 @@ absl::StatusOr<Json> TokenBook::Verb(const Json& args, absl::Time now, absl::str
       return absl::FailedPreconditionError(trouble.message());
     }
     Json list = Json::array();
-    for (const Token& token : List()) list.push_back(TokenJson(token));
+    for (const Token& token : List()) {
+      Json json = TokenJson(token);
+      json["expired"] = token.Expired(now);
+      list.push_back(std::move(json));
+    }
     return list;
   }
   absl::StatusOr<std::string> name = TextArg(args, "name");
@@ -374,10 +429,15 @@ absl::StatusOr<Json> TokenBook::Verb(const Json& args, absl::Time now, absl::str
   if (!role.ok()) return role.status();
   absl::StatusOr<std::vector<std::string>> domains = TextList(args, "domains");
   if (!domains.ok()) return domains.status();
-  absl::StatusOr<std::string> secret = Add(*name, *role, *domains, now, person);
+  absl::StatusOr<absl::Time> expires = ExpiryOf(args, now);
+  if (!expires.ok()) return expires.status();
+  absl::StatusOr<std::string> secret = Add(*name, *role, *domains, now, person, *expires);
   if (!secret.ok()) return secret.status();
-  spdlog::info("token {} ({}) added by {}", *name, TokenRoleName(*role), person);
+  const bool ends = *expires != absl::InfiniteFuture();
+  spdlog::info("token {} ({}) added by {}{}", *name, TokenRoleName(*role), person,
+               ends ? absl::StrCat(", expires ", FormatUtc(*expires)) : "");
   return Json{{"name", *name},
+              {"expires", ends ? Json(FormatUtc(*expires)) : Json(nullptr)},
               {"role", std::string(TokenRoleName(*role))},
               {"domains", *domains},
               {"token", *secret}};

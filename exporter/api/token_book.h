@@ -41,11 +41,13 @@ struct Token {
   std::string hash;                  // SHA-256 of the secret, in hex
   std::string created;               // RFC 3339
   std::string by;
+  absl::Time expires = absl::InfiniteFuture();
 
+  bool Expired(absl::Time now) const { return now >= expires; }
   bool sees_all() const { return domains.empty(); }
   // Whether it may do and see what `other`, the same token at another time, may.
   bool SameRights(const Token& other) const {
-    return role == other.role && domains == other.domains;
+    return role == other.role && domains == other.domains && expires == other.expires;
   }
   // A token for some domains sees these domains, and the logins and forwarded mail under them. It
   // sees neither their subdomains nor other kinds (Confines::MayBeOfTenant).
@@ -66,26 +68,30 @@ class TokenBook {
   absl::Status problem() const;
 
   // Returns the secret, which is stored nowhere. AlreadyExists for a name in use; InvalidArgument
-  // for a malformed name or domain; FailedPrecondition, and the file stays as it is, while there is
-  // a problem.
+  // for a malformed name or domain, or an end that has passed; FailedPrecondition, and the file
+  // stays as it is, while there is a problem.
   absl::StatusOr<std::string> Add(absl::string_view name, TokenRole role,
                                   const std::vector<std::string>& domains, absl::Time now,
-                                  absl::string_view by);
+                                  absl::string_view by,
+                                  absl::Time expires = absl::InfiniteFuture());
   // NotFound if there is no such token. Takes effect at once, also if the file cannot be written:
   // FailedPrecondition says so then, and another call writes it.
   absl::Status Revoke(absl::string_view name);
 
-  std::vector<Token> List() const;  // by name
-  // Takes the same time wherever the secrets differ.
-  std::optional<Token> Find(absl::string_view secret) const;
-  // The token whose Token::hash this is, as it is now, unless it was revoked.
-  std::optional<Token> FindByHash(absl::string_view hash) const;
+  std::vector<Token> List() const;  // by name; expired ones too, until they are revoked
+  // The token of this secret, if it has not expired at `now`. Takes the same time wherever the
+  // secrets differ.
+  std::optional<Token> Find(absl::string_view secret, absl::Time now) const;
+  // The token whose Token::hash this is, as it is now, unless it was revoked or has expired.
+  std::optional<Token> FindByHash(absl::string_view hash, absl::Time now) const;
+  // The token of this secret, if it has expired: for what a refusal says, and allows nothing.
+  std::optional<Token> FindExpired(absl::string_view secret, absl::Time now) const;
 
   // Grows with each change of the tokens.
   int64_t version() const;
 
-  // The verb `token`: {"do": "add", "name", "role", "domains"}, {"do": "list"} or {"do": "revoke",
-  // "name"}, asked by `person`.
+  // The verb `token`: {"do": "add", "name", "role", "domains", "expires"}, {"do": "list"} or {"do":
+  // "revoke", "name"}, asked by `person`.
   absl::StatusOr<Json> Verb(const Json& args, absl::Time now, absl::string_view person);
 
  private:
@@ -105,6 +111,8 @@ class TokenBook {
   absl::StatusOr<FileState> StateOfFile() const;
   // The tokens, read again if the file is another than before.
   std::shared_ptr<const Contents> Now() const;
+  // Expired or not.
+  std::optional<Token> FindAny(absl::string_view hash) const;
   void Put(std::vector<Token> tokens);
   absl::Status Write(const std::vector<Token>& tokens) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
 

@@ -174,14 +174,15 @@ absl::StatusOr<Json> BodyArgs(const Resource& resource, const std::string& body)
 }
 
 // Events as a stream (HTML standard, server-sent events): those since `after`, then, at each call,
-// those that came. Ends when the token was revoked, or is not what it was.
+// those that came. Ends when the token was revoked, has expired, or is not what it was.
 class EventStream {
  public:
-  EventStream(const Caller* caller, const TokenBook* tokens, const Token& token, int64_t after)
-      : caller_(caller), tokens_(tokens), begun_(token), after_(after) {}
+  EventStream(const Caller* caller, const TokenBook* tokens, const Clock* clock, const Token& token,
+              int64_t after)
+      : caller_(caller), tokens_(tokens), clock_(clock), begun_(token), after_(after) {}
 
   std::optional<std::string> Next() {
-    const std::optional<Token> token = tokens_->FindByHash(begun_.hash);
+    const std::optional<Token> token = tokens_->FindByHash(begun_.hash, clock_->Now());
     if (!token.has_value() || !token->SameRights(begun_)) return std::nullopt;
     const absl::StatusOr<Json> events = caller_->News(*token, &after_);
     if (!events.ok()) return std::nullopt;
@@ -200,6 +201,7 @@ class EventStream {
 
   const Caller* const caller_;
   const TokenBook* const tokens_;
+  const Clock* const clock_;
   const Token begun_;
   int64_t after_;
   int silent_ = 0;
@@ -227,7 +229,8 @@ HttpReply WebApi::Answer(const HttpRequest& request) {
   absl::string_view secret = request.authorization;
   std::optional<Token> token;
   if (absl::StartsWithIgnoreCase(secret, "bearer ")) {
-    token = parts_.tokens->Find(secret.substr(sizeof("bearer ") - 1));
+    secret.remove_prefix(sizeof("bearer ") - 1);
+    token = parts_.tokens->Find(secret, parts_.clock->Now());
   }
   if (!token.has_value()) return RefuseStranger(request);
   if (!rates_.Take(*token, parts_.clock->Now())) return TooMany();
@@ -241,9 +244,28 @@ HttpReply WebApi::RefuseStranger(const HttpRequest& request) {
     spdlog::warn("api: {} requests without a valid token", failures);
   }
   if (!slow) return TooMany();
+  absl::string_view secret = request.authorization;
+  if (absl::StartsWithIgnoreCase(secret, "bearer ")) {
+    secret.remove_prefix(sizeof("bearer ") - 1);
+    if (const std::optional<Token> token = parts_.tokens->FindExpired(secret, now)) {
+      LogExpired(*token, now);
+      return Unauthorized(absl::StrCat("this token expired at ", FormatUtc(token->expires),
+                                       "; ask the administrator for a new one"));
+    }
+  }
   return Unauthorized(request.authorization.empty()
                           ? "send a token: Authorization: Bearer deferd_..."
                           : "this token is not known or was revoked");
+}
+
+// Once an hour and token: a client that was forgotten may try for years.
+void WebApi::LogExpired(const Token& token, absl::Time now) {
+  if (expired_.size() > TokenBook::kMaxTokens) expired_.clear();
+  const auto [last, first] = expired_.try_emplace(token.name, now);
+  if (!first && now - last->second < absl::Hours(1)) return;
+  last->second = now;
+  spdlog::warn("api: token:{} ({}) was refused: it expired at {}", token.name,
+               TokenRoleName(token.role), FormatUtc(token.expires));
 }
 
 HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
@@ -280,12 +302,12 @@ HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
     HttpReply reply;
     reply.owner = token.name;
     reply.late = [acts](bool begun) { return Late(acts, begun); };
-    reply.work = [caller = parts_.caller, tokens = parts_.tokens, &resource, subject,
-                  given = *std::move(args), token] {
+    reply.work = [caller = parts_.caller, tokens = parts_.tokens, clock = parts_.clock, &resource,
+                  subject, given = *std::move(args), token] {
       // It may have waited, and the token is not what it was.
-      const std::optional<Token> now = tokens->FindByHash(token.hash);
+      const std::optional<Token> now = tokens->FindByHash(token.hash, clock->Now());
       if (!now.has_value() || !now->SameRights(token)) {
-        return Unauthorized("this token was revoked or changed while the request waited");
+        return Unauthorized("this token was revoked, changed or expired while the request waited");
       }
       const absl::StatusOr<Json> result = caller->Run(resource, subject, given, token);
       return result.ok() ? HttpReply{.type = kJson, .body = DumpPretty(*result)}
@@ -308,7 +330,8 @@ HttpReply WebApi::StreamEvents(const HttpRequest& request, const Token& token,
   if (!request.last_event_id.empty() && !absl::SimpleAtoi(request.last_event_id, &after)) {
     return Problem(400, "Bad Request", "Last-Event-ID: expected the id of an event");
   }
-  auto stream = std::make_shared<EventStream>(parts_.caller, parts_.tokens, token, after);
+  auto stream =
+      std::make_shared<EventStream>(parts_.caller, parts_.tokens, parts_.clock, token, after);
   return {.type = kEventStream, .next = [stream] { return stream->Next(); }, .owner = token.name};
 }
 

@@ -12,6 +12,8 @@
 
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
 #include "exporter/api/caller.h"
 #include "exporter/api/rate.h"
 #include "exporter/api/token_book.h"
@@ -38,10 +40,12 @@ class WebApi {
   HttpReply AnswerToken(const HttpRequest& request, const Token& token);
   HttpReply StreamEvents(const HttpRequest& request, const Token& token, const Json& args) const;
   HttpReply RefuseStranger(const HttpRequest& request);
+  void LogExpired(const Token& token, absl::Time now);
 
   const Parts parts_;
   TokenRates rates_;
   StrangerRates strangers_;
+  absl::flat_hash_map<std::string, absl::Time> expired_;  // by token: when its use was last logged
 };
 
 }  // namespace deferd

@@ -143,13 +143,13 @@ absl::TimeZone ZoneNamed(const std::string& name) {
 }
 
 // Later, on another thread.
-HttpReply InBackground(const TokenBook* tokens, const Visitor& visitor, const Form& form,
-                       HttpReply (*answer)(const Visitor&, const Form&)) {
+HttpReply InBackground(const TokenBook* tokens, const Clock* clock, const Visitor& visitor,
+                       const Form& form, HttpReply (*answer)(const Visitor&, const Form&)) {
   HttpReply reply;
   reply.owner = visitor.token->name;
-  reply.work = [tokens, visitor, form, answer, token = *visitor.token] {
+  reply.work = [tokens, clock, visitor, form, answer, token = *visitor.token] {
     // It may have waited, and the token is not what it was.
-    const std::optional<Token> now = tokens->FindByHash(token.hash);
+    const std::optional<Token> now = tokens->FindByHash(token.hash, clock->Now());
     if (!now.has_value() || !now->SameRights(token)) return RedirectTo(Url("/login"));
     Visitor same = visitor;
     same.token = &token;
@@ -218,7 +218,8 @@ void Console::EndRevoked() {
   const int64_t version = parts_.tokens->version();
   if (std::exchange(tokens_version_, version) == version) return;
   sessions_.EndIf([&](const LoginSession& session) {
-    const std::optional<Token> token = parts_.tokens->FindByHash(session.token.hash);
+    const std::optional<Token> token =
+        parts_.tokens->FindByHash(session.token.hash, parts_.clock->Now());
     return !token.has_value() || !token->SameRights(session.token);
   });
 }
@@ -253,7 +254,7 @@ HttpReply Console::AnswerAnyone(const HttpRequest& request) {
   const std::string id = SessionId(request);
   const LoginSession* const session = id.empty() ? nullptr : sessions_.Find(id, now);
   const std::optional<Token> token =
-      session == nullptr ? std::nullopt : parts_.tokens->FindByHash(session->token.hash);
+      session == nullptr ? std::nullopt : parts_.tokens->FindByHash(session->token.hash, now);
   if (!token.has_value()) {
     if (session != nullptr) sessions_.End(id);
     if (request.path == "/login") return LoginPage(request, 200, "");
@@ -278,7 +279,7 @@ HttpReply Console::AnswerAnyone(const HttpRequest& request) {
   const std::optional<Form> form = Form::Parse(request.query, /*lists=*/true);
   for (const Page& page : kPages) {
     if (request.path != page.path || !form.has_value()) continue;
-    return InBackground(parts_.tokens, visitor, *form, page.answer);
+    return InBackground(parts_.tokens, parts_.clock, visitor, *form, page.answer);
   }
   return NotFoundPage(visitor);
 }
@@ -287,9 +288,10 @@ HttpReply Console::AnswerAnyone(const HttpRequest& request) {
 HttpReply Console::Live(const std::string& id, const std::string& owner, absl::Time now) {
   auto next = [this, id, after = absl::ToUnixMicros(now),
                silent = 0]() mutable -> std::optional<std::string> {
-    const LoginSession* const session = sessions_.Peek(id, parts_.clock->Now());
+    const absl::Time when = parts_.clock->Now();
+    const LoginSession* const session = sessions_.Peek(id, when);
     if (session == nullptr) return std::nullopt;
-    const std::optional<Token> token = parts_.tokens->FindByHash(session->token.hash);
+    const std::optional<Token> token = parts_.tokens->FindByHash(session->token.hash, when);
     if (!token.has_value() || !token->SameRights(session->token)) return std::nullopt;
     const absl::StatusOr<Json> events = parts_.caller->News(*token, &after);
     if (!events.ok()) return std::nullopt;
@@ -308,7 +310,7 @@ HttpReply Console::Login(const HttpRequest& request) {
   if (!form.has_value() || key.empty() || !SameSecret(form->Get("key"), key)) {
     return LoginPage(request, 403, "This page was too old. Log in again.");
   }
-  const std::optional<Token> token = parts_.tokens->Find(secret);
+  const std::optional<Token> token = parts_.tokens->Find(secret, now);
   if (!token.has_value()) {
     const bool slow = failures_.Take(secret, now);
     if (const int64_t failures = failures_.Report(now); failures > 0) {
@@ -319,6 +321,12 @@ HttpReply Console::Login(const HttpRequest& request) {
       HttpReply reply = LoginPage(request, 429, "Too many failures: wait a few seconds.");
       reply.headers.emplace_back("Retry-After", "5");
       return reply;
+    }
+    if (const std::optional<Token> over = parts_.tokens->FindExpired(secret, now)) {
+      spdlog::warn("console: log-in of token:{} was refused: it expired at {}", over->name,
+                   FormatUtc(over->expires));
+      return LoginPage(request, 401,
+                       "This token has expired. Ask the administrator for a new one.");
     }
     return LoginPage(request, 401, "This token is not known, or was revoked.");
   }
@@ -352,9 +360,9 @@ HttpReply Console::AnswerForm(const HttpRequest& request, const Visitor& visitor
     SetCookie(request, kCookie, "", absl::ZeroDuration(), &reply);
     return reply;
   }
-  if (request.path == "/act") return InBackground(parts_.tokens, visitor, *form, Act);
+  if (request.path == "/act") return InBackground(parts_.tokens, parts_.clock, visitor, *form, Act);
   if (request.path == "/policy") {
-    return InBackground(parts_.tokens, visitor, *form, TriedPolicyPage);
+    return InBackground(parts_.tokens, parts_.clock, visitor, *form, TriedPolicyPage);
   }
   return NotFoundPage(visitor);
 }

@@ -1,8 +1,8 @@
 // Who is logged in to the console: a random id in the browser's cookie stands for a token.
 //
-// A session holds the token's hash, never its secret. It ends with its token, or when the token may
-// do or see something else than at the log-in; after kIdle without a request; and after kLongest in
-// any case. Sessions live in memory: a restart logs everybody out.
+// A session holds the token's hash, never its secret. It ends with its token, also when that
+// expires, or when the token may do or see something else than at the log-in; after kIdle without a
+// request; and after kLongest in any case. Sessions live in memory: a restart logs everybody out.
 //
 // Not thread-safe: used on the HTTP server's thread.
 
@@ -48,7 +48,8 @@ class Sessions {
 
  private:
   static bool IsOver(const LoginSession& session, absl::Time now) {
-    return now - session.used >= kIdle || now - session.begun >= kLongest;
+    return now - session.used >= kIdle || now - session.begun >= kLongest ||
+           session.token.Expired(now);
   }
 
   // By the id's SHA-256: how long a look-up takes tells nothing of the ids.

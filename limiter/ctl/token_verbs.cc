@@ -21,7 +21,15 @@ struct TokenArguments {
   std::string name;
   std::string role = "viewer";
   std::vector<std::string> domains;
+  std::string expires;
 };
+
+std::string ExpiryText(const Json& token) {
+  const std::string expires = Field(token, "expires");
+  if (expires.empty()) return "never";
+  return At(token, "expired") == true ? absl::StrCat("expired ", ZonedMinute(expires))
+                                      : ZonedMinute(expires);
+}
 
 std::string DomainsOf(const Json& token) {
   std::vector<std::string> names;
@@ -34,16 +42,18 @@ std::string DomainsOf(const Json& token) {
 std::string AddedPage(const Json& token) {
   return absl::StrCat(Field(token, "token"), "\n\nThis is the token ", Field(token, "name"),
                       ", role ", Field(token, "role"), ", domains: ", DomainsOf(token),
+                      ", expires: ", ExpiryText(token),
                       ".\nCopy it now: deferd stores only a hash of it. Clients send it as\n"
                       "  Authorization: Bearer TOKEN\n");
 }
 
 std::string ListPage(const Json& tokens) {
   if (tokens.empty()) return "no tokens\n";
-  std::vector<std::vector<std::string>> rows = {{"NAME", "ROLE", "CREATED", "BY", "DOMAINS"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"NAME", "ROLE", "CREATED", "EXPIRES", "BY", "DOMAINS"}};
   for (const Json& one : tokens) {
-    rows.push_back({Field(one, "name"), Field(one, "role"), Field(one, "created"), Field(one, "by"),
-                    DomainsOf(one)});
+    rows.push_back({Field(one, "name"), Field(one, "role"), Field(one, "created"), ExpiryText(one),
+                    Field(one, "by"), DomainsOf(one)});
   }
   return Table(rows);
 }
@@ -82,7 +92,10 @@ void AddTokenVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
           absl::InvalidArgumentError("--domains: names no domain; leave it out for all"));
     }
     return Call(*args, "add",
-                {{"name", args->name}, {"role", args->role}, {"domains", args->domains}},
+                {{"name", args->name},
+                 {"role", args->role},
+                 {"domains", args->domains},
+                 {"expires", MeantTime(args->expires)}},
                 AddedPage);
   });
   add->add_option("NAME", args->name, "shown in the record of what was done with the token")
@@ -94,6 +107,8 @@ void AddTokenVerbs(CLI::App* app, const VerbOptions& options, Verb* chosen) {
   *named = add->add_option("--domains", args->domains,
                            "only these domains, separated by commas; default: all")
                ->delimiter(',');
+  add->add_option("--expires", args->expires,
+                  "refused from then on: 90d from now, or 2027-01-31; default: never");
   verb("list", "list the tokens", [args] { return Call(*args, "list", Json::object(), ListPage); });
   CLI::App* revoke = verb("revoke", "end a token at once", [args] {
     return Call(*args, "revoke", {{"name", args->name}}, RevokedPage);

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import stat
+import time
 import unittest
 
 from deferd_process import DEFERCTL, LIMIT, DeferdTest, run
@@ -75,6 +76,16 @@ class ApiTest(DeferdTest):
         self.assertIn("token:help-desk", json.dumps(ended))
         deferd.wait_log("by token:help-desk (support): done")
         self.assertEqual(json.loads(deferd.ctl("--json", "check", "bad.example")[1])["verdict"], "pass")
+
+        brief = self.token(deferd, "brief", "--expires", "1s")
+        end = time.monotonic() + LIMIT
+        while not next(one for one in deferd.json("token", "list") if one["name"] == "brief")["expired"]:
+            self.assertLess(time.monotonic(), end)
+        status, _, problem = self.ask(deferd, brief, "GET", "/status")
+        self.assertEqual(status, 401)
+        self.assertIn("this token expired at", problem["detail"])
+        deferd.wait_log("token:brief (viewer) was refused: it expired at")
+        self.assertIn("expired", deferd.ctl("token", "list")[1])
 
         self.assertEqual(deferd.ctl("token", "revoke", "help-desk")[0], 0)
         self.assertEqual(self.ask(deferd, support, "GET", "/status")[0], 401)

@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const deferd::TokenBook book(absl::StrCat("/proc/self/fd/", fd));
   for (const deferd::Token& token : book.List()) {
     deferd::Require(!token.name.empty() && token.hash.size() == 64);
-    deferd::Require(book.FindByHash(token.hash).has_value());
+    deferd::Require(book.FindByHash(token.hash, absl::InfinitePast()).has_value());
     token.Sees({deferd::SubjectKind::kLogin, "a@b.example"});
   }
   close(fd);

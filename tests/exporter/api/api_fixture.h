@@ -32,8 +32,9 @@ class ApiFixture : public testing::Test {
   }
 
   std::string AddToken(absl::string_view name, TokenRole role,
-                       const std::vector<std::string>& domains = {}) {
-    return *tokens_->Add(name, role, domains, clock_.Now(), "test");
+                       const std::vector<std::string>& domains = {},
+                       absl::Time expires = absl::InfiniteFuture()) {
+    return *tokens_->Add(name, role, domains, clock_.Now(), "test", expires);
   }
 
   HttpReply Ask(const std::string& secret, const std::string& method, const std::string& path,

@@ -52,7 +52,7 @@ TEST_F(TokenBookTest, FindsWhatItAddedAlsoAfterARestart) {
   EXPECT_THAT(secret, StartsWith("deferd_"));
   EXPECT_GE(secret.size(), 7u + 43u) << "256 bits in base 64";
   for (int i = 0; i < 2; ++i) {
-    std::optional<Token> token = book_->Find(secret);
+    std::optional<Token> token = book_->Find(secret, now_);
     ASSERT_TRUE(token.has_value());
     EXPECT_EQ(token->name, "help-desk");
     EXPECT_EQ(token->role, TokenRole::kSupport);
@@ -62,7 +62,7 @@ TEST_F(TokenBookTest, FindsWhatItAddedAlsoAfterARestart) {
   }
   for (const std::string& other : {std::string(), secret.substr(1), secret + "x", secret + " ",
                                    std::string("help-desk"), book_->List()[0].hash}) {
-    EXPECT_FALSE(book_->Find(other).has_value()) << other;
+    EXPECT_FALSE(book_->Find(other, now_).has_value()) << other;
   }
 }
 
@@ -85,11 +85,54 @@ TEST_F(TokenBookTest, RevokesAtOnceAndForGood) {
   const std::string secret = *Add("panel");
   const std::string other = *Add("other");
   EXPECT_THAT(book_->Revoke("panel"), IsOk());
-  EXPECT_FALSE(book_->Find(secret).has_value());
-  EXPECT_TRUE(book_->Find(other).has_value());
+  EXPECT_FALSE(book_->Find(secret, now_).has_value());
+  EXPECT_TRUE(book_->Find(other, now_).has_value());
   Reopen();
-  EXPECT_FALSE(book_->Find(secret).has_value());
+  EXPECT_FALSE(book_->Find(secret, now_).has_value());
   EXPECT_THAT(book_->Revoke("panel"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("panel")));
+}
+
+TEST_F(TokenBookTest, ATokenExpires) {
+  const absl::Time end = now_ + absl::Hours(24 * 90);
+  const Json added = *book_->Verb(
+      {{"do", "add"}, {"name", "panel"}, {"role", "viewer"}, {"expires", "90d"}}, now_, "alice");
+  const std::string secret = Field(added, "token");
+  EXPECT_EQ(added["expires"], FormatUtc(end));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(book_->Find(secret, end - absl::Seconds(1)).has_value());
+    EXPECT_FALSE(book_->FindExpired(secret, end - absl::Seconds(1)).has_value());
+    EXPECT_FALSE(book_->Find(secret, end).has_value());
+    EXPECT_FALSE(book_->FindByHash(book_->List()[0].hash, end).has_value());
+    ASSERT_TRUE(book_->FindExpired(secret, end).has_value());
+    EXPECT_EQ(book_->FindExpired(secret, end)->name, "panel");
+    Reopen();
+  }
+  const Json list = *book_->Verb({{"do", "list"}}, end, "root");
+  EXPECT_EQ(list[0]["expires"], FormatUtc(end));
+  EXPECT_EQ(list[0]["expired"], true);
+  EXPECT_EQ((*book_->Verb({{"do", "list"}}, now_, "root"))[0]["expired"], false);
+  // A damaged end is no token without an end.
+  std::string text = FileText();
+  text.replace(text.find(FormatUtc(end)), 4, "soon");
+  WriteFileText(text);
+  EXPECT_THAT(book_->problem(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path_)));
+}
+
+TEST_F(TokenBookTest, AnEndIsADurationOrATimeToCome) {
+  const auto end_of = [this](const std::string& expires) -> std::string {
+    absl::StatusOr<Json> added = book_->Verb(
+        {{"do", "add"}, {"name", "t"}, {"role", "viewer"}, {"expires", expires}}, now_, "alice");
+    if (!added.ok()) return std::string(added.status().message());
+    EXPECT_THAT(book_->Revoke("t"), IsOk());
+    return At(*added, "expires").is_null() ? "never" : Field(*added, "expires");
+  };
+  EXPECT_EQ(end_of(""), "never");
+  EXPECT_EQ(end_of("12h"), FormatUtc(now_ + absl::Hours(12)));
+  EXPECT_EQ(end_of("2024-01-31"), "2024-01-31T00:00:00Z");
+  EXPECT_THAT(end_of("2023-01-31"), HasSubstr("not in the future"));
+  EXPECT_THAT(end_of("3d ago"), HasSubstr("not in the future"));
+  EXPECT_THAT(end_of("soon"), HasSubstr("neither a duration nor a time"));
+  EXPECT_THAT(end_of("999999999d"), HasSubstr("at most 10 years"));
 }
 
 TEST_F(TokenBookTest, RefusesNamesAndDomainsThatAreNone) {
@@ -122,7 +165,7 @@ TEST_F(TokenBookTest, DoesNotGuessWhatADamagedFileMeant) {
       std::unique_ptr<TokenBook> other = fresh ? std::make_unique<TokenBook>(path_) : nullptr;
       TokenBook& book = fresh ? *other : *book_;
       EXPECT_THAT(book.problem(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path_))) << bad;
-      EXPECT_FALSE(book.Find(secret).has_value()) << bad;
+      EXPECT_FALSE(book.Find(secret, now_).has_value()) << bad;
       EXPECT_THAT(book.Add("new", TokenRole::kAdmin, {}, now_, "alice"),
                   StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("left as it is")));
       EXPECT_FALSE(book.Revoke("panel").ok());
@@ -132,7 +175,7 @@ TEST_F(TokenBookTest, DoesNotGuessWhatADamagedFileMeant) {
   }
   WriteFileText(good);
   EXPECT_THAT(book_->problem(), IsOk()) << "without a restart";
-  EXPECT_TRUE(book_->Find(secret).has_value());
+  EXPECT_TRUE(book_->Find(secret, now_).has_value());
 }
 
 TEST_F(TokenBookTest, AFileThatCannotBeReadIsReadWhenItCan) {
@@ -140,13 +183,13 @@ TEST_F(TokenBookTest, AFileThatCannotBeReadIsReadWhenItCan) {
   std::filesystem::rename(path_, path_ + ".aside");
   std::filesystem::create_directory(path_);
   EXPECT_FALSE(book_->problem().ok());
-  EXPECT_FALSE(book_->Find(secret).has_value());
+  EXPECT_FALSE(book_->Find(secret, now_).has_value());
   EXPECT_FALSE(Add("new").ok());
   std::filesystem::remove(path_);
   EXPECT_THAT(book_->problem(), IsOk()) << "moved away: no tokens";
   EXPECT_TRUE(book_->List().empty());
   std::filesystem::rename(path_ + ".aside", path_);
-  EXPECT_TRUE(book_->Find(secret).has_value());
+  EXPECT_TRUE(book_->Find(secret, now_).has_value());
 }
 
 TEST_F(TokenBookTest, AFileThatSomebodyElseReplacedIsInForce) {
@@ -157,7 +200,7 @@ TEST_F(TokenBookTest, AFileThatSomebodyElseReplacedIsInForce) {
   text.replace(text.find("admin"), 5, "viewer");
   std::ofstream(path_ + ".edited") << text;
   std::filesystem::rename(path_ + ".edited", path_);
-  EXPECT_EQ(book_->Find(secret)->role, TokenRole::kViewer);
+  EXPECT_EQ(book_->Find(secret, now_)->role, TokenRole::kViewer);
   EXPECT_GT(book_->version(), version);
   EXPECT_GT(changes_, changes);
   ASSERT_THAT(Add("second"), IsOk());
@@ -168,7 +211,7 @@ TEST_F(TokenBookTest, AFileThatCannotBeWrittenAddsNothing) {
   const std::string secret = *Add("panel");
   std::filesystem::create_directory(path_ + ".new");  // in the way of the temporary file
   EXPECT_FALSE(Add("second").ok());
-  EXPECT_TRUE(book_->Find(secret).has_value());
+  EXPECT_TRUE(book_->Find(secret, now_).has_value());
   EXPECT_EQ(book_->List().size(), 1u);
   std::filesystem::remove(path_ + ".new");
 }
@@ -179,12 +222,12 @@ TEST_F(TokenBookTest, ARevocationHoldsAlsoIfItCannotBeWritten) {
   std::filesystem::create_directory(path_ + ".new");
   EXPECT_THAT(book_->Revoke("panel"),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("refused from now on")));
-  EXPECT_FALSE(book_->Find(secret).has_value());
-  EXPECT_TRUE(book_->Find(other).has_value());
+  EXPECT_FALSE(book_->Find(secret, now_).has_value());
+  EXPECT_TRUE(book_->Find(other, now_).has_value());
   std::filesystem::remove(path_ + ".new");
   EXPECT_THAT(book_->Revoke("panel"), IsOk());
   Reopen();
-  EXPECT_FALSE(book_->Find(secret).has_value());
+  EXPECT_FALSE(book_->Find(secret, now_).has_value());
 }
 
 TEST_F(TokenBookTest, AScopeIsItsDomainsAndTheirLoginsAndNothingElse) {
@@ -207,7 +250,7 @@ TEST_F(TokenBookTest, TheVerbAddsListsAndRevokes) {
       {{"do", "add"}, {"name", "n1"}, {"role", "admin"}, {"domains", Json::array({"a.example"})}},
       now_, "root");
   ASSERT_THAT(added, IsOk());
-  EXPECT_TRUE(book_->Find((*added)["token"].get<std::string>()).has_value());
+  EXPECT_TRUE(book_->Find((*added)["token"].get<std::string>(), now_).has_value());
   absl::StatusOr<Json> list = book_->Verb({{"do", "list"}}, now_, "root");
   ASSERT_THAT(list, IsOk());
   EXPECT_EQ((*list)[0]["name"], "n1");

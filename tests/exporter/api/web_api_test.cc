@@ -109,6 +109,29 @@ TEST_F(WebApiTest, RefusesBadTokens) {
   EXPECT_TRUE(called_.empty());
 }
 
+TEST_F(WebApiTest, AnExpiredTokenIsRefusedAndToldSo) {
+  const std::string secret =
+      AddToken("panel", TokenRole::kAdmin, {}, clock_.Now() + absl::Minutes(1));
+  EXPECT_EQ(Ask(secret, "GET", "/status").code, 200);
+  const HttpReply stream = api_->Answer({.path = "/api/v1/events",
+                                         .authorization = "Bearer " + secret,
+                                         .accept = "text/event-stream"});
+  answer_ = Json::array();
+  EXPECT_TRUE(stream.next().has_value());
+  // One that waits for a worker meanwhile.
+  const HttpReply waiting =
+      api_->Answer({.path = "/api/v1/status", .authorization = "Bearer " + secret});
+  clock_.Advance(absl::Minutes(1));
+  EXPECT_FALSE(stream.next().has_value());
+  called_.clear();
+  EXPECT_EQ(Done(waiting).code, 401);
+  const HttpReply reply = Ask(secret, "GET", "/status");
+  EXPECT_EQ(reply.code, 401);
+  EXPECT_EQ(JsonOf(reply)["detail"],
+            "this token expired at 2023-11-14T22:14:20Z; ask the administrator for a new one");
+  EXPECT_TRUE(called_.empty());
+}
+
 TEST_F(WebApiTest, StrangersAreSlowedDownAndStopNoToken) {
   const std::string good = AddToken("panel", TokenRole::kViewer);
   int refused = 0;

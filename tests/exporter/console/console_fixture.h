@@ -40,8 +40,9 @@ class ConsoleFixture : public testing::Test {
   }
 
   std::string AddToken(absl::string_view name, TokenRole role,
-                       const std::vector<std::string>& domains = {}) {
-    return *tokens_->Add(name, role, domains, clock_.Now(), "test");
+                       const std::vector<std::string>& domains = {},
+                       absl::Time expires = absl::InfiniteFuture()) {
+    return *tokens_->Add(name, role, domains, clock_.Now(), "test", expires);
   }
 
   HttpReply Answer(HttpRequest request) {

@@ -154,6 +154,22 @@ TEST_F(ConsoleTest, EveryFormIsRefusedFromElsewhere) {
   }
 }
 
+TEST_F(ConsoleTest, AnExpiredTokenEndsItsSessionsAndLivePages) {
+  const std::string secret =
+      AddToken("desk", TokenRole::kAdmin, {}, clock_.Now() + absl::Minutes(30));
+  const std::string cookie = Login(secret);
+  const HttpReply live = Answer({.path = "/live", .cookie = cookie});
+  ASSERT_TRUE(live.next);
+  EXPECT_TRUE(live.next().has_value());
+  EXPECT_EQ(Answer({.path = "/", .cookie = cookie}).code, 200);
+  clock_.Advance(absl::Minutes(30));
+  EXPECT_FALSE(live.next().has_value());
+  EXPECT_EQ(Answer({.path = "/", .cookie = cookie}).code, 303);
+  const HttpReply login = SendLogin("token=" + EscapeUrl(secret));
+  EXPECT_EQ(login.code, 401);
+  EXPECT_THAT(login.body, HasSubstr("has expired"));
+}
+
 TEST_F(ConsoleTest, ATokenEndsItsSessionsAndLivePagesAtOnce) {
   for (const char* how : {"revoked", "less", "fewer"}) {
     const std::string secret = AddToken(how, TokenRole::kAdmin);
