@@ -334,7 +334,9 @@ Committer::Status Committer::status() const {
 
 void Committer::SetWake(std::function<void()> wake) { limiter_->nodes().SetWake(std::move(wake)); }
 
-void Committer::SetClockOffset(absl::Duration offset) { limiter_->nodes().SetClockOffset(offset); }
+void Committer::SetClockOffset(const ClockOffset& measured) {
+  limiter_->nodes().SetClockOffset(measured);
+}
 
 void Committer::ShareAll() { limiter_->nodes().ShareAll(); }
 

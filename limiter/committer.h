@@ -147,7 +147,7 @@ class Committer : public Exchange {
 
   // Exchange: between two batches.
   void SetWake(std::function<void()> wake) override;
-  void SetClockOffset(absl::Duration offset) override;
+  void SetClockOffset(const ClockOffset& measured) override;
   void ShareAll() override;
   void ShareCasesDue(absl::Duration soon) override;
   std::vector<RowPut> TakeRowsToPut(size_t most) override;

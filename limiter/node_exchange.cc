@@ -25,9 +25,9 @@ void NodeExchange::ShareCasesDue(absl::Duration soon) {
   for (const Subject& subject : parts_->rows->TakeToRetry()) parts_->ShareSubject(subject);
 }
 
-void NodeExchange::SetClockOffset(absl::Duration offset) {
+void NodeExchange::SetClockOffset(const ClockOffset& measured) {
   MutexLock lock(mutex_);
-  if (parts_->rows->SetOffset(offset)) parts_->ShareEverything();
+  if (parts_->rows->SetOffset(measured.offset, measured.exact)) parts_->ShareEverything();
 }
 
 std::vector<RowPut> NodeExchange::TakeRowsToPut(size_t most) {
@@ -206,7 +206,8 @@ ExchangeStats NodeExchange::stats() const {
           .unreadable_rows = parts_->refused.rows,
           .unreadable_cases = parts_->refused.cases,
           .refused_last = parts_->refused.last,
-          .lost_subjects = parts_->row_check->lost()};
+          .lost_subjects = parts_->row_check->lost(),
+          .clock_offset = parts_->rows->measured_offset()};
 }
 
 }  // namespace deferd

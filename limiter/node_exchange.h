@@ -35,7 +35,7 @@ class NodeExchange {
 
   // See Exchange. What happened is added to `events`.
   void SetWake(std::function<void()> wake);
-  void SetClockOffset(absl::Duration offset);
+  void SetClockOffset(const ClockOffset& measured);
   void ShareAll();
   void ShareCasesDue(absl::Duration soon);
   std::vector<RowPut> TakeRowsToPut(size_t most);

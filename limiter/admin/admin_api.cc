@@ -339,9 +339,10 @@ absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const
   if (*order != HeldOrder::kNone && !parts_.held.of) return NoQueue();
   // Before the block ends: released mail leaves the queue at once.
   Json held = parts_.held.of ? parts_.held.of(*subject) : Json(nullptr);
+  const bool cases_known = CasesKnown();  // before: what comes meanwhile may be a block
   absl::StatusOr<Case> ended =
       parts_.committer->Unblock(*subject, PersonName(peer), *reason, *order);
-  if (!ended.ok()) return NothingToEnd(*subject, ended.status());
+  if (!ended.ok()) return NothingToEnd(*subject, ended.status(), cases_known);
   if (held.is_object()) {
     const int64_t messages = held["messages"].is_number() ? held["messages"].get<int64_t>() : 0;
     held["order"] = *order == HeldOrder::kRelease ? "release"
@@ -356,7 +357,8 @@ absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const
 
 // That there is nothing to end is the answer only if neither a restart nor another node's word
 // brings it.
-absl::Status AdminApi::NothingToEnd(const Subject& subject, absl::Status nothing) const {
+absl::Status AdminApi::NothingToEnd(const Subject& subject, absl::Status nothing,
+                                    bool cases_known) const {
   if (!absl::IsNotFound(nothing)) return nothing;
   if (!parts_.save().ok()) {
     return absl::UnavailableError(
@@ -364,7 +366,7 @@ absl::Status AdminApi::NothingToEnd(const Subject& subject, absl::Status nothing
                      ": nothing to end now, but the state cannot be saved, so a restart may ",
                      "bring back what ended before; deferctl status says why"));
   }
-  if (parts_.cases_known && !parts_.cases_known()) {
+  if (!cases_known) {
     return absl::UnavailableError(
         absl::StrCat(subject.ToString(),
                      ": nothing to end here, but what other nodes have decided is not known ",
@@ -390,9 +392,10 @@ absl::StatusOr<Json> AdminApi::Exempt(const Json& args, const Peer& peer) const 
     if (!subject.ok()) return subject.status();
     absl::StatusOr<std::string> reason = ReasonArg(args);
     if (!reason.ok()) return reason.status();
+    const bool cases_known = CasesKnown();
     absl::StatusOr<Case> ended =
         parts_.committer->EndExemption(*subject, PersonName(peer), *reason);
-    if (!ended.ok()) return NothingToEnd(*subject, ended.status());
+    if (!ended.ok()) return NothingToEnd(*subject, ended.status(), cases_known);
     return Saved(*ended, PersonsExemptionJson(*ended));
   }
   if (*what != "add") return absl::InvalidArgumentError("do: expected add, remove or list");

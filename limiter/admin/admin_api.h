@@ -86,7 +86,7 @@ class AdminApi {
     // Where nodes share; all three may be empty. Waits a moment until other nodes can know of the
     // subject's case; an error is no failure of the verb, the answer says so.
     std::function<absl::Status(const Subject&)> share;
-    // Whether the other nodes' cases have been read since the start.
+    // Whether the other nodes' cases have been read, and heard of lately.
     std::function<bool()> cases_known;
     // Reads all nodes' counts of the subject, of all subjects where it is null.
     std::function<void(const Subject*)> refresh;
@@ -143,7 +143,9 @@ class AdminApi {
   absl::Status CheckBlockable(const Subject& subject, const Peer& peer) const;
   WhyParts PartsOfWhy() const;
   Json AsCharged(const Json& args) const;
-  absl::Status NothingToEnd(const Subject& subject, absl::Status nothing) const;
+  bool CasesKnown() const { return !parts_.cases_known || parts_.cases_known(); }
+  // `cases_known`: before it was looked for.
+  absl::Status NothingToEnd(const Subject& subject, absl::Status nothing, bool cases_known) const;
   // Adds not_saved and not_shared to what is told of the case.
   Json Saved(const Case& record, Json json) const;
   // The case as JSON, once it is stored, or with `not_saved` saying why it is not.

@@ -90,7 +90,7 @@ NodeClaim Sharing::MakeClaim(const std::string& boot) const {
                        {"incarnation", incarnation_},
                        {"policy", limiter_->settings().policy->hash},
                        {"lag", options_.lag_seconds()},
-                       {"offset", Seconds(publisher_->status().offset)}});
+                       {"offset", Seconds(limiter_->nodes().stats().clock_offset)}});
   return claim;
 }
 
@@ -138,14 +138,18 @@ std::vector<std::string> Sharing::Causes() const {
     causes.push_back(
         absl::StrCat("redis: other nodes' cases not heard of for ", seconds(followed.heard), " s"));
   }
-  if (absl::AbsDuration(published.offset) > kMaxOffset) {
+  const absl::Duration offset = limiter_->nodes().stats().clock_offset;
+  if (absl::AbsDuration(offset) > kMaxOffset) {
     causes.push_back(
-        absl::StrCat("redis: this clock is off by ", absl::ToInt64Seconds(published.offset), " s"));
+        absl::StrCat("redis: this clock is off by ", absl::ToInt64Seconds(offset), " s"));
   }
   return causes;
 }
 
-bool Sharing::CasesKnown() const { return follower_->status().merges > 0; }
+bool Sharing::CasesKnown() const {
+  const CaseFollower::Status followed = follower_->status();
+  return followed.merges > 0 && clock_->Now() - followed.heard <= kSilence;
+}
 
 absl::Status Sharing::WaitShared(const Subject& subject) {
   return publisher_->WaitForCase(subject, kPersonWaits);
@@ -237,7 +241,7 @@ Json Sharing::StatusJson() const {
           {"heard_seconds", heard ? Json(Seconds(now - published.heard)) : Json(nullptr)},
           {"synced", published.synced && followed.merges > 0},
           {"generation", published.generation},
-          {"offset_seconds", Seconds(published.offset)},
+          {"offset_seconds", Seconds(stats.clock_offset)},
           {"waiting_subjects", stats.waiting_subjects},
           {"waiting_cases", stats.waiting_cases},
           {"rows_put", published.rows_put},
@@ -256,7 +260,7 @@ SharedGauges Sharing::ReadGauges() const {
   gauges.up = published.trouble == SharedTrouble::kNone;
   gauges.silent_seconds =
       absl::ToDoubleSeconds(clock_->Now() - std::max(published.heard, started_));
-  gauges.offset_seconds = absl::ToDoubleSeconds(published.offset);
+  gauges.offset_seconds = absl::ToDoubleSeconds(stats.clock_offset);
   for (const NodeRecord& one : published.nodes) {
     if (published.nodes_at - one.seen < SharedStore::kLive) ++gauges.nodes;
   }

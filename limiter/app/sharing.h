@@ -64,7 +64,7 @@ class Sharing {
   // may still answer within kPatience.
   std::vector<std::string> Causes() const;
 
-  // Whether all nodes' cases have been read since the start.
+  // Whether all nodes' cases have been read, and heard of lately.
   bool CasesKnown() const;
 
   // Blocks until all nodes can know the subject's case; after a second, the reason why not.

@@ -53,7 +53,8 @@ absl::Status CaseFollower::DoRound(absl::Duration wait) {
   const bool anew = resync_.exchange(false) || !store_->connected();
   const absl::Time now = clock_->Now();
   if (anew || now - merged_ >= kMergeEvery || now < merged_) {
-    absl::Status merged = anew ? ConnectAndMerge() : MergeAll();
+    absl::Status merged = anew ? store_->Connect() : absl::OkStatus();
+    if (merged.ok()) merged = MergeAll();
     if (!merged.ok()) {
       // The place in the stream may be that of another store.
       if (anew) resync_.store(true);
@@ -71,15 +72,9 @@ absl::Status CaseFollower::DoRound(absl::Duration wait) {
   return absl::OkStatus();
 }
 
-absl::Status CaseFollower::ConnectAndMerge() {
-  absl::Status connected = store_->Connect();
-  if (!connected.ok()) return connected;
+absl::Status CaseFollower::MergeAll() {
   absl::Status measured = MeasureOffset();
   if (!measured.ok()) return measured;
-  return MergeAll();
-}
-
-absl::Status CaseFollower::MergeAll() {
   // The end of the stream first: what is put between the two is read twice, not never.
   absl::StatusOr<std::string> last = store_->LastCase();
   if (!last.ok()) return last.status();
@@ -100,10 +95,7 @@ absl::Status CaseFollower::MeasureOffset() {
   const absl::Time before = clock_->Now();
   absl::StatusOr<absl::Time> time = store_->ReadTime();
   if (!time.ok()) return time.status();
-  const ClockOffset measured(before, *time, clock_->Now());
-  if (measured.exact || !std::exchange(measured_, true)) {
-    exchange_->SetClockOffset(measured.offset);
-  }
+  exchange_->SetClockOffset(ClockOffset(before, *time, clock_->Now()));
   return absl::OkStatus();
 }
 

@@ -58,7 +58,6 @@ class CaseFollower {
  private:
   void Run();
   absl::Status DoRound(absl::Duration wait);
-  absl::Status ConnectAndMerge();
   absl::Status MeasureOffset();
   absl::Status MergeAll();
   void AddDamaged(std::vector<SharedCase>* cases);
@@ -71,7 +70,6 @@ class CaseFollower {
   // Of the thread.
   std::string last_;
   absl::Time merged_ = absl::InfinitePast();
-  bool measured_ = false;  // an offset, however roughly
 
   mutable Mutex mutex_;
   CondVar stop_;

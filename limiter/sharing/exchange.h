@@ -26,8 +26,9 @@ struct ExchangeStats {
   size_t waiting_cases = 0;
   int64_t unreadable_rows = 0;  // of other nodes, in a form that this deferd does not know
   int64_t unreadable_cases = 0;
-  std::string refused_last;   // what the last of them was, for people
-  int64_t lost_subjects = 0;  // whose rows the store had lost: they were put again
+  std::string refused_last;     // what the last of them was, for people
+  int64_t lost_subjects = 0;    // whose rows the store had lost: they were put again
+  absl::Duration clock_offset;  // the store's clock minus this one, as measured last
 };
 
 // The store's clock minus this one, from its time that was read between `before` and `after`.
@@ -48,8 +49,8 @@ class Exchange {
   // and must not call back.
   virtual void SetWake(std::function<void()> wake) = 0;
   // The store's clock minus this one. Before any case is put or merged, since their times are by
-  // the store's clock.
-  virtual void SetClockOffset(absl::Duration offset) = 0;
+  // the store's clock. An inexact one is better than none, and is taken only then.
+  virtual void SetClockOffset(const ClockOffset& measured) = 0;
 
   // Makes everything live wait to be put, since the store may have lost it.
   virtual void ShareAll() = 0;

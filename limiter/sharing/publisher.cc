@@ -160,9 +160,7 @@ absl::Status Publisher::SayBeat() {
   const absl::Time after = clock_->Now();
   last_beat_ = after;
   missing_ = beat->missing;
-  const ClockOffset measured(before, beat->server_time, after);
-  const bool tells = measured.exact || !std::exchange(measured_, true);
-  if (tells) exchange_->SetClockOffset(measured.offset);
+  exchange_->SetClockOffset(ClockOffset(before, beat->server_time, after));
   const bool another = beat->generation != generation_;
   if (another && !generation_.empty()) {
     spdlog::warn("redis: it was emptied, is another one, or is back: everything is put again");
@@ -178,7 +176,6 @@ absl::Status Publisher::SayBeat() {
   TellRefused();
   MutexLock lock(&mutex_);
   if (missing_.ok()) status_.heard = after;
-  if (tells) status_.offset = measured.offset;
   status_.generation = generation_;
   status_.nodes = std::move(beat->nodes);
   status_.nodes_at = beat->server_time;
@@ -250,20 +247,29 @@ absl::Status Publisher::PutRows(bool* more) {
 }
 
 absl::Status Publisher::PutReceipts() {
-  while (true) {
-    std::optional<Receipt> receipt;
-    {
-      MutexLock lock(&mutex_);
-      if (receipts_.empty()) return absl::OkStatus();
-      receipt = receipts_.front();
-    }
-    absl::Status status = store_->PutReceipt(receipt->subject, receipt->case_id, receipt->text,
-                                             options_.keep_receipts);
-    if (!status.ok() && TroubleOf(status) != SharedTrouble::kWrongType) return status;
+  std::deque<Receipt> receipts;
+  {
     MutexLock lock(&mutex_);
-    receipts_.pop_front();
-    if (!status.ok()) return status;
+    receipts.swap(receipts_);
   }
+  absl::Status status;
+  std::deque<Receipt> left;
+  for (Receipt& receipt : receipts) {  // of several servers one may be in trouble
+    absl::Status put = TroubleStatus(SharedTrouble::kGone, "there is no connection");
+    if (store_->connected()) {
+      put = store_->PutReceipt(receipt.subject, receipt.case_id, receipt.text,
+                               options_.keep_receipts);
+    }
+    status.Update(put);
+    // A key of another type stays one.
+    if (!put.ok() && TroubleOf(put) != SharedTrouble::kWrongType) {
+      left.push_back(std::move(receipt));
+    }
+  }
+  MutexLock lock(&mutex_);
+  receipts_.insert(receipts_.begin(), std::make_move_iterator(left.begin()),
+                   std::make_move_iterator(left.end()));
+  return status;
 }
 
 absl::Status Publisher::DropCases() {
@@ -285,13 +291,24 @@ absl::Status Publisher::DropStrangers() {
     MutexLock lock(&mutex_);
     for (const NodeRecord& one : status_.nodes) nodes.push_back(one.node);
   }
-  for (const RowKey& key : exchange_->TakeCrowdedRows()) {
-    absl::Status dropped = store_->DropOtherRows(key, nodes);
-    if (!dropped.ok()) return dropped;
+  const std::vector<RowKey> crowded = exchange_->TakeCrowdedRows();
+  crowded_.insert(crowded_.end(), crowded.begin(), crowded.end());
+  absl::Status status;
+  std::vector<RowKey> left;
+  for (RowKey& key : crowded_) {
+    absl::Status dropped = store_->connected()
+                               ? store_->DropOtherRows(key, nodes)
+                               : TroubleStatus(SharedTrouble::kGone, "there is no connection");
+    status.Update(dropped);
+    if (!dropped.ok()) {
+      left.push_back(std::move(key));
+      continue;
+    }
     spdlog::warn("redis: the rows of {} were more than there can be nodes: strangers' are dropped",
                  Quoted(key.subject.ToString()));
   }
-  return absl::OkStatus();
+  crowded_ = std::move(left);
+  return status;
 }
 
 int64_t Publisher::ToTell(int64_t count, Told* told) const {

@@ -79,7 +79,6 @@ class Publisher {
     absl::Time trouble_since = absl::InfiniteFuture();
     absl::Time heard = absl::InfinitePast();  // the last successful heartbeat
     bool synced = false;                      // everything live at the connection is put
-    absl::Duration offset;                    // the store's clock minus this one
     std::string generation;
     std::vector<NodeRecord> nodes;
     absl::Time nodes_at = absl::InfinitePast();  // by the store's clock
@@ -121,8 +120,7 @@ class Publisher {
   const Clock* const clock_;
 
   // Of the publisher's thread (of Claim's caller before Start).
-  bool measured_ = false;  // an offset of the clocks, however roughly
-  bool claimed_ = false;   // the connection's first heartbeat succeeded
+  bool claimed_ = false;  // the connection's first heartbeat succeeded
   bool reconnect_ = false;
   bool more_ = false;
   absl::Time last_beat_ = absl::InfinitePast();
@@ -131,6 +129,7 @@ class Publisher {
   int failures_ = 0;      // in a row
   uint32_t jitter_ = 1;
   std::vector<std::pair<CaseExchange::Name, int64_t>> to_drop_;
+  std::vector<RowKey> crowded_;  // with strangers' rows, to be dropped
   Told refused_told_;
   Told lost_told_;
 

@@ -317,7 +317,9 @@ int64_t RowExchange::ShiftOf(const StepClock& steps) const {
   return static_cast<int64_t>(shift < 0 ? shift - 0.5 : shift + 0.5);
 }
 
-bool RowExchange::SetOffset(absl::Duration offset) {
+bool RowExchange::SetOffset(absl::Duration offset, bool exact) {
+  if (!exact && measured_.has_value()) return false;
+  measured_ = offset;
   // What trembles about half a step, or a whole second, must not put everything again and again.
   if (absl::AbsDuration(offset - offset_) <= absl::Seconds(1)) return false;
   std::vector<int64_t> before;

@@ -119,10 +119,11 @@ class RowExchange : public OtherNodes {
     return waiting_.contains(subject) || being_put_.contains(subject);
   }
 
-  // Sets the store's clock minus this one, if it differs by over a second from the value known.
-  // True if that changes the shift of any window's steps: then everything is to be put and read
-  // again.
-  bool SetOffset(absl::Duration offset);
+  // Sets the store's clock minus this one, if it differs by over a second from the value known, and
+  // is exact or the first. True if that changes the shift of any window's steps: then everything is
+  // to be put and read again.
+  bool SetOffset(absl::Duration offset, bool exact);
+  absl::Duration measured_offset() const { return measured_.value_or(absl::ZeroDuration()); }
   // The offset for times of cases, in whole seconds; zero when the clocks agree to a second.
   absl::Duration CaseOffset() const { return absl::Trunc(offset_, absl::Seconds(1)); }
 
@@ -179,7 +180,8 @@ class RowExchange : public OtherNodes {
   double version_;  // the newest of this node's rows: incarnation * 2^32 and their number
   const Counter* const counter_;
   Refused* const refused_;
-  absl::Duration offset_;
+  std::optional<absl::Duration> measured_;  // to the last microsecond
+  absl::Duration offset_;                   // the one that is in use
   absl::flat_hash_map<Subject, std::vector<OfLength>> others_;
   absl::flat_hash_map<std::string, absl::Time> there_;  // the nodes that are, and when last seen
   absl::Time listed_ = absl::InfinitePast();            // the last list of nodes

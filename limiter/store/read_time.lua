@@ -1,5 +1,5 @@
 -- Tells the time.
--- KEYS[1] the hash of cases, whose server's clock is the one that counts; no ARGV.
+-- KEYS[1] the hash of nodes, whose server's clock is that of the heartbeats too; no ARGV.
 -- Returns the time in microseconds.
 -- A script, since in a cluster a command without a key goes to no server in particular.
 local clock = redis.call('TIME')

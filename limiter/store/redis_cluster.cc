@@ -116,7 +116,9 @@ class RedisCluster : public RedisServers {
     bool has_slots = false;
     int generation_number = -1;
     std::string generation;  // as of the last beat that it answered
-    bool moves_on = false;   // the number is another one since: its generation is kept under that
+    // The number is another one since: its generation is kept under that. If the server was emptied
+    // at the same moment, each node finds its rows missing (row_check.h).
+    bool moves_on = false;
   };
 
   static absl::Status NotOpen() {

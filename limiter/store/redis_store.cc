@@ -115,7 +115,8 @@ class RedisStore : public SharedStore {
   }
 
   absl::Status DropOtherRows(const RowKey& key, const std::vector<std::string>& nodes) override {
-    return RunOfDomain(Script(RedisScript::kDropRows, {RowKeyText(key)}, nodes)).status();
+    return RunOfDomain(Script(RedisScript::kDropRows, {RowKeyText(key)}, nodes), kLongAnswer)
+        .status();
   }
 
   absl::StatusOr<CasePutAnswer> PutCase(const SharedCase& record) override {
@@ -150,7 +151,7 @@ class RedisStore : public SharedStore {
   }
 
   absl::StatusOr<absl::Time> ReadTime() override {
-    absl::StatusOr<RedisReply> reply = Run(Script(RedisScript::kReadTime, {kCasesKey}, {}));
+    absl::StatusOr<RedisReply> reply = Run(Script(RedisScript::kReadTime, {kNodesKey}, {}));
     if (!reply.ok()) return reply.status();
     int64_t micros = 0;
     if (!absl::SimpleAtoi(reply->text, &micros)) return Unexpected("read_time");
@@ -282,9 +283,10 @@ class RedisStore : public SharedStore {
   }
 
   // One of a domain; that its server is silent is no trouble of the others.
-  absl::StatusOr<RedisReply> RunOfDomain(const RedisCommand& command) {
+  absl::StatusOr<RedisReply> RunOfDomain(const RedisCommand& command,
+                                         absl::Duration wait = absl::ZeroDuration()) {
     bool answered = false;
-    return RunOne(command, kLongAnswer, &answered);
+    return RunOne(command, wait, &answered);
   }
 
   absl::StatusOr<RedisReply> RunOne(const RedisCommand& command, absl::Duration wait,

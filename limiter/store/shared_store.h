@@ -162,7 +162,7 @@ class SharedStore {
   // Takes it out unless there is a greater rev.
   virtual absl::Status DropCase(const Subject& subject, bool shadow, int64_t rev) = 0;
 
-  // What the clock of the server that has the cases says. Works also where nothing may be written.
+  // By the clock of the heartbeats. Works also where nothing may be written.
   virtual absl::StatusOr<absl::Time> ReadTime() = 0;
 
   // Where the stream of cases ends now.

@@ -99,7 +99,7 @@ def read_logs(folder):
         write(path)
         size = os.path.getsize(path) / 1e6
         ours = timed([BIN / "deferctl", "replay", path])
-        print(f"{kind} log of {size:.0f} MB: deferctl replay {size / ours:.0f} MB/s", end="")
+        print(f"{kind} log of {size:.0f} MB: deferctl replay {size / ours:.0f} MB a second of processor time", end="")
         if peer is None:
             print(f"; {name} is left out: package {package} is not here")
             continue
@@ -158,16 +158,18 @@ def postfwd(folder):
     me = pwd.getpwuid(os.getuid()).pw_name if os.getuid() else "nobody"
     os.chmod(folder, 0o755)
     pid = os.path.join(folder, "postfwd.pid")
-    os.chmod(folder, 0o777)
+    os.chown(folder, pwd.getpwnam(me).pw_uid, -1)
     # It has no way to stay in the foreground but one that reads questions from standard input.
     subprocess.run([program("postfwd1", "postfwd"), "--daemon", "--file", rules, "--interface", "127.0.0.1",
                     "--port", str(port), "--user", me, "--group", "nogroup", "--nodns", "--summary", "0",
                     "--pidfile", pid], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    number = int(pathlib.Path(pid).read_text(encoding="ascii"))
     try:
         wait(lambda: answers(port), "postfwd is ready")
         yield str(port)
     finally:
-        os.kill(int(pathlib.Path(pid).read_text(encoding="ascii")), signal.SIGTERM)
+        os.kill(number, signal.SIGTERM)
+        wait(lambda: not os.path.exists(f"/proc/{number}"), "postfwd has ended")
 
 
 @contextlib.contextmanager

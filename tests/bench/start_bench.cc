@@ -87,7 +87,7 @@ class Node {
     }
   }
 
-  bool Passes() const {
+  bool Answers() const {
     Freshness fresh(clock_->Now());
     const Gate gate(&cases_, &fresh, clock_, settings_);
     Identity identity;
@@ -150,14 +150,14 @@ int Main(int argc, char** argv) {
   const double before = ResidentMegabytes();
   const auto begin = Steady::now();
   const Node node(state, &clock);
-  const bool passes = node.Passes();
+  const bool answers = node.Answers();
   std::printf(
       "%zu open messages in %d logs, state.db of %.0f MB: started in %.2f s, %.0f MB; their lines "
       "in a hash table %.2f s, %.0f MB\n",
       node.open_messages(), logs, static_cast<double>(std::filesystem::file_size(state)) / 1e6,
       Since(begin), ResidentMegabytes() - before, floor_seconds, floor_megabytes);
   std::filesystem::remove_all(folder);
-  return passes && node.open_messages() == static_cast<size_t>(logs) * messages ? 0 : 1;
+  return answers && node.open_messages() == static_cast<size_t>(logs) * messages ? 0 : 1;
 }
 
 }  // namespace

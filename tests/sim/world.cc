@@ -333,12 +333,14 @@ class World {
         by = node.get();
       }
     }
-    for (auto& node : nodes_) {
-      for (const Model::Word& word : node->unsaved_words()) {
-        either = either || (word.domain == domain && node->Truly(word.at) >= last.at);
+    if (nodes_.size() > 1) {
+      CheckShared(domain, subject);
+      for (auto& node : nodes_) {
+        for (const Model::Word& word : node->unsaved_words()) {
+          either = either || (word.domain == domain && node->Truly(word.at) >= last.at);
+        }
       }
     }
-    if (nodes_.size() > 1) CheckShared(domain, subject);
     if (either) return;
     for (auto& node : nodes_) {
       const std::optional<Case> open = node->Enforced(domain);

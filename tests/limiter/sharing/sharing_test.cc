@@ -594,6 +594,21 @@ TEST(Sharing, NodesWhoseClocksAreOffAddUpInTrueTime) {
   EXPECT_EQ(nodes[2].CountsOf(kBad).bad(), 3) << "the first three are over an hour old";
 }
 
+TEST(Sharing, ARoughOffsetOfTheClocksIsTakenOnlyWhileThereIsNone) {
+  MemoryCluster nodes(1);
+  NodeExchange& exchange = nodes[0].limiter_->nodes();
+  const absl::Time now = nodes[0].clock_.Now();
+  const auto offset = [&] { return absl::ToInt64Seconds(exchange.stats().clock_offset); };
+  exchange.SetClockOffset(ClockOffset(now, now + absl::Seconds(40), now + absl::Seconds(2)));
+  EXPECT_EQ(offset(), 39) << "better than none";
+  exchange.SetClockOffset(ClockOffset(now, now + absl::Seconds(30), now));
+  EXPECT_EQ(offset(), 30);
+  exchange.SetClockOffset(ClockOffset(now, now + absl::Seconds(50), now + absl::Seconds(2)));
+  EXPECT_EQ(offset(), 30) << "it took too long";
+  exchange.SetClockOffset(ClockOffset(now, now + absl::Seconds(50), now - absl::Hours(1)));
+  EXPECT_EQ(offset(), 30) << "this clock was set meanwhile";
+}
+
 TEST(Sharing, AClockThatTremblesPutsNothingAgain) {
   MemoryCluster nodes(1);
   nodes[0].clock_.Advance(absl::Seconds(30));  // half a step
@@ -606,7 +621,7 @@ TEST(Sharing, AClockThatTremblesPutsNothingAgain) {
     nodes.Sync();
   }
   EXPECT_EQ(nodes[0].publisher_->status().rows_put, put);
-  EXPECT_NEAR(absl::ToDoubleSeconds(nodes[0].publisher_->status().offset), -30, 1);
+  EXPECT_NEAR(absl::ToDoubleSeconds(nodes[0].limiter_->nodes().stats().clock_offset), -30, 1);
 }
 
 // Orders in quick succession, each in knowledge of the one before, while the nodes' readings of the

@@ -176,7 +176,7 @@ TEST(RedisSlotsTest, NothingOutOfRangeIsTaken) {
   EXPECT_GT(taken, 1000);
 }
 
-// Nodes come and go, and one master is stopped or emptied; the slots stay where they are.
+// Nodes come and go, and one master is stopped or emptied; slots that move come back.
 class RedisClusterTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { cluster_ = TestRedisCluster::Start({}).release(); }
