@@ -196,7 +196,6 @@ def rspamd(folder):
     pathlib.Path(config).write_text(f'''
 options {{ pidfile = "{home}/pid"; filters = ""; dns {{ nameserver = ["127.0.0.1:1:1"]; }} }}
 logging {{ type = "file"; filename = "{home}/log"; level = "error"; }}
-lua = "/usr/share/rspamd/rules/rspamd.lua"
 worker "normal" {{ bind_socket = "127.0.0.1:{port}"; count = 1; }}
 redis {{ servers = "{store}"; }}
 modules {{ path = "/usr/share/rspamd/plugins/ratelimit.lua"; }}
