@@ -243,7 +243,8 @@ Classification AttemptHandler::AnswerOf(const Attempt& attempt,
   if (!attempt.bare_expiry) {
     Classification answer = parts_->settings.policy->replies().Classify(
         attempt.reply, {.logged = deferred ? Permanence::kTransient : Permanence::kPermanent,
-                        .host = attempt.host});
+                        .host = attempt.host,
+                        .nobody_asked = !attempt.remote});
     if (RefusesOurLogin(attempt, answer)) {
       answer.reply_class = ReplyClass::kLocal;
       answer.scope = ReplyScope::kServer;

@@ -69,6 +69,13 @@ std::optional<Permanence> SaidPermanence(const ReplyText& text,
   return std::nullopt;
 }
 
+// What a server decides that somebody asked. Of a sentence that our own server's routers gave, it
+// is our configuration's.
+bool IsVerdictOnSenders(ReplyClass reply_class) {
+  return reply_class == ReplyClass::kRelayDenied || reply_class == ReplyClass::kPolicy ||
+         reply_class == ReplyClass::kRateLimited;
+}
+
 char KeyOf(const std::optional<Permanence>& permanence) {
   return !permanence.has_value() ? '-' : *permanence == Permanence::kPermanent ? 'p' : 't';
 }
@@ -143,7 +150,8 @@ struct ReplyClassifier::Tables {
     }
   }
 
-  Classification Decide(ReplyText* text, const std::optional<Permanence>& logged) const {
+  Classification Decide(ReplyText* text, const std::optional<Permanence>& logged,
+                        bool nobody_asked) const {
     ReplyFeatures::Hashes hashes;
     ReplyFeatures::Concepts concepts;
     size_t words = 0;
@@ -174,6 +182,11 @@ struct ReplyClassifier::Tables {
       if (rule == nullptr || rule->reply_class != result.reply_class) {
         usual = scores[kReplyClasses] > 0 ? Permanence::kPermanent : Permanence::kTransient;
       }
+    }
+    if (nobody_asked && text->code == 0 && IsVerdictOnSenders(result.reply_class)) {
+      result.reply_class = ReplyClass::kLocal;
+      result.scope = InfoOf(result.reply_class).scope;
+      result.probability = {};
     }
     const bool firm = rule != nullptr && rule->firm && rule->reply_class == result.reply_class;
     result.permanence = firm ? usual : SaidPermanence(*text, logged).value_or(usual);
@@ -222,7 +235,9 @@ Classification ReplyClassifier::Classify(absl::string_view reply, const ReplyHin
   text.buffer[text.begin - 1] = text.enhanced_leads ? 'l' : '-';
   text.buffer[text.begin - 2] = KeyOf(text.logged);
   text.buffer[text.begin - 3] = KeyOf(hints.logged);
-  const absl::string_view key = absl::string_view(text.buffer).substr(text.begin - 3);
+  const bool nobody_asked = hints.nobody_asked || text.nobody_asked;
+  text.buffer[text.begin - 4] = nobody_asked ? 'n' : '-';
+  const absl::string_view key = absl::string_view(text.buffer).substr(text.begin - 4);
   Classification result;
   bool known = false;
   KeptAnswer* const kept =
@@ -233,7 +248,7 @@ Classification ReplyClassifier::Classify(absl::string_view reply, const ReplyHin
     kept->busy.clear(std::memory_order_release);
   }
   if (!known) {
-    result = tables_->Decide(&text, hints.logged);
+    result = tables_->Decide(&text, hints.logged, nobody_asked);
     if (kept != nullptr && !kept->busy.test_and_set(std::memory_order_acquire)) {
       kept->key.assign(key.data(), key.size());
       kept->answer = result;

@@ -34,6 +34,7 @@ namespace deferd {
 struct ReplyHints {
   std::optional<Permanence> logged;  // whether the MTA logged a deferral or a failure
   absl::string_view host;            // name of the server that replied
+  bool nobody_asked = false;         // the MTA alone decided, and says so: no server replied
 };
 
 // From this confidence on, a reply may have consequences that cannot be undone.

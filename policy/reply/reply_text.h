@@ -33,6 +33,7 @@ struct ReplyText {
   std::string enhanced;              // "5.1.1"; empty if there is none
   bool enhanced_leads = false;       // in front of the text, not inside it ("(#5.1.1)")
   std::optional<Permanence> logged;  // from the mark of a log line: ==, **, status=
+  bool nobody_asked = false;         // a log line that names no server: no T= and H=, relay=none
   std::string buffer;
   size_t begin = 0;  // beginning of the text in it
 

@@ -127,6 +127,9 @@ absl::string_view WithoutLogPrefix(absl::string_view line, ReplyText* out) {
     out->logged = line[mark] == '=' ? Permanence::kTransient : Permanence::kPermanent;
     // Exim puts " : " before its own sentences and ": " elsewhere; neither stands in an address.
     const size_t colon = line.find(": ", mark + 3);
+    const absl::string_view fields = line.substr(mark, std::min(colon, line.size()) - mark);
+    out->nobody_asked = absl::StrContains(fields, " R=") && !absl::StrContains(fields, " T=") &&
+                        !absl::StrContains(fields, " H=");
     return colon == absl::string_view::npos ? line.substr(mark + 3) : line.substr(colon + 2);
   }
   const size_t status = front.find("status=");
@@ -137,6 +140,7 @@ absl::string_view WithoutLogPrefix(absl::string_view line, ReplyText* out) {
     const absl::string_view word = rest.substr(0, open);
     if (word == "deferred") out->logged = Permanence::kTransient;
     if (word == "bounced" || word == "expired") out->logged = Permanence::kPermanent;
+    out->nobody_asked = absl::StrContains(front.substr(0, status), " relay=none,");
     const size_t dsn = front.find("dsn=");
     if (dsn != absl::string_view::npos) {
       const absl::string_view code = front.substr(dsn + 4);

@@ -63,6 +63,26 @@ TEST_F(ReplyCounting, AFailureOfTheSameClassCounts) {
   EXPECT_THAT(Report().left_out, IsEmpty());
 }
 
+TEST_F(ReplyCounting, WhatOurOwnConfigurationRefusesCountsForNobody) {
+  Start(kThreeBadHalf);
+  const char* const kOwn[] = {"Mailing to remote domains not supported", "relay not permitted",
+                              "mail transport unavailable",
+                              "lookup of host \"smart.example\" failed in smarthost router"};
+  for (const char* reply : kOwn) {
+    for (Outcome outcome : {Outcome::kFailed, Outcome::kDeferred}) {
+      Attempt attempt =
+          LimiterFixture::MakeAttempt("a.example", At(Minutes(20)), outcome, "", "r@far.example");
+      attempt.reply = reply;
+      attempt.remote = false;
+      f_->Feed(attempt);
+      EXPECT_EQ(Report().counts, Counts{}) << reply;
+    }
+  }
+  EXPECT_THAT(Report().left_out, ElementsAre(Pair(ReplyClass::kLocal, 8)));
+  Feed(Minutes(21), Outcome::kFailed, "550 relay not permitted", "", "r@far.example");
+  EXPECT_EQ(Report().counts, (Counts{.failed = 1})) << "a server said so";
+}
+
 TEST_F(ReplyCounting, LeftOutCountsAreInNoShare) {
   Start(kThreeBadHalf);
   for (int i = 0; i < 3; ++i) Feed(Minutes(20), Outcome::kFailed, kUnknownUser);

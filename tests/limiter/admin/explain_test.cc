@@ -79,6 +79,16 @@ TEST_F(ExplainTest, UnknownFieldsAreNull) {
   }
 }
 
+TEST_F(ExplainTest, WhatOurOwnConfigurationRefusedIsFinal) {
+  for (const char* text : {"Mailing to remote domains not supported",
+                           "** bob@far.example R=nonlocal: Mailing to remote domains not supported",
+                           "** bob@far.example R=policy: relay not permitted"}) {
+    const std::string page = Run(text, false);
+    EXPECT_THAT(page, HasSubstr("Yes: this message will not be delivered.")) << text;
+    EXPECT_THAT(page, HasSubstr("Our own server decided this")) << text;
+  }
+}
+
 TEST_F(ExplainTest, OneObjectALineInOrder) {
   const std::string out =
       Run("-", true, std::string("550 User unknown\n\nqzx \xFF\x00 vlurp\n452 Mailbox full", 47));

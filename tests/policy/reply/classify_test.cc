@@ -51,6 +51,36 @@ TEST_F(ClassifyTest, NothingIsUnclassified) {
   }
 }
 
+// A router of our own refused, and no server was asked: nothing that a server would say of a
+// sender.
+TEST_F(ClassifyTest, WhatOurOwnConfigurationRefusesIsLocal) {
+  const ReplyHints own = {.logged = Permanence::kPermanent, .nobody_asked = true};
+  for (const char* text :
+       {"relay not permitted", "relaying to far.example prohibited by administrator",
+        "you are not allowed to send mail to remote domains", "sending rate limit exceeded",
+        "Mailing to remote domains not supported"}) {
+    const Classification got = Classify(text, own);
+    EXPECT_EQ(got.reply_class, ReplyClass::kLocal) << text;
+    EXPECT_EQ(got.scope, ReplyScope::kServer) << text;
+    EXPECT_EQ(got.permanence, Permanence::kPermanent) << text;
+    EXPECT_LT(CountsProbability(got, [](ReplyClass reply_class,
+                                        ReplyScope) { return reply_class != ReplyClass::kLocal; }),
+              0.5)
+        << text;
+    EXPECT_EQ(Classify(text, {.logged = Permanence::kTransient, .nobody_asked = true}).permanence,
+              Permanence::kTransient);
+  }
+  // What is told of the recipient, and of the message, stays.
+  EXPECT_EQ(Classify("No Such User Here", own).reply_class, ReplyClass::kInvalidRecipient);
+  EXPECT_EQ(Classify("Unrouteable address", own).reply_class, ReplyClass::kDnsRouting);
+  EXPECT_EQ(Classify("Too many \"Received\" headers - suspected mail loop", own).reply_class,
+            ReplyClass::kMailLoop);
+  // So does a server's answer.
+  EXPECT_EQ(Classify("550 relay not permitted", own).reply_class, ReplyClass::kRelayDenied);
+  EXPECT_EQ(Classify("relay not permitted").reply_class, ReplyClass::kRelayDenied);
+  EXPECT_EQ(Classify("550 Mailing to remote domains not supported").rule, "protocol_error.command");
+}
+
 TEST_F(ClassifyTest, TheFirstDigitDecidesPermanence) {
   EXPECT_EQ(Classify("554 4.4.7 Message expired").permanence, Permanence::kPermanent);
   EXPECT_EQ(Classify("452 5.2.2 Mailbox full").permanence, Permanence::kTransient);
