@@ -25,6 +25,7 @@ void AddHeld(const StopParts& parts, const Subject& subject, const SubjectReport
              Json* stops) {
   Json held = Json::array();
   (*stops)["held_problem"] = nullptr;
+  (*stops)["held_seen"] = static_cast<bool>(parts.queue);
   if (parts.queue) {
     const Json queue = parts.queue();
     (*stops)["held_problem"] = queue.value("problem", Json(nullptr));

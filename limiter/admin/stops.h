@@ -25,7 +25,8 @@ struct StopParts {
 // {"state": "ok", or that of a case that an MTA is told of; "answers": the verdict by source, and
 //  "hold_limit_reached"; "stopped_by": the cases that decide, as in `blocks`; "parts": open cases
 //  of logins, accounts and scripts inside the domain; "held": [{"subject", "messages", "overdue",
-//  "blocked", "waits_for"}], "held_problem"}
+//  "blocked", "waits_for"}], "held_problem", "held_seen": false: no helper, so what is held is
+//  not known}
 Json StopsJson(const StopParts& parts, const Subject& subject, const SubjectReport& report);
 
 }  // namespace deferd

@@ -156,14 +156,15 @@ std::string WrongMailServer(const Config& config, bool exim_here, bool postfix_h
   if (for_exim && !for_postfix && postfix_here && !exim_here) {
     return "this machine has Postfix and not Exim, but the configuration is for Exim: in [intake] "
            "write postfix = [\"/var/log/mail.log\"] in place of exim; in [hook] postfix = "
-           "\"unix:/var/spool/postfix/deferd/policy.sock\" in place of exim, and group = "
-           "\"postfix\"";
+           "\"unix:/var/spool/postfix/deferd/policy.sock\" in place of exim, and no group, or "
+           "group = \"postfix\"";
   }
   if (for_postfix && !for_exim && !config.journal.exim && exim_here && !postfix_here) {
     return "this machine has Exim and not Postfix, but the configuration is for Postfix: in "
            "[intake] "
            "write exim = [\"/var/log/exim4/mainlog\"] in place of postfix; in [hook] exim = "
-           "\"unix:/run/deferd/exim.sock\" in place of postfix, and group = \"Debian-exim\"";
+           "\"unix:/run/deferd/exim.sock\" in place of postfix, and no group, or group = "
+           "\"Debian-exim\"";
   }
   return "";
 }

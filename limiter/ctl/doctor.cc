@@ -214,7 +214,7 @@ void LookAtQuestions(const DoctorFacts& facts, DoctorReport* report) {
   const Json questions = status.value("questions", Json::object());
   if (Field(questions, "last").empty()) {
     report->Warning("no mail server has asked since deferd started",
-                    "paste the lines of deploy/exim or deploy/postfix, and reload the mail server");
+                    "deferctl setup exim, or deferctl setup postfix");
   } else {
     report->Ok(absl::StrCat(Number(questions, "answered"), " questions were answered, the last at ",
                             ZonedTime(Field(questions, "last"))));
@@ -261,8 +261,9 @@ void LookAtQueue(const Json& status, DoctorReport* report) {
   const auto queue = status.find("queue");
   if (queue == status.end() || !queue->is_object()) {
     report->Note(
-        "deferd does not see the mail queue, so what is queued of a blocked sender goes out",
-        "start deferd-queue, and name its socket as [queue] helper");
+        "deferd does not see the mail queue: what is queued of a blocked sender goes out, and what "
+        "a mail server holds is released by nobody",
+        "install and start deferd-queue; then deferctl setup exim, or postfix, names its socket");
     return;
   }
   const std::string problem = Field(*queue, "problem");

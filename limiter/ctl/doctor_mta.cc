@@ -146,6 +146,23 @@ std::vector<int> ReadsocketArguments(absl::string_view config,
   return counts;
 }
 
+namespace {
+
+// Whether Exim puts mail into the queue from which only deferd-queue takes it.
+bool SetsAside(absl::string_view config) {
+  for (absl::string_view line : absl::StrSplit(config, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (absl::ConsumePrefix(&line, "queue") &&
+        absl::StartsWith(absl::StripLeadingAsciiWhitespace(line), "=") &&
+        absl::StrContains(line, "deferd-held")) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 void LookAtExim(const DoctorFacts& facts, DoctorReport* report) {
   const std::vector<std::string> doors = DoorsOf(facts.status, "exim");
   if (doors.empty()) return;
@@ -163,6 +180,12 @@ void LookAtExim(const DoctorFacts& facts, DoctorReport* report) {
     const bool well = one.Add(facts, EximWiring(exim.config, doors), exim.user);
     std::string text = exim.config.text;
     for (const auto& [path, acl] : exim.config.files) absl::StrAppend(&text, "\n", acl);
+    if (!At(facts.status, "queue").is_object() && SetsAside(text)) {
+      one.Warning(
+          "Exim sets a blocked sender's mail aside, and no deferd-queue releases it",
+          "install and start deferd-queue, then deferctl setup exim; or deferctl setup exim "
+          "without it, which makes Exim defer such mail");
+    }
     const std::vector<int> questions = ReadsocketArguments(text, doors);
     if (questions.empty()) continue;
     if (*std::min_element(questions.begin(), questions.end()) < 5) {
@@ -283,7 +306,7 @@ void LookAtSenderTable(const DoctorFacts& facts, DoctorReport* report) {
     if (table.empty() || postfix.queue.empty()) continue;
     if (!absl::StrContains(postfix.senders, absl::StrCat("hash:", table))) {
       one.Note("Postfix asks nobody about mail by sendmail(1): what leaves at once, leaves",
-               "take the lines of deploy/postfix/held.cf");
+               "deferctl setup postfix, or take the lines of deploy/postfix/held.cf");
     } else if (!absl::StrContains(postfix.master, SenderTable::kTransport)) {
       one.Problem(absl::StrCat("Postfix' master.cf has no transport ", SenderTable::kTransport),
                   "add deploy/postfix/held.master.cf to it; postfix reload");

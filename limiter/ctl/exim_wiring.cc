@@ -280,10 +280,10 @@ class EximLook {
             absl::StrCat("move the lines of ", kAskFile, " into the ACL that acl_smtp_mail names"));
     } else if (local_) {
       Fault("Exim asks about mail by sendmail(1) alone, and not about mail with a login",
-            absl::StrCat("paste the lines of ", kAskFile, " too"));
+            absl::StrCat("deferctl setup exim, or paste the lines of ", kAskFile, " too"));
     } else {
       Fault(absl::StrCat("Exim's configuration does not ask at ", here_),
-            absl::StrCat("paste the lines of ", kAskFile));
+            absl::StrCat("deferctl setup exim, or paste the lines of ", kAskFile));
     }
   }
 

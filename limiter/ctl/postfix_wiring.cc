@@ -368,8 +368,10 @@ class PostfixLook {
   std::vector<std::string> classes_;
   bool has_tables_ = false;
   std::string asked_at_;  // the door; empty: it does not ask
-  WiringFault why_ = {kSilent,
-                      "add the check_policy_service of deploy/postfix/ask.cf; postfix reload"};
+  WiringFault why_ = {
+      kSilent,
+      "deferctl setup postfix, or add the check_policy_service of deploy/postfix/ask.cf; "
+      "postfix reload"};
   WiringFault unclear_;
 };
 

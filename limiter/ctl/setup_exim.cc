@@ -74,6 +74,21 @@ std::vector<std::string> ListItems(absl::string_view list, const std::string& ho
 
 }  // namespace
 
+std::string EximAskLines(bool helper) {
+  std::string lines = Parts(EximAskSnippet())[0];
+  if (helper) return lines;
+  // The snippet ends with the block that holds, and the one in its place as a comment.
+  constexpr char kWarn[] = "  warn\n", kComment[] = "# defer\n";
+  const size_t comment = lines.rfind(kComment);
+  const size_t warn = lines.rfind(kWarn, comment);
+  std::string defer;
+  for (absl::string_view line :
+       absl::StrSplit(absl::string_view(lines).substr(comment), '\n', absl::SkipEmpty())) {
+    absl::StrAppend(&defer, " ", absl::StripPrefix(line, "#"), "\n");
+  }
+  return lines.substr(0, warn) + defer;
+}
+
 std::vector<std::string> EximSetup::Exim(std::vector<std::string> arguments) const {
   std::vector<std::string> argv = {found_.program};
   if (!given_.empty()) argv.insert(argv.end(), {"-C", given_});
@@ -226,7 +241,7 @@ void EximSetup::PlanNewAcl(absl::string_view name, const std::string& text, Setu
   PlanMain(name, absl::StrCat("begin acl\n", text), plan);
 }
 
-absl::Status EximSetup::Plan(absl::string_view door, SetupPlan* plan) {
+absl::Status EximSetup::Plan(absl::string_view door, bool helper, SetupPlan* plan) {
   if (door.empty()) {
     return absl::FailedPreconditionError("deferd.toml has no [hook] exim, where Exim would ask");
   }
@@ -252,7 +267,14 @@ absl::Status EximSetup::Plan(absl::string_view door, SetupPlan* plan) {
     return absl::StrReplaceAll(text, {{kShippedDoor, socket_}, {kShippedFilter, filter_path}});
   };
 
-  const std::string ask = adapted(Parts(EximAskSnippet())[0]);
+  const std::string ask = adapted(EximAskLines(helper));
+  if (!helper) {
+    plan->notes.push_back(
+        "deferd-queue is not here, and only deferd-queue releases mail that is set aside: by SMTP, "
+        "a "
+        "blocked sender's mail is therefore deferred (451), and the client keeps it. To hold it "
+        "instead, install and start deferd-queue, then run deferctl setup exim again");
+  }
   bool done = true;
   if (mail_acl.empty()) {
     PlanMain("mail", "acl_smtp_mail = deferd_check_mail\n", plan);
@@ -310,6 +332,13 @@ absl::Status EximSetup::PlanUndo(SetupPlan* plan) {
     edit->after = *std::move(without);
   }
   return absl::OkStatus();
+}
+
+absl::Status EximSetup::PlanWithoutHelper(absl::string_view door, SetupPlan* plan) {
+  SetupPlan undo;
+  if (absl::Status planned = PlanUndo(&undo); !planned.ok()) return planned;
+  if (!undo.changes()) return absl::OkStatus();
+  return Plan(door, /*helper=*/false, plan);
 }
 
 std::string EximSetup::HeldMail() { return machine_->Output(Exim({"-qGdeferd-held", "-bp"})); }

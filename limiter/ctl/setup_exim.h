@@ -36,6 +36,15 @@ struct EximFound {
 // main options; the first is the one that gets main options.
 using EximTexts = std::vector<std::pair<std::string, std::string>>;
 
+// The lines of deploy/exim/ask.conf. Without deferd-queue nobody moves mail out of the queue
+// deferd-held, so a held message is deferred instead: its client keeps it.
+std::string EximAskLines(bool helper);
+
+// The command that starts a daemon again which ran as `cmdline` (NUL after each word) in `cgroup`
+// (proc(5)): its systemd unit's, or its own. Empty: not known.
+std::vector<std::string> StartOfDaemon(const std::string& program, absl::string_view cmdline,
+                                       absl::string_view cgroup, bool systemd);
+
 class EximSetup {
  public:
   EximSetup(SetupMachine* machine, std::string config)
@@ -45,9 +54,12 @@ class EximSetup {
   absl::Status Find();
   const EximFound& found() const { return found_; }
 
-  // `door`: deferd's address for Exim, as in deferd.toml.
-  absl::Status Plan(absl::string_view door, SetupPlan* plan);
+  // `door`: deferd's address for Exim, as in deferd.toml. `helper`: deferd-queue is there, so that
+  // held mail is released again.
+  absl::Status Plan(absl::string_view door, bool helper, SetupPlan* plan);
   absl::Status PlanUndo(SetupPlan* plan);
+  // What an earlier Plan wired works without deferd-queue; nothing where setup wired nothing.
+  absl::Status PlanWithoutHelper(absl::string_view door, SetupPlan* plan);
 
   // The configuration would be valid with the plan's changes, as a copy of it shows.
   absl::Status Rehearse(const SetupPlan& plan);

@@ -20,6 +20,10 @@ bool PathExists(const std::string& path) {
 
 namespace {
 
+std::string DoorOf(const Config& config) {
+  return config.hook_exim.empty() ? "" : config.hook_exim.front();
+}
+
 SetupServer EximServer(SetupMachine* machine, const SetupArguments& args) {
   auto exim = std::make_shared<EximSetup>(machine, args.mta_config);
   return {
@@ -29,13 +33,13 @@ SetupServer EximServer(SetupMachine* machine, const SetupArguments& args) {
       .find = [exim] { return exim->Find(); },
       .plan =
           [exim](const Config& config, SetupPlan* plan) {
-            return exim->Plan(config.hook_exim.empty() ? "" : config.hook_exim.front(), plan);
+            return exim->Plan(DoorOf(config), !config.queue_helpers.empty(), plan);
           },
-      // Exim has nothing that only deferd-queue keeps alive.
-      .undo =
-          [exim, args](SetupPlan* plan) {
-            return args.undo_queue ? absl::OkStatus() : exim->PlanUndo(plan);
-          },
+      .undo = [exim, args](SetupPlan* plan) -> absl::Status {
+        if (!args.undo_queue) return exim->PlanUndo(plan);
+        absl::StatusOr<Config> config = LoadConfig(args.config);
+        return config.ok() ? exim->PlanWithoutHelper(DoorOf(*config), plan) : config.status();
+      },
       .rehearse = [exim](const SetupPlan& plan) { return exim->Rehearse(plan); },
       .check = [exim](const SetupPlan& plan) { return exim->Check(plan); },
       .look_before = [exim] { exim->LookBefore(); },

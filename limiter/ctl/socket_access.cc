@@ -38,6 +38,20 @@ std::string Described(const PathStep& step) {
                       absl::StrFormat("%04o", step.mode));
 }
 
+// deferd gives a socket to the mail server's group by itself, if it is a member; a [hook] group of
+// which it is none keeps it from starting.
+std::string SocketRemedy(const PathStep& socket, const MailUser& user) {
+  const std::string mode =
+      (socket.mode & 020) != 0 ? "" : ", and [hook] mode = \"0660\" in deferd.toml";
+  if (socket.gid == user.gid) return "[hook] mode = \"0660\" in deferd.toml; restart deferd";
+  if (socket.uid == 0) {
+    return absl::StrCat("systemctl edit the .socket unit of ", socket.path, ": below [Socket], ",
+                        "SocketGroup=", user.group, " and SocketMode=0660; restart that unit");
+  }
+  return absl::StrCat("usermod -a -G ", user.group, " ", socket.user,
+                      "; no other group as [hook] group", mode, "; restart deferd");
+}
+
 }  // namespace
 
 MailUser FindMailUser(const std::string& user, const std::string& group) {
@@ -117,8 +131,7 @@ std::optional<WiringFault> StopsAt(const std::vector<PathStep>& steps, const Mai
     }
     return WiringFault{
         what,
-        socket ? absl::StrCat("[hook] group = \"", user.group,
-                              "\" and mode = \"0660\"; restart deferd")
+        socket ? SocketRemedy(step, user)
         : step.user == "deferd" || step.group == user.group
             ? absl::StrCat("chgrp ", user.group, " ", step.path, "; chmod 0750 ", step.path)
             : absl::StrCat("chmod o+x ", step.path, ", or let [hook] name a socket elsewhere")};

@@ -336,6 +336,12 @@ std::string WaitsText(const Json& why, const HeldMail& held) {
     return absl::StrCat("not known: ", Field(why, "held_problem"));
   }
   const std::string told = Field(At(why, "answers"), "submission");
+  if (why.contains("held_seen") && !Flag(why, "held_seen")) {
+    const absl::string_view fresh = told == "reject"    ? "new mail is rejected; "
+                                    : told == "discard" ? "new mail is discarded; "
+                                                        : "";
+    return absl::StrCat(fresh, "held mail is not known: no deferd-queue");
+  }
   if (told == "reject") return "nothing is held: new mail is rejected, and its sender sees why";
   if (told == "discard") return "nothing: new mail is discarded";
   return "no mail is held now; new mail is held until then";

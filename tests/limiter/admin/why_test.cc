@@ -124,6 +124,11 @@ TEST_F(WhyTest, NamesCauseMeaningAndRemedy) {
   EXPECT_EQ(receipt["attempts"].size(), 4u);
 
   ShowTimesIn(absl::UTCTimeZone(), At(Minutes(30)));
+  WhyParts with_queue = Parts();
+  with_queue.queue = [] { return Json{{"held", Json::array()}, {"problem", nullptr}}; };
+  const Json seen = WhyJson(with_queue, Subject::Parse("a.example").value(), At(Minutes(30)));
+  EXPECT_THAT(WhyPage(seen, /*all=*/false),
+              HasSubstr("WAITS  nothing is held: new mail is rejected, and its sender sees why\n"));
   const std::string page = WhyPage(why, /*all=*/true);
   EXPECT_EQ(page,
             "✖ a.example CANNOT SEND   since 08:06, until 09:06 (36 min)\n"
@@ -131,7 +136,7 @@ TEST_F(WhyTest, NamesCauseMeaningAndRemedy) {
             "WHAT   ann@far.example does not exist (4 times) · +1 more\n"
             "FAULT  one or two mistyped or old addresses, nothing worse\n"
             "DO     1 correct the address, or stop mailing it   2 deferctl unblock a.example\n"
-            "WAITS  nothing is held: new mail is rejected, and its sender sees why\n"
+            "WAITS  new mail is rejected; held mail is not known: no deferd-queue\n"
             "\n"
             "Blocked 2026-11-22 08:06:00 until 2026-11-22 09:06:00 UTC\n"
             "  rule r: 4 bad, 80% (limits 4, 50%)\n"

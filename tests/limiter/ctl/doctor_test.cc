@@ -403,6 +403,35 @@ TEST(Doctor, ADoorThatTheMailServerCannotOpen) {
   ExpectProblem(facts, "there is no /x");
 }
 
+TEST(Doctor, TheRemedyForASocketLetsDeferdStart) {
+  const MailUser exim = {
+      .name = "Debian-exim", .group = "Debian-exim", .uid = 100, .gid = 110, .other_groups = {}};
+  PathStep socket = {
+      .path = "/x", .mode = 0660, .uid = 200, .gid = 210, .user = "deferd", .group = "deferd"};
+  const auto remedy = [&] { return StopsAt({socket}, exim, "").value_or(WiringFault()).remedy; };
+  EXPECT_EQ(remedy(),
+            "usermod -a -G Debian-exim deferd; no other group as [hook] group; restart deferd");
+  socket.mode = 0600;
+  EXPECT_THAT(remedy(), HasSubstr("usermod -a -G Debian-exim deferd"));
+  EXPECT_THAT(remedy(), HasSubstr("[hook] mode = \"0660\""));
+  socket.gid = 110;  // deferd is a member: only the mode is wrong
+  EXPECT_EQ(remedy(), "[hook] mode = \"0660\" in deferd.toml; restart deferd");
+  // systemd's.
+  socket = {.path = "/x", .mode = 0660, .uid = 0, .gid = 0, .user = "root", .group = "root"};
+  EXPECT_THAT(remedy(), HasSubstr("SocketGroup=Debian-exim and SocketMode=0660"));
+}
+
+TEST(Doctor, MailThatEximSetsAsideNeedsDeferdQueue) {
+  DoctorFacts facts = Healthy();
+  EximOf(facts) = absl::StrCat(
+      kAsksExim, "\n  queue = ${if match{$acl_m_deferd}{\\N^hold \\N}{deferd-held}{}}\n");
+  EXPECT_TRUE(Find(facts, "sets a blocked sender's mail aside").is_null());
+  facts.status["queue"] = nullptr;
+  ExpectWarning(facts, "sets a blocked sender's mail aside, and no deferd-queue releases it");
+  EximOf(facts) = absl::StrCat(kAsksExim, "\n# queue = deferd-held\nqueue_run_max = 5\n");
+  EXPECT_TRUE(Find(facts, "sets a blocked sender's mail aside").is_null());
+}
+
 TEST(Doctor, AFolderOfAChrootedPostfix) {
   const MailUser postfix = {
       .name = "postfix", .group = "postfix", .uid = 100, .gid = 110, .other_groups = {}};
