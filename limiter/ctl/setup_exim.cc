@@ -166,7 +166,7 @@ absl::Status EximSetup::Find() {
     found_.notes.push_back(
         "Exim uses a content scanner: see the manual, \"A filter at a relay host\"");
   }
-  pid_before_ = DaemonPid();
+  FindDaemon();
   return absl::OkStatus();
 }
 

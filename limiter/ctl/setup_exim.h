@@ -5,6 +5,7 @@
 #define DEFERD_LIMITER_CTL_SETUP_EXIM_H_
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,7 +66,8 @@ class EximSetup {
   absl::Status Rehearse(const SetupPlan& plan);
   // The configuration that is written now is valid, as Exim's own checkers see it.
   absl::Status Check(const SetupPlan& plan);
-  // Puts it in force: update-exim4.conf, SIGHUP to a daemon that runs.
+  // Puts it in force: update-exim4.conf, SIGHUP to the daemon that ran; if it has ended since, it
+  // is started again as it was.
   absl::Status Activate();
   // Before anything is written: whether Exim answers MAIL with 250.
   void LookBefore();
@@ -92,6 +94,9 @@ class EximSetup {
   std::string Session();
   bool Accepts();
   int DaemonPid() const;
+  void FindDaemon();
+  absl::Status StartDaemon();
+  absl::Status DaemonIsWell();
 
   SetupMachine* const machine_;
   const std::string given_;
@@ -100,6 +105,8 @@ class EximSetup {
   bool asks_ = false;                          // the plan has such lines
   std::map<std::string, std::string> macros_;  // of the files, for the names of included ones
   int pid_before_ = 0;
+  std::vector<std::string> started_by_;   // the command that starts that daemon
+  std::set<std::string> sockets_before_;  // on which it listened before the last Activate
   bool accepts_before_ = false;
 };
 

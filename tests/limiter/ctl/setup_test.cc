@@ -14,6 +14,7 @@
 #include "limiter/ctl/completion.h"
 #include "limiter/ctl/setup_blocks.h"
 #include "limiter/ctl/setup_config.h"
+#include "limiter/ctl/setup_exim.h"
 #include "limiter/ctl/setup_rehearsal.h"
 #include "tests/status_matchers.h"
 
@@ -21,7 +22,10 @@ namespace deferd {
 namespace {
 
 using testing::AllOf;
+using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
@@ -131,6 +135,41 @@ TEST(SetupConfig, APanelsAccounts) {
   EXPECT_EQ(FindPanel(root).users, root + "/etc/trueuserdomains");
   EXPECT_EQ(FindPanel(root).hosted, "") << "that file is not there";
   std::filesystem::remove_all(root);
+}
+
+TEST(SetupExim, WithoutDeferdQueueMailIsDeferredAndNotSetAside) {
+  const std::string hold = EximAskLines(/*helper=*/true), defer = EximAskLines(/*helper=*/false);
+  EXPECT_THAT(hold,
+              HasSubstr("\n    queue = ${if match{$acl_m_deferd}{\\N^hold \\N}{deferd-held}{}}\n"));
+  EXPECT_THAT(hold, HasSubstr("\n# defer\n"));
+  EXPECT_THAT(defer, Not(HasSubstr("deferd-held")));
+  EXPECT_THAT(defer, Not(HasSubstr("\n#")));
+  EXPECT_THAT(defer, EndsWith("\n\n"
+                              "  defer\n"
+                              "    condition = ${if match{$acl_m_deferd}{\\N^hold \\N}}\n"
+                              "    message = ${sg{$acl_m_deferd}{\\N^[a-z]+ |\\n\\N}{}}\n"));
+  // The question and the other answers are the same.
+  const size_t end = hold.rfind("\n  warn\n");
+  EXPECT_EQ(defer.substr(0, end), hold.substr(0, end));
+  EXPECT_THAT(hold.substr(0, end), HasSubstr("  discard\n"));
+}
+
+TEST(SetupExim, ADaemonThatEndedIsStartedAsItWas) {
+  const std::string cmdline(
+      "exim4\0-bd\0-q30m\0-oX\0"
+      "587:25\0",
+      27);
+  const absl::string_view cgroup = "0::/system.slice/exim4.service\n";
+  EXPECT_THAT(StartOfDaemon("/usr/sbin/exim4", cmdline, cgroup, /*systemd=*/true),
+              ElementsAre("/usr/bin/systemctl", "restart", "exim4.service"));
+  EXPECT_THAT(StartOfDaemon("/usr/sbin/exim4", cmdline, cgroup, /*systemd=*/false),
+              ElementsAre("/usr/sbin/exim4", "-bd", "-q30m", "-oX", "587:25"));
+  // Somebody started it in a session, or in the foreground.
+  const std::string foreground("/usr/sbin/exim4\0-bdf\0-C\0/etc/x\0", 31);
+  EXPECT_THAT(
+      StartOfDaemon("/usr/sbin/exim4", foreground, "0::/user.slice/session-2.scope\n", true),
+      ElementsAre("/usr/sbin/exim4", "-bd", "-C", "/etc/x"));
+  EXPECT_THAT(StartOfDaemon("/usr/sbin/exim4", "", "", false), IsEmpty());
 }
 
 TEST(SetupRehearsal, TheCopyHasTheChangesAndTheFolderDoesNot) {
