@@ -374,6 +374,12 @@ const char* TypeOf(const LedgerRow& row) {
   }
 }
 
+// What Exim logs of a message that it freezes: nobody here holds it (intake/exim_line.h).
+bool IsFrozenByExim(absl::string_view reply) {
+  return absl::StartsWith(reply, "Message is frozen") || absl::StartsWith(reply, "frozen by ") ||
+         absl::StartsWith(reply, "Frozen (");
+}
+
 std::string DomainOfAddress(const std::string& address) {
   const size_t at = address.rfind('@');
   return at == std::string::npos ? "" : address.substr(at + 1);
@@ -433,6 +439,8 @@ absl::string_view StateOf(const LedgerRow& row) {
   switch (row.outcome) {
     case Outcome::kQueued:
       return "in progress";
+    case Outcome::kHeld:
+      return IsFrozenByExim(row.reply) ? "frozen" : OutcomeName(row.outcome);
     case Outcome::kFailed:
     case Outcome::kRejected:
     case Outcome::kRejectedRecipient: {

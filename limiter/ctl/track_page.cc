@@ -25,8 +25,8 @@ constexpr State kStates[] = {
     {"deferred", "↻", Look::kWaiting},  {"failed", "✖", Look::kBad},
     {"expired", "⊗", Look::kBad},       {"rejected", "⊘", Look::kBad},
     {"refused by us", "■", Look::kBad}, {"held", "‖", Look::kWaiting},
-    {"archived", "▣", Look::kGood},     {"filtered", "▽", Look::kWaiting},
-    {"discarded", "−", Look::kBad},
+    {"frozen", "‖", Look::kWaiting},    {"archived", "▣", Look::kGood},
+    {"filtered", "▽", Look::kWaiting},  {"discarded", "−", Look::kBad},
 };
 
 // The row's own, or of an older daemon what its outcome says.
@@ -50,6 +50,7 @@ std::string ReasonOf(const Json& row) {
   const std::string reply = Field(row, "reply");
   if (state == "refused by us") return "sender blocked";
   if (state == "held") return absl::StrContains(reply, "deferd") ? "sender blocked" : "on hold";
+  if (state == "frozen") return "by Exim";
   if (state == "delivered") {
     const int64_t tries = Number(row, "tries");
     return tries > 1 ? absl::StrCat("after ", tries, " tries") : "";

@@ -161,7 +161,10 @@ absl::StatusOr<Json> Grouped(const MailQueue& queue, const std::vector<QueuedMai
       names = mail.recipients;
       if (names.empty()) names.emplace_back();
     } else if (by == "reason") {
-      names.push_back(mail.held ? "held" : ++looked <= kMaxLooked ? queue.ReasonOf(mail) : "");
+      names.push_back(mail.held                ? "held"
+                      : mail.frozen            ? "frozen"
+                      : ++looked <= kMaxLooked ? queue.ReasonOf(mail)
+                                               : "");
     } else if (by == "age") {
       names.push_back(AgeOf(mail, queue.Now()));
     } else {

@@ -4,7 +4,8 @@
 // Subject: line), "since" (arrived then or later), "held" (true: held messages only), "id":
 //   list [by]         an array of messages; with "by" (subject, script, login, to, reason), groups
 //                     with the most messages first: {"name", "messages", "held"}; by age, the
-//                     youngest first. A reason is the class of the newest answer, "held", or empty
+//                     youngest first. A reason is the class of the newest answer, "held", "frozen",
+//                     or empty
 //   release [dry_run] releases the selected messages that deferd holds, whatever their
 //                     case says, and returns them. Messages that the mail server has not
 //                     released yet carry "not_done": why; deferd tries again. Needs "subject"

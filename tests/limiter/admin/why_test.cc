@@ -320,6 +320,18 @@ TEST_F(WhyTest, EachRecipientIsListedWithWhatItIsNow) {
   ExpectFitsATerminal(page);
 }
 
+TEST_F(WhyTest, WhatEximFreezesIsNotHeldByUs) {
+  Queue(Minutes(1), "m");
+  for (const char* words :
+       {"Frozen (delivery error message)", "Message is frozen", "frozen by system filter: x"}) {
+    Show(Minutes(2), Outcome::kHeld, words, "m");
+    const Json rows = Tracked({{"domain", "a.example"}, {"recipients", true}});
+    ASSERT_FALSE(rows.empty());
+    EXPECT_EQ(Field(rows[0], "state"), "frozen") << words;
+    EXPECT_THAT(TrackPage(rows), testing::AllOf(HasSubstr("‖  frozen"), HasSubstr("by Exim")));
+  }
+}
+
 TEST_F(WhyTest, AHeldMessageIsShownAsHeldUntilItIsReleased) {
   Queue(Minutes(1), "m");
   Show(Minutes(2), Outcome::kHeld, "held by deferd: its sender is blocked", "m");
