@@ -391,6 +391,10 @@ absl::Status OpenAndLoad(const Config& config, const LoadedPolicy& policy,
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Config config, bool set_aside) {
+  if (geteuid() == 0) {
+    const std::string trouble = TroubleAsRoot(config.state_dir);
+    if (!trouble.empty()) spdlog::warn("{}", trouble);
+  }
   absl::StatusOr<StateDir> state_dir = StateDir::Open(config.state_dir, config.node_name);
   if (!state_dir.ok()) return state_dir.status();
   absl::StatusOr<LoadedPolicy> policy =

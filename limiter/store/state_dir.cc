@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -25,10 +26,21 @@ namespace deferd {
 
 namespace {
 
+std::string UserNamed(uid_t uid) {
+  const passwd* const entry = getpwuid(uid);
+  return entry == nullptr ? absl::StrCat(uid) : entry->pw_name;
+}
+
 absl::Status Trouble(const std::string& path, absl::string_view what) {
-  return absl::FailedPreconditionError(
-      absl::StrCat(path, ": cannot ", what, ": ", std::strerror(errno),
-                   "; state_dir must be a directory that deferd's user may write"));
+  std::string text = absl::StrCat(path, ": cannot ", what, ": ", std::strerror(errno),
+                                  "; state_dir must be a directory that deferd's user may write");
+  struct stat info;
+  if (errno == EACCES && stat(path.c_str(), &info) == 0 && info.st_uid != geteuid()) {
+    const std::string folder = path.substr(0, path.rfind('/'));
+    absl::StrAppend(&text, ". The file belongs to ", UserNamed(info.st_uid), ": chown -R ",
+                    UserNamed(geteuid()), ": ", folder);
+  }
+  return absl::FailedPreconditionError(text);
 }
 
 absl::Status WriteFile(const std::string& path, const std::string& text) {
@@ -119,6 +131,24 @@ absl::Status WriteIdentity(const std::string& path, const NodeIdentity& identity
   absl::Status written = WriteFile(path + "/node", identity.node + "\n");
   if (!written.ok()) return written;
   return WriteFile(path + "/incarnation", absl::StrCat(identity.incarnation, "\n"));
+}
+
+std::string TroubleAsRoot(const std::string& state_dir, const std::string& usual_user) {
+  struct stat info;
+  const passwd* const usual = getpwnam(usual_user.c_str());
+  std::string owner;
+  if (stat(state_dir.c_str(), &info) == 0 && info.st_uid != 0) {
+    owner = UserNamed(info.st_uid);
+  } else if (usual != nullptr && usual->pw_uid != 0) {
+    owner = usual_user;
+  } else {
+    return "";
+  }
+  return absl::StrCat("deferd runs as root: what it writes in ", state_dir,
+                      " will belong to root, ", "and a deferd that runs as ", owner,
+                      " cannot open it. Stop this one, run ", "'chown -R ", owner, ": ", state_dir,
+                      "', and start deferd as ", owner, " (systemctl start deferd, or runuser -u ",
+                      owner, " -- deferd)");
 }
 
 absl::StatusOr<StateDir> StateDir::Open(const std::string& path, const std::string& name) {

@@ -60,6 +60,10 @@ class StateDir {
   NodeIdentity identity_;
 };
 
+// For a deferd that runs as root: whose state_dir it is, or would be (`usual_user`, if there is
+// such a user), and what to do; empty if it is root's own.
+std::string TroubleAsRoot(const std::string& state_dir, const std::string& usual_user = "deferd");
+
 std::string KeptPolicyPath(const std::string& state_dir);
 // Atomic: the whole file or nothing is written.
 absl::Status KeepPolicy(const std::string& state_dir, const std::string& toml);

@@ -58,6 +58,21 @@ TEST(StateDir, DamagedFilesAreNamedNotGuessed) {
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path + "/node")));
 }
 
+TEST(StateDir, RootIsToldWhoseDirectoryItIs) {
+  const std::string path = FreshPath("owner");
+  EXPECT_EQ(TroubleAsRoot(path, "no-such-user"), "");
+  EXPECT_THAT(TroubleAsRoot(path, "daemon"), HasSubstr("chown -R daemon: " + path))
+      << "it would make the directory";
+  ASSERT_THAT(StateDir::Open(path), IsOk());
+  if (geteuid() == 0) {
+    EXPECT_EQ(TroubleAsRoot(path, "no-such-user"), "");
+    ASSERT_EQ(chown(path.c_str(), 65000, 65000), 0);
+  }
+  EXPECT_THAT(TroubleAsRoot(path, "no-such-user"),
+              testing::AllOf(HasSubstr("deferd runs as root"), HasSubstr("chown -R "),
+                             HasSubstr(geteuid() == 0 ? "runuser -u 65000" : "runuser -u ")));
+}
+
 TEST(StateDir, AMissingParentIsSaid) {
   EXPECT_THAT(StateDir::Open("/nowhere/at/all"),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("/nowhere/at/all")));
