@@ -571,7 +571,7 @@ def queue_helper(mta, deferd):
     sender = Sender(mta)
     gone = apt("purge", "deferd-queue")
     print(gone.stdout[gone.stdout.find("Removing deferd-queue"):])
-    queue.stop()
+    queue.process.wait(LIMIT)  # the removal has ended it
     print(f"   {sender.end()} messages meanwhile")
     check(not re.search(r"^helper", read("/etc/deferd/deferd.toml"), re.M), "deferd does not look for it")
     check(not os.path.exists("/var/lib/deferd-queue"), "its table is gone")
@@ -716,8 +716,7 @@ def main(mta):
     sender = Sender(mta)
     gone = apt("purge", "deferd")
     print(gone.stdout[gone.stdout.find("Removing deferd"):])
-    deferd.process.kill()
-    deferd.process.wait()
+    deferd.process.wait(LIMIT)  # the removal has ended it
     print(f"   {sender.end()} messages meanwhile")
     check(mta.send("web@shop.example", "ok@far.example")[0] == 250, "mail flows")
     before.check("the configuration is as it was")
