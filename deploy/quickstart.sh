@@ -31,7 +31,13 @@ done
 
 bold='' plain=''
 if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
-say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+# A step's title, and how long the one before it took.
+begun=
+say() {
+  [ -z "$begun" ] || printf '   took %d s\n' $((SECONDS - begun))
+  begun=$SECONDS
+  printf '\n%s%s%s\n' "$bold" "$*" "$plain"
+}
 
 # Beside the build folder, whose name must not become a way to remove something else.
 record=$build.brought
@@ -95,8 +101,9 @@ TEXT
   ;;
 esac
 
-say "1. Packages and build (a few minutes the first time)"
+say "1. Packages to build with"
 "$root/deploy/install-packages.sh" build "$record"
+say "2. Build (a few minutes the first time)"
 if [ ! -e "$build/build.ninja" ]; then
   [ -e "$build" ] || echo "# build folder" >>"$record"
   # For a look at it: compiled fast, not for speed. --package builds what is installed.
@@ -147,9 +154,9 @@ TOML
 [ $player = no ] || printf '[charge]\nusers = "%s"\n' "$work/userdomains" >>"$work/deferd.toml"
 
 if [ $player = yes ]; then
-  say "2. deferd follows a log that a player writes: six healthy domains, one hacked web form"
+  say "3. deferd follows a log that a player writes: six healthy domains, one hacked web form"
 else
-  say "2. deferd follows $log"
+  say "3. deferd follows $log"
 fi
 export DEFERD_SOCKET=$work/admin.sock
 "$deferd" --config "$work/deferd.toml" --check
@@ -199,30 +206,30 @@ run() {
 deferctl() { "$deferctl" "$@"; }
 
 if [ $player = yes ]; then
-  say "3. The MTA asks, over the socket, for the hacked account and for a healthy domain"
+  say "4. The MTA asks, over the socket, for the hacked account and for a healthy domain"
   ask 'check\tsource=submission\tuser=garden'
   ask 'check\tsource=local\tuser=garden'
   ask 'check\tsource=submission\tsender=anna@bakery.example\tlogin=anna@bakery.example'
   subject=account:garden
 else
-  say "3. The MTA asks, over the socket"
+  say "4. The MTA asks, over the socket"
   subject=$("$deferctl" top --limit 1 --json | sed -nE 's/^ +"subject": "([^"]+)".*/\1/p')
   subject=${subject:-example.com}
   ask "check $subject"
 fi
 
-say "4. Why?"
+say "5. Why?"
 run deferctl why "$subject"
 run deferctl blocks
 run deferctl top --limit 5
 
-say "5. What Prometheus sees (http://127.0.0.1:$(address http)/metrics)"
+say "6. What Prometheus sees (http://127.0.0.1:$(address http)/metrics)"
 exec 7<>"/dev/tcp/127.0.0.1/$(address http)"
 printf 'GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n' >&7
 grep -aE '^deferd_(attempts_total|cases_open|questions_total|source_lag)' <&7 | sed 's/^/   /' || true
 exec 7>&-
 
-say "6. A person unblocks"
+say "7. A person unblocks"
 if [ $player = yes ]; then
   run deferctl unblock "$subject" --reason "form is fixed"
   ask 'check\tsource=submission\tuser=garden'
