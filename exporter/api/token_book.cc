@@ -111,7 +111,8 @@ std::optional<Token> TokenOf(const Json& json) {
   if (const Json& expires = At(json, "expires"); !expires.is_null()) {
     std::string error;
     if (!expires.is_string() ||
-        !absl::ParseTime(absl::RFC3339_full, expires.get<std::string>(), &token.expires, &error)) {
+        !absl::ParseTime(absl::RFC3339_full, expires.get<std::string>(), &token.expires, &error) ||
+        token.expires == absl::InfiniteFuture() || token.expires == absl::InfinitePast()) {
       return std::nullopt;
     }
   }

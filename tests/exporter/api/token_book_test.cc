@@ -112,10 +112,13 @@ TEST_F(TokenBookTest, ATokenExpires) {
   EXPECT_EQ(list[0]["expired"], true);
   EXPECT_EQ((*book_->Verb({{"do", "list"}}, now_, "root"))[0]["expired"], false);
   // A damaged end is no token without an end.
-  std::string text = FileText();
-  text.replace(text.find(FormatUtc(end)), 4, "soon");
-  WriteFileText(text);
-  EXPECT_THAT(book_->problem(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path_)));
+  const std::string good = FileText(), text = FormatUtc(end);
+  for (const char* other : {"soon", "", "infinite-future", "infinite-past"}) {
+    std::string damaged = good;
+    damaged.replace(damaged.find(text), text.size(), other);
+    WriteFileText(damaged);
+    EXPECT_THAT(book_->problem(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path_))) << other;
+  }
 }
 
 TEST_F(TokenBookTest, AnEndIsADurationOrATimeToCome) {
