@@ -301,7 +301,8 @@ absl::StatusOr<Case> CaseHandler::EndExemption(const Subject& named, const std::
 }
 
 absl::StatusOr<Case> CaseHandler::Unblock(const Subject& named, const std::string& by,
-                                          const std::string& reason, HeldOrder held) {
+                                          const std::string& reason, HeldOrder held,
+                                          absl::string_view only_case) {
   Subject subject = AsCharged(*parts_->settings.lists, named);
   // A block from before logins were named with their host.
   if (!parts_->case_table->FindOpen(subject, false) && !parts_->case_table->FindOpen(subject, true))
@@ -311,7 +312,12 @@ absl::StatusOr<Case> CaseHandler::Unblock(const Subject& named, const std::strin
     return absl::FailedPreconditionError(absl::StrCat(
         subject.ToString(), ": is exempt, not blocked; deferctl exempt remove ends that"));
   }
-  const bool enforced = parts_->case_table->FindOpen(subject, /*shadow=*/false).has_value();
+  const std::optional<Case> blocking = parts_->case_table->FindOpen(subject, /*shadow=*/false);
+  const bool enforced = blocking.has_value();
+  if (!only_case.empty() && (!enforced || blocking->id != only_case)) {
+    return absl::NotFoundError(
+        absl::StrCat(subject.ToString(), ": case ", only_case, " does not block it any more"));
+  }
   if (!enforced && !parts_->case_table->FindOpen(subject, /*shadow=*/true).has_value()) {
     return absl::NotFoundError(absl::StrCat(subject.ToString(), ": no block to end"));
   }

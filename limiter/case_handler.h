@@ -49,7 +49,8 @@ class CaseHandler {
   absl::StatusOr<Case> EndExemption(const Subject& subject, const std::string& by,
                                     const std::string& reason);
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
-                               const std::string& reason, HeldOrder held);
+                               const std::string& reason, HeldOrder held,
+                               absl::string_view only_case);
 
   // Ends the cases that rules opened of subjects that a person has exempted: all, or this one.
   void CloseWhatIsExempt();

@@ -165,9 +165,12 @@ Case Committer::Block(const Subject& subject, absl::Duration duration, const std
 }
 
 absl::StatusOr<Case> Committer::Unblock(const Subject& subject, const std::string& by,
-                                        const std::string& reason, HeldOrder held) {
+                                        const std::string& reason, HeldOrder held,
+                                        absl::string_view only_case) {
   absl::StatusOr<Case> ended;
-  Do([&](Events* events) { ended = limiter_->Unblock(subject, by, reason, held, events); });
+  Do([&](Events* events) {
+    ended = limiter_->Unblock(subject, by, reason, held, events, only_case);
+  });
   return ended;
 }
 

@@ -93,7 +93,8 @@ class Committer : public Exchange {
   Case Block(const Subject& subject, absl::Duration duration, const std::string& by,
              const std::string& reason);
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
-                               const std::string& reason, HeldOrder held = HeldOrder::kNone);
+                               const std::string& reason, HeldOrder held = HeldOrder::kNone,
+                               absl::string_view only_case = "");
 
   // Forgetting (forget_filter.h), one step at a time, so that counting continues in between. Call
   // BeginForget first: it commits the waiting changes. `only_count` changes nothing.

@@ -55,9 +55,10 @@ Case Limiter::Block(const Subject& subject, absl::Duration duration, const std::
 }
 
 absl::StatusOr<Case> Limiter::Unblock(const Subject& subject, const std::string& by,
-                                      const std::string& reason, HeldOrder held, Events* events) {
+                                      const std::string& reason, HeldOrder held, Events* events,
+                                      absl::string_view only_case) {
   MutexLock lock(&mutex_);
-  absl::StatusOr<Case> ended = cases_.Unblock(subject, by, reason, held);
+  absl::StatusOr<Case> ended = cases_.Unblock(subject, by, reason, held, only_case);
   events->Append(parts_.TakeEvents());
   return ended;
 }

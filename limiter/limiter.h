@@ -70,9 +70,11 @@ class Limiter {
   Case Block(const Subject& subject, absl::Duration duration, const std::string& by,
              const std::string& reason, Events* events);
   // Ends every open case of the subject; only attempts of later steps count from now on. `held`:
-  // the person's order for the mail that is held for it. NotFound if no case is open.
+  // the person's order for the mail that is held for it. NotFound if no case is open, or the one
+  // that blocks the subject is not `only_case` (its id; empty: any).
   absl::StatusOr<Case> Unblock(const Subject& subject, const std::string& by,
-                               const std::string& reason, HeldOrder held, Events* events);
+                               const std::string& reason, HeldOrder held, Events* events,
+                               absl::string_view only_case = "");
 
   // No rule blocks the subject until the exemption ends, and open cases of rules end; it is counted
   // as before. NotFound if there is no exemption to end.

@@ -70,6 +70,8 @@ struct Rule {
   // Only logins and accounts that no domain hosted here answers for: of a name alone, or of a
   // domain that lives elsewhere (StandsAlone in charge.h).
   bool unhosted = false;
+  // The owner may end such a block on the owner's page (exporter/console/owner_page.h).
+  bool owner_release = false;
   // Warns once the counts are at that share of both limits; 0: never.
   double warn_at = 0;
   Selection who;                        // which subjects of its kind

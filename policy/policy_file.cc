@@ -165,6 +165,7 @@ class PolicyReader {
       rule.shadow = true;
     }
     if (auto unhosted = table->Bool("unhosted")) rule.unhosted = *unhosted;
+    if (auto release = table->Bool("owner_release")) rule.owner_release = *release;
     if (rule.unhosted && rule.kind != SubjectKind::kLogin && rule.kind != SubjectKind::kAccount) {
       reader_->Error(table->PlaceOf("unhosted"),
                      "unhosted is for rules of kind \"login\" or \"account\"; take this line out");

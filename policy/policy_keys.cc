@@ -62,6 +62,10 @@ constexpr TomlKeyInfo kKeys[] = {
      "`forward`."},
     {"[rule.NAME]", "unhosted", "boolean", "`false`",
      "Only logins (or accounts) of no domain that is hosted here."},
+    {"[rule.NAME]", "owner_release", "boolean", "`false`",
+     "The owner may end such a block once in 24 hours on the [owner's "
+     "page](console.md#owners-page), "
+     "unless the answers speak of spam, reputation or addresses that do not exist."},
     {"[rule.NAME]", "source", "string or list", "",
      "Only mail of these sources is answered, any other passes: `submission`, `local`, `queued`, "
      "`relay`. All is counted, since a delivery line does not say how its message came in."},

@@ -13,6 +13,7 @@
 #include "exporter/api/form.h"
 #include "exporter/api/secret.h"
 #include "exporter/console/assets.h"
+#include "exporter/console/guards.h"
 #include "exporter/console/pages.h"
 #include "limiter/port/log.h"
 
@@ -24,7 +25,6 @@ constexpr char kCookie[] = "deferd_session";
 constexpr char kLoginCookie[] = "deferd_login";
 constexpr char kSecurePrefix[] = "__Host-";
 constexpr absl::Duration kLoginPage = absl::Hours(1);  // that a log-in's form is good for
-constexpr char kFormType[] = "application/x-www-form-urlencoded";
 
 constexpr int kSilence = 15;  // calls without news after which a comment is sent
 
@@ -66,26 +66,6 @@ void SetCookie(const HttpRequest& request, absl::string_view name, const std::st
       absl::StrCat(request.secure ? kSecurePrefix : "", name, "=", value,
                    "; Path=/; HttpOnly; SameSite=Strict", request.secure ? "; Secure" : "",
                    "; Max-Age=", value.empty() ? 0 : absl::ToInt64Seconds(lifetime)));
-}
-
-// What a browser says of where a form comes from; those that say nothing have SameSite and the
-// form's own secret.
-bool IsFromElsewhere(const HttpRequest& request) {
-  if (!request.fetch_site.empty()) {
-    return request.fetch_site != "same-origin" && request.fetch_site != "none";
-  }
-  if (request.origin.empty()) return false;
-  absl::string_view origin = request.origin, host = request.host;
-  if (absl::ConsumePrefix(&origin, "https://")) {
-    origin = absl::StripSuffix(origin, ":443");
-    host = absl::StripSuffix(host, ":443");
-  } else if (absl::ConsumePrefix(&origin, "http://")) {
-    origin = absl::StripSuffix(origin, ":80");
-    host = absl::StripSuffix(host, ":80");
-  } else {
-    return true;  // "null": a page that hides where it comes from
-  }
-  return !absl::EqualsIgnoreCase(origin, host);
 }
 
 // A page of another site cannot log its reader in to a session of its author: the form carries what
@@ -168,26 +148,6 @@ HttpReply NotFoundPage(const Visitor& visitor) {
   return reply;
 }
 
-// Nothing of a page may come from elsewhere, be written into it, or be shown inside another page.
-void AddGuards(HttpReply* reply) {
-  static constexpr std::pair<const char*, const char*> kGuards[] = {
-      {"Content-Security-Policy",
-       "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src "
-       "'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"},
-      {"X-Frame-Options", "DENY"},
-      {"Referrer-Policy", "same-origin"},
-      {"Cross-Origin-Opener-Policy", "same-origin"},
-      {"Cross-Origin-Resource-Policy", "same-origin"}};
-  for (const auto& [name, value] : kGuards) reply->headers.emplace_back(name, value);
-}
-
-HttpReply Asset(absl::string_view type, absl::string_view text) {
-  HttpReply reply{.type = std::string(type), .body = std::string(text)};
-  // Its address changes with its text.
-  reply.headers.emplace_back("Cache-Control", "public, max-age=31536000, immutable");
-  return reply;
-}
-
 }  // namespace
 
 Console::Console(Parts parts)
@@ -200,16 +160,16 @@ HttpReply Console::Answer(const HttpRequest& request) {
   if (reply.work) {
     reply.work = [work = std::move(reply.work)] {
       HttpReply done = work();
-      AddGuards(&done);
+      AddGuards(PageKind::kConsole, &done);
       return done;
     };
     reply.late = [acts = request.method == "POST"](bool begun) {
       HttpReply late = BusyPage(acts, begun);
-      AddGuards(&late);
+      AddGuards(PageKind::kConsole, &late);
       return late;
     };
   }
-  AddGuards(&reply);
+  AddGuards(PageKind::kConsole, &reply);
   return reply;
 }
 

@@ -47,7 +47,7 @@ std::string ReasonOfRow(const Json& row) {
   return reply_class.has_value() ? std::string(WordsOf(*reply_class).reason) : "";
 }
 
-void WriteDeliveries(Html* html, const Json& rows, absl::string_view caption) {
+void WriteDeliveries(Html* html, const Json& rows, absl::string_view caption, bool links) {
   HtmlTable table(html, caption, {"State", "Time", "From", "To", "Reason", "Answer"});
   for (const Json& one : rows) {
     const std::string state = StateOfRow(one);
@@ -60,7 +60,7 @@ void WriteDeliveries(Html* html, const Json& rows, absl::string_view caption) {
     {
       const Html::Scope cell = table.Cell(1);
       const std::string id = Field(one, "id");
-      if (id.empty()) {
+      if (id.empty() || !links) {
         WriteTime(html, Field(one, "time"));
       } else {
         const Html::Scope link = html->InLink(MessageUrl(id));

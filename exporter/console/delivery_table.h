@@ -11,8 +11,9 @@
 
 namespace deferd {
 
-// One row each; those that were not delivered stand out. A row leads to the life of its message.
-void WriteDeliveries(Html* html, const Json& rows, absl::string_view caption);
+// One row each; those that were not delivered stand out. A row leads to the life of its message,
+// unless its reader could not open that (`links`).
+void WriteDeliveries(Html* html, const Json& rows, absl::string_view caption, bool links = true);
 
 // The state of a row: "delivered", "refused by us", ...
 std::string StateOfRow(const Json& row);

@@ -24,6 +24,11 @@ std::string EscapeUrl(absl::string_view text) {
   return out;
 }
 
+Url& Url::Then(absl::string_view segment) {
+  text_ += EscapeUrl(segment);
+  return *this;
+}
+
 Url& Url::With(Literal name, absl::string_view value) {
   if (value.empty()) return *this;
   absl::StrAppend(&text_, has_query_ ? "&" : "?", name.text(), "=", EscapeUrl(value));

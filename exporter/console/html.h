@@ -35,6 +35,8 @@ class Literal {
 class Url {
  public:
   explicit Url(Literal path) : text_(path.text()) {}
+  // Adds a segment to the path.
+  Url& Then(absl::string_view segment);
   // Adds a parameter; an empty value is left out.
   Url& With(Literal name, absl::string_view value);
   const std::string& text() const { return text_; }

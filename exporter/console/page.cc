@@ -20,14 +20,14 @@ constexpr Entry kEntries[] = {
     {"/queue", "Queue", "/queue"},       {"/destinations", "Destinations", "/destinations"},
     {"/explain", "Explain", "/explain"}, {"/policy", "Policy", "/policy"}};
 
-void WriteHead(Html* html, absl::string_view title) {
+void WriteHead(Html* html, absl::string_view title, bool script = true) {
   const Html::Scope head = html->In("head");
   html->Void("meta", {{"charset", "utf-8"}});
   html->Void("meta", {{"name", "viewport"}, {"content", "width=device-width, initial-scale=1"}});
   html->Void("meta", {{"name", "color-scheme"}, {"content", "light dark"}});
   html->Put("title", absl::StrCat(title, " · deferd"));
   html->Style(Url("/console.css").With("v", AssetVersion()));
-  html->Script(Url("/console.js").With("v", AssetVersion()));
+  if (script) html->Script(Url("/console.js").With("v", AssetVersion()));
 }
 
 void WriteTop(Html* html, const Visitor& visitor, absl::string_view here) {
@@ -67,6 +67,7 @@ HttpReply HtmlReply(int code, Html* html) {
                             : code == 401 ? "Unauthorized"
                             : code == 403 ? "Forbidden"
                             : code == 404 ? "Not Found"
+                            : code == 409 ? "Conflict"
                             : code == 202 ? "Accepted"
                             : code == 429 ? "Too Many Requests"
                             : code == 503 ? "Service Unavailable"
@@ -95,6 +96,7 @@ absl::StatusOr<Json> Visitor::Post(absl::string_view path, Json args,
 
 Url SubjectUrl(absl::string_view subject) { return Url("/subject").With("name", subject); }
 Url MessageUrl(absl::string_view id) { return Url("/message").With("id", id); }
+Url OwnerUrl(absl::string_view link) { return Url("/case/").Then(link); }
 
 HttpReply PageReply(const Visitor& visitor, absl::string_view here, absl::string_view title,
                     absl::FunctionRef<void(Html*)> content) {
@@ -127,6 +129,19 @@ HttpReply BarePage(int code, absl::string_view title, absl::FunctionRef<void(Htm
     const Html::Scope root = html.In("html", {{"lang", "en"}});
     WriteHead(&html, title);
     const Html::Scope body = html.InAs("body", "bare");
+    const Html::Scope main = html.In("main", {{"id", "main"}});
+    content(&html);
+  }
+  return HtmlReply(code, &html);
+}
+
+HttpReply PlainPage(int code, absl::string_view title, absl::FunctionRef<void(Html*)> content) {
+  Html html;
+  html.Doctype();
+  {
+    const Html::Scope root = html.In("html", {{"lang", "en"}});
+    WriteHead(&html, title, /*script=*/false);
+    const Html::Scope body = html.In("body");
     const Html::Scope main = html.In("main", {{"id", "main"}});
     content(&html);
   }

@@ -41,6 +41,7 @@ struct Visitor {
 // The addresses of the pages.
 Url SubjectUrl(absl::string_view subject);
 Url MessageUrl(absl::string_view id);
+Url OwnerUrl(absl::string_view link);
 
 // A whole page: the visitor's frame with `content` in it. `here`: the path of the entry of the
 // navigation that it belongs to.
@@ -48,6 +49,8 @@ HttpReply PageReply(const Visitor& visitor, absl::string_view here, absl::string
                     absl::FunctionRef<void(Html*)> content);
 // A page without a visitor: the login.
 HttpReply BarePage(int code, absl::string_view title, absl::FunctionRef<void(Html*)> content);
+// A page that needs no script, for people who have no log-in: the owner's.
+HttpReply PlainPage(int code, absl::string_view title, absl::FunctionRef<void(Html*)> content);
 HttpReply RedirectTo(const Url& url);
 // What went wrong, in place of what a page would show.
 void WriteProblem(Html* html, const absl::Status& status);

@@ -24,6 +24,7 @@ const Catalogue kCatalogues[] = {
      .where = "Where",
      .held = "Held",
      .answer = "Answer",
+     .page = "Messages and reasons",
      .limit_text =
          "{bad} of {of} deliveries failed or were deferred ({percent}%); allowed are fewer than "
          "{min_bad} or {percent_limit}%",
@@ -65,6 +66,7 @@ const Catalogue kCatalogues[] = {
      .where = "Wo",
      .held = "Wartend",
      .answer = "Antwort",
+     .page = "Nachrichten und Gründe",
      .limit_text =
          "{bad} von {of} Zustellungen schlugen fehl oder wurden verzögert ({percent} %); erlaubt "
          "sind weniger als {min_bad} oder {percent_limit} %",

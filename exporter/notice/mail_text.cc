@@ -33,6 +33,9 @@ std::string Plain(const NoticeMessage& message) {
   for (const auto& [label, line] : message.lines) {
     absl::StrAppend(&text, label.empty() ? "" : absl::StrCat(label, ": "), line, "\r\n");
   }
+  if (!message.link.empty()) {
+    absl::StrAppend(&text, message.link_label, ": ", message.link, "\r\n");
+  }
   absl::StrAppend(&text, "\r\n-- \r\n", message.footer, "\r\n");
   return text;
 }
@@ -42,6 +45,10 @@ std::string Html(const NoticeMessage& message, absl::string_view language) {
   for (const auto& [label, line] : message.lines) {
     absl::StrAppend(&rows, "<tr><th align=\"left\" valign=\"top\">", EscapeHtml(label), "</th><td>",
                     EscapeHtml(line), "</td></tr>\r\n");
+  }
+  if (!message.link.empty()) {
+    absl::StrAppend(&rows, "<tr><th></th><td><a href=\"", EscapeHtml(message.link), "\">",
+                    EscapeHtml(message.link_label), "</a></td></tr>\r\n");
   }
   return absl::StrCat("<!DOCTYPE html>\r\n<html lang=\"", EscapeHtml(language),
                       "\"><head><meta charset=\"utf-8\"><title>", EscapeHtml(message.title),

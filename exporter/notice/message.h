@@ -21,6 +21,8 @@ struct NoticeMessage {
   std::string title;
   Severity severity = Severity::kInfo;
   std::vector<std::pair<std::string, std::string>> lines;  // label and text
+  std::string link;  // to the page of the case, and what it is called; empty: none
+  std::string link_label;
   std::string footer;
   std::string thread;
   std::string id;      // of the newest notice in it

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "exporter/notice/catalogue.h"
 #include "exporter/notice/mail_text.h"
 #include "exporter/notice/message.h"
 #include "exporter/notice/send.h"
@@ -52,11 +53,15 @@ class MailSink : public Sink {
       const std::string& language = to.second.empty() ? config_.language : to.second;
       const Notice& newest = notices.back();
       const bool one_thread = OneThread(notices);
-      const NoticeMessage message =
+      NoticeMessage message =
           one_thread
               ? MessageOf(newest, newest.subject.empty() ? Json() : parts_.why(newest.subject),
                           static_cast<int>(notices.size()) - 1, language)
               : StormMessage(notices, language);
+      if (one_thread && config_.ToOwner() && parts_.link) {
+        message.link = parts_.link(newest, to.first);
+        message.link_label = std::string(CatalogueOf(language).page);
+      }
       MailFrame frame = {.from = config_.from,
                          .to = to.first,
                          .host = parts_.host,

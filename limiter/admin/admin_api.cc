@@ -145,6 +145,8 @@ constexpr AdminApi::Verb AdminApi::kVerbs[] = {
     {"stats", "", VerbRole::kReads, &AdminApi::SentStats},
     {"record", "", VerbRole::kChanges, &AdminApi::RecordAttempts},
     {"token", "", VerbRole::kChanges, &AdminApi::Token},
+    // A link shows a case to whoever has it.
+    {"link", "", VerbRole::kChanges, &AdminApi::OwnerLink},
     {"notice", "list", VerbRole::kReads, &AdminApi::Notices},
     {"notice", "show", VerbRole::kReads, &AdminApi::Notices},
     {"notice", "", VerbRole::kChanges, &AdminApi::Notices},
@@ -337,11 +339,13 @@ absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const
   absl::StatusOr<HeldOrder> order = HeldOrderArg(args);
   if (!order.ok()) return order.status();
   if (*order != HeldOrder::kNone && !parts_.held.of) return NoQueue();
+  absl::StatusOr<std::string> only_case = StringArg(args, "case");
+  if (!only_case.ok()) return only_case.status();
   // Before the block ends: released mail leaves the queue at once.
   Json held = parts_.held.of ? parts_.held.of(*subject) : Json(nullptr);
   const bool cases_known = CasesKnown();  // before: what comes meanwhile may be a block
   absl::StatusOr<Case> ended =
-      parts_.committer->Unblock(*subject, PersonName(peer), *reason, *order);
+      parts_.committer->Unblock(*subject, PersonName(peer), *reason, *order, *only_case);
   if (!ended.ok()) return NothingToEnd(*subject, ended.status(), cases_known);
   if (held.is_object()) {
     const int64_t messages = held["messages"].is_number() ? held["messages"].get<int64_t>() : 0;
@@ -499,6 +503,14 @@ absl::StatusOr<Json> AdminApi::Queue(const Json& args, const Peer& peer) const {
 absl::StatusOr<Json> AdminApi::Token(const Json& args, const Peer& peer) const {
   if (!parts_.token) return absl::FailedPreconditionError("this deferd keeps no tokens");
   return parts_.token(args, PersonName(peer));
+}
+
+absl::StatusOr<Json> AdminApi::OwnerLink(const Json& args, const Peer& peer) const {
+  if (!parts_.link) {
+    return absl::FailedPreconditionError(
+        "there is no owner's page; [api] owner_page in deferd.toml switches it on");
+  }
+  return parts_.link(args, PersonName(peer));
 }
 
 // All of them or, if one has a mistake, none.

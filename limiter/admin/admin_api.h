@@ -78,6 +78,8 @@ class AdminApi {
     std::function<absl::StatusOr<Json>(const Json& args, const std::string& person)> queue;
     // The verb `token`: who may use the HTTP API. Empty: there are no tokens.
     std::function<absl::StatusOr<Json>(const Json& args, const std::string& person)> token;
+    // The verb `link`, of the owner's page.
+    std::function<absl::StatusOr<Json>(const Json& args, const std::string& person)> link;
     // The verb `notice`; empty: the daemon has none.
     std::function<absl::StatusOr<Json>(const Json& args)> notice;
     // What changed after the event of that number, oldest first; empty: nothing keeps that.
@@ -130,6 +132,7 @@ class AdminApi {
   absl::StatusOr<Json> Notices(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Queue(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Token(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> OwnerLink(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> RecordAttempts(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Forget(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> SentStats(const Json& args, const Peer& peer) const;

@@ -238,9 +238,11 @@ absl::Status RunningDaemon::OpenApi() {
     console_ = std::make_unique<Console>(
         Console::Parts{.tokens = &tokens_, .clock = &clock_, .caller = caller_.get()});
   }
+  OpenOwnerPage();
   web_.listeners.push_back(*std::move(listener));
   web_.handlers.bell = bell_;
   web_.handlers.api = [this](const HttpRequest& request) {
+    if (owner_page_ != nullptr && OwnerPage::Has(request.path)) return owner_page_->Answer(request);
     const bool of_api = absl::StartsWith(request.path, "/api/");
     return console_ == nullptr || of_api ? web_api_->Answer(request) : console_->Answer(request);
   };

@@ -22,10 +22,12 @@
 #include "absl/time/time.h"
 #include "exporter/api/caller.h"
 #include "exporter/api/event_log.h"
+#include "exporter/api/owner_link.h"
 #include "exporter/api/token_book.h"
 #include "exporter/api/web_api.h"
 #include "exporter/bell.h"
 #include "exporter/console/console.h"
+#include "exporter/console/owner_page.h"
 #include "exporter/http_server.h"
 #include "exporter/metrics.h"
 #include "exporter/notice/dispatcher.h"
@@ -124,6 +126,11 @@ class RunningDaemon : public Daemon {
                   [this](const Json& args, const std::string& person) {
                     return tokens_.Verb(args, clock_.Now(), person);
                   },
+              .link =
+                  config_.owner_page.empty()
+                      ? std::function<absl::StatusOr<Json>(const Json&, const std::string&)>()
+                      : [this](const Json& args,
+                               const std::string& person) { return OwnerLinkVerb(args, person); },
               .notice = [this](const Json& args) { return NoticeVerb(args); },
               .events = config_.api_listen.empty()
                             ? std::function<Json(int64_t)>()
@@ -192,6 +199,12 @@ class RunningDaemon : public Daemon {
   std::vector<std::string> DigestDomains() const;
   Json Digest(const std::string& domain) const;
   absl::StatusOr<Json> NoticeVerb(const Json& args);
+  // The owner's page (daemon_owner.cc).
+  std::unique_ptr<OwnerLinks> MakeOwnerLinks() const;
+  void OpenOwnerPage();
+  absl::StatusOr<Json> OwnerLinkVerb(const Json& args, const std::string& person);
+  std::string OwnerLinkFor(const Notice& notice, const std::string& address) const;
+
   Json NoticesJson() const;
   void Stop();
   std::unique_ptr<Follower> FollowJournal(const std::string& mta,
@@ -257,11 +270,13 @@ class RunningDaemon : public Daemon {
   const std::shared_ptr<const Bell> bell_ = std::make_shared<Bell>();  // rings with new tokens
   TokenBook tokens_{absl::StrCat(config_.state_dir, "/tokens.json"),
                     [bell = bell_] { bell->Ring(); }};
+  const std::unique_ptr<OwnerLinks> owner_links_ = MakeOwnerLinks();  // null: no owner's page
   AdminApi api_;
-  // The next three are used on web_'s threads; null without [api].
+  // The next four are used on web_'s threads; null without [api].
   std::unique_ptr<Caller> caller_;
   std::unique_ptr<WebApi> web_api_;
   std::unique_ptr<Console> console_;
+  std::unique_ptr<OwnerPage> owner_page_;
   std::unique_ptr<Sharing> sharing_;  // null: one machine; set before the sockets open
 
   OwnMail own_mail_;

@@ -362,7 +362,36 @@ class ConfigReader {
       config_->api_listen = listen->text;
     }
     if (auto console = table->Bool("console")) config_->api_console = *console;
+    if (auto page = table->String("owner_page")) ReadOwnerPage(*page);
+    if (auto key = table->String("owner_key")) {
+      if (!absl::StartsWith(key->text, "/")) {
+        reader_->Error(key->place, "owner_key: expected an absolute path");
+      }
+      config_->owner_key = key->text;
+    }
     ReadPermissions(table, &config_->api_options);
+  }
+
+  // Links in mail lead there. Without TLS whoever is on the way could read them.
+  void ReadOwnerPage(const TomlText& page) {
+    absl::string_view rest = page.text;
+    const bool secure = absl::ConsumePrefix(&rest, "https://");
+    const bool here = !secure && absl::ConsumePrefix(&rest, "http://") &&
+                      (absl::StartsWith(rest, "127.0.0.1") || absl::StartsWith(rest, "localhost"));
+    absl::ConsumeSuffix(&rest, "/");
+    const bool plain = std::all_of(rest.begin(), rest.end(), [](char c) {
+      return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains(".-:[]", c);
+    });
+    if ((!secure && !here) || rest.empty() || !plain) {
+      reader_->Error(
+          page.place,
+          "owner_page: expected https:// and the name of the proxy, without a path, such "
+          "as \"https://mail.example.net\"");
+    }
+    if (config_->api_listen.empty()) {
+      reader_->Error(page.place, "owner_page: needs [api] listen");
+    }
+    config_->owner_page = absl::StrCat(secure ? "https://" : "http://", rest);
   }
 
   void ReadHttp(TomlTable* table) {
@@ -456,6 +485,7 @@ std::vector<std::string> NeedRestart(const Config& running, const Config& loaded
     changed.push_back("[http]");
   }
   if (running.api_listen != loaded.api_listen || running.api_console != loaded.api_console ||
+      running.owner_page != loaded.owner_page || running.owner_key != loaded.owner_key ||
       !same_socket(running.api_options, loaded.api_options)) {
     changed.push_back("[api]");
   }

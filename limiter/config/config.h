@@ -67,6 +67,9 @@ struct Config {
   std::string api_listen;  // an address (limiter/port/listener.h); empty: no API
   ListenOptions api_options{.mode = 0660, .group = ""};
   bool api_console = false;  // the web console beside it
+  // Where owners reach their page: "https://mail.example.net"; empty: there is none.
+  std::string owner_page;
+  std::string owner_key;  // the file of the links' key; empty: one in state_dir
 
   // Sockets of deferd-queue, one for each MTA instance; empty: deferd does not touch the queue.
   std::vector<std::string> queue_helpers;

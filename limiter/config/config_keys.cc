@@ -73,6 +73,12 @@ constexpr TomlKeyInfo kKeys[] = {
      "`\"127.0.0.1:9781\"`. Without it there is no API."},
     {"[api]", "console", "true, false", "`false`",
      "The [web console](console.md) at `/` of the same address."},
+    {"[api]", "owner_page", "address", "",
+     "Switches the [owner's page](console.md#owners-page) on: the proxy's address as owners reach "
+     "it, such as `\"https://mail.example.net\"`."},
+    {"[api]", "owner_key", "path", "",
+     "File with the key of the links to it, 32 bytes or more. Default: deferd makes one in "
+     "`state_dir`. Nodes that share a proxy need the same file."},
     {"[api]", "mode", "string", "`\"0660\"`", "File mode of the API's socket."},
     {"[api]", "group", "string", "", "Group of the API's socket: that of the proxy before it."},
     {"[shared]", "redis", "URL or list", "",

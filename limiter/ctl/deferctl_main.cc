@@ -22,6 +22,7 @@
 #include "limiter/ctl/admin_pages.h"
 #include "limiter/ctl/doctor.h"
 #include "limiter/ctl/exempt_verbs.h"
+#include "limiter/ctl/link_verbs.h"
 #include "limiter/ctl/notice_verbs.h"
 #include "limiter/ctl/page_text.h"
 #include "limiter/ctl/policy_verbs.h"
@@ -496,6 +497,7 @@ int Main(int argc, char** argv) {
   AddNoticeVerbs(&app, options, &page_verb);
   AddStateVerbs(&app, options, DEFERD_VERSION, &page_verb);
   AddTokenVerbs(&app, options, &page_verb);
+  AddLinkVerbs(&app, options, &page_verb);
   AddToolVerbs(&app, options, DEFERD_VERSION, &page_verb);
   CLI::App* doctor =
       verb(&app, "doctor", "check this installation and advise what to do", RunDoctor);

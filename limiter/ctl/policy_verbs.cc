@@ -72,6 +72,7 @@ Json RuleJson(const Rule& rule) {
           {"shadow", rule.shadow},
           {"kind", std::string(SubjectKindName(rule.kind))},
           {"unhosted", rule.unhosted},
+          {"owner_release", rule.owner_release},
           {"domains", std::move(domains)},
           {"tags", std::move(tags)},
           {"instead_of", rule.instead_of}};

@@ -33,7 +33,7 @@ const pages = {
 };
 
 // A page of a browser of its own. What its console says and whom it calls is noted.
-async function open(role, options = {}) {
+async function visit(path, options = {}) {
   const context = await browser.newContext({ timezoneId: "Asia/Tokyo", viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(60000);
@@ -46,7 +46,13 @@ async function open(role, options = {}) {
   page.on("request", (request) => {
     if (!request.url().startsWith(base)) page.troubles.push("left the origin: " + request.url());
   });
-  await page.goto(base + "/");
+  await page.goto(base + path);
+  return page;
+}
+
+// The same, with a log-in.
+async function open(role, options = {}) {
+  const page = await visit("/", options);
   assert.equal(new URL(page.url()).pathname, "/login");
   await page.getByLabel("Token").fill(tokens[role]);
   await page.keyboard.press("Enter");
@@ -393,6 +399,39 @@ for (const scheme of ["light", "dark"]) {
   assert.equal(await page.locator("tbody").count(), 0, "the queue is the whole server's");
   done(page, "a reseller sees his domains and nobody else's");
   await close(page);
+}
+
+// The owner's page: no log-in, no script, one case.
+
+{
+  const deferctl = (input, ...words) => execFileSync(process.env.CONSOLE_DEFERCTL, ["--json", ...words], { input, encoding: "utf8" });
+  const records = [...Array(8).keys()].map((number) => ({
+    id: `full${number}`, recipient: `full${number}@far.example`, login: "lea@full.example", sender: "lea@full.example",
+    outcome: "failed", reply: `552 5.2.2 Mailbox full${number === 0 ? " <img src=x onerror=alert(1)>" : ""}`,
+  }));
+  deferctl(records.map((one) => JSON.stringify(one)).join("\n") + "\n", "record", "-");
+  const path = new URL(JSON.parse(deferctl("", "link", "make", "full.example")).link).pathname;
+  for (const options of [{ colorScheme: "light" }, { colorScheme: "dark" }, { viewport: { width: 360, height: 740 } }]) {
+    const page = await visit(path, options);
+    const banner = page.locator(".banner");
+    await has(banner, "full.example", "mailboxes are full", "CASE");
+    await has(page.locator("main"), "What to do", "full0@far.example", "552 5.2.2");
+    assert.equal(await page.locator("script").count(), 0);
+    assert.equal(await page.getByText("bad.example").count(), 0, "nothing of others");
+    const narrow = options.viewport !== undefined;
+    await picture(page, narrow ? "owner-narrow" : `owner-${options.colorScheme}`);
+    if (options.colorScheme === "light") await manualPicture(page, "owner");
+    await accessible(page, `owner, ${JSON.stringify(options)}`);
+    if (narrow) {
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(wide <= 360, `the owner's page is ${wide} pixels wide at 360`);
+      await page.getByRole("button", { name: "Release" }).click();
+      await page.getByText("the block has ended").waitFor();
+    }
+    done(page, `the owner's page, ${JSON.stringify(options)}`);
+    await close(page);
+  }
+  assert.equal(JSON.parse(deferctl("", "check", "full.example")).verdict, "pass");
 }
 
 await browser.close();

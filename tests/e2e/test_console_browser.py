@@ -16,6 +16,7 @@ CONSOLE = """
 [api]
 listen = "127.0.0.1:0"
 console = true
+owner_page = "https://mail.test.example"
 [ledger]
 subjects = true
 [queue]
@@ -26,6 +27,7 @@ POLICY = """
 min_bad = 5
 percent = 50
 warn_at = 0.6
+owner_release = true
 action = { submission = "reject", local = "hold", queued = "hold", relay = "hold" }
 """
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -157,6 +157,7 @@ TEST(PolicyKeys, TheDefaultsOfTheManualAreTheDefaults) {
   EXPECT_EQ(rule.shadow, policy->rules.front().shadow);
   EXPECT_EQ(rule.kind, policy->rules.front().kind);
   EXPECT_EQ(rule.unhosted, policy->rules.front().unhosted);
+  EXPECT_EQ(rule.owner_release, policy->rules.front().owner_release);
 }
 
 TEST(PolicyKeys, WhatIsSentIsCountedInMessagesByDefault) {

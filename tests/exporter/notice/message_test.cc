@@ -240,6 +240,23 @@ TEST(NoticeMessageTest, HostileTextStaysTextInHeadersHtmlAndJson) {
   EXPECT_THAT(json, Not(HasSubstr("\n")));
 }
 
+TEST(NoticeMessageTest, AMailMayCarryALinkToThePageOfTheCase) {
+  const MailFrame frame = {.from = "d@mx.example",
+                           .to = "o@x.example",
+                           .host = "mx.example",
+                           .language = "en",
+                           .title = ""};
+  NoticeMessage message = MessageOf(Blocked(), Json(), 0, "en");
+  EXPECT_THAT(TextPart(MailText(message, frame, kMessageTime), 1), Not(HasSubstr("<a ")));
+  message.link = "https://mail.example.net/case/a.b";
+  message.link_label = "Messages & reasons";
+  const std::string mail = MailText(message, frame, kMessageTime);
+  EXPECT_THAT(TextPart(mail, 0),
+              HasSubstr("Messages & reasons: https://mail.example.net/case/a.b\r\n"));
+  EXPECT_THAT(TextPart(mail, 1), HasSubstr("<a href=\"https://mail.example.net/case/a.b\">Messages "
+                                           "&amp; reasons</a>"));
+}
+
 TEST(NoticeMessageTest, AMailIsMarkedAsAutomaticAndThreaded) {
   const MailFrame frame = {.from = "d@mx.example",
                            .to = "o@x.example",
