@@ -231,12 +231,36 @@ Json OperationOf(const Resource& resource) {
                                    {"content", Content("application/json", Json::object())}};
   operation["responses"]["default"] = Member("$ref", "#/components/responses/Problem");
   if (absl::string_view(resource.method) == "POST") {
+    operation["responses"]["202"] = Member("$ref", "#/components/responses/Late");
     Json schema = {
         {"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
     if (!required.empty()) schema["required"] = std::move(required);
     operation["requestBody"] = {{"required", true},
                                 {"content", Content("application/json", std::move(schema))}};
   }
+  return operation;
+}
+
+// Not of the table: it calls no verb.
+Json LateOperation() {
+  Json properties = Json::object();
+  properties["id"] = SchemaOf(kText);
+  properties["status"] = {{"enum", Json::array({"running", "done", "failed"})}};
+  properties["code"] = SchemaOf(kWhole);
+  properties["result"] = Json::object();
+  Json parameter = {
+      {"name", "id"}, {"in", "path"}, {"required", true}, {"schema", SchemaOf(kText)}};
+  Json operation = {{"summary", "What became of an act that was answered 202, for its token."},
+                    {"operationId", absl::StrCat("GET", kLatePath, "{id}")},
+                    {"x-deferd-role", std::string(TokenRoleName(TokenRole::kViewer))},
+                    {"x-deferd-scoped", true},
+                    {"parameters", Json::array({std::move(parameter)})}};
+  operation["responses"]["200"] = {
+      {"description", "code and result are those that the act would have been answered with."},
+      {"content", Content("application/json", {{"type", "object"},
+                                               {"required", Json::array({"id", "status"})},
+                                               {"properties", std::move(properties)}})}};
+  operation["responses"]["default"] = Member("$ref", "#/components/responses/Problem");
   return operation;
 }
 
@@ -269,6 +293,7 @@ Json OpenApi(absl::string_view version) {
     const char* const key = absl::string_view(resource.method) == "GET" ? "get" : "post";
     paths[path][key] = OperationOf(resource);
   }
+  paths[absl::StrCat(kApiRoot, kLatePath, "{id}")]["get"] = LateOperation();
   Json problem = {{"type", "object"}, {"required", Json::array({"type", "title", "status"})}};
   for (const char* text : {"type", "title", "detail"}) {
     problem["properties"][text] = SchemaOf(kText);
@@ -282,6 +307,10 @@ Json OpenApi(absl::string_view version) {
   components["responses"]["Problem"] = {
       {"description", "The request failed (RFC 9457)."},
       {"content", Content("application/problem+json", std::move(problem))}};
+  components["responses"]["Late"] = {
+      {"description", "It takes longer than usual and goes on; do not send it again."},
+      {"headers", Member("Location", {{"description", "Where its result will be, for an hour."},
+                                      {"schema", SchemaOf(kText)}})}};
   document["security"] = Json::array({Member("token", Json::array())});
   return document;
 }

@@ -18,6 +18,8 @@
 namespace deferd {
 
 inline constexpr char kApiRoot[] = "/api/v1";
+// Below it, with an id: what became of an act that was answered 202 (late_results.h).
+inline constexpr char kLatePath[] = "/late/";
 
 enum class ParameterType { kText, kWhole, kFlag };
 

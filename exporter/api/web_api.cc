@@ -71,25 +71,15 @@ HttpReply TooMany() {
   return reply;
 }
 
-// In place of an answer that took too long, or never began.
-HttpReply Late(bool acts, bool begun) {
+// In place of an answer to a question that took too long, or to a request that never began.
+HttpReply TooLate(bool begun) {
   if (!begun) {
     HttpReply reply =
         Problem(503, "Service Unavailable", "the server is busy; nothing was done, so try again");
     reply.headers.emplace_back("Retry-After", "5");
     return reply;
   }
-  if (!acts) {
-    return Problem(504, "Gateway Timeout", "this takes too long; ask for less, or a shorter time");
-  }
-  // Not an error: it is being done, and to ask again could do it twice.
-  return {.code = 202,
-          .reason = "Accepted",
-          .type = kJson,
-          .body = DumpPretty({{"status", "running"},
-                              {"detail",
-                               "this takes longer than usual and goes on; do not send it again. "
-                               "deferd's log says how it ended"}})};
+  return Problem(504, "Gateway Timeout", "this takes too long; ask for less, or a shorter time");
 }
 
 // Whether `path`, below kApiRoot, is the resource's; `*subject` is then its {subject}.
@@ -273,6 +263,9 @@ HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
   if (!absl::ConsumePrefix(&path, kApiRoot)) {
     return NoSuchResource();
   }
+  if (absl::ConsumePrefix(&path, kLatePath)) {
+    return AnswerLate(std::string(path), request, token);
+  }
   std::string allowed;
   for (const Resource& resource : Resources()) {
     std::string subject;
@@ -301,17 +294,22 @@ HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
     }
     HttpReply reply;
     reply.owner = token.name;
-    reply.late = [acts](bool begun) { return Late(acts, begun); };
+    auto outcome = std::make_shared<LateOutcome>();
+    reply.late = [this, acts, token, outcome](bool begun) {
+      return acts && begun ? LateAct(token, outcome) : TooLate(begun);
+    };
     reply.work = [caller = parts_.caller, tokens = parts_.tokens, clock = parts_.clock, &resource,
-                  subject, given = *std::move(args), token] {
+                  subject, given = *std::move(args), token, outcome] {
       // It may have waited, and the token is not what it was.
       const std::optional<Token> now = tokens->FindByHash(token.hash, clock->Now());
       if (!now.has_value() || !now->SameRights(token)) {
         return Unauthorized("this token was revoked, changed or expired while the request waited");
       }
       const absl::StatusOr<Json> result = caller->Run(resource, subject, given, token);
-      return result.ok() ? HttpReply{.type = kJson, .body = DumpPretty(*result)}
-                         : ProblemOf(result.status());
+      HttpReply done = result.ok() ? HttpReply{.type = kJson, .body = DumpPretty(*result)}
+                                   : ProblemOf(result.status());
+      if (absl::string_view(resource.method) == "POST") outcome->Set(done.code, done.body);
+      return done;
     };
     return reply;
   }
@@ -321,6 +319,40 @@ HttpReply WebApi::AnswerToken(const HttpRequest& request, const Token& token) {
     return reply;
   }
   return NoSuchResource();
+}
+
+// Not an error: it is being done, and to ask again could do it twice.
+HttpReply WebApi::LateAct(const Token& token, const std::shared_ptr<const LateOutcome>& outcome) {
+  Json json = {{"status", "running"},
+               {"detail", "this takes longer than usual and goes on; do not send it again"}};
+  HttpReply reply{.code = 202, .reason = "Accepted", .type = kJson};
+  const std::string id = late_.Add(token, outcome, parts_.clock->Now());
+  if (!id.empty()) {
+    const std::string address = absl::StrCat(kApiRoot, kLatePath, id);
+    json["result"] = address;
+    reply.headers.emplace_back("Location", address);
+    reply.headers.emplace_back("Retry-After", "5");
+  }
+  reply.body = DumpPretty(json);
+  return reply;
+}
+
+HttpReply WebApi::AnswerLate(const std::string& id, const HttpRequest& request,
+                             const Token& token) {
+  if (request.method != "GET") {
+    HttpReply reply = Problem(405, "Method Not Allowed", "use GET");
+    reply.headers.emplace_back("Allow", "GET");
+    return reply;
+  }
+  const std::optional<Json> found = late_.Find(id, token, parts_.clock->Now());
+  if (!found.has_value()) {
+    return Problem(404, "Not Found",
+                   "no result of this token is kept here: results are kept for an hour, until "
+                   "deferd is restarted; deferd's log says how each act ended");
+  }
+  HttpReply reply{.type = kJson, .body = DumpPretty(*found)};
+  if (Field(*found, "status") == "running") reply.headers.emplace_back("Retry-After", "5");
+  return reply;
 }
 
 HttpReply WebApi::StreamEvents(const HttpRequest& request, const Token& token,

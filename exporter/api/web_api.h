@@ -10,11 +10,13 @@
 #ifndef DEFERD_EXPORTER_API_WEB_API_H_
 #define DEFERD_EXPORTER_API_WEB_API_H_
 
+#include <memory>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "exporter/api/caller.h"
+#include "exporter/api/late_results.h"
 #include "exporter/api/rate.h"
 #include "exporter/api/token_book.h"
 #include "exporter/http_server.h"
@@ -40,11 +42,14 @@ class WebApi {
   HttpReply AnswerToken(const HttpRequest& request, const Token& token);
   HttpReply StreamEvents(const HttpRequest& request, const Token& token, const Json& args) const;
   HttpReply RefuseStranger(const HttpRequest& request);
+  HttpReply AnswerLate(const std::string& id, const HttpRequest& request, const Token& token);
+  HttpReply LateAct(const Token& token, const std::shared_ptr<const LateOutcome>& outcome);
   void LogExpired(const Token& token, absl::Time now);
 
   const Parts parts_;
   TokenRates rates_;
   StrangerRates strangers_;
+  LateResults late_;
   absl::flat_hash_map<std::string, absl::Time> expired_;  // by token: when its use was last logged
 };
 
