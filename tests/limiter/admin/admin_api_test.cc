@@ -253,6 +253,19 @@ TEST_F(AdminApiTest, AnUncheckedPassTellsCauseAndAge) {
   EXPECT_EQ((*check)["age_seconds"], 90);
 }
 
+TEST_F(AdminApiTest, AnUnblockCanBeOfOneCaseAlone) {
+  BlockByRule();
+  const std::string id = (*Ask("why", {{"subject", "a.example"}}))["case"]["id"];
+  ASSERT_THAT(Ask("block", {{"subject", "a.example"}, {"for", "1h"}, {"reason", "unpaid"}}),
+              IsOk());
+  EXPECT_THAT(Ask("unblock", {{"subject", "a.example"}, {"case", id}}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("does not block it any more")));
+  const std::optional<Case> open = OpenCase("a.example");
+  ASSERT_TRUE(open.has_value()) << "what a person did meanwhile stays";
+  EXPECT_THAT(Ask("unblock", {{"subject", "a.example"}, {"case", open->id}}), IsOk());
+  EXPECT_FALSE(OpenCase("a.example").has_value());
+}
+
 TEST_F(AdminApiTest, WhyHasCountsRulesCaseAndRecord) {
   BlockByRule();
   absl::StatusOr<Json> why = Ask("why", {{"subject", "a.example"}});
