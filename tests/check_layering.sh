@@ -27,7 +27,7 @@ declare -A may=(
   [exporter/notice]="policy limiter/port limiter/localrpc limiter/config/notice_config.h limiter/store"
   [limiter/notify_helper]="policy limiter/port limiter/localrpc"
   [exporter/api]="exporter policy limiter/port limiter/localrpc/json.h limiter/admin limiter/events.h"
-  [exporter/console]="exporter exporter/api policy limiter/port limiter/localrpc/json.h limiter/ctl/case_words.h limiter/ctl/page_text.h limiter/ctl/why_head.h"
+  [exporter/console]="exporter exporter/api policy limiter/port limiter/localrpc/json.h limiter/cases/case.h limiter/ctl/case_words.h limiter/ctl/page_text.h limiter/ctl/why_head.h"
   [exporter]="policy limiter/port limiter/events.h limiter/store limiter/admin"
 )
 

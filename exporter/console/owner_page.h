@@ -28,7 +28,7 @@
 #include "exporter/api/owner_link.h"
 #include "exporter/api/rate.h"
 #include "exporter/http_server.h"
-#include "limiter/events.h"
+#include "limiter/cases/case.h"
 #include "limiter/port/clock.h"
 #include "policy/policy.h"
 
