@@ -36,6 +36,7 @@ SCRIPTS = {
     "exim_rcpt.py": ("questions of a real Exim", ["{build}/tests/bench/floor_server"]),
     "question_under_load.py": ("questions under load", []),
     "notice_latency.py": ("questions while notices go out", []),
+    "web_speed.py": ("the console, /metrics and live pages", []),
     "peers.py": ("other programs", []),
     "shared_latency.py": ("from one node's log to another node's answer", []),
 }
