@@ -176,7 +176,7 @@ for (const scheme of ["light", "dark"]) {
     ["Archived", "archived", "archived@far.example", "sent@far.example"],
     ["Filtered", "filtered", "filtered@far.example", "sent@far.example"],
     ["Rejected", "rejected", "rejected@far.example", "sent@far.example"],
-    ["Blocked", "held", "kim@shop.example", "sent@far.example"],
+    ["Blocked", "frozen", "kim@shop.example", "sent@far.example"],
     ["Failures", "expired", "expired@far.example", "sent@far.example"],
   ]) {
     await page.goto(base + "/track");
