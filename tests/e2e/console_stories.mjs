@@ -291,7 +291,8 @@ for (const scheme of ["light", "dark"]) {
   await page.getByLabel("Count by").selectOption({ label: "reason" });
   await page.getByRole("button", { name: "Show" }).click();
   await has(row(page, "asked to wait"), "1");
-  await has(row(page, "not tried yet"), "2");
+  await has(row(page, "not tried yet"), "1");
+  await has(row(page, "frozen"), "1");
   await page.getByLabel("Count by").selectOption({ label: "age" });
   await page.getByRole("button", { name: "Show" }).click();
   await has(row(page, "less than 1 hour"), "3");
