@@ -21,7 +21,7 @@
 namespace deferd {
 namespace {
 
-constexpr int64_t kMessages = 50;
+constexpr int64_t kOwnMessages = 50;
 constexpr size_t kMaxCases = 1000;  // whose requests are counted
 constexpr char kOurPeople[] = "the administrator of this server";
 
@@ -168,7 +168,7 @@ void WriteMessages(Html* html, const OwnerPage::Parts& parts, const OwnersCase& 
   const absl::Time since = opened.record.since - opened.record.window;
   absl::StatusOr<Json> page = parts.caller->Run(
       ResourceAt("GET", "/subjects/{subject}/attempts"), opened.record.subject.ToString(),
-      {{"since", FormatUtc(since)}, {"outcome", "bad"}, {"limit", kMessages}}, opened.token);
+      {{"since", FormatUtc(since)}, {"outcome", "bad"}, {"limit", kOwnMessages}}, opened.token);
   if (!page.ok()) {
     html->Put("p", "Your messages cannot be read now. Load the page again in a minute.");
     return;
