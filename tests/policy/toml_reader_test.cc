@@ -22,7 +22,7 @@ using testing::IsEmpty;
 using testing::Pair;
 using testing::StartsWith;
 
-std::unique_ptr<TomlReader> Read(absl::string_view text) {
+std::unique_ptr<TomlReader> ReaderOf(absl::string_view text) {
   absl::StatusOr<std::unique_ptr<TomlReader>> reader = TomlReader::Parse(text, "x.toml");
   EXPECT_THAT(reader, IsOk());
   return *std::move(reader);
@@ -32,7 +32,7 @@ std::string MessageOf(const absl::Status& status) { return std::string(status.me
 
 TEST(TomlReader, HandsOutValuesByKey) {
   auto reader =
-      Read("s = \"a\"\nb = true\ni = 7\nd = \"90s\"\none = \"a\"\nmany = [\"a\", \"b\"]\n");
+      ReaderOf("s = \"a\"\nb = true\ni = 7\nd = \"90s\"\none = \"a\"\nmany = [\"a\", \"b\"]\n");
   TomlTable* root = reader->root();
   EXPECT_EQ(root->String("s")->text, "a");
   EXPECT_EQ(root->Bool("b"), true);
@@ -45,7 +45,7 @@ TEST(TomlReader, HandsOutValuesByKey) {
 }
 
 TEST(TomlReader, AbsentKeysAreNoMistake) {
-  auto reader = Read("");
+  auto reader = ReaderOf("");
   TomlTable* root = reader->root();
   EXPECT_FALSE(root->Has("x"));
   EXPECT_FALSE(root->IsTable("x"));
@@ -60,7 +60,7 @@ TEST(TomlReader, AbsentKeysAreNoMistake) {
 }
 
 TEST(TomlReader, KnowsPlaces) {
-  auto reader = Read("\n  s = \"ü\"  \n[t]\nlist = [\"ü\", \"b\"]\n");
+  auto reader = ReaderOf("\n  s = \"ü\"  \n[t]\nlist = [\"ü\", \"b\"]\n");
   TomlTable* root = reader->root();
   EXPECT_EQ(root->String("s")->place.line, 2);
   EXPECT_EQ(root->String("s")->place.column, 7);
@@ -72,7 +72,7 @@ TEST(TomlReader, KnowsPlaces) {
 }
 
 TEST(TomlReader, TablesComeInTheOrderOfTheFile) {
-  auto reader = Read("[rule.b]\n[rule.a]\nx = 1\n[rule]\nc = {}\n");
+  auto reader = ReaderOf("[rule.b]\n[rule.a]\nx = 1\n[rule]\nc = {}\n");
   auto tables = reader->root()->Tables("rule");
   ASSERT_EQ(tables.size(), 3u);
   EXPECT_EQ(tables[0].first, "b");
@@ -83,7 +83,8 @@ TEST(TomlReader, TablesComeInTheOrderOfTheFile) {
 }
 
 TEST(TomlReader, WrongTypesAreMistakes) {
-  auto reader = Read("s = 1\nb = \"yes\"\ni = 1.0\nd = 60\nl = [1, \"a\"]\nt = []\nr = {x = 1}\n");
+  auto reader =
+      ReaderOf("s = 1\nb = \"yes\"\ni = 1.0\nd = 60\nl = [1, \"a\"]\nt = []\nr = {x = 1}\n");
   TomlTable* root = reader->root();
   EXPECT_FALSE(root->String("s").has_value());
   EXPECT_FALSE(root->Bool("b").has_value());
@@ -105,7 +106,7 @@ TEST(TomlReader, WrongTypesAreMistakes) {
 
 TEST(TomlReader, IntegersHaveARange) {
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
-  auto reader = Read("low = 0\nhigh = 6\nnegative = -1\n");
+  auto reader = ReaderOf("low = 0\nhigh = 6\nnegative = -1\n");
   reader->root()->Integer("low", 1, 5);
   reader->root()->Integer("high", 1, 5);
   reader->root()->Integer("negative", 1, kMost);
@@ -116,7 +117,7 @@ TEST(TomlReader, IntegersHaveARange) {
 }
 
 TEST(TomlReader, UnknownKeysNameTheNearest) {
-  auto reader = Read("precent = 1\nMIN_BAD = 1\nxyzzy = 1\n\"a\\nb\" = 1\n[t]\nq = 1\n");
+  auto reader = ReaderOf("precent = 1\nMIN_BAD = 1\nxyzzy = 1\n\"a\\nb\" = 1\n[t]\nq = 1\n");
   TomlTable* root = reader->root();
   root->Integer("percent", 1, 9);
   root->Integer("min_bad", 1, 9);
@@ -130,7 +131,7 @@ TEST(TomlReader, UnknownKeysNameTheNearest) {
 }
 
 TEST(TomlReader, MistakesOfTheCallerComeInOrderAndOnce) {
-  auto reader = Read("a = 1\nb = 1\n");
+  auto reader = ReaderOf("a = 1\nb = 1\n");
   TomlTable* root = reader->root();
   reader->Error(root->PlaceOf("b"), "b is\nbad");
   root->String("a");
@@ -188,13 +189,13 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(TomlReader, DotsOutsideOfKeysAreFree) {
   const std::string dots(100, '.');
   const std::string addresses = Times(100, "\"a.b.c\", ");
-  Read(absl::StrCat("# ", dots, "\na = \"", dots, "\"\nb = '", dots, "'\nc = [", addresses,
-                    "]\nd = \"\"\"\n", dots, "\"\"\"\ne = '''\n", dots, "'''\nf = \"\\\"", dots,
-                    "\"\n"));
+  ReaderOf(absl::StrCat("# ", dots, "\na = \"", dots, "\"\nb = '", dots, "'\nc = [", addresses,
+                        "]\nd = \"\"\"\n", dots, "\"\"\"\ne = '''\n", dots, "'''\nf = \"\\\"", dots,
+                        "\"\n"));
 }
 
 TEST(TomlReader, TakesWindowsFilesAndMarks) {
-  auto reader = Read(
+  auto reader = ReaderOf(
       "\xEF\xBB\xBF"
       "a = 1\r\nb = 2\r\n");
   EXPECT_EQ(reader->root()->Integer("b", 0, 9), 2);
