@@ -1,22 +1,21 @@
 #include "policy/owner_release.h"
 
-#include <cstdint>
-
 namespace deferd {
+namespace {
 
-absl::string_view WhyOwnerMayNotRelease(const std::vector<AnsweredClass>& answers) {
-  int64_t all = 0, spam = 0, unknown = 0, unclear = 0;
-  for (const AnsweredClass& one : answers) {
-    const int64_t count = one.counted + one.left_out;
+struct ReleaseTally {
+  int64_t all = 0, unknown = 0, unclear = 0;
+
+  void Add(const AnswersToRelease& one, int64_t count) {
     all += count;
     switch (one.reply_class) {
-      case ReplyClass::kContent:
-      case ReplyClass::kReputation:
-        spam += count;
-        break;
       case ReplyClass::kInvalidRecipient:
       case ReplyClass::kMailboxDisabled:
         unknown += count;
+        break;
+      case ReplyClass::kDnsRouting:
+        // A domain that does not exist makes the address one that does not either.
+        if (one.permanent) unknown += count;
         break;
       case ReplyClass::kPolicy:
       case ReplyClass::kUnclassified:
@@ -26,10 +25,26 @@ absl::string_view WhyOwnerMayNotRelease(const std::vector<AnsweredClass>& answer
         break;
     }
   }
-  if (all <= 0) return "the answers of the receiving servers are not known";
-  if (spam > 0) return "receiving servers refused the mail as spam, or for its sender's reputation";
-  if (unknown * 10 >= all) return "too many of the addresses do not exist";
-  if (unclear * 2 >= all) return "most receiving servers gave no reason";
+};
+
+}  // namespace
+
+absl::string_view WhyOwnerMayNotRelease(const std::vector<AnswersToRelease>& answers) {
+  ReleaseTally counted, all;
+  bool spam = false;
+  for (const AnswersToRelease& one : answers) {
+    spam |=
+        (one.reply_class == ReplyClass::kContent || one.reply_class == ReplyClass::kReputation) &&
+        one.counted + one.left_out > 0;
+    counted.Add(one, one.counted);
+    all.Add(one, one.counted + one.left_out);
+  }
+  if (spam) return "receiving servers refused the mail as spam, or for its sender's reputation";
+  if (counted.all <= 0) return "the answers of the receiving servers are not known";
+  for (const ReleaseTally& tally : {counted, all}) {
+    if (tally.unknown * 10 >= tally.all) return "too many of the addresses do not exist";
+    if (tally.unclear * 2 >= tally.all) return "most receiving servers gave no reason";
+  }
   return "";
 }
 

@@ -20,6 +20,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "exporter/api/secret.h"
 #include "limiter/admin/track_args.h"
 #include "limiter/port/replace_file.h"
@@ -71,6 +72,13 @@ absl::StatusOr<std::string> MakeKey(const std::string& path) {
   return key;
 }
 
+// The local part, as far as it chooses a mailbox: "Bob+news@" is the mailbox of "bob@".
+std::string MailboxOf(absl::string_view address) {
+  absl::string_view local = address.substr(0, address.rfind('@'));
+  if (absl::ConsumePrefix(&local, "\"")) absl::ConsumeSuffix(&local, "\"");
+  return absl::AsciiStrToLower(local.substr(0, local.find('+')));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<OwnerLinks>> OwnerLinks::Open(std::string base,
@@ -89,18 +97,15 @@ bool OwnerLinks::Serves(const Subject& subject) {
          DomainName::Parse(subject.DomainPart()).ok();
 }
 
-bool OwnerLinks::IsOutside(absl::string_view address, const Subject& subject) {
-  const size_t at = address.rfind('@');
-  if (at == absl::string_view::npos) return false;
-  if (subject.kind == SubjectKind::kLogin) {
-    // "bob+news@" is the mailbox of "bob@".
-    const absl::string_view local = address.substr(0, std::min(at, address.find('+')));
-    return !absl::EqualsIgnoreCase(absl::StrCat(local, address.substr(at)), subject.id);
+bool OwnerLinks::IsOutside(absl::string_view address, const Subject& subject, bool named) {
+  const absl::StatusOr<DomainName> domain = DomainName::OfAddress(address);
+  const absl::StatusOr<DomainName> blocked = DomainName::Parse(subject.DomainPart());
+  if (!domain.ok() || !blocked.ok()) return false;
+  if (*domain != *blocked && !absl::EndsWith(domain->text(), absl::StrCat(".", blocked->text()))) {
+    return true;
   }
-  const absl::StatusOr<DomainName> domain = DomainName::Parse(address.substr(at + 1));
-  if (!domain.ok()) return false;
-  const absl::string_view blocked = subject.DomainPart();
-  return domain->text() != blocked && !absl::EndsWith(domain->text(), absl::StrCat(".", blocked));
+  const bool whole = subject.kind == SubjectKind::kDomain || subject.kind == SubjectKind::kForward;
+  return named && !whole && MailboxOf(address) != MailboxOf(subject.id);
 }
 
 std::string OwnerLinks::Mac(absl::string_view purpose, absl::string_view text) const {

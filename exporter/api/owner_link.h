@@ -46,9 +46,10 @@ class OwnerLinks {
   // Whether there is a page for such a subject: a domain, or a login or forwarded mail of one.
   // Names of other kinds are free text, so nobody could say whose they are.
   static bool Serves(const Subject& subject);
-  // Whether mail to the address stays out of the reach of whoever sends as the subject: of the
-  // blocked domain (and names below), or of the blocked login.
-  static bool IsOutside(absl::string_view address, const Subject& subject);
+  // Whether mail to the address stays out of the reach of whoever sends as the subject: it is in no
+  // name of the subject's domain. `named`: the operator names this address as the owner's, who then
+  // may read it in the domain of a blocked login, but not in the login's own mailbox.
+  static bool IsOutside(absl::string_view address, const Subject& subject, bool named);
 
   // The whole link; "" if Serves says no, or the library fails.
   std::string LinkTo(absl::string_view case_id, const Subject& subject, absl::Time now) const;

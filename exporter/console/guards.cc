@@ -29,7 +29,6 @@ bool IsFromElsewhere(const HttpRequest& request) {
 void AddGuards(PageKind kind, HttpReply* reply) {
   static constexpr std::pair<const char*, const char*> kGuards[] = {
       {"X-Frame-Options", "DENY"},
-      {"Referrer-Policy", "same-origin"},
       {"Cross-Origin-Opener-Policy", "same-origin"},
       {"Cross-Origin-Resource-Policy", "same-origin"}};
   if (kind == PageKind::kConsole) {
@@ -37,11 +36,15 @@ void AddGuards(PageKind kind, HttpReply* reply) {
         "Content-Security-Policy",
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src "
         "'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'");
+    reply->headers.emplace_back("Referrer-Policy", "same-origin");
   } else {
     reply->headers.emplace_back("Content-Security-Policy",
                                 "default-src 'none'; style-src 'self'; form-action 'self'; "
                                 "base-uri 'none'; frame-ancestors 'none'");
     reply->headers.emplace_back("X-Robots-Tag", "noindex, nofollow");
+    // Its address is a secret, which not even the request for the stylesheet repeats: a proxy's log
+    // may keep it.
+    reply->headers.emplace_back("Referrer-Policy", "strict-origin");
   }
   for (const auto& [name, value] : kGuards) reply->headers.emplace_back(name, value);
 }

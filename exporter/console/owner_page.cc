@@ -16,14 +16,15 @@
 #include "limiter/ctl/page_text.h"
 #include "limiter/ctl/why_head.h"
 #include "limiter/port/log.h"
-#include "policy/owner_release.h"
 
 namespace deferd {
 namespace {
 
 constexpr int64_t kOwnMessages = 50;
-constexpr size_t kMaxCases = 1000;  // whose requests are counted
+constexpr size_t kMaxCases = 1000;        // whose requests are counted
+constexpr char kPoolName[] = "(owners)";  // no token can have it
 constexpr char kOurPeople[] = "the administrator of this server";
+constexpr char kAskThem[] = "The administrator of this server can.";
 
 // One case as its owner's link opens it.
 struct OwnersCase {
@@ -69,18 +70,6 @@ std::optional<OwnersCase> Opened(const OwnerPage::Parts& parts, const std::strin
                     .now = now};
 }
 
-std::vector<AnsweredClass> AnswersOf(const Json& why) {
-  std::vector<AnsweredClass> answers;
-  const Json& causes = At(why, "causes");
-  // What was not looked at may have been spam.
-  if (!Flag(causes, "all")) return answers;
-  for (const Json& one : At(causes, "answers")) {
-    answers.push_back({ParseReplyClass(Field(one, "class")).value_or(ReplyClass::kUnclassified),
-                       Number(one, "count"), Number(one, "left_out")});
-  }
-  return answers;
-}
-
 // Whether the rule lets owners release at all.
 bool RuleAllows(const OwnerPage::Parts& parts, const Case& record) {
   if (record.manual || record.state != CaseState::kBlocked) return false;
@@ -89,13 +78,13 @@ bool RuleAllows(const OwnerPage::Parts& parts, const Case& record) {
   return rule != nullptr && rule->owner_release && record.measure.what == Measure::What::kBad;
 }
 
-// Why the owner may not release now, as a clause; empty: he may.
-std::string WhyNoRelease(const OwnerPage::Parts& parts, const OwnersCase& opened, const Json& why) {
+// Why the owner may not release now, as a clause; empty: the owner may.
+std::string WhyNoRelease(const OwnerPage::Parts& parts, const OwnersCase& opened) {
   if (!RuleAllows(parts, opened.record)) return "the rule that stopped the mail does not allow it";
   if (opened.now - parts.last_release(opened.record.subject) < OwnerPage::kReleaseEvery) {
     return "you have done so within the last 24 hours";
   }
-  return std::string(WhyOwnerMayNotRelease(AnswersOf(why)));
+  return parts.why_not(opened.record, opened.now);
 }
 
 absl::StatusOr<Json> ReadWhy(const OwnerPage::Parts& parts, const OwnersCase& opened) {
@@ -149,11 +138,11 @@ void WriteWhatToDo(Html* html, const OwnersCase& opened, const Json& why) {
 }
 
 void WriteRelease(Html* html, const OwnerPage::Parts& parts, const OwnersCase& opened,
-                  const Json& why, const std::string& link) {
+                  const std::string& link) {
   if (!RuleAllows(parts, opened.record)) return;
   html->Put("h2", "Release it yourself");
-  if (const std::string clause = WhyNoRelease(parts, opened, why); !clause.empty()) {
-    html->Put("p", absl::StrCat("You cannot release it yourself: ", clause, "."));
+  if (const std::string clause = WhyNoRelease(parts, opened); !clause.empty()) {
+    html->Put("p", absl::StrCat("You cannot release it yourself: ", clause, ". ", kAskThem));
     return;
   }
   const Html::Scope form = html->InForm("post", OwnerUrl(link), {{"class", "card release"}});
@@ -204,7 +193,7 @@ HttpReply CasePage(const OwnerPage::Parts& parts, const std::string& link) {
   return PlainPage(200, subject, [&](Html* html) {
     WriteBanner(html, *opened, *why);
     WriteWhatToDo(html, *opened, *why);
-    WriteRelease(html, parts, *opened, *why, link);
+    WriteRelease(html, parts, *opened, link);
     WriteMessages(html, parts, *opened);
     html->PutAs(
         "p", "faint",
@@ -218,20 +207,38 @@ HttpReply ReleaseCase(const OwnerPage::Parts& parts, const std::string& link) {
   if (!opened.has_value()) return NoSuchLink();
   const std::string subject = opened->record.subject.ToString();
   if (opened->closed()) return RedirectTo(OwnerUrl(link));
-  const absl::StatusOr<Json> why = ReadWhy(parts, *opened);
+  // Reads the counts of the other nodes, too.
   const std::string clause =
-      why.ok() ? WhyNoRelease(parts, *opened, *why) : "nothing can be read now";
+      ReadWhy(parts, *opened).ok() ? WhyNoRelease(parts, *opened) : "nothing can be read now";
   const absl::Status done =
       clause.empty() ? parts.release(opened->record) : absl::FailedPreconditionError(clause);
   spdlog::info("release of {} ({}) by {}: {}", subject, opened->record.id, kOwnerName,
                done.ok() ? "done" : done.message());
   if (done.ok() || absl::IsNotFound(done)) return RedirectTo(OwnerUrl(link));
   return Refused(409, "Not released",
-                 clause.empty() ? "It cannot be done now. Try again in a minute."
-                                : absl::StrCat("You cannot release it yourself: ", clause, "."));
+                 clause.empty()
+                     ? "It cannot be done now. Try again in a minute."
+                     : absl::StrCat("You cannot release it yourself: ", clause, ". ", kAskThem));
+}
+
+HttpReply TooMany() {
+  HttpReply reply = Refused(429, "Too many requests", "Wait a minute and load the page again.");
+  reply.headers.emplace_back("Retry-After", "60");
+  return reply;
 }
 
 }  // namespace
+
+std::shared_ptr<void> BusyCases::Begin(const std::string& id) {
+  MutexLock lock(&mutex_);
+  if (!ids_.insert(id).second) return nullptr;
+  return {this, [self = shared_from_this(), id](void*) { self->End(id); }};
+}
+
+void BusyCases::End(const std::string& id) {
+  MutexLock lock(&mutex_);
+  ids_.erase(id);
+}
 
 OwnerPage::OwnerPage(Parts parts)
     : parts_(std::make_shared<const Parts>(std::move(parts))), strangers_(5, 20) {}
@@ -274,29 +281,31 @@ HttpReply OwnerPage::AnswerLink(const HttpRequest& request) {
   const std::optional<OwnerLinks::Claim> claim = parts_->links->Check(link, now);
   if (!claim.has_value()) {
     if (strangers_.Take(now)) return NoSuchLink();
-    HttpReply reply = Refused(429, "Too many requests", "Wait a minute and load the page again.");
-    reply.headers.emplace_back("Retry-After", "60");
-    return reply;
+    return TooMany();
   }
   if (cases_.size() >= kMaxCases) cases_.clear();
   if (!cases_.try_emplace(claim->case_id, Bucket(0.5, 20)).first->second.Take(now)) {
-    HttpReply reply = Refused(429, "Too many requests", "Wait a minute and load the page again.");
-    reply.headers.emplace_back("Retry-After", "60");
-    return reply;
+    return TooMany();
   }
   HttpReply reply;
-  reply.owner = kOwnerName;  // all owners together get what a token gets
-  if (!acts) {
-    reply.work = [parts = parts_, link] { return CasePage(*parts, link); };
+  reply.owner = kPoolName;  // all owners together get what a token gets
+  const auto in_work = [&](HttpReply (*answer)(const Parts&, const std::string&)) {
+    std::shared_ptr<void> turn = busy_->Begin(claim->case_id);
+    if (turn == nullptr) return TooMany();
+    reply.work = [parts = parts_, link, answer, turn = std::move(turn)]() mutable {
+      HttpReply done = answer(*parts, link);
+      turn.reset();  // before the client hears of it
+      return done;
+    };
     return reply;
-  }
+  };
+  if (!acts) return in_work(&CasePage);
   const std::optional<Form> form = Form::Parse(request.body);
   if (request.content_type != kFormType || IsFromElsewhere(request) || !form.has_value() ||
       !SameSecret(form->Get("secret"), parts_->links->FormSecret(link))) {
     return Refused(403, "Not released", "This form is not of this page. Load the page again.");
   }
-  reply.work = [parts = parts_, link] { return ReleaseCase(*parts, link); };
-  return reply;
+  return in_work(&ReleaseCase);
 }
 
 }  // namespace deferd

@@ -6,9 +6,9 @@
 // expired or was revoked, or whose case is unknown or ended more than kGrace ago opens nothing, and
 // all of these are answered alike.
 //
-// Where the rule says `owner_release`, the owner may end the block once a day, unless the answers
-// forbid it (policy/owner_release.h); the record says that "owner" did. A GET changes nothing, so
-// that programs that follow links in mail release nobody.
+// Where the rule says `owner_release`, the owner may end the block once a day, unless what is known
+// or not known forbids it (limiter/admin/owner_evidence.h); the record says that "owner" did. A GET
+// changes nothing, so that programs that follow links in mail release nobody.
 //
 // No sockets. Not thread-safe: called on the HTTP server's thread; what reads or changes something
 // is left to a worker (HttpReply::work).
@@ -21,7 +21,9 @@
 #include <optional>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "exporter/api/caller.h"
@@ -30,12 +32,27 @@
 #include "exporter/http_server.h"
 #include "limiter/cases/case.h"
 #include "limiter/port/clock.h"
+#include "limiter/port/mutex.h"
 #include "policy/policy.h"
 
 namespace deferd {
 
 // Who has done what is done through the page, in the record.
 inline constexpr char kOwnerName[] = "owner";
+
+// The cases of which a request is in work: one of each, so that no owner keeps the others waiting.
+// Safe from any thread.
+class BusyCases : public std::enable_shared_from_this<BusyCases> {
+ public:
+  // Ends when the last copy of the result does; null: one is in work.
+  std::shared_ptr<void> Begin(const std::string& id);
+
+ private:
+  void End(const std::string& id);
+
+  Mutex mutex_;
+  absl::flat_hash_set<std::string> ids_ ABSL_GUARDED_BY(mutex_);
+};
 
 class OwnerPage {
  public:
@@ -50,6 +67,9 @@ class OwnerPage {
     std::function<std::shared_ptr<const Policy>()> policy;
     // When the subject's owner last ended a block; InfinitePast: never.
     std::function<absl::Time(const Subject& subject)> last_release;
+    // Why the owner may not end a block that the rule lets owners end, as a clause; empty: nothing
+    // forbids it.
+    std::function<std::string(const Case& record, absl::Time now)> why_not;
     // Ends the case, if it is still the one that blocks the subject.
     std::function<absl::Status(const Case& record)> release;
   };
@@ -66,6 +86,7 @@ class OwnerPage {
   const std::shared_ptr<const Parts> parts_;  // workers may outlive a request
   Bucket strangers_;
   absl::flat_hash_map<std::string, Bucket> cases_;  // by id
+  const std::shared_ptr<BusyCases> busy_ = std::make_shared<BusyCases>();
 };
 
 }  // namespace deferd

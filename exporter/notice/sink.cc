@@ -59,7 +59,9 @@ class MailSink : public Sink {
                           static_cast<int>(notices.size()) - 1, language)
               : StormMessage(notices, language);
       if (one_thread && config_.ToOwner() && parts_.link) {
-        message.link = parts_.link(newest, to.first);
+        const auto known = config_.owners.find(newest.domain);
+        const bool named = known != config_.owners.end() && known->second.address == to.first;
+        message.link = parts_.link(newest, to.first, named);
         message.link_label = std::string(CatalogueOf(language).page);
       }
       MailFrame frame = {.from = config_.from,

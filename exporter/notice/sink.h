@@ -23,8 +23,8 @@ struct SinkParts {
   // The page of a subject, as WhyJson gives it; null if nothing is known of it.
   std::function<Json(const std::string& subject)> why;
   // The link to the owner's page of the notice's case, for mail to its owner's address; "": none.
-  // May be empty.
-  std::function<std::string(const Notice& notice, const std::string& address)> link;
+  // `named`: the operator's list of owners names the address. May be empty.
+  std::function<std::string(const Notice& notice, const std::string& address, bool named)> link;
   // Where mail is marked as deferd's own; null: nowhere.
   OwnMail* own_mail = nullptr;
 };

@@ -112,13 +112,12 @@ void RunningDaemon::StartNotices() {
   parts.outbox = &outbox_;
   parts.clock = &clock_;
   parts.zone = config_.zone;
-  parts.sink = {
-      .node = state_dir_->node(),
-      .host = HostName(),
-      .why = [this](const std::string& subject) { return WhyOf(subject); },
-      .link = [this](const Notice& notice,
-                     const std::string& address) { return OwnerLinkFor(notice, address); },
-      .own_mail = &own_mail_};
+  parts.sink = {.node = state_dir_->node(),
+                .host = HostName(),
+                .why = [this](const std::string& subject) { return WhyOf(subject); },
+                .link = [this](const Notice& notice, const std::string& address,
+                               bool named) { return OwnerLinkFor(notice, address, named); },
+                .own_mail = &own_mail_};
   parts.save = [this] { committer_.Commit().IgnoreError(); };
   parts.has_tag = [this](const std::string& subject, const std::string& domain,
                          const std::string& tag) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "exporter/api/owner_link.h"
 #include "exporter/console/owner_page.h"
+#include "limiter/admin/owner_evidence.h"
 #include "limiter/app/running_daemon.h"
 #include "limiter/localrpc/json.h"
 #include "limiter/port/log.h"
@@ -40,6 +41,15 @@ void RunningDaemon::OpenOwnerPage() {
       }
     }
     return last;
+  };
+  parts.why_not = [this](const Case& record, absl::Time now) {
+    return WhyOwnerMayNotEnd(
+        {.limiter = &limiter_,
+         .ledger = reader_.get(),
+         .receipt = [this](const Case& one) { return committer_.ReceiptOf(one); },
+         .freshness = &freshness_,
+         .node = state_dir_->node()},
+        record, now);
   };
   parts.release = [this](const Case& record) {
     const Json args = {{"subject", record.subject.ToString()},
@@ -85,13 +95,14 @@ absl::StatusOr<Json> RunningDaemon::OwnerLinkVerb(const Json& args, const std::s
       {"expires", FormatUtc(absl::FromUnixSeconds(absl::ToUnixSeconds(now + OwnerLinks::kLife)))}};
 }
 
-std::string RunningDaemon::OwnerLinkFor(const Notice& notice, const std::string& address) const {
+std::string RunningDaemon::OwnerLinkFor(const Notice& notice, const std::string& address,
+                                        bool named) const {
   if (owner_links_ == nullptr ||
       (notice.kind != NoticeKind::kBlocked && notice.kind != NoticeKind::kExtended)) {
     return "";
   }
   const absl::StatusOr<Subject> subject = Subject::Parse(notice.subject);
-  if (!subject.ok() || !OwnerLinks::IsOutside(address, *subject)) return "";
+  if (!subject.ok() || !OwnerLinks::IsOutside(address, *subject, named)) return "";
   // The notice's thread is its case.
   return owner_links_->LinkTo(notice.thread, *subject, clock_.Now());
 }

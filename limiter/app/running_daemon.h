@@ -203,7 +203,7 @@ class RunningDaemon : public Daemon {
   std::unique_ptr<OwnerLinks> MakeOwnerLinks() const;
   void OpenOwnerPage();
   absl::StatusOr<Json> OwnerLinkVerb(const Json& args, const std::string& person);
-  std::string OwnerLinkFor(const Notice& notice, const std::string& address) const;
+  std::string OwnerLinkFor(const Notice& notice, const std::string& address, bool named) const;
 
   Json NoticesJson() const;
   void Stop();

@@ -67,6 +67,8 @@ class OwnerPageTest(DeferdTest):
 
     def test_the_owner_reads_why_and_releases_once(self):
         deferd, path = self.blocked()
+        # A receipt comes a moment after the block.
+        until(lambda: 'name="secret"' in self.ask(deferd, path)[1], "the owner may release")
         status, page = self.ask(deferd, path)
         self.assertEqual(status, 200)
         for part in ("bad.example", "mailboxes are full", "What to do", "full4@far.example"):

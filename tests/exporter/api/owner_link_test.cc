@@ -138,21 +138,32 @@ TEST_F(OwnerLinkTest, OnlyTenantsHaveAPage) {
 }
 
 TEST_F(OwnerLinkTest, MailToTheBlockedSubjectIsNotOutside) {
-  const auto outside = [](const char* address, const char* subject) {
-    return OwnerLinks::IsOutside(address, *Subject::Parse(subject));
+  const auto outside = [](const char* address, const char* subject, bool named = false) {
+    return OwnerLinks::IsOutside(address, *Subject::Parse(subject), named);
   };
   EXPECT_TRUE(outside("owner@else.example", "shop.example"));
   EXPECT_TRUE(outside("owner@notshop.example", "shop.example"));
-  EXPECT_FALSE(outside("postmaster@shop.example", "shop.example"));
-  EXPECT_FALSE(outside("Owner@SHOP.Example", "shop.example"));
-  EXPECT_FALSE(outside("owner@mail.shop.example", "shop.example"));
-  EXPECT_FALSE(outside("owner@shop.example", "forward:shop.example"));
-  EXPECT_TRUE(outside("postmaster@shop.example", "login:bob@shop.example"));
-  EXPECT_FALSE(outside("Bob@shop.example", "login:bob@shop.example"));
-  EXPECT_FALSE(outside("bob+x@shop.example", "login:bob@shop.example"));
-  EXPECT_FALSE(outside("", "shop.example"));
-  EXPECT_FALSE(outside("nobody", "shop.example"));
-  EXPECT_FALSE(outside("a@", "shop.example"));
+  EXPECT_TRUE(outside("owner@else.example", "login:bob@shop.example"));
+  for (const char* inside : {"postmaster@shop.example", "Owner@SHOP.Example", "x@shop.example.",
+                             "owner@mail.shop.example", "owner@mail.shop.example."}) {
+    for (const char* subject : {"shop.example", "forward:shop.example"}) {
+      EXPECT_FALSE(outside(inside, subject)) << inside;
+      EXPECT_FALSE(outside(inside, subject, /*named=*/true)) << inside << ": all of it is blocked";
+    }
+    EXPECT_FALSE(outside(inside, "login:bob@shop.example"))
+        << inside << ": may be another name of bob's";
+    EXPECT_TRUE(outside(inside, "login:bob@shop.example", /*named=*/true)) << inside;
+  }
+  for (const char* own : {"bob@shop.example", "Bob@shop.example", "bob+x@shop.example",
+                          "bob@shop.example.", "\"bob\"@shop.example"}) {
+    for (const char* login : {"login:bob@shop.example", "login:bob+news@Shop.Example"}) {
+      EXPECT_FALSE(outside(own, login, /*named=*/true)) << own << " " << login;
+    }
+  }
+  for (const char* none : {"", "nobody", "a@", "@"}) {
+    EXPECT_FALSE(outside(none, "shop.example", /*named=*/true)) << none;
+    EXPECT_FALSE(outside(none, "login:bob@shop.example", /*named=*/true)) << none;
+  }
 }
 
 }  // namespace

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +16,7 @@
 #include "exporter/console/html.h"
 #include "gmock/gmock.h"
 #include "limiter/admin/admin_api.h"
+#include "limiter/admin/owner_evidence.h"
 #include "tests/limiter/limiter_fixture.h"
 #include "tests/status_matchers.h"
 
@@ -29,6 +32,34 @@ constexpr char kOwnerPolicy[] =
 constexpr char kFull[] = "452 4.2.2 mailbox full";
 constexpr char kSpam[] = "550 5.7.1 Message rejected as spam";
 constexpr char kUnknown[] = "550 5.1.1 User unknown";
+
+// A ledger that has lost something.
+class LossyLedger : public LedgerReader {
+ public:
+  explicit LossyLedger(LedgerReader* reader) : reader_(reader) {}
+
+  absl::StatusOr<LedgerPage> Search(const LedgerQuery& query) override {
+    absl::StatusOr<LedgerPage> page = reader_->Search(query);
+    if (page.ok() && without_class_ && !page->rows.empty()) page->rows[0].reply_class.clear();
+    return page;
+  }
+  absl::StatusOr<absl::Time> OldestTime() override { return oldest_; }
+  absl::StatusOr<absl::Time> ForgottenUntil() override { return forgotten_; }
+  absl::StatusOr<std::string> Receipt(absl::string_view case_id) override {
+    return reader_->Receipt(case_id);
+  }
+  absl::StatusOr<std::vector<OpenMessage>> OpenMessages(
+      const absl::flat_hash_set<std::string>& ids) override {
+    return reader_->OpenMessages(ids);
+  }
+
+  bool without_class_ = false;
+  absl::Time oldest_ = absl::InfinitePast();
+  absl::Time forgotten_ = absl::InfinitePast();
+
+ private:
+  LedgerReader* const reader_;
+};
 
 class OwnerPageTest : public testing::Test, protected LimiterFixture {
  protected:
@@ -65,6 +96,16 @@ class OwnerPageTest : public testing::Test, protected LimiterFixture {
       }
       return last;
     };
+    parts.why_not = [this](const Case& record, absl::Time now) {
+      return WhyOwnerMayNotEnd(
+          {.limiter = limiter_.get(),
+           .ledger = &ledger_reader_,
+           .receipt = [this](const Case& one) { return committer_->ReceiptOf(one); },
+           .freshness = &freshness_,
+           .node = "n"},
+          record, now);
+    };
+    why_not_ = parts.why_not;
     parts.release = [this](const Case& record) {
       return daemon_
           .Handle("unblock",
@@ -76,6 +117,8 @@ class OwnerPageTest : public testing::Test, protected LimiterFixture {
     freshness_.Set({}, clock_.Now());
   }
 
+  // With the receipts: a durable commit would leave them to the next one.
+  void Commit() { EXPECT_THAT(committer_->Commit(), IsOk()); }
   void Fail(const std::string& domain, const std::string& reply, int count,
             const std::string& tag = "") {
     for (int i = 0; i < count; ++i) {
@@ -86,8 +129,19 @@ class OwnerPageTest : public testing::Test, protected LimiterFixture {
       attempt.reply = reply;
       Feed(attempt);
     }
-    committer_->Commit(/*durable=*/true).IgnoreError();
+    Commit();
   }
+  // One attempt of a message to one recipient.
+  void Try(const std::string& domain, const std::string& reply, const std::string& message) {
+    clock_.Advance(absl::Seconds(1));
+    Attempt attempt = MakeAttempt(domain, clock_.Now(), Outcome::kDeferred, message,
+                                  absl::StrCat("to-", message, "@far.example"));
+    attempt.host = "mx.far.example";
+    attempt.reply = reply;
+    Feed(attempt);
+    Commit();
+  }
+  std::string WhyNot(const Case& record) const { return why_not_(record, clock_.Now()); }
   // The link to the open case, as a path.
   std::string Path(const std::string& domain) const {
     const std::optional<Case> open = OpenCase(domain);
@@ -114,11 +168,13 @@ class OwnerPageTest : public testing::Test, protected LimiterFixture {
   }
 
   const std::unique_ptr<LedgerReader> reader_ = store_->NewReader();
+  LossyLedger ledger_reader_{reader_.get()};
   Freshness freshness_{kMorning};
   Gate gate_;
   AdminApi daemon_;
   Caller caller_;
   std::unique_ptr<OwnerLinks> links_;
+  std::function<std::string(const Case& record, absl::Time now)> why_not_;
   std::unique_ptr<OwnerPage> page_;
 };
 
@@ -137,12 +193,14 @@ TEST_F(OwnerPageTest, ShowsTheReasonFirstAndNothingOfOthers) {
   EXPECT_THAT(reply.body, Not(HasSubstr("<script")));
   EXPECT_THAT(reply.body, Not(HasSubstr("/message")))
       << "a link to a page that asks for a log-in helps nobody";
-  bool strict = false;
+  bool strict = false, secret = false;
   for (const auto& [name, value] : reply.headers) {
     strict |= name == "Content-Security-Policy" && absl::StartsWith(value, "default-src 'none'") &&
               !absl::StrContains(value, "script-src");
+    secret |= name == "Referrer-Policy" && value == "strict-origin";
   }
   EXPECT_TRUE(strict);
+  EXPECT_TRUE(secret) << "the stylesheet's request would have the link in its Referer";
 }
 
 TEST_F(OwnerPageTest, WhatIsNoLinkOpensNothingAndSaysNothing) {
@@ -231,6 +289,117 @@ TEST_F(OwnerPageTest, NeverForSpamUnknownRecipientsAndPersonsBlocks) {
   EXPECT_THAT(manual, Not(HasSubstr("anna"))) << "who of the administrators it was";
 }
 
+TEST_F(OwnerPageTest, WhatIsNotKnownForbidsIt) {
+  Fail("alpha.example", kFull, 4);
+  const std::string path = Path("alpha.example");
+  const Case open = *OpenCase("alpha.example");
+  EXPECT_EQ(WhyNot(open), "");
+  const absl::Time begin = open.since - open.window;
+
+  ledger_reader_.oldest_ = begin + absl::Seconds(1);
+  EXPECT_THAT(Get(path).body, HasSubstr("not all answers of the receiving servers are known here"));
+  EXPECT_THAT(Get(path).body, HasSubstr("The administrator of this server can."));
+  EXPECT_THAT(Get(path).body, Not(HasSubstr("<button>")));
+  EXPECT_EQ(Release(path).code, 409);
+  ledger_reader_.oldest_ = begin;
+  EXPECT_EQ(WhyNot(open), "");
+
+  ledger_reader_.forgotten_ = begin + absl::Seconds(1);
+  EXPECT_THAT(WhyNot(open), HasSubstr("not all answers"));
+  ledger_reader_.forgotten_ = absl::InfinitePast();
+
+  ledger_reader_.without_class_ = true;
+  EXPECT_THAT(WhyNot(open), HasSubstr("not all answers"));
+  ledger_reader_.without_class_ = false;
+
+  freshness_.Set({"mainlog: cannot be read"}, clock_.Now());
+  EXPECT_THAT(WhyNot(open), HasSubstr("does not know all of its mail"));
+  freshness_.Set({}, clock_.Now());
+
+  Case counted_elsewhere = open;
+  ++counted_elsewhere.counts.failed;
+  EXPECT_THAT(WhyNot(counted_elsewhere), HasSubstr("not all answers"));
+  Case shared = open;
+  shared.rev = 1;
+  EXPECT_EQ(WhyNot(shared), "");
+  clock_.Advance(absl::Hours(2));
+  EXPECT_THAT(WhyNot(shared), HasSubstr("not all answers")) << "what others got since";
+  EXPECT_EQ(WhyNot(open), "");
+  EXPECT_TRUE(OpenCase("alpha.example").has_value());
+}
+
+TEST_F(OwnerPageTest, WhatCameAfterTheBlockForbidsItToo) {
+  Fail("spam.example", kFull, 4);
+  Fail("unknown.example", kFull, 4);
+  const std::string spam = Path("spam.example"), unknown = Path("unknown.example");
+  EXPECT_THAT(Get(spam).body, HasSubstr("<button>"));
+  clock_.Advance(Minutes(10));
+  Fail("spam.example", kSpam, 1, "-later");
+  Fail("unknown.example", kUnknown, 1, "-later");
+  EXPECT_THAT(Get(spam).body, HasSubstr("refused the mail as spam"));
+  EXPECT_EQ(Release(spam).code, 409);
+  EXPECT_THAT(Get(unknown).body, HasSubstr("addresses do not exist"));
+  EXPECT_EQ(Release(unknown).code, 409);
+
+  Fail("many.example", kUnknown, 4);
+  clock_.Advance(Minutes(10));
+  Fail("many.example", kFull, 100, "-later");
+  EXPECT_EQ(Release(Path("many.example")).code, 409) << "no later answer hides the earlier ones";
+
+  Fail("alpha.example", kFull, 4);
+  Case extended = *OpenCase("alpha.example");
+  EXPECT_EQ(WhyNot(extended), "");
+  extended.extended = 1;
+  EXPECT_THAT(WhyNot(extended), HasSubstr("extended"));
+}
+
+TEST_F(OwnerPageTest, ALaterAnswerHidesNoSpam) {
+  Try("alpha.example", "451 4.7.1 Message rejected as spam", "again");
+  Try("alpha.example", "452 4.2.2 mailbox full", "again");
+  Fail("alpha.example", kFull, 4);
+  EXPECT_THAT(Get(Path("alpha.example")).body, HasSubstr("refused the mail as spam"));
+  EXPECT_EQ(Release(Path("alpha.example")).code, 409);
+}
+
+class OwnerPageTwoRulesTest : public OwnerPageTest {
+ protected:
+  explicit OwnerPageTwoRulesTest(
+      const std::string& other = "[rule.other]\nmin_bad = 6\npercent = 50\n")
+      : OwnerPageTest(absl::StrCat(kOwnerPolicy, other)) {}
+};
+
+TEST_F(OwnerPageTwoRulesTest, EachRuleThatIsExceededHasASay) {
+  Fail("alpha.example", kFull, 4);
+  const std::string path = Path("alpha.example");
+  EXPECT_THAT(Get(path).body, HasSubstr("<button>"));
+  Fail("alpha.example", kFull, 4, "-more");
+  EXPECT_THAT(Get(path).body, HasSubstr("another limit is exceeded"));
+  EXPECT_EQ(Release(path).code, 409);
+}
+
+class OwnerPageVolumeTest : public OwnerPageTwoRulesTest {
+ protected:
+  OwnerPageVolumeTest() : OwnerPageTwoRulesTest("[rule.volume]\nmax_sent = 6\n") {}
+};
+
+TEST_F(OwnerPageVolumeTest, AReleaseStartsNoVolumeAnew) {
+  Fail("alpha.example", kFull, 4);
+  const std::string path = Path("alpha.example");
+  EXPECT_THAT(Get(path).body, HasSubstr("<button>"));
+  for (int i = 0; i < 8; ++i) {
+    EventBatch batch;
+    LogEvent* event = batch.Add();
+    event->kind = LogEvent::Kind::kArrived;
+    event->attempt =
+        MakeAttempt("alpha.example", clock_.Now(), Outcome::kQueued, absl::StrCat("sent-", i), "");
+    event->attempt.recipients = 1;
+    committer_->Record(batch);
+  }
+  Commit();
+  EXPECT_THAT(Get(path).body, HasSubstr("another limit is exceeded"));
+  EXPECT_EQ(Release(path).code, 409);
+}
+
 TEST_F(OwnerPageTest, AFormIsOfItsPage) {
   Fail("alpha.example", kFull, 4);
   Fail("bravo.example", kFull, 4);
@@ -271,6 +440,24 @@ TEST_F(OwnerPageTest, RequestsHaveARate) {
   for (int i = 0; i < 100; ++i) slow += page_->Answer({.path = path}).code == 429;
   EXPECT_GE(slow, 75);
   EXPECT_NE(page_->Answer({.path = other}).code, 429);
+}
+
+TEST_F(OwnerPageTest, OneRequestOfACaseIsInWork) {
+  Fail("alpha.example", kFull, 4);
+  Fail("bravo.example", kFull, 4);
+  const std::string path = Path("alpha.example"), other = Path("bravo.example");
+  HttpReply first = page_->Answer({.path = path});
+  ASSERT_TRUE(first.work);
+  EXPECT_TRUE(absl::StrContains(first.owner, '(')) << "no token can have that name";
+  const HttpReply second = page_->Answer({.path = path});
+  EXPECT_EQ(second.code, 429);
+  EXPECT_FALSE(second.work);
+  EXPECT_EQ(Get(other).code, 200);
+  EXPECT_EQ(first.work().code, 200);
+  EXPECT_EQ(Get(path).code, 200) << "the first one has ended";
+  first = page_->Answer({.path = path});
+  first = HttpReply();
+  EXPECT_EQ(Get(path).code, 200) << "so has one that never began";
 }
 
 class OwnerPageOffTest : public OwnerPageTest {
