@@ -6,6 +6,8 @@
 #ifndef DEFERD_EXPORTER_API_LATE_RESULTS_H_
 #define DEFERD_EXPORTER_API_LATE_RESULTS_H_
 
+#include <chrono>
+#include <cstddef>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -14,7 +16,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "exporter/api/token_book.h"
 #include "limiter/localrpc/json.h"
 #include "limiter/port/mutex.h"
@@ -33,6 +34,11 @@ class LateOutcome {
     MutexLock lock(&mutex_);
     return result_;
   }
+  // Bytes of the body; 0 while it runs.
+  size_t size() const {
+    MutexLock lock(&mutex_);
+    return result_.has_value() ? result_->second.size() : 0;
+  }
 
  private:
   mutable Mutex mutex_;
@@ -41,24 +47,29 @@ class LateOutcome {
 
 class LateResults {
  public:
-  static constexpr size_t kMost = 1000;                    // the oldest are forgotten
-  static constexpr absl::Duration kKept = absl::Hours(1);  // since the client was answered 202
+  using TimePoint = std::chrono::steady_clock::time_point;  // setting the clock forgets nothing
+
+  // The oldest are forgotten: of more than these, but never the newest, ...
+  static constexpr size_t kMost = 1000;
+  static constexpr size_t kMostBytes = 16 << 20;
+  // ... and that long after the client was answered 202.
+  static constexpr std::chrono::seconds kKept = std::chrono::hours(1);
 
   // Returns the id under which the token finds the outcome; "" if the kernel gives no random bytes.
-  std::string Add(const Token& token, std::shared_ptr<const LateOutcome> outcome, absl::Time now);
+  std::string Add(const Token& token, std::shared_ptr<const LateOutcome> outcome, TimePoint now);
 
   // {"id", "status": "running", "done" or "failed", "code", "result"}. nullopt: there is none, it
   // is of another token, or the token may do something else than then.
-  std::optional<Json> Find(absl::string_view id, const Token& token, absl::Time now);
+  std::optional<Json> Find(absl::string_view id, const Token& token, TimePoint now);
 
  private:
   struct Late {
     std::string id;
     Token token;
     std::shared_ptr<const LateOutcome> outcome;
-    absl::Time since;
+    TimePoint since;
   };
-  void ForgetOld(absl::Time now);
+  void ForgetOld(TimePoint now);
 
   std::deque<Late> all_;  // oldest first
 };

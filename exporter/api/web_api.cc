@@ -1,6 +1,7 @@
 #include "exporter/api/web_api.h"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -326,7 +327,7 @@ HttpReply WebApi::LateAct(const Token& token, const std::shared_ptr<const LateOu
   Json json = {{"status", "running"},
                {"detail", "this takes longer than usual and goes on; do not send it again"}};
   HttpReply reply{.code = 202, .reason = "Accepted", .type = kJson};
-  const std::string id = late_.Add(token, outcome, parts_.clock->Now());
+  const std::string id = late_.Add(token, outcome, std::chrono::steady_clock::now());
   if (!id.empty()) {
     const std::string address = absl::StrCat(kApiRoot, kLatePath, id);
     json["result"] = address;
@@ -344,7 +345,7 @@ HttpReply WebApi::AnswerLate(const std::string& id, const HttpRequest& request,
     reply.headers.emplace_back("Allow", "GET");
     return reply;
   }
-  const std::optional<Json> found = late_.Find(id, token, parts_.clock->Now());
+  const std::optional<Json> found = late_.Find(id, token, std::chrono::steady_clock::now());
   if (!found.has_value()) {
     return Problem(404, "Not Found",
                    "no result of this token is kept here: results are kept for an hour, until "

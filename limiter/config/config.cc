@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -29,6 +30,7 @@ namespace deferd {
 namespace {
 
 constexpr off_t kMaxFile = 16 << 20;
+constexpr absl::string_view kThisMachine[] = {"127.0.0.1", "localhost"};
 
 std::optional<uid_t> UserId(const std::string& user) {
   uid_t number = 0;
@@ -376,9 +378,11 @@ class ConfigReader {
   void ReadOwnerPage(const TomlText& page) {
     absl::string_view rest = page.text;
     const bool secure = absl::ConsumePrefix(&rest, "https://");
-    const bool here = !secure && absl::ConsumePrefix(&rest, "http://") &&
-                      (absl::StartsWith(rest, "127.0.0.1") || absl::StartsWith(rest, "localhost"));
+    const bool plainly = !secure && absl::ConsumePrefix(&rest, "http://");
     absl::ConsumeSuffix(&rest, "/");
+    // Without the port: "localhost.example.net" is somebody else.
+    const bool here =
+        plainly && absl::c_linear_search(kThisMachine, rest.substr(0, rest.find(':')));
     const bool plain = std::all_of(rest.begin(), rest.end(), [](char c) {
       return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains(".-:[]", c);
     });

@@ -143,6 +143,24 @@ TEST(Config, TheDefaultsOfANoticeAreThoseOfTheManual) {
   EXPECT_THAT(config->warnings, ElementsAre(HasSubstr("every notice goes by mail")));
 }
 
+TEST(Config, LinksGoOverTlsExceptToThisMachine) {
+  const auto read = [](const std::string& page) {
+    return LoadConfig(
+        WriteFile("owner-page", absl::StrCat("[api]\nlisten = \"unix:/run/deferd/api.sock\"\n"
+                                             "owner_page = \"",
+                                             page, "\"\n")));
+  };
+  for (const char* good : {"https://mail.example.net", "https://mail.example.net:8443/",
+                           "http://localhost", "http://localhost:8080/", "http://127.0.0.1:80"}) {
+    EXPECT_THAT(read(good), IsOk()) << good;
+  }
+  for (const char* bad :
+       {"http://localhost.evil.example", "http://127.0.0.1.evil.example:80", "http://localhostess",
+        "http://mail.example.net", "http://", "https://", "https://a.example/path"}) {
+    EXPECT_FALSE(read(bad).ok()) << bad;
+  }
+}
+
 TEST(Config, WhoHearsOfWhat) {
   const std::string owners = WriteFile(
       "owners", "# ours\nshop.example: ann@far.example de\nother.example  bob@far.example\n");
