@@ -447,7 +447,7 @@ class Cluster(SharingTest):
         for domain in domains:
             for daemon in (one, two):
                 self.wait_answer(daemon, "reject", f"check {domain}")
-                self.assertEqual(self.counted(daemon, domain), 5)
+                until(lambda d=daemon, n=domain: self.counted(d, n) == 5, "both nodes' counts")
 
 
 class Encrypted(SharingTest):
