@@ -1,6 +1,7 @@
 #include "limiter/ctl/doctor.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "absl/strings/match.h"
@@ -18,7 +19,11 @@ namespace {
 constexpr int64_t kStubborn = 3;  // times, after which a mail server is not just busy
 constexpr int64_t kEnough = 100;  // attempts, for a share to say something
 
-int64_t Percent(int64_t part, int64_t whole) { return whole == 0 ? 0 : 100 * part / whole; }
+int64_t Percent(int64_t part, int64_t whole) {
+  if (whole <= 0) return 0;
+  return static_cast<int64_t>(100.0 * static_cast<double>(std::clamp<int64_t>(part, 0, whole)) /
+                              static_cast<double>(whole));
+}
 
 void LookAtMta(const DoctorFacts& facts, DoctorReport* report) {
   if (facts.mtas.empty()) {
@@ -137,11 +142,10 @@ void LookAtCharging(const Json& status, DoctorReport* report) {
   const Json charged = status.value("charged", Json::object());
   int64_t all = 0;
   std::vector<std::string> how;
-  for (const auto& [kind, count] : charged.items()) {
-    all += count.get<int64_t>();
-    if (kind != "nobody" && count.get<int64_t>() > 0) {
-      how.push_back(absl::StrCat(kind, " ", count.get<int64_t>()));
-    }
+  for (const auto& [kind, value] : charged.items()) {
+    const int64_t count = Number(charged, kind.c_str());
+    all += std::clamp<int64_t>(count, 0, std::numeric_limits<int64_t>::max() - all);
+    if (kind != "nobody" && count > 0) how.push_back(absl::StrCat(kind, " ", count));
   }
   const int64_t nobody = Number(charged, "nobody");
   if (all >= kEnough && Percent(nobody, all) >= 90) {

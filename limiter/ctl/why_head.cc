@@ -282,8 +282,8 @@ std::string LeftOutText(const Json& why) {
     for (const auto& [name, of] : At(one, "classes").items()) {
       const std::optional<ReplyClass> reply_class = ParseReplyClass(name);
       if (!reply_class.has_value() || !of.is_number()) continue;
-      items.push_back(
-          absl::StrCat(of.get<int64_t>(), " ", std::string(WordsOf(*reply_class).reason)));
+      items.push_back(absl::StrCat(Number(At(one, "classes"), name.c_str()), " ",
+                                   std::string(WordsOf(*reply_class).reason)));
     }
   }
   if (items.empty()) return "nothing is left out of these counts";

@@ -245,7 +245,7 @@ std::string AttemptsText(const Json& why) {
 std::string Classes(const Json& classes) {
   std::string out;
   for (const auto& [name, count] : classes.items()) {
-    absl::StrAppend(&out, out.empty() ? "" : ", ", Words(name), " ", count.get<int64_t>());
+    absl::StrAppend(&out, out.empty() ? "" : ", ", Words(name), " ", Number(classes, name.c_str()));
   }
   return out;
 }

@@ -93,6 +93,14 @@ TEST(Doctor, AllIsWell) {
   for (absl::string_view line : absl::StrSplit(page, '\n')) EXPECT_LE(line.size(), 80u);
 }
 
+TEST(Doctor, CountsThatNoDaemonSendsAreCounts) {
+  DoctorFacts facts = Healthy();
+  for (const Json& odd : {Json(1e300), Json(-1e300), Json("many"), Json(nullptr), Json::array()}) {
+    facts.status["charged"] = {{"login", odd}, {"account", odd}, {"nobody", odd}};
+    EXPECT_FALSE(Diagnose(facts).empty()) << odd;
+  }
+}
+
 TEST(Doctor, WhoMayWriteTheLog) {
   DoctorFacts facts = Healthy();
   facts.anybody_logs = facts.journal = true;
