@@ -157,19 +157,9 @@ Console::Console(Parts parts)
 
 HttpReply Console::Answer(const HttpRequest& request) {
   HttpReply reply = AnswerAnyone(request);
-  if (reply.work) {
-    reply.work = [work = std::move(reply.work)] {
-      HttpReply done = work();
-      AddGuards(PageKind::kConsole, &done);
-      return done;
-    };
-    reply.late = [acts = request.method == "POST"](bool begun) {
-      HttpReply late = BusyPage(acts, begun);
-      AddGuards(PageKind::kConsole, &late);
-      return late;
-    };
-  }
-  AddGuards(PageKind::kConsole, &reply);
+  GuardAnswer(
+      PageKind::kConsole,
+      [acts = request.method == "POST"](bool begun) { return BusyPage(acts, begun); }, &reply);
   return reply;
 }
 

@@ -49,6 +49,22 @@ void AddGuards(PageKind kind, HttpReply* reply) {
   for (const auto& [name, value] : kGuards) reply->headers.emplace_back(name, value);
 }
 
+void GuardAnswer(PageKind kind, std::function<HttpReply(bool begun)> late, HttpReply* reply) {
+  if (reply->work) {
+    reply->work = [kind, work = std::move(reply->work)] {
+      HttpReply done = work();
+      AddGuards(kind, &done);
+      return done;
+    };
+    reply->late = [kind, late = std::move(late)](bool begun) {
+      HttpReply instead = late(begun);
+      AddGuards(kind, &instead);
+      return instead;
+    };
+  }
+  AddGuards(kind, reply);
+}
+
 HttpReply Asset(absl::string_view type, absl::string_view text) {
   HttpReply reply{.type = std::string(type), .body = std::string(text)};
   reply.headers.emplace_back("Cache-Control", "public, max-age=31536000, immutable");

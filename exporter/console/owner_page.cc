@@ -93,12 +93,11 @@ absl::StatusOr<Json> ReadWhy(const OwnerPage::Parts& parts, const OwnersCase& op
                         Json::object(), opened.token);
   if (!why.ok()) return why;
   // Which of the administrators it was is not the owner's business.
-  for (Json* one : {&(*why)["case"]}) {
+  const auto hide = [](Json* one) {
     if (one->is_object() && Flag(*one, "manual")) (*one)["by"] = kOurPeople;
-  }
-  for (Json& one : (*why)["stopped_by"]) {
-    if (one.is_object() && Flag(one, "manual")) one["by"] = kOurPeople;
-  }
+  };
+  hide(&(*why)["case"]);
+  for (Json& one : (*why)["stopped_by"]) hide(&one);
   return why;
 }
 
@@ -254,19 +253,9 @@ HttpReply OwnerPage::Answer(const HttpRequest& request) {
     return css;
   }
   HttpReply reply = AnswerLink(request);
-  if (reply.work) {
-    reply.work = [work = std::move(reply.work)] {
-      HttpReply done = work();
-      AddGuards(PageKind::kOwner, &done);
-      return done;
-    };
-    reply.late = [](bool) {
-      HttpReply late = Refused(503, "Busy", "Wait a minute and load the page again.");
-      AddGuards(PageKind::kOwner, &late);
-      return late;
-    };
-  }
-  AddGuards(PageKind::kOwner, &reply);
+  GuardAnswer(
+      PageKind::kOwner,
+      [](bool) { return Refused(503, "Busy", "Wait a minute and load the page again."); }, &reply);
   return reply;
 }
 

@@ -22,6 +22,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+from redis_server import free_port, until  # noqa: E402
+
 SHORT = bool(os.environ.get("DEFERD_BENCH_SHORT"))
 LINES = 6_000 if SHORT else 1_200_000
 SECONDS = "0.1" if SHORT else "3"
@@ -40,23 +43,9 @@ def program(*names):
     return next((found for name in names if (found := shutil.which(name, path=places))), None)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def answers(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait(condition, what):
-    end = time.monotonic() + 30
-    while not condition():
-        if time.monotonic() > end:
-            sys.exit(f"in vain: {what}")
-        time.sleep(0.02)
 
 
 # Logs.
@@ -129,7 +118,7 @@ def running(command, ready, what, **options):
                 log.seek(0)
                 sys.exit(f"{what} ended: {log.read().decode(errors='replace')[-800:]}")
             return ready()
-        wait(up, f"{what} is ready")
+        until(up, f"{what} is ready")
         yield process
     finally:
         process.terminate()
@@ -165,11 +154,11 @@ def postfwd(folder):
                     "--pidfile", pid], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     number = int(pathlib.Path(pid).read_text(encoding="ascii"))
     try:
-        wait(lambda: answers(port), "postfwd is ready")
+        until(lambda: answers(port), "postfwd is ready")
         yield str(port)
     finally:
         os.kill(number, signal.SIGTERM)
-        wait(lambda: not os.path.exists(f"/proc/{number}"), "postfwd has ended")
+        until(lambda: not os.path.exists(f"/proc/{number}"), "postfwd has ended")
 
 
 @contextlib.contextmanager

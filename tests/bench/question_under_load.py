@@ -9,7 +9,6 @@ file sizes). Ends by itself, leaves nothing.
 
 import os
 import resource
-import signal
 import shutil
 import socket
 import subprocess
@@ -17,6 +16,9 @@ import sys
 import tempfile
 import threading
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+from redis_server import Redis  # noqa: E402
 
 LINES = 6_000 if os.environ.get("DEFERD_BENCH_SHORT") else 600_000
 
@@ -56,14 +58,12 @@ def main():
     folder = tempfile.mkdtemp(prefix="deferd-bench-")
     log, hook = os.path.join(folder, "mainlog"), os.path.join(folder, "exim.sock")
     open(log, "w", encoding="utf-8").close()
-    store = os.path.join(folder, "redis.sock")
-    redis = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", store, "--save", "", "--dir", folder],
-                             stdout=subprocess.DEVNULL)
+    redis = Redis()
     config = os.path.join(folder, "deferd.toml")
     with open(config, "w", encoding="utf-8") as file:
         file.write(f'state_dir = "{folder}/state"\n[intake]\nexim = ["{log}"]\n'
                    f'[hook]\nexim = "unix:{hook}"\n[admin]\nsocket = "{folder}/admin.sock"\n'
-                   f'[shared]\nredis = "redis+unix://{store}"\n')
+                   f'[shared]\nredis = "{redis.url}"\n')
     bin_folder = os.environ["DEFERD_BIN"]
     daemon = subprocess.Popen([os.path.join(bin_folder, "deferd"), "--config", config],
                               stderr=subprocess.DEVNULL)
@@ -90,9 +90,9 @@ def main():
         reloading.join()
         if not reloads:
             sys.exit("no reload succeeded")
-        redis.send_signal(signal.SIGSTOP)
+        redis.pause()
         results.append(("redis stopped", *ask(client, length)))
-        redis.send_signal(signal.SIGCONT)
+        redis.resume()
         messages = LINES // 3
         for number, name in enumerate(["log being read", "log being read, disk full"]):
             text = log_text(number * messages, messages)
@@ -116,9 +116,9 @@ def main():
             print(f"{name:30} {n:8} questions, median {median:7.1f} us, p99 {p99:8.1f} us, "
                   f"p99 {p99 / results[0][3]:.2f} of quiet")
     finally:
-        for process in (daemon, redis):
-            process.kill()
-            process.wait()
+        daemon.kill()
+        daemon.wait()
+        redis.remove()
         shutil.rmtree(folder)
 
 
