@@ -374,7 +374,7 @@ absl::Status AdminApi::NothingToEnd(const Subject& subject, absl::Status nothing
     return absl::UnavailableError(
         absl::StrCat(subject.ToString(),
                      ": nothing to end here, but what other nodes have decided is not known ",
-                     "yet; try again, or do it on another node; deferctl status says why"));
+                     "now; try again, or do it on another node; deferctl status says why"));
   }
   return nothing;
 }
