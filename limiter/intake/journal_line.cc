@@ -1,24 +1,18 @@
 #include "limiter/intake/journal_line.h"
 
+#include <optional>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/intake/postfix_line.h"
+#include "limiter/intake/syslog_prefix.h"
 
 namespace deferd {
 namespace {
 
 bool IsDigits(absl::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == absl::string_view::npos;
-}
-
-// Whether the text contains "[12]", which would end the tag early.
-bool HoldsProcess(absl::string_view identifier) {
-  for (size_t open = identifier.find('['); open != absl::string_view::npos;
-       open = identifier.find('[', open + 1)) {
-    if (IsDigits(identifier.substr(open + 1, identifier.find(']', open) - open - 1))) return true;
-  }
-  return false;
 }
 
 // Further characters would end the tag early or begin another one; other characters in front may
@@ -34,7 +28,14 @@ bool IsTag(absl::string_view identifier) {
   }
   if (plain) return true;
   absl::string_view program;
-  return IsPostfixTag(identifier, &program) && !HoldsProcess(identifier);
+  return IsPostfixTag(identifier, &program);
+}
+
+// Whether the readers find that program in front of a text: "error:" alone is a level to them, and
+// what it says would be taken for another program's line.
+bool ReadsAs(absl::string_view identifier, absl::string_view head) {
+  const std::optional<LogPrefix> prefix = ParseLogPrefix(head);
+  return prefix && prefix->program == identifier;
 }
 
 }  // namespace
@@ -45,6 +46,7 @@ bool JournalLine(const JournalEntry& entry, std::string* line) {
   absl::StrAppend(line, entry.identifier);
   if (IsDigits(entry.pid)) absl::StrAppend(line, "[", entry.pid, "]");
   absl::StrAppend(line, ": ");
+  if (!ReadsAs(entry.identifier, *line)) return false;
   for (const char c : entry.message) {
     const auto byte = static_cast<unsigned char>(c);
     if (!absl::ascii_iscntrl(byte) || c == '\t') {

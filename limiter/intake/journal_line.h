@@ -13,8 +13,8 @@ namespace deferd {
 // Writes to `*line`. The result is always one line with that stamp and program: control characters
 // are escaped like rsyslog does ("#012"), tabs stay. Returns false, and `*line` must not be used,
 // if the identifier is not the name of a mail program: it does not begin with a letter, has blanks
-// or "<", or has colons or brackets without being an instance of Postfix such as
-// "postfix/[::1]:587/smtpd".
+// or "<", has colons or brackets without being an instance of Postfix such as
+// "postfix/[::1]:587/smtpd", or would be read as something else, as the level "error" would.
 bool JournalLine(const JournalEntry& entry, std::string* line);
 
 }  // namespace deferd

@@ -1,6 +1,8 @@
 #include "limiter/intake/journal_line.h"
 
+#include "absl/strings/ascii.h"
 #include "gmock/gmock.h"
+#include "limiter/intake/syslog_prefix.h"
 
 namespace deferd {
 namespace {
@@ -43,6 +45,35 @@ TEST(JournalLine, OfAProgram) {
   for (const char* identifier :
        {"", "a b", "exim:", "exim[1]", "exim\n", "\xff", "<22>", "1764000000", "#exim", "a<b"}) {
     EXPECT_EQ(Line(identifier, "text"), "none") << identifier;
+  }
+}
+
+// A program may call itself like a level, which rsyslog's templates print with a colon, too. What
+// it says must not be read as a line of the mail server.
+TEST(JournalLine, IsReadAsTheProgramThatWroteIt) {
+  const std::string mail = "postfix/smtp[9]: 4dX1: to=<a@b.example>, status=bounced";
+  for (const char* level :
+       {"emerg", "panic", "alert", "crit", "critical", "err", "error", "warning", "warn", "notice",
+        "info", "information", "informational", "debug", "trace", "fatal", "default"}) {
+    for (const std::string& identifier : {std::string(level), absl::AsciiStrToUpper(level)}) {
+      EXPECT_EQ(Line(identifier, mail), "none") << identifier;
+      std::string line;
+      if (JournalLine({.identifier = identifier, .pid = "9", .message = mail}, &line)) {
+        EXPECT_EQ(ParseLogPrefix(line)->program, identifier) << line;
+      }
+    }
+  }
+  for (const char* identifier :
+       {"a",      "F",         "P",      "AM",     "PM",      "UTC",     "CET",   "mail",
+        "cron",   "local0",    "stdout", "stderr", "Message", "postfix", "exim4", "sshd",
+        "my-app", "mail.info", "T",      "Z",      "Nov",     "Sun"}) {
+    const std::string line = Line(identifier, mail);
+    ASSERT_NE(line, "none") << identifier;
+    const auto prefix = ParseLogPrefix(line);
+    ASSERT_TRUE(prefix) << line;
+    if (IsLogRelay(identifier)) continue;
+    EXPECT_EQ(prefix->program, identifier) << line;
+    EXPECT_EQ(prefix->text, mail) << line;
   }
 }
 
