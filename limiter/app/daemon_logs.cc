@@ -146,7 +146,7 @@ std::vector<BlindAlarm> RunningDaemon::LookForBlindness() const {
 }
 
 void RunningDaemon::ReportBlindness() {
-  const absl::Time now = clock_.Now();
+  const absl::Duration now = clock_.Elapsed();
   if (now - blind_looked_ < kLookForBlindnessEvery) return;
   blind_looked_ = now;
   std::vector<BlindAlarm> alarms = LookForBlindness();
@@ -171,8 +171,8 @@ bool RunningDaemon::LookAtFreshness(size_t pending) {
   }
   ReportBlindness();
   const std::vector<FollowerStatus> sources = Sources();
-  if (notices_looked_ + kLookForBlindnessEvery <= clock_.Now()) {
-    notices_looked_ = clock_.Now();
+  if (clock_.Elapsed() - notices_looked_ >= kLookForBlindnessEvery) {
+    notices_looked_ = clock_.Elapsed();
     WatchTroubles(sources);
   }
   std::vector<std::string> causes =

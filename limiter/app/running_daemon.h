@@ -258,13 +258,13 @@ class RunningDaemon : public Daemon {
   mutable Mutex blind_mutex_;
   mutable BlindWatch blind_watch_ ABSL_GUARDED_BY(blind_mutex_);
   std::vector<BlindAlarm> reported_blind_;  // alarms in the log; confined to the recorder's tick
-  absl::Time blind_looked_ = absl::InfinitePast();  // likewise
-  const std::unique_ptr<MailQueue> queue_;          // null: no helper configured
+  absl::Duration blind_looked_ = -absl::InfiniteDuration();  // Clock::Elapsed(); likewise
+  const std::unique_ptr<MailQueue> queue_;                   // null: no helper configured
   const std::unique_ptr<QueueKeeper> queue_keeper_;
   Outbox outbox_;
   NoticeMaker notice_maker_{state_dir_->node(), &clock_, &outbox_};
-  absl::Time notices_looked_ = absl::InfinitePast();  // confined to the recorder's tick
-  TroubleWatch trouble_watch_{state_dir_->node()};    // confined to the recorder's tick
+  absl::Duration notices_looked_ = -absl::InfiniteDuration();  // confined to the recorder's tick
+  TroubleWatch trouble_watch_{state_dir_->node()};             // confined to the recorder's tick
   Limiter limiter_;
   Committer committer_;
   const std::shared_ptr<const Bell> bell_ = std::make_shared<Bell>();  // rings with new tokens

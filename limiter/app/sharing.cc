@@ -60,7 +60,7 @@ Sharing::Sharing(SharingOptions options, const StateDir& state_dir, Limiter* lim
       session_(RandomName()),
       limiter_(limiter),
       clock_(clock),
-      started_(clock->Now()) {
+      started_(clock->Elapsed()) {
   const SharedStoreOptions store_options = {.node = node_};
   follower_ = std::make_unique<CaseFollower>(options_.new_store(store_options), committer, clock);
   publisher_ = std::make_unique<Publisher>(
@@ -114,18 +114,17 @@ void Sharing::Stop() {
 }
 
 std::vector<std::string> Sharing::Causes() const {
-  const absl::Time now = clock_->Now();
+  const absl::Duration now = clock_->Elapsed();
   const Publisher::Status published = publisher_->status();
   const CaseFollower::Status followed = follower_->status();
-  const bool waiting = now - started_ < kPatience && now >= started_;
+  const bool waiting = now - started_ < kPatience;
   std::vector<std::string> causes;
   if (waiting && (!published.synced || followed.merges == 0)) {
     causes.push_back("starting: redis is not read yet");
     return causes;
   }
-  // A clock that was set does not count as silence.
-  auto silent = [&](absl::Time heard) { return now - std::max(heard, started_) > kSilence; };
-  auto seconds = [&](absl::Time heard) {
+  auto silent = [&](absl::Duration heard) { return now - std::max(heard, started_) > kSilence; };
+  auto seconds = [&](absl::Duration heard) {
     return absl::ToInt64Seconds(now - std::max(heard, started_));
   };
   if (published.trouble == SharedTrouble::kClaimed) {
@@ -148,7 +147,7 @@ std::vector<std::string> Sharing::Causes() const {
 
 bool Sharing::CasesKnown() const {
   const CaseFollower::Status followed = follower_->status();
-  return followed.merges > 0 && clock_->Now() - followed.heard <= kSilence;
+  return followed.merges > 0 && clock_->Elapsed() - followed.heard <= kSilence;
 }
 
 absl::Status Sharing::WaitShared(const Subject& subject) {
@@ -165,7 +164,7 @@ bool Sharing::ReaderReady() {
 void Sharing::Refresh(const Subject* subject) {
   MutexLock lock(&reader_mutex_);
   if (!ReaderReady()) return;
-  const absl::Time until = clock_->Now() + kReading;
+  const absl::Duration until = clock_->Elapsed() + kReading;
   if (subject != nullptr) {
     ReadRows(limiter_->nodes().RowKeysOf(*subject));
     return;
@@ -177,7 +176,7 @@ void Sharing::Refresh(const Subject* subject) {
                 std::make_move_iterator(some.end()));
   };
   reader_->ForEachKey(first, tell).IgnoreError();
-  for (size_t i = 0; i < keys.size() && clock_->Now() < until; i += kKeysAtOnce) {
+  for (size_t i = 0; i < keys.size() && clock_->Elapsed() < until; i += kKeysAtOnce) {
     ReadRows({keys.begin() + i, keys.begin() + std::min(i + kKeysAtOnce, keys.size())});
   }
 }
@@ -209,7 +208,7 @@ Json Sharing::StatusJson() const {
   const Publisher::Status published = publisher_->status();
   const CaseFollower::Status followed = follower_->status();
   const ExchangeStats stats = limiter_->nodes().stats();
-  const absl::Time now = clock_->Now();
+  const absl::Duration now = clock_->Elapsed();
   Json nodes = Json::array();
   for (const NodeRecord& one : published.nodes) {
     Json entry;
@@ -232,7 +231,7 @@ Json Sharing::StatusJson() const {
                      {"lag_seconds", field("lag")},
                      {"offset_seconds", field("offset")}});
   }
-  const bool heard = published.heard != absl::InfinitePast();
+  const bool heard = published.heard != -absl::InfiniteDuration();
   return {{"redis", options_.where},
           {"trouble", std::string(SharedTroubleName(published.trouble))},
           {"problem", published.problem},
@@ -259,7 +258,7 @@ SharedGauges Sharing::ReadGauges() const {
   SharedGauges gauges;
   gauges.up = published.trouble == SharedTrouble::kNone;
   gauges.silent_seconds =
-      absl::ToDoubleSeconds(clock_->Now() - std::max(published.heard, started_));
+      absl::ToDoubleSeconds(clock_->Elapsed() - std::max(published.heard, started_));
   gauges.offset_seconds = absl::ToDoubleSeconds(stats.clock_offset);
   for (const NodeRecord& one : published.nodes) {
     if (published.nodes_at - one.seen < SharedStore::kLive) ++gauges.nodes;

@@ -93,7 +93,7 @@ class Sharing {
   const std::string session_;
   Limiter* const limiter_;
   const Clock* const clock_;
-  const absl::Time started_;
+  const absl::Duration started_;  // Clock::Elapsed()
   std::unique_ptr<CaseFollower> follower_;
   std::unique_ptr<Publisher> publisher_;
 

@@ -125,7 +125,7 @@ class Following : public SteppedFollower {
   // Files that no writer is expected to use any more and that were read to their end.
   void CloseRotated() {
     if (writer_.stopped()) return;
-    const absl::Time now = clock_->Now();
+    const absl::Duration now = clock_->Elapsed();
     for (size_t i = 0; i < files_.files().size();) {
       TailedFile* file = files_.files()[i].get();
       const bool over = now - file->rotated_at >= options_.keep_rotated;

@@ -78,7 +78,7 @@ int OpenFiles::DecideAgain() {
 }
 
 int OpenFiles::LookForUnfound() {
-  const absl::Time now = clock_->Now();
+  const absl::Duration now = clock_->Elapsed();
   if (unfound_.empty() || now - looked_for_unfound_ < kSearchEvery) return 0;
   looked_for_unfound_ = now;
   int gaps = 0;
@@ -101,10 +101,10 @@ int OpenFiles::LookForUnfound() {
 int OpenFiles::Adopt(Resumed resumed) {
   unfound_ = std::move(resumed.unfound);
   unreadable_ = unfound_.empty() ? std::string() : std::move(resumed.unreadable);
-  for (auto& file : resumed.files) Hold(std::move(file))->rotated_at = clock_->Now();
+  for (auto& file : resumed.files) Hold(std::move(file))->rotated_at = clock_->Elapsed();
   if (resumed.has_current) {
     current_ = files_.back().get();
-    current_->rotated_at = absl::InfiniteFuture();
+    current_->rotated_at = absl::InfiniteDuration();
     watch_.KnowCurrent(current_->id());
   }
   return resumed.gaps;
@@ -153,7 +153,7 @@ int OpenFiles::Look() {
     if (seen.path_file.ok() && *seen.path_file != nullptr) {
       TailedFile* held = Held(*seen.at_path);
       current_ = held != nullptr ? held : Hold(*std::move(seen.path_file));
-      current_->rotated_at = absl::InfiniteFuture();
+      current_->rotated_at = absl::InfiniteDuration();
     }
   }
   if (current_ != nullptr) watch_.KnowCurrent(current_->id());
@@ -240,7 +240,7 @@ TailedFile* OpenFiles::Held(FileId id) const {
 }
 
 void OpenFiles::Rotate(TailedFile* file) {
-  file->rotated_at = clock_->Now();
+  file->rotated_at = clock_->Elapsed();
   if (file == current_) current_ = nullptr;
 }
 

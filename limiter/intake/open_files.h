@@ -82,7 +82,7 @@ class OpenFiles {
   std::optional<LogPosition> undecided_;  // the position to continue from
   std::vector<FilePosition> unfound_;     // the same for single files; see Resumed
   std::string unreadable_;
-  absl::Time looked_for_unfound_ = absl::InfinitePast();
+  absl::Duration looked_for_unfound_ = -absl::InfiniteDuration();  // Clock::Elapsed()
   int spare_removed_ = 0;                  // open files already seen as deleted, before their event
   std::optional<FilePosition> last_read_;  // the last closed file from which a line was read
 };

@@ -218,7 +218,7 @@ FilePosition TailedFile::position() const {
                  .tail_hash = HashOf(line_tail_)};
     position_is_good_ = true;
   }
-  position_.rotated = rotated_at != absl::InfiniteFuture();
+  position_.rotated = rotated_at != absl::InfiniteDuration();
   return position_;
 }
 

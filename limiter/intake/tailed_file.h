@@ -83,7 +83,7 @@ class TailedFile {
   // the path.
   LineSplitter splitter;
   int watch = -1;
-  absl::Time rotated_at = absl::InfiniteFuture();
+  absl::Duration rotated_at = absl::InfiniteDuration();
   bool seen_deleted = false;  // it has no name any more
   bool damaged = false;       // a gzip file that cannot be read further
   bool is_copy = false;       // made by rotation: nobody writes to it

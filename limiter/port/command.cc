@@ -108,9 +108,9 @@ bool EndsWithin(pid_t pid, absl::Duration limit, int out) {
   const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return false;
   absl::Cleanup close_fd = [fd] { close(fd); };
-  const absl::Time end = SystemClock().Now() + limit;
+  const absl::Duration end = SystemClock().Elapsed() + limit;
   while (true) {
-    const int64_t left = absl::ToInt64Milliseconds(end - SystemClock().Now());
+    const int64_t left = absl::ToInt64Milliseconds(end - SystemClock().Elapsed());
     pollfd ended = {fd, POLLIN, 0};
     const int64_t longest = out >= 0 ? kLookMilliseconds : 60'000;
     const int found = poll(&ended, 1, static_cast<int>(std::clamp<int64_t>(left, 0, longest)));

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "limiter/port/clock.h"
 #include "policy/domain_name.h"
 
 namespace deferd {
@@ -152,7 +153,7 @@ void Holder::NotDone(const std::string& id, absl::Time now) {
 
 bool Holder::Order(const std::string& id, char order, absl::Time now) {
   const auto [asked, is_new] = ordered_.try_emplace({id, order}, now);
-  if (!is_new && now - asked->second < kAgain) return false;
+  if (!is_new && Within(asked->second, kAgain, now)) return false;
   asked->second = now;
   return true;
 }
@@ -350,7 +351,7 @@ void Holder::ReleaseFor(const Case& record, const Group& group, const Policy& po
 
 Holder::Judgement Holder::JudgePortion(const Case& record, absl::Time now, Plan* plan) const {
   const std::optional<PortionOutcome> outcome = parts_.outcome(plan->out, plan->out_since);
-  const bool late = now - plan->out_since >= kJudgedAfter;
+  const bool late = !Within(plan->out_since, kJudgedAfter, now);
   if (!outcome.has_value()) {
     if (!late) return Judgement::kWait;
     plan->waits_for = "the outcome of the released messages cannot be determined";

@@ -48,6 +48,7 @@ class MailQueue {
 
   const QueueHelpers& helpers() const { return helpers_; }
   absl::Time Now() const { return parts_.clock->Now(); }
+  absl::Duration Elapsed() const { return parts_.clock->Elapsed(); }
   Settings settings() const { return parts_.settings(); }
 
   static constexpr absl::Duration kPatience = absl::Seconds(25);

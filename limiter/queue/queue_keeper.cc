@@ -57,13 +57,13 @@ void QueueKeeper::Wake() {
 
 std::map<std::string, std::string> QueueKeeper::LookNow(const std::vector<std::string>& ids,
                                                         absl::Duration limit) {
-  const absl::Time end = queue_->Now() + limit;
+  const absl::Duration end = queue_->Elapsed() + limit;
   MutexLock lock(&mutex_);
   const int64_t look = looks_begun_ + 1;
   wake_ = true;
   changed_.NotifyAll();
   while (looks_done_ < look && !stopping_) {
-    const absl::Duration left = end - queue_->Now();
+    const absl::Duration left = end - queue_->Elapsed();
     if (left <= absl::ZeroDuration()) break;
     changed_.WaitFor(&mutex_, left);
   }
@@ -91,19 +91,20 @@ void QueueKeeper::Run() {
       ++looks_begun_;
       wake_ = false;  // this look sees whatever the wake was about
     }
-    const absl::Time began = queue_->Now();
+    const absl::Duration began = queue_->Elapsed();
     Report(Look());
-    const absl::Time done = queue_->Now();
+    const absl::Duration done = queue_->Elapsed();
     const absl::Duration took = done - began;
     const bool busy = cases_->AnyOpen() || !holder_->held().empty() || net_.waiting();
     // A slow look is repeated rarely, even if much changes.
-    const absl::Time next = done + (busy ? std::clamp(took * kRest, kBusy, kLongestRest) : kQuiet);
-    const absl::Time soon = done + took;
+    const absl::Duration next =
+        done + (busy ? std::clamp(took * kRest, kBusy, kLongestRest) : kQuiet);
+    const absl::Duration soon = done + took;
     MutexLock lock(&mutex_);
     looks_done_ = looks_begun_;
     changed_.NotifyAll();
     while (!stopping_) {
-      const absl::Duration left = (wake_ ? soon : next) - queue_->Now();
+      const absl::Duration left = (wake_ ? soon : next) - queue_->Elapsed();
       if (left <= absl::ZeroDuration()) break;
       changed_.WaitFor(&mutex_, left);
     }

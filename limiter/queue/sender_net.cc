@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "limiter/localrpc/queue_list.h"
+#include "limiter/port/clock.h"
 #include "policy/charge.h"
 #include "policy/domain_name.h"
 #include "policy/policy.h"
@@ -92,7 +93,7 @@ void SenderNet::Written(const NetOrders& orders, absl::Time now) {
   written_ = orders;
   for (const auto& [domain, why] : orders.domains) taken_out_.erase(domain);
   for (const auto& [user, why] : orders.users) taken_out_.erase(absl::StrCat(user, "@"));
-  absl::erase_if(taken_out_, [&](const auto& one) { return now - one.second >= kNoticed; });
+  absl::erase_if(taken_out_, [&](const auto& one) { return !Within(one.second, kNoticed, now); });
 }
 
 NetOrders SenderNet::Decide(const std::vector<QueuedMail>& queue, const ChargeLists& lists,
@@ -113,11 +114,12 @@ NetOrders SenderNet::Decide(const std::vector<QueuedMail>& queue, const ChargeLi
     if (const auto found = tried_.find(mail.id); found != tried_.end()) tries = found->second;
     if (tries.number == kMaxTries) continue;
     waiting_ = true;
-    if (tries.number > 0 && now - tries.last < kAgain * (1 << (tries.number - 1))) continue;
+    if (tries.number > 0 && Within(tries.last, kAgain * (1 << (tries.number - 1)), now)) continue;
     bool noticed = true;
     for (const std::string& key : {domain, absl::StrCat(user, "@")}) {
       const auto taken_out = taken_out_.find(key);
-      noticed = noticed && (taken_out == taken_out_.end() || now - taken_out->second >= kNoticed);
+      noticed =
+          noticed && (taken_out == taken_out_.end() || !Within(taken_out->second, kNoticed, now));
     }
     if (!noticed || Has(written_, domain, user) || orders.retry.size() == kMaxRetries) continue;
     tries = {tries.number + 1, now};

@@ -78,8 +78,8 @@ void Warn(const absl::Status& status) {
 
 // Does not distinguish refused users: their number is unbounded.
 void WarnOfStranger(const Peer& peer) {
-  static absl::Time warned = absl::InfinitePast();  // of the server's thread
-  const absl::Time now = SystemClock().Now();
+  static absl::Duration warned = -absl::InfiniteDuration();  // of the server's thread
+  const absl::Duration now = SystemClock().Elapsed();
   if (now - warned < kRefusalLogged) return;
   warned = now;
   spdlog::warn("refused a connection from uid {}, pid {}: only deferd and root may connect",
@@ -140,13 +140,13 @@ absl::Status Serve(const std::string& socket, const std::string& group,
   for (int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
   SenderTable* const table = options.sender_table;
   while (sigtimedwait(&signals, nullptr, &kTick) < 0) {  // EAGAIN, EINTR
-    if (table != nullptr) Warn(table->Tick(SystemClock().Now()));
+    if (table != nullptr) Warn(table->Tick());
   }
   ending.store(true);
   (*server)->Stop(absl::Seconds(2));
   thread.join();
   // After the stop nobody would remove entries from the table.
-  return table == nullptr ? absl::OkStatus() : table->Set({}, SystemClock().Now());
+  return table == nullptr ? absl::OkStatus() : table->Set({});
 }
 
 // Reads what systemd passes to ExecStopPost=.
@@ -225,24 +225,24 @@ int Main(int argc, char** argv) {
   if (programs.exim.empty() && programs.postfix.empty()) {
     return Fail("found neither Exim nor Postfix; name one with --exim or --postfix");
   }
+  const SystemClock clock;
   std::optional<SenderTable> table;
   if (IsProgram(programs.postfix + "/postmap")) {
     std::vector<std::string> postmap = {programs.postfix + "/postmap"};
     if (!programs.postfix_config.empty()) {
       postmap.insert(postmap.end(), {"-c", programs.postfix_config});
     }
-    options.sender_table = &table.emplace(std::move(postmap), table_path);
+    options.sender_table = &table.emplace(std::move(postmap), table_path, &clock);
   }
-  const absl::Time now = SystemClock().Now();
   if (empty_table) {
     if (!table.has_value()) return 0;
     // systemd restarts a crashed service: keep the table unless deferd has been silent.
     absl::Status done;
     if (HasCrashed()) {
-      done = table->Open(now);
-      if (done.ok()) done = table->Tick(now);
+      done = table->Open();
+      if (done.ok()) done = table->Tick();
     } else {
-      done = table->Set({}, now);
+      done = table->Set({});
     }
     return done.ok() ? 0 : Fail(std::string(done.message()));
   }
@@ -264,7 +264,7 @@ int Main(int argc, char** argv) {
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
 
-  if (table.has_value()) Warn(table->Open(now));
+  if (table.has_value()) Warn(table->Open());
   const std::string group = entry->pw_uid == 0 ? "" : user;
   const absl::Status served = Serve(socket, group, options);
   return served.ok() ? 0 : Fail(std::string(served.message()));

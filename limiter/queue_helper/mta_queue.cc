@@ -33,7 +33,7 @@ bool IsPlainAddress(absl::string_view text) {
 }
 
 absl::StatusOr<MtaQueue::Ids> MtaQueue::Begin(const std::vector<std::string>& ids) {
-  end_ = SystemClock().Now() + kLimit;
+  end_ = SystemClock().Elapsed() + kLimit;
   if (ids.empty()) return absl::InvalidArgumentError("no message id given");
   if (ids.size() > kMaxIds) {
     return absl::InvalidArgumentError(
@@ -79,12 +79,12 @@ absl::StatusOr<std::string> MtaQueue::Run(const std::vector<std::string>& argv,
 }
 
 absl::Duration MtaQueue::Left() const {
-  return std::max(end_ - SystemClock().Now(), absl::ZeroDuration());
+  return std::max(end_ - SystemClock().Elapsed(), absl::ZeroDuration());
 }
 
 std::string MtaQueue::PostfixOrigin() {
   if (programs_.postfix.empty()) return "";
-  end_ = SystemClock().Now() + kLimit;
+  end_ = SystemClock().Elapsed() + kLimit;
   absl::StatusOr<std::string> said = Run(Postfix("postconf", {"-x", "-h", "myorigin"}));
   if (!said.ok()) return "";
   std::string origin(absl::StripAsciiWhitespace(*said));
@@ -97,7 +97,7 @@ std::string MtaQueue::PostfixOrigin() {
 }
 
 absl::StatusOr<std::vector<QueuedMail>> MtaQueue::List() {
-  end_ = SystemClock().Now() + kLimit;
+  end_ = SystemClock().Elapsed() + kLimit;
   return ListWithin();
 }
 
@@ -298,7 +298,7 @@ absl::Status MtaQueue::Requeue(const std::string& id) {
 }
 
 absl::Status MtaQueue::Flush() {
-  end_ = SystemClock().Now() + kLimit;
+  end_ = SystemClock().Elapsed() + kLimit;
   absl::Status status;
   if (!programs_.exim.empty()) status.Update(commands_.Start(Exim({"-qf"})));
   if (!programs_.postfix.empty()) {

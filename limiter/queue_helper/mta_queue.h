@@ -95,7 +95,7 @@ class MtaQueue {
 
   const MtaPrograms programs_;
   Commands commands_;
-  absl::Time end_ = absl::InfiniteFuture();  // of the call
+  absl::Duration end_ = absl::InfiniteDuration();  // Clock::Elapsed() at the call's limit
 };
 
 // Whether `text` is an address that has no special meaning on a command line or in a queue file:

@@ -39,9 +39,9 @@ constexpr size_t kMaxLoggedText = 1000;
 
 // A daemon that has gone wild, or was taken over, must not keep the machine busy as root.
 absl::Status QueueHelper::TakeRequest() {
-  const absl::Time now = Now();
+  const absl::Duration now = Elapsed();
   const double passed = absl::ToDoubleSeconds(now - requests_at_);
-  requests_left_ = std::min(kBurst, requests_left_ + std::max(0.0, passed) * kPerSecond);
+  requests_left_ = std::min(kBurst, requests_left_ + passed * kPerSecond);
   requests_at_ = now;
   if (requests_left_ < 1) {
     return absl::ResourceExhaustedError("too many requests; try again in a few seconds");
@@ -100,7 +100,7 @@ absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& ar
 }
 
 std::string QueueHelper::PostfixOrigin() {
-  const absl::Time now = Now();
+  const absl::Duration now = Elapsed();
   if (now - origin_read_ >= kOriginKept) {
     origin_read_ = now;
     origin_ = queue_.PostfixOrigin();
@@ -128,7 +128,7 @@ absl::StatusOr<Json> QueueHelper::SetDeferred(const Json& args) {
     senders[user] = text;
     if (!origin.empty()) senders[absl::StrCat(user, "@", origin)] = text;
   }
-  const absl::Status set = options_.sender_table->Set(senders, Now());
+  const absl::Status set = options_.sender_table->Set(senders);
   if (!set.ok()) {
     spdlog::warn("cannot update the sender table: {}", set.message());
     return set;

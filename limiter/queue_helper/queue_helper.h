@@ -64,7 +64,9 @@ class QueueHelper {
   absl::StatusOr<Json> Handle(const std::string& verb, const Json& args, const Peer& peer);
 
  private:
-  absl::Time Now() const { return clock_ == nullptr ? SystemClock().Now() : clock_->Now(); }
+  absl::Duration Elapsed() const {
+    return clock_ == nullptr ? SystemClock().Elapsed() : clock_->Elapsed();
+  }
   absl::Status TakeRequest();
   absl::StatusOr<Json> SetDeferred(const Json& args);
   // The domain that Postfix adds to a sender without one; empty if not known.
@@ -75,9 +77,9 @@ class QueueHelper {
   const Clock* const clock_;  // null: the system's
   MtaQueue queue_;
   double requests_left_ = kBurst;
-  absl::Time requests_at_ = absl::InfinitePast();
+  absl::Duration requests_at_ = -absl::InfiniteDuration();
   std::string origin_;
-  absl::Time origin_read_ = absl::InfinitePast();
+  absl::Duration origin_read_ = -absl::InfiniteDuration();
 };
 
 }  // namespace deferd

@@ -150,45 +150,48 @@ bool SenderTable::IsThere() const {
   return !written_.has_value() || found == written_;
 }
 
-void SenderTable::SetRefreshed(absl::Time now) {
-  refreshed_ = now;
+void SenderTable::SetRefreshed() {
+  refreshed_ = clock_->Elapsed();
   const std::string path = absl::StrCat(path_, ".said");
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (fd < 0) return;
-  const timespec stamp = absl::ToTimespec(now);
+  const timespec stamp = absl::ToTimespec(clock_->Now());
   const timespec both[2] = {stamp, stamp};
   futimens(fd, both);
   close(fd);
 }
 
-absl::Status SenderTable::Open(absl::Time now) {
+absl::Status SenderTable::Open() {
   MutexLock lock(&mutex_);
   if (!IsThere()) {
-    SetRefreshed(now);
+    SetRefreshed();
     return Write({});
   }
   struct stat info;
   const bool known = lstat(absl::StrCat(path_, ".said").c_str(), &info) == 0;
-  refreshed_ = known ? std::min(now, absl::TimeFromTimespec(info.st_mtim)) : now;
+  const absl::Duration silent =
+      known ? clock_->Now() - absl::TimeFromTimespec(info.st_mtim) : absl::ZeroDuration();
+  refreshed_ = clock_->Elapsed() - std::max(silent, absl::ZeroDuration());
   return absl::OkStatus();
 }
 
-absl::Status SenderTable::Set(const std::map<std::string, std::string>& senders, absl::Time now) {
+absl::Status SenderTable::Set(const std::map<std::string, std::string>& senders) {
   for (const auto& [key, text] : senders) {
     absl::Status status = CheckLine(key, text);
     if (!status.ok()) return status;
   }
   MutexLock lock(&mutex_);
-  SetRefreshed(now);
+  SetRefreshed();
   if (senders_ == senders && IsThere()) return absl::OkStatus();
-  if (!failed_.ok() && now - failed_at_ < kAgain) return failed_;
+  if (!failed_.ok() && clock_->Elapsed() - failed_at_ < kAgain) return failed_;
   failed_ = Write(senders);
-  failed_at_ = now;
+  failed_at_ = clock_->Elapsed();
   return failed_;
 }
 
-absl::Status SenderTable::Tick(absl::Time now) {
+absl::Status SenderTable::Tick() {
   MutexLock lock(&mutex_);
+  const absl::Duration now = clock_->Elapsed();
   const bool empty = senders_.has_value() && senders_->empty();
   if (now - refreshed_ >= kTrusted && !empty) {
     spdlog::warn(

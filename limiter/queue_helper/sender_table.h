@@ -34,6 +34,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "limiter/port/clock.h"
 #include "limiter/port/command.h"
 #include "limiter/port/mutex.h"
 
@@ -46,9 +47,10 @@ class SenderTable {
   static constexpr absl::Duration kAgain =
       absl::Seconds(30);  // before a failed write is tried again
 
-  // `postmap`: the program and its options; `path`: named in main.cf as hash:PATH.
-  SenderTable(std::vector<std::string> postmap, std::string path)
-      : postmap_(std::move(postmap)), path_(std::move(path)) {}
+  // `postmap`: the program and its options; `path`: named in main.cf as hash:PATH. `clock` must
+  // outlive the table.
+  SenderTable(std::vector<std::string> postmap, std::string path, const Clock* clock)
+      : postmap_(std::move(postmap)), path_(std::move(path)), clock_(clock) {}
 
   // The service name of the transport in master.cf.
   static constexpr char kTransport[] = "deferd-held";
@@ -56,15 +58,15 @@ class SenderTable {
   const std::string& path() const { return path_; }
 
   // Keeps an existing table; creates an empty one if there is none.
-  absl::Status Open(absl::Time now);
+  absl::Status Open();
 
   // Maps each key to the reason why its mail is deferred. InvalidArgument if a key is malformed or
   // a text is not one line of printable ASCII; other errors come from the file system or Commands.
   // After an error the old table stays.
-  absl::Status Set(const std::map<std::string, std::string>& senders, absl::Time now);
+  absl::Status Set(const std::map<std::string, std::string>& senders);
 
   // Empties the table if Set was not called for kTrusted; recreates it if it has disappeared.
-  absl::Status Tick(absl::Time now);
+  absl::Status Tick();
 
  private:
   // Identifies the file that Postfix reads: device, inode, size, modification time.
@@ -78,18 +80,20 @@ class SenderTable {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Make(const std::string& fresh, const std::map<std::string, std::string>& senders)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SetRefreshed(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetRefreshed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::vector<std::string> postmap_;
   const std::string path_;
+  const Clock* const clock_;
   Mutex mutex_;
   Commands commands_ ABSL_GUARDED_BY(mutex_);
   // Contents of the table; nullopt: written by an earlier process, not known.
   std::optional<std::map<std::string, std::string>> senders_ ABSL_GUARDED_BY(mutex_);
   std::optional<Stamp> written_ ABSL_GUARDED_BY(mutex_);
-  absl::Time refreshed_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Duration refreshed_ ABSL_GUARDED_BY(mutex_) =
+      -absl::InfiniteDuration();                 // Clock::Elapsed()
   absl::Status failed_ ABSL_GUARDED_BY(mutex_);  // of the last write
-  absl::Time failed_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Duration failed_at_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
 };
 
 // Whether `name` is a system user in the form that Postfix looks up: lower case letters, digits,

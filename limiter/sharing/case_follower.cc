@@ -45,14 +45,13 @@ absl::Status CaseFollower::Round(absl::Duration wait) {
   absl::Status status = DoRound(wait);
   MutexLock lock(&mutex_);
   status_.problem = std::string(status.message());
-  if (status.ok()) status_.heard = clock_->Now();
+  if (status.ok()) status_.heard = clock_->Elapsed();
   return status;
 }
 
 absl::Status CaseFollower::DoRound(absl::Duration wait) {
   const bool anew = resync_.exchange(false) || !store_->connected();
-  const absl::Time now = clock_->Now();
-  if (anew || now - merged_ >= kMergeEvery || now < merged_) {
+  if (anew || clock_->Elapsed() - merged_ >= kMergeEvery) {
     absl::Status merged = anew ? store_->Connect() : absl::OkStatus();
     if (merged.ok()) merged = MergeAll();
     if (!merged.ok()) {
@@ -83,7 +82,7 @@ absl::Status CaseFollower::MergeAll() {
   AddDamaged(&*cases);
   exchange_->MergeCases(*cases, /*all=*/true);
   last_ = *std::move(last);
-  merged_ = clock_->Now();
+  merged_ = clock_->Elapsed();
   MutexLock lock(&mutex_);
   ++status_.merges;
   status_.heard = merged_;

@@ -48,9 +48,9 @@ class CaseFollower {
   void Resync();
 
   struct Status {
-    absl::Time heard = absl::InfinitePast();  // the last round that went well
-    int64_t followed = 0;                     // cases out of the stream
-    int64_t merges = 0;                       // of all cases
+    absl::Duration heard = -absl::InfiniteDuration();  // Clock::Elapsed() at the last good round
+    int64_t followed = 0;                              // cases out of the stream
+    int64_t merges = 0;                                // of all cases
     std::string problem;
   };
   Status status() const;
@@ -69,7 +69,7 @@ class CaseFollower {
 
   // Of the thread.
   std::string last_;
-  absl::Time merged_ = absl::InfinitePast();
+  absl::Duration merged_ = -absl::InfiniteDuration();  // Clock::Elapsed()
 
   mutable Mutex mutex_;
   CondVar stop_;

@@ -64,11 +64,11 @@ void Publisher::Stop() {
 
 void Publisher::Run() {
   while (true) {
-    const absl::Time began = clock_->Now();
+    const absl::Duration began = clock_->Elapsed();
     const Pause pause = Round();
     // When much changes all the time it rests longer than it works: what changes again meanwhile is
     // put once, and counting has the machine. When little does, it has hardly worked.
-    const absl::Duration worked = std::max(absl::ZeroDuration(), clock_->Now() - began);
+    const absl::Duration worked = clock_->Elapsed() - began;
     Rest({std::min(kRest * worked, kLongestRest), false});
     if (!Rest(pause)) return;
   }
@@ -76,11 +76,10 @@ void Publisher::Run() {
 
 bool Publisher::Rest(const Pause& pause) {
   MutexLock lock(&mutex_);
-  absl::Duration left = pause.at_most;
-  while (!stopping_ && left > absl::ZeroDuration() && !(woken_ && pause.woken)) {
-    const absl::Time before = clock_->Now();
-    if (!changed_.WaitFor(&mutex_, left)) break;
-    left -= std::max(absl::ZeroDuration(), clock_->Now() - before);
+  const absl::Duration until = clock_->Elapsed() + pause.at_most;
+  while (!stopping_ && !(woken_ && pause.woken)) {
+    const absl::Duration left = until - clock_->Elapsed();
+    if (left <= absl::ZeroDuration() || !changed_.WaitFor(&mutex_, left)) break;
   }
   if (pause.woken) woken_ = false;
   return !stopping_;
@@ -115,7 +114,7 @@ Publisher::Pause Publisher::Round() {
 Publisher::Pause Publisher::AfterGoodRound() {
   failures_ = 0;
   if (more_) return {absl::ZeroDuration(), true};
-  const absl::Duration since_beat = clock_->Now() - last_beat_;
+  const absl::Duration since_beat = clock_->Elapsed() - last_beat_;
   return {std::clamp(kBeat - since_beat, absl::Milliseconds(1), kBeat), true};
 }
 
@@ -130,8 +129,7 @@ absl::Status Publisher::DoRound() {
     ++status_.connections;
     status_.synced = false;
   }
-  const absl::Time now = clock_->Now();
-  if (!claimed_ || now - last_beat_ >= kBeat || now < last_beat_) {
+  if (!claimed_ || clock_->Elapsed() - last_beat_ >= kBeat) {
     absl::Status said = SayBeat();
     if (!said.ok()) return said;
     absl::Status checked = CheckRows();
@@ -158,7 +156,7 @@ absl::Status Publisher::SayBeat() {
   absl::StatusOr<Beat> beat = store_->SayBeat(options_.claim());
   if (!beat.ok()) return beat.status();
   const absl::Time after = clock_->Now();
-  last_beat_ = after;
+  last_beat_ = clock_->Elapsed();
   missing_ = beat->missing;
   exchange_->SetClockOffset(ClockOffset(before, beat->server_time, after));
   const bool another = beat->generation != generation_;
@@ -175,7 +173,7 @@ absl::Status Publisher::SayBeat() {
   exchange_->ShareCasesDue(kDueSoon);
   TellRefused();
   MutexLock lock(&mutex_);
-  if (missing_.ok()) status_.heard = after;
+  if (missing_.ok()) status_.heard = last_beat_;
   status_.generation = generation_;
   status_.nodes = std::move(beat->nodes);
   status_.nodes_at = beat->server_time;
@@ -312,8 +310,8 @@ absl::Status Publisher::DropStrangers() {
 }
 
 int64_t Publisher::ToTell(int64_t count, Told* told) const {
-  const absl::Time now = clock_->Now();
-  if (count == told->count || absl::AbsDuration(now - told->at) < absl::Minutes(1)) return 0;
+  const absl::Duration now = clock_->Elapsed();
+  if (count == told->count || now - told->at < absl::Minutes(1)) return 0;
   told->at = now;
   return count - std::exchange(told->count, count);
 }
@@ -367,7 +365,7 @@ void Publisher::Heard(const absl::Status& status) {
 }
 
 absl::Status Publisher::WaitForCase(const Subject& subject, absl::Duration at_most) {
-  const absl::Time until = clock_->Now() + at_most;
+  const absl::Duration until = clock_->Elapsed() + at_most;
   while (true) {
     int64_t seen = 0;
     {
@@ -380,7 +378,7 @@ absl::Status Publisher::WaitForCase(const Subject& subject, absl::Duration at_mo
       if (status_.trouble != SharedTrouble::kNone) {
         return absl::UnavailableError(absl::StrCat("redis: ", status_.problem));
       }
-      const absl::Duration left = until - clock_->Now();
+      const absl::Duration left = until - clock_->Elapsed();
       if (stopping_ || left <= absl::ZeroDuration()) {
         return absl::UnavailableError("redis: no answer in time");
       }

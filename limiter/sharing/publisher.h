@@ -77,8 +77,9 @@ class Publisher {
     SharedTrouble trouble = SharedTrouble::kNone;
     std::string problem;  // the trouble in words; empty: none
     absl::Time trouble_since = absl::InfiniteFuture();
-    absl::Time heard = absl::InfinitePast();  // the last successful heartbeat
-    bool synced = false;                      // everything live at the connection is put
+    absl::Duration heard =
+        -absl::InfiniteDuration();  // Clock::Elapsed() at the last good heartbeat
+    bool synced = false;            // everything live at the connection is put
     std::string generation;
     std::vector<NodeRecord> nodes;
     absl::Time nodes_at = absl::InfinitePast();  // by the store's clock
@@ -106,7 +107,7 @@ class Publisher {
   // What the log has said of a count.
   struct Told {
     int64_t count = 0;
-    absl::Time at = absl::InfinitePast();
+    absl::Duration at = -absl::InfiniteDuration();  // Clock::Elapsed()
   };
   // What is new of it, if the log says it now: once a minute at most. Otherwise 0.
   int64_t ToTell(int64_t count, Told* told) const;
@@ -123,7 +124,7 @@ class Publisher {
   bool claimed_ = false;  // the connection's first heartbeat succeeded
   bool reconnect_ = false;
   bool more_ = false;
-  absl::Time last_beat_ = absl::InfinitePast();
+  absl::Duration last_beat_ = -absl::InfiniteDuration();  // Clock::Elapsed()
   std::string generation_;
   absl::Status missing_;  // of the last heartbeat: the trouble of one store of several
   int failures_ = 0;      // in a row

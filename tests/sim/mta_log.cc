@@ -195,7 +195,7 @@ void MtaLog::Rotate(RotateWay way) {
   SetModified("mainlog");
   fs::rename(path(), folder_ + "/" + to);
   open_name_ = to;
-  rotated_at_ = clock_->Now();
+  rotated_at_ = clock_->Elapsed();
   if (way != kRenameKeepWriting) Reopen();
 }
 

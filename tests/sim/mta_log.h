@@ -37,7 +37,7 @@ class MtaLog {
 
   std::string path() const { return folder_ + "/mainlog"; }
   const std::vector<Truth>& truth() const { return truth_; }
-  absl::Time rotated_at() const { return rotated_at_; }
+  absl::Duration rotated_at() const { return rotated_at_; }
   // The number of the first line of the file at the path.
   size_t file_begins() const { return file_begins_; }
 
@@ -92,7 +92,7 @@ class MtaLog {
   std::vector<Deferred> deferred_;
   std::vector<Truth> truth_;
   size_t file_begins_ = 0;
-  absl::Time rotated_at_ = absl::InfinitePast();
+  absl::Duration rotated_at_ = -absl::InfiniteDuration();  // Clock::Elapsed()
 };
 
 }  // namespace deferd::sim

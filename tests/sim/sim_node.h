@@ -43,6 +43,7 @@ class NodeClock : public Clock {
  public:
   NodeClock(const Clock* right, absl::Duration ahead) : right_(right), ahead_(ahead) {}
   absl::Time Now() const override { return right_->Now() + ahead_; }
+  absl::Duration Elapsed() const override { return right_->Elapsed(); }
   void Step(absl::Duration by) {
     latest_ = std::max(latest_, Now());
     ahead_ += by;

@@ -200,8 +200,10 @@ class World {
   }
 
   // A renamed file is read on for ten minutes.
-  static void ReopenIfOld(SimNode* node, absl::Duration later) {
-    if (node->Now() + later - node->log().rotated_at() > absl::Minutes(9)) node->log().Reopen();
+  void ReopenIfOld(SimNode* node, absl::Duration later) {
+    if (clock_.Elapsed() + later - node->log().rotated_at() > absl::Minutes(9)) {
+      node->log().Reopen();
+    }
   }
 
   // Back at most so far that nothing is forgotten: beyond that counts begin anew
@@ -213,7 +215,6 @@ class World {
           node->Now() + Limiter::kMaxAhead + Limiter::kPatience - node->model().now();
       by = std::max(by, -std::max(most, absl::ZeroDuration()));
     }
-    ReopenIfOld(node, by);
     node->clock().Step(by);
   }
 

@@ -38,79 +38,85 @@ class SenderTableTest : public testing::Test {
   }
 
   TempFolder folder_;
-  SenderTable table_{{"/bin/sh", Path("postmap")}, Path("senders")};
+  ManualClock clock_{kNow};
+  SenderTable table_{{"/bin/sh", Path("postmap")}, Path("senders"), &clock_};
 };
 
 TEST_F(SenderTableTest, MakesOneWherePostfixWouldMissIt) {
-  ASSERT_THAT(table_.Open(kNow), IsOk());
+  ASSERT_THAT(table_.Open(), IsOk());
   EXPECT_EQ(Read("senders.db"), kHead);
-  ASSERT_THAT(table_.Set({{"@bad.example", "because"}}, kNow), IsOk());
+  ASSERT_THAT(table_.Set({{"@bad.example", "because"}}), IsOk());
   for (const char* how : {"gone", "empty"}) {
     std::filesystem::remove(Path("senders.db"));
     if (how == std::string("empty")) std::ofstream(Path("senders.db"));
-    ASSERT_THAT(table_.Set({{"@bad.example", "because"}}, kNow), IsOk());
+    ASSERT_THAT(table_.Set({{"@bad.example", "because"}}), IsOk());
     EXPECT_THAT(Read("senders.db"), HasSubstr("@bad.example")) << how;
   }
   std::filesystem::remove(Path("senders.db"));
-  ASSERT_THAT(table_.Tick(kNow + absl::Seconds(10)), IsOk());
+  clock_.Advance(absl::Seconds(10));
+  ASSERT_THAT(table_.Tick(), IsOk());
   EXPECT_THAT(Read("senders.db"), HasSubstr("@bad.example")) << "deferd need not be there";
 }
 
 TEST_F(SenderTableTest, ACrashKeepsItUntilDeferdHasBeenSilentForLong) {
-  ASSERT_THAT(table_.Set({{"@bad.example", "because"}}, kNow), IsOk());
+  ASSERT_THAT(table_.Set({{"@bad.example", "because"}}), IsOk());
   for (absl::Duration later : {absl::Seconds(1), absl::Minutes(9)}) {
-    SenderTable next({"/bin/sh", Path("postmap")}, Path("senders"));
-    ASSERT_THAT(next.Open(kNow + later), IsOk());
-    ASSERT_THAT(next.Tick(kNow + later), IsOk());
+    clock_.Set(kNow + later);
+    SenderTable next({"/bin/sh", Path("postmap")}, Path("senders"), &clock_);
+    ASSERT_THAT(next.Open(), IsOk());
+    ASSERT_THAT(next.Tick(), IsOk());
     EXPECT_THAT(Read("senders.db"), HasSubstr("@bad.example")) << later;
   }
   // Crash after crash: nobody but deferd itself makes it trusted for longer.
-  SenderTable last({"/bin/sh", Path("postmap")}, Path("senders"));
-  ASSERT_THAT(last.Open(kNow + absl::Minutes(9)), IsOk());
-  ASSERT_THAT(last.Tick(kNow + SenderTable::kTrusted), IsOk());
+  SenderTable last({"/bin/sh", Path("postmap")}, Path("senders"), &clock_);
+  ASSERT_THAT(last.Open(), IsOk());
+  clock_.Set(kNow + SenderTable::kTrusted);
+  ASSERT_THAT(last.Tick(), IsOk());
   EXPECT_EQ(Read("senders.db"), kHead);
 }
 
 TEST_F(SenderTableTest, OneThatCannotBeReadBackTakesNobodysPlace) {
-  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, kNow), IsOk());
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}), IsOk());
   std::ofstream(Path("lossy")) << "yes";
-  EXPECT_THAT(table_.Set({{"@b.example", "why not"}}, kNow),
+  EXPECT_THAT(table_.Set({{"@b.example", "why not"}}),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("0 of 1 entries")));
   EXPECT_THAT(Read("senders.db"), EndsWith("@a.example deferd-held:because\n"));
 }
 
 TEST_F(SenderTableTest, HoldsALineForEachSenderAndIsWrittenWhenItChanges) {
-  ASSERT_THAT(table_.Set({{"@b.example", "why not"}, {"web", "because"}}, kNow), IsOk());
+  ASSERT_THAT(table_.Set({{"@b.example", "why not"}, {"web", "because"}}), IsOk());
   EXPECT_EQ(Read("senders.db"),
             absl::StrCat(kHead, "@b.example deferd-held:why not\n", "web deferd-held:because\n"));
   EXPECT_EQ(Read("senders"), Read("senders.db"));
-  ASSERT_THAT(table_.Set({{"@b.example", "why not"}, {"web", "because"}}, kNow), IsOk());
+  ASSERT_THAT(table_.Set({{"@b.example", "why not"}, {"web", "because"}}), IsOk());
   EXPECT_EQ(Read("runs"), "\n");
-  ASSERT_THAT(table_.Set({}, kNow), IsOk());
+  ASSERT_THAT(table_.Set({}), IsOk());
   EXPECT_EQ(Read("senders.db"), kHead);
 }
 
 TEST_F(SenderTableTest, RefusesWhatIsNoKeyOrNoLine) {
-  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, kNow), IsOk());
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}), IsOk());
   for (const char* key :
        {"", "*", "@", "@a.example b", "@a.example\n@b", "@A.example", "@@a.example", "Web", "we b",
         "web\n", "web@", "web@A.example", "w#b@a.example"}) {
-    EXPECT_TRUE(absl::IsInvalidArgument(table_.Set({{key, "because"}}, kNow))) << key;
+    EXPECT_TRUE(absl::IsInvalidArgument(table_.Set({{key, "because"}}))) << key;
   }
   for (const char* text : {"", "one\n@x.example discard:", "\xC3\xA4", "a\tb"}) {
-    EXPECT_TRUE(absl::IsInvalidArgument(table_.Set({{"@b.example", text}}, kNow))) << text;
+    EXPECT_TRUE(absl::IsInvalidArgument(table_.Set({{"@b.example", text}}))) << text;
   }
   EXPECT_THAT(Read("senders.db"), EndsWith("@a.example deferd-held:because\n"));
 }
 
 TEST_F(SenderTableTest, KeepsTheOldOneWherePostmapFailsAndTriesAgain) {
-  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, kNow), IsOk());
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}), IsOk());
   std::ofstream(Path("broken")) << "yes";
-  EXPECT_TRUE(absl::IsUnavailable(table_.Set({}, kNow)));
+  EXPECT_TRUE(absl::IsUnavailable(table_.Set({})));
   EXPECT_THAT(Read("senders.db"), EndsWith("@a.example deferd-held:because\n"));
   std::filesystem::remove(Path("broken"));
-  EXPECT_TRUE(absl::IsUnavailable(table_.Set({}, kNow + absl::Seconds(2)))) << "not at every look";
-  ASSERT_THAT(table_.Set({}, kNow + SenderTable::kAgain), IsOk());
+  clock_.Set(kNow + absl::Seconds(2));
+  EXPECT_TRUE(absl::IsUnavailable(table_.Set({}))) << "not at every look";
+  clock_.Set(kNow + SenderTable::kAgain);
+  ASSERT_THAT(table_.Set({}), IsOk());
   EXPECT_EQ(Read("senders.db"), kHead);
 }
 
@@ -121,15 +127,15 @@ TEST_F(SenderTableTest, ADirectoryOfOthersHoldsNoTable) {
   fs::create_directory(shared);
   for (const fs::perms open : {fs::perms::group_write, fs::perms::others_write}) {
     fs::permissions(shared, fs::perms::owner_all | open);
-    SenderTable table({"/bin/sh", Path("postmap")}, shared + "/senders");
-    EXPECT_THAT(table.Set({{"@a.example", "because"}}, kNow),
+    SenderTable table({"/bin/sh", Path("postmap")}, shared + "/senders", &clock_);
+    EXPECT_THAT(table.Set({{"@a.example", "because"}}),
                 StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("others can write")));
     EXPECT_FALSE(fs::exists(shared + "/senders.db"));
   }
   fs::permissions(shared, fs::perms::owner_all);
   fs::create_directory_symlink(shared, Path("link"));
-  SenderTable linked({"/bin/sh", Path("postmap")}, Path("link/senders"));
-  EXPECT_FALSE(linked.Set({}, kNow).ok());
+  SenderTable linked({"/bin/sh", Path("postmap")}, Path("link/senders"), &clock_);
+  EXPECT_FALSE(linked.Set({}).ok());
   EXPECT_FALSE(fs::exists(shared + "/senders.db"));
 }
 
@@ -140,9 +146,9 @@ TEST_F(SenderTableTest, ALinkInTheDirectoryIsReplacedAndNeverFollowed) {
        {"senders", "senders.db", "senders.new", "senders.new.db", "senders.said"}) {
     fs::remove(Path(name));
     fs::create_symlink(Path("victim"), Path(name));
-    SenderTable table({"/bin/sh", Path("postmap")}, Path("senders"));
-    ASSERT_THAT(table.Open(kNow), IsOk()) << name;
-    ASSERT_THAT(table.Set({{"@a.example", name}}, kNow), IsOk()) << name;
+    SenderTable table({"/bin/sh", Path("postmap")}, Path("senders"), &clock_);
+    ASSERT_THAT(table.Open(), IsOk()) << name;
+    ASSERT_THAT(table.Set({{"@a.example", name}}), IsOk()) << name;
     EXPECT_EQ(Read("victim"), "mine") << name;
     EXPECT_THAT(Read("senders.db"), EndsWith(absl::StrCat("@a.example deferd-held:", name, "\n")));
     EXPECT_FALSE(fs::is_symlink(Path("senders.db"))) << name;
@@ -151,15 +157,30 @@ TEST_F(SenderTableTest, ALinkInTheDirectoryIsReplacedAndNeverFollowed) {
 }
 
 TEST_F(SenderTableTest, IsEmptiedWhenNobodySpeaksAnyMore) {
-  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, kNow), IsOk());
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}), IsOk());
   const absl::Time said = kNow + absl::Minutes(5);
-  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, said), IsOk());
-  ASSERT_THAT(table_.Tick(said + SenderTable::kTrusted - absl::Seconds(1)), IsOk());
+  clock_.Set(said);
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}), IsOk());
+  clock_.Set(said + SenderTable::kTrusted - absl::Seconds(1));
+  ASSERT_THAT(table_.Tick(), IsOk());
   EXPECT_THAT(Read("senders.db"), HasSubstr("a.example"));
-  ASSERT_THAT(table_.Tick(said + SenderTable::kTrusted), IsOk());
+  clock_.Set(said + SenderTable::kTrusted);
+  ASSERT_THAT(table_.Tick(), IsOk());
   EXPECT_EQ(Read("senders.db"), kHead);
-  ASSERT_THAT(table_.Set({{"@a.example", "because"}}, said + absl::Hours(1)), IsOk());
+  clock_.Set(said + absl::Hours(1));
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}), IsOk());
   EXPECT_THAT(Read("senders.db"), HasSubstr("a.example"));
+}
+
+TEST_F(SenderTableTest, SettingTheClockIsNoSilenceAndHidesNone) {
+  ASSERT_THAT(table_.Set({{"@a.example", "because"}}), IsOk());
+  clock_.Step(absl::Hours(5));
+  ASSERT_THAT(table_.Tick(), IsOk());
+  EXPECT_THAT(Read("senders.db"), HasSubstr("a.example"));
+  clock_.Step(-absl::Hours(10));
+  clock_.Advance(SenderTable::kTrusted);
+  ASSERT_THAT(table_.Tick(), IsOk());
+  EXPECT_EQ(Read("senders.db"), kHead);
 }
 
 TEST_F(SenderTableTest, TheHelperTakesItFromDeferd) {
