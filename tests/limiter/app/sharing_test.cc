@@ -153,6 +153,21 @@ TEST_F(SharingTest, KeepsItsBlocksAndSaysForHowLongTheStoreIsUnreachable) {
   EXPECT_TRUE(Eventually([&] { return node.SharesAll() && node.sharing_->ReadGauges().up; }));
 }
 
+TEST_F(SharingTest, SettingTheClockIsNoSilenceAndHidesNone) {
+  SharingNode& node = Started("mx1");
+  ASSERT_TRUE(Eventually([&] { return node.SharesAll(); }));
+  server_.SetTrouble(SharedTrouble::kGone);
+  ASSERT_TRUE(Eventually([&] { return !node.sharing_->ReadGauges().up; }));
+  clock_.Step(absl::Hours(1));
+  EXPECT_TRUE(node.SharesAll());
+  EXPECT_TRUE(node.sharing_->CasesKnown());
+  clock_.Step(-absl::Hours(2));
+  clock_.Advance(Sharing::kSilence + absl::Seconds(2));
+  EXPECT_THAT(node.sharing_->Causes(),
+              testing::Contains(StartsWith("redis: not shared for 12 s: ")));
+  EXPECT_FALSE(node.sharing_->CasesKnown());
+}
+
 TEST_F(SharingTest, PutsEverythingAgainIntoAStoreThatWasEmptied) {
   SharingNode& one = Started("mx1");
   one.Block("spam.example");

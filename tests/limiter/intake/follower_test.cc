@@ -221,6 +221,22 @@ TEST_F(FollowerTest, LateLinesOfTheRenamedFile) {
   EXPECT_EQ(Take(1), Range(5, 5));
 }
 
+TEST_F(FollowerTest, SettingTheClockDoesNotEndTheRenamedFile) {
+  Append(Line(1));
+  Start();
+  EXPECT_EQ(Take(1), Range(1, 1));
+  Rename("mainlog", "mainlog.1");
+  Append(Line(2));
+  EXPECT_EQ(Take(1), Range(2, 2));
+  clock_.Step(absl::Hours(1));
+  for (int n = 3; n <= 5; ++n) {  // at least one look lies between
+    Append(Line(n));
+    EXPECT_EQ(Take(1), Range(n, n));
+  }
+  AppendTo(folder_ + "/mainlog.1", Line(6));
+  EXPECT_EQ(Take(1), Range(6, 6));
+}
+
 TEST_F(FollowerTest, RenamedFileIsLetGoInTheEnd) {
   Append(Line(1) + "2026-11-22 00:00:00 1hIAif-00H7J4-Lb => r2@d R=r");  // no LF
   Start();

@@ -63,6 +63,20 @@ TEST_F(QueueKeeperTest, AnOrderNotCarriedOutIsReportedUntilItIs) {
   EXPECT_EQ(keeper_->StatusJson()["not_done"][0]["order"], "hold");
 }
 
+TEST_F(QueueKeeperTest, SettingTheClockBackStopsNeitherLooksNorReleases) {
+  Queue("A1", "bob@bad.example", /*held=*/true);
+  Block("bad.example");
+  Look();
+  Ordered();
+  held_.Release({"A1"});
+  Look();
+  EXPECT_THAT(Ordered(), ElementsAre("release A1"));
+  clock_.Step(-absl::Hours(5));
+  Queue("A1", "bob@bad.example", /*held=*/true);  // somebody held it again
+  Look();
+  EXPECT_THAT(Ordered(), ElementsAre("release A1"));
+}
+
 TEST_F(QueueKeeperTest, ReleasesWhatAPersonReleases) {
   Queue("A1", "bob@bad.example", /*held=*/true);
   Block("bad.example");
