@@ -19,7 +19,7 @@ int JudgedPercent(const Measure& measure, const Counts& counts, int64_t min_bad)
   constexpr double kMost = 1'000'000;
   if (min_bad <= 0) return 0;
   const double share = 100.0 * static_cast<double>(judged.bad()) / static_cast<double>(min_bad);
-  return static_cast<int>(std::min(share + 0.5, kMost));
+  return static_cast<int>(std::clamp(share + 0.5, 0.0, kMost));
 }
 
 std::string LimitsText(const Rule& rule) {

@@ -295,16 +295,18 @@ LogUnwrapper::Result LogUnwrapper::EndEntry(absl::string_view* line) {
 
 std::string LogUnwrapper::SaveState() const {
   if (!in_entry_ && !in_pieces_) return "";
+  // What is left of an ended entry is nothing that goes on.
+  const JournalEntry entry = in_entry_ ? entry_ : JournalEntry{.time = absl::InfinitePast()};
   const Json state = {
       cut_[0],
       cut_[1],
       in_entry_,
-      absl::CEscape(entry_.message),
-      absl::CEscape(entry_.identifier),
-      absl::CEscape(entry_.pid),
-      entry_.time == absl::InfinitePast() ? Json() : Json(absl::ToUnixMicros(entry_.time)),
-      absl::CEscape(binary_name_),
-      absl::CEscape(binary_),
+      absl::CEscape(entry.message),
+      absl::CEscape(entry.identifier),
+      absl::CEscape(entry.pid),
+      entry.time == absl::InfinitePast() ? Json() : Json(absl::ToUnixMicros(entry.time)),
+      in_entry_ ? absl::CEscape(binary_name_) : "",
+      in_entry_ ? absl::CEscape(binary_) : "",
       absl::CEscape(pieces_[0]),
       absl::CEscape(pieces_[1])};
   return state.dump();

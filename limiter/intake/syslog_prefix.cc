@@ -431,6 +431,13 @@ std::optional<LogPrefix> ParseLogPrefix(string_view line) {
 
 namespace {
 
+// "CET", and whatever looks like it.
+bool MayBeZone(string_view token) {
+  return token.size() <= 5 && std::none_of(token.begin(), token.end(), [](char c) {
+           return absl::ascii_islower(static_cast<unsigned char>(c));
+         });
+}
+
 // "host postfix/smtp[12]: " with single blanks, or without the host. False: it may be more than
 // that.
 bool TakePlainTag(string_view* in, SyslogPrefix* prefix) {
@@ -441,9 +448,13 @@ bool TakePlainTag(string_view* in, SyslogPrefix* prefix) {
     if (n < 2 || n + 1 >= rest.size() || rest[n] != ' ') return false;
     const string_view token = rest.substr(0, n);
     rest.remove_prefix(n + 1);
+    // A year, an offset, another stamp.
+    if (!absl::ascii_isalpha(static_cast<unsigned char>(token.front()))) return false;
     if (token.back() != ':') {
-      if (n == 4 && AllDigits(token)) return false;  // a year
-      if (absl::EqualsIgnoreCase(token, "am") || absl::EqualsIgnoreCase(token, "pm")) return false;
+      if (MayBeZone(token) || absl::EqualsIgnoreCase(token, "am") ||
+          absl::EqualsIgnoreCase(token, "pm")) {
+        return false;
+      }
       if (word > 0 || !IsHost(token) || absl::StrContains(token, ']')) return false;
       continue;
     }

@@ -69,6 +69,7 @@ class CaseFollower {
 
   // Of the thread.
   std::string last_;
+  bool offset_known_ = false;
   absl::Duration merged_ = -absl::InfiniteDuration();  // Clock::Elapsed()
 
   mutable Mutex mutex_;

@@ -33,12 +33,12 @@ struct ExchangeStats {
 
 // The store's clock minus this one, from its time that was read between `before` and `after`.
 struct ClockOffset {
-  ClockOffset(absl::Time before, absl::Time store, absl::Time after)
-      : offset(store - (before + (after - before) / 2)),
-        exact(after >= before && after - before <= absl::Milliseconds(200)) {}
+  // `took`: the time from the question to the answer `store`; `now`: this clock at the answer.
+  ClockOffset(absl::Duration took, absl::Time store, absl::Time now)
+      : offset(store - (now - took / 2)), exact(took <= absl::Milliseconds(200)) {}
 
   absl::Duration offset;
-  bool exact;  // false: it took too long, or this clock was set meanwhile
+  bool exact;  // false: it took too long
 };
 
 class Exchange {

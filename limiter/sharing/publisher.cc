@@ -152,13 +152,12 @@ absl::Status Publisher::DoRound() {
 }
 
 absl::Status Publisher::SayBeat() {
-  const absl::Time before = clock_->Now();
+  const absl::Duration before = clock_->Elapsed();
   absl::StatusOr<Beat> beat = store_->SayBeat(options_.claim());
   if (!beat.ok()) return beat.status();
-  const absl::Time after = clock_->Now();
   last_beat_ = clock_->Elapsed();
   missing_ = beat->missing;
-  exchange_->SetClockOffset(ClockOffset(before, beat->server_time, after));
+  exchange_->SetClockOffset(ClockOffset(last_beat_ - before, beat->server_time, clock_->Now()));
   const bool another = beat->generation != generation_;
   if (another && !generation_.empty()) {
     spdlog::warn("redis: it was emptied, is another one, or is back: everything is put again");

@@ -71,17 +71,19 @@ Json FromBytes(absl::string_view text);
 // Discarded if it is none.
 Json FromText(absl::string_view text);
 
+bool HasFraction(const Json& json);  // no deferd writes any
+
 template <typename T>
 absl::StatusOr<T> Parse(absl::string_view text, const char* what,
                         const std::function<T(const Json&)>& read) {
   try {
-    return read(FromBytes(text));
+    const Json json = FromBytes(text);
+    if (HasFraction(json)) throw std::out_of_range("a number with a fraction");
+    return read(json);
   } catch (const std::exception& error) {
     return absl::DataLossError(absl::StrCat("stored ", what, " is damaged: ", error.what()));
   }
 }
-
-bool HasFraction(const Json& json);  // no deferd writes any for other nodes
 
 // Text that another node wrote. DataLoss: nobody can have meant it. Unimplemented: it has a value
 // that a later deferd may know.

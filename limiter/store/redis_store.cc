@@ -115,8 +115,7 @@ class RedisStore : public SharedStore {
   }
 
   absl::Status DropOtherRows(const RowKey& key, const std::vector<std::string>& nodes) override {
-    return RunOfDomain(Script(RedisScript::kDropRows, {RowKeyText(key)}, nodes), kLongAnswer)
-        .status();
+    return RunApart(Script(RedisScript::kDropRows, {RowKeyText(key)}, nodes), kLongAnswer).status();
   }
 
   absl::StatusOr<CasePutAnswer> PutCase(const SharedCase& record) override {
@@ -151,7 +150,7 @@ class RedisStore : public SharedStore {
   }
 
   absl::StatusOr<absl::Time> ReadTime() override {
-    absl::StatusOr<RedisReply> reply = Run(Script(RedisScript::kReadTime, {kNodesKey}, {}));
+    absl::StatusOr<RedisReply> reply = RunApart(Script(RedisScript::kReadTime, {kNodesKey}, {}));
     if (!reply.ok()) return reply.status();
     int64_t micros = 0;
     if (!absl::SimpleAtoi(reply->text, &micros)) return Unexpected("read_time");
@@ -202,7 +201,7 @@ class RedisStore : public SharedStore {
 
   absl::StatusOr<std::vector<SharedRow>> ReadReceipt(const Subject& subject,
                                                      absl::string_view case_id) override {
-    absl::StatusOr<RedisReply> reply = RunOfDomain({"HGETALL", ReceiptKeyText(subject, case_id)});
+    absl::StatusOr<RedisReply> reply = RunApart({"HGETALL", ReceiptKeyText(subject, case_id)});
     if (!reply.ok()) return reply.status();
     return ToRows(*reply).rows;
   }
@@ -282,9 +281,9 @@ class RedisStore : public SharedStore {
     return reply;
   }
 
-  // One of a domain; that its server is silent is no trouble of the others.
-  absl::StatusOr<RedisReply> RunOfDomain(const RedisCommand& command,
-                                         absl::Duration wait = absl::ZeroDuration()) {
+  // One of a domain, or the time; that its server is silent is no trouble of the others.
+  absl::StatusOr<RedisReply> RunApart(const RedisCommand& command,
+                                      absl::Duration wait = absl::ZeroDuration()) {
     bool answered = false;
     return RunOne(command, wait, &answered);
   }

@@ -98,7 +98,7 @@ class Bytes {
       sum |= uint64_t{byte & 0x7Fu} << shift;
       if (byte < 0x80) {
         *value = static_cast<int64_t>(sum);
-        return byte != 0;
+        return byte != 0 && *value <= kMostInACell;
       }
     }
     return false;

@@ -28,6 +28,9 @@
 
 namespace deferd {
 
+// Of one outcome in a step. More is damage, or nobody's.
+inline constexpr int64_t kMostInACell = 1'000'000'000;
+
 struct WindowCell {
   uint32_t step = 0;
   Counts counts;
@@ -43,11 +46,11 @@ struct WindowRow {
   friend bool operator==(const WindowRow&, const WindowRow&) = default;
 };
 
-// Cells that hold nothing are left out; counts must not be negative.
+// Cells that hold nothing are left out; counts must be from 0 to kMostInACell.
 std::string EncodeWindowRow(const WindowRow& row);
 
 // Unimplemented: of a format that this deferd does not know. DataLoss: malformed, for example cut
-// short or of cells out of order.
+// short, of cells out of order or with more than kMostInACell.
 absl::StatusOr<WindowRow> DecodeWindowRow(absl::string_view bytes);
 
 }  // namespace deferd

@@ -1,5 +1,7 @@
 #include "policy/evaluate.h"
 
+#include <limits>
+
 #include <ostream>
 #include <string>
 
@@ -249,6 +251,14 @@ TEST(Evaluate, DistinctRecipientsAreAFurtherLimit) {
   rule.warn_at = 0.5;
   EXPECT_FALSE(Evaluate(rule, {.failed = 9, .recipients = 3}).near);
   EXPECT_TRUE(Evaluate(rule, {.failed = 9, .recipients = 4}).near);
+}
+
+TEST(Evaluate, AShareIsANumberWhateverWasCounted) {
+  const Measure sent = {Measure::What::kSentMessages};
+  constexpr int64_t kLeast = std::numeric_limits<int64_t>::min();
+  EXPECT_EQ(JudgedPercent(sent, {.sent = kLeast}, 3), 0);
+  EXPECT_EQ(JudgedPercent(sent, {.sent = 5}, kLeast), 0);
+  EXPECT_EQ(JudgedPercent(sent, {.sent = std::numeric_limits<int64_t>::max()}, 1), 1'000'000);
 }
 
 TEST(Evaluate, TheCutoffIsBeyondWhatMayBeSent) {

@@ -151,6 +151,22 @@ TEST(LogWrapping, JournalExport) {
                   "Oct  9 14:53:48 mx exim: x"));
 }
 
+// What was read before must not show in the state of what is read after it.
+TEST(LogWrapping, AnEndedEntryLeavesNoTrace) {
+  const std::string stamp = "2024-10-09T12:53:48Z ";
+  for (const char* before : {"__CURSOR=s|MESSAGE=x|", "__CURSOR=s|MESSAGE=x|no field",
+                             "__CURSOR=s|_PID=9|SYSLOG_IDENTIFIER=exim|MESSAGE=x|"}) {
+    LogUnwrapper unwrapper;
+    for (absl::string_view line : absl::StrSplit(before, '|')) unwrapper.Take(&line);
+    ASSERT_EQ(unwrapper.SaveState(), "") << before;
+    LogUnwrapper fresh;
+    const std::string piece = stamp + "stdout P half";
+    absl::string_view one = piece, other = piece;
+    EXPECT_EQ(unwrapper.Take(&one), fresh.Take(&other));
+    EXPECT_EQ(unwrapper.SaveState(), fresh.SaveState()) << before;
+  }
+}
+
 TEST(LogWrapping, MalformedExportsAreBroken) {
   const std::string huge("\xff\xff\xff\x7f\0\0\0\0", 8);
   EXPECT_THAT(Unwrapped({"__CURSOR=s", "no field", "Oct  9 14:53:48 mx exim: x"}),

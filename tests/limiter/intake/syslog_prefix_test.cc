@@ -256,6 +256,49 @@ TEST(SyslogPrefix, WhatTheShortWayDoesNotKnowItLeaves) {
   }
 }
 
+// Words that may be a zone, an offset, another stamp or a column, where a host or a tag may be.
+TEST(SyslogPrefix, TheShortWayTakesNothingForAHostThatMayBeMore) {
+  for (absl::string_view stamp : {"Oct  9 02:53:48", "Oct  9 2024 02:53:48", "2024-10-09T02:53:48",
+                                  "2024-10-09T02:53:48Z", "2024-10-09T02:53:48+02:00"}) {
+    for (absl::string_view word : {"CET",
+                                   "EST",
+                                   "MSK",
+                                   "XYZ",
+                                   "MX",
+                                   "MX1",
+                                   "GMT+2",
+                                   "-0100",
+                                   "+02:00",
+                                   "Z",
+                                   "1728478428",
+                                   "1728478428.5",
+                                   "2024",
+                                   "20241009T001504",
+                                   "2024-10-09T12:53:48",
+                                   "@400000005fa1b2c300000000",
+                                   "192.0.2.1",
+                                   "Nov",
+                                   "Sun",
+                                   "info",
+                                   "mail.info",
+                                   "stdout",
+                                   "F",
+                                   "P",
+                                   "1",
+                                   "-",
+                                   "mx",
+                                   "mx.example",
+                                   "10æ"}) {
+      for (absl::string_view tag :
+           {"postfix/smtp[1]: ", "exim: ", "1728478428: ", "20241009T001504: ", "CET: ", "Z: ",
+            "mx postfix/smtp[1]: ", "22: ", "-0100: "}) {
+        const std::string line = absl::StrCat(stamp, " ", word, " ", tag, "4F1A2B: to=<a@b>");
+        EXPECT_EQ(Taken(line), WithoutHost(Prefix(line))) << line;
+      }
+    }
+  }
+}
+
 // A program that is no container and no relay writes what strangers sent it.
 TEST(SyslogPrefix, WhatAProgramWritesIsNoHeader) {
   for (const char* program :

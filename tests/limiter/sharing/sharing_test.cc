@@ -599,14 +599,25 @@ TEST(Sharing, ARoughOffsetOfTheClocksIsTakenOnlyWhileThereIsNone) {
   NodeExchange& exchange = nodes[0].limiter_->nodes();
   const absl::Time now = nodes[0].clock_.Now();
   const auto offset = [&] { return absl::ToInt64Seconds(exchange.stats().clock_offset); };
-  exchange.SetClockOffset(ClockOffset(now, now + absl::Seconds(40), now + absl::Seconds(2)));
+  exchange.SetClockOffset(
+      ClockOffset(absl::Seconds(2), now + absl::Seconds(40), now + absl::Seconds(2)));
   EXPECT_EQ(offset(), 39) << "better than none";
-  exchange.SetClockOffset(ClockOffset(now, now + absl::Seconds(30), now));
+  exchange.SetClockOffset(ClockOffset(absl::ZeroDuration(), now + absl::Seconds(30), now));
   EXPECT_EQ(offset(), 30);
-  exchange.SetClockOffset(ClockOffset(now, now + absl::Seconds(50), now + absl::Seconds(2)));
+  exchange.SetClockOffset(
+      ClockOffset(absl::Seconds(2), now + absl::Seconds(50), now + absl::Seconds(2)));
   EXPECT_EQ(offset(), 30) << "it took too long";
-  exchange.SetClockOffset(ClockOffset(now, now + absl::Seconds(50), now - absl::Hours(1)));
-  EXPECT_EQ(offset(), 30) << "this clock was set meanwhile";
+}
+
+// Of a cluster, whose masters are silent one by one.
+TEST(Sharing, WhereTheStoresTimeIsNotToldCasesAreFollowedOn) {
+  MemoryCluster nodes(2);
+  nodes.Sync();
+  nodes.server_.SetTimeSilent(true);
+  nodes.Advance(CaseFollower::kMergeEvery);
+  nodes[0].Fail(kBad, 6);
+  nodes.Sync();
+  EXPECT_TRUE(nodes[1].Blocked(kBad));
 }
 
 TEST(Sharing, AClockThatTremblesPutsNothingAgain) {

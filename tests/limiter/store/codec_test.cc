@@ -127,6 +127,23 @@ TEST(Codecs, ClearingsFactsAndReceiptsComeBackWhole) {
   EXPECT_EQ((*rows)[0], row);
 }
 
+// One bit makes a fraction of an integer, which nothing converts back.
+TEST(Codecs, AFractionIsDamage) {
+  const auto check = [](const std::string& text, auto parse) {
+    size_t found = 0;
+    for (size_t i = 0; i + 8 < text.size(); ++i) {
+      if (text[i] != '\xcf' && text[i] != '\xd3') continue;
+      std::string damaged = text;
+      damaged[i] = '\xcb';
+      damaged[i + 1] = '\x7f';  // some 1e306
+      found += parse(damaged).ok() ? 0u : 1u;
+    }
+    EXPECT_GT(found, 0u);
+  };
+  check(CaseText(OddCase()), ParseCase);
+  check(CaseEventText({At(absl::ZeroDuration()), CaseChange::kOpened, OddCase()}), ParseCaseEvent);
+}
+
 TEST(Codecs, DamagedBytesAreDataLossAndNothingWorse) {
   MessageRecord one_recipient;
   one_recipient.recipients.Of("r@x");

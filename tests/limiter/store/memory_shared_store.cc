@@ -148,6 +148,7 @@ class MemorySharedStore : public SharedStore {
     MutexLock lock(&server_->mutex_);
     absl::Status ready = Ready(/*writes=*/false);
     if (!ready.ok()) return ready;
+    if (server_->time_silent_) return TroubleStatus(SharedTrouble::kSlow, "no answer");
     return server_->clock_->Now();
   }
 
@@ -265,6 +266,11 @@ void MemorySharedServer::SetTrouble(SharedTrouble trouble) {
   trouble_ = trouble;
   if (trouble == SharedTrouble::kGone || trouble == SharedTrouble::kSlow) ++breaks_;
   case_put_.NotifyAll();
+}
+
+void MemorySharedServer::SetTimeSilent(bool silent) {
+  MutexLock lock(&mutex_);
+  time_silent_ = silent;
 }
 
 void MemorySharedServer::Replicate(const MemorySharedServer& other) {

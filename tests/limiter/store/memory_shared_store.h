@@ -29,6 +29,8 @@ class MemorySharedServer {
 
   // From now on every call fails with this; kNone: none does. kGone and kSlow end all connections.
   void SetTrouble(SharedTrouble trouble);
+  // ReadTime alone is not answered, as where the nodes' master of a cluster is silent.
+  void SetTimeSilent(bool silent);
   // Everything is forgotten, as after FLUSHALL.
   void Flush();
   // The keys that there are, as Redis would name them.
@@ -58,6 +60,7 @@ class MemorySharedServer {
   mutable Mutex mutex_;
   CondVar case_put_;
   SharedTrouble trouble_ ABSL_GUARDED_BY(mutex_) = SharedTrouble::kNone;
+  bool time_silent_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t breaks_ ABSL_GUARDED_BY(mutex_) = 0;  // connections of before are gone
   std::map<std::string, std::map<std::string, SharedRow>> hashes_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, SharedCase> cases_ ABSL_GUARDED_BY(mutex_);  // by field
