@@ -1,5 +1,6 @@
 """A redis-server of a test's own, on a unix socket or a free port."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -11,15 +12,23 @@ import time
 LIMIT = 60
 
 
+def free_ports(number):
+    """Ports that nobody has right now, no two the same."""
+    with contextlib.ExitStack() as probes:
+        found = []
+        for _ in range(number):
+            probe = probes.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            found.append(probe.getsockname()[1])
+        return found
+
+
 def free_port():
-    """A port that nobody has right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
 
 
-def until(condition, what, limit=LIMIT):
-    """Waits until `condition` holds; its value."""
+def until(condition, what, limit=LIMIT, every=0.01):
+    """Waits until `condition` holds, which it asks again after `every` seconds; its value."""
     end = time.monotonic() + limit
     while True:
         value = condition()
@@ -27,7 +36,7 @@ def until(condition, what, limit=LIMIT):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"in vain: {what}")
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 class Certificates:
@@ -79,7 +88,7 @@ class RedisCluster:
         self.masters = masters
         self.servers = []
         for _ in range(2 * masters):
-            port, bus = free_port(), free_port()
+            port, bus = free_ports(2)
             server = Redis("--cluster-enabled", "yes", "--cluster-port", str(bus),
                            "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0",
                            port=port)
