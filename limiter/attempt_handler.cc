@@ -14,7 +14,7 @@
 namespace deferd {
 
 void AttemptHandler::Record(const EventBatch& batch) {
-  parts_->batch_clock = parts_->clock->Now();
+  parts_->ReadClock();
   parts_->happened.AddLines(batch.counts);
   for (size_t i = 0; i < batch.size(); ++i) {
     const LogEvent& event = batch[i];

@@ -247,7 +247,7 @@ void CaseHandler::CloseWhatIsNotEnforced() {
 Case CaseHandler::Block(const Subject& named, absl::Duration duration, const std::string& by,
                         const std::string& reason) {
   const Subject subject = AsCharged(*parts_->settings.lists, named);
-  parts_->batch_clock = parts_->clock->Now();
+  parts_->ReadClock();
   Case record = parts_->casebook.Block(subject, *parts_->settings.policy, parts_->batch_clock,
                                        parts_->batch_clock + duration, by, reason);
   record.window = parts_->counter.first().window();
@@ -265,7 +265,7 @@ Case CaseHandler::Block(const Subject& named, absl::Duration duration, const std
 Case CaseHandler::Exempt(const Subject& named, absl::Duration duration, const std::string& by,
                          const std::string& reason) {
   const Subject subject = AsCharged(*parts_->settings.lists, named);
-  parts_->batch_clock = parts_->clock->Now();
+  parts_->ReadClock();
   Case record = parts_->casebook.Exempt(subject, *parts_->settings.policy, parts_->batch_clock,
                                         parts_->batch_clock + duration, by, reason);
   record.window = parts_->counter.first().window();
@@ -289,7 +289,7 @@ void CaseHandler::PutPersons(const Case& record) {
 absl::StatusOr<Case> CaseHandler::EndExemption(const Subject& named, const std::string& by,
                                                const std::string& reason) {
   const Subject subject = AsCharged(*parts_->settings.lists, named);
-  parts_->batch_clock = parts_->clock->Now();
+  parts_->ReadClock();
   const std::optional<Case> record = parts_->case_table->FindOpen(subject, /*shadow=*/false);
   if (!record.has_value() || !record->exempts()) {
     return absl::NotFoundError(
@@ -307,7 +307,7 @@ absl::StatusOr<Case> CaseHandler::Unblock(const Subject& named, const std::strin
   // A block from before logins were named with their host.
   if (!parts_->case_table->FindOpen(subject, false) && !parts_->case_table->FindOpen(subject, true))
     subject = named;
-  parts_->batch_clock = parts_->clock->Now();
+  parts_->ReadClock();
   if (const auto open = parts_->case_table->FindOpen(subject, false); open && open->exempts()) {
     return absl::FailedPreconditionError(absl::StrCat(
         subject.ToString(), ": is exempt, not blocked; deferctl exempt remove ends that"));

@@ -25,14 +25,14 @@ Events Limiter::Record(const EventBatch& batch) {
 
 Events Limiter::Tick(absl::Duration slack) {
   MutexLock lock(&mutex_);
-  parts_.batch_clock = parts_.clock->Now();
+  parts_.ReadClock();
   time_.EndDue(parts_.batch_clock - slack);
   return parts_.TakeEvents();
 }
 
 Events Limiter::SetSettings(Settings settings) {
   MutexLock lock(&mutex_);
-  parts_.batch_clock = parts_.clock->Now();
+  parts_.ReadClock();
   parts_.KeepWithin(*settings.lists);
   parts_.settings = std::move(settings);
   parts_.counter.UseSettings(parts_.now);

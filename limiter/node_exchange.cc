@@ -27,11 +27,13 @@ void NodeExchange::ShareCasesDue(absl::Duration soon) {
 
 void NodeExchange::SetClockOffset(const ClockOffset& measured) {
   MutexLock lock(mutex_);
-  if (parts_->rows->SetOffset(measured.offset, measured.exact)) parts_->ShareEverything();
+  parts_->ReadClock();
+  parts_->SetClockOffset(measured.offset, measured.exact);
 }
 
 std::vector<RowPut> NodeExchange::TakeRowsToPut(size_t most) {
   MutexLock lock(mutex_);
+  parts_->ReadClock();
   const Culprit* const culprit = &parts_->culprit;
   return parts_->rows->Take(most, *parts_->settings.policy,
                             [&](const Subject& domain) { return culprit->Apart(domain); });
@@ -46,7 +48,7 @@ void NodeExchange::RowsNotPut(absl::Span<const RowPut> puts) {
 bool NodeExchange::RowsPut(absl::Span<const RowPut> puts, absl::Span<const RowAnswer> answers,
                            Events* events) {
   MutexLock lock(mutex_);
-  parts_->batch_clock = parts_->clock->Now();
+  parts_->ReadClock();
   bool opened = false;
   for (const Subject& subject : parts_->rows->Put(puts, answers, parts_->ShownNow())) {
     opened = JudgeAgain(subject) || opened;
@@ -121,13 +123,14 @@ std::vector<RowKey> NodeExchange::TakeCrowdedRows() {
 
 std::vector<SharedCase> NodeExchange::TakeCasesToPut() {
   MutexLock lock(mutex_);
+  parts_->ReadClock();
   return parts_->shared_cases->Take(parts_->rows->CaseOffset(),
-                                    parts_->TooOld(parts_->clock->Now()));
+                                    parts_->TooOld(parts_->batch_clock));
 }
 
 bool NodeExchange::CasePut(const SharedCase& sent, const CasePutAnswer& answer, Events* events) {
   MutexLock lock(mutex_);
-  parts_->batch_clock = parts_->clock->Now();
+  parts_->ReadClock();
   const CaseExchange::Answered answered =
       parts_->shared_cases->Put(sent, answer, parts_->rows->CaseOffset(), parts_->batch_clock);
   if (answered.announce.has_value()) parts_->happened.AddAnnouncement(*answered.announce);
@@ -139,7 +142,7 @@ bool NodeExchange::CasePut(const SharedCase& sent, const CasePutAnswer& answer, 
 
 void NodeExchange::MergeCases(const std::vector<SharedCase>& theirs, bool all, Events* events) {
   MutexLock lock(mutex_);
-  parts_->batch_clock = parts_->clock->Now();
+  parts_->ReadClock();
   bool exempted = false;
   for (const SharedCase& one : theirs) {
     const std::optional<Adoption> adopted = parts_->shared_cases->Merge(

@@ -35,7 +35,8 @@ LimiterParts::LimiterParts(const LimiterOptions& limiter_options, Settings chose
                                   : nullptr),
       counts(&counter, &clearings, &culprit, rows.get()),
       judge(&settings, &culprit, &counts),
-      batch_clock(clock->Now()) {}
+      batch_clock(clock->Now()),
+      clock_lead(batch_clock - absl::UnixEpoch() - clock->Elapsed()) {}
 
 LimiterParts::~LimiterParts() = default;
 
@@ -43,6 +44,24 @@ absl::Time LimiterParts::ShownNow() const { return std::max(clock->Now(), now); 
 
 bool LimiterParts::Shares(const Subject& subject) const {
   return rows != nullptr && !IsLoopbackHost(subject);
+}
+
+void LimiterParts::SetClockOffset(absl::Duration offset, bool exact) {
+  const bool moved = rows->SetOffset(offset, exact);
+  shared_cases->SetOffset(rows->CaseOffset());
+  if (moved) ShareEverything();
+}
+
+void LimiterParts::ReadClock() {
+  // Less is measured with the next heartbeat.
+  constexpr absl::Duration kSet = absl::Seconds(5);
+  const absl::Duration before = clock->Elapsed();
+  batch_clock = clock->Now();
+  if (rows == nullptr || clock->Elapsed() - before > absl::Seconds(1)) return;
+  const absl::Duration lead = batch_clock - absl::UnixEpoch() - before;
+  const absl::Duration set = lead - std::exchange(clock_lead, lead);
+  if (absl::AbsDuration(set) < kSet || !rows->measured()) return;
+  SetClockOffset(rows->measured_offset() - set, /*exact=*/true);
 }
 
 void LimiterParts::ShareSubject(const Subject& subject) {

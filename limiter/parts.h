@@ -74,6 +74,11 @@ struct LimiterParts {
 
   // Whether the subject's counts and cases are shared with other nodes.
   bool Shares(const Subject& subject) const;
+  // The clock minus that of the store was measured.
+  void SetClockOffset(absl::Duration offset, bool exact);
+  // Sets `batch_clock`. Where nodes share, a clock that was set since the last call is noticed, so
+  // that what is shared keeps its time until the next measurement.
+  void ReadClock();
   // Its rows wait to be put, and the others' to be read.
   void ShareSubject(const Subject& subject);
   void ShareEverything();
@@ -110,6 +115,7 @@ struct LimiterParts {
 
   absl::Time now = absl::InfinitePast();  // the greatest stamp accepted
   absl::Time batch_clock;                 // the clock, read once per batch
+  absl::Duration clock_lead;              // the clock minus Clock::Elapsed(), when it was read last
   absl::Time last_sweep = absl::InfinitePast();
   ClockBack clock_back;
   Events happened;

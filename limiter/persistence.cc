@@ -187,7 +187,7 @@ absl::Status Persistence::RestorePlace(absl::string_view text) {
 
 Events Persistence::FinishRestore() {
   MutexLock lock(mutex_);
-  parts_->batch_clock = parts_->clock->Now();
+  parts_->ReadClock();
   Restored restored = std::exchange(restored_, {});
   parts_->counter.RestoreSince(parts_->now, restored.facts.windows, restored.facts.kinds);
   for (const Case& record : restored.cases) {

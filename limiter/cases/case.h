@@ -95,6 +95,9 @@ struct Case : Judgement {
   // and the earlier decision that this one overruled (decision.h).
   std::optional<absl::Time> decided_at = absl::InfinitePast();
   std::optional<PersonsWord> overruled;
+  // The shared store's clock minus this node's when this node wrote the record; nullopt: it was not
+  // known. Not shared.
+  std::optional<absl::Duration> clock_offset;
 
   // A person's exemption: MTAs are answered `pass`, and rules open no case while it lasts.
   bool exempts() const { return manual && action.Strictest() == Verdict::kPass; }

@@ -16,10 +16,6 @@ namespace {
 
 // Nodes' clocks are less apart than this; what is later was not decided yet.
 constexpr absl::Duration kAhead = absl::Hours(1);
-// What two nodes take the shared store's clock for differs by less, but for a clock that was set
-// (RowExchange::SetOffset).
-constexpr absl::Duration kSet = absl::Seconds(5);
-
 void Move(Case* record, absl::Duration by) {
   if (record->decided_at.has_value()) *record->decided_at += by;
   if (record->overruled.has_value()) record->overruled->at += by;
@@ -68,10 +64,10 @@ void KeepJudgement(const Case& mine, Case* theirs) {
 bool IsOpen(const Case& record) { return record.state != CaseState::kClosed; }
 
 // When a person who knew `known` decided, `now` by this clock: later than what was known, whatever
-// the clocks say. One far ahead shows that this clock was set back: then the shared one tells.
+// the clocks say.
 absl::Time DecidedAt(const Case& known, absl::Time now) {
   const absl::Time before = StandingOf(known).decided_at.value_or(absl::InfinitePast());
-  return before < now + kSet ? std::max(now, before + absl::Milliseconds(1)) : now;
+  return std::max(now, before + absl::Milliseconds(1));
 }
 
 // Their word that `record`, a person's too, contradicts.
@@ -85,6 +81,16 @@ std::optional<PersonsWord> Contradicted(const std::optional<PersonsWord>& word,
 void CaseExchange::Refuse(const Subject& subject, absl::string_view why) {
   ++refused_->cases;
   refused_->last = absl::StrCat("case of ", Quoted(subject.ToString()), ": ", why);
+}
+
+void CaseExchange::SetOffset(absl::Duration offset) {
+  if (measured_ && offset_ == offset) return;
+  const absl::Duration by = offset_ - offset;
+  for (auto& [name, known] : known_) {
+    if (std::exchange(known.measured, true)) Move(&known.record, by);
+  }
+  offset_ = offset;
+  measured_ = true;
 }
 
 void CaseExchange::Stamp(CaseChange change, absl::Time now, Case* record) {
@@ -103,6 +109,9 @@ void CaseExchange::Stamp(CaseChange change, absl::Time now, Case* record) {
   record->decided_at =
       by_person ? DecidedAt(known.record, now) : StandingOf(known.record).decided_at;
   record->overruled.reset();
+  if (measured_) record->clock_offset = offset_;
+  if (!measured_) record->clock_offset.reset();
+  known.measured = measured_;
   known.person = by_person || (known.person && (known.waits || known.unsaved));
   // One that was over when it was found is not known before something extends it.
   known.announce =
@@ -122,14 +131,24 @@ bool CaseExchange::Saved(const Case& record) {
 }
 
 void CaseExchange::Restore(const std::vector<Case>& cases) {
+  absl::Time latest = absl::InfinitePast();
+  for (const Case& record : cases) {
+    const absl::Time at = IsOpen(record) ? record.since : record.closed_at;
+    if (!record.clock_offset.has_value() || at < latest) continue;
+    latest = at;
+    offset_ = *record.clock_offset;
+  }
   for (const Case& record : cases) {
     const bool open = IsOpen(record);
     const bool nobodys = record.history && !PersonDecided(record);
     if (nobodys || (record.rev == 0 && !open) || IsLoopbackHost(record.subject)) continue;
-    Case& known = known_[{record.subject, record.shadow}].record;
+    Known& entry = known_[{record.subject, record.shadow}];
+    Case& known = entry.record;
     if (known.rev > record.rev || (known.rev == record.rev && known.rev > 0 && !open)) continue;
     known = record;
     known.rev = std::max<int64_t>(1, known.rev);
+    entry.measured = record.clock_offset.has_value();
+    if (entry.measured) Move(&known, *record.clock_offset - offset_);
   }
 }
 
@@ -207,6 +226,7 @@ Adoption CaseExchange::PutOnTop(Known* known, const Case& theirs) {
   const std::optional<PersonsWord> word = Contradicted(WordOf(theirs), record);
   if (known->person && word.has_value()) record.overruled = word;
   record.cleared_at = std::max(record.cleared_at, theirs.cleared_at);
+  record.clock_offset = offset_;
   record.rev = NextRev(std::max(known->record.rev, theirs.rev));
   known->record = record;
   known->waits = true;
@@ -268,6 +288,7 @@ Adoption CaseExchange::Adopt(const Name& name, Case theirs) {
   if (word.has_value()) theirs.overruled = word;
   const bool add = add_clearing || word.has_value();
   if (add) theirs.rev = NextRev(theirs.rev);
+  theirs.clock_offset = offset_;
 
   Adoption adoption;
   adoption.clear_at = theirs.cleared_at;
@@ -279,6 +300,7 @@ Adoption CaseExchange::Adopt(const Name& name, Case theirs) {
       IsOpen(theirs) || IsOpen(known.record) || known.record.id != theirs.id || mine.has_value();
   known = {};
   known.record = theirs;
+  known.measured = true;
   known.seen = seen;
   known.waits = add;
   adoption.record = std::move(theirs);

@@ -48,6 +48,9 @@ class CaseExchange {
   CaseExchange(const CaseTable* cases, const Clearings* clearings, Refused* refused)
       : cases_(cases), clearings_(clearings), refused_(refused) {}
 
+  // The store's clock is now `offset` ahead of this one, because that was measured or because this
+  // one was set. What the records' times are by the store's clock does not change.
+  void SetOffset(absl::Duration offset);
   // Gives a change that this node makes the next revision, before anybody sees it. `now`: the
   // clock.
   void Stamp(CaseChange change, absl::Time now, Case* record);
@@ -88,6 +91,7 @@ class CaseExchange {
  private:
   struct Known {
     Case record;
+    bool measured = false;  // its times and `offset_` belong together; false: to the next offset
     bool unsaved = false;   // not in the local store yet, so not to be put yet
     bool waits = false;     // to be put
     bool person = false;    // a person's decision, which is put on top of any shared record
@@ -103,6 +107,8 @@ class CaseExchange {
   const CaseTable* const cases_;
   const Clearings* const clearings_;
   Refused* const refused_;
+  absl::Duration offset_;  // of the store's clock; that of before the start until it is measured
+  bool measured_ = false;
   absl::flat_hash_map<Name, Known> known_;
   std::vector<std::pair<Name, int64_t>> dropped_;
 };

@@ -123,6 +123,7 @@ class RowExchange : public OtherNodes {
   // is exact or the first. True if that changes the shift of any window's steps: then everything is
   // to be put and read again.
   bool SetOffset(absl::Duration offset, bool exact);
+  bool measured() const { return measured_.has_value(); }
   absl::Duration measured_offset() const { return measured_.value_or(absl::ZeroDuration()); }
   // The offset for times of cases, in whole seconds; zero when the clocks agree to a second.
   absl::Duration CaseOffset() const { return absl::Trunc(offset_, absl::Seconds(1)); }

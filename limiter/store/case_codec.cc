@@ -89,6 +89,9 @@ Json CaseValue(const Case& record) {
     const PersonsWord& word = *record.overruled;
     json["overruled"] = {word.blocked, word.by, word.reason, Micros(word.at)};
   }
+  if (record.clock_offset.has_value()) {
+    json["clock_offset"] = absl::ToInt64Seconds(*record.clock_offset);
+  }
   return json;
 }
 
@@ -161,7 +164,13 @@ Case CaseOf(const Json& json, Subject subject) {
   return record;
 }
 
-Case StoredCaseOf(const Json& json) { return CaseOf(json, SubjectOf(json.at("subject"))); }
+Case StoredCaseOf(const Json& json) {
+  Case record = CaseOf(json, SubjectOf(json.at("subject")));
+  if (const auto offset = json.find("clock_offset"); offset != json.end()) {
+    record.clock_offset = absl::Seconds(offset->get<int64_t>());
+  }
+  return record;
+}
 
 // What is calculated with and shown later; others may have put anything.
 bool IsSane(const Case& record) {
@@ -212,6 +221,7 @@ std::string SharedCaseText(const Case& record) {
   json.erase("subject");
   json.erase("shadow");
   json.erase("rev");
+  json.erase("clock_offset");
   return Line(json);
 }
 
