@@ -40,6 +40,7 @@ LimiterFacts Persistence::Facts() const {
   facts.case_number = parts_->casebook.number();
   facts.clock_back_at = parts_->clock_back.at;
   facts.clock_back_by = parts_->clock_back.by;
+  if (parts_->shared_cases != nullptr) facts.clock_offset = parts_->shared_cases->offset();
   facts.windows = parts_->counter.LengthsSince();
   facts.kinds = parts_->counter.KindsSince();
   return facts;
@@ -195,7 +196,7 @@ Events Persistence::FinishRestore() {
     if (enforced && Culprit::MayBePart(record.subject.kind)) parts_->culprit.RestoreCase(record);
   }
   if (parts_->rows != nullptr) {
-    parts_->shared_cases->Restore(restored.cases);
+    parts_->shared_cases->Restore(restored.cases, restored.facts.clock_offset);
     const Culprit* const culprit = &parts_->culprit;
     RowExchange* const rows = parts_->rows.get();
     parts_->counter.ForEach([&](const Subject& subject) {

@@ -85,7 +85,7 @@ void CaseExchange::Refuse(const Subject& subject, absl::string_view why) {
 
 void CaseExchange::SetOffset(absl::Duration offset) {
   if (measured_ && offset_ == offset) return;
-  const absl::Duration by = offset_ - offset;
+  const absl::Duration by = offset_.value_or(offset) - offset;
   for (auto& [name, known] : known_) {
     if (std::exchange(known.measured, true)) Move(&known.record, by);
   }
@@ -109,9 +109,10 @@ void CaseExchange::Stamp(CaseChange change, absl::Time now, Case* record) {
   record->decided_at =
       by_person ? DecidedAt(known.record, now) : StandingOf(known.record).decided_at;
   record->overruled.reset();
-  if (measured_) record->clock_offset = offset_;
-  if (!measured_) record->clock_offset.reset();
-  known.measured = measured_;
+  // Before the first measurement a clock that was set while this node was down shows only in a
+  // decision that would be earlier than what it was made in knowledge of.
+  known.measured = measured_ || (offset_.has_value() && record->decided_at > now);
+  record->clock_offset = known.measured ? offset_ : std::nullopt;
   known.person = by_person || (known.person && (known.waits || known.unsaved));
   // One that was over when it was found is not known before something extends it.
   known.announce =
@@ -130,14 +131,8 @@ bool CaseExchange::Saved(const Case& record) {
   return true;
 }
 
-void CaseExchange::Restore(const std::vector<Case>& cases) {
-  absl::Time latest = absl::InfinitePast();
-  for (const Case& record : cases) {
-    const absl::Time at = IsOpen(record) ? record.since : record.closed_at;
-    if (!record.clock_offset.has_value() || at < latest) continue;
-    latest = at;
-    offset_ = *record.clock_offset;
-  }
+void CaseExchange::Restore(const std::vector<Case>& cases, std::optional<absl::Duration> offset) {
+  offset_ = offset;
   for (const Case& record : cases) {
     const bool open = IsOpen(record);
     const bool nobodys = record.history && !PersonDecided(record);
@@ -147,8 +142,9 @@ void CaseExchange::Restore(const std::vector<Case>& cases) {
     if (known.rev > record.rev || (known.rev == record.rev && known.rev > 0 && !open)) continue;
     known = record;
     known.rev = std::max<int64_t>(1, known.rev);
-    entry.measured = record.clock_offset.has_value();
-    if (entry.measured) Move(&known, *record.clock_offset - offset_);
+    // One that was written before the first measurement of its run belongs to that.
+    entry.measured = offset.has_value();
+    if (entry.measured) Move(&known, record.clock_offset.value_or(*offset) - *offset);
   }
 }
 

@@ -57,7 +57,10 @@ class CaseExchange {
   // The commit of a stamped record has ended. If it failed the record is put all the same, so that
   // other nodes do not release the subject's mail meanwhile. True if it waits to be put.
   bool Saved(const Case& record);
-  void Restore(const std::vector<Case>& cases);
+  // `offset`: as offset() was when they were stored.
+  void Restore(const std::vector<Case>& cases, std::optional<absl::Duration> offset);
+  // Of the store's clock, that of before the start until it is measured; nullopt: never measured.
+  std::optional<absl::Duration> offset() const { return offset_; }
 
   // The cases that wait to be put, as the store keeps them: with times moved by `offset`
   // (RowExchange). Cases closed before `too_old` are no longer put.
@@ -107,8 +110,8 @@ class CaseExchange {
   const CaseTable* const cases_;
   const Clearings* const clearings_;
   Refused* const refused_;
-  absl::Duration offset_;  // of the store's clock; that of before the start until it is measured
-  bool measured_ = false;
+  std::optional<absl::Duration> offset_;
+  bool measured_ = false;  // since the start
   absl::flat_hash_map<Name, Known> known_;
   std::vector<std::pair<Name, int64_t>> dropped_;
 };

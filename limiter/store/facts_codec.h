@@ -4,6 +4,7 @@
 #define DEFERD_LIMITER_STORE_FACTS_CODEC_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,8 @@ struct LimiterFacts {
   std::vector<std::pair<SubjectKind, absl::Time>> kinds;       // narrower ones, counted since
   absl::Time clock_back_at = absl::InfinitePast();             // it was set back then; never
   absl::Duration clock_back_by;
+  // The shared store's clock minus this one, as it was measured last; nullopt: it never was.
+  std::optional<absl::Duration> clock_offset;
 };
 std::string FactsText(const LimiterFacts& facts);
 absl::StatusOr<LimiterFacts> ParseFacts(absl::string_view text);

@@ -620,6 +620,40 @@ TEST(Sharing, WhereTheStoresTimeIsNotToldCasesAreFollowedOn) {
   EXPECT_TRUE(nodes[1].Blocked(kBad));
 }
 
+// Clocks are set by minutes, before and after what a person decides, while a daemon is down too.
+TEST(Sharing, ThePersonsLastOrderHoldsWhateverClocksAreSetTo) {
+  for (uint32_t seed = 1; seed <= 100; ++seed) {
+    std::mt19937 random(seed);
+    const auto below = [&](int n) { return static_cast<int>(random() % static_cast<uint32_t>(n)); };
+    MemoryCluster nodes(3);
+    std::vector<absl::Duration> ahead(3);
+    bool blocked = false;
+    for (int i = 0; i < 20; ++i) {
+      const auto at = static_cast<size_t>(below(3));
+      Node& node = nodes[at];
+      const absl::Duration set = absl::Seconds(below(481) - 240) - ahead[at];
+      if (below(3) == 0) {
+        node.clock_.Step(set);
+        ahead[at] += set;
+      }
+      if (below(5) == 0) node.Start();
+      if (below(2) == 0) {
+        if (blocked) {
+          ASSERT_THAT(node.Unblock(kBad), IsOk());
+        } else {
+          node.Block(kBad);
+        }
+        blocked = !blocked;
+      }
+      nodes.Advance(absl::Milliseconds(below(3000)));
+      nodes.Sync();
+      for (size_t other = 0; other < 3; ++other) {
+        ASSERT_EQ(nodes[other].Blocked(kBad), blocked) << "seed " << seed << ", step " << i;
+      }
+    }
+  }
+}
+
 TEST(Sharing, AClockThatTremblesPutsNothingAgain) {
   MemoryCluster nodes(1);
   nodes[0].clock_.Advance(absl::Seconds(30));  // half a step
