@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <tuple>
@@ -17,11 +18,11 @@ namespace deferd {
 
 namespace {
 
-constexpr size_t kMaxRows = 2'000;     // of the ledger, the newest
-constexpr size_t kMaxLooked = 20'000;  // for what is left out
-constexpr size_t kMaxShown = 5;        // of each list of names
-constexpr size_t kMaxAttempts = 50;    // of the very messages
-constexpr size_t kMaxSample = 300;     // bytes of an answer
+constexpr size_t kMaxArrivals = 2'000;  // the newest
+constexpr size_t kMaxLooked = 20'000;   // of the attempts, likewise
+constexpr size_t kMaxShown = 5;         // of each list of names
+constexpr size_t kMaxAttempts = 50;     // of the very messages
+constexpr size_t kMaxSample = 300;      // bytes of an answer
 
 using MessageAndRecipient = std::pair<std::string, std::string>;
 
@@ -108,6 +109,12 @@ Json AnswersJson(const std::map<std::string, Answers>& answers) {
   return list;
 }
 
+// A message with bad deliveries.
+struct Caused {
+  absl::Time arrival;
+  int64_t bad = 0;
+};
+
 // What the arrivals of `messages` say besides, with how many bad deliveries each message caused:
 // what a local program claimed of itself, and the message's own Subject: line. `query` found the
 // attempts; a message can be as much older as its retries take.
@@ -115,12 +122,14 @@ struct Arrivals {
   std::map<std::string, int64_t> claims, mail_subjects;
 };
 Arrivals ArrivalsOf(const LedgerSearch& search, LedgerQuery query,
-                    const std::map<std::string, int64_t>& messages) {
+                    const std::map<std::string, Caused>& messages) {
   Arrivals arrivals;
   if (messages.empty()) return arrivals;
+  absl::Time oldest = absl::InfiniteFuture();
+  for (const auto& [id, caused] : messages) oldest = std::min(oldest, caused.arrival);
   query.outcomes = {Outcome::kQueued};
-  query.since -= absl::Hours(24);
-  query.before = LedgerQuery().before;
+  query.since = std::max(query.since - absl::Hours(24), oldest);
+  query.limit = kMaxArrivals;
   absl::StatusOr<LedgerPage> page = search(query);
   if (!page.ok()) return arrivals;
   for (const LedgerRow& row : page->rows) {
@@ -128,9 +137,9 @@ Arrivals ArrivalsOf(const LedgerSearch& search, LedgerQuery query,
     if (caused == messages.end()) continue;
     absl::string_view claim = row.reply;
     if (!row.user.empty() && absl::ConsumePrefix(&claim, kClaimPrefix)) {
-      arrivals.claims[std::string(claim)] += caused->second;
+      arrivals.claims[std::string(claim)] += caused->second.bad;
     }
-    if (!row.mail_subject.empty()) arrivals.mail_subjects[row.mail_subject] += caused->second;
+    if (!row.mail_subject.empty()) arrivals.mail_subjects[row.mail_subject] += caused->second.bad;
   }
   return arrivals;
 }
@@ -206,137 +215,142 @@ absl::string_view LeftOutMeaning(LeftOut reason) {
   return "";
 }
 
-Json CausesJson(const LedgerSearch& search, const Subject& subject,
-                const std::vector<Incident>& incidents, const CountedApart& apart, absl::Time since,
-                absl::Time until, bool once) {
-  LedgerQuery query;
-  query.subject = subject.ToString();
-  query.outcomes = {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
-  query.since = since;
-  query.until = until;
-  query.limit = kMaxRows;
+struct Causes::Tallies {
   std::map<std::string, int64_t> senders, logins, scripts;
-  std::map<std::string, int64_t> messages;  // how many bad deliveries each caused
+  std::map<std::string, Caused> messages;
   std::map<Sender, Sent> by_sender;
   std::map<std::string, Answers> answers;
   std::set<std::string> recipients, destinations;
   std::set<MessageAndRecipient> seen;
   Json attempts = Json::array();
-  const auto add = [&](const LedgerRow& row) {
-    const LeftOut left_out = LeftOutNow(row, incidents);
-    const bool counts = left_out == LeftOut::kCounts;
-    const bool by_answer = left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident;
-    if ((!counts && !by_answer) || (counts && IsApart(apart, row))) return;
-    if (once && !seen.emplace(row.message_id, row.recipient).second) return;
-    if (!IsBad(row.outcome)) {
-      if (counts) ++by_sender[SenderOf(row)].counts.delivered;
-      return;
-    }
-    const std::string organisation = OrganisationOf(row.host.empty() ? row.host_ip : row.host);
-    if (!organisation.empty()) destinations.insert(organisation);
-    if (!row.reply_class.empty()) {
-      Answers& one = answers[row.reply_class];
-      ++(counts ? one.counted : one.left_out);
-      if (one.sample.empty()) one.sample = std::string(CutUtf8(row.reply, kMaxSample));
-      if (!organisation.empty()) ++one.hosts[organisation];
-      one.recipients.insert(row.recipient);
-    }
-    Sent& sent = by_sender[SenderOf(row)];
-    if (!counts) {
-      ++sent.left_out;
-      return;
-    }
-    sent.counts.Add(CountedAs(row.outcome));
-    ++senders[row.sender.empty() ? "<>" : row.sender];
-    if (!row.login.empty()) ++logins[row.login];
-    if (!row.user.empty()) ++scripts[row.user];
-    ++messages[row.message_id];
-    recipients.insert(row.recipient);
-    if (attempts.size() < kMaxAttempts) attempts.push_back(LedgerRowJson(row));
-  };
-  bool all = true;
-  for (size_t looked = 0;;) {
-    absl::StatusOr<LedgerPage> page = search(query);
-    if (!page.ok()) return {{"problem", std::string(page.status().message())}};
-    for (const LedgerRow& row : page->rows) add(row);
-    looked += page->rows.size();
-    if (page->next == 0) break;
-    if (looked >= kMaxLooked) {
-      all = false;
-      break;
-    }
-    query.before = page->next;
-  }
-  const Arrivals arrivals = ArrivalsOf(search, query, messages);
-  return {{"since", FormatUtc(since)},
-          {"until", FormatUtc(until)},
-          {"all", all},  // false: there are more than were looked at
-          {"who", SendersJson(by_sender)},
-          {"senders", Ranked(senders, "bad")},
-          {"logins", Ranked(logins, "bad")},
-          {"users", Ranked(scripts, "bad")},
-          {"answers", AnswersJson(answers)},
-          {"claimed", Ranked(arrivals.claims, "bad")},
-          {"mail_subjects", Ranked(arrivals.mail_subjects, "bad")},
-          {"recipients", recipients.size()},
-          {"destinations", destinations.size()},
-          {"attempts", std::move(attempts)}};
+};
+
+Causes::Causes(RowsAsked asked) : asked_(std::move(asked)), tallies_(std::make_unique<Tallies>()) {}
+Causes::~Causes() = default;
+
+LedgerQuery Causes::Query() const {
+  LedgerQuery query;
+  query.subject = asked_.subject.ToString();
+  query.outcomes = {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
+  query.since = asked_.since;
+  query.until = asked_.until;
+  return query;
 }
 
-Json LeftOutJson(const LedgerSearch& search, const Subject& subject,
-                 const std::vector<Incident>& incidents, const CountedApart& apart,
-                 absl::Time since, absl::Time until, bool once) {
-  const std::string name = subject.ToString();
+void Causes::JoinIn(RowPass* pass) {
+  all_ = pass->Add(Query(), kMaxLooked, [this](const LedgerRow& row) { Look(row); });
+}
+
+void Causes::Look(const LedgerRow& row) {
+  Tallies& t = *tallies_;
+  const LeftOut left_out = LeftOutNow(row, *asked_.incidents);
+  const bool counts = left_out == LeftOut::kCounts;
+  const bool by_answer = left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident;
+  if ((!counts && !by_answer) || (counts && IsApart(asked_.apart, row))) return;
+  if (asked_.once && !t.seen.emplace(row.message_id, row.recipient).second) return;
+  if (!IsBad(row.outcome)) {
+    if (counts) ++t.by_sender[SenderOf(row)].counts.delivered;
+    return;
+  }
+  const std::string organisation = OrganisationOf(row.host.empty() ? row.host_ip : row.host);
+  if (!organisation.empty()) t.destinations.insert(organisation);
+  if (!row.reply_class.empty()) {
+    Answers& one = t.answers[row.reply_class];
+    ++(counts ? one.counted : one.left_out);
+    if (one.sample.empty()) one.sample = std::string(CutUtf8(row.reply, kMaxSample));
+    if (!organisation.empty()) ++one.hosts[organisation];
+    one.recipients.insert(row.recipient);
+  }
+  Sent& sent = t.by_sender[SenderOf(row)];
+  if (!counts) {
+    ++sent.left_out;
+    return;
+  }
+  sent.counts.Add(CountedAs(row.outcome));
+  ++t.senders[row.sender.empty() ? "<>" : row.sender];
+  if (!row.login.empty()) ++t.logins[row.login];
+  if (!row.user.empty()) ++t.scripts[row.user];
+  Caused& caused = t.messages.try_emplace(row.message_id, Caused{row.arrival}).first->second;
+  caused.arrival = std::min(caused.arrival, row.arrival);  // ids can come again
+  ++caused.bad;
+  t.recipients.insert(row.recipient);
+  if (t.attempts.size() < kMaxAttempts) t.attempts.push_back(LedgerRowJson(row));
+}
+
+Json Causes::ToJson(const absl::Status& passed, const LedgerSearch& search) const {
+  if (!passed.ok()) return {{"problem", std::string(passed.message())}};
+  const Tallies& t = *tallies_;
+  const Arrivals arrivals = ArrivalsOf(search, Query(), t.messages);
+  return {{"since", FormatUtc(asked_.since)},
+          {"until", FormatUtc(asked_.until)},
+          {"all", *all_},  // false: there are more than were looked at
+          {"who", SendersJson(t.by_sender)},
+          {"senders", Ranked(t.senders, "bad")},
+          {"logins", Ranked(t.logins, "bad")},
+          {"users", Ranked(t.scripts, "bad")},
+          {"answers", AnswersJson(t.answers)},
+          {"claimed", Ranked(arrivals.claims, "bad")},
+          {"mail_subjects", Ranked(arrivals.mail_subjects, "bad")},
+          {"recipients", t.recipients.size()},
+          {"destinations", t.destinations.size()},
+          {"attempts", t.attempts}};
+}
+
+struct NotCounted::Tallies {
+  Tally counted;
+  std::map<LeftOut, Tally> by_reason;
+  std::map<std::string, Tally> apart;
+  std::set<MessageAndRecipient> seen;
+};
+
+NotCounted::NotCounted(RowsAsked asked)
+    : asked_(std::move(asked)), tallies_(std::make_unique<Tallies>()) {}
+NotCounted::~NotCounted() = default;
+
+void NotCounted::JoinIn(RowPass* pass) {
   LedgerQuery query;
   // What is charged to nobody is found by its sender's domain.
-  (subject.kind == SubjectKind::kDomain ? query.domain : query.subject) = name;
+  (asked_.subject.kind == SubjectKind::kDomain ? query.domain : query.subject) =
+      asked_.subject.ToString();
   query.outcomes = {Outcome::kDelivered, Outcome::kDeferred, Outcome::kFailed, Outcome::kExpired};
-  query.since = since;
-  query.until = until;
-  query.limit = kMaxRows;
-  Tally counted;
-  std::map<LeftOut, Tally> tallies;
-  std::map<std::string, Tally> tallies_apart;
-  std::set<MessageAndRecipient> seen;
-  size_t looked = 0;
-  bool all = true;
-  while (true) {
-    absl::StatusOr<LedgerPage> page = search(query);
-    if (!page.ok()) return {{"problem", std::string(page.status().message())}};
-    for (const LedgerRow& row : page->rows) {
-      if (!row.subject.empty() && row.subject != name && row.narrower != name) continue;
-      if (once && !seen.emplace(row.message_id, row.recipient).second) continue;
-      const LeftOut left_out = LeftOutNow(row, incidents);
-      const bool is_apart = left_out == LeftOut::kCounts && IsApart(apart, row);
-      Tally& tally = is_apart                       ? tallies_apart[row.narrower]
-                     : left_out == LeftOut::kCounts ? counted
-                                                    : tallies[left_out];
-      tally.counts.Add(CountedAs(row.outcome));
-      if (!row.reply_class.empty()) ++tally.classes[row.reply_class];
-    }
-    looked += page->rows.size();
-    if (page->next == 0) break;
-    if (looked >= kMaxLooked) {
-      all = false;
-      break;
-    }
-    query.before = page->next;
-  }
+  query.since = asked_.since;
+  query.until = asked_.until;
+  all_ =
+      pass->Add(query, kMaxLooked, [this, name = asked_.subject.ToString()](const LedgerRow& row) {
+        if (row.subject.empty() || row.subject == name || row.narrower == name) Look(row);
+      });
+}
+
+void NotCounted::Look(const LedgerRow& row) {
+  Tallies& t = *tallies_;
+  if (asked_.once && !t.seen.emplace(row.message_id, row.recipient).second) return;
+  const LeftOut left_out = LeftOutNow(row, *asked_.incidents);
+  const bool is_apart = left_out == LeftOut::kCounts && IsApart(asked_.apart, row);
+  Tally& tally = is_apart                       ? t.apart[row.narrower]
+                 : left_out == LeftOut::kCounts ? t.counted
+                                                : t.by_reason[left_out];
+  tally.counts.Add(CountedAs(row.outcome));
+  if (!row.reply_class.empty()) ++tally.classes[row.reply_class];
+}
+
+Json NotCounted::ToJson(const absl::Status& passed) const {
+  if (!passed.ok()) return {{"problem", std::string(passed.message())}};
+  const Tallies& t = *tallies_;
   Json reasons = Json::array();
-  for (const auto& [reason, tally] : tallies) {
+  for (const auto& [reason, tally] : t.by_reason) {
     reasons.push_back(
         TallyJson(std::string(LeftOutName(reason)), std::string(LeftOutMeaning(reason)), tally));
   }
-  for (const auto& [part, tally] : tallies_apart) {
+  for (const auto& [part, tally] : t.apart) {
     reasons.push_back(TallyJson(
         "counted apart",
         absl::StrCat("count for ", part, " alone, which is or was blocked by itself"), tally));
   }
-  return {{"all", all},
+  return {{"all", *all_},
           {"counted",
-           {{"delivered", counted.counts.delivered},
-            {"deferred", counted.counts.deferred},
-            {"failed", counted.counts.failed}}},
+           {{"delivered", t.counted.counts.delivered},
+            {"deferred", t.counted.counts.deferred},
+            {"failed", t.counted.counts.failed}}},
           {"reasons", std::move(reasons)}};
 }
 

@@ -324,6 +324,7 @@ class Present {
     if (!fresh) return &life;
     LedgerQuery query;
     query.message_id = row.message_id;
+    query.since = row.arrival;  // what became of it came later
     query.limit = kLifeLimit;
     absl::StatusOr<LedgerPage> page = search_(query);
     if (!page.ok()) return page.status();

@@ -157,13 +157,27 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
   std::vector<std::string> within;
   for (const Subject& domain : report.within) within.push_back(domain.ToString());
   const bool once = parts.limiter->settings().policy->count == CountMode::kOnce;
-  Json causes = CausesJson(parts.search, subject, incidents, apart_then, since, until, once);
+  RowPass pass(subject.ToString());
+  Causes causes_seen({.subject = subject,
+                      .incidents = &incidents,
+                      .apart = apart_then,
+                      .since = since,
+                      .until = until,
+                      .once = once});
+  causes_seen.JoinIn(&pass);
+  // An attempt may be stamped later than the clock.
+  NotCounted not_counted({.subject = subject,
+                          .incidents = &incidents,
+                          .apart = apart,
+                          .since = std::max(now - report.window, report.cleared_at),
+                          .until = now + Limiter::kMaxAhead,
+                          .once = once});
+  not_counted.JoinIn(&pass);
+  const absl::Status passed = pass.Run(parts.search);
+  Json causes = causes_seen.ToJson(passed, parts.search);
   Json fault = FaultJson(causes, subject, incidents,
                          open.has_value() ? open->counts.rejected : report.counts.rejected);
-  // An attempt may be stamped later than the clock.
-  Json left_out_json =
-      LeftOutJson(parts.search, subject, incidents, apart,
-                  std::max(now - report.window, report.cleared_at), now + Limiter::kMaxAhead, once);
+  Json left_out_json = not_counted.ToJson(passed);
   if (report.rules.empty() && !within.empty() && left_out_json.contains("counted")) {
     // What is counted for a domain alone has no window of its own.
     const Json& counted = left_out_json["counted"];

@@ -53,6 +53,7 @@ int64_t LedgerRowKey(absl::Time time, int64_t number);
 struct LedgerQuery {
   std::string subject;  // charged, wide or narrow, as Subject::ToString
   std::string domain;   // charged, or else the sender's
+  std::string about;    // a subject: what either of these finds of it
   std::string sender;
   std::string recipient;  // the final address, or the one before aliases
   std::string message_id;

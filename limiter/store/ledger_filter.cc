@@ -149,9 +149,9 @@ LedgerFilter::LedgerFilter(const LedgerQuery& query, absl::string_view hashed_re
   first_row_ = FirstRowKey(query.since);
   end_row_ = std::min(query.before, FirstRowKey(query.until));
   for (std::string* text :
-       {&query_.subject, &query_.domain, &query_.sender, &query_.recipient, &query_.message_id,
-        &query_.host, &query_.recipient_domain, &query_.address_part, &query_.code,
-        &query_.reply_class, &query_.mail_subject}) {
+       {&query_.subject, &query_.domain, &query_.about, &query_.sender, &query_.recipient,
+        &query_.message_id, &query_.host, &query_.recipient_domain, &query_.address_part,
+        &query_.code, &query_.reply_class, &query_.mail_subject}) {
     absl::AsciiStrToLower(text);
   }
   const auto add = [&](KeyKind kind, absl::string_view text) {
@@ -163,6 +163,7 @@ LedgerFilter::LedgerFilter(const LedgerQuery& query, absl::string_view hashed_re
   add(kSender, query_.sender);
   add(IsDomain(query_.subject) ? kDomain : kSubject, query_.subject);
   add(kDomain, query_.domain);
+  add(IsDomain(query_.about) ? kDomain : kSubject, query_.about);
   add(kHost, query_.host);
   LedgerKeys outcomes;
   for (const Outcome outcome : query_.outcomes) {
@@ -177,13 +178,21 @@ bool LedgerFilter::Matches(const LedgerRow& row) const {
   return row.row >= first_row_ && row.row < end_row_ &&
          (q.subject.empty() || Same(q.subject, row.subject) || Same(q.subject, row.narrower)) &&
          (q.domain.empty() || Same(q.domain, DomainOf(row.subject, row.sender))) &&
-         (q.sender.empty() || Same(q.sender, row.sender)) &&
+         (q.about.empty() || IsAbout(row)) && (q.sender.empty() || Same(q.sender, row.sender)) &&
          (q.recipient.empty() || IsRecipient(row.recipient) || IsRecipient(row.original)) &&
          (q.message_id.empty() || Same(q.message_id, row.message_id)) &&
          (q.host.empty() || Same(q.host, row.host) || Same(q.host, row.host_ip)) &&
-         (q.outcomes.empty() ||
-          std::find(q.outcomes.begin(), q.outcomes.end(), row.outcome) != q.outcomes.end()) &&
-         MatchesWithoutKeys(row);
+         MatchesOutcome(row.outcome) && MatchesWithoutKeys(row);
+}
+
+bool LedgerFilter::MatchesOutcome(Outcome outcome) const {
+  const std::vector<Outcome>& wanted = query_.outcomes;
+  return wanted.empty() || std::find(wanted.begin(), wanted.end(), outcome) != wanted.end();
+}
+
+bool LedgerFilter::IsAbout(const LedgerRow& row) const {
+  return Same(query_.about, row.subject) || Same(query_.about, row.narrower) ||
+         Same(query_.about, DomainOf(row.subject, row.sender));
 }
 
 bool LedgerFilter::IsRecipient(absl::string_view recipient) const {

@@ -50,9 +50,12 @@ class LedgerFilter {
   int64_t end_row() const { return end_row_; }
 
   bool Matches(const LedgerRow& row) const;
+  // False: no row with this outcome matches, whatever else is in it.
+  bool MatchesOutcome(Outcome outcome) const;
 
  private:
   bool IsRecipient(absl::string_view recipient) const;
+  bool IsAbout(const LedgerRow& row) const;
   // What no key is kept of.
   bool MatchesWithoutKeys(const LedgerRow& row) const;
 

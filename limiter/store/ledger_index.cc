@@ -150,11 +150,11 @@ std::string LedgerIndexTable(int64_t segment) {
 }
 
 absl::StatusOr<std::vector<LedgerRun>> ReadLedgerRuns(Database* db, int64_t segment) {
-  absl::StatusOr<Statement> read = db->Prepare(absl::StrCat(
+  absl::StatusOr<Statement> read = db->Prepare(
       "SELECT segment, number, level, rows, buckets, first_row, last_row "
-      "FROM ledger_run ",
-      segment == 0 ? "" : absl::StrCat("WHERE segment = ", segment), " ORDER BY segment, number"));
+      "FROM ledger_run WHERE segment = ? ORDER BY number");
   if (!read.ok()) return read.status();
+  read->Bind(segment);
   std::vector<LedgerRun> runs;
   while (true) {
     absl::StatusOr<bool> row = read->Step();

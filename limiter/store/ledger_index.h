@@ -45,7 +45,7 @@ struct LedgerRun {
   int64_t last_row = 0;
 };
 
-// All runs of `segment`, or of all segments if it is 0, by segment and number.
+// All runs of `segment`, by number.
 absl::StatusOr<std::vector<LedgerRun>> ReadLedgerRuns(Database* db, int64_t segment);
 
 // The SQL that makes the index's table.

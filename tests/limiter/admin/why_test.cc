@@ -360,6 +360,44 @@ TEST_F(WhyTest, OfAMessageThatWasDeliveredInTheEndTheDeliveryDecides) {
   EXPECT_FALSE(life[1].contains("advice"));
 }
 
+// A busy domain has thousands of them, each on a page of its own.
+TEST_F(WhyTest, EachAttemptIsFetchedOnce) {
+  for (int i = 0; i < 5; ++i) {
+    Queue(Minutes(i), absl::StrCat("m", i));
+    Send(Minutes(i), Outcome::kDelivered, "250 ok", "shop@a.example", absl::StrCat("m", i));
+  }
+  EXPECT_THAT(committer_->Commit(), IsOk());
+  WhyParts parts = Parts();
+  size_t fetched = 0;
+  parts.search = [&](const LedgerQuery& query) {
+    absl::StatusOr<LedgerPage> page = ledger_reader_->Search(query);
+    if (page.ok()) fetched += page->rows.size();
+    return page;
+  };
+  const Json why = WhyJson(parts, {SubjectKind::kDomain, "a.example"}, clock_.Now());
+  EXPECT_EQ(why["causes"]["who"][0]["delivered"], 5);
+  EXPECT_EQ(why["left_out"]["counted"]["delivered"], 5);
+  EXPECT_EQ(fetched, 5u);
+}
+
+// An id can come again; what became of a message is looked for from its arrival on.
+TEST_F(WhyTest, TheLifeOfARecentMessageNeedsNoOldRows) {
+  Queue(Minutes(2), "m");
+  Send(Minutes(3), Outcome::kDeferred, kGrey, "shop@a.example", "m");
+  EXPECT_THAT(committer_->Commit(), IsOk());
+  std::vector<absl::Time> since;
+  const LedgerSearch search = [&](const LedgerQuery& query) {
+    if (!query.message_id.empty()) since.push_back(query.since);
+    return ledger_reader_->Search(query);
+  };
+  const absl::StatusOr<Json> rows =
+      Track(search, {{"subject", "a.example"}, {"recipients", true}}, clock_.Now());
+  ASSERT_THAT(rows, IsOk());
+  EXPECT_EQ((*rows)[0]["tries"], 1);
+  ASSERT_FALSE(since.empty());
+  for (const absl::Time one : since) EXPECT_EQ(one, At(Minutes(0))) << "its arrival";
+}
+
 TEST_F(WhyTest, EverythingLeftOutHasItsReason) {
   Send(Minutes(2), Outcome::kDelivered, "250 ok");
   Attempt local = MakeAttempt("a.example", At(Minutes(3)), Outcome::kDelivered);

@@ -268,6 +268,7 @@ LedgerQuery RandomBatches::Query() {
   }
   if (Below(3) == 0) query.since = Time();
   if (Below(3) == 0) query.until = Time();
+  if (Below(6) == 0) query.about = Below(2) == 0 ? Row().subject : Row().narrower;
   query.limit = 1 + static_cast<size_t>(Below(30));
   return query;
 }

@@ -252,6 +252,8 @@ TEST_P(StoreTest, FindsByEveryFilterWithoutCase) {
   for (const LedgerQuery& query : std::vector<LedgerQuery>{{.subject = "SHOP.example"},
                                                            {.subject = "login:bob"},
                                                            {.domain = "shop.EXAMPLE"},
+                                                           {.about = "Shop.example"},
+                                                           {.about = "LOGIN:bob"},
                                                            {.sender = "bob@shop.example"},
                                                            {.recipient = "alice@far.example"},
                                                            {.message_id = "1TEST-1"},
@@ -261,6 +263,7 @@ TEST_P(StoreTest, FindsByEveryFilterWithoutCase) {
     EXPECT_THAT(Recipients(query), ElementsAre("Alice@Far.example"));
   }
   EXPECT_THAT(Recipients({.domain = "other.example"}), ElementsAre("carol@far.example"));
+  EXPECT_THAT(Recipients({.about = "other.example"}), ElementsAre("carol@far.example"));
   EXPECT_THAT(Recipients({.subject = "other.example"}), ElementsAre());
   EXPECT_THAT(Recipients({.outcomes = {Outcome::kDelivered}}), ElementsAre("carol@far.example"));
   EXPECT_THAT(Recipients({.outcomes = {Outcome::kDelivered, Outcome::kDeferred}}).size(), 2u);
@@ -402,7 +405,9 @@ TEST_P(StoreTest, SearchAgreesWithANaiveScan) {
       const bool outcome = q.outcomes.empty() || std::find(q.outcomes.begin(), q.outcomes.end(),
                                                            row.outcome) != q.outcomes.end();
       if ((same(q.subject, row.subject) || same(q.subject, row.narrower)) &&
-          same(q.domain, domain) && same(q.sender, row.sender) &&
+          same(q.domain, domain) &&
+          (same(q.about, row.subject) || same(q.about, row.narrower) || same(q.about, domain)) &&
+          same(q.sender, row.sender) &&
           (same(q.recipient, row.recipient) || same(q.recipient, row.original)) &&
           same(q.message_id, row.message_id) && same(q.reply_class, row.reply_class) &&
           (ends_with(row.recipient, "@" + q.recipient_domain) ||
