@@ -105,13 +105,7 @@ void WriteBanner(Html* html, const OwnersCase& opened, const Json& why) {
   const WhyLines head = WhyLinesOf(why, /*commands=*/false);
   const Html::Scope banner =
       html->In("section", {{"class", "banner bad"}, {"aria-label", "Reason"}});
-  {
-    const Html::Scope title = html->In("h1");
-    html->Put("span", head.mark, {{"aria-hidden", "true"}});
-    html->Text(absl::StrCat(" ", head.subject, " "));
-    html->PutAs("span", "verdict", head.state);
-  }
-  html->PutAs("p", "more", head.more);
+  WriteBannerTitle(html, head);
   const Html::Scope lines = html->In("dl");
   for (const WhyLine& line : head.lines) {
     if (line.label == "DO") continue;

@@ -164,6 +164,16 @@ void WriteDone(Html* html) {
   html->Text("Done. It is recorded in your token's name.");
 }
 
+void WriteBannerTitle(Html* html, const WhyLines& head) {
+  {
+    const Html::Scope title = html->In("h1");
+    html->Put("span", head.mark, {{"aria-hidden", "true"}});
+    html->Text(absl::StrCat(" ", head.subject, " "));
+    html->PutAs("span", "verdict", head.state);
+  }
+  html->PutAs("p", "more", head.more);
+}
+
 StateLook LookOf(absl::string_view state) {
   static constexpr std::pair<absl::string_view, StateLook> kLooks[] = {
       {"delivered", {"good", "✔"}},    {"in progress", {"faint", "…"}},

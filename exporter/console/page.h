@@ -18,6 +18,7 @@
 #include "exporter/api/token_book.h"
 #include "exporter/console/html.h"
 #include "exporter/http_server.h"
+#include "limiter/ctl/why_head.h"
 #include "limiter/localrpc/json.h"
 
 namespace deferd {
@@ -56,6 +57,9 @@ HttpReply RedirectTo(const Url& url);
 void WriteProblem(Html* html, const absl::Status& status);
 // That what a form asked for is done.
 void WriteDone(Html* html);
+
+// The head of a subject's banner: its mark, name and state, and what goes below them.
+void WriteBannerTitle(Html* html, const WhyLines& head);
 
 // A state in colour, with its mark and word: "delivered", "blocked", ...
 struct StateLook {
