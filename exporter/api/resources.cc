@@ -77,6 +77,8 @@ constexpr Parameter kShadowReport[] = {{"since", kText, false, "2h, 7d or RFC 33
 constexpr Parameter kShadowMark[] = {
     {"case", kText, true, "The case's id, or its subject: the newest."},
     {"reason", kText, false, "Recorded in deferd's log."}};
+constexpr Parameter kWhy[] = {
+    {"history", kFlag, false, "Also its attempts over the last day, as /history has them."}};
 constexpr Parameter kHistory[] = {
     {"since", kText, false, "2h, 7d or RFC 3339. Default: 24h."},
     {"steps", kWhole, false, "Number of equal parts of that time, 1 to 240. Default: 48."}};
@@ -104,15 +106,10 @@ constexpr auto kListed = ResourceScope::kListed;
 constexpr Resource kResources[] = {
     {"GET", "/status", "status", "", kAdmin, kServer, "The daemon's state.", {}},
     {"GET", "/subjects", "top", "", kAdmin, kListed, "Subjects, most bad deliveries first.", kTop},
-    {"GET",
-     "/subjects/{subject}",
-     "why",
-     "",
-     kAdmin,
-     kSubject,
+    {"GET", "/subjects/{subject}", "why", "", kAdmin, kSubject,
      "Why the subject is blocked or not: counts, rules, case, evidence. A token for all "
      "subjects may give the id of a case in place of the subject.",
-     {}},
+     kWhy},
     {"GET", "/subjects/{subject}/check", "check", "", kAdmin, kSubject,
      "The answer that an MTA would get.", kCheck},
     {"GET", "/subjects/{subject}/attempts", "track", "", kAdmin, kSubject,

@@ -259,6 +259,25 @@ Json HeldView(const Token& token, const Json& one) {
   return SeesEntry(token, one) ? Picked(one, kFields) : Json(nullptr);
 }
 
+absl::StatusOr<Json> HistoryView(const Token& token, const Subject& subject, const Json& history) {
+  static constexpr const char* kFields[] = {"since", "until", "step_seconds", "all"};
+  static constexpr const char* kCounts[] = {"delivered", "deferred", "failed"};
+  Json json = Picked(history, kFields);
+  if (!subject.id.empty()) {
+    json.update(Picked(history, kCounts));
+    return json;
+  }
+  if (!At(history, "subjects").is_object()) {
+    return absl::PermissionDeniedError("this counts the mail of the whole server");
+  }
+  Json seen = Json::object();
+  for (const auto& [name, one] : history["subjects"].items()) {
+    if (SeesName(token, name)) seen[name] = Picked(one, kCounts);
+  }
+  json["subjects"] = std::move(seen);
+  return json;
+}
+
 Json WhyView(const Token& token, const Subject& subject, const Json& why) {
   static constexpr const char* kFields[] = {
       "subject", "state",   "seen",   "window_length", "rules",      "fault",          "exempt",
@@ -278,6 +297,9 @@ Json WhyView(const Token& token, const Subject& subject, const Json& why) {
   json["held"] = Each(At(why, "held"), [&](const Json& one) { return HeldView(token, one); });
   json["held_problem"] = Hidden(At(why, "held_problem"), "the mail queue cannot be read");
   json["unchecked"] = UncheckedView(At(why, "unchecked"));
+  if (const Json& history = At(why, "history"); history.is_object()) {
+    json["history"] = HistoryView(token, subject, history).value_or(Json(nullptr));
+  }
   return json;
 }
 
@@ -312,25 +334,6 @@ Json StatsView(const Token& token, const Subject& subject, const Json& stats) {
     if (!by_subject && others) view["sender"] = kNotShown;
     return view;
   });
-  return json;
-}
-
-absl::StatusOr<Json> HistoryView(const Token& token, const Subject& subject, const Json& history) {
-  static constexpr const char* kFields[] = {"since", "until", "step_seconds", "all"};
-  static constexpr const char* kCounts[] = {"delivered", "deferred", "failed"};
-  Json json = Picked(history, kFields);
-  if (!subject.id.empty()) {
-    json.update(Picked(history, kCounts));
-    return json;
-  }
-  if (!At(history, "subjects").is_object()) {
-    return absl::PermissionDeniedError("this counts the mail of the whole server");
-  }
-  Json seen = Json::object();
-  for (const auto& [name, one] : history["subjects"].items()) {
-    if (SeesName(token, name)) seen[name] = Picked(one, kCounts);
-  }
-  json["subjects"] = std::move(seen);
   return json;
 }
 

@@ -35,13 +35,7 @@ void WriteHeadLines(Html* html, const Json& why) {
   const Html::Scope banner = html->In(
       "section",
       {{"class", absl::StrCat("banner ", ClassOf(head.look))}, {"aria-label", "State and cause"}});
-  {
-    const Html::Scope title = html->In("h1");
-    html->Put("span", head.mark, {{"aria-hidden", "true"}});
-    html->Text(absl::StrCat(" ", head.subject, " "));
-    html->PutAs("span", "verdict", head.state);
-  }
-  html->PutAs("p", "more", head.more);
+  WriteBannerTitle(html, head);
   const Html::Scope lines = html->In("dl");
   for (const WhyLine& line : head.lines) {
     html->Put("dt", line.label);
@@ -169,10 +163,12 @@ std::vector<int64_t> Numbers(const Json& list) {
   return numbers;
 }
 
-void WriteDay(Html* html, const Visitor& visitor, const std::string& subject) {
+void WriteDay(Html* html, const Visitor& visitor, const Json& why) {
   html->Put("h2", "The last day");
-  const absl::StatusOr<Json> history =
-      visitor.Get("/subjects/{subject}/history", Json::object(), subject);
+  absl::StatusOr<Json> history = At(why, "history");
+  if (!history->is_object()) {  // what asks for it alone says what is wrong
+    history = visitor.Get("/subjects/{subject}/history", Json::object(), Field(why, "subject"));
+  }
   if (!history.ok()) {
     WriteProblem(html, history.status());
     return;
@@ -287,7 +283,7 @@ HttpReply SubjectPage(const Visitor& visitor, const Form& form) {
   const std::string name = form.Get("name");
   return PageReply(visitor, "/", name.empty() ? "Subject" : name, [&](Html* html) {
     if (!form.Get("done").empty()) WriteDone(html);
-    const absl::StatusOr<Json> why = visitor.Get("/subjects/{subject}", Json::object(), name);
+    const absl::StatusOr<Json> why = visitor.Get("/subjects/{subject}", {{"history", true}}, name);
     if (!why.ok()) {
       html->Put("h1", "Subject");
       WriteProblem(html, why.status());
@@ -303,7 +299,7 @@ HttpReply SubjectPage(const Visitor& visitor, const Form& form) {
     }
     WriteActs(html, visitor, *why);
     WriteRules(html, *why);
-    WriteDay(html, visitor, subject);
+    WriteDay(html, visitor, *why);
     WriteCulprits(html, At(*why, "causes"));
     WriteAnswers(html, At(*why, "causes"));
     WriteMessages(html, visitor, subject);

@@ -256,7 +256,8 @@ absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
   if (args.contains("verify") && args["verify"] == true) {
     return VerifyJson(parts, parts_.ledger, *subject);
   }
-  Json why = WhyJson(parts, *subject, parts_.clock->Now());
+  const bool history = args.contains("history") && args["history"] == true;
+  Json why = WhyJson(parts, *subject, parts_.clock->Now(), history);
   // Whether the counts can be trusted.
   const Freshness::State freshness = parts_.freshness->Get();
   why["unchecked"] = freshness.causes;

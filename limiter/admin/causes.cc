@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "policy/counts.h"
@@ -24,7 +25,13 @@ constexpr size_t kMaxShown = 5;         // of each list of names
 constexpr size_t kMaxAttempts = 50;     // of the very messages
 constexpr size_t kMaxSample = 300;      // bytes of an answer
 
-using MessageAndRecipient = std::pair<std::string, std::string>;
+// Messages and recipients, each pair by one text.
+using Seen = absl::flat_hash_set<std::string>;
+
+// Whether no newer attempt of this message and recipient was seen.
+bool IsNewest(const LedgerRow& row, Seen* seen) {
+  return seen->insert(absl::StrCat(row.message_id, "\n", row.recipient)).second;
+}
 
 // How much each of several names caused, the most first; `count`: the field's name.
 Json Ranked(const std::map<std::string, int64_t>& counts, const char* count) {
@@ -221,7 +228,7 @@ struct Causes::Tallies {
   std::map<Sender, Sent> by_sender;
   std::map<std::string, Answers> answers;
   std::set<std::string> recipients, destinations;
-  std::set<MessageAndRecipient> seen;
+  Seen seen;
   Json attempts = Json::array();
 };
 
@@ -247,7 +254,7 @@ void Causes::Look(const LedgerRow& row) {
   const bool counts = left_out == LeftOut::kCounts;
   const bool by_answer = left_out == LeftOut::kReplyClass || left_out == LeftOut::kIncident;
   if ((!counts && !by_answer) || (counts && IsApart(asked_.apart, row))) return;
-  if (asked_.once && !t.seen.emplace(row.message_id, row.recipient).second) return;
+  if (asked_.once && !IsNewest(row, &t.seen)) return;
   if (!IsBad(row.outcome)) {
     if (counts) ++t.by_sender[SenderOf(row)].counts.delivered;
     return;
@@ -300,7 +307,7 @@ struct NotCounted::Tallies {
   Tally counted;
   std::map<LeftOut, Tally> by_reason;
   std::map<std::string, Tally> apart;
-  std::set<MessageAndRecipient> seen;
+  Seen seen;
 };
 
 NotCounted::NotCounted(RowsAsked asked)
@@ -323,7 +330,7 @@ void NotCounted::JoinIn(RowPass* pass) {
 
 void NotCounted::Look(const LedgerRow& row) {
   Tallies& t = *tallies_;
-  if (asked_.once && !t.seen.emplace(row.message_id, row.recipient).second) return;
+  if (asked_.once && !IsNewest(row, &t.seen)) return;
   const LeftOut left_out = LeftOutNow(row, *asked_.incidents);
   const bool is_apart = left_out == LeftOut::kCounts && IsApart(asked_.apart, row);
   Tally& tally = is_apart                       ? t.apart[row.narrower]

@@ -52,15 +52,19 @@ absl::StatusOr<absl::Time> Since(const Json& args, const char* otherwise, absl::
   return since;
 }
 
+size_t StepAt(absl::Time time, absl::Time since, absl::Time until, size_t steps) {
+  const auto size = static_cast<int64_t>(steps);
+  const absl::Duration step = (until - since) / size;
+  return static_cast<size_t>(std::clamp<int64_t>((time - since) / step, 0, size - 1));
+}
+
+// The bad attempts of one subject among many.
 struct Steps {
-  explicit Steps(size_t size) : delivered(size), deferred(size), failed(size) {}
+  explicit Steps(size_t size) : deferred(size), failed(size) {}
   void Add(Outcome outcome, size_t step) {
-    std::vector<int64_t>& list = outcome == Outcome::kDelivered  ? delivered
-                                 : outcome == Outcome::kDeferred ? deferred
-                                                                 : failed;
-    ++list[step];
+    ++(outcome == Outcome::kDeferred ? deferred : failed)[step];
   }
-  std::vector<int64_t> delivered, deferred, failed;
+  std::vector<int64_t> deferred, failed;
 };
 
 struct AnswersSeen {
@@ -103,10 +107,39 @@ Json DestinationJson(const std::string& name, const Destination& one) {
 
 }  // namespace
 
+SubjectHistory::SubjectHistory(absl::Time since, absl::Time until, size_t steps)
+    : since_(since), until_(until), delivered_(steps), deferred_(steps), failed_(steps) {}
+
+void SubjectHistory::JoinIn(const std::string& subject, RowPass* pass) {
+  LedgerQuery query;
+  query.subject = subject;
+  query.since = since_;
+  query.until = until_;
+  query.outcomes.assign(std::begin(kBad), std::end(kBad));
+  query.outcomes.push_back(Outcome::kDelivered);
+  all_ = pass->Add(query, kMaxHistoryLooked, [this](const LedgerRow& row) {
+    std::vector<int64_t>& list = row.outcome == Outcome::kDelivered  ? delivered_
+                                 : row.outcome == Outcome::kDeferred ? deferred_
+                                                                     : failed_;
+    ++list[StepAt(row.time, since_, until_, list.size())];
+  });
+}
+
+Json SubjectHistory::ToJson() const {
+  const absl::Duration step = (until_ - since_) / static_cast<int64_t>(delivered_.size());
+  return {{"since", FormatUtc(since_)},
+          {"until", FormatUtc(until_)},
+          {"step_seconds", absl::ToDoubleSeconds(step)},
+          {"all", *all_},
+          {"delivered", delivered_},
+          {"deferred", deferred_},
+          {"failed", failed_}};
+}
+
 absl::StatusOr<Json> History(const LedgerSearch& search, const Json& args, absl::Time now) {
   absl::StatusOr<absl::Time> since = Since(args, "24h", now);
   if (!since.ok()) return since.status();
-  absl::StatusOr<int64_t> size = WholeArg(args, "steps", 48);
+  absl::StatusOr<int64_t> size = WholeArg(args, "steps", SubjectHistory::kUsualSteps);
   if (!size.ok()) return size.status();
   if (*size < 1 || *size > kMaxSteps) {
     return absl::InvalidArgumentError(absl::StrCat("steps: from 1 to ", kMaxSteps));
@@ -133,25 +166,26 @@ absl::StatusOr<Json> History(const LedgerSearch& search, const Json& args, absl:
   query.since = *since;
   query.until = now;
   query.outcomes.assign(std::begin(kBad), std::end(kBad));
-  if (!by_subject) query.outcomes.push_back(Outcome::kDelivered);
 
   const auto steps = static_cast<size_t>(*size);
-  const absl::Duration step = (now - *since) / *size;
-  Steps all(steps);
+  if (!by_subject) {
+    RowPass pass(query.subject);
+    SubjectHistory one(*since, now, steps);
+    one.JoinIn(query.subject, &pass);
+    absl::Status passed = pass.Run(search);
+    if (!passed.ok()) return passed;
+    return one.ToJson();
+  }
   std::map<std::string, Steps> subjects;
   const auto add = [&](const LedgerRow& row) {
-    const int64_t at = std::clamp<int64_t>((row.time - *since) / step, 0, *size - 1);
-    if (!by_subject) {
-      all.Add(row.outcome, static_cast<size_t>(at));
-      return;
-    }
+    const size_t at = StepAt(row.time, *since, now, steps);
     for (const std::string& name : {row.subject, row.narrower}) {
       if (name.empty() || (!subjects.contains(name) && subjects.size() >= kMaxSubjects)) continue;
       if (!confines->everybody()) {
         const absl::StatusOr<Subject> subject = Subject::Parse(name);
         if (!subject.ok() || !confines->Hold(*subject)) continue;
       }
-      subjects.try_emplace(name, steps).first->second.Add(row.outcome, static_cast<size_t>(at));
+      subjects.try_emplace(name, steps).first->second.Add(row.outcome, at);
     }
   };
   size_t looked = 0;
@@ -170,14 +204,8 @@ absl::StatusOr<Json> History(const LedgerSearch& search, const Json& args, absl:
   if (!whole.ok()) return whole.status();
   Json history = {{"since", FormatUtc(*since)},
                   {"until", FormatUtc(now)},
-                  {"step_seconds", absl::ToDoubleSeconds(step)},
+                  {"step_seconds", absl::ToDoubleSeconds((now - *since) / *size)},
                   {"all", *whole}};
-  if (!by_subject) {
-    history["delivered"] = all.delivered;
-    history["deferred"] = all.deferred;
-    history["failed"] = all.failed;
-    return history;
-  }
   history["subjects"] = Json::object();
   for (const auto& [name, one] : subjects) {
     history["subjects"][name] = {{"deferred", one.deferred}, {"failed", one.failed}};

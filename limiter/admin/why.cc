@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "limiter/admin/causes.h"
 #include "limiter/admin/exemptions.h"
+#include "limiter/admin/history.h"
 #include "limiter/admin/near_subjects.h"
 #include "limiter/admin/value_json.h"
 #include "policy/evaluate.h"
@@ -111,7 +112,7 @@ Json ReceiptJson(const Case& record, const std::optional<Receipt>& receipt) {
 
 }  // namespace
 
-Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
+Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now, bool history) {
   const SubjectReport report = parts.limiter->Report(subject);
   Json window = CountsJson(report.counts);
   Json left_out = Json::object();
@@ -173,6 +174,8 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
                           .until = now + Limiter::kMaxAhead,
                           .once = once});
   not_counted.JoinIn(&pass);
+  SubjectHistory day(now - SubjectHistory::kUsualTime, now, SubjectHistory::kUsualSteps);
+  if (history) day.JoinIn(subject.ToString(), &pass);
   const absl::Status passed = pass.Run(parts.search);
   Json causes = causes_seen.ToJson(passed, parts.search);
   Json fault = FaultJson(causes, subject, incidents,
@@ -208,6 +211,7 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now) {
                                  ? Json(nullptr)
                                  : Json(FormatUtc(report.cleared_at))},
               {"events", events}};
+  if (history && passed.ok()) why["history"] = day.ToJson();
   why.update(StopsJson({.limiter = parts.limiter, .gate = parts.gate, .queue = parts.queue},
                        subject, report));
   return why;

@@ -33,7 +33,9 @@ struct WhyParts {
   std::function<Json()> queue;  // likewise
 };
 
-Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now);
+// With `history`, the attempts of the last day over time are in it, as History tells them: they
+// cost no more rows. Without a ledger it is left out.
+Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now, bool history = false);
 
 // The verdict of `why --verify`: {subject, case, finding, remarks, recounted}. NotFound if there is
 // no case of a rule, or no receipt of it.

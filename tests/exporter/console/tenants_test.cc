@@ -133,7 +133,8 @@ class TenantsTest : public testing::Test, protected LimiterFixture {
     for (Json& one : *answer) {
       if (answer->is_array()) grow(&one);
     }
-    for (const char* name : {"case", "window", "causes", "held", "exemption", "left_out"}) {
+    for (const char* name :
+         {"case", "window", "causes", "held", "exemption", "left_out", "history"}) {
       if (answer->is_object() && answer->contains(name)) grow(&(*answer)[name]);
     }
   }

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
+#include "limiter/admin/history.h"
 #include "limiter/admin/stats.h"
 #include "limiter/admin/track.h"
 #include "limiter/ctl/page_text.h"
@@ -378,6 +379,24 @@ TEST_F(WhyTest, EachAttemptIsFetchedOnce) {
   EXPECT_EQ(why["causes"]["who"][0]["delivered"], 5);
   EXPECT_EQ(why["left_out"]["counted"]["delivered"], 5);
   EXPECT_EQ(fetched, 5u);
+}
+
+TEST_F(WhyTest, TheLastDayComesWithItOnRequestFromTheSameRows) {
+  Send(Minutes(1), Outcome::kDelivered, "250 ok");
+  Send(Minutes(2), Outcome::kFailed, kUnknown);
+  EXPECT_FALSE(Why().contains("history"));
+  WhyParts parts = Parts();
+  size_t fetched = 0;
+  parts.search = [&](const LedgerQuery& query) {
+    absl::StatusOr<LedgerPage> page = ledger_reader_->Search(query);
+    if (page.ok()) fetched += page->rows.size();
+    return page;
+  };
+  const Json why =
+      WhyJson(parts, {SubjectKind::kDomain, "a.example"}, clock_.Now(), /*history=*/true);
+  EXPECT_EQ(fetched, 2u);
+  EXPECT_EQ(why["history"], History(Search(), {{"subject", "a.example"}}, clock_.Now()).value());
+  EXPECT_EQ(why["history"]["failed"].back(), 1);
 }
 
 // An id can come again; what became of a message is looked for from its arrival on.
