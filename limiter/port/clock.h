@@ -30,7 +30,8 @@ class Clock {
 
 class SystemClock : public Clock {
  public:
-  absl::Time Now() const override { return absl::Now(); }
+  // To the microsecond, as stores keep times: what is read back is what was written.
+  absl::Time Now() const override { return absl::FromUnixMicros(absl::ToUnixMicros(absl::Now())); }
   absl::Duration Elapsed() const override {
     return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
   }

@@ -315,7 +315,8 @@ bool RowExchange::SetOffset(absl::Duration offset, bool exact) {
   if (absl::AbsDuration(offset - offset_) <= absl::Seconds(1)) return false;
   std::vector<int64_t> before;
   for (const StepClock& steps : counter_->lengths()) before.push_back(ShiftOf(steps));
-  offset_ = offset;
+  offset_ =
+      absl::Trunc(offset, absl::Microseconds(1));  // a record moved there and back is the same
   bool moved = false;
   for (size_t i = 0; i < before.size(); ++i) {
     moved = moved || ShiftOf(counter_->lengths()[i]) != before[i];

@@ -1,12 +1,13 @@
 """The owner's page, from the mail that carries its link to the release that its owner asks for."""
 
 import re
+import time
 import unittest
 from html import unescape
 
 from deferd_process import DeferdTest, message
 from notice_sinks import Mailbox
-from redis_server import until
+from redis_server import Redis, until
 from test_api import UnixConnection
 
 CONFIG = """
@@ -39,7 +40,7 @@ def mailbox_full(recipient):
     return message("failed", recipient=recipient).replace("550 5.1.1 User unknown", "552 5.2.2 Mailbox full")
 
 
-class OwnerPageTest(DeferdTest):
+class OwnerDaemonTest(DeferdTest):
     def ask(self, deferd, path, body=None):
         """(status, page) of a request as a browser sends it."""
         connection = UnixConnection(deferd.path("api.sock"))
@@ -52,6 +53,8 @@ class OwnerPageTest(DeferdTest):
         connection.close()
         return answer.status, unescape(text)
 
+
+class OwnerPageTest(OwnerDaemonTest):
     def blocked(self):
         """A daemon that has blocked bad.example, and the link of its owner's mail."""
         mailbox = Mailbox()
@@ -98,6 +101,78 @@ class OwnerPageTest(DeferdTest):
             self.assertEqual(self.ask(deferd, link)[0], 404)
         self.assertEqual(deferd.ctl("link", "make", "good.example")[0], 1)
         self.assertIn("https://mail.test.example/case/", deferd.ctl("link", "make", "bad.example")[1])
+
+SHARED_CONFIG = """
+[api]
+listen = "unix:{{folder}}/api.sock"
+owner_page = "https://mail.test.example/"
+[shared]
+redis = "{url}"
+"""
+
+
+class OwnersOfTwoNodesTest(OwnerDaemonTest):
+    """Two nodes share a Redis; each has a page of its own, since each has its own key."""
+
+    def nodes(self):
+        # A window whose steps are short: what came in the step of a release does not count.
+        policy = POLICY + 'window = "2m"\n'
+        redis = Redis()
+        self.addCleanup(redis.remove)
+        daemons = [self.deferd(config=SHARED_CONFIG.format(url=redis.url), policy=policy) for _ in range(2)]
+        for daemon in daemons:
+            daemon.wait_log("answers are checked")
+        return daemons
+
+    def full(self, daemon, name, times=5):
+        for number in range(times):
+            daemon.append(mailbox_full(f"{name}{number}@far.example"))
+
+    def link(self, daemon):
+        """The path of the page of the case that is open, once the node knows of one."""
+        until(lambda: daemon.json("blocks"), "the block is known")
+        return LINK.fullmatch(daemon.json("link", "make", "bad.example")["link"]).group(1)
+
+    def release(self, daemon, path):
+        """(status, page) of the form that the page has, or would have."""
+        page = until(lambda: (lambda text: 'name="secret"' in text and text)(self.ask(daemon, path)[1]),
+                     "the owner may release")
+        secret = re.search(r'name="secret" value="([^"]+)"', page).group(1)
+        return self.ask(daemon, path, f"secret={secret}")
+
+    def counted(self, daemon):
+        return daemon.json("why", "bad.example")["window"]["bad"]
+
+    def test_what_another_node_counts_just_then_forbids_it(self):
+        one, two = self.nodes()
+        self.full(one, "full")
+        path = self.link(one)
+        until(lambda: 'name="secret"' in self.ask(one, path)[1], "the owner may release")
+        secret = re.search(r'name="secret" value="([^"]+)"', self.ask(one, path)[1]).group(1)
+        self.full(two, "later", times=1)
+        until(lambda: self.counted(two) == 6, "the other node has counted it")
+        until(lambda: self.counted(one) == 6, "and this one knows")
+        for status, page in (self.ask(one, path), self.ask(one, path, f"secret={secret}")):
+            self.assertIn("not all answers of the receiving servers are known here", page)
+        self.assertEqual(status, 409)
+        self.assertEqual(len(one.json("blocks")), 1, "it is still blocked")
+
+    def test_a_release_on_one_node_is_the_days_release_on_all(self):
+        one, two = self.nodes()
+        self.full(one, "full")
+        path = self.link(one)
+        self.assertEqual(self.release(one, path)[0], 303)
+        one.wait_log("by owner: done")
+        until(lambda: not two.json("blocks") and two.json("blocks", "--all"), "the other node knows of the end")
+        (ended,) = two.json("blocks", "--all")
+        self.assertEqual(ended["closed_by"], "owner")
+        until(lambda: self.counted(two) == 0, "both count anew")
+        until(lambda: (self.full(two, f"again{time.time_ns()}"), two.json("blocks"))[1], "it is blocked again")
+        for daemon in (two, one):
+            status, page = self.ask(daemon, self.link(daemon))
+            self.assertEqual(status, 200)
+            self.assertIn("you have done so within the last 24 hours", page)
+            self.assertNotIn('name="secret"', page)
 
 
 if __name__ == "__main__":
