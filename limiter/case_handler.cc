@@ -314,11 +314,14 @@ absl::StatusOr<Case> CaseHandler::Unblock(const Subject& named, const std::strin
   }
   const std::optional<Case> blocking = parts_->case_table->FindOpen(subject, /*shadow=*/false);
   const bool enforced = blocking.has_value();
-  if (!only_case.empty() && (!enforced || blocking->id != only_case)) {
-    return absl::NotFoundError(
-        absl::StrCat(subject.ToString(), ": case ", only_case, " does not block it any more"));
+  const std::optional<Case> trial = parts_->case_table->FindOpen(subject, /*shadow=*/true);
+  const std::optional<Case>& present = enforced ? blocking : trial;
+  if (!only_case.empty() && (!present.has_value() || present->id != only_case)) {
+    return absl::NotFoundError(absl::StrCat(
+        subject.ToString(), ": case ", only_case, " does not block it any more",
+        enforced ? absl::StrCat("; now case ", blocking->id, " does") : std::string()));
   }
-  if (!enforced && !parts_->case_table->FindOpen(subject, /*shadow=*/true).has_value()) {
+  if (!present.has_value()) {
     return absl::NotFoundError(absl::StrCat(subject.ToString(), ": no block to end"));
   }
   // Attempts may be stamped ahead of the clock. They are cleared too: else the next one would open

@@ -1,12 +1,14 @@
 #include "exporter/api/caller.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "exporter/api/scope.h"
 #include "limiter/port/log.h"
+#include "policy/case_id.h"
 #include "policy/subject.h"
 #include "policy/text.h"
 
@@ -97,6 +99,26 @@ absl::StatusOr<Json> Caller::News(const Token& token, int64_t* after) const {
   return token.sees_all() ? *std::move(events) : OnlyOwnEvents(token, *events);
 }
 
+absl::StatusOr<Subject> Caller::SubjectOf(const std::string& text, const Token& token) const {
+  const std::optional<std::string> id = ParseCaseId(text);
+  if (!id.has_value()) {
+    absl::StatusOr<Subject> subject = Subject::Parse(text);
+    if (!subject.ok() || token.Sees(*subject)) return subject;
+    return absl::PermissionDeniedError(
+        absl::StrCat("the token ", token.name, " is for other domains, not for this subject"));
+  }
+  absl::StatusOr<Json> found = call_("case", {{"id", *id}}, absl::StrCat("token:", token.name));
+  if (found.ok()) {
+    absl::StatusOr<Subject> subject = Subject::Parse(Field(*found, "subject"));
+    if (subject.ok() && token.Sees(*subject)) return subject;
+  } else if (token.sees_all() || !absl::IsNotFound(found.status())) {
+    return found.status();
+  }
+  return absl::NotFoundError(absl::StrCat("no such case of the domains that the token ", token.name,
+                                          " is for: ", *id,
+                                          "; compare the id with the refusal, or give the domain"));
+}
+
 absl::StatusOr<Json> Caller::RunAllowed(const Resource& resource, const std::string& subject_text,
                                         Json args, const Token& token) const {
   const absl::Span<const Parameter> parameters = resource.parameters;
@@ -114,15 +136,13 @@ absl::StatusOr<Json> Caller::RunAllowed(const Resource& resource, const std::str
   if (absl::string_view(resource.action) != "") args["do"] = resource.action;
   Subject subject;
   if (resource.names_subject()) {
-    absl::StatusOr<Subject> parsed = Subject::Parse(subject_text);
-    if (!parsed.ok()) return parsed.status();
-    subject = *std::move(parsed);
-    // One answer for all that the token does not see, whether it exists or not.
-    if (!token.Sees(subject)) {
-      return absl::PermissionDeniedError(
-          absl::StrCat("the token ", token.name, " is for other domains, not for this subject"));
-    }
-    args[SubjectKey(resource, subject, token)] = subject.ToString();
+    absl::StatusOr<Subject> named = SubjectOf(subject_text, token);
+    if (!named.ok()) return named.status();
+    subject = *std::move(named);
+    // Of a case the verb shows that one, and changes no other.
+    const std::string key = SubjectKey(resource, subject, token);
+    const std::optional<std::string> id = ParseCaseId(subject_text);
+    args[key] = id.has_value() && key == "subject" ? *id : subject.ToString();
   }
 
   const absl::string_view verb = resource.verb;

@@ -2,7 +2,7 @@
 // and see. The API and the console both call through it.
 //
 // Refuses by role and scope before the verb runs, and takes out of its answer what is about others
-// (scope.h). Thread-safe if `call` is.
+// (scope.h). Finds whose case an id names, by the verb `case`. Thread-safe if `call` is.
 
 #ifndef DEFERD_EXPORTER_API_CALLER_H_
 #define DEFERD_EXPORTER_API_CALLER_H_
@@ -17,6 +17,7 @@
 #include "exporter/api/resources.h"
 #include "exporter/api/token_book.h"
 #include "limiter/localrpc/json.h"
+#include "policy/subject.h"
 
 namespace deferd {
 
@@ -44,6 +45,9 @@ class Caller {
   static constexpr size_t kMaxNews = 200;
 
  private:
+  // Of the text in a path: a subject, or the id of a case of it. One answer for all cases that the
+  // token does not see, whether they exist or not.
+  absl::StatusOr<Subject> SubjectOf(const std::string& text, const Token& token) const;
   absl::StatusOr<Json> RunAllowed(const Resource& resource, const std::string& subject_text,
                                   Json args, const Token& token) const;
 

@@ -107,9 +107,7 @@ constexpr Resource kResources[] = {
     {"GET", "/status", "status", "", kAdmin, kServer, "The daemon's state.", {}},
     {"GET", "/subjects", "top", "", kAdmin, kListed, "Subjects, most bad deliveries first.", kTop},
     {"GET", "/subjects/{subject}", "why", "", kAdmin, kSubject,
-     "Why the subject is blocked or not: counts, rules, case, evidence. A token for all "
-     "subjects may give the id of a case in place of the subject.",
-     kWhy},
+     "Why the subject is blocked or not: counts, rules, case, evidence.", kWhy},
     {"GET", "/subjects/{subject}/check", "check", "", kAdmin, kSubject,
      "The answer that an MTA would get.", kCheck},
     {"GET", "/subjects/{subject}/attempts", "track", "", kAdmin, kSubject,
@@ -201,7 +199,8 @@ Json OperationOf(const Resource& resource) {
         {{"name", "subject"},
          {"in", "path"},
          {"required", true},
-         {"description", "example.com, login:bob@example.com, local:web@HOST, ..."},
+         {"description",
+          "example.com, login:bob@example.com, local:web@HOST, ..., or the id of a case"},
          {"schema", SchemaOf(kText)}});
   }
   Json properties = Json::object();

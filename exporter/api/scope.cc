@@ -280,13 +280,15 @@ absl::StatusOr<Json> HistoryView(const Token& token, const Subject& subject, con
 
 Json WhyView(const Token& token, const Subject& subject, const Json& why) {
   static constexpr const char* kFields[] = {
-      "subject", "state",   "seen",   "window_length", "rules",      "fault",          "exempt",
-      "hosted",  "answers", "events", "policy_shadow", "cleared_at", "unchecked_since"};
+      "subject",         "state",     "seen",    "window_length", "rules",         "fault",
+      "exempt",          "hosted",    "answers", "events",        "policy_shadow", "cleared_at",
+      "unchecked_since", "newer_case"};
   static constexpr const char* kEvent[] = {"time",   "change", "case",      "by",     "rule",
                                            "reason", "until",  "permanent", "shadow", "decision"};
   Json json = Picked(why, kFields);
   json["window"] = CountsView(At(why, "window"));
   json["case"] = OwnCaseView(token, At(why, "case"));
+  json["named_case"] = OwnCaseView(token, At(why, "named_case"));
   json["causes"] = CausesView(token, subject, At(why, "causes"));
   json["left_out"] = LeftOutView(At(why, "left_out"));
   json["exemption"] = ExemptionView(token, At(why, "exemption"));

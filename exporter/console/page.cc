@@ -49,7 +49,7 @@ void WriteTop(Html* html, const Visitor& visitor, absl::string_view here) {
     html->Void("input", {{"type", "search"},
                          {"name", "name"},
                          {"required", ""},
-                         {"placeholder", "Domain or login:NAME"},
+                         {"placeholder", "Domain, login:NAME, case"},
                          {"aria-label", "Find a subject"}});
     html->Put("button", "Find");
   }

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "exporter/console/chart.h"
 #include "exporter/console/delivery_table.h"
@@ -280,7 +281,7 @@ void WriteNear(Html* html, const Json& why) {
 }  // namespace
 
 HttpReply SubjectPage(const Visitor& visitor, const Form& form) {
-  const std::string name = form.Get("name");
+  const std::string name(absl::StripAsciiWhitespace(form.Get("name")));
   return PageReply(visitor, "/", name.empty() ? "Subject" : name, [&](Html* html) {
     if (!form.Get("done").empty()) WriteDone(html);
     const absl::StatusOr<Json> why = visitor.Get("/subjects/{subject}", {{"history", true}}, name);

@@ -22,6 +22,7 @@
 #include "limiter/admin/value_json.h"
 #include "limiter/admin/why.h"
 #include "limiter/port/log.h"
+#include "policy/case_id.h"
 #include "policy/organisation.h"
 #include "policy/text.h"
 #include "policy/toml_reader.h"
@@ -85,6 +86,13 @@ absl::StatusOr<absl::Duration> LengthOf(const std::string& text) {
   return length;
 }
 
+absl::Status NoSuchCase(absl::string_view id) {
+  return absl::NotFoundError(absl::StrCat(
+      "no such case: ", id,
+      "; compare the id with the refusal (cases that ended long ago are forgotten), or "
+      "give the subject, such as example.com"));
+}
+
 absl::StatusOr<HeldOrder> HeldOrderArg(const Json& args) {
   absl::StatusOr<std::string> text = StringArg(args, "held");
   if (!text.ok()) return text.status();
@@ -124,6 +132,7 @@ constexpr AdminApi::Verb AdminApi::kVerbs[] = {
     {"status", "", VerbRole::kReads, &AdminApi::Status},
     {"check", "", VerbRole::kReads, &AdminApi::Check},
     {"why", "", VerbRole::kReads, &AdminApi::Why},
+    {"case", "", VerbRole::kReads, &AdminApi::WhoseCase},
     {"blocks", "", VerbRole::kReads, &AdminApi::Blocks},
     {"block", "", VerbRole::kChanges, &AdminApi::Block},
     {"unblock", "", VerbRole::kChanges, &AdminApi::Unblock},
@@ -176,10 +185,29 @@ absl::StatusOr<Json> AdminApi::Handle(const std::string& verb, const Json& args,
           ": this socket ([admin] readers) only shows; what changes something needs deferd's "
           "admin socket ([admin] socket)"));
     }
-    return (this->*known.handle)(AsCharged(args), peer);
+    absl::StatusOr<Json> named = WithSubjectOfCase(verb, args);
+    if (!named.ok()) return named.status();
+    return (this->*known.handle)(AsCharged(*named), peer);
   }
   return absl::InvalidArgumentError(
       absl::StrCat("verb ", Quoted(verb.substr(0, 40)), " is not known to this daemon"));
+}
+
+absl::StatusOr<Json> AdminApi::WithSubjectOfCase(const std::string& verb, const Json& args) const {
+  Json named = args;
+  if (!args.is_object()) return named;
+  named.erase("named_case");
+  for (const char* key : {"subject", "domain", "what"}) {
+    if (key == absl::string_view("what") && verb != "track") continue;  // free text elsewhere
+    const std::optional<std::string> id = ParseCaseId(Field(args, key));
+    if (!id.has_value()) continue;
+    const std::optional<Case> record = parts_.cases->FindById(*id);
+    if (!record.has_value()) return NoSuchCase(*id);
+    named.erase(key);
+    named["subject"] = record->subject.ToString();
+    named["named_case"] = record->id;
+  }
+  return named;
 }
 
 // A login or local user that is named without a host is this host's, in every verb.
@@ -244,20 +272,26 @@ WhyParts AdminApi::PartsOfWhy() const {
           .queue = parts_.held.seen};
 }
 
+absl::StatusOr<Json> AdminApi::WhoseCase(const Json& args, const Peer&) const {
+  absl::StatusOr<std::string> id = StringArg(args, "id");
+  if (!id.ok()) return id.status();
+  const std::optional<Case> record = parts_.cases->FindById(*id);
+  if (!record.has_value()) return NoSuchCase(*id);
+  return Json{{"id", record->id}, {"subject", record->subject.ToString()}};
+}
+
 absl::StatusOr<Json> AdminApi::Why(const Json& args, const Peer&) const {
   absl::StatusOr<Subject> subject = SubjectArg(args);
-  // A refusal can name its case in place of the subject ({case} in a policy's text).
-  if (const std::optional<Case> named = parts_.cases->FindById(Field(args, "subject"))) {
-    subject = named->subject;
-  }
   if (!subject.ok()) return subject.status();
   if (parts_.refresh) parts_.refresh(&*subject);
   const WhyParts parts = PartsOfWhy();
+  std::optional<Case> named;
+  if (args.contains("named_case")) named = parts_.cases->FindById(Field(args, "named_case"));
   if (args.contains("verify") && args["verify"] == true) {
-    return VerifyJson(parts, parts_.ledger, *subject);
+    return VerifyJson(parts, parts_.ledger, *subject, named);
   }
   const bool history = args.contains("history") && args["history"] == true;
-  Json why = WhyJson(parts, *subject, parts_.clock->Now(), history);
+  Json why = WhyJson(parts, *subject, parts_.clock->Now(), named, history);
   // Whether the counts can be trusted.
   const Freshness::State freshness = parts_.freshness->Get();
   why["unchecked"] = freshness.causes;
@@ -340,7 +374,9 @@ absl::StatusOr<Json> AdminApi::Unblock(const Json& args, const Peer& peer) const
   absl::StatusOr<HeldOrder> order = HeldOrderArg(args);
   if (!order.ok()) return order.status();
   if (*order != HeldOrder::kNone && !parts_.held.of) return NoQueue();
-  absl::StatusOr<std::string> only_case = StringArg(args, "case");
+  // Who names a case means no later one.
+  absl::StatusOr<std::string> only_case =
+      StringArg(args, args.contains("named_case") ? "named_case" : "case");
   if (!only_case.ok()) return only_case.status();
   // Before the block ends: released mail leaves the queue at once.
   Json held = parts_.held.of ? parts_.held.of(*subject) : Json(nullptr);

@@ -1,8 +1,9 @@
 // The verbs that a running daemon answers.
 //
 // Arguments and results are the JSON that `deferctl --json` shows; deferctl prints its pages from
-// the same values (admin_pages.h). Thread-safe, if its parts are: the admin door and the HTTP API's
-// workers call it at once. Everything it works on must outlive it.
+// the same values (admin_pages.h). Where a verb takes a subject it takes the id of one of its
+// cases, too: a refusal can name the case to its reader. Thread-safe, if its parts are: the admin
+// door and the HTTP API's workers call it at once. Everything it works on must outlive it.
 
 #ifndef DEFERD_LIMITER_ADMIN_ADMIN_API_H_
 #define DEFERD_LIMITER_ADMIN_ADMIN_API_H_
@@ -119,6 +120,7 @@ class AdminApi {
   absl::StatusOr<Json> Status(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Check(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Why(const Json& args, const Peer& peer) const;
+  absl::StatusOr<Json> WhoseCase(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Blocks(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Block(const Json& args, const Peer& peer) const;
   absl::StatusOr<Json> Unblock(const Json& args, const Peer& peer) const;
@@ -145,6 +147,9 @@ class AdminApi {
   // InvalidArgument for a name that nobody can send as, unless it was seen.
   absl::Status CheckBlockable(const Subject& subject, const Peer& peer) const;
   WhyParts PartsOfWhy() const;
+  // The arguments with the subject of a case in place of the case's id, which becomes `named_case`.
+  // NotFound: what has the form of such an id is none.
+  absl::StatusOr<Json> WithSubjectOfCase(const std::string& verb, const Json& args) const;
   Json AsCharged(const Json& args) const;
   bool CasesKnown() const { return !parts_.cases_known || parts_.cases_known(); }
   // `cases_known`: before it was looked for.

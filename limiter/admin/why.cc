@@ -110,9 +110,38 @@ Json ReceiptJson(const Case& record, const std::optional<Receipt>& receipt) {
           {"digest", receipt.has_value() ? Json(receipt->digest) : Json(nullptr)}};
 }
 
+// {id, state, shadow, since} of the newest case of its subject that is later than it; null: none.
+Json NewerCaseJson(const CaseTable& cases, const Case& named) {
+  std::optional<Case> newest;
+  const auto consider = [&](const Case& record) {
+    if (record.subject != named.subject || record.id == named.id || record.exempts() ||
+        record.since < std::min(named.closed_at, named.until)) {
+      return;
+    }
+    if (!newest.has_value() || record.since > newest->since) newest = record;
+  };
+  for (const Case& record : cases.Closed(CaseTable::kMaxHistory)) consider(record);
+  for (bool shadow : {true, false}) {
+    const std::optional<Case> open = cases.FindOpen(named.subject, shadow);
+    if (open.has_value()) consider(*open);
+  }
+  if (!newest.has_value()) return nullptr;
+  return {{"id", newest->id},
+          {"state", std::string(CaseStateName(newest->state))},
+          {"shadow", newest->shadow},
+          {"since", FormatUtc(newest->since)}};
+}
+
+Json NamedCaseJson(const WhyParts& parts, const Case& named) {
+  Json json = CaseJson(named);
+  if (!named.manual) json["receipt"] = ReceiptJson(named, parts.receipt(named));
+  return json;
+}
+
 }  // namespace
 
-Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now, bool history) {
+Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now,
+             const std::optional<Case>& named, bool history) {
   const SubjectReport report = parts.limiter->Report(subject);
   Json window = CountsJson(report.counts);
   Json left_out = Json::object();
@@ -133,9 +162,15 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now, bool
     case_json = CaseJson(*open);
     if (!open->manual) {
       case_json["receipt"] = ReceiptJson(*open, parts.receipt(*open));
-      since = std::max(open->since - open->window, open->counted_after);
-      until = open->since + absl::Seconds(1);
     }
+  }
+  // Whose causes are told.
+  const bool other = named.has_value() && !(open.has_value() && open->id == named->id);
+  const std::optional<Case>& told = other && !named->manual ? named : open;
+  const bool by_rule = told.has_value() && !told->manual;
+  if (by_rule) {
+    since = std::max(told->since - told->window, told->counted_after);
+    until = told->since + absl::Seconds(1);
   }
   std::vector<Incident> incidents = parts.limiter->ShownIncidents();
   incidents.erase(std::remove_if(incidents.begin(), incidents.end(),
@@ -143,7 +178,7 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now, bool
                                    return !one.subjects.contains(subject.ToString());
                                  }),
                   incidents.end());
-  if (!open.has_value()) since = std::max(since, report.cleared_at);
+  if (!told.has_value()) since = std::max(since, report.cleared_at);
   Json events = Json::array();
   for (const CaseEvent& event : parts.cases->EventsOf(subject, 10)) {
     events.push_back(CaseEventJson(event));
@@ -153,8 +188,7 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now, bool
   }
   const bool seen = EverSeen(parts, subject);
   const CountedApart apart = ApartNow(parts, subject, report);
-  const bool by_rule = open.has_value() && !open->manual;
-  const CountedApart apart_then = by_rule ? ApartOf(*open) : apart;
+  const CountedApart apart_then = by_rule ? ApartOf(*told) : apart;
   std::vector<std::string> within;
   for (const Subject& domain : report.within) within.push_back(domain.ToString());
   const bool once = parts.limiter->settings().policy->count == CountMode::kOnce;
@@ -179,7 +213,7 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now, bool
   const absl::Status passed = pass.Run(parts.search);
   Json causes = causes_seen.ToJson(passed, parts.search);
   Json fault = FaultJson(causes, subject, incidents,
-                         open.has_value() ? open->counts.rejected : report.counts.rejected);
+                         told.has_value() ? told->counts.rejected : report.counts.rejected);
   Json left_out_json = not_counted.ToJson(passed);
   if (report.rules.empty() && !within.empty() && left_out_json.contains("counted")) {
     // What is counted for a domain alone has no window of its own.
@@ -199,6 +233,8 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now, bool
               {"window_length", deferd::FormatDuration(report.window)},
               {"rules", RulesJson(report, open.has_value() && !open->shadow, now)},
               {"case", case_json},
+              {"named_case", named.has_value() ? NamedCaseJson(parts, *named) : Json(nullptr)},
+              {"newer_case", other ? NewerCaseJson(*parts.cases, *named) : Json(nullptr)},
               {"fault", std::move(fault)},
               {"causes", std::move(causes)},
               {"left_out", std::move(left_out_json)},
@@ -217,10 +253,11 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now, bool
   return why;
 }
 
-absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
-                                const Subject& subject) {
-  std::optional<Case> record;
+absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger, const Subject& subject,
+                                const std::optional<Case>& named) {
+  std::optional<Case> record = named;
   for (bool shadow : {true, false}) {
+    if (named.has_value()) break;
     std::optional<Case> open = parts.cases->FindOpen(subject, shadow);
     if (open.has_value() && !open->manual) record = std::move(open);
   }
@@ -231,7 +268,7 @@ absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
       break;
     }
   }
-  if (!record.has_value()) {
+  if (!record.has_value() || record->manual) {
     return absl::NotFoundError(absl::StrCat(
         subject.ToString(), ": no rule has blocked it, so there is nothing to verify"));
   }

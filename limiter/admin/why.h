@@ -33,14 +33,17 @@ struct WhyParts {
   std::function<Json()> queue;  // likewise
 };
 
-// With `history`, the attempts of the last day over time are in it, as History tells them: they
-// cost no more rows. Without a ledger it is left out.
-Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now, bool history = false);
+// `named`: the case of the subject that the reader asked for, open or ended. It is `named_case`,
+// and of one that is not the subject's present case, causes and fault are those that it had. With
+// `history`, the attempts of the last day over time are in it, as History tells them: they cost no
+// more rows. Without a ledger it is left out.
+Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now,
+             const std::optional<Case>& named = std::nullopt, bool history = false);
 
-// The verdict of `why --verify`: {subject, case, finding, remarks, recounted}. NotFound if there is
-// no case of a rule, or no receipt of it.
-absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger,
-                                const Subject& subject);
+// The verdict of `why --verify`: {subject, case, finding, remarks, recounted}, of the named case,
+// else of the newest. NotFound if there is no case of a rule, or no receipt of it.
+absl::StatusOr<Json> VerifyJson(const WhyParts& parts, LedgerReader* ledger, const Subject& subject,
+                                const std::optional<Case>& named = std::nullopt);
 
 }  // namespace deferd
 

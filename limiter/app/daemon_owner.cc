@@ -80,6 +80,11 @@ absl::StatusOr<Json> RunningDaemon::OwnerLinkVerb(const Json& args, const std::s
   if (!open.has_value() || open->exempts()) {
     return absl::NotFoundError(absl::StrCat(subject->ToString(), ": no case is open"));
   }
+  const std::string named = Field(args, "named_case");
+  if (!named.empty() && named != open->id) {
+    return absl::NotFoundError(absl::StrCat(subject->ToString(), ": case ", named,
+                                            " is not open; now case ", open->id, " is"));
+  }
   const absl::Time now = clock_.Now();
   const std::string link = owner_links_->LinkTo(open->id, *subject, now);
   if (link.empty()) {

@@ -35,6 +35,18 @@ const Json& ListAt(const Json& json, const char* name) {
   return list.is_array() ? list : none;
 }
 
+// The case that was asked for, if that is not the one that the subject has now; else null.
+const Json& OtherCase(const Json& why) {
+  static const Json& none = *new Json(nullptr);
+  const Json& named = At(why, "named_case");
+  if (!named.is_object() || Field(named, "id") == Field(At(why, "case"), "id")) return none;
+  return named;
+}
+
+bool LimitsWhatIsSent(const Json& record) {
+  return record.is_object() && ParseMeasure(Field(record, "counts"), {}).sent();
+}
+
 // The case that stops its mail; null if none does.
 Json StoppedBy(const Json& why) {
   const Json& record = At(why, "case");
@@ -78,7 +90,7 @@ Banner BannerOf(const Json& why, const Json& stop) {
     }
     return {"✖", Look::kBad, "CANNOT SEND", more};
   }
-  if (why.contains("seen") && !Flag(why, "seen")) {
+  if (why.contains("seen") && !Flag(why, "seen") && OtherCase(why).is_null()) {
     return {"?", Look::kWaiting, "WAS NEVER SEEN", "nothing stops its mail"};
   }
   const auto can = [](Look look, std::string more) {
@@ -357,8 +369,41 @@ std::string WithSubject(std::string remedy, const std::string& subject) {
   return remedy;
 }
 
-bool LimitsWhatIsSent(const Json& stop) {
-  return !stop.is_null() && ParseMeasure(Field(stop, "counts"), {}).sent();
+std::string EndWords(const Json& record) {
+  const std::string by = Field(record, "closed_by"), reason = Field(record, "closed_reason");
+  if (by == "time") return "by itself, when its time was over";
+  if (by == "policy") return "by a change of the policy";
+  if (by == "incident") return "since its failures were not the sender's: an incident";
+  if (by == "rule") return "since the rule blocked it in earnest";
+  return absl::StrCat("by ", by.empty() ? "a person" : by,
+                      reason.empty() ? "" : absl::StrCat(": ", reason));
+}
+
+// What became of it, and which one came after it. `commands` as in WhyLinesOf.
+void AddOtherCase(const Json& why, const Json& named, bool commands, std::vector<WhyLine>* lines) {
+  const bool ended = Field(named, "state") == "closed";
+  const std::string what = Flag(named, "exempt")    ? "exempt"
+                           : Flag(named, "shadow")  ? "only watched (shadow)"
+                           : Flag(named, "history") ? "never in force, found too late"
+                                                    : "blocked";
+  const std::string since = BriefTime(Field(named, "since"));
+  lines->push_back(
+      {"CASE",
+       {absl::StrCat(Field(named, "id"), ": ", what,
+                     ended ? absl::StrCat(" from ", since, " to ",
+                                          BriefTime(Field(named, "closed_at")), ", ended")
+                           : absl::StrCat(" ", SinceUntil(named)))}});
+  if (ended) lines->push_back({"ENDED", {EndWords(named)}});
+  lines->push_back({"CAUSE", {CauseOf(named)}});
+  const Json& newer = At(why, "newer_case");
+  if (!newer.is_object()) return;
+  const std::string id = Field(newer, "id");
+  const absl::string_view state = Field(newer, "state") == "closed" ? "ended too"
+                                  : Flag(newer, "shadow")           ? "is only watched (shadow)"
+                                                                    : "is open";
+  lines->push_back({"NEWER",
+                    {absl::StrCat(id, " of ", BriefTime(Field(newer, "since")), " ", state,
+                                  commands ? absl::StrCat(": deferctl why ", id) : "")}});
 }
 
 }  // namespace
@@ -373,7 +418,7 @@ WhyLines WhyLinesOf(const Json& why, bool commands) {
                    .state = banner.state,
                    .more = banner.more};
   const bool seen = !why.contains("seen") || Flag(why, "seen");
-  if (!seen && stop.is_null()) return head;
+  if (!seen && stop.is_null() && OtherCase(why).is_null()) return head;
 
   const auto add = [&head](absl::string_view label, std::string text) {
     head.lines.push_back({label, {std::move(text)}});
@@ -382,7 +427,16 @@ WhyLines WhyLinesOf(const Json& why, bool commands) {
   const Json& fault = At(why, "fault");
   std::vector<std::string> steps;
   const std::string problem = Field(causes, "problem");
-  if (!stop.is_null() && Flag(stop, "manual")) {
+  const Json& other = OtherCase(why);
+  if (other.is_object()) AddOtherCase(why, other, commands, &head.lines);
+  if (other.is_object()) {
+    // Who and what of that case, as far as the ledger still has them.
+    if (!Flag(other, "manual") && problem.empty() && !ListAt(causes, "who").empty()) {
+      add("WHO", WhoText(why, causes));
+      add("WHAT", WhatText(why, causes));
+      if (fault.is_object() && !LimitsWhatIsSent(other)) add("FAULT", Field(fault, "fault"));
+    }
+  } else if (!stop.is_null() && Flag(stop, "manual")) {
     const std::string reason = Field(stop, "reason"), by = Field(stop, "by");
     add("WHO", absl::StrCat(by.empty() ? "a person" : by, " stopped it by hand"));
     add("WHAT", reason.empty() ? "no reason was given" : reason);

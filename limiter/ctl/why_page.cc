@@ -213,7 +213,8 @@ std::string CausesText(const Json& causes) {
 }
 
 std::string AttemptsText(const Json& why) {
-  const Json& record = At(why, "case");
+  const Json& named = At(why, "named_case");
+  const Json& record = named.is_object() ? named : At(why, "case");
   Json attempts = Json::array();
   int64_t total = 0;
   if (!record.is_null() && record.contains("receipt")) {
@@ -374,17 +375,18 @@ std::string Details(const Json& why) {
 
 std::string WhyPage(const Json& why, bool all) {
   const std::string head = WhyHead(why);
-  if (why.contains("seen") && !Flag(why, "seen")) {
+  const std::string named = Field(At(why, "named_case"), "id");
+  if (why.contains("seen") && !Flag(why, "seen") && named.empty()) {
     return Field(why, "state") == "ok"
                ? absl::StrCat(head, NeverSeenText(why), BesidesText(why))
                : absl::StrCat(head, all ? "\n" : "", all ? Details(why) : "");
   }
   if (all) return absl::StrCat(head, "\n", Details(why));
-  return absl::StrCat(
-      head, NotSureText(why),
-      Paint(absl::StrCat("evidence and answers: deferctl why ", Field(why, "subject"), " --all"),
-            Look::kFaint),
-      "\n");
+  return absl::StrCat(head, NotSureText(why),
+                      Paint(absl::StrCat("evidence and answers: deferctl why ",
+                                         named.empty() ? Field(why, "subject") : named, " --all"),
+                            Look::kFaint),
+                      "\n");
 }
 
 std::string VerifyPage(const Json& verified) {

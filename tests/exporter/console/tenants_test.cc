@@ -285,6 +285,52 @@ TEST_F(TenantsTest, ASubjectOfTheOtherIsAsOneThatIsNotThere) {
   }
 }
 
+// Neither by the code nor by the words; a case of its own is as good as its subject.
+TEST_F(TenantsTest, ACaseOfTheOtherIsAsOneThatIsNotThere) {
+  const std::string mine = OpenCase(kOwn)->id, others = OpenCase(kForeign)->id;
+  const std::string nobodys = "0badcafe-1-99", elsewhere = "be9fa491-1-4";
+  for (TokenRole role : {TokenRole::kViewer, TokenRole::kSupport, TokenRole::kAdmin}) {
+    const std::string name(TokenRoleName(role));
+    const std::string own = AddToken(name, role, OwnDomains());
+    const std::string all = AddToken(name + "-all", role, {});
+    for (const Resource& resource : Resources()) {
+      if (!resource.names_subject()) continue;
+      const bool post = absl::string_view(resource.method) == "POST";
+      const auto reply_for = [&](const std::string& secret, const std::string& id) {
+        Json body = Json::object();
+        for (const Parameter& one : resource.parameters) {
+          if (one.required) body[one.name] = one.name == std::string("for") ? "1h" : "x";
+        }
+        const HttpReply reply = Ask(secret, resource, id, "", post ? body.dump() : "");
+        return absl::StrCat(reply.code, " ", absl::StrReplaceAll(reply.body, {{id, "CASE"}}));
+      };
+      const std::string found = reply_for(own, others);
+      EXPECT_EQ(found, reply_for(own, nobodys)) << resource.path;
+      EXPECT_EQ(found, reply_for(own, elsewhere)) << resource.path;
+      EXPECT_EQ(Marks(found), "");
+      if (role < LeastRole(resource)) {
+        EXPECT_THAT(found, testing::StartsWith("403 ")) << resource.path;
+        continue;
+      }
+      EXPECT_THAT(found, testing::StartsWith("404 ")) << resource.path;
+      EXPECT_THAT(reply_for(all, nobodys), testing::StartsWith("404 ")) << resource.path;
+      if (!post) {
+        EXPECT_THAT(reply_for(own, mine), testing::StartsWith("200 ")) << resource.path;
+        EXPECT_THAT(reply_for(all, others), testing::StartsWith("200 ")) << resource.path;
+      }
+    }
+  }
+  EXPECT_TRUE(OpenCase(kForeign).has_value());
+  const std::string support = AddToken("anna", TokenRole::kSupport, OwnDomains());
+  const Resource& unblock = ResourceAt("POST", "/subjects/{subject}/unblock");
+  EXPECT_EQ(Ask(support, unblock, mine, "", "{}").code, 200);
+  EXPECT_FALSE(OpenCase(kOwn).has_value());
+  const Json why =
+      Json::parse(Ask(support, ResourceAt("GET", "/subjects/{subject}"), mine, "", "").body);
+  EXPECT_EQ(why["named_case"]["id"], mine);
+  EXPECT_EQ(why["named_case"]["closed_by"], "token:anna");
+}
+
 TEST_F(TenantsTest, AnActOnItsOwnTellsNothingOfTheOther) {
   const std::string own = AddToken("boss", TokenRole::kAdmin, OwnDomains());
   grown_ = true;
@@ -357,6 +403,10 @@ TEST_F(TenantsTest, NoPageOfAScopedSessionHoldsAByteOfTheOther) {
         {"/subject", "name=alpha.hosted.example"},
         {"/subject", "name=login:bob@alpha.hosted.example"},
         {"/subject", "name=brav.hosted.example"},
+        {"/subject", "name=0badcafe-1-1"},
+        {"/subject", "name=0badcafe-1-2"},
+        {"/subject", "name=0badcafe-1-3"},
+        {"/subject", "name=0badcafe-1-4"},
         {"/subject", "name=echo.hosted.example"},
         {"/track", "subject=alpha.hosted.example"},
         {"/track", "subject=alpha.hosted.example&id=shared-000001"},
@@ -390,6 +440,7 @@ TEST_F(TenantsTest, NoPageOfAScopedSessionHoldsAByteOfTheOther) {
         return absl::StrCat(done.code, " ", text.substr(0, text.find("As of")));
       };
       EXPECT_EQ(page(kForeign), page(kNobody)) << path;
+      EXPECT_EQ(page(OpenCase(kForeign)->id.c_str()), page("0badcafe-1-99")) << path;
     }
   }
 }

@@ -266,6 +266,51 @@ TEST_F(AdminApiTest, AnUnblockCanBeOfOneCaseAlone) {
   EXPECT_FALSE(OpenCase("a.example").has_value());
 }
 
+TEST_F(AdminApiTest, WhereASubjectMayBeGivenTheIdOfItsCaseMayBe) {
+  BlockByRule();
+  ASSERT_THAT(committer_->Commit(true), IsOk());
+  const std::string id = OpenCase("a.example")->id;
+  for (const char* verb : {"check", "why", "stats", "history", "track"}) {
+    absl::StatusOr<Json> by_id = Ask(verb, {{"subject", absl::StrCat(id, ".")}});
+    absl::StatusOr<Json> by_name = Ask(verb, {{"subject", "a.example"}});
+    ASSERT_THAT(by_id, IsOk()) << verb;
+    if (verb == std::string("why")) by_name->at("named_case") = by_name->at("case");
+    EXPECT_EQ(*by_id, *by_name) << verb;
+  }
+  for (const char* key : {"what", "domain"}) {
+    EXPECT_EQ(Ask("track", {{key, id}})->size(), 3u) << key;
+  }
+  EXPECT_EQ((*Ask("case", {{"id", id}}))["subject"], "a.example");
+  // It ends the case that is named, and no later one.
+  ASSERT_THAT(Ask("unblock", {{"subject", id}}), IsOk());
+  ASSERT_THAT(Ask("block", {{"subject", id}, {"for", "1h"}, {"reason", "unpaid"}}), IsOk());
+  const std::string newer = OpenCase("a.example")->id;
+  EXPECT_THAT(Ask("unblock", {{"subject", id}}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("now case " + newer + " does")));
+  EXPECT_THAT(Ask("unblock", {{"subject", newer}}), IsOk());
+}
+
+TEST_F(AdminApiTest, ATrialEndsByTheIdOfItsCase) {
+  Settings settings = settings_;
+  settings.policy = ParsedPolicy("mode = \"shadow\"\n" + std::string(kPolicy));
+  committer_->SetSettings(settings);
+  BlockByRule();
+  const std::optional<Case> trial = OpenCase("a.example", /*shadow=*/true);
+  ASSERT_TRUE(trial.has_value());
+  EXPECT_THAT(Ask("unblock", {{"subject", trial->id}}), IsOk());
+}
+
+TEST_F(AdminApiTest, AnIdThatIsNoCasesIsNoSubject) {
+  for (const char* verb : {"why", "check", "block", "unblock", "track", "stats", "history"}) {
+    EXPECT_THAT(Ask(verb, {{"subject", "0badcafe-1-99"}, {"for", "1h"}, {"reason", "x"}}),
+                StatusIs(absl::StatusCode::kNotFound,
+                         testing::StartsWith("no such case: 0badcafe-1-99; compare the id")))
+        << verb;
+  }
+  EXPECT_THAT(Ask("exempt", {{"do", "add"}, {"subject", "0badcafe-1-99"}, {"reason", "x"}}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("no such case")));
+}
+
 TEST_F(AdminApiTest, WhyHasCountsRulesCaseAndRecord) {
   BlockByRule();
   absl::StatusOr<Json> why = Ask("why", {{"subject", "a.example"}});

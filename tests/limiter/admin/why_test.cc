@@ -216,6 +216,56 @@ TEST(WhenReached, ShareAndCountBothHaveToBe) {
   EXPECT_FALSE(WhenReached(rule, {.failed = 9}, {}, quarter, kMorning));
 }
 
+TEST_F(WhyTest, ACaseThatEndedIsShownByItsId) {
+  for (int i = 1; i < 6; ++i) Send(Minutes(i), Outcome::kFailed, "550 5.1.1 no such user");
+  ASSERT_THAT(committer_->Commit(), IsOk());
+  const std::optional<Case> opened = OpenCase("a.example");
+  ASSERT_TRUE(opened.has_value());
+  clock_.Advance(Minutes(10));
+  ASSERT_THAT(committer_->Unblock({SubjectKind::kDomain, "a.example"}, "owner of a.example",
+                                  "password changed"),
+              IsOk());
+  clock_.Advance(Minutes(1));
+  const auto page = [&](bool all = false) {
+    const std::optional<Case> named = cases_->FindById(opened->id);
+    return WhyPage(WhyJson(Parts(), named->subject, clock_.Now(), named), all);
+  };
+  EXPECT_THAT(page(), HasSubstr("a.example CAN SEND"));
+  EXPECT_THAT(page(), HasSubstr(absl::StrCat("CASE   ", opened->id,
+                                             ": blocked from 08:04 to 08:40, ended\n"
+                                             "ENDED  by owner of a.example: password changed\n"
+                                             "CAUSE  rule r: 4 bad, 100% (limits 4, 50%)\n"
+                                             "WHO    shop@a.example: 4 of 4 failed\n"
+                                             "WHAT   ann@far.example does not exist (4 times)\n")));
+  EXPECT_THAT(page(), HasSubstr(absl::StrCat("deferctl why ", opened->id, " --all")));
+  EXPECT_THAT(page(/*all=*/true), HasSubstr("The attempts that caused it"));
+  EXPECT_THAT(page(), Not(HasSubstr("NEWER")));
+
+  const Case newer = committer_->Block({SubjectKind::kDomain, "a.example"}, absl::Hours(1), "root",
+                                       "it began again");
+  EXPECT_THAT(page(), HasSubstr("a.example CANNOT SEND"));
+  EXPECT_THAT(page(), HasSubstr("ENDED  by owner of a.example: password changed\n"));
+  EXPECT_THAT(page(), HasSubstr(absl::StrCat("NEWER  ", newer.id, " of 08:41 is open: ",
+                                             "deferctl why ", newer.id, "\n")));
+  EXPECT_THAT(page(), Not(HasSubstr("WHO    root"))) << "who caused the case that was asked for";
+}
+
+TEST_F(WhyTest, VerifyTakesTheCaseThatWasNamed) {
+  for (int i = 1; i < 6; ++i) Send(Minutes(i), Outcome::kFailed, "550 5.1.1 no such user");
+  ASSERT_THAT(committer_->Commit(), IsOk());
+  const std::string first = OpenCase("a.example")->id;
+  const Subject subject = {SubjectKind::kDomain, "a.example"};
+  ASSERT_THAT(committer_->Unblock(subject, "root", ""), IsOk());
+  committer_->Block(subject, absl::Hours(1), "root", "by hand");
+  const std::optional<Case> by_hand = OpenCase("a.example");
+  absl::StatusOr<Json> verified =
+      VerifyJson(Parts(), ledger_reader_.get(), subject, cases_->FindById(first));
+  ASSERT_THAT(verified, IsOk());
+  EXPECT_EQ((*verified)["case"], first);
+  EXPECT_THAT(VerifyJson(Parts(), ledger_reader_.get(), subject, by_hand),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("nothing to verify")));
+}
+
 TEST_F(WhyTest, WithoutALedgerThePageSaysLess) {
   Send(Minutes(1), Outcome::kFailed, kUnknown);
   WhyParts parts = Parts();
@@ -392,8 +442,8 @@ TEST_F(WhyTest, TheLastDayComesWithItOnRequestFromTheSameRows) {
     if (page.ok()) fetched += page->rows.size();
     return page;
   };
-  const Json why =
-      WhyJson(parts, {SubjectKind::kDomain, "a.example"}, clock_.Now(), /*history=*/true);
+  const Json why = WhyJson(parts, {SubjectKind::kDomain, "a.example"}, clock_.Now(), std::nullopt,
+                           /*history=*/true);
   EXPECT_EQ(fetched, 2u);
   EXPECT_EQ(why["history"], History(Search(), {{"subject", "a.example"}}, clock_.Now()).value());
   EXPECT_EQ(why["history"]["failed"].back(), 1);
