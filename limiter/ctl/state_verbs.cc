@@ -9,9 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "limiter/config/config.h"
@@ -50,7 +52,8 @@ Json InfoJson(const BackupInfo& info) {
           {"made", info.made == absl::InfinitePast() ? Json(nullptr) : Json(FormatUtc(info.made))},
           {"format", info.format},
           {"bytes", info.bytes},
-          {"attempts", info.attempts}};
+          {"attempts", info.attempts},
+          {"files", info.files}};
 }
 
 // Standard output takes a backup whole, once it is checked.
@@ -95,9 +98,12 @@ absl::StatusOr<std::string> RunBackup(const StateArguments& args) {
     json["file"] = file;
     return DumpPretty(json);
   }
-  return absl::StrCat(file, ": ", SizeWords(made->bytes), ", ", made->attempts,
-                      made->attempts == 1 ? " attempt" : " attempts", ", node ", made->node,
-                      "; checked\n");
+  return absl::StrCat(
+      file, ": ", SizeWords(made->bytes), ", ", made->attempts,
+      made->attempts == 1 ? " attempt" : " attempts", ", node ", made->node, "; checked\n",
+      made->files.empty() ? ""
+                          : absl::StrCat("it holds secrets: ", absl::StrJoin(made->files, ", "),
+                                         "; keep it as safe as state_dir\n"));
 }
 
 absl::StatusOr<std::string> RunRestore(const StateArguments& args) {
@@ -110,6 +116,7 @@ absl::StatusOr<std::string> RunRestore(const StateArguments& args) {
   if (*args.options.json) {
     Json json = InfoJson(info);
     json["kept"] = restored->kept.empty() ? Json(nullptr) : Json(restored->kept);
+    json["put_back"] = restored->put_back;
     return DumpPretty(json);
   }
   std::string page = absl::StrCat(
@@ -119,6 +126,13 @@ absl::StatusOr<std::string> RunRestore(const StateArguments& args) {
       info.node.empty() ? "" : absl::StrCat(", node ", info.node), "\n");
   if (!restored->kept.empty()) {
     absl::StrAppend(&page, "the former state is in ", restored->kept, "\n");
+  }
+  for (const std::string& name : info.files) {
+    const bool put_back = absl::c_linear_search(restored->put_back, name);
+    absl::StrAppend(&page, name, put_back ? " is put back" : " was there and stays as it is", "\n");
+  }
+  if (absl::c_linear_search(restored->put_back, "tokens.json")) {
+    page += "what was revoked after the backup is valid again: see deferctl token list\n";
   }
   return absl::StrCat(
       page,

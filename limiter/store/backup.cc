@@ -9,12 +9,15 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "limiter/port/replace_file.h"
 #include "limiter/store/checksums.h"
 #include "limiter/store/schema.h"
 #include "limiter/store/sqlite.h"
@@ -29,6 +32,9 @@ constexpr int kMostOfASecond = 100;  // restores
 
 constexpr char kInfoTable[] =
     "CREATE TABLE deferd_backup (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
+constexpr char kFileTable[] =
+    "CREATE TABLE deferd_backup_file (name TEXT PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID";
+constexpr size_t kMostOfAFile = 16 << 20;
 // A node whose identity was lost with its disk may have started again since the backup, and other
 // nodes believe the newest start.
 constexpr int64_t kStartsSince = 1'000;
@@ -63,6 +69,17 @@ absl::Status Naming(const absl::Status& status, const std::string& copy, const s
   return absl::Status(status.code(), absl::StrReplaceAll(status.message(), {{copy, file}}));
 }
 
+// What is to be done about a damaged state.db is nothing to do about a damaged backup.
+absl::Status AboutBackup(const absl::Status& status) {
+  const absl::string_view message = status.message();
+  const size_t advice = message.find("; move it aside");
+  if (advice == absl::string_view::npos) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat(message.substr(0, advice),
+                                   "; nothing was changed: restore another backup, or none: deferd "
+                                   "then reads the counts from the logs"));
+}
+
 int64_t SizeOf(const std::string& path) {
   struct stat file = {};
   return stat(path.c_str(), &file) == 0 ? file.st_size : 0;
@@ -83,6 +100,83 @@ absl::Status WriteInfo(Database* db, const BackupInfo& info) {
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+struct StateFile {
+  std::string name;
+  std::string bytes;
+};
+
+// nullopt: there is none.
+absl::StatusOr<std::optional<std::string>> ReadWhole(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0 && errno == ENOENT) return std::optional<std::string>();
+  if (fd < 0) return FileTrouble(path, "read");
+  absl::Cleanup close_fd = [fd] { close(fd); };
+  std::string bytes;
+  std::string buffer(64 << 10, '\0');
+  while (true) {
+    const ssize_t size = read(fd, buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return FileTrouble(path, "read");
+    if (size == 0) return std::optional<std::string>(std::move(bytes));
+    bytes.append(buffer, 0, static_cast<size_t>(size));
+    if (bytes.size() > kMostOfAFile) {
+      return absl::FailedPreconditionError(absl::StrCat(path, ": is too large for what it is"));
+    }
+  }
+}
+
+absl::Status WriteFiles(Database* db, const std::string& state_dir) {
+  absl::Status status = db->Execute(kFileTable);
+  if (!status.ok()) return status;
+  absl::StatusOr<Statement> insert = db->Prepare("INSERT INTO deferd_backup_file VALUES (?, ?)");
+  if (!insert.ok()) return insert.status();
+  for (const char* name : kBackupFiles) {
+    absl::StatusOr<std::optional<std::string>> bytes =
+        ReadWhole(absl::StrCat(state_dir, "/", name));
+    if (!bytes.ok()) return bytes.status();
+    if (!bytes->has_value()) continue;
+    status = insert->Run(std::string(name), Blob{**bytes});
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// None in a plain copy of state.db, or in a backup of an older deferctl.
+absl::StatusOr<std::vector<StateFile>> ReadFiles(Database* db) {
+  std::vector<StateFile> files;
+  absl::StatusOr<int64_t> any =
+      db->Number("SELECT count(*) FROM sqlite_master WHERE name = 'deferd_backup_file'");
+  if (!any.ok()) return any.status();
+  if (*any == 0) return files;
+  absl::StatusOr<Statement> read =
+      db->Prepare("SELECT bytes FROM deferd_backup_file WHERE name = ?");
+  if (!read.ok()) return read.status();
+  for (const char* name : kBackupFiles) {
+    read->Bind(std::string(name));
+    absl::StatusOr<bool> row = read->Step();
+    if (!row.ok()) return row.status();
+    if (*row) files.push_back({name, std::string(read->Text(0))});
+    read->Reset();
+  }
+  return files;
+}
+
+// Returns the names of those that were missing.
+absl::StatusOr<std::vector<std::string>> PutBack(const std::vector<StateFile>& files,
+                                                 const std::string& state_dir) {
+  std::vector<std::string> put_back;
+  for (const StateFile& file : files) {
+    const std::string path = absl::StrCat(state_dir, "/", file.name);
+    if (access(path.c_str(), F_OK) == 0) continue;
+    if (errno != ENOENT) return FileTrouble(path, "look for");
+    if (const std::optional<ReplaceFailure> failure = ReplaceFile(path, file.bytes, 0600)) {
+      return FileTrouble(failure->path, failure->what);
+    }
+    put_back.push_back(file.name);
+  }
+  return put_back;
 }
 
 absl::StatusOr<BackupInfo> ReadInfo(Database* db) {
@@ -167,12 +261,13 @@ class Input {
   int fd_ = STDIN_FILENO;
 };
 
-// All of the copy: SQLite's structure, the checksums, and that this deferd can read it.
-absl::StatusOr<BackupInfo> CheckCopy(const std::string& copy, bool bring_up) {
+// All of the copy: SQLite's structure, the checksums, and that this deferd can read it. `bring_up`:
+// makes it a state.db, and takes its other files out of it.
+absl::StatusOr<BackupInfo> CheckCopy(const std::string& copy, std::vector<StateFile>* bring_up) {
   absl::Status sound = CheckSqliteStore(copy);
   if (!sound.ok()) return sound;
   absl::StatusOr<std::unique_ptr<Database>> db =
-      bring_up ? OpenForWriting(copy) : OpenForReading(copy);
+      bring_up != nullptr ? OpenForWriting(copy) : OpenForReading(copy);
   if (!db.ok()) return db.status();
   sound = DefineChecksum(db->get());
   if (!sound.ok()) return sound;
@@ -183,8 +278,13 @@ absl::StatusOr<BackupInfo> CheckCopy(const std::string& copy, bool bring_up) {
     if (!sound.ok()) return sound;
   }
   info->bytes = SizeOf(copy);
-  if (!bring_up) return info;
+  absl::StatusOr<std::vector<StateFile>> files = ReadFiles(db->get());
+  if (!files.ok()) return files.status();
+  for (const StateFile& file : *files) info->files.push_back(file.name);
+  if (bring_up == nullptr) return info;
+  *bring_up = *std::move(files);
   sound = (*db)->Execute(
+      "PRAGMA secure_delete = ON; DROP TABLE IF EXISTS deferd_backup_file; "
       "DROP TABLE IF EXISTS deferd_backup; PRAGMA wal_checkpoint(TRUNCATE); "
       "PRAGMA journal_mode = DELETE");
   if (!sound.ok()) return sound;
@@ -330,9 +430,10 @@ absl::StatusOr<BackupInfo> WriteBackup(const std::string& state_dir, const std::
     absl::StatusOr<std::unique_ptr<Database>> db = Database::Open(part, SQLITE_OPEN_READWRITE);
     if (!db.ok()) return Naming(db.status(), part, file);
     absl::Status written = WriteInfo(db->get(), info);
+    if (written.ok()) written = WriteFiles(db->get(), state_dir);
     if (!written.ok()) return Naming(written, part, file);
   }
-  absl::StatusOr<BackupInfo> checked = CheckCopy(part, /*bring_up=*/false);
+  absl::StatusOr<BackupInfo> checked = CheckCopy(part, /*bring_up=*/nullptr);
   if (!checked.ok()) return Naming(checked.status(), part, file);
   if (progress) progress(1);
   absl::Status kept = SyncPath(part);
@@ -365,8 +466,9 @@ absl::StatusOr<RestoredBackup> RestoreBackup(const std::string& file, const std:
   absl::Status copied = input->CopyTo(copy, progress);
   if (copied.ok() && changes.ok() && file != "-") copied = changes->CopyTo(copy + "-wal", {});
   if (!copied.ok()) return copied;
-  absl::StatusOr<BackupInfo> info = CheckCopy(copy, /*bring_up=*/true);
-  if (!info.ok()) return Naming(info.status(), copy, file);
+  std::vector<StateFile> files;
+  absl::StatusOr<BackupInfo> info = CheckCopy(copy, &files);
+  if (!info.ok()) return AboutBackup(Naming(info.status(), copy, file));
   if (progress) progress(1);
   absl::StatusOr<NodeIdentity> identity = IdentityAfter(*info, file, state_dir, node_name);
   if (!identity.ok()) return identity.status();
@@ -377,9 +479,11 @@ absl::StatusOr<RestoredBackup> RestoreBackup(const std::string& file, const std:
     absl::Status named = WriteIdentity(state_dir, *identity);
     if (!named.ok()) return named;
   }
+  absl::StatusOr<std::vector<std::string>> put_back = PutBack(files, state_dir);
+  if (!put_back.ok()) return put_back.status();
   absl::StatusOr<std::string> kept = Replace(copy, state_dir, now);
   if (!kept.ok()) return kept.status();
-  return RestoredBackup{*std::move(info), *std::move(kept)};
+  return RestoredBackup{*std::move(info), *std::move(kept), *std::move(put_back)};
 }
 
 }  // namespace deferd

@@ -1,8 +1,10 @@
 // Copies of the state database: made while deferd runs, and put back while it does not.
 //
-// A backup is one SQLite file: all tables of state.db as of one commit, and the table
-// deferd_backup, which says whose state it is. Log positions and counts are of the same commit, so
-// a restored deferd reads the logs from there, and counts every line once.
+// A backup is one SQLite file: all tables of state.db as of one commit, the table deferd_backup,
+// which says whose state it is, and the table deferd_backup_file with the other files of state_dir
+// that a service cannot do without (kBackupFiles), so it holds secrets. Log positions and counts
+// are of the same commit, so a restored deferd reads the logs from there, and counts every line
+// once.
 //
 // The source is opened for reading only. Nothing but the daemon's store may open state.db for
 // writing: SQLite 3.40 can damage a write-ahead log that two connections write.
@@ -15,12 +17,17 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace deferd {
+
+// The tokens of the HTTP API, hashed, and the key of the owners' links. Restored where there is
+// none: what is there may know of a revocation that the backup does not.
+inline constexpr const char* kBackupFiles[] = {"tokens.json", "owner-links.key"};
 
 using BackupProgress = std::function<void(double)>;  // of the whole, 0 to 1; may be empty
 
@@ -31,7 +38,8 @@ struct BackupInfo {
   absl::Time made = absl::InfinitePast();  // not known of a plain copy
   int64_t format = 0;
   int64_t bytes = 0;
-  int64_t attempts = 0;  // rows of the ledger
+  int64_t attempts = 0;            // rows of the ledger
+  std::vector<std::string> files;  // of kBackupFiles
 };
 
 // Copies the state in `state_dir` to `file`, which must not exist, with mode 0600, and checks the
@@ -42,7 +50,8 @@ absl::StatusOr<BackupInfo> WriteBackup(const std::string& state_dir, const std::
 
 struct RestoredBackup {
   BackupInfo info;
-  std::string kept;  // where the former state.db is; empty: there was none
+  std::string kept;                   // where the former state.db is; empty: there was none
+  std::vector<std::string> put_back;  // of info.files: there was none; the others stay as they are
 };
 
 // Replaces the state in `state_dir` by `file`, after a check of all of it. The former state.db

@@ -96,6 +96,39 @@ TEST_F(BackupTest, IsForNobodyElseAndNeverOverwrites) {
   EXPECT_THAT(Files(out_.path()), testing::ElementsAre("backup"));
 }
 
+TEST_F(BackupTest, TokensAndTheKeyOfOwnersLinksCome) {
+  auto store = Filled(from_.path(), 1);
+  const std::string key("k\0ey\xff of owners' links, with any bytes", 40);
+  std::ofstream(from_.File("tokens.json")) << "{\"tokens\": []}";
+  std::ofstream(from_.File("owner-links.key"), std::ios::binary) << key;
+  std::ofstream(from_.File("policy.toml")) << "x";
+  absl::StatusOr<BackupInfo> made = Backup(from_.path(), file_);
+  ASSERT_THAT(made, IsOk());
+  EXPECT_THAT(made->files, testing::ElementsAre("tokens.json", "owner-links.key"));
+
+  absl::StatusOr<RestoredBackup> restored = Restore(file_, to_.path());
+  ASSERT_THAT(restored, IsOk());
+  EXPECT_THAT(restored->put_back, testing::ElementsAre("tokens.json", "owner-links.key"));
+  EXPECT_EQ(Bytes(to_.File("tokens.json")), "{\"tokens\": []}");
+  EXPECT_EQ(Bytes(to_.File("owner-links.key")), key);
+  for (const char* name : {"tokens.json", "owner-links.key"}) {
+    struct stat file = {};
+    ASSERT_EQ(stat(to_.File(name).c_str(), &file), 0);
+    EXPECT_EQ(file.st_mode & 0777, 0600u) << name;
+  }
+  EXPECT_THAT(Files(to_.path()), Not(testing::Contains("policy.toml")));
+  EXPECT_THAT(Bytes(to_.File("state.db")), Not(HasSubstr("of owners' links"))) << "a secret";
+
+  // What is there may know of a token that was revoked since.
+  std::ofstream(to_.File("tokens.json")) << "{}";
+  std::filesystem::remove(to_.File("owner-links.key"));
+  restored = Restore(file_, to_.path());
+  ASSERT_THAT(restored, IsOk());
+  EXPECT_THAT(restored->info.files, testing::SizeIs(2));
+  EXPECT_THAT(restored->put_back, testing::ElementsAre("owner-links.key"));
+  EXPECT_EQ(Bytes(to_.File("tokens.json")), "{}");
+}
+
 TEST_F(BackupTest, AFailureLeavesNoFile) {
   EXPECT_THAT(Backup(from_.path(), file_),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("state.db")));
@@ -208,6 +241,7 @@ TEST_F(BackupTest, WhatIsNoBackupIsRefusedAndNothingChanges) {
     absl::StatusOr<RestoredBackup> restored = Restore(file_, to_.path());
     EXPECT_THAT(restored, Not(IsOk())) << bad.name;
     EXPECT_THAT(std::string(restored.status().message()), StartsWith(file_)) << bad.name;
+    EXPECT_THAT(std::string(restored.status().message()), Not(HasSubstr("move it aside")));
   }
   EXPECT_THAT(Restore(out_.File("none"), to_.path()),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("none")));
