@@ -4,7 +4,10 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "exporter/api/schemas.h"
 #include "limiter/admin/admin_api.h"
 #include "limiter/port/log.h"
 #include "policy/text.h"
@@ -104,28 +107,29 @@ constexpr auto kSubject = ResourceScope::kSubject;
 constexpr auto kListed = ResourceScope::kListed;
 
 constexpr Resource kResources[] = {
-    {"GET", "/status", "status", "", kAdmin, kServer, "The daemon's state.", {}},
-    {"GET", "/subjects", "top", "", kAdmin, kListed, "Subjects, most bad deliveries first.", kTop},
+    {"GET", "/status", "status", "", kAdmin, kServer, "The daemon's state.", {}, "Status"},
+    {"GET", "/subjects", "top", "", kAdmin, kListed, "Subjects, most bad deliveries first.", kTop,
+     "SubjectCounts[]"},
     {"GET", "/subjects/{subject}", "why", "", kAdmin, kSubject,
-     "Why the subject is blocked or not: counts, rules, case, evidence.", kWhy},
+     "Why the subject is blocked or not: counts, rules, case, evidence.", kWhy, "Why"},
     {"GET", "/subjects/{subject}/check", "check", "", kAdmin, kSubject,
-     "The answer that an MTA would get.", kCheck},
+     "The answer that an MTA would get.", kCheck, "Check"},
     {"GET", "/subjects/{subject}/attempts", "track", "", kAdmin, kSubject,
-     "Delivery attempts of the subject, newest first.", kOwnAttempts},
+     "Delivery attempts of the subject, newest first.", kOwnAttempts, "AttemptPage"},
     {"GET", "/subjects/{subject}/stats", "stats", "", kAdmin, kSubject,
      "Messages, recipients and attempts of the subject, by sender.", kStats},
     {"GET", "/subjects/{subject}/history", "history", "", kAdmin, kSubject,
      "Attempts of the subject over time.", kHistory},
     {"POST", "/subjects/{subject}/block", "block", "", kAdmin, kSubject, "Block the subject.",
-     kBlock},
+     kBlock, "Decision"},
     {"POST", "/subjects/{subject}/unblock", "unblock", "", kSupport, kSubject,
-     "End the subject's block and start counting again.", kUnblock},
-    {"GET", "/blocks", "blocks", "", kAdmin, kListed, "Blocked subjects.", kBlocks},
+     "End the subject's block and start counting again.", kUnblock, "Decision"},
+    {"GET", "/blocks", "blocks", "", kAdmin, kListed, "Blocked subjects.", kBlocks, "Case[]"},
     {"GET", "/attempts", "track", "", kAdmin, kServer, "Delivery attempts, newest first.",
-     kAttempts},
+     kAttempts, "AttemptPage"},
     {"GET", "/stats", "stats", "", kAdmin, kServer, "Messages, recipients and attempts.", kStats},
     {"GET", "/incidents", "incidents", "", kAdmin, kServer,
-     "Delivery problems that no sender caused.", kIncidents},
+     "Delivery problems that no sender caused.", kIncidents, "Incident[]"},
     {"GET", "/queue", "queue", "list", kAdmin, kServer, "Queued messages.", kQueue},
     {"POST", "/queue/release", "queue", "release", kSupport, kServer, "Release held messages.",
      kRelease},
@@ -144,7 +148,8 @@ constexpr Resource kResources[] = {
      "Deliver all queued messages that are not held.",
      {}},
     {"GET", "/messages", "track", "", kAdmin, kListed,
-     "The life of one message, oldest first, with the decisive lines explained.", kMessage},
+     "The life of one message, oldest first, with the decisive lines explained.", kMessage,
+     "AttemptPage"},
     {"GET", "/history", "history", "", kAdmin, kListed, "Attempts over time.", kHistories},
     {"GET", "/destinations", "destinations", "", kAdmin, kServer,
      "Outcomes by receiving organisation.", kDestinations},
@@ -219,12 +224,13 @@ Json OperationOf(const Resource& resource) {
     if (one.required) required.push_back(one.name);
   }
   Json operation = {{"summary", resource.help},
-                    {"operationId", absl::StrCat(resource.method, resource.path)},
+                    {"operationId", OperationId(resource.method, resource.path)},
                     {"x-deferd-role", std::string(TokenRoleName(LeastRole(resource)))},
                     {"x-deferd-scoped", resource.scope != kServer},
                     {"parameters", std::move(parameters)}};
-  operation["responses"]["200"] = {{"description", "Done."},
-                                   {"content", Content("application/json", Json::object())}};
+  operation["responses"]["200"] = {
+      {"description", "Done."},
+      {"content", Content("application/json", SchemaOfType(resource.answer))}};
   operation["responses"]["default"] = Member("$ref", "#/components/responses/Problem");
   if (absl::string_view(resource.method) == "POST") {
     operation["responses"]["202"] = Member("$ref", "#/components/responses/Late");
@@ -239,23 +245,16 @@ Json OperationOf(const Resource& resource) {
 
 // Not of the table: it calls no verb.
 Json LateOperation() {
-  Json properties = Json::object();
-  properties["id"] = SchemaOf(kText);
-  properties["status"] = {{"enum", Json::array({"running", "done", "failed"})}};
-  properties["code"] = SchemaOf(kWhole);
-  properties["result"] = Json::object();
   Json parameter = {
       {"name", "id"}, {"in", "path"}, {"required", true}, {"schema", SchemaOf(kText)}};
   Json operation = {{"summary", "What became of an act that was answered 202, for its token."},
-                    {"operationId", absl::StrCat("GET", kLatePath, "{id}")},
+                    {"operationId", OperationId("GET", kLatePath)},
                     {"x-deferd-role", std::string(TokenRoleName(TokenRole::kViewer))},
                     {"x-deferd-scoped", true},
                     {"parameters", Json::array({std::move(parameter)})}};
   operation["responses"]["200"] = {
       {"description", "code and result are those that the act would have been answered with."},
-      {"content", Content("application/json", {{"type", "object"},
-                                               {"required", Json::array({"id", "status"})},
-                                               {"properties", std::move(properties)}})}};
+      {"content", Content("application/json", SchemaOfType("LateResult"))}};
   operation["responses"]["default"] = Member("$ref", "#/components/responses/Problem");
   return operation;
 }
@@ -270,6 +269,20 @@ const Resource& ResourceAt(absl::string_view method, absl::string_view path) {
   }
   spdlog::critical("no resource {} {}", ToStd(method), ToStd(path));
   std::abort();
+}
+
+std::string OperationId(absl::string_view method, absl::string_view path) {
+  std::string id = absl::AsciiStrToLower(method);
+  for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
+    if (part[0] == '{') {
+      id.pop_back();  // one of them: "subjects"
+      continue;
+    }
+    std::string word(part);
+    word[0] = absl::ascii_toupper(static_cast<unsigned char>(word[0]));
+    id += word;
+  }
+  return id;
 }
 
 TokenRole LeastRole(const Resource& resource) {
@@ -290,23 +303,21 @@ Json OpenApi(absl::string_view version) {
     paths[path][key] = OperationOf(resource);
   }
   paths[absl::StrCat(kApiRoot, kLatePath, "{id}")]["get"] = LateOperation();
-  Json problem = {{"type", "object"}, {"required", Json::array({"type", "title", "status"})}};
-  for (const char* text : {"type", "title", "detail"}) {
-    problem["properties"][text] = SchemaOf(kText);
-  }
-  problem["properties"]["status"] = SchemaOf(kWhole);
   Json document = {{"openapi", "3.1.0"},
                    {"info", {{"title", "deferd"}, {"version", std::string(version)}}},
+                   {"servers", Json::array({Member("url", "/")})},
                    {"paths", std::move(paths)}};
   Json& components = document["components"];
   components["securitySchemes"]["token"] = {{"type", "http"}, {"scheme", "bearer"}};
   components["responses"]["Problem"] = {
       {"description", "The request failed (RFC 9457)."},
-      {"content", Content("application/problem+json", std::move(problem))}};
+      {"content", Content("application/problem+json", SchemaOfType("Problem"))}};
   components["responses"]["Late"] = {
       {"description", "It takes longer than usual and goes on; do not send it again."},
       {"headers", Member("Location", {{"description", "Where its result will be, for an hour."},
-                                      {"schema", SchemaOf(kText)}})}};
+                                      {"schema", SchemaOf(kText)}})},
+      {"content", Content("application/json", SchemaOfType("Accepted"))}};
+  components["schemas"] = AllSchemas();
   document["security"] = Json::array({Member("token", Json::array())});
   return document;
 }

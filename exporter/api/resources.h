@@ -48,6 +48,7 @@ struct Resource {
   ResourceScope scope;
   const char* help;
   absl::Span<const Parameter> parameters;
+  const char* answer = "any";  // its type (schemas.h)
 
   bool names_subject() const { return absl::string_view(path).find('{') != std::string::npos; }
 };
@@ -59,6 +60,9 @@ const Resource& ResourceAt(absl::string_view method, absl::string_view path);
 
 // Viewer for a verb that only reads; otherwise `changers`.
 TokenRole LeastRole(const Resource& resource);
+
+// "getSubject", "postSubjectUnblock": what generators of clients make methods of.
+std::string OperationId(absl::string_view method, absl::string_view path);
 
 // The description of the API in OpenAPI 3.1.
 Json OpenApi(absl::string_view version);

@@ -1,6 +1,5 @@
 """The HTTP API as a panel uses it: tokens by deferctl, requests over the unix socket, the record of what was done."""
 
-import http.client
 import json
 import os
 import socket
@@ -8,44 +7,11 @@ import stat
 import time
 import unittest
 
-from deferd_process import DEFERCTL, LIMIT, DeferdTest, run
-
-API = """
-[api]
-listen = "unix:{folder}/api.sock"
-mode = "0660"
-"""
+from api_client import API, ApiClient
+from deferd_process import DEFERCTL, LIMIT, run
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("deferd", timeout=LIMIT)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(LIMIT)
-        self.sock.connect(self.path)
-
-
-class ApiTest(DeferdTest):
-    def ask(self, deferd, token, method, path, body=None):
-        """(status, content type, JSON) of a request below /api/v1."""
-        connection = UnixConnection(deferd.path("api.sock"))
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        connection.request(method, "/api/v1" + path, None if body is None else json.dumps(body), headers)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        connection.close()
-        return answer.status, answer.getheader("Content-Type"), json.loads(text)
-
-    def token(self, deferd, *arguments):
-        status, out, err = deferd.ctl("--json", "token", "add", *arguments)
-        self.assertEqual((status, err), (0, ""))
-        return json.loads(out)["token"]
-
+class ApiTest(ApiClient):
     def test_off_unless_configured(self):
         deferd = self.deferd()
         self.assertFalse(os.path.exists(deferd.path("api.sock")))

@@ -6,8 +6,8 @@ import re
 import unittest
 import urllib.parse
 
+from api_client import UnixConnection
 from deferd_process import DeferdTest
-from test_api import UnixConnection
 
 CONSOLE = """
 [api]

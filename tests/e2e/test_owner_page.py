@@ -3,12 +3,12 @@
 import re
 import time
 import unittest
+from api_client import UnixConnection
 from html import unescape
 
 from deferd_process import DeferdTest, message
 from notice_sinks import Mailbox
 from redis_server import Redis, until
-from test_api import UnixConnection
 
 CONFIG = """
 [api]
