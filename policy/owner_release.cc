@@ -48,4 +48,15 @@ absl::string_view WhyOwnerMayNotRelease(const std::vector<AnswersToRelease>& ans
   return "";
 }
 
+bool OwnerMayReleaseOf(const ClassSet& classes) {
+  if (classes.empty()) return true;
+  for (int i = 0; i < kReplyClasses; ++i) {
+    const auto one = static_cast<ReplyClass>(i);
+    if (classes.Has(one) && WhyOwnerMayNotRelease({{.reply_class = one, .counted = 1}}).empty()) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace deferd

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "policy/measure.h"
 #include "policy/reply/reply_class.h"
 
 namespace deferd {
@@ -27,6 +28,10 @@ struct AnswersToRelease {
 // that it was not spam. Shares are those of the counted answers, and of all together: what the
 // policy leaves out makes neither smaller.
 absl::string_view WhyOwnerMayNotRelease(const std::vector<AnswersToRelease>& answers);
+
+// Whether answers of any of these classes would allow it; `classes` empty: of all. A rule that
+// counts no others can give no owner the release.
+bool OwnerMayReleaseOf(const ClassSet& classes);
 
 }  // namespace deferd
 

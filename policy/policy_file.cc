@@ -18,6 +18,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "policy/duration.h"
+#include "policy/owner_release.h"
 #include "policy/refusal_text.h"
 #include "policy/reply/reply_patterns.h"
 #include "policy/rules_for.h"
@@ -166,6 +167,7 @@ class PolicyReader {
     }
     if (auto unhosted = table->Bool("unhosted")) rule.unhosted = *unhosted;
     if (auto release = table->Bool("owner_release")) rule.owner_release = *release;
+    if (rule.owner_release) CheckOwnerRelease(rule, table->PlaceOf("owner_release"));
     if (rule.unhosted && rule.kind != SubjectKind::kLogin && rule.kind != SubjectKind::kAccount) {
       reader_->Error(table->PlaceOf("unhosted"),
                      "unhosted is for rules of kind \"login\" or \"account\"; take this line out");
@@ -177,6 +179,24 @@ class PolicyReader {
                                   SubjectKindName(rule.kind), "\"; write kind = \"login\""));
     }
     return rule;
+  }
+
+  // Who relies on a release that no owner ever gets has not read the rest.
+  void CheckOwnerRelease(const Rule& rule, TomlPlace place) {
+    if (rule.measure.what != Measure::What::kBad) {
+      reader_->Error(place,
+                     "owner_release is for rules that count bad deliveries; take this line out");
+    } else if (rule.kind != SubjectKind::kDomain && rule.kind != SubjectKind::kLogin &&
+               rule.kind != SubjectKind::kForward) {
+      reader_->Error(
+          place,
+          absl::StrCat("owner_release is for rules of kind \"domain\", \"login\" ",
+                       "or \"forward\", which have an owner's page; take this ", "line out"));
+    } else if (!OwnerMayReleaseOf(rule.measure.classes)) {
+      reader_->Error(place,
+                     "answers of these classes never allow an owner's release; take this line out, "
+                     "or count others too");
+    }
   }
 
   // A day ends at its end.

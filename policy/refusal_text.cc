@@ -316,4 +316,12 @@ absl::Status CheckRefusalTemplate(absl::string_view text) {
   return absl::OkStatus();
 }
 
+std::string RefusalTextWarning(absl::string_view own) {
+  if (own.empty() || Specificity(own) >= kMinSpecificity) return "";
+  return absl::StrCat(
+      "text has hardly any words of its own, so deferd cannot recognise its own "
+      "refusal when another of your hosts sends it back; keep at least ",
+      kMinSpecificity, " letters around the placeholders");
+}
+
 }  // namespace deferd

@@ -83,6 +83,10 @@ std::optional<SaidRefusal> FindRefusal(absl::string_view reply);
 // {ending} {case}, one line. InvalidArgument says what is wrong.
 absl::Status CheckRefusalTemplate(absl::string_view text);
 
+// What to say of a policy's `text` that holds too few words of its own to be recognised when
+// another host sends it back; empty: nothing.
+std::string RefusalTextWarning(absl::string_view own);
+
 }  // namespace deferd
 
 #endif  // DEFERD_POLICY_REFUSAL_TEXT_H_

@@ -12,6 +12,7 @@
 #include "limiter/config/config.h"
 #include "limiter/config/config_check.h"
 #include "limiter/port/log.h"
+#include "policy/refusal_text.h"
 #include "spdlog/sinks/stdout_sinks.h"
 
 namespace deferd {
@@ -54,6 +55,10 @@ int Main(int argc, char** argv) {
     MachineFindings machine = CheckMachine(*config);
     machine.warnings.insert(machine.warnings.begin(), config->warnings.begin(),
                             config->warnings.end());
+    for (const std::string& warning :
+         {NoOwnerRelease(*config, *policy->policy), RefusalTextWarning(policy->policy->text)}) {
+      if (!warning.empty()) machine.warnings.push_back(warning);
+    }
     for (const std::string& warning : machine.warnings) {
       std::fprintf(stderr, "%s: warning: %s\n", config_path.c_str(), warning.c_str());
     }

@@ -149,6 +149,24 @@ std::string GroupOfDoor(HookDoor door) {
   return geteuid() == 0 || member ? name : "";
 }
 
+std::string NoOwnerRelease(const Config& config, const Policy& policy) {
+  const auto rule = std::find_if(policy.rules.begin(), policy.rules.end(),
+                                 [](const Rule& one) { return one.owner_release; });
+  if (rule == policy.rules.end()) return "";
+  const std::string who = absl::StrCat("rule ", rule->name, " says owner_release, but ");
+  if (config.owner_page.empty()) {
+    return absl::StrCat(who,
+                        "no owner can release anything without the owner's page; set [api] "
+                        "owner_page");
+  }
+  if (!config.ledger.enabled) {
+    return absl::StrCat(who,
+                        "no owner can release anything without the ledger, which has the answers "
+                        "that allow it; set [ledger] enabled = true");
+  }
+  return "";
+}
+
 std::string WrongMailServer(const Config& config, bool exim_here, bool postfix_here) {
   const bool for_exim = !config.hook_exim.empty() || !config.exim_logs.empty();
   const bool for_postfix =

@@ -41,6 +41,10 @@ std::vector<std::string> LogsToFollow(const std::vector<std::string>& patterns, 
 // Whether `address` is a unix socket in a folder that does not exist.
 bool HasNoFolder(absl::string_view address);
 
+// Why no owner can release anything though a rule of the policy says `owner_release`; empty: owners
+// can, or none may.
+std::string NoOwnerRelease(const Config& config, const Policy& policy);
+
 // Advice if the configuration is for a mail server that is not installed while the other one is;
 // empty if the configuration fits.
 std::string WrongMailServer(const Config& config, bool exim_here, bool postfix_here);

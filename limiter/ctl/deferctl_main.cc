@@ -45,6 +45,7 @@
 #include "limiter/port/clock.h"
 #include "policy/evaluate.h"
 #include "policy/policy_file.h"
+#include "policy/refusal_text.h"
 #include "policy/text.h"
 #include "policy/toml_reader.h"
 
@@ -335,22 +336,27 @@ int RunPolicyCheck(const Arguments& args) {
     Print(DumpPretty({{"ok", false}, {"error", std::string(loaded.status().message())}}));
     return kFailed;
   }
+  const std::string warning = RefusalTextWarning(loaded->policy->text);
   if (args.json) {
-    Json result = {{"ok", true}};
+    Json result = {{"ok", true}, {"warnings", Json::array()}};
+    if (!warning.empty()) result["warnings"].push_back(warning);
     result.update(PolicyJson(*loaded));
     return Print(DumpPretty(result));
   }
-  std::string out = absl::StrFormat("%s: ok, mode %s, %d rules\n", loaded->policy->path,
-                                    ModeName(loaded->policy->mode), loaded->policy->rules.size());
+  std::string out = absl::StrFormat("%s: ok, mode %s, %d %s\n", loaded->policy->path,
+                                    ModeName(loaded->policy->mode), loaded->policy->rules.size(),
+                                    loaded->policy->rules.size() == 1 ? "rule" : "rules");
+  if (!warning.empty()) absl::StrAppend(&out, "  warning: ", warning, "\n");
   if (loaded->policy->rules.empty()) out += "  no rules: nothing is ever blocked by itself\n";
   for (const Rule& rule : loaded->policy->rules) {
     if (rule.off()) {
       absl::StrAppend(&out, "  rule ", rule.name, ": off, since it gives no percent\n");
     } else {
-      absl::StrAppendFormat(&out, "  rule %s: %s%s within %s: %s for %s%s\n", rule.name,
-                            deferd::LimitsText(rule), rule.any_share ? "," : "",
-                            deferd::FormatDuration(rule.window), rule.action.ToString(),
-                            deferd::FormatDuration(rule.block_for), rule.shadow ? " (shadow)" : "");
+      absl::StrAppendFormat(
+          &out, "  rule %s: %s%s within %s: %s for %s%s%s\n", rule.name, deferd::LimitsText(rule),
+          rule.any_share ? "," : "", deferd::FormatDuration(rule.window), rule.action.ToString(),
+          deferd::FormatDuration(rule.block_for),
+          rule.owner_release ? ", its owner may release it" : "", rule.shadow ? " (shadow)" : "");
     }
   }
   return Print(out);

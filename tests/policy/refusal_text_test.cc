@@ -241,5 +241,14 @@ TEST(RefusalTemplate, SaysWhatIsWrong) {
   EXPECT_THAT(message(std::string(401, 'x')), HasSubstr("longer than 400 bytes"));
 }
 
+TEST(RefusalTextWarning, IsOfTextsThatCannotBeRecognised) {
+  for (const char* text : {"", "Tell support the case {case}. {ending}"}) {
+    EXPECT_EQ(RefusalTextWarning(text), "") << text;
+  }
+  for (const char* text : {"Case {case}.", "{subject}"}) {
+    EXPECT_NE(RefusalTextWarning(text), "") << text;
+  }
+}
+
 }  // namespace
 }  // namespace deferd

@@ -92,6 +92,22 @@ TEST_F(ConfigCheckTest, WarnsOfSettingsForAMailServerThatIsNotInstalled) {
   EXPECT_FALSE(HasNoFolder("127.0.0.1:25"));
 }
 
+TEST(NoOwnerRelease, NeedsThePageAndTheLedger) {
+  Config config;
+  config.owner_page = "https://mail.example.net";
+  config.ledger.enabled = true;
+  Policy policy;
+  policy.rules.push_back({.name = "r"});
+  EXPECT_EQ(NoOwnerRelease(Config(), policy), "");
+  policy.rules[0].owner_release = true;
+  EXPECT_EQ(NoOwnerRelease(config, policy), "");
+  config.ledger.enabled = false;
+  EXPECT_THAT(NoOwnerRelease(config, policy), HasSubstr("[ledger] enabled = true"));
+  config.owner_page = "";
+  EXPECT_THAT(NoOwnerRelease(config, policy),
+              AllOf(HasSubstr("rule r says owner_release"), HasSubstr("[api] owner_page")));
+}
+
 TEST(WrongMailServer, TheStockConfigurationOnAHostOfTheOtherMailServer) {
   Config config;
   config.exim_logs = {"/var/log/exim4/mainlog"};
