@@ -314,6 +314,11 @@ absl::StatusOr<std::string> TokenBook::Add(absl::string_view name, TokenRole rol
   for (const std::string& text : domains) {
     absl::StatusOr<DomainName> domain = DomainName::Parse(text);
     if (!domain.ok()) return domain.status();
+    if (domain->text().find_first_of(".[") == std::string::npos) {
+      return absl::InvalidArgumentError(absl::StrCat("domains: ", Quoted(text),
+                                                     " has no dot; write whole names, such as ",
+                                                     domain->text(), ".example"));
+    }
     token.domains.push_back(domain->text());
   }
   const std::optional<std::string> random = NewSecret();

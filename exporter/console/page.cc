@@ -98,10 +98,27 @@ Url SubjectUrl(absl::string_view subject) { return Url("/subject").With("name", 
 Url MessageUrl(absl::string_view id) { return Url("/message").With("id", id); }
 Url OwnerUrl(absl::string_view link) { return Url("/case/").Then(link); }
 
+namespace {
+
+// Why the page is not for the visitor, for people; empty: it is.
+std::string NotForVisitor(const Visitor& visitor, absl::string_view here) {
+  for (const Entry& one : kEntries) {
+    if (here != one.path.text() || visitor.May("GET", one.needs)) continue;
+    return visitor.token->sees_all()
+               ? "Your token's role does not show this page."
+               : "This page is about the whole server, and your token is for some domains only. "
+                 "Find one of your domains above.";
+  }
+  return "";
+}
+
+}  // namespace
+
 HttpReply PageReply(const Visitor& visitor, absl::string_view here, absl::string_view title,
                     absl::FunctionRef<void(Html*)> content) {
   ShowPagesAs({.width = PageStyle::kWhole});
   ShowTimesIn(visitor.zone, visitor.now);
+  const std::string refused = NotForVisitor(visitor, here);
   Html html;
   html.Doctype();
   {
@@ -113,13 +130,18 @@ HttpReply PageReply(const Visitor& visitor, absl::string_view here, absl::string
       Attributes attributes = {{"id", "main"}, {"tabindex", "-1"}};
       if (here == "/") attributes.push_back({"data-live", ""});
       const Html::Scope main = html.In("main", attributes);
-      content(&html);
+      if (refused.empty()) {
+        content(&html);
+      } else {
+        html.Put("h1", title);
+        WriteProblem(&html, absl::PermissionDeniedError(refused));
+      }
     }
     const Html::Scope footer = html.InAs("footer", "faint");
     html.Text(absl::StrCat("Times in ", PageZone(), ". As of "));
     WriteTime(&html, FormatUtc(absl::FromUnixSeconds(absl::ToUnixSeconds(visitor.now))));
   }
-  return HtmlReply(200, &html);
+  return HtmlReply(refused.empty() ? 200 : 403, &html);
 }
 
 HttpReply BarePage(int code, absl::string_view title, absl::FunctionRef<void(Html*)> content) {

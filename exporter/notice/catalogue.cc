@@ -25,10 +25,9 @@ const Catalogue kCatalogues[] = {
      .held = "Held",
      .answer = "Answer",
      .page = "Messages and reasons",
-     .limit_text =
-         "{bad} of {of} deliveries failed or were deferred ({percent}%); allowed are fewer than "
-         "{min_bad} or {percent_limit}%",
-     .count_text = "{bad} {counted}; allowed are fewer than {min_bad}",
+     .limit_text = "{bad} of {of} deliveries failed or were deferred ({percent}%); the limit is "
+                   "{min_bad} that are at least {percent_limit}%",
+     .count_text = "{bad} {counted}; the limit is {min_bad}",
      .more = "and {count} more about the same",
      .storm_title = "{count} notices at once",
      .dropped = "and {count} more that are not listed here",
@@ -68,9 +67,9 @@ const Catalogue kCatalogues[] = {
      .answer = "Antwort",
      .page = "Nachrichten und Gründe",
      .limit_text =
-         "{bad} von {of} Zustellungen schlugen fehl oder wurden verzögert ({percent} %); erlaubt "
-         "sind weniger als {min_bad} oder {percent_limit} %",
-     .count_text = "{bad} {counted}; erlaubt sind weniger als {min_bad}",
+         "{bad} von {of} Zustellungen schlugen fehl oder wurden verzögert ({percent} %); die "
+         "Grenze sind {min_bad}, die mindestens {percent_limit} % ausmachen",
+     .count_text = "{bad} {counted}; die Grenze ist {min_bad}",
      .more = "und {count} weitere dazu",
      .storm_title = "{count} Meldungen auf einmal",
      .dropped = "und {count} weitere, die hier nicht aufgeführt sind",

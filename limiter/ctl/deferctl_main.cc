@@ -16,6 +16,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "limiter/admin/explain.h"
 #include "limiter/admin/record.h"
 #include "limiter/config/config.h"
@@ -367,6 +368,16 @@ bool NeedsDaemon(absl::string_view verb) {
   return verb != "explain" && verb != "replay" && verb != "completion";
 }
 
+// Whether the option is on the command line, not only in the environment.
+bool IsTyped(int argc, char** argv, absl::string_view option) {
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view word = argv[i];
+    if (word == "--") return false;
+    if (absl::ConsumePrefix(&word, option) && (word.empty() || word[0] == '=')) return true;
+  }
+  return false;
+}
+
 // A verb's place on the command line.
 using Run = int (*)(const Arguments&);
 
@@ -386,8 +397,7 @@ int Main(int argc, char** argv) {
       app.add_option(
              "--url", args.remote.url,
              "use the HTTP API of another server's deferd, such as https://mail.example.net")
-          ->envname("DEFERD_URL")
-          ->excludes(socket);
+          ->envname("DEFERD_URL");
   app.add_option("--token-file", args.remote.token_file, "a file with the token for --url")
       ->envname("DEFERD_TOKEN_FILE");
   app.add_option("--ca-file", args.remote.ca_file,
@@ -562,9 +572,19 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
   if (socket->count() == 0) args.socket = UsualSocket();
+  // What was typed wins over the environment.
+  const bool typed_socket = IsTyped(argc, argv, "--socket"),
+             typed_url = IsTyped(argc, argv, "--url");
+  if (typed_socket && typed_url) return FailUsage("--socket and --url: give one of them");
+  const bool both = std::getenv("DEFERD_SOCKET") != nullptr && std::getenv("DEFERD_URL") != nullptr;
+  if (both && !typed_socket && !typed_url) {
+    return FailUsage(
+        "DEFERD_SOCKET and DEFERD_URL are both set: unset one, or give --socket or --url");
+  }
+  if (typed_socket) args.remote.url.clear();
   const std::string chosen = app.get_subcommands().front()->get_name();
   // An empty variable of a script must not mean this server.
-  if (url->count() > 0 && args.remote.url.empty())
+  if (url->count() > 0 && !typed_socket && args.remote.url.empty())
     return FailUsage("--url: is empty; leave it out for this server");
   if (!args.remote.url.empty() && !IsRemoteVerb(chosen) && NeedsDaemon(chosen)) {
     return FailUsage(absl::StrCat(chosen, ": works on the server itself only, without --url"));

@@ -1,8 +1,10 @@
 #include "limiter/ctl/remote.h"
 
 #include <curl/curl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -91,6 +93,21 @@ absl::Status CheckUrl(absl::string_view url) {
       absl::StrCat(url, ": not an address; use one such as https://mail.example.net"));
 }
 
+// Once, whatever the verb asks.
+void WarnOfOpenTokenFile(const std::string& path) {
+  static bool warned = false;
+  struct stat file = {};
+  if (warned || stat(path.c_str(), &file) != 0 || !S_ISREG(file.st_mode) ||
+      (file.st_mode & 0077) == 0) {
+    return;
+  }
+  warned = true;
+  std::fprintf(stderr,
+               "deferctl: warning: %s: other users of this machine may use this token "
+               "(mode %04o); chmod 600 it\n",
+               path.c_str(), static_cast<unsigned>(file.st_mode & 07777));
+}
+
 absl::StatusOr<std::string> TokenOf(const std::string& path) {
   if (path.empty()) {
     return absl::InvalidArgumentError(
@@ -98,6 +115,7 @@ absl::StatusOr<std::string> TokenOf(const std::string& path) {
   }
   absl::StatusOr<std::string> text = ReadTextFile(path);
   if (!text.ok()) return text.status();
+  WarnOfOpenTokenFile(path);
   const std::string token(absl::StripAsciiWhitespace(text->substr(0, text->find('\n'))));
   if (token.empty() || !std::all_of(token.begin(), token.end(), absl::ascii_isgraph)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": its first line is not a token"));

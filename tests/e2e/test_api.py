@@ -69,6 +69,7 @@ class ApiTest(ApiClient):
 
         for role in ("admin", "viewer"):
             deferd.write(role, self.token(deferd, role, "--role", role) + "\n")
+            os.chmod(deferd.path(role), 0o600)
         deferd.write("stranger", "deferd_unknown\n")
         self.assertEqual(remote("admin", "block", "bad.example", "--for", "1h", "--reason", "a test")[0], 0)
         self.assertEqual(deferd.json("blocks")[0]["by"], "token:admin")
@@ -120,6 +121,25 @@ class ApiTest(ApiClient):
         with open(path, "w") as file:
             file.write(good)
         self.assertEqual(self.ask(deferd, admin, "GET", "/status")[0], 200)
+
+    def test_the_command_line_wins_over_the_environment(self):
+        deferd = self.deferd(config=API)
+        path = deferd.write("secret", "x\n")
+        os.chmod(path, 0o644)
+        nowhere = ("--url", "http://127.0.0.1:1", "--token-file", path)
+        status, _, err = run(DEFERCTL, *nowhere, "status", env={**os.environ, "DEFERD_SOCKET": deferd.admin})
+        self.assertEqual(status, 1)
+        self.assertIn("http://127.0.0.1:1: cannot be reached", err)
+        self.assertEqual(err.count("chmod 600"), 1, "a token that others may read")
+        os.chmod(path, 0o600)
+        self.assertNotIn("chmod", run(DEFERCTL, *nowhere, "status")[2])
+        other = {**os.environ, "DEFERD_URL": "http://127.0.0.1:1"}
+        self.assertEqual(run(DEFERCTL, "--socket", deferd.admin, "status", env=other)[0], 0)
+        status, _, err = run(DEFERCTL, *nowhere, "--socket", deferd.admin, "status")
+        self.assertEqual((status, err), (2, "deferctl: --socket and --url: give one of them\n"))
+        status, _, err = run(DEFERCTL, "status", env={**other, "DEFERD_SOCKET": deferd.admin})
+        self.assertEqual(status, 2)
+        self.assertIn("DEFERD_SOCKET and DEFERD_URL are both set", err)
 
     def test_what_the_description_lists_is_answered(self):
         deferd = self.deferd(config=API)

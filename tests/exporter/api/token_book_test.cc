@@ -271,5 +271,12 @@ TEST_F(TokenBookTest, TheVerbAddsListsAndRevokes) {
   EXPECT_TRUE(book_->List().empty());
 }
 
+TEST_F(TokenBookTest, ADomainWithoutADotIsAMistake) {
+  EXPECT_THAT(
+      Add("reseller", TokenRole::kSupport, {"shop.example", "shop"}),
+      StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("\"shop\" has no dot")));
+  EXPECT_THAT(Add("literal", TokenRole::kSupport, {"[192.0.2.1]"}), IsOk());
+}
+
 }  // namespace
 }  // namespace deferd
