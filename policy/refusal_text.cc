@@ -33,6 +33,14 @@ std::string UntilText(absl::Time until) {
 std::string Ending(const Policy& policy, const Refusal& refusal, Verdict verdict) {
   // A person's block has nothing to recover from, and may last for days.
   const bool no_end = refusal.until == absl::InfiniteFuture();
+  if (refusal.deferred && verdict == Verdict::kHold) {
+    if (policy.profile == Profile::kCpanel) return "Message will be reattempted later.";
+    if (no_end) return "Message deferred, try again later.";
+    const absl::string_view day = refusal.by_person ? "%Y-%m-%d " : "";
+    return absl::StrCat("Message deferred, try again after ",
+                        absl::FormatTime(day, refusal.until, absl::UTCTimeZone()),
+                        UntilText(refusal.until), ".");
+  }
   if (refusal.by_person && verdict == Verdict::kHold) {
     if (no_end) return "Message held until the administrator releases it.";
     return absl::FormatTime("Message held until %Y-%m-%d %H:%M UTC.", refusal.until,

@@ -280,9 +280,10 @@ absl::StatusOr<Json> HistoryView(const Token& token, const Subject& subject, con
 
 Json WhyView(const Token& token, const Subject& subject, const Json& why) {
   static constexpr const char* kFields[] = {
-      "subject",         "state",     "seen",    "window_length", "rules",         "fault",
-      "exempt",          "hosted",    "answers", "events",        "policy_shadow", "cleared_at",
-      "unchecked_since", "newer_case"};
+      "subject",         "state",     "seen",           "window_length",
+      "rules",           "fault",     "exempt",         "hosted",
+      "answers",         "events",    "policy_shadow",  "cleared_at",
+      "unchecked_since", "held_seen", "postfix_defers", "newer_case"};
   static constexpr const char* kEvent[] = {"time",   "change", "case",      "by",     "rule",
                                            "reason", "until",  "permanent", "shadow", "decision"};
   Json json = Picked(why, kFields);

@@ -269,7 +269,8 @@ WhyParts AdminApi::PartsOfWhy() const {
           .search = parts_.search,
           .receipt = parts_.receipt,
           .gate = parts_.gate,
-          .queue = parts_.held.seen};
+          .queue = parts_.held.seen,
+          .postfix_defers = parts_.held.postfix_defers};
 }
 
 absl::StatusOr<Json> AdminApi::WhoseCase(const Json& args, const Peer&) const {

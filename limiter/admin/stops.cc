@@ -26,6 +26,7 @@ void AddHeld(const StopParts& parts, const Subject& subject, const SubjectReport
   Json held = Json::array();
   (*stops)["held_problem"] = nullptr;
   (*stops)["held_seen"] = static_cast<bool>(parts.queue);
+  (*stops)["postfix_defers"] = parts.postfix_defers && parts.postfix_defers();
   if (parts.queue) {
     const Json queue = parts.queue();
     (*stops)["held_problem"] = queue.value("problem", Json(nullptr));

@@ -20,13 +20,15 @@ struct StopParts {
   const Limiter* limiter = nullptr;
   const Gate* gate = nullptr;   // null: what an MTA is told is not known
   std::function<Json()> queue;  // {"held": [...], "problem"} (QueueKeeper); empty: no helper
+  // Whether Postfix is told to defer what it would hold, because no helper would release it.
+  std::function<bool()> postfix_defers;
 };
 
 // {"state": "ok", or that of a case that an MTA is told of; "answers": the verdict by source, and
 //  "hold_limit_reached"; "stopped_by": the cases that decide, as in `blocks`; "parts": open cases
 //  of logins, accounts and scripts inside the domain; "held": [{"subject", "messages", "overdue",
 //  "blocked", "waits_for"}], "held_problem", "held_seen": false: no helper, so what is held is
-//  not known}
+//  not known; "postfix_defers"}
 Json StopsJson(const StopParts& parts, const Subject& subject, const SubjectReport& report);
 
 }  // namespace deferd

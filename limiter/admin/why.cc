@@ -248,7 +248,10 @@ Json WhyJson(const WhyParts& parts, const Subject& subject, absl::Time now,
                                  : Json(FormatUtc(report.cleared_at))},
               {"events", events}};
   if (history && passed.ok()) why["history"] = day.ToJson();
-  why.update(StopsJson({.limiter = parts.limiter, .gate = parts.gate, .queue = parts.queue},
+  why.update(StopsJson({.limiter = parts.limiter,
+                        .gate = parts.gate,
+                        .queue = parts.queue,
+                        .postfix_defers = parts.postfix_defers},
                        subject, report));
   return why;
 }

@@ -31,6 +31,7 @@ struct WhyParts {
   std::function<std::optional<Receipt>(const Case&)> receipt;
   const Gate* gate = nullptr;   // as in StopParts
   std::function<Json()> queue;  // likewise
+  std::function<bool()> postfix_defers;
 };
 
 // `named`: the case of the subject that the reader asked for, open or ended. It is `named_case`,

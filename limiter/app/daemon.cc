@@ -140,7 +140,11 @@ QueueVerbParts RunningDaemon::MakeQueueVerbParts() {
 }
 
 AdminApi::HeldParts RunningDaemon::MakeHeldParts() {
-  if (queue_ == nullptr) return {};
+  auto postfix_defers = [this] {
+    return absl::c_any_of(postfix_doors_,
+                          [this](const std::string& door) { return PostfixDefers(door); });
+  };
+  if (queue_ == nullptr) return {.postfix_defers = postfix_defers};
   return {
       .of =
           [this](const Subject& subject) { return HeldForSubject(MakeQueueVerbParts(), subject); },
@@ -149,7 +153,8 @@ AdminApi::HeldParts RunningDaemon::MakeHeldParts() {
             return WhyPersonDecides(ended, messages, *limiter_.settings().policy, cases_,
                                     [this](const Case& record) { return queue_->GraveOf(record); });
           },
-      .seen = [this] { return queue_keeper_->StatusJson(); }};
+      .seen = [this] { return queue_keeper_->StatusJson(); },
+      .postfix_defers = postfix_defers};
 }
 
 std::vector<Observer*> RunningDaemon::Observers() {

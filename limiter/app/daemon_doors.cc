@@ -12,11 +12,13 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "limiter/config/config_check.h"
 #include "limiter/hook/exim_session.h"
 #include "limiter/hook/postfix_session.h"
 #include "limiter/localrpc/admin_session.h"
 #include "limiter/port/log.h"
+#include "policy/refusal_text.h"
 
 namespace deferd {
 
@@ -108,13 +110,20 @@ absl::Status RunningDaemon::OpenHook() {
   if (config_.hook_exim.empty() && config_.hook_postfix.empty()) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<SocketServer>> server = SocketServer::Create();
   if (!server.ok()) return server.status();
-  auto answer = [this](const Question& question) {
+  // `door`: Postfix's; empty: Exim's.
+  auto answer = [this](const Question& question, const std::string& door) {
     if (IsOwnMail(question)) return Answer{.source = question.source};
     GateAnswer found = question.subject.has_value()
                            ? gate_.Check(*question.subject, question.source)
                            : gate_.Check(question.identity, question.source, question.id);
+    const bool deferred = found.verdict == Verdict::kHold && !door.empty() && PostfixDefers(door);
+    if (deferred) {
+      Refusal refusal = found.cause->ToRefusal();
+      refusal.deferred = true;
+      found.text = RefusalText(*limiter_.settings().policy, refusal, found.verdict);
+    }
     // Until the queue is read, the answer counts as one held message.
-    if (queue_ != nullptr && found.verdict == Verdict::kHold &&
+    if (queue_ != nullptr && found.verdict == Verdict::kHold && !deferred &&
         question.source != Source::kQueued) {
       held_.CountOne(found.cause->subject, clock_.Now());
     }
@@ -128,6 +137,7 @@ absl::Status RunningDaemon::OpenHook() {
     }
     return Answer{.verdict = found.verdict,
                   .unchecked = found.unchecked,
+                  .deferred = deferred,
                   .trial = trial,
                   .source = question.source,
                   .text = std::move(found.text)};
@@ -142,7 +152,7 @@ absl::Status RunningDaemon::OpenHook() {
   auto malformed = [this] { metrics_.OnMalformedQuestion(); };
   const auto listen = [&](HookDoor door, const std::vector<std::string>& addresses,
                           const SocketServer::Options& options,
-                          const SocketServer::NewSession& new_session) -> absl::Status {
+                          const auto& new_session) -> absl::Status {
     const std::string name = door == HookDoor::kExim ? "exim" : "postfix";
     for (const std::string& address : addresses) {
       if (HasNoFolder(address) && OnlyTheOtherIsHere(door)) {
@@ -154,21 +164,30 @@ absl::Status RunningDaemon::OpenHook() {
       if (file.group.empty()) file.group = GroupOfDoor(door);
       absl::StatusOr<Listener> listener = Listen(name, address, file);
       if (!listener.ok()) return listener.status();
-      absl::Status added = (*server)->Listen(*std::move(listener), options, new_session);
+      const std::string place(absl::StripPrefix(address, "unix:"));
+      absl::Status added = (*server)->Listen(*std::move(listener), options, new_session(place));
       if (!added.ok()) return added;
+      if (door == HookDoor::kPostfix) postfix_doors_.push_back(place);
     }
     return absl::OkStatus();
   };
-  absl::Status opened = listen(HookDoor::kExim, config_.hook_exim, HookOptions(absl::Seconds(5)),
-                               [=, answered = answered_to(Mta::kExim)](const Peer&) {
-                                 return std::make_unique<EximSession>(answer, answered, malformed);
-                               });
+  absl::Status opened = listen(
+      HookDoor::kExim, config_.hook_exim, HookOptions(absl::Seconds(5)), [=](const std::string&) {
+        return [=, answered = answered_to(Mta::kExim)](const Peer&) {
+          return std::make_unique<EximSession>(
+              [=](const Question& question) { return answer(question, ""); }, answered, malformed);
+        };
+      });
   if (!opened.ok()) return opened;
   // Postfix keeps an idle connection for up to five minutes, and takes one that was closed for an
   // unreachable server.
   opened = listen(HookDoor::kPostfix, config_.hook_postfix, HookOptions(absl::Minutes(10)),
-                  [=, answered = answered_to(Mta::kPostfix)](const Peer&) {
-                    return std::make_unique<PostfixSession>(answer, answered, malformed);
+                  [=](const std::string& place) {
+                    return [=, answered = answered_to(Mta::kPostfix)](const Peer&) {
+                      return std::make_unique<PostfixSession>(
+                          [=](const Question& question) { return answer(question, place); },
+                          answered, malformed);
+                    };
                   });
   if (!opened.ok()) return opened;
   hook_.server = *std::move(server);

@@ -152,6 +152,10 @@ class RunningDaemon : public Daemon {
   bool SetNoticeSinks(const std::vector<NoticeSink>& sinks)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);
   bool IsOwnMail(const Question& question) const;
+  // Nobody would release what the Postfix at this door holds, so it is told to defer instead.
+  bool PostfixDefers(const std::string& door) const {
+    return queue_ == nullptr || !queue_->helpers().ReleasesPostfix(door, postfix_doors_);
+  }
   void FollowLogs();
   void Run() override;
 
@@ -280,6 +284,7 @@ class RunningDaemon : public Daemon {
   std::unique_ptr<Sharing> sharing_;  // null: one machine; set before the sockets open
 
   OwnMail own_mail_;
+  std::vector<std::string> postfix_doors_;  // open ones, without "unix:"; set before the threads
   std::unique_ptr<LedgerReader> notice_reader_;   // of the dispatcher's threads
   std::unique_ptr<NoticeDispatcher> dispatcher_;  // null until StartNotices
   std::unique_ptr<Recorder> recorder_;

@@ -235,6 +235,18 @@ void LookAtFilter(const DoctorFacts& facts, const DoctorFacts::Postfix& postfix,
   }
 }
 
+// Whether a deferd-queue reads the queue at `folder`; true if that is not known, or if there is
+// none at all (LookAtQueue says so).
+bool IsServed(const Json& status, const std::string& folder) {
+  const Json queue = status.is_object() ? status.value("queue", Json(nullptr)) : Json(nullptr);
+  if (!queue.is_object()) return true;
+  for (const Json& helper : queue.value("helpers", Json::array())) {
+    const Json postfix = helper.value("postfix", Json(nullptr));
+    if (!postfix.is_string() || postfix == folder) return true;
+  }
+  return queue.value("helpers", Json::array()).empty();
+}
+
 }  // namespace
 
 void LookAtPostfix(const DoctorFacts& facts, DoctorReport* report) {
@@ -254,6 +266,13 @@ void LookAtPostfix(const DoctorFacts& facts, DoctorReport* report) {
       }
     }
     LookAtFilter(facts, postfix, &one);
+    if (!doors.empty() && !postfix.queue.empty() && !IsServed(facts.status, postfix.queue)) {
+      one.Note(
+          "no deferd-queue reads this Postfix's queue: what is queued of a blocked sender "
+          "goes out, and new mail that it would hold is deferred (450)",
+          "run a deferd-queue for it (--postfix-config), and name its socket as one of "
+          "[queue] helper");
+    }
   }
   for (const std::string& name : facts.switched_off) {
     report->Note(absl::StrCat("the Postfix instance ", name,

@@ -75,19 +75,12 @@ absl::StatusOr<Config> CheckedConfig(const std::string& text) {
   return LoadConfig(name);
 }
 
-// Postfix holds mail by itself; Exim is wired to defer it (EximSetup::Plan).
-const char* WithoutHelperText(const std::string& mta) {
-  return mta == "exim"
-             ? "deferd-queue is not running: a blocked sender's mail is deferred, and its client "
-               "keeps "
-               "it.\nTo hold it instead, install and start deferd-queue, and run this command "
-               "again.\n"
-             : "deferd-queue is not running. Before you enforce, install and start it, and "
-               "run this command again:\nwithout it, held mail is not released, not even "
-               "after the block ends.\n";
-}
+// Exim is wired to defer it (EximSetup::Plan); Postfix gets that answer from deferd.
+constexpr char kWithoutHelper[] =
+    "deferd-queue is not running: a blocked sender's mail is deferred, and its client keeps it.\n"
+    "To hold it instead, install and start deferd-queue, and run this command again.\n";
 
-std::string ShadowPage(const std::string& socket, const std::string& mta) {
+std::string ShadowPage(const std::string& socket) {
   const absl::StatusOr<Json> status = CallDaemon(socket, "status", Json::object(), kSetupPatience);
   if (!status.ok()) {
     return "deferd does not run yet: systemctl enable --now deferd, or deferd --config FILE\n";
@@ -110,7 +103,7 @@ std::string ShadowPage(const std::string& socket, const std::string& mta) {
                   would, would == 1 ? " subject so far" : " subjects so far",
                   would > 0 ? ":\n" : ".\n", named,
                   "Look for some days (deferctl blocks --all, deferctl why SUBJECT).\n",
-                  PathExists(kQueueHelperSocket) ? "" : WithoutHelperText(mta),
+                  PathExists(kQueueHelperSocket) ? "" : kWithoutHelper,
                   "Then this enforces:\n"
                   "  sed -i 's/^mode = .*/mode = \"enforce\"/' /etc/deferd/policy.toml && deferctl "
                   "reload\n");
@@ -336,7 +329,7 @@ absl::StatusOr<std::string> RunSetup(const SetupArguments& args) {
   if (args.undo_queue) return std::string("deferd does not use deferd-queue any more\n");
   if (undo) return absl::StrCat(server.name, " does not ask deferd any more\n");
   if (plan.changes()) RestartDeferd(&machine, server, config_changed);
-  return ShadowPage(args.socket, args.mta);
+  return ShadowPage(args.socket);
 }
 
 }  // namespace deferd

@@ -344,18 +344,26 @@ std::string WaitsText(const Json& why, const HeldMail& held) {
   if (held.messages > 0) {
     return absl::StrCat(Messages(held.messages), ", sent within 2 minutes after that");
   }
-  if (!Field(why, "held_problem").empty()) {
-    return absl::StrCat("not known: ", Field(why, "held_problem"));
-  }
   const std::string told = Field(At(why, "answers"), "submission");
+  const absl::string_view client_keeps =
+      told == "hold" && Flag(why, "postfix_defers")
+          ? "Postfix defers new mail (450), and its client keeps it; "
+          : "";
+  if (!Field(why, "held_problem").empty()) {
+    return absl::StrCat(client_keeps, client_keeps.empty() ? "" : "held mail is ",
+                        "not known: ", Field(why, "held_problem"));
+  }
   if (why.contains("held_seen") && !Flag(why, "held_seen")) {
     const absl::string_view fresh = told == "reject"    ? "new mail is rejected; "
                                     : told == "discard" ? "new mail is discarded; "
-                                                        : "";
+                                                        : client_keeps;
     return absl::StrCat(fresh, "held mail is not known: no deferd-queue");
   }
   if (told == "reject") return "nothing is held: new mail is rejected, and its sender sees why";
   if (told == "discard") return "nothing: new mail is discarded";
+  if (!client_keeps.empty()) {  // of one instance of several
+    return absl::StrCat(client_keeps, "where deferd-queue serves it, new mail is held");
+  }
   return "no mail is held now; new mail is held until then";
 }
 

@@ -16,7 +16,7 @@ std::string ActionOf(const Answer& answer) {
     case Verdict::kPass:
       return "DUNNO";
     case Verdict::kHold:
-      return absl::StrCat("HOLD ", text);
+      return absl::StrCat(answer.deferred ? "DEFER_IF_PERMIT 4.7.1 " : "HOLD ", text);
     case Verdict::kReject:
       return absl::StrCat("550 5.7.1 ", text);
     case Verdict::kDiscard:

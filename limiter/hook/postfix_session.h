@@ -1,7 +1,12 @@
 // Postfix's policy delegation protocol (SMTPD_POLICY_README).
 //
 //   question  request=smtpd_access_policy LF NAME=VALUE LF ... LF (an empty line ends it)
-//   answer    action=DUNNO | HOLD TEXT | 550 5.7.1 TEXT | DISCARD TEXT, LF LF
+//   answer    action=DUNNO | HOLD TEXT | DEFER_IF_PERMIT 4.7.1 TEXT | 550 5.7.1 TEXT | DISCARD
+//   TEXT,
+//             LF LF
+//
+// Mail on hold stays there until deferd-queue releases it. Where no deferd-queue would, the answer
+// for a hold is DEFER_IF_PERMIT: the client gets 450 and keeps the message.
 //
 // The session reads sasl_username, sender, client_address, instance and queue_id and ignores all
 // other attributes. Postfix sends each attribute once. If a request repeats one with another value,

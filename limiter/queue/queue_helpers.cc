@@ -3,6 +3,8 @@
 #include <map>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -24,8 +26,20 @@ absl::StatusOr<Json> CallQueueHelper(const std::string& socket, const std::strin
                                    "; check systemctl status deferd-queue"));
 }
 
+namespace {
+
+bool IsBelow(absl::string_view path, absl::string_view folder) {
+  return !folder.empty() && absl::ConsumePrefix(&path, folder) && absl::StartsWith(path, "/");
+}
+
+}  // namespace
+
 QueueHelpers::QueueHelpers(std::vector<std::string> sockets, CallOne call)
     : sockets_(std::move(sockets)), call_(std::move(call)) {
+  {
+    MutexLock lock(&reach_mutex_);
+    reach_.resize(sockets_.size());
+  }
   MutexLock lock(&mutex_);
   for (const std::string& socket : sockets_) {
     helpers_.push_back({.socket = socket, .listed = std::nullopt, .problem = ""});
@@ -40,6 +54,10 @@ absl::StatusOr<std::vector<QueuedMail>> QueueHelpers::List(absl::Duration limit)
     absl::StatusOr<Json> listing = call_(sockets_[i], "list", Json::object(), limit);
     std::optional<std::vector<QueuedMail>> listed;
     if (listing.ok()) listed = QueueFromJson(*listing);
+    {
+      MutexLock lock(&reach_mutex_);
+      reach_[i].answers = listing.ok();
+    }
     MutexLock lock(&mutex_);
     Helper& helper = helpers_[i];
     helper.problem = std::string(listing.status().message());
@@ -126,6 +144,10 @@ absl::StatusOr<Json> QueueHelpers::Call(const std::string& verb, const Json& arg
       continue;
     }
     if (verb == "defer") {
+      if (answer->is_object() && answer->contains("postfix") && (*answer)["postfix"].is_string()) {
+        MutexLock lock(&reach_mutex_);
+        reach_[i].postfix = QueueField(*answer, "postfix");
+      }
       MutexLock lock(&mutex_);
       helpers_[i].sender_table =
           answer->is_object() ? answer->value("table", Json(nullptr)) : Json(nullptr);
@@ -139,6 +161,21 @@ absl::StatusOr<Json> QueueHelpers::Call(const std::string& verb, const Json& arg
   return first;
 }
 
+bool QueueHelpers::ReleasesPostfix(absl::string_view door,
+                                   const std::vector<std::string>& doors) const {
+  MutexLock lock(&reach_mutex_);
+  bool any = false, all = true;
+  for (const Reach& one : reach_) {
+    if (one.postfix.has_value() && one.postfix->empty()) continue;
+    const std::string folder = one.postfix.value_or("");
+    if (IsBelow(door, folder)) return one.answers;
+    if (absl::c_any_of(doors, [&](const auto& other) { return IsBelow(other, folder); })) continue;
+    any = true;
+    all = all && one.answers;
+  }
+  return any && all;
+}
+
 std::string QueueHelpers::problem() const {
   MutexLock lock(&mutex_);
   for (const Helper& helper : helpers_) {
@@ -148,10 +185,18 @@ std::string QueueHelpers::problem() const {
 }
 
 Json QueueHelpers::StatusJson() const {
+  std::vector<Reach> reach;
+  {
+    MutexLock lock(&reach_mutex_);
+    reach = reach_;
+  }
   MutexLock lock(&mutex_);
   Json list = Json::array();
-  for (const Helper& helper : helpers_) {
+  for (size_t i = 0; i < helpers_.size(); ++i) {
+    const Helper& helper = helpers_[i];
+    const std::optional<std::string>& postfix = reach[i].postfix;
     list.push_back({{"helper", helper.socket},
+                    {"postfix", postfix.has_value() ? Json(*postfix) : Json(nullptr)},
                     {"problem", helper.problem.empty() ? Json(nullptr) : Json(helper.problem)},
                     {"sender_table", helper.sender_table}});
   }

@@ -18,6 +18,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "limiter/localrpc/json.h"
 #include "limiter/localrpc/queued_mail.h"
@@ -49,7 +50,14 @@ class QueueHelpers {
   // Why a helper did not answer the last listing (one of several helpers); empty: all answered.
   std::string problem() const;
 
-  // [{"helper", "problem", "sender_table"}]
+  // Whether what Postfix holds would be released: the helper that reads its queue has answered the
+  // last listing. `door`: where that Postfix connects, one of `doors`; paths without "unix:", or
+  // TCP addresses. A door below a helper's queue directory is of that instance; any other one may
+  // be of each instance that has no door below its own. Does not wait for a listing.
+  bool ReleasesPostfix(absl::string_view door, const std::vector<std::string>& doors) const;
+
+  // [{"helper", "problem", "sender_table", "postfix": the queue directory of its Postfix, ""
+  // without one, or null: not known}]
   Json StatusJson() const;
 
   std::string names() const;  // the sockets, separated by commas
@@ -68,6 +76,14 @@ class QueueHelpers {
 
   const std::vector<std::string> sockets_;
   const CallOne call_;
+  // What the answers to mail servers depend on; locked for moments only.
+  struct Reach {
+    bool answers = false;                // the last listing
+    std::optional<std::string> postfix;  // its queue directory; empty: no Postfix
+  };
+  mutable Mutex reach_mutex_;
+  std::vector<Reach> reach_ ABSL_GUARDED_BY(reach_mutex_);  // in the order of sockets_
+
   mutable Mutex mutex_;
   std::vector<Helper> helpers_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, size_t> helper_of_ ABSL_GUARDED_BY(mutex_);  // by message id

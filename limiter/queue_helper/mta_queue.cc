@@ -96,6 +96,13 @@ std::string MtaQueue::PostfixOrigin() {
   return domain.ok() ? std::string(domain->text()) : "";
 }
 
+std::string MtaQueue::PostfixFolder() {
+  if (programs_.postfix.empty()) return "";
+  end_ = SystemClock().Elapsed() + kLimit;
+  absl::StatusOr<std::string> said = Run(Postfix("postconf", {"-x", "-h", "queue_directory"}));
+  return said.ok() ? std::string(absl::StripAsciiWhitespace(*said)) : "";
+}
+
 absl::StatusOr<std::vector<QueuedMail>> MtaQueue::List() {
   end_ = SystemClock().Elapsed() + kLimit;
   return ListWithin();

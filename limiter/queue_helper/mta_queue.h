@@ -62,6 +62,8 @@ class MtaQueue {
   // Postfix's myorigin: the domain that sendmail(1) adds to a sender without one; empty if it
   // cannot be determined.
   std::string PostfixOrigin();
+  // Postfix's queue_directory; empty without Postfix, or if it cannot be determined.
+  std::string PostfixFolder();
   // Replaces all remaining recipients by `address`.
   absl::Status Redirect(const std::string& id, const std::string& address);
 

@@ -108,8 +108,22 @@ std::string QueueHelper::PostfixOrigin() {
   return origin_;
 }
 
+std::string QueueHelper::PostfixFolder() {
+  const absl::Duration now = Elapsed();
+  if (now - folder_read_ >= kOriginKept) {
+    folder_read_ = now;
+    folder_ = queue_.PostfixFolder();
+  }
+  return folder_;
+}
+
 absl::StatusOr<Json> QueueHelper::SetDeferred(const Json& args) {
-  if (options_.sender_table == nullptr) return Json{{"table", nullptr}};
+  Json answer = {{"table", nullptr}, {"postfix", ""}};
+  if (!options_.programs.postfix.empty()) {
+    const std::string folder = PostfixFolder();
+    answer["postfix"] = folder.empty() ? Json(nullptr) : Json(folder);
+  }
+  if (options_.sender_table == nullptr) return answer;
   const auto domains = args.find("domains");
   const auto users = args.find("users");
   if (domains == args.end() || !domains->is_object() ||
@@ -133,7 +147,8 @@ absl::StatusOr<Json> QueueHelper::SetDeferred(const Json& args) {
     spdlog::warn("cannot update the sender table: {}", set.message());
     return set;
   }
-  return Json{{"table", options_.sender_table->path()}};
+  answer["table"] = options_.sender_table->path();
+  return answer;
 }
 
 absl::StatusOr<MtaQueue::NotDone> QueueHelper::Do(const std::string& verb, const Json& args) {

@@ -8,8 +8,9 @@
 //   defer                     {"domains": {DOMAIN: why}, "users": {USER: why}}: the complete set of
 //                             senders whose mail Postfix defers (sender_table.h); for a user, mail
 //                             with the user's own address as sender. Allowed for deferd and root.
-//                             Returns {"table": the path for main.cf; null without Postfix}. The
-//                             former name put_off still works
+//                             Returns {"table": the path for main.cf; null without Postfix,
+//                             "postfix": its queue directory; "" without Postfix, null if not
+//                             known}. The former name put_off still works
 //   requeue, flush            {"id": ID}; {}
 //   discard                   root only, if the operator has enabled it; deferd too, for admins of
 //                             its console, if the operator has enabled that as well
@@ -71,6 +72,7 @@ class QueueHelper {
   absl::StatusOr<Json> SetDeferred(const Json& args);
   // The domain that Postfix adds to a sender without one; empty if not known.
   std::string PostfixOrigin();
+  std::string PostfixFolder();  // its queue directory; empty if not known
   absl::StatusOr<MtaQueue::NotDone> Do(const std::string& verb, const Json& args);
 
   const Options options_;
@@ -78,8 +80,9 @@ class QueueHelper {
   MtaQueue queue_;
   double requests_left_ = kBurst;
   absl::Duration requests_at_ = -absl::InfiniteDuration();
-  std::string origin_;
+  std::string origin_, folder_;
   absl::Duration origin_read_ = -absl::InfiniteDuration();
+  absl::Duration folder_read_ = -absl::InfiniteDuration();
 };
 
 }  // namespace deferd

@@ -62,6 +62,8 @@ class Held(PostfixTest):
                                   "--postfix-config", os.path.join(self.postfix.folder, "postfix"),
                                   "--sender-table", self.table_path(), *helper_options)
         self.addCleanup(self.helper.stop)
+        # deferd, which started first, looks again.
+        until(lambda: self.daemon.ctl("queue")[0] == 0, "deferd sees the queue")
 
     def table_path(self):
         return os.path.join(self.postfix.folder, "senders")
@@ -115,6 +117,20 @@ class Held(PostfixTest):
                          ("bad.example", "bob@bad.example", ["ann@far.example"]))
         self.assertEqual(self.daemon.ctl("queue", "release", "bad.example")[1], "1 message released\n")
         until(lambda: self.accepted() == ["bob@bad.example"], "it goes out though its sender is blocked")
+
+    def test_with_the_helper_away_a_submission_is_deferred(self):
+        self.start()
+        self.assertEqual(self.daemon.ctl("block", "bad.example", "--for", "1h", "--reason", "test")[0], 0)
+        self.helper.stop()
+        until(lambda: "deferd-queue does not answer" in self.daemon.ctl("why", "bad.example")[1], "it is missed")
+        code, text = self.postfix.send("bob@bad.example", ["ann@far.example"], "bob@bad.example")
+        self.assertEqual(code, 450)
+        self.assertIn("Mail of bad.example was stopped by the administrator. Message deferred, try again", text)
+        self.assertIn("Postfix defers new mail (450)", self.daemon.ctl("why", "bad.example")[1])
+        self.helper.start()
+        until(lambda: "deferd-queue does not answer" not in self.daemon.ctl("why", "bad.example")[1], "it is back")
+        self.assertEqual(self.postfix.send("bob@bad.example", ["ann@far.example"], "bob@bad.example")[0], 250)
+        until(lambda: list(self.states().values()) == ["held"], "the message waits")
 
     def test_a_relay_hosts_message_held_at_data_is_let_go_of(self):
         self.start()

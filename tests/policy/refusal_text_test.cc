@@ -36,6 +36,21 @@ TEST_F(RefusalTextTest, SaysWhatHappensToTheMessage) {
   EXPECT_EQ(Text(Verdict::kPass), "");
 }
 
+TEST_F(RefusalTextTest, WhatNobodyWouldReleaseIsDeferred) {
+  refusal_.deferred = true;
+  EXPECT_THAT(Text(Verdict::kHold),
+              EndsWith("allowed. Message deferred, try again after 14:05 UTC."));
+  EXPECT_THAT(Text(Verdict::kReject), EndsWith("Message rejected, try again after 14:05 UTC."));
+  refusal_.by_person = true;
+  EXPECT_THAT(Text(Verdict::kHold),
+              EndsWith("Message deferred, try again after 2024-05-01 14:05 UTC."));
+  EXPECT_TRUE(IsRefusalText(Text(Verdict::kHold)));
+  refusal_.until = absl::InfiniteFuture();
+  EXPECT_THAT(Text(Verdict::kHold), EndsWith("Message deferred, try again later."));
+  policy_.profile = Profile::kCpanel;
+  EXPECT_THAT(Text(Verdict::kHold), EndsWith("Message will be reattempted later."));
+}
+
 TEST_F(RefusalTextTest, ProfileCpanelKeepsTheVendorsEnding) {
   policy_.profile = Profile::kCpanel;
   for (Verdict verdict : {Verdict::kHold, Verdict::kReject, Verdict::kDiscard}) {

@@ -478,6 +478,22 @@ TEST(Doctor, WhatIsHeld) {
   ExpectProblem(facts, "the mail queue cannot be seen");
 }
 
+TEST(Doctor, PostfixDefersWhatNobodyWouldRelease) {
+  DoctorFacts facts = Healthy();
+  facts.status["listening"] = {{"postfix", "unix:/q/deferd/policy.sock"}};
+  PostfixOf(facts).queue = "/q";
+  EXPECT_TRUE(Find(facts, "(450)").is_null());
+  facts.status["queue"]["helpers"] = Json::array({{{"postfix", "/other"}}, {{"postfix", ""}}});
+  EXPECT_EQ(Find(facts, "no deferd-queue reads this Postfix's queue")["level"], "note");
+  facts.status["queue"]["helpers"][1]["postfix"] = "/q";
+  EXPECT_TRUE(Find(facts, "(450)").is_null());
+  facts.status["queue"]["helpers"][1]["postfix"] = nullptr;  // an older one
+  EXPECT_TRUE(Find(facts, "(450)").is_null());
+  facts.status["queue"] = nullptr;
+  EXPECT_THAT(Find(facts, "does not see the mail queue")["what"].get<std::string>(),
+              HasSubstr("Postfix therefore defers new mail that it would hold (450)"));
+}
+
 TEST(Doctor, ASmarthostHidesOutcomes) {
   DoctorFacts facts = Healthy();
   for (int i = 0; i < 200; ++i) {

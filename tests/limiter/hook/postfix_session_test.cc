@@ -95,6 +95,11 @@ TEST_F(PostfixSessionTest, EachVerdictHasItsAction) {
   }
 }
 
+TEST_F(PostfixSessionTest, WhatNobodyWouldReleaseIsDeferred) {
+  answer_ = {.verdict = Verdict::kHold, .deferred = true, .text = "Domain a.example"};
+  EXPECT_EQ(Ask(kRequest), "action=DEFER_IF_PERMIT 4.7.1 Domain a.example\n\n");
+}
+
 TEST_F(PostfixSessionTest, OneMessageIsQueriedOnce) {
   answer_.verdict = Verdict::kReject;
   answer_.text = "no";

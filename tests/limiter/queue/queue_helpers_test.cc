@@ -28,7 +28,11 @@ class Helpers : public testing::Test {
     }
     asked_[socket].push_back(absl::StrCat(verb, " ", args.value("ids", Json::array()).dump(), " ",
                                           args.value("id", "")));
-    if (verb == "defer") return Json{{"table", socket == "/b" ? Json("/b.table") : Json(nullptr)}};
+    if (verb == "defer") {
+      Json answer = {{"table", socket == "/b" ? Json("/b.table") : Json(nullptr)}};
+      if (postfix_.contains(socket)) answer["postfix"] = postfix_[socket];
+      return answer;
+    }
     return Json{{"not_done", Json::object()}};
   }
 
@@ -49,6 +53,7 @@ class Helpers : public testing::Test {
                                                             {"/b", {"B1", "A2"}}};
   std::map<std::string, std::vector<std::string>> asked_;
   std::set<std::string> away_;
+  std::map<std::string, Json> postfix_;  // queue directories
   QueueHelpers helpers_{{"/a", "/b"},
                         [this](const std::string& socket, const std::string& verb, const Json& args,
                                absl::Duration) { return Answer(socket, verb, args); }};
@@ -73,6 +78,33 @@ TEST_F(Helpers, TheTableIsTheOneThatThereIs) {
   EXPECT_EQ((*said)["table"], "/b.table");
   EXPECT_EQ(helpers_.StatusJson()[0]["sender_table"], nullptr);
   EXPECT_EQ(helpers_.StatusJson()[1]["sender_table"], "/b.table");
+}
+
+TEST_F(Helpers, PostfixHoldsWhereItsHelperAnswers) {
+  const std::vector<std::string> doors = {"/q/a/deferd/policy.sock", "/q/b/deferd/policy.sock"};
+  const auto releases = [&](size_t door) { return helpers_.ReleasesPostfix(doors[door], doors); };
+  EXPECT_FALSE(releases(0)) << "nobody has answered yet";
+  List();
+  EXPECT_TRUE(releases(0)) << "an older helper does not say whose it is";
+  // The second one is Exim's, the first one of one instance.
+  postfix_ = {{"/a", "/q/a"}, {"/b", ""}};
+  ASSERT_THAT(Ask("defer", {{"domains", Json::object()}}), IsOk());
+  EXPECT_TRUE(releases(0));
+  EXPECT_FALSE(releases(1)) << "no helper reads this instance's queue";
+  EXPECT_TRUE(helpers_.ReleasesPostfix("127.0.0.1:10040", {"127.0.0.1:10040"}));
+  EXPECT_EQ(helpers_.StatusJson()[0]["postfix"], "/q/a");
+  postfix_["/b"] = "/q/b";
+  ASSERT_THAT(Ask("defer", {{"domains", Json::object()}}), IsOk());
+  EXPECT_TRUE(releases(1));
+  away_ = {"/b"};
+  List();
+  EXPECT_TRUE(releases(0));
+  EXPECT_FALSE(releases(1)) << "its helper has ended";
+  EXPECT_FALSE(helpers_.ReleasesPostfix("127.0.0.1:10040", {"127.0.0.1:10040"}))
+      << "it may be of any instance";
+  away_.clear();
+  List();
+  EXPECT_TRUE(releases(1));
 }
 
 TEST_F(Helpers, AnUnreachableOneStopsNoOther) {
