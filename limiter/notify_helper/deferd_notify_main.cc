@@ -17,6 +17,7 @@
 #include "limiter/notify_helper/notify_helper.h"
 #include "limiter/port/listener.h"
 #include "limiter/port/log.h"
+#include "limiter/port/pid_file.h"
 #include "limiter/port/socket_server.h"
 #include "spdlog/sinks/stdout_sinks.h"
 
@@ -54,6 +55,7 @@ absl::Status Serve(const std::string& socket, const std::string& group,
                         });
   if (!added.ok()) return added;
   std::thread thread([&server] { (*server)->Run(); });
+  const PidFile pid_file(socket);
   spdlog::info("listening on {}, runs {}", socket, options.command.front());
   sd_notify(0, "READY=1");
   int signal = 0;

@@ -22,14 +22,13 @@
 #include <utility>
 
 #include "CLI/CLI.hpp"
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "limiter/localrpc/admin_session.h"
 #include "limiter/localrpc/queue_list.h"
 #include "limiter/port/clock.h"
 #include "limiter/port/listener.h"
 #include "limiter/port/log.h"
-#include "limiter/port/replace_file.h"
+#include "limiter/port/pid_file.h"
 #include "limiter/port/socket_server.h"
 #include "limiter/queue_helper/queue_helper.h"
 #include "limiter/queue_helper/sender_table.h"
@@ -128,12 +127,7 @@ absl::Status Serve(const std::string& socket, const std::string& group,
   // The server's thread, and each program that it starts, keeps the signals blocked.
   std::thread thread([&server] { (*server)->Run(); });
   spdlog::info("listening on {}", socket);
-  // For whoever ends it where systemd does not: the package's removal.
-  const std::string pid_file = socket + ".pid";
-  if (ReplaceFile(pid_file, absl::StrCat(getpid(), "\n"), 0644).has_value()) {
-    spdlog::warn("{}: cannot be written: {}", pid_file, std::strerror(errno));
-  }
-  absl::Cleanup remove_pid = [&] { unlink(pid_file.c_str()); };
+  const PidFile pid_file(socket);
   sd_notify(0, "READY=1");
   sigset_t signals;
   sigemptyset(&signals);

@@ -712,10 +712,15 @@ def main(mta):
     step("purge under traffic")
     if mta.name == "postfix":
         run("postsuper", "-H", "ALL")
+    os.makedirs("/run/deferd-notify", exist_ok=True)  # its unit would
+    shutil.chown("/run/deferd-notify", "deferd", "deferd")
+    notify = Daemon("/usr/sbin/deferd-notify", "/bin/true", user="deferd")
+    until(lambda: os.path.exists("/run/deferd-notify/notify.sock.pid"), "deferd-notify listens")
     sender = Sender(mta)
     gone = apt("purge", "deferd")
     print(gone.stdout[gone.stdout.find("Removing deferd"):])
-    deferd.process.wait(LIMIT)  # the removal has ended it
+    for one in (deferd, notify):
+        one.process.wait(LIMIT)  # the removal has ended it
     print(f"   {sender.end()} messages meanwhile")
     check(mta.send("web@shop.example", "ok@far.example")[0] == 250, "mail flows")
     before.check("the configuration is as it was")

@@ -177,11 +177,14 @@ batch = "1s"
         self.addCleanup(self.end)
         line = self.notify.stderr.readline()
         self.assertIn("listening", line)
+        with open(self.daemon.path("notify.sock.cmd.pid"), encoding="utf-8") as file:
+            self.assertEqual(int(file.read()), self.notify.pid)  # whom the package's removal ends
         self.daemon.wait_log("answers are checked")
 
     def end(self):
         self.notify.terminate()
         self.notify.wait(LIMIT)
+        self.assertFalse(os.path.exists(self.daemon.path("notify.sock.cmd.pid")))
         self.notify.stderr.close()
 
     def heard(self):
