@@ -589,6 +589,9 @@ int Main(int argc, char** argv) {
   if (!args.remote.url.empty() && !IsRemoteVerb(chosen) && NeedsDaemon(chosen)) {
     return FailUsage(absl::StrCat(chosen, ": works on the server itself only, without --url"));
   }
+  args.remote.waits = [](const std::string& text) {
+    std::fprintf(stderr, "deferctl: %s\n", text.c_str());
+  };
   args.ask = [&args](const std::string& verb_name, const Json& request, absl::Duration limit) {
     return args.remote.url.empty() ? CallDaemon(args.socket, verb_name, request, limit)
                                    : CallRemote(args.remote, verb_name, request, limit);

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "limiter/config/config.h"
 #include "policy/json_limits.h"
 #include "policy/text.h"
@@ -21,6 +22,11 @@ namespace deferd {
 namespace {
 
 constexpr size_t kMaxAnswer = size_t{1} << 28;
+constexpr absl::string_view kLatePath = "/api/v1/late/";
+constexpr absl::Duration kMargin = absl::Seconds(15);
+// Between two looks for a late result.
+constexpr absl::Duration kFirstPause = absl::Milliseconds(100), kLongestPause = absl::Seconds(5);
+constexpr absl::Duration kLateRead = absl::Seconds(45);
 
 struct Route {
   absl::string_view verb;
@@ -153,18 +159,66 @@ absl::Status NotReached(const std::string& url, CURLcode code, const char* detai
   }
 }
 
-absl::StatusOr<Json> ResultOf(const RemoteDaemon& daemon, long status, const std::string& verb,
-                              const std::string& answer) {
+struct Fetched {
+  long status = 0;
+  std::string body;
+};
+
+absl::StatusOr<Fetched> Fetch(const RemoteDaemon& daemon, const std::string& token,
+                              const RemoteRequest& request, absl::Duration limit) {
+  const std::unique_ptr<CURL, EndCurl> curl(curl_easy_init());
+  curl_slist* lines = nullptr;
+  for (const std::string& line :
+       {absl::StrCat("Authorization: Bearer ", token), std::string("Accept: application/json"),
+        std::string("Content-Type: application/json"), std::string("Expect:")}) {
+    lines = curl_slist_append(lines, line.c_str());
+  }
+  const std::unique_ptr<curl_slist, EndCurl> headers(lines);
+  if (curl == nullptr || headers == nullptr) return absl::UnavailableError("out of memory");
+  CURL* const c = curl.get();
+  const std::string url = absl::StrCat(absl::StripSuffix(daemon.url, "/"), request.path);
+  Fetched fetched;
+  char error[CURL_ERROR_SIZE] = {};
+  curl_easy_setopt(c, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);  // the token is for this server alone
+  curl_easy_setopt(c, CURLOPT_PROXY, "");
+  curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, static_cast<long>(absl::ToInt64Milliseconds(limit)));
+  curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers.get());
+  curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
+  curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, Take);
+  curl_easy_setopt(c, CURLOPT_WRITEDATA, &fetched.body);
+  if (!daemon.ca_file.empty()) {
+    curl_easy_setopt(c, CURLOPT_CAINFO, daemon.ca_file.c_str());
+    curl_easy_setopt(c, CURLOPT_CAPATH, nullptr);  // these authorities, and no others
+  }
+  if (request.method == "POST") {
+    curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+    curl_easy_setopt(c, CURLOPT_POSTFIELDS, request.body.c_str());
+  }
+  const CURLcode code = curl_easy_perform(c);
+  if (code != CURLE_OK) return NotReached(daemon.url, code, error);
+  curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &fetched.status);
+  return fetched;
+}
+
+absl::StatusOr<Json> JsonOf(const RemoteDaemon& daemon, const Fetched& fetched) {
   const JsonLimits limits = {
       .max_bytes = kMaxAnswer, .max_depth = 16, .max_values = std::numeric_limits<size_t>::max()};
-  const Json json = JsonWithinLimits(answer, limits)
-                        ? Json::parse(answer, nullptr, /*allow_exceptions=*/false)
-                        : Json(nullptr);
+  Json json = JsonWithinLimits(fetched.body, limits)
+                  ? Json::parse(fetched.body, nullptr, /*allow_exceptions=*/false)
+                  : Json(nullptr);
   if (json.is_null() || json.is_discarded()) {
     return absl::UnavailableError(
-        absl::StrCat(daemon.url, ": answered ", status,
+        absl::StrCat(daemon.url, ": answered ", fetched.status,
                      ", but not as deferd's API does; does the proxy pass on /api/v1/?"));
   }
+  return json;
+}
+
+absl::StatusOr<Json> ResultOf(const RemoteDaemon& daemon, long status, const std::string& verb,
+                              const Json& json) {
   const std::string detail = PrintableUtf8(Field(json, "detail"));
   switch (status) {
     case 200:
@@ -181,6 +235,46 @@ absl::StatusOr<Json> ResultOf(const RemoteDaemon& daemon, long status, const std
       return absl::FailedPreconditionError(
           absl::StrCat(daemon.url, ": ", detail.empty() ? absl::StrCat(status) : detail));
   }
+}
+
+// The address of a late result, below the server's; empty if it is none: the token goes nowhere
+// else.
+std::string LatePathOf(const Json& accepted) {
+  const std::string path = Field(accepted, "result");
+  absl::string_view id = path;
+  if (!absl::ConsumePrefix(&id, kLatePath) || id.empty()) return "";
+  const bool plain = std::all_of(id.begin(), id.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '=';
+  });
+  return plain ? path : "";
+}
+
+absl::StatusOr<Json> LateResult(const RemoteDaemon& daemon, const std::string& token,
+                                const std::string& verb, const std::string& path) {
+  const std::string where = absl::StrCat(absl::StripSuffix(daemon.url, "/"), path);
+  if (daemon.waits) {
+    daemon.waits(
+        absl::StrCat("this takes long and goes on; waiting for its result, which will be at ",
+                     where, " for an hour"));
+  }
+  const absl::Time end = absl::Now() + kLateLimit;
+  absl::Duration pause = kFirstPause;
+  while (absl::Now() < end) {
+    absl::SleepFor(pause);
+    pause = std::min(pause * 2, kLongestPause);
+    const absl::StatusOr<Fetched> fetched =
+        Fetch(daemon, token, {.method = "GET", .path = path, .body = ""}, kLateRead);
+    // What fails on the way, or is too busy, may go the next time.
+    if (!fetched.ok() || fetched->status == 429 || fetched->status >= 500) continue;
+    absl::StatusOr<Json> json = JsonOf(daemon, *fetched);
+    if (!json.ok()) return json.status();
+    if (fetched->status != 200) return ResultOf(daemon, fetched->status, verb, *json);
+    if (Field(*json, "status") == "running") continue;
+    return ResultOf(daemon, static_cast<long>(Number(*json, "code")), verb, At(*json, "result"));
+  }
+  return absl::UnavailableError(absl::StrCat(
+      daemon.url, ": it has not ended, or its result cannot be read; do not send it again: ", where,
+      " has its result for an hour, for this token, and deferd's log says how it ended"));
 }
 
 }  // namespace
@@ -235,42 +329,13 @@ absl::StatusOr<Json> CallRemote(const RemoteDaemon& daemon, const std::string& v
   absl::StatusOr<std::string> token = TokenOf(daemon.token_file);
   if (!token.ok()) return token.status();
 
-  const std::unique_ptr<CURL, EndCurl> curl(curl_easy_init());
-  curl_slist* lines = nullptr;
-  for (const std::string& line :
-       {absl::StrCat("Authorization: Bearer ", *token), std::string("Accept: application/json"),
-        std::string("Content-Type: application/json"), std::string("Expect:")}) {
-    lines = curl_slist_append(lines, line.c_str());
-  }
-  const std::unique_ptr<curl_slist, EndCurl> headers(lines);
-  if (curl == nullptr || headers == nullptr) return absl::UnavailableError("out of memory");
-  CURL* const c = curl.get();
-  const std::string url = absl::StrCat(absl::StripSuffix(daemon.url, "/"), request->path);
-  std::string answer;
-  char error[CURL_ERROR_SIZE] = {};
-  curl_easy_setopt(c, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);  // the token is for this server alone
-  curl_easy_setopt(c, CURLOPT_PROXY, "");
-  curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, static_cast<long>(absl::ToInt64Milliseconds(limit)));
-  curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers.get());
-  curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
-  curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, Take);
-  curl_easy_setopt(c, CURLOPT_WRITEDATA, &answer);
-  if (!daemon.ca_file.empty()) {
-    curl_easy_setopt(c, CURLOPT_CAINFO, daemon.ca_file.c_str());
-    curl_easy_setopt(c, CURLOPT_CAPATH, nullptr);  // these authorities, and no others
-  }
-  if (request->method == "POST") {
-    curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request->body.size()));
-    curl_easy_setopt(c, CURLOPT_POSTFIELDS, request->body.c_str());
-  }
-  const CURLcode code = curl_easy_perform(c);
-  if (code != CURLE_OK) return NotReached(daemon.url, code, error);
-  long status = 0;
-  curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-  return ResultOf(daemon, status, verb, answer);
+  const absl::StatusOr<Fetched> fetched = Fetch(daemon, *token, *request, limit + kMargin);
+  if (!fetched.ok()) return fetched.status();
+  absl::StatusOr<Json> json = JsonOf(daemon, *fetched);
+  if (!json.ok()) return json.status();
+  const std::string late = fetched->status == 202 ? LatePathOf(*json) : "";
+  return late.empty() ? ResultOf(daemon, fetched->status, verb, *json)
+                      : LateResult(daemon, *token, verb, late);
 }
 
 }  // namespace deferd

@@ -1,5 +1,8 @@
 // deferctl's calls to a deferd on another machine, by its HTTP API, with a token.
 //
+// An act that takes longer than the API waits is answered 202 with an address: its result is read
+// from there until it is known, for kLateLimit at most.
+//
 // A verb and its arguments, as the admin socket takes them, become a request to a resource of the
 // API; the answer is the same JSON. Arguments that say nothing ("", false, null) are left out: the
 // API refuses what it does not know. Blocking, with a time limit.
@@ -7,6 +10,7 @@
 #ifndef DEFERD_LIMITER_CTL_REMOTE_H_
 #define DEFERD_LIMITER_CTL_REMOTE_H_
 
+#include <functional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -20,7 +24,11 @@ struct RemoteDaemon {
   std::string url;         // "https://mail.example.net"; empty: none
   std::string token_file;  // its first line is the token
   std::string ca_file;     // who may have signed the certificate; empty: the system's authorities
+  // Told once, before it waits for a late result, where that will be; may be empty.
+  std::function<void(const std::string& text)> waits;
 };
+
+inline constexpr absl::Duration kLateLimit = absl::Minutes(10);
 
 struct RemoteRequest {
   std::string method;
@@ -34,7 +42,8 @@ bool IsRemoteVerb(absl::string_view verb);
 // InvalidArgument for what only the server itself answers.
 absl::StatusOr<RemoteRequest> RemoteRequestOf(const std::string& verb, const Json& args);
 
-// As CallDaemon. PermissionDenied: the token is unknown, or its role or domains do not allow this.
+// As CallDaemon; the API gets somewhat more than `limit`, so that it can answer that something
+// takes long. PermissionDenied: the token is unknown, or its role or domains do not allow this.
 absl::StatusOr<Json> CallRemote(const RemoteDaemon& daemon, const std::string& verb,
                                 const Json& args, absl::Duration limit);
 

@@ -1,9 +1,13 @@
 """The HTTP API as a panel uses it: tokens by deferctl, requests over the unix socket, the record of what was done."""
 
+import http.server
 import json
 import os
+import shutil
 import socket
 import stat
+import tempfile
+import threading
 import time
 import unittest
 
@@ -96,6 +100,69 @@ class ApiTest(ApiClient):
         self.assertIn("TLS failed", err)
         deferd.stop()
         self.assertIn("cannot be reached", remote("admin", "status")[2])
+
+    def test_deferctl_waits_for_a_late_result(self):
+        asked = []
+        answers = {"done": {"id": "x", "status": "done", "code": 200, "result": {"unblocked": True}},
+                   "failed": {"id": "x", "status": "failed", "code": 409,
+                              "result": {"status": 409, "detail": "nothing is blocked"}}}
+
+        class Slow(http.server.BaseHTTPRequestHandler):
+            def answer(self, code, body):
+                text = json.dumps(body).encode()
+                self.send_response(code)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                name = self.path.split("/")[4].split(".")[0]
+                address = "//other.example/late/x" if name == "elsewhere" else "/api/v1/late/" + name
+                self.answer(202, {"status": "running", "detail": "do not send it again", "result": address})
+
+            def do_GET(self):
+                asked.append((self.path, self.headers["Authorization"]))
+                name, times = self.path.rsplit("/", 1)[1], len(asked)
+                if times == 1:
+                    self.answer(200, {"id": "x", "status": "running"})
+                elif times == 2:
+                    self.answer(503, {"status": 503, "detail": "busy"})
+                else:
+                    self.answer(404 if name == "gone" else 200, answers.get(name, {"detail": "no result is kept here"}))
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        folder = tempfile.mkdtemp(prefix="deferd-late-")
+        self.addCleanup(shutil.rmtree, folder)
+        with open(os.path.join(folder, "token"), "w", encoding="utf-8") as file:
+            file.write("deferd_x\n")
+        url = f"http://127.0.0.1:{server.server_port}"
+
+        def unblock(subject):
+            asked.clear()
+            return run(DEFERCTL, "--url", url + "/", "--token-file", os.path.join(folder, "token"), "--json", "unblock",
+                       subject, "--reason", "x")
+
+        status, out, err = unblock("done.example")
+        self.assertEqual((status, json.loads(out)), (0, {"unblocked": True}))
+        self.assertIn(f"waiting for its result, which will be at {url}/api/v1/late/done for an hour", err)
+        self.assertEqual(asked, 3 * [("/api/v1/late/done", "Bearer deferd_x")])
+        status, out, err = unblock("failed.example")
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("nothing is blocked", err)
+        self.assertIn("no result is kept here", unblock("gone.example")[2])
+        # The token goes to no other address.
+        status, _, err = unblock("elsewhere.example")
+        self.assertEqual((status, asked), (1, []))
+        self.assertIn("do not send it again", err)
 
     def test_a_damaged_file_of_tokens_stops_the_api_alone(self):
         deferd = self.deferd(config=API)
