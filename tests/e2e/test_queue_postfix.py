@@ -115,6 +115,8 @@ class Held(PostfixTest):
         one, = self.daemon.json("queue", "bad.example")
         self.assertEqual((one["subject"], one["login"], one["recipients"]),
                          ("bad.example", "bob@bad.example", ["ann@far.example"]))
+        helper, = self.daemon.json("status")["queue"]["helpers"]
+        self.assertEqual(helper["postfix"], os.path.join(self.postfix.folder, "queue"))
         self.assertEqual(self.daemon.ctl("queue", "release", "bad.example")[1], "1 message released\n")
         until(lambda: self.accepted() == ["bob@bad.example"], "it goes out though its sender is blocked")
 
