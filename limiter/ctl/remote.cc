@@ -15,6 +15,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "limiter/config/config.h"
+#include "limiter/port/clock.h"
 #include "policy/json_limits.h"
 #include "policy/text.h"
 
@@ -257,9 +258,9 @@ absl::StatusOr<Json> LateResult(const RemoteDaemon& daemon, const std::string& t
         absl::StrCat("this takes long and goes on; waiting for its result, which will be at ",
                      where, " for an hour"));
   }
-  const absl::Time end = absl::Now() + kLateLimit;
+  const absl::Duration end = SystemClock().Elapsed() + kLateLimit;
   absl::Duration pause = kFirstPause;
-  while (absl::Now() < end) {
+  while (SystemClock().Elapsed() < end) {
     absl::SleepFor(pause);
     pause = std::min(pause * 2, kLongestPause);
     const absl::StatusOr<Fetched> fetched =
