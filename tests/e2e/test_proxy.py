@@ -206,7 +206,7 @@ class Behind:
                                          Authorization=f"Bearer {admin}")
         self.assertEqual((status, json.loads(text)["state"]), (200, "blocked"))
         self.assertEqual(headers["Content-Type"], "application/json")
-        status, headers, _ = self.ask("POST", "/api/v1/reload", "{}", Authorization=f"Bearer {admin}",
+        status, _, _ = self.ask("POST", "/api/v1/reload", "{}", Authorization=f"Bearer {admin}",
                                       Content_Type="application/json")
         self.assertEqual(status, 200)
 
