@@ -14,7 +14,7 @@ package) packages+=(dpkg-dev debhelper pandoc python3) ;;
 test)
   packages+=(libgtest-dev libgmock-dev python3 logrotate prometheus clang clang-format libclang-rt-14-dev
     redis-server redis-sentinel redis-tools openssl systemd systemd-journal-remote mmdebstrap debhelper
-    fakeroot lintian pandoc zsh fish chromium nginx-light)
+    fakeroot lintian pandoc zsh fish chromium libfaketime nginx-light)
   # Node from elsewhere brings its npm, and conflicts with Debian's.
   command -v npm >/dev/null || packages+=(npm)
   ;;

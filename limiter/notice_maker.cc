@@ -48,6 +48,7 @@ void NoticeMaker::OfCase(NoticeKind kind, const std::string& id, const Case& rec
                 {"counted", record.measure.Words()},
                 {"since", Utc(record.since)},
                 {"until", Utc(record.until)},
+                {"permanent", record.permanent()},
                 {"by", record.by},
                 {"reason", record.reason}};
   if (record.state == CaseState::kClosed) {

@@ -112,8 +112,8 @@ constexpr SchemaRow kSchemas[] = {
      "left_out: LeftOut|null, incidents?: Incident[], exempt: boolean, "
      "exemption: Exemption|null, hosted: boolean, policy_shadow: boolean, cleared_at: time|null, "
      "events: CaseEvent[], answers: Answers, stopped_by: Case[], parts: Case[], held: Held[], "
-     "held_problem: string|null, held_seen?: boolean, unchecked: string[], "
-     "unchecked_since: time|null"},
+     "held_problem: string|null, held_seen?: boolean, postfix_defers?: boolean, "
+     "unchecked: string[], unchecked_since: time|null, history?: object|null"},
     {"Check",
      "subject: string, verdict: string, text: string, unchecked: boolean, "
      "hold_limit_reached: boolean, causes: string[], age_seconds: number, source: string, "

@@ -9,6 +9,7 @@
 #include "exporter/console/page.h"
 #include "policy/fault.h"
 #include "policy/reply/reply_class.h"
+#include "policy/reply/reply_wrapping.h"
 
 namespace deferd {
 namespace {
@@ -74,8 +75,12 @@ void WriteDeliveries(Html* html, const Json& rows, absl::string_view caption, bo
     }
     table.Text(4, ReasonOfRow(one));
     const Html::Scope cell = table.Cell(5);
+    // What the server said comes first: the MTA's sentence around it is in the title.
     const std::string reply = Field(one, "reply");
-    html->PutAs("span", "reply", reply.empty() ? "–" : reply);
+    absl::string_view stage;
+    const absl::string_view said = WithoutWrapping(reply, &stage);
+    html->Put("span", said.empty() ? absl::string_view("–") : said,
+              {{"class", "reply"}, {"title", reply}});
   }
 }
 

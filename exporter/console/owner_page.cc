@@ -92,9 +92,12 @@ absl::StatusOr<Json> ReadWhy(const OwnerPage::Parts& parts, const OwnersCase& op
       parts.caller->Run(ResourceAt("GET", "/subjects/{subject}"), opened.record.subject.ToString(),
                         Json::object(), opened.token);
   if (!why.ok()) return why;
-  // Which of the administrators it was is not the owner's business.
+  // Which of the administrators it was, and what they noted for one another, is not the owner's
+  // business.
   const auto hide = [](Json* one) {
-    if (one->is_object() && Flag(*one, "manual")) (*one)["by"] = kOurPeople;
+    if (!one->is_object() || !Flag(*one, "manual")) return;
+    (*one)["by"] = kOurPeople;
+    (*one)["reason"] = "they know the reason";
   };
   hide(&(*why)["case"]);
   for (Json& one : (*why)["stopped_by"]) hide(&one);
@@ -171,11 +174,16 @@ HttpReply CasePage(const OwnerPage::Parts& parts, const std::string& link) {
   ShowTimesIn(absl::UTCTimeZone(), opened->now);
   const std::string subject = opened->record.subject.ToString();
   if (opened->closed()) {
+    const absl::StatusOr<Json> now = ReadWhy(parts, *opened);
+    const absl::string_view since =
+        !now.ok() ? "Your mail is accepted again, unless another case stops it."
+        : At(*now, "stopped_by").empty() ? "Your mail is accepted again."
+                                         : "Your mail was stopped again since, by another case; "
+                                           "its notice has a link of its own.";
     return PlainPage(200, subject, [&](Html* html) {
       html->Put("h1", absl::StrCat(subject, ": the block has ended"));
       html->Put("p", absl::StrCat("Case ", opened->record.id, " ended at ",
-                                  ZonedMinute(FormatUtc(opened->record.closed_at)),
-                                  ". Your mail is accepted again, unless another case stops it."));
+                                  ZonedMinute(FormatUtc(opened->record.closed_at)), ". ", since));
     });
   }
   const absl::StatusOr<Json> why = ReadWhy(parts, *opened);

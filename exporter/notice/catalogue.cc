@@ -24,6 +24,9 @@ const Catalogue kCatalogues[] = {
      .where = "Where",
      .held = "Held",
      .answer = "Answer",
+     .case_id = "Case",
+     .for_ever = "a person ends it",
+     .our_people = "the administrator of this server",
      .page = "Messages and reasons",
      .limit_text = "{bad} of {of} deliveries failed or were deferred ({percent}%); the limit is "
                    "{min_bad} that are at least {percent_limit}%",
@@ -65,6 +68,9 @@ const Catalogue kCatalogues[] = {
      .where = "Wo",
      .held = "Wartend",
      .answer = "Antwort",
+     .case_id = "Fall",
+     .for_ever = "jemand ihn beendet",
+     .our_people = "die Verwaltung dieses Mailservers",
      .page = "Nachrichten und Gründe",
      .limit_text =
          "{bad} von {of} Zustellungen schlugen fehl oder wurden verzögert ({percent} %); die "

@@ -22,6 +22,9 @@ struct Catalogue {
   absl::string_view language;                          // "en"
   std::array<absl::string_view, kNoticeKinds> titles;  // "{subject}: mail stopped"
   absl::string_view until, limit, who, what, fault, remedy, reason, server, where, held, answer;
+  absl::string_view case_id;
+  absl::string_view for_ever;     // of a block without an end
+  absl::string_view our_people;   // to the owner, in place of a person's name
   absl::string_view page;         // the owner's page
   absl::string_view limit_text;   // "{bad} of {of} deliveries failed or were deferred ({percent}%)"
   absl::string_view count_text;   // of a rule without a share: "{bad} {counted}; ..."

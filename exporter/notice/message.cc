@@ -147,7 +147,7 @@ void AddDigest(const Json& facts, const Catalogue& words, NoticeMessage* message
 }  // namespace
 
 NoticeMessage MessageOf(const Notice& notice, const Json& why, int folded,
-                        absl::string_view language) {
+                        absl::string_view language, NoticeReader reader) {
   const Catalogue& words = CatalogueOf(language);
   const Json facts = FactsOf(notice);
   NoticeMessage message;
@@ -161,10 +161,12 @@ NoticeMessage MessageOf(const Notice& notice, const Json& why, int folded,
     if (!text.empty()) message.lines.emplace_back(std::string(label), Clean(text));
   };
   const bool manual = Flag(facts, "manual");
+  const bool ended = notice.kind == NoticeKind::kUnblocked;
   if (notice.kind == NoticeKind::kBlocked || notice.kind == NoticeKind::kExtended) {
-    add(words.until, Field(facts, "until"));
+    add(words.until,
+        Flag(facts, "permanent") ? std::string(words.for_ever) : Field(facts, "until"));
   }
-  if (facts.contains("min_bad") && !manual) {
+  if (facts.contains("min_bad") && !manual && !ended) {
     std::map<std::string, std::string> values;
     for (const char* name : {"bad", "of", "percent", "min_bad", "percent_limit"}) {
       values[name] = absl::StrCat(Number(facts, name));
@@ -173,14 +175,16 @@ NoticeMessage MessageOf(const Notice& notice, const Json& why, int folded,
     const bool share = Field(facts, "measure") == "bad" && Number(facts, "percent_limit") > 0;
     add(words.limit, Fill(share ? words.limit_text : words.count_text, values));
   }
-  if (manual) {
-    add(words.who, Field(facts, "by"));
-    add(words.reason, Field(facts, "reason"));
+  if (reader == NoticeReader::kOwner) {
+    if (manual && !ended) add(words.who, std::string(words.our_people));
+  } else if (manual || ended) {
+    add(words.who, Field(facts, ended ? "ended_by" : "by"));
+    add(words.reason, Field(facts, ended ? "ended_reason" : "reason"));
   }
   if (why.is_object() && !manual) AddWhy(why, words, &message);
   add(words.where, Field(facts, "where"));
   add(words.answer, Field(facts, "reply"));
-  add(words.reason, Field(facts, "ended_reason"));
+  add(words.case_id, Field(facts, "case"));
   add(words.what, Field(facts, "what"));
   add(words.remedy, std::string(Translated(words, Field(facts, "remedy"))));
   if (notice.kind == NoticeKind::kDigest) AddDigest(facts, words, &message);

@@ -29,10 +29,13 @@ struct NoticeMessage {
   std::string secret;  // and its secret
 };
 
+// What administrators note for one another is not for whoever is blocked.
+enum class NoticeReader { kOperator, kOwner };
+
 // One notice with what is known of it. `why`: as WhyJson gives it; null if it is about no sender.
 // `folded`: how many further notices of the same thread it stands for.
 NoticeMessage MessageOf(const Notice& notice, const Json& why, int folded,
-                        absl::string_view language);
+                        absl::string_view language, NoticeReader reader = NoticeReader::kOperator);
 
 // Many notices in one message: a line each, at most kStormLines of them.
 inline constexpr size_t kStormLines = 50;

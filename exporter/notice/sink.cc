@@ -56,7 +56,8 @@ class MailSink : public Sink {
       NoticeMessage message =
           one_thread
               ? MessageOf(newest, newest.subject.empty() ? Json() : parts_.why(newest.subject),
-                          static_cast<int>(notices.size()) - 1, language)
+                          static_cast<int>(notices.size()) - 1, language,
+                          config_.ToOwner() ? NoticeReader::kOwner : NoticeReader::kOperator)
               : StormMessage(notices, language);
       if (one_thread && config_.ToOwner() && parts_.link) {
         const auto known = config_.owners.find(newest.domain);

@@ -60,10 +60,11 @@ bool HasWholeCase(const OwnerEvidenceParts& parts, const Case& record) {
 // Whether other nodes may have got answers that are not known here.
 bool OthersMayKnowMore(const OwnerEvidenceParts& parts, const Case& record,
                        const SubjectReport& report, absl::Time now) {
-  // They tell only counts, of the last window.
+  // They tell only counts, of the last window. Where the subject's mail went out at all, answers
+  // that do not count, as about spam from that server, are known there alone.
   if (record.rev > 0 && now - record.since > report.window) return true;
   const auto elsewhere = [&](const auto& one) {
-    return one.first != parts.node && one.second.bad() > 0;
+    return one.first != parts.node && !one.second.nothing();
   };
   return std::any_of(report.counts_by_node.begin(), report.counts_by_node.end(), elsewhere);
 }

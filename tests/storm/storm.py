@@ -3,17 +3,19 @@
 
 One node follows a real Exim, the other a real Postfix; both share a Redis with a replica and three
 sentinels. Mail flows all the time to a server of ours, which remembers what it answered to whom: the
-truth. Meanwhile deferd is killed, its disk fills, Redis is killed, stopped, emptied, demoted, filled
-and failed over, Exim's log rotates, policies are read again, and a person blocks and unblocks. In the
-end both nodes must count what the truth says, and know each last order of the person. The report says
-so in numbers, and how long questions took. Bounded by time and by the numbers of faults. Not tried
-here: steps of the clock, which are every process's.
+truth. Meanwhile deferd is killed, its disk fills, its clock is set, Redis is killed, stopped, emptied,
+demoted, filled and failed over, Exim's log rotates, policies are read again, and a person blocks and
+unblocks. In the end both nodes must count what the truth says, and know each last order of the person.
+The report says so in numbers, and how long questions took. Bounded by time and by the numbers of
+faults. The clock of a node of ours is set with libfaketime, where that is installed: by less than the
+five minutes that the mail server's clock, which stays right, may be ahead of it.
 
     tests/storm/run.sh [--seconds 120] [--kills 1000] [--faults 200] [--seed 1] [--report FILE]
 """
 
 import argparse
 import collections
+import glob
 import json
 import os
 import random
@@ -21,6 +23,7 @@ import resource
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -63,6 +66,25 @@ class Truth:
                 sums[domain][outcome] += 1
         return {domain: {name: one[name] for name in ("delivered", "deferred", "failed")}
                 for domain, one in sums.items()}
+
+
+class Clock:
+    """The time of day that a daemon sees; the time that passes is the machine's."""
+
+    library = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
+
+    def __init__(self):
+        self.file = tempfile.NamedTemporaryFile("w", prefix="deferd-clock-", encoding="utf-8")
+        os.chmod(self.file.name, 0o644)
+        self.set(0)
+
+    def set(self, seconds):
+        """So far it is ahead; negative: behind. Written in place and at once: it is read all the time."""
+        os.pwrite(self.file.fileno(), f"{seconds:+08d}s\n".encode(), 0)
+
+    def env(self):
+        return {"LD_PRELOAD": self.library, "FAKETIME_TIMESTAMP_FILE": self.file.name,
+                "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 class Cluster:
@@ -122,6 +144,11 @@ class Storm:
         self.postfix = PostfixTest()
         self.postfix.begin(policy=POLICY, config=shared)
         self.nodes = [self.exim.daemon, self.postfix.daemon]
+        self.clocks = [Clock() for _ in self.nodes] if Clock.library else []
+        for node, clock in zip(self.nodes, self.clocks):
+            node.stop()
+            node.env = clock.env()
+            node.start()
         self.asked_at = self.nodes[0].hook
         self.orders = {}  # domain: "block" or "unblock", the last one that was carried out
         for mta in (self.exim, self.postfix):
@@ -278,6 +305,10 @@ class Storm:
             resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, limit)
         self.done["full disks"] += 1
 
+    def set_clock(self):
+        self.random.choice(self.clocks).set(self.random.randint(-240, 240))
+        self.done["steps of a clock"] += 1
+
     def rotate(self):
         """Exim opens its log anew for each message, so a rename is a rotation."""
         path = self.exim.log_path
@@ -308,7 +339,8 @@ class Storm:
         try:
             while time.monotonic() < limit and (self.done["kills of deferd"] < self.options.kills or
                                                 self.done["faults of Redis"] < self.options.faults):
-                what = self.random.choices(["kill", "redis", "disk", "rotate", "reload"], [60, 20, 4, 4, 4])[0]
+                what = self.random.choices(["kill", "redis", "disk", "rotate", "reload", "clock"],
+                                           [60, 20, 4, 4, 4, 4 if self.clocks else 0])[0]
                 if what == "kill" and self.done["kills of deferd"] < self.options.kills:
                     self.kill_node()
                 elif what == "redis" and self.done["faults of Redis"] < self.options.faults:
@@ -320,6 +352,8 @@ class Storm:
                     self.fill_disk()
                 elif what == "rotate":
                     self.rotate()
+                elif what == "clock":
+                    self.set_clock()
                 else:
                     self.reload()
                 time.sleep(self.random.random() * 0.2)
@@ -329,6 +363,8 @@ class Storm:
             for worker in workers:
                 worker.join()
             self.cluster.heal()
+            for clock in self.clocks:
+                clock.set(0)
         self.compare()
 
     def counted(self, node):
@@ -370,6 +406,8 @@ class Storm:
         lines = [f"seed {self.options.seed}, {self.took / 60:.0f} minutes",
                  f"{len(self.truth.last)} recipients of {len(DOMAINS)} domains, on two nodes"]
         lines += [f"{number} {name}" for name, number in sorted(self.done.items())]
+        if not self.clocks:
+            lines += ["no clock was set: libfaketime is not installed"]
         lines += [f"{len(asked)} questions answered, p50 {asked[len(asked) // 2] * 1e3:.2f} ms, "
                   f"p99 {asked[len(asked) * 99 // 100] * 1e3:.2f} ms, longest {asked[-1] * 1e3:.1f} ms; "
                   f"{self.slow['refused']} while the node was down"]

@@ -274,7 +274,7 @@ TEST_F(TokenBookTest, TheVerbAddsListsAndRevokes) {
 TEST_F(TokenBookTest, ADomainWithoutADotIsAMistake) {
   EXPECT_THAT(
       Add("reseller", TokenRole::kSupport, {"shop.example", "shop"}),
-      StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("\"shop\" has no dot")));
+      StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("'shop' has no dot")));
   EXPECT_THAT(Add("literal", TokenRole::kSupport, {"[192.0.2.1]"}), IsOk());
 }
 

@@ -197,6 +197,40 @@ TEST(NoticeMessageTest, TheDigestListsWhatHappenedAndComparesWithAWeekBefore) {
               Contains(Pair("Angehalten", "a.example, b.example und 3 weitere")));
 }
 
+// What administrators note for one another, and who of them it was, is not for whoever is blocked.
+TEST(NoticeMessageTest, AnOwnerReadsNoNamesAndNotesOfAdministrators) {
+  Notice notice = Blocked();
+  notice.facts = Dump({{"case", "n1-1-7"},
+                       {"manual", true},
+                       {"permanent", true},
+                       {"min_bad", 0},
+                       {"until", "2126-11-29T01:00:00Z"},
+                       {"by", "token:admin1"},
+                       {"reason", "abuse 4711, Mrs. Smith"},
+                       {"ended_by", "root"},
+                       {"ended_reason", "she paid"}});
+  for (NoticeKind kind : {NoticeKind::kBlocked, NoticeKind::kUnblocked}) {
+    notice.kind = kind;
+    const bool ended = kind == NoticeKind::kUnblocked;
+    for (const char* language : {"en", "de"}) {
+      std::string all;
+      for (const auto& [label, text] :
+           MessageOf(notice, Json(), 0, language, NoticeReader::kOwner).lines) {
+        absl::StrAppend(&all, label, ": ", text, "\n");
+      }
+      for (const char* secret : {"admin1", "4711", "root", "paid"}) {
+        EXPECT_THAT(all, Not(HasSubstr(secret))) << language;
+      }
+      EXPECT_THAT(all, HasSubstr("n1-1-7"));
+      EXPECT_THAT(all, Not(HasSubstr("2126")));
+    }
+    const NoticeMessage operators = MessageOf(notice, Json(), 0, "en");
+    EXPECT_THAT(operators.lines, Contains(Pair("Who", ended ? "root" : "token:admin1")));
+    EXPECT_THAT(operators.lines,
+                Contains(Pair("Reason", ended ? "she paid" : "abuse 4711, Mrs. Smith")));
+  }
+}
+
 TEST(NoticeMessageTest, NobodyGuessesAMessageId) {
   MailFrame frame = {.from = "", .to = "o@x.example", .host = "mx.example", .language = "en"};
   Notice first = Blocked(), second = Blocked();
