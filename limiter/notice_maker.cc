@@ -53,6 +53,7 @@ void NoticeMaker::OfCase(NoticeKind kind, const std::string& id, const Case& rec
                 {"reason", record.reason}};
   if (record.state == CaseState::kClosed) {
     facts["ended_by"] = CloserOf(record);
+    facts["ended_by_person"] = record.ending == Ending::kPerson;
     facts["ended_reason"] = record.closed_reason;
   }
   outbox_->Add({.id = id,

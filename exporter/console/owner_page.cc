@@ -92,12 +92,9 @@ absl::StatusOr<Json> ReadWhy(const OwnerPage::Parts& parts, const OwnersCase& op
       parts.caller->Run(ResourceAt("GET", "/subjects/{subject}"), opened.record.subject.ToString(),
                         Json::object(), opened.token);
   if (!why.ok()) return why;
-  // Which of the administrators it was, and what they noted for one another, is not the owner's
-  // business.
+  // Which of the administrators it was is not the owner's business.
   const auto hide = [](Json* one) {
-    if (!one->is_object() || !Flag(*one, "manual")) return;
-    (*one)["by"] = kOurPeople;
-    (*one)["reason"] = "they know the reason";
+    if (one->is_object() && Flag(*one, "manual")) (*one)["by"] = kOurPeople;
   };
   hide(&(*why)["case"]);
   for (Json& one : (*why)["stopped_by"]) hide(&one);

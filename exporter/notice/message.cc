@@ -175,10 +175,11 @@ NoticeMessage MessageOf(const Notice& notice, const Json& why, int folded,
     const bool share = Field(facts, "measure") == "bad" && Number(facts, "percent_limit") > 0;
     add(words.limit, Fill(share ? words.limit_text : words.count_text, values));
   }
-  if (reader == NoticeReader::kOwner) {
-    if (manual && !ended) add(words.who, std::string(words.our_people));
-  } else if (manual || ended) {
-    add(words.who, Field(facts, ended ? "ended_by" : "by"));
+  if (manual || ended) {
+    const bool person = ended ? Flag(facts, "ended_by_person") : manual;
+    const std::string by = Field(facts, ended ? "ended_by" : "by");
+    const bool hidden = reader == NoticeReader::kOwner && by != "owner";
+    if (person) add(words.who, hidden ? std::string(words.our_people) : by);
     add(words.reason, Field(facts, ended ? "ended_reason" : "reason"));
   }
   if (why.is_object() && !manual) AddWhy(why, words, &message);

@@ -29,7 +29,7 @@ struct NoticeMessage {
   std::string secret;  // and its secret
 };
 
-// What administrators note for one another is not for whoever is blocked.
+// An owner does not read which of the administrators it was.
 enum class NoticeReader { kOperator, kOwner };
 
 // One notice with what is known of it. `why`: as WhyJson gives it; null if it is about no sender.

@@ -441,10 +441,12 @@ int Main(int argc, char** argv) {
       ->required();
   block->add_option("--for", args.duration, "duration: 30m, 2h, 7d; ever: until it is unblocked")
       ->required();
-  block->add_option("--reason", args.reason, "recorded with the block")->required();
+  block->add_option("--reason", args.reason, "recorded with the block; owners read it in notices")
+      ->required();
   CLI::App* unblock = verb(&app, "unblock", "end a block and start counting again", RunUnblock);
   unblock->add_option("SUBJECT", args.subject, kSubjectHelp)->required();
-  unblock->add_option("--reason", args.reason, "recorded with the unblock");
+  unblock->add_option("--reason", args.reason,
+                      "recorded with the unblock; owners read it in notices");
   CLI::Option* release =
       unblock->add_flag("--release", args.release, "release all mail that is held for the subject");
   unblock->add_flag("--keep", args.keep, "keep the mail held until queue release or discard")

@@ -199,6 +199,7 @@ class Behind:
         admin = self.token("panel", "--role", "admin")
         self.assertEqual(self.ask("GET", "/api/v1/status")[0], 401)
         path = self.write("token", admin + "\n")
+        os.chmod(path, 0o600)
         status, out, err = run(DEFERCTL, "--url", f"https://{self.host}", "--token-file", path, "--ca-file", self.ca,
                                "block", "bob@shop.example", "--for", "1h", "--reason", "a test")
         self.assertEqual((status, err), (0, ""), out)

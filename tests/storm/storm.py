@@ -340,7 +340,7 @@ class Storm:
             while time.monotonic() < limit and (self.done["kills of deferd"] < self.options.kills or
                                                 self.done["faults of Redis"] < self.options.faults):
                 what = self.random.choices(["kill", "redis", "disk", "rotate", "reload", "clock"],
-                                           [60, 20, 4, 4, 4, 4 if self.clocks else 0])[0]
+                                           [60, 20, 4, 4, 4, 12 if self.clocks else 0])[0]
                 if what == "kill" and self.done["kills of deferd"] < self.options.kills:
                     self.kill_node()
                 elif what == "redis" and self.done["faults of Redis"] < self.options.faults:
