@@ -60,8 +60,12 @@ void LimiterParts::ReadClock() {
   if (rows == nullptr || clock->Elapsed() - before > absl::Seconds(1)) return;
   const absl::Duration lead = batch_clock - absl::UnixEpoch() - before;
   const absl::Duration set = lead - std::exchange(clock_lead, lead);
-  if (absl::AbsDuration(set) < kSet || !rows->measured()) return;
-  SetClockOffset(rows->measured_offset() - set, /*exact=*/true);
+  if (absl::AbsDuration(set) < kSet) return;
+  if (rows->measured()) {
+    SetClockOffset(rows->measured_offset() - set, /*exact=*/true);
+  } else {
+    shared_cases->ClockSet(set);
+  }
 }
 
 void LimiterParts::ShareSubject(const Subject& subject) {

@@ -93,6 +93,12 @@ void CaseExchange::SetOffset(absl::Duration offset) {
   measured_ = true;
 }
 
+void CaseExchange::ClockSet(absl::Duration by) {
+  for (auto& [name, known] : known_) {
+    if (!known.measured) Move(&known.record, by);
+  }
+}
+
 void CaseExchange::Stamp(CaseChange change, absl::Time now, Case* record) {
   // Over before it was found: nothing that others must know, but for a person's order.
   if (record->history && !record->manual && change != CaseChange::kUnblocked) return;

@@ -51,6 +51,8 @@ class CaseExchange {
   // The store's clock is now `offset` ahead of this one, because that was measured or because this
   // one was set. What the records' times are by the store's clock does not change.
   void SetOffset(absl::Duration offset);
+  // This clock was set by so much before the first measurement.
+  void ClockSet(absl::Duration by);
   // Gives a change that this node makes the next revision, before anybody sees it. `now`: the
   // clock.
   void Stamp(CaseChange change, absl::Time now, Case* record);

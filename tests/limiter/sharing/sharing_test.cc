@@ -637,6 +637,10 @@ TEST(Sharing, ThePersonsLastOrderHoldsWhateverClocksAreSetTo) {
         ahead[at] += set;
       }
       if (below(5) == 0) node.Start();
+      if (below(4) == 0) {  // before a run's first measurement, too
+        nodes.server_.SetTrouble(SharedTrouble::kGone);
+        nodes.Sync();
+      }
       if (below(2) == 0) {
         if (blocked) {
           ASSERT_THAT(node.Unblock(kBad), IsOk());
@@ -645,6 +649,12 @@ TEST(Sharing, ThePersonsLastOrderHoldsWhateverClocksAreSetTo) {
         }
         blocked = !blocked;
       }
+      if (below(3) == 0) {
+        const absl::Duration again = absl::Seconds(below(481) - 240) - ahead[at];
+        node.clock_.Step(again);
+        ahead[at] += again;
+      }
+      nodes.server_.SetTrouble(SharedTrouble::kNone);
       nodes.Advance(absl::Milliseconds(below(3000)));
       nodes.Sync();
       for (size_t other = 0; other < 3; ++other) {
