@@ -306,7 +306,16 @@ class Storm:
         self.done["full disks"] += 1
 
     def set_clock(self):
-        self.random.choice(self.clocks).set(self.random.randint(-240, 240))
+        """The next fault comes when the node has seen it: a node that is killed before, and cannot
+        reach Redis after its start, cannot know by how much its clock was set (the manual's limits)."""
+        node, clock = self.random.choice(list(zip(self.nodes, self.clocks)))
+        ahead = self.random.randint(-240, 240)
+        clock.set(ahead)
+        try:
+            until(lambda: abs(node.json("status")["shared"]["offset_seconds"] + ahead) <= 2, "noticed", WAIT)
+        except AssertionError as error:
+            self.wrong.append(f"{node.folder} has not noticed that its clock was set: {error}")
+        time.sleep(1)  # it is saved with the next counts
         self.done["steps of a clock"] += 1
 
     def rotate(self):
