@@ -120,7 +120,7 @@ absl::Status RunningDaemon::OpenHook() {
     if (deferred) {
       Refusal refusal = found.cause->ToRefusal();
       refusal.deferred = true;
-      found.text = RefusalText(*limiter_.settings().policy, refusal, found.verdict);
+      found.text = RefusalText(*gate_.settings().policy, refusal, found.verdict);
     }
     // Until the queue is read, the answer counts as one held message.
     if (queue_ != nullptr && found.verdict == Verdict::kHold && !deferred &&

@@ -47,6 +47,7 @@ class Gate {
        const HeldMail* held = nullptr, const SureCases* sure = nullptr);
 
   void SetSettings(Settings settings);
+  Settings settings() const;
 
   // The strictest answer of all subjects that the identity is charged to. `id`: the message's, if
   // it has one already.
@@ -60,7 +61,6 @@ class Gate {
   std::optional<Case> HeldBy(absl::Span<const Charged> charged, Source source) const;
 
  private:
-  Settings settings() const;
   GateAnswer Judge(const Settings& settings, absl::Span<const Charged> charged,
                    Source source) const;
   // The narrowest exemption in force.

@@ -63,11 +63,11 @@ void KeepJudgement(const Case& mine, Case* theirs) {
 
 bool IsOpen(const Case& record) { return record.state != CaseState::kClosed; }
 
-// When a person who knew `known` decided, `now` by this clock: later than what was known, whatever
-// the clocks say.
+// When a person who knew `known` decided, `now` by this clock: later than what was known, unless
+// that is of a time that no other node takes.
 absl::Time DecidedAt(const Case& known, absl::Time now) {
   const absl::Time before = StandingOf(known).decided_at.value_or(absl::InfinitePast());
-  return std::max(now, before + absl::Milliseconds(1));
+  return before > now + kAhead ? now : std::max(now, before + absl::Milliseconds(1));
 }
 
 // Their word that `record`, a person's too, contradicts.
@@ -87,7 +87,12 @@ void CaseExchange::SetOffset(absl::Duration offset) {
   if (measured_ && offset_ == offset) return;
   const absl::Duration by = offset_.value_or(offset) - offset;
   for (auto& [name, known] : known_) {
-    if (std::exchange(known.measured, true)) Move(&known.record, by);
+    if (std::exchange(known.measured, true)) {
+      Move(&known.record, by);
+    } else if (known.decided_measured && known.record.decided_at.has_value()) {
+      *known.record.decided_at += by;
+    }
+    known.decided_measured = true;
   }
   offset_ = offset;
   measured_ = true;
@@ -95,7 +100,10 @@ void CaseExchange::SetOffset(absl::Duration offset) {
 
 void CaseExchange::ClockSet(absl::Duration by) {
   for (auto& [name, known] : known_) {
-    if (!known.measured) Move(&known.record, by);
+    if (known.measured) continue;
+    const std::optional<absl::Time> decided = known.record.decided_at;
+    Move(&known.record, by);
+    if (known.decided_measured) known.record.decided_at = decided;
   }
 }
 
@@ -117,8 +125,9 @@ void CaseExchange::Stamp(CaseChange change, absl::Time now, Case* record) {
   record->overruled.reset();
   // Before the first measurement a clock that was set while this node was down shows only in a
   // decision that would be earlier than what it was made in knowledge of.
-  known.measured = measured_ || (offset_.has_value() && record->decided_at > now);
-  record->clock_offset = known.measured ? offset_ : std::nullopt;
+  known.measured = measured_;
+  known.decided_measured = measured_ || (offset_.has_value() && record->decided_at > now);
+  record->clock_offset = measured_ ? offset_ : std::nullopt;
   known.person = by_person || (known.person && (known.waits || known.unsaved));
   // One that was over when it was found is not known before something extends it.
   known.announce =
@@ -149,7 +158,7 @@ void CaseExchange::Restore(const std::vector<Case>& cases, std::optional<absl::D
     known = record;
     known.rev = std::max<int64_t>(1, known.rev);
     // One that was written before the first measurement of its run belongs to that.
-    entry.measured = offset.has_value();
+    entry.measured = entry.decided_measured = offset.has_value();
     if (entry.measured) Move(&known, record.clock_offset.value_or(*offset) - *offset);
   }
 }
@@ -302,7 +311,7 @@ Adoption CaseExchange::Adopt(const Name& name, Case theirs) {
       IsOpen(theirs) || IsOpen(known.record) || known.record.id != theirs.id || mine.has_value();
   known = {};
   known.record = theirs;
-  known.measured = true;
+  known.measured = known.decided_measured = true;
   known.seen = seen;
   known.waits = add;
   adoption.record = std::move(theirs);

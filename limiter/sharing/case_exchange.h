@@ -96,7 +96,9 @@ class CaseExchange {
  private:
   struct Known {
     Case record;
-    bool measured = false;  // its times and `offset_` belong together; false: to the next offset
+    // Its times, and the time of the decision, belong to `offset_`; false: to the next one.
+    bool measured = false;
+    bool decided_measured = false;
     bool unsaved = false;   // not in the local store yet, so not to be put yet
     bool waits = false;     // to be put
     bool person = false;    // a person's decision, which is put on top of any shared record

@@ -136,7 +136,7 @@ class OwnersOfTwoNodesTest(OwnerDaemonTest):
     def release(self, daemon, path):
         """(status, page) of the form that the page has, or would have."""
         page = until(lambda: (lambda text: 'name="secret"' in text and text)(self.ask(daemon, path)[1]),
-                     "the owner may release")
+                     "the owner may release", every=2)
         secret = re.search(r'name="secret" value="([^"]+)"', page).group(1)
         return self.ask(daemon, path, f"secret={secret}")
 
@@ -147,8 +147,9 @@ class OwnersOfTwoNodesTest(OwnerDaemonTest):
         one, two = self.nodes()
         self.full(one, "full")
         path = self.link(one)
-        until(lambda: 'name="secret"' in self.ask(one, path)[1], "the owner may release")
-        secret = re.search(r'name="secret" value="([^"]+)"', self.ask(one, path)[1]).group(1)
+        page = until(lambda: (lambda text: 'name="secret"' in text and text)(self.ask(one, path)[1]),
+                     "the owner may release", every=2)
+        secret = re.search(r'name="secret" value="([^"]+)"', page).group(1)
         self.full(two, "later", times=1)
         until(lambda: self.counted(two) == 6, "the other node has counted it")
         until(lambda: self.counted(one) == 6, "and this one knows")

@@ -98,7 +98,7 @@ TEST_F(BackupTest, IsForNobodyElseAndNeverOverwrites) {
 
 TEST_F(BackupTest, TokensAndTheKeyOfOwnersLinksCome) {
   auto store = Filled(from_.path(), 1);
-  const std::string key("k\0ey\xff of owners' links, with any bytes", 40);
+  const std::string key = absl::StrCat(absl::string_view("k\0ey\xff", 5), " of owners' links");
   std::ofstream(from_.File("tokens.json")) << "{\"tokens\": []}";
   std::ofstream(from_.File("owner-links.key"), std::ios::binary) << key;
   std::ofstream(from_.File("policy.toml")) << "x";
