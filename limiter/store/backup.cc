@@ -154,7 +154,8 @@ absl::StatusOr<std::vector<StateFile>> ReadFiles(Database* db) {
       db->Prepare("SELECT bytes FROM deferd_backup_file WHERE name = ?");
   if (!read.ok()) return read.status();
   for (const char* name : kBackupFiles) {
-    read->Bind(std::string(name));
+    const std::string key = name;
+    read->Bind(key);
     absl::StatusOr<bool> row = read->Step();
     if (!row.ok()) return row.status();
     if (*row) files.push_back({name, std::string(read->Text(0))});

@@ -36,7 +36,8 @@ class Statement {
  public:
   // Starts over with these parameters, which must live until the last Step.
   template <typename... Args>
-  void Bind(const Args&... args) {
+  void Bind(Args&&... args) {
+    static_assert((!std::is_same_v<Args, std::string> && ...), "a text ends before it is read");
     Reset();
     int index = 0;
     (BindOne(++index, args), ...);
