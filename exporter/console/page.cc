@@ -141,7 +141,7 @@ HttpReply PageReply(const Visitor& visitor, absl::string_view here, absl::string
     html.Text(absl::StrCat("Times in ", PageZone(), ". As of "));
     WriteTime(&html, FormatUtc(absl::FromUnixSeconds(absl::ToUnixSeconds(visitor.now))));
   }
-  return HtmlReply(refused.empty() ? 200 : 403, &html);
+  return HtmlReply(200, &html);  // a browser reports any other as an error of the page
 }
 
 HttpReply BarePage(int code, absl::string_view title, absl::FunctionRef<void(Html*)> content) {

@@ -282,14 +282,12 @@ void WriteNear(Html* html, const Json& why) {
 
 HttpReply SubjectPage(const Visitor& visitor, const Form& form) {
   const std::string name(absl::StripAsciiWhitespace(form.Get("name")));
-  absl::Status status;
-  HttpReply reply = PageReply(visitor, "/", name.empty() ? "Subject" : name, [&](Html* html) {
+  return PageReply(visitor, "/", name.empty() ? "Subject" : name, [&](Html* html) {
     if (!form.Get("done").empty()) WriteDone(html);
     const absl::StatusOr<Json> why = visitor.Get("/subjects/{subject}", {{"history", true}}, name);
     if (!why.ok()) {
-      status = why.status();
       html->Put("h1", "Subject");
-      WriteProblem(html, status);
+      WriteProblem(html, why.status());
       return;
     }
     const std::string subject = Field(*why, "subject");
@@ -308,9 +306,6 @@ HttpReply SubjectPage(const Visitor& visitor, const Form& form) {
     WriteMessages(html, visitor, subject);
     WriteEvents(html, *why);
   });
-  if (absl::IsPermissionDenied(status)) reply.code = 403, reply.reason = "Forbidden";
-  if (absl::IsNotFound(status)) reply.code = 404, reply.reason = "Not Found";
-  return reply;
 }
 
 }  // namespace deferd
