@@ -152,9 +152,10 @@ class RunningDaemon : public Daemon {
   bool SetNoticeSinks(const std::vector<NoticeSink>& sinks)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(reload_mutex_);
   bool IsOwnMail(const Question& question) const;
-  // Nobody would release what the Postfix at this door holds, so it is told to defer instead.
+  // The deferd-queue that would release what the Postfix at this door holds does not answer, so it
+  // is told to defer instead. Without a [queue] held mail is the operator's to release.
   bool PostfixDefers(const std::string& door) const {
-    return queue_ == nullptr || !queue_->helpers().ReleasesPostfix(door, postfix_doors_);
+    return queue_ != nullptr && !queue_->helpers().ReleasesPostfix(door, postfix_doors_);
   }
   void FollowLogs();
   void Run() override;

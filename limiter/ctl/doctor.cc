@@ -265,11 +265,8 @@ void LookAtQueue(const Json& status, DoctorReport* report) {
   const auto queue = status.find("queue");
   if (queue == status.end() || !queue->is_object()) {
     report->Note(
-        absl::StrCat("deferd does not see the mail queue: what is queued of a blocked sender goes "
-                     "out, and what a mail server holds is released by nobody",
-                     DoorsOf(status, "postfix").empty()
-                         ? ""
-                         : "; Postfix therefore defers new mail that it would hold (450)"),
+        "deferd does not see the mail queue: what is queued of a blocked sender goes out, and what "
+        "a mail server holds is released by nobody",
         "install and start deferd-queue; then deferctl setup exim, or postfix, names its socket");
     return;
   }

@@ -70,13 +70,6 @@ SetupServer PostfixServer(SetupMachine* machine, const SetupArguments& args) {
               [postfix](const Config& config, SetupPlan* plan) {
                 const bool held = PathExists(kQueueHelperSocket) &&
                                   PathExists("/var/lib/deferd-queue/senders.db");
-                if (config.queue_helpers.empty()) {
-                  plan->notes.push_back(
-                      "deferd-queue is not here, and only deferd-queue releases mail on hold: "
-                      "deferd has Postfix defer a blocked sender's mail (450), and the client "
-                      "keeps it. To hold it instead, install and start deferd-queue, then run "
-                      "deferctl setup postfix again");
-                }
                 return postfix->Plan(config.hook_postfix, held, plan);
               },
           .undo =

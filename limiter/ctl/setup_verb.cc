@@ -75,12 +75,19 @@ absl::StatusOr<Config> CheckedConfig(const std::string& text) {
   return LoadConfig(name);
 }
 
-// Exim is wired to defer it (EximSetup::Plan); Postfix gets that answer from deferd.
-constexpr char kWithoutHelper[] =
-    "deferd-queue is not running: a blocked sender's mail is deferred, and its client keeps it.\n"
-    "To hold it instead, install and start deferd-queue, and run this command again.\n";
+// Postfix holds mail by itself; Exim is wired to defer it (EximSetup::Plan).
+const char* WithoutHelperText(const std::string& mta) {
+  return mta == "exim"
+             ? "deferd-queue is not running: a blocked sender's mail is deferred, and its client "
+               "keeps "
+               "it.\nTo hold it instead, install and start deferd-queue, and run this command "
+               "again.\n"
+             : "deferd-queue is not running. Before you enforce, install and start it, and "
+               "run this command again:\nwithout it, held mail is not released, not even "
+               "after the block ends.\n";
+}
 
-std::string ShadowPage(const std::string& socket) {
+std::string ShadowPage(const std::string& socket, const std::string& mta) {
   const absl::StatusOr<Json> status = CallDaemon(socket, "status", Json::object(), kSetupPatience);
   if (!status.ok()) {
     return "deferd does not run yet: systemctl enable --now deferd, or deferd --config FILE\n";
@@ -103,7 +110,7 @@ std::string ShadowPage(const std::string& socket) {
                   would, would == 1 ? " subject so far" : " subjects so far",
                   would > 0 ? ":\n" : ".\n", named,
                   "Look for some days (deferctl blocks --all, deferctl why SUBJECT).\n",
-                  PathExists(kQueueHelperSocket) ? "" : kWithoutHelper,
+                  PathExists(kQueueHelperSocket) ? "" : WithoutHelperText(mta),
                   "Then this enforces:\n"
                   "  sed -i 's/^mode = .*/mode = \"enforce\"/' /etc/deferd/policy.toml && deferctl "
                   "reload\n");
@@ -329,7 +336,7 @@ absl::StatusOr<std::string> RunSetup(const SetupArguments& args) {
   if (args.undo_queue) return std::string("deferd does not use deferd-queue any more\n");
   if (undo) return absl::StrCat(server.name, " does not ask deferd any more\n");
   if (plan.changes()) RestartDeferd(&machine, server, config_changed);
-  return ShadowPage(args.socket);
+  return ShadowPage(args.socket, args.mta);
 }
 
 }  // namespace deferd

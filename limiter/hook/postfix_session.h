@@ -5,8 +5,8 @@
 //   TEXT,
 //             LF LF
 //
-// Mail on hold stays there until deferd-queue releases it. Where no deferd-queue would, the answer
-// for a hold is DEFER_IF_PERMIT: the client gets 450 and keeps the message.
+// Mail on hold stays there until deferd-queue releases it. While the deferd-queue of this Postfix
+// does not answer, the answer for a hold is DEFER_IF_PERMIT: the client keeps the message.
 //
 // The session reads sasl_username, sender, client_address, instance and queue_id and ignores all
 // other attributes. Postfix sends each attribute once. If a request repeats one with another value,

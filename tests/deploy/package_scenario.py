@@ -193,7 +193,6 @@ class Mta:
 
 class Exim(Mta):
     name = "exim"
-    defers = 451
     config = "/etc/exim4"
 
     def __init__(self, layout):
@@ -299,7 +298,6 @@ class Exim(Mta):
 
 class Postfix(Mta):
     name = "postfix"
-    defers = 450
     config = "/etc/postfix"
 
     def __init__(self):
@@ -547,7 +545,7 @@ def share(deferd):
 
 def queue_helper(mta, deferd):
     """deferd-queue comes, releases held mail, and goes."""
-    step("deferd-queue: package in; from now on mail is held")
+    step("deferd-queue: package in; it sees what is held")
     install(NEW, "deferd-queue")
     for folder in ("/run/deferd-queue", "/var/lib/deferd-queue"):
         os.makedirs(folder, exist_ok=True)  # its unit would
@@ -558,9 +556,8 @@ def queue_helper(mta, deferd):
     restart(deferd)
     if mta.name == "exim":
         check("deferd-held" in run("exim4", "-bP", "config").stdout, "a second setup holds instead of deferring")
-    until(lambda: deferctl("queue", ok=False).returncode == 0, "deferd sees the queue")
-    code, text = mta.send("web@shop.example", "ok@far.example")
-    check(code == 250, f"held: {code} {text}")
+        code, text = mta.send("web@shop.example", "ok@far.example")
+        check(code == 250, f"held: {code} {text}")
     until(lambda: "shop.example" in deferctl("queue", "--held").stdout, "the held message is seen")
 
     step("deferd-queue: its purge is refused while mail is held")
@@ -578,10 +575,10 @@ def queue_helper(mta, deferd):
     print(f"   {sender.end()} messages meanwhile")
     check(not re.search(r"^helper", read("/etc/deferd/deferd.toml"), re.M), "deferd does not look for it")
     check(not os.path.exists("/var/lib/deferd-queue"), "its table is gone")
-    for told in ("deferd misses it", "deferd was started again"):
-        until(lambda: mta.send("web@shop.example", "ok@far.example")[0] == mta.defers,
-              f"mail is deferred again, since nobody would release it: {told}")
-        restart(deferd)
+    restart(deferd)
+    code, text = mta.send("web@shop.example", "ok@far.example")  # Postfix holds it, for what comes
+    if mta.name == "exim":
+        check(code == 451 and "shop.example" in text, f"Exim defers again, since nobody would release: {code} {text}")
 
 
 def main(mta):
@@ -645,8 +642,11 @@ def main(mta):
     deferctl("block", "shop.example", "--for", "2h", "--reason", "test")
     code, text = mta.send("web@shop.example", "ok@far.example")
     print(f"   {code} {text}")
-    # There is no deferd-queue that would release what is held.
-    check(code == mta.defers and "shop.example" in text, f"deferred: {code} {text}")
+    if mta.name == "exim":
+        # There is no deferd-queue that would release what is held.
+        check(code == 451 and "shop.example" in text, f"deferred: {code} {text}")
+    else:
+        check("shop.example" in run("postqueue", "-p").stdout, f"held: {code} {text}")
 
     other = share(deferd)
 
@@ -695,6 +695,7 @@ def main(mta):
         write("/etc/postfix/main.cf", text.replace(", default_action=DUNNO", ""))
         refused = apt("remove", "deferd", ok=False)
         check(refused.returncode != 0 and "refuses mail when deferd" in refused.stderr, f"refused: {refused.stderr}")
+        check("1 messages on hold" in refused.stderr, f"held mail is named: {refused.stderr}")
         write("/etc/postfix/main.cf", text)
 
     step("held mail: removal is refused, and says what to do")
