@@ -52,7 +52,7 @@ struct Refusal {
   bool soft = false;       // held only until more is sent (Rule::cutoff)
   absl::Duration window = absl::Hours(1);
   std::string case_id;    // Case::id, for the policy's own `text`
-  bool deferred = false;  // a hold where nobody would release the message: its client keeps it
+  bool deferred = false;  // a hold whose helper does not answer: the client keeps the message
 };
 
 // "Domain D has exceeded the max defers and failures per hour (A/B (C%)) allowed. Message rejected,

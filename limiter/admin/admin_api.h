@@ -43,7 +43,7 @@ enum class AdminAccess { kReaders, kEverything };
 
 class AdminApi {
  public:
-  // The mail that is held for a subject's case. The first three are empty: there is no helper.
+  // The mail that is held for a subject's case. All empty: there is no helper.
   struct HeldParts {
     // {"messages", "sample"} or {"problem"}.
     std::function<Json(const Subject&)> of;
@@ -52,7 +52,7 @@ class AdminApi {
     std::function<std::string(const Case& ended, int64_t messages)> stays_for;
     // All that the last look at the queue found, as in `status`.
     std::function<Json()> seen;
-    // StopParts::postfix_defers; there without a helper too.
+    // StopParts::postfix_defers.
     std::function<bool()> postfix_defers;
   };
 

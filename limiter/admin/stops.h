@@ -20,7 +20,8 @@ struct StopParts {
   const Limiter* limiter = nullptr;
   const Gate* gate = nullptr;   // null: what an MTA is told is not known
   std::function<Json()> queue;  // {"held": [...], "problem"} (QueueKeeper); empty: no helper
-  // Whether Postfix is told to defer what it would hold, because no helper would release it.
+  // Whether Postfix is told to defer what it would hold, because its helper does not answer; empty:
+  // no helper.
   std::function<bool()> postfix_defers;
 };
 

@@ -140,11 +140,7 @@ QueueVerbParts RunningDaemon::MakeQueueVerbParts() {
 }
 
 AdminApi::HeldParts RunningDaemon::MakeHeldParts() {
-  auto postfix_defers = [this] {
-    return absl::c_any_of(postfix_doors_,
-                          [this](const std::string& door) { return PostfixDefers(door); });
-  };
-  if (queue_ == nullptr) return {.postfix_defers = postfix_defers};
+  if (queue_ == nullptr) return {};
   return {
       .of =
           [this](const Subject& subject) { return HeldForSubject(MakeQueueVerbParts(), subject); },
@@ -154,7 +150,11 @@ AdminApi::HeldParts RunningDaemon::MakeHeldParts() {
                                     [this](const Case& record) { return queue_->GraveOf(record); });
           },
       .seen = [this] { return queue_keeper_->StatusJson(); },
-      .postfix_defers = postfix_defers};
+      .postfix_defers =
+          [this] {
+            return absl::c_any_of(postfix_doors_,
+                                  [this](const std::string& door) { return PostfixDefers(door); });
+          }};
 }
 
 std::vector<Observer*> RunningDaemon::Observers() {

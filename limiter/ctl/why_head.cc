@@ -356,7 +356,7 @@ std::string WaitsText(const Json& why, const HeldMail& held) {
   if (why.contains("held_seen") && !Flag(why, "held_seen")) {
     const absl::string_view fresh = told == "reject"    ? "new mail is rejected; "
                                     : told == "discard" ? "new mail is discarded; "
-                                                        : client_keeps;
+                                                        : "";
     return absl::StrCat(fresh, "held mail is not known: no deferd-queue");
   }
   if (told == "reject") return "nothing is held: new mail is rejected, and its sender sees why";

@@ -1,9 +1,8 @@
 // Postfix's policy delegation protocol (SMTPD_POLICY_README).
 //
 //   question  request=smtpd_access_policy LF NAME=VALUE LF ... LF (an empty line ends it)
-//   answer    action=DUNNO | HOLD TEXT | DEFER_IF_PERMIT 4.7.1 TEXT | 550 5.7.1 TEXT | DISCARD
-//   TEXT,
-//             LF LF
+//   answer    action=DUNNO | HOLD TEXT | DEFER_IF_PERMIT 4.7.1 TEXT | 550 5.7.1 TEXT |
+//             DISCARD TEXT, LF LF
 //
 // Mail on hold stays there until deferd-queue releases it. While the deferd-queue of this Postfix
 // does not answer, the answer for a hold is DEFER_IF_PERMIT: the client keeps the message.

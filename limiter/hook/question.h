@@ -28,9 +28,9 @@ struct Question {
 
 struct Answer {
   Verdict verdict = Verdict::kPass;
-  bool unchecked = false;               // a pass that deferd could not verify
-  bool deferred = false;                // a hold that nobody would end: the client keeps the mail
-  bool trial = false;                   // the question was about kTrialSender
+  bool unchecked = false;  // a pass that deferd could not verify
+  bool deferred = false;   // a hold whose helper does not answer: the client keeps the mail
+  bool trial = false;      // the question was about kTrialSender
   Source source = Source::kSubmission;  // of the question
   std::string text;  // one line of printable ASCII, at most 400 bytes; for pass: empty
 };

@@ -14,7 +14,7 @@ namespace deferd {
 
 namespace {
 
-constexpr absl::Duration kOriginKept = absl::Minutes(1);
+constexpr absl::Duration kSettingKept = absl::Minutes(1);
 constexpr size_t kMaxLogged = 10;  // ids
 
 std::vector<std::string> IdsArg(const Json& args) {
@@ -99,28 +99,19 @@ absl::StatusOr<Json> QueueHelper::Handle(const std::string& verb, const Json& ar
   return Json{{"not_done", *not_done}};
 }
 
-std::string QueueHelper::PostfixOrigin() {
+const std::string& QueueHelper::Read(Setting* setting) {
   const absl::Duration now = Elapsed();
-  if (now - origin_read_ >= kOriginKept) {
-    origin_read_ = now;
-    origin_ = queue_.PostfixOrigin();
+  if (now - setting->read_at >= kSettingKept) {
+    setting->read_at = now;
+    setting->text = (queue_.*setting->read)();
   }
-  return origin_;
-}
-
-std::string QueueHelper::PostfixFolder() {
-  const absl::Duration now = Elapsed();
-  if (now - folder_read_ >= kOriginKept) {
-    folder_read_ = now;
-    folder_ = queue_.PostfixFolder();
-  }
-  return folder_;
+  return setting->text;
 }
 
 absl::StatusOr<Json> QueueHelper::SetDeferred(const Json& args) {
   Json answer = {{"table", nullptr}, {"postfix", ""}};
   if (!options_.programs.postfix.empty()) {
-    const std::string folder = PostfixFolder();
+    const std::string& folder = Read(&folder_);
     answer["postfix"] = folder.empty() ? Json(nullptr) : Json(folder);
   }
   if (options_.sender_table == nullptr) return answer;
@@ -135,7 +126,7 @@ absl::StatusOr<Json> QueueHelper::SetDeferred(const Json& args) {
     senders[absl::StrCat("@", domain)] = why.is_string() ? why.get<std::string>() : "";
   }
   const Json named = users == args.end() ? Json::object() : *users;
-  const std::string origin = named.empty() ? "" : PostfixOrigin();
+  const std::string origin = named.empty() ? "" : Read(&origin_);
   for (const auto& [user, why] : named.items()) {
     if (!IsUserKey(user)) continue;  // one invalid name must not block the others
     const std::string text = why.is_string() ? why.get<std::string>() : "";

@@ -70,9 +70,13 @@ class QueueHelper {
   }
   absl::Status TakeRequest();
   absl::StatusOr<Json> SetDeferred(const Json& args);
-  // The domain that Postfix adds to a sender without one; empty if not known.
-  std::string PostfixOrigin();
-  std::string PostfixFolder();  // its queue directory; empty if not known
+  // A setting of Postfix, which is asked for it again after a while.
+  struct Setting {
+    std::string (MtaQueue::*read)();
+    std::string text;  // empty if not known
+    absl::Duration read_at = -absl::InfiniteDuration();
+  };
+  const std::string& Read(Setting* setting);
   absl::StatusOr<MtaQueue::NotDone> Do(const std::string& verb, const Json& args);
 
   const Options options_;
@@ -80,9 +84,8 @@ class QueueHelper {
   MtaQueue queue_;
   double requests_left_ = kBurst;
   absl::Duration requests_at_ = -absl::InfiniteDuration();
-  std::string origin_, folder_;
-  absl::Duration origin_read_ = -absl::InfiniteDuration();
-  absl::Duration folder_read_ = -absl::InfiniteDuration();
+  Setting origin_ = {.read = &MtaQueue::PostfixOrigin, .text = ""};
+  Setting folder_ = {.read = &MtaQueue::PostfixFolder, .text = ""};
 };
 
 }  // namespace deferd

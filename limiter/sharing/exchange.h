@@ -31,7 +31,7 @@ struct ExchangeStats {
   absl::Duration clock_offset;  // the store's clock minus this one, as measured last
 };
 
-// The store's clock minus this one, from its time that was read between `before` and `after`.
+// The store's clock minus this one, from an answer that named its time.
 struct ClockOffset {
   // `took`: the time from the question to the answer `store`; `now`: this clock at the answer.
   ClockOffset(absl::Duration took, absl::Time store, absl::Time now)

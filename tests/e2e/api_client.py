@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import urllib.parse
 
 from deferd_process import LIMIT, DeferdTest
 
@@ -24,18 +25,29 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+def answer_to(connection, method, path, body=None, headers=None):
+    """(status, headers, text) of one request. `body`: a form, or text."""
+    headers = dict(headers or {})
+    if isinstance(body, dict):
+        body = urllib.parse.urlencode(body)
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, answer.headers, text
+
+
 class ApiClient(DeferdTest):
     def ask(self, deferd, token, method, path, body=None):
         """(status, content type, JSON) of a request below /api/v1."""
-        connection = UnixConnection(deferd.path("api.sock"))
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        connection.request(method, "/api/v1" + path, None if body is None else json.dumps(body), headers)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        connection.close()
-        return answer.status, answer.getheader("Content-Type"), json.loads(text)
+            body = json.dumps(body)
+        status, answered, text = answer_to(UnixConnection(deferd.path("api.sock")), method, "/api/v1" + path,
+                                           body, headers)
+        return status, answered["Content-Type"], json.loads(text)
 
     def token(self, deferd, *arguments):
         status, out, err = deferd.ctl("--json", "token", "add", *arguments)

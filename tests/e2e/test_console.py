@@ -4,9 +4,8 @@ test_console_browser.py's."""
 import json
 import re
 import unittest
-import urllib.parse
 
-from api_client import UnixConnection
+from api_client import UnixConnection, answer_to
 from deferd_process import DeferdTest
 
 CONSOLE = """
@@ -19,17 +18,8 @@ console = true
 class ConsoleTest(DeferdTest):
     def ask(self, deferd, method, path, form=None, cookie=""):
         """(status, headers, text)"""
-        connection = UnixConnection(deferd.path("api.sock"))
-        headers = {"Cookie": cookie} if cookie else {}
-        body = None
-        if form is not None:
-            body = urllib.parse.urlencode(form)
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        connection.close()
-        return answer.status, answer.headers, text
+        return answer_to(UnixConnection(deferd.path("api.sock")), method, path, form,
+                         {"Cookie": cookie} if cookie else {})
 
     def log_in(self, deferd, *arguments):
         """(cookie, csrf) of a token with these arguments."""

@@ -3,7 +3,7 @@
 import re
 import time
 import unittest
-from api_client import UnixConnection
+from api_client import UnixConnection, answer_to
 from html import unescape
 
 from deferd_process import DeferdTest, message
@@ -43,15 +43,12 @@ def mailbox_full(recipient):
 class OwnerDaemonTest(DeferdTest):
     def ask(self, deferd, path, body=None):
         """(status, page) of a request as a browser sends it."""
-        connection = UnixConnection(deferd.path("api.sock"))
         headers = {"Sec-Fetch-Site": "none"}
         if body is not None:
             headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}
-        connection.request("GET" if body is None else "POST", path, body, headers)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        connection.close()
-        return answer.status, unescape(text)
+        status, _, text = answer_to(UnixConnection(deferd.path("api.sock")), "GET" if body is None else "POST",
+                                    path, body, headers)
+        return status, unescape(text)
 
 
 class OwnerPageTest(OwnerDaemonTest):

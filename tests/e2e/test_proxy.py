@@ -12,6 +12,7 @@ import tempfile
 import unittest
 import urllib.parse
 
+from api_client import answer_to
 from deferd_process import DEFERCTL, LIMIT, SOURCE, DeferdTest, run
 from redis_server import Certificates, free_port, until
 
@@ -122,16 +123,8 @@ class Behind:
 
     def ask(self, method, path, body=None, **headers):
         """(status, headers, text). `body`: a form, or JSON as text."""
-        connection = self.connection()
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        if isinstance(body, dict):
-            body = urllib.parse.urlencode(body)
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        connection.close()
-        return answer.status, answer.headers, text
+        return answer_to(self.connection(), method, path, body,
+                         {name.replace("_", "-"): value for name, value in headers.items()})
 
     def token(self, *arguments):
         return self.deferd.json("token", "add", *arguments)["token"]

@@ -62,6 +62,16 @@ class WhyTest : public testing::Test, public LimiterFixture {
             .receipt = [this](const Case& record) { return committer_->ReceiptOf(record); },
             .gate = &gate_};
   }
+  // Counts the rows that are fetched.
+  WhyParts CountingParts(size_t* fetched) {
+    WhyParts parts = Parts();
+    parts.search = [this, fetched](const LedgerQuery& query) {
+      absl::StatusOr<LedgerPage> page = ledger_reader_->Search(query);
+      if (page.ok()) *fetched += page->rows.size();
+      return page;
+    };
+    return parts;
+  }
   LedgerSearch Search() {
     return [this](const LedgerQuery& query) { return ledger_reader_->Search(query); };
   }
@@ -418,13 +428,8 @@ TEST_F(WhyTest, EachAttemptIsFetchedOnce) {
     Send(Minutes(i), Outcome::kDelivered, "250 ok", "shop@a.example", absl::StrCat("m", i));
   }
   EXPECT_THAT(committer_->Commit(), IsOk());
-  WhyParts parts = Parts();
   size_t fetched = 0;
-  parts.search = [&](const LedgerQuery& query) {
-    absl::StatusOr<LedgerPage> page = ledger_reader_->Search(query);
-    if (page.ok()) fetched += page->rows.size();
-    return page;
-  };
+  const WhyParts parts = CountingParts(&fetched);
   const Json why = WhyJson(parts, {SubjectKind::kDomain, "a.example"}, clock_.Now());
   EXPECT_EQ(why["causes"]["who"][0]["delivered"], 5);
   EXPECT_EQ(why["left_out"]["counted"]["delivered"], 5);
@@ -435,13 +440,8 @@ TEST_F(WhyTest, TheLastDayComesWithItOnRequestFromTheSameRows) {
   Send(Minutes(1), Outcome::kDelivered, "250 ok");
   Send(Minutes(2), Outcome::kFailed, kUnknown);
   EXPECT_FALSE(Why().contains("history"));
-  WhyParts parts = Parts();
   size_t fetched = 0;
-  parts.search = [&](const LedgerQuery& query) {
-    absl::StatusOr<LedgerPage> page = ledger_reader_->Search(query);
-    if (page.ok()) fetched += page->rows.size();
-    return page;
-  };
+  const WhyParts parts = CountingParts(&fetched);
   const Json why = WhyJson(parts, {SubjectKind::kDomain, "a.example"}, clock_.Now(), std::nullopt,
                            /*history=*/true);
   EXPECT_EQ(fetched, 2u);
